@@ -1,0 +1,220 @@
+"""How single settings are written: secrets, names, zones, times of day, weekdays, countries, servers.
+
+Each form is a type whose `Parse` reads the text of the file and raises ValueError with words for whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import zoneinfo
+from functools import lru_cache
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+from msgspec import Meta
+
+from streams.settings_reader import Parse, did_you_mean, duration, kind_of, quoted
+
+Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: Final[tuple[Weekday, ...]] = get_args(Weekday)
+LONGEST_NAME: Final = 128
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]")
+
+
+class Secret:
+    """A value that must not be seen: `reveal` is the only way to it. Empty means not set."""
+
+    __slots__ = ("_value",)
+    SHORTEST: Final = 16
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one call that needs it."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return "Secret(set)" if self._value else "Secret(not set)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refuse to be pickled: the value would stand in the bytes."""
+        raise TypeError("a Secret cannot be serialised")
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004  a Parse refuses with ValueError
+    return str(value)
+
+
+def _text(value: object) -> str:
+    text = _string(value)
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if _CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _identifier(value: object) -> str:
+    text = _text(value)
+    if text != text.strip():
+        raise ValueError(f"{quoted(text)} begins or ends with a space")
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"is {len(text)} characters long; at most {LONGEST_NAME} are allowed")
+    return text
+
+
+def _kafka_name(value: object) -> str:
+    text = _string(value)
+    if re.fullmatch(r"[A-Za-z0-9._-]*", text) is None:
+        raise ValueError(
+            f"{quoted(text)} cannot be part of a topic's name; letters, digits, dot, dash and underscore can"
+        )
+    return text
+
+
+def _worker_name(value: object) -> str:
+    text = _kafka_name(_identifier(value))
+    if text.strip(".") == "":
+        raise ValueError(f"{quoted(text)} cannot be the name of a folder")
+    return text
+
+
+def _zone(value: object) -> str:
+    text = _string(value)
+    known = _zones()
+    if text not in known:
+        raise ValueError(f"{quoted(text)} is no IANA time zone{did_you_mean(text, known)}")
+    return text
+
+
+def _time(value: object) -> str:
+    text = _string(value) if isinstance(value, str) else str(value)  # TOML has times of its own: 09:00:00
+    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::00)?", text)
+    if found is None or int(found[1]) * 60 + int(found[2]) > 24 * 60 or int(found[2]) > 59:  # noqa: PLR2004  minutes
+        raise ValueError(f'{quoted(text)} is no time of day; write for example "09:00"')
+    return f"{int(found[1]):02}:{found[2]}"
+
+
+def _days(value: object) -> tuple[Weekday, ...]:
+    parts = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f'weekdays such as "mon-fri" or ["mon", "wed"] were expected, not {kind_of(value)}')  # noqa: TRY004  a Parse refuses with ValueError
+    chosen: set[int] = set()
+    for part in parts:
+        first, dash, last = str(part).strip().lower().partition("-")
+        ends = [_weekday(first), _weekday(last if dash else first)]
+        day = ends[0]
+        chosen.add(day)
+        while day != ends[1]:
+            day = (day + 1) % 7
+            chosen.add(day)
+    if not chosen:
+        raise ValueError("at least one weekday is needed")
+    return tuple(WEEKDAYS[day] for day in sorted(chosen))
+
+
+def _weekday(word: str) -> int:
+    short = word.strip()
+    if short not in WEEKDAYS:
+        raise ValueError(f"{quoted(short)} is no weekday; the weekdays are {', '.join(WEEKDAYS)}")
+    return WEEKDAYS.index(short)
+
+
+def _country(value: object) -> str:
+    text = _string(value)
+    if text not in (known := _countries()):
+        hint = did_you_mean(text, known) or "; two-letter ISO 3166 codes such as DE or PT are"
+        raise ValueError(f"{quoted(text)} is no country whose holidays are known{hint}")
+    return text
+
+
+def _region(value: object) -> str:
+    import phonenumbers  # noqa: PLC0415  its metadata is large, and most runs set no region
+
+    text = _string(value)
+    known = {str(region) for region in phonenumbers.SUPPORTED_REGIONS}
+    if text not in known:
+        raise ValueError(f"{quoted(text)} is no region of telephone numbers{did_you_mean(text, known)}")
+    return text
+
+
+def _servers(value: object) -> str:
+    servers = [part.strip() for part in _text(value).split(",")]
+    for server in servers:
+        host, colon, port = server.rpartition(":")
+        if (
+            not colon
+            or not _HOST.fullmatch(host)
+            or not port.isascii()
+            or not port.isdigit()
+            or not 0 < int(port) < 65_536
+        ):  # noqa: PLR2004  ports
+            raise ValueError(f'{quoted(server)} is no server; write "host:port", several with commas between')
+    return ",".join(servers)
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004  a Parse refuses with ValueError
+    return Secret(str(value))
+
+
+def shift_table(value: object) -> object:
+    """Read "mon-fri 09:00-18:00" as the table that it abbreviates; anything else passes. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(.*\S)\s+(\d{1,2}:\d\d)\s*-\s*(\d{1,2}:\d\d)\s*", value)
+    if found is None:
+        raise ValueError(f'{quoted(value)} is no shift; write for example "mon-fri 09:00-18:00"')
+    return {"days": found[1], "start": found[2], "end": found[3]}
+
+
+def minutes(time: str) -> int:
+    """Return the minutes from midnight to a time of day "HH:MM", 0-1440."""
+    hour, _, minute = time.partition(":")
+    return int(hour) * 60 + int(minute)
+
+
+def subdivisions(country: str) -> tuple[str, ...]:
+    """Return the subdivisions of a country that have holidays of their own, by their ISO 3166-2 codes."""
+    return tuple(_countries().get(country, ()))
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones()) - {"Factory", "localtime"}
+
+
+@lru_cache(maxsize=1)
+def _countries() -> dict[str, list[str]]:
+    import holidays  # noqa: PLC0415  slow to import, and most runs need it only once a country is set
+
+    return {code: list(known) for code, known in holidays.list_supported_countries(include_aliases=True).items()}
+
+
+Span: TypeAlias = Annotated[int, Parse(duration)]
+Text: TypeAlias = Annotated[str, Parse(_text)]
+Identifier: TypeAlias = Annotated[str, Parse(_identifier)]
+KafkaName: TypeAlias = Annotated[str, Parse(_kafka_name), Meta(min_length=1, max_length=100)]
+KafkaPrefix: TypeAlias = Annotated[str, Parse(_kafka_name), Meta(max_length=64)]
+WorkerName: TypeAlias = Annotated[str, Parse(_worker_name)]
+Zone: TypeAlias = Annotated[str, Parse(_zone)]
+Time: TypeAlias = Annotated[str, Parse(_time)]
+Days: TypeAlias = Annotated[tuple[Weekday, ...], Parse(_days)]
+Country: TypeAlias = Annotated[str, Parse(_country)]
+Region: TypeAlias = Annotated[str, Parse(_region)]
+Servers: TypeAlias = Annotated[str, Parse(_servers)]
+SecretForm: TypeAlias = Annotated[Secret, Parse(_secret)]

@@ -1,0 +1,285 @@
+"""Turn a parsed TOML document, overlaid with environment text, into frozen structs, and collect every problem found.
+
+Nothing here knows a particular setting. A struct's own annotations say what is allowed: `msgspec.Meta` for ranges,
+`Parse` for what has a form of its own (a duration, a zone, a shift), and an optional `conflicts` method for what two
+fields must not say together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T", bound=Struct)
+Conflict: TypeAlias = tuple[tuple[str, ...], str]
+"""The fields that cannot stand together (the first one names the problem), and why."""
+
+MISSING: Final = object()
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
+_TRUTH: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_QUOTED: Final = 60
+
+
+class Problem(Struct, frozen=True):
+    """One thing wrong with the settings: the dotted key that has to change, and what to do about it."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}" if self.key else self.message
+
+
+class Parse(Struct, frozen=True):
+    """Stands in `Annotated[...]`: how the value of a field is written in TOML. `read` raises ValueError to refuse."""
+
+    read: Callable[[Any], Any]
+
+
+class FromEnvironment(str):
+    """A value that came as text, with the name of the variable that brought it."""
+
+    __slots__ = ("variable",)
+    variable: str
+
+    def __new__(cls, text: str, variable: str) -> FromEnvironment:
+        """Return `text` that knows its variable."""
+        made = super().__new__(cls, text)
+        made.variable = variable
+        return made
+
+
+def duration(value: object) -> int:
+    """Read a span of time such as "90s", "15m", "1h30m" or "30d" as milliseconds. Raises ValueError."""
+    if isinstance(value, str):
+        text = value.strip()
+        if _DURATION.fullmatch(text):
+            total = sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text))
+            if math.isfinite(total) and total == int(total):
+                return int(total)
+            raise ValueError(f"{quoted(value)} is no whole number of milliseconds")
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        if re.fullmatch(r"\d+(\.\d+)?", str(value).strip()):
+            raise ValueError(f'{value} has no unit; write "{value}s", "{value}m" or "{value}h"')
+        raise ValueError(f'{quoted(value)} is no duration; write for example "90s", "15m", "4h" or "30d"')
+    raise ValueError(f'a duration such as "15m" was expected, not {kind_of(value)}')
+
+
+def duration_text(ms: int) -> str:
+    """Write milliseconds the way `duration` reads them, in the largest unit that divides them."""
+    for unit in ("d", "h", "m", "s"):
+        if ms and ms % _UNITS_MS[unit] == 0:
+            return f"{ms // _UNITS_MS[unit]}{unit}"
+    return f"{ms}ms" if ms else "0s"
+
+
+def toml_key(field: str) -> str:
+    """Return how a field is called in TOML: durations are written with their unit, so they lose the `_ms`."""
+    return field.removesuffix("_ms")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?" for the nearest of `known`, or nothing if none is near."""
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.7)
+    return f"; did you mean {by_folded[near[0]]}?" if near else ""
+
+
+def quoted(value: object) -> str:
+    """Return a value for an error message, shortened."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else f'"{value}"'
+    return text if len(text) <= _QUOTED else text[: _QUOTED - 2] + '…"'
+
+
+def kind_of(value: object) -> str:
+    """Return what TOML calls this kind of value."""
+    names = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "an array",
+        dict: "a table",
+    }
+    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+
+
+class Reader:
+    """Reads structs out of plain data. `problems` grows, `origins` tells for each key read where its value came from."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.origins: dict[str, str] = {}
+
+    def refuse(self, key: str, message: str, value: object = None) -> None:
+        """Note a problem. The variable is named if the value came from one."""
+        if isinstance(value, FromEnvironment):
+            message = f"{message} (from {value.variable})"
+        self.problems.append(Problem(key, message))
+
+    def struct(self, cls: type[T], raw: object, key: str) -> T | None:
+        """Return `raw` as a `cls`, or None if a field without a default is missing or wrong.
+
+        Wrong fields that have a default take it, so that the rest can be checked too; the problem is noted all the same.
+        """
+        if not isinstance(raw, Mapping):
+            self.refuse(key, f"a table was expected, not {kind_of(raw)}", raw)
+            return None
+        fields = {toml_key(field.name): field for field in msgspec.structs.fields(cls)}
+        for name in raw:
+            if name not in fields:
+                hint = did_you_mean(name, fields) or f"; known here: {', '.join(fields)}"
+                self.refuse(join(key, name), f"unknown key{hint}", raw[name])
+        values: dict[str, Any] = {}
+        failed: set[str] = set()
+        lacking = False
+        for name, field in fields.items():
+            before = len(self.problems)
+            value = self.value(field.type, raw[name], join(key, name)) if name in raw else MISSING
+            if len(self.problems) > before:
+                failed.add(field.name)
+            if value is not MISSING:
+                values[field.name] = value
+            elif field.required:
+                lacking = True
+                if name not in raw:
+                    self.refuse(join(key, name), "is missing")
+        if lacking:
+            return None
+        made = cls(**values)
+        for involved, message in getattr(made, "conflicts", tuple)():
+            if failed.isdisjoint(involved):
+                self.refuse(join(key, toml_key(involved[0])), message)
+        return made
+
+    def value(self, annotation: Any, raw: object, key: str) -> Any:
+        """Return `raw` as the annotated type, or MISSING once its problem is noted."""
+        metadata: tuple[Any, ...] = ()
+        while True:
+            if get_origin(annotation) is Annotated:
+                metadata += annotation.__metadata__
+                annotation = annotation.__origin__
+            elif get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
+                annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
+            else:
+                break
+        self.origins[key] = raw.variable if isinstance(raw, FromEnvironment) else "file"
+        given = raw
+        for parse in metadata:
+            if isinstance(parse, Parse):
+                try:
+                    given = parse.read(given)
+                except ValueError as error:
+                    self.refuse(key, str(error), raw)
+                    return MISSING
+        origin = get_origin(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, Struct):
+            made = self.struct(annotation, given, key)
+            return MISSING if made is None else made
+        if origin is tuple:
+            return self._sequence(get_args(annotation), given, key, raw, metadata)
+        if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+            return self._mapping(get_args(annotation)[1], given, key)
+        return self._leaf(annotation, metadata, given, key, raw)
+
+    def _sequence(self, args: tuple[Any, ...], given: object, key: str, raw: object, metadata: tuple[Any, ...]) -> Any:
+        if isinstance(given, FromEnvironment):
+            parts = [part.strip() for part in given.split(",")] if given.strip() else []
+            given = [FromEnvironment(part, given.variable) for part in parts]
+        if not isinstance(given, list | tuple):
+            self.refuse(key, f"an array was expected, not {kind_of(given)}", raw)
+            return MISSING
+        endless = args[-1] is Ellipsis
+        if not endless and len(given) != len(args):
+            self.refuse(key, f"{len(args)} values are needed, {len(given)} were given", raw)
+            return MISSING
+        kinds = [args[0]] * len(given) if endless else args
+        made = tuple(
+            self.value(kind, one, f"{key}[{at}]") for at, (kind, one) in enumerate(zip(kinds, given, strict=True))
+        )
+        if MISSING in made:
+            return MISSING
+        return self._leaf(tuple[Any, ...], metadata, made, key, raw)
+
+    def _mapping(self, kind: Any, given: object, key: str) -> Any:
+        if not isinstance(given, Mapping):
+            self.refuse(key, f"a table was expected, not {kind_of(given)}", given)
+            return MISSING
+        made = {name: self.value(kind, one, join(key, name)) for name, one in given.items()}
+        return MISSING if MISSING in made.values() else made
+
+    def _leaf(self, annotation: Any, metadata: tuple[Any, ...], given: Any, key: str, raw: object) -> Any:
+        if get_origin(annotation) is Literal and given not in get_args(annotation):
+            known = [str(word) for word in get_args(annotation)]
+            hint = did_you_mean(str(given), known)
+            self.refuse(key, f"{quoted(given)} is none of {', '.join(known)}{hint}", raw)
+            return MISSING
+        if isinstance(given, FromEnvironment):
+            given = _typed(annotation, str(given))
+        limits = [note for note in metadata if isinstance(note, msgspec.Meta)]
+        try:
+            return msgspec.convert(given, Annotated[annotation, *limits] if limits else annotation)
+        except msgspec.ValidationError as error:
+            self.refuse(key, _plain(str(error), annotation, given), raw)
+            return MISSING
+
+
+def environment_names(cls: type[Struct], key: str = "") -> Iterator[str]:
+    """Yield the dotted key of every setting of `cls` that one variable can hold: all but arrays of tables."""
+    for field in msgspec.structs.fields(cls):
+        name = join(key, toml_key(field.name))
+        kinds = [kind for kind in (field.type, *get_args(field.type)) if isinstance(kind, type)]
+        nested = next((kind for kind in kinds if issubclass(kind, Struct)), None)
+        if nested is not None and get_origin(field.type) is not tuple:
+            yield from environment_names(nested, name)
+        elif nested is None:
+            yield name
+
+
+def join(key: str, name: str) -> str:
+    """Return the dotted key of `name` inside `key`, quoted where TOML would need it."""
+    name = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+    return f"{key}.{name}" if key else name
+
+
+def _typed(annotation: Any, text: str) -> Any:
+    """Return text as the number or truth that the setting is; what does not read as one stays text and is refused."""
+    if annotation is bool:
+        return _TRUTH.get(text.strip().lower(), text)
+    if annotation in (int, float) and re.fullmatch(r"[+-]?\d+", text.strip()):
+        return int(text)
+    if annotation is float:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _plain(error: str, annotation: Any, given: object) -> str:
+    """Say a validation error in the words of someone who edits the file."""
+    words = {"`int`": "a whole number", "`str`": "text", "`bool`": "true or false", "`float`": "a number"}
+    if (found := re.match(r"Expected (`\w+`), got", error)) and found[1] in words:
+        return f"{words[found[1]]} was expected, not {quoted(given) if isinstance(given, str) else kind_of(given)}"
+    if limit := re.match(r"Expected `\w+` ([<>]=?) (\S+)", error):
+        least = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}[limit[1]]
+        return f"must be {least} {limit[2]}, not {quoted(given)}"
+    return error[0].lower() + error[1:].replace("`", "") if annotation is not None else error
