@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from streams.settings import Calendar, Manager, Settings, Shift
 from streams.settings_forms import WEEKDAYS
 
+if TYPE_CHECKING:
+    from streams.settings import Calendar, Manager, Settings, Shift
+
 DAY_MS: Final = 86_400_000
-HOUR_MS: Final = 3_600_000
 SLOT_MS: Final = 900_000
-"""Since 2000 every offset is a multiple of 15 minutes, so all moments of a slot share their local day and hour."""
-MAX_SLOTS: Final = 65_536
-"""Slots remembered per zone: nearly two years of them, about 10 MB."""
+"""Offsets are multiples of 15 minutes, so all moments of a slot share their local day and hour, but for rare changes."""
+MAX_SLOTS: Final = 16_384
+"""Slots remembered per zone: 170 days of them, about 3 MB."""
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,6 +85,11 @@ class _Slots(dict[int, tuple[int, int] | None]):
         return found
 
 
+def weekday(day: int) -> int:
+    """Return the weekday of a local day, 0 for Monday to 6 for Sunday."""
+    return (day + 3) % 7  # 1970-01-01 was a Thursday
+
+
 @lru_cache(maxsize=1024)
 def local_time(zone: str) -> LocalTime:
     """Return the shared LocalTime of a zone."""
@@ -91,7 +97,7 @@ def local_time(zone: str) -> LocalTime:
 
 
 def is_working_day(calendar: Calendar, day: int) -> bool:
-    """Tell whether a local day is worked at all, weekdays aside: no holiday, or declared a working day in spite of it."""
+    """Tell whether a local day is worked, weekdays aside: no holiday, or a working day in spite of one."""
     on = date.fromordinal(EPOCH_DAY + day)
     if on in calendar.working_days:
         return True
@@ -123,12 +129,12 @@ def _shifts_of_day(calendar: Calendar, zone: str, shifts: tuple[Shift, ...], day
     """Return the bounds of the shifts that begin on a local day."""
     if not is_working_day(calendar, day):
         return ()
-    weekday = WEEKDAYS[date.fromordinal(EPOCH_DAY + day).weekday()]
+    name = WEEKDAYS[weekday(day)]
     local = local_time(zone)
     return tuple(
         (local.instant(day, shift.start_minutes), local.instant(day, shift.end_minutes))
         for shift in shifts
-        if weekday in shift.days
+        if name in shift.days
     )
 
 

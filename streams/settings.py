@@ -111,7 +111,7 @@ class _Document(_Sections, frozen=True, kw_only=True):
 
 
 class Settings(_Sections, frozen=True, kw_only=True):
-    """Everything that can be set. `origins` tells for a dotted key where it was set; what is not in it is the default."""
+    """Everything that can be set. `origins` tells where a dotted key was set; what is not in it is the default."""
 
     teams: Mapping[str, Team] = MappingProxyType({})
     managers: Mapping[str, Manager] = MappingProxyType({})
@@ -187,6 +187,8 @@ def _overlay(document: dict[str, Any], environ: Mapping[str, str], reader: Reade
             roster = variable.removeprefix(PREFIX).split("__")[0].lower() in ("teams", "managers")
             hint = "; the roster is set in the file" if roster else did_you_mean(variable, [*keys, *SHORT_NAMES])
             reader.refuse(variable, f"unknown variable{hint}")
+        elif not text:
+            continue  # a compose file hands over what it was not given as an empty variable
         elif key in brought and environ[brought[key]] != text:
             reader.refuse(variable, f"says something else than {brought[key]}, and both set {key}")
         else:
@@ -259,20 +261,16 @@ def _explain_struct(held: Struct, fields: Iterable[str], key: str, origins: Mapp
 
 def _written(value: object, *, spans: bool) -> str:
     """Return a value as TOML would write it; a secret only says whether it is set."""
-    match value:
-        case Secret():
-            return "(secret, set)" if value else "(not set)"
-        case None:
-            return "(not set)"
-        case bool():
-            return str(value).lower()
-        case int():
-            return f'"{duration_text(value)}"' if spans else str(value)
-        case date():
-            return value.isoformat()
-        case tuple():
-            return f"[{', '.join(_written(one, spans=spans) for one in value)}]"
-        case Mapping():
-            return f"{{{', '.join(f'{name} = {_written(one, spans=False)}' for name, one in value.items())}}}"
-        case _:
-            return msgspec.json.encode(str(value)).decode()
+    if value is None or isinstance(value, Secret):
+        return "(secret)" if value else "(not set)"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(one, spans=spans) for one in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name} = {_written(one, spans=False)}' for name, one in value.items())}}}"
+    if isinstance(value, Struct):
+        fields = ((name, name.endswith("_ms")) for name in value.__struct_fields__)
+        held = (f"{toml_key(name)} = {_written(getattr(value, name), spans=span)}" for name, span in fields)
+        return f"{{{', '.join(held)}}}"
+    if spans and isinstance(value, int):
+        value = duration_text(value)
+    return value.isoformat() if isinstance(value, date) else msgspec.json.encode(value).decode()

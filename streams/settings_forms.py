@@ -161,7 +161,7 @@ def _servers(value: object) -> str:
             or not port.isascii()
             or not port.isdigit()
             or not 0 < int(port) < 65_536
-        ):  # noqa: PLR2004  ports
+        ):
             raise ValueError(f'{quoted(server)} is no server; write "host:port", several with commas between')
     return ",".join(servers)
 

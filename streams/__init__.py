@@ -1,0 +1,1 @@
+"""What flows through callpulse and what it means: pure code, without Kafka, HTTP or a clock."""

@@ -1,0 +1,303 @@
+"""The event contract, version 1: every event that callpulse takes in, and how bytes become one.
+
+An event is one JSON object in UTF-8, at most 64 KiB, in a Kafka record of its own. `decode` takes the bytes and
+returns an event or a `Rejection`; it never raises. Unknown fields are ignored, so a source may say more than the
+contract asks; an unknown `type` or `v` is rejected, because guessing would make a figure wrong without a trace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION: Final = 1
+MAX_BYTES: Final = 64 * 1024
+# Nobody records calls from before 2000 or after 2100: such a moment is a unit error (seconds for milliseconds) or garbage.
+EARLIEST_MS: Final = 946_684_800_000
+LATEST_MS: Final = 4_102_444_800_000
+LONGEST_MS: Final = 7 * 86_400_000
+MAX_AMOUNT: Final = Decimal(10) ** 15
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+Text: TypeAlias = Annotated[str, Meta(max_length=256)]
+Moment: TypeAlias = Annotated[int, Meta(ge=EARLIEST_MS, le=LATEST_MS, description="Milliseconds since epoch, UTC.")]
+Millis: TypeAlias = Annotated[int, Meta(ge=0, le=LONGEST_MS, description="A span in milliseconds.")]
+
+Direction: TypeAlias = Literal["inbound", "outbound"]
+Kind: TypeAlias = Literal["cold", "targeted", "inbound", "repeat"]
+Disposition: TypeAlias = Literal["answered", "no_answer", "busy", "failed", "canceled", "voicemail"]
+EndedBy: TypeAlias = Literal["hangup", "timeout", "cdr"]
+PresenceState: TypeAlias = Literal["available", "paused", "after_call", "offline"]
+Channel: TypeAlias = Literal["email", "messenger", "meeting"]
+Role: TypeAlias = Literal["manager", "customer"]
+
+DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
+PRESENCE_STATES: Final[tuple[PresenceState, ...]] = get_args(PresenceState)
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
+    """What every event carries: `id` names it once and for all (the same id twice is the same event)."""
+
+    v: Literal[1]
+    id: Name
+    at: Moment
+    source: Name
+
+
+class CallEvent(Event, frozen=True, kw_only=True, gc=False):
+    """An event of one leg, that is, of one manager's part in a call: the pair (call, manager)."""
+
+    call: Name
+    manager: Name
+    lead: Name | None = None
+
+
+class CallStarted(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.started"):
+    """A leg began: the manager dialled, or the manager's telephone began to ring."""
+
+    direction: Direction
+    kind: Kind | None = None
+    team: Name | None = None
+    queue: Name | None = None
+
+
+class CallAnswered(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.answered"):
+    """The two parties of the leg can talk from `at` on."""
+
+
+class CallTransferred(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.transferred"):
+    """The manager handed the call to `to_manager`: this leg ends at `at` and the other manager's leg begins."""
+
+    to_manager: Name
+    how: Literal["blind", "attended"]
+
+
+class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"):
+    """The leg is over. Self-contained, so that it counts even where its start or answer was lost.
+
+    `talk_ms` is the time both parties were connected; `at` is when the leg ended and decides the window it counts in.
+    """
+
+    direction: Direction
+    started_at: Moment
+    talk_ms: Millis
+    disposition: Disposition
+    ended_by: EndedBy = "hangup"
+    answered_at: Moment | None = None
+    kind: Kind | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an order of moments that cannot be."""
+        if self.started_at > self.at:
+            raise ValueError("started_at is later than at")
+        if self.answered_at is not None and self.answered_at > self.at:
+            raise ValueError("answered_at is later than at")
+
+
+class ManagerPresence(Event, frozen=True, kw_only=True, gc=False, tag="manager.presence"):
+    """What the manager's telephone, agent desktop or the manager said: ready for calls or not."""
+
+    manager: Name
+    state: PresenceState
+    reason: Text | None = None
+
+
+class NextStep(Struct, frozen=True, kw_only=True, gc=False):
+    """What was agreed to happen next with a lead, and when it is due."""
+
+    agreed: bool
+    due_at: Moment | None = None
+
+
+class CrmEvent(Event, frozen=True, kw_only=True, gc=False):
+    """An event about one lead."""
+
+    lead: Name
+    manager: Name | None = None
+
+
+class CallAnnotated(CrmEvent, frozen=True, kw_only=True, gc=False, tag="call.annotated"):
+    """What the call was about, said after it by the manager's form, the CRM or a classifier.
+
+    A higher `revision` replaces a lower one of the same call.
+    """
+
+    call: Name
+    kind: Kind | None = None
+    stages: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
+    reason: Name | None = None
+    next_step: NextStep | None = None
+    revision: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
+class DealStageChanged(CrmEvent, frozen=True, kw_only=True, gc=False, tag="deal.stage_changed"):
+    """A deal of the lead came to a stage. `amount` is a decimal string, so that no cent is lost on the way."""
+
+    deal: Name
+    stage: Name
+    amount: Decimal | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    product: Text | None = None
+    channel: Text | None = None
+    client_type: Text | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an amount that is not a finite, sensible number."""
+        if self.amount is not None and not (self.amount.is_finite() and abs(self.amount) <= MAX_AMOUNT):
+            raise ValueError("amount is not a finite number within ±10^15")
+
+
+class LeadConsulted(CrmEvent, frozen=True, kw_only=True, gc=False, tag="lead.consulted"):
+    """A mentor talked the lead over with the manager: the consultation that the mentor rule asks for."""
+
+    mentor: Name
+
+
+class ActivityLogged(CrmEvent, frozen=True, kw_only=True, gc=False, tag="activity.logged"):
+    """The lead was reached by something other than a call."""
+
+    channel: Channel
+
+
+class LeadLinked(CrmEvent, frozen=True, kw_only=True, gc=False, tag="lead.linked"):
+    """A caller known only as `old_key` (`phone:` and a keyed hash) turned out to be `lead`."""
+
+    old_key: Name
+
+
+class SpeechEvent(Event, frozen=True, kw_only=True, gc=False):
+    """An event of the transcript of one leg."""
+
+    call: Name
+    manager: Name
+    lead: Name | None = None
+
+
+class SpeechUtterance(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.utterance"):
+    """One stretch of speech; `start_ms` and `end_ms` count from the start of the recording, half-open."""
+
+    utterance: Name
+    role: Role
+    start_ms: Millis
+    end_ms: Millis
+    text: Annotated[str, Meta(max_length=16_384)]
+    final: bool
+
+    def __post_init__(self) -> None:
+        """Refuse speech that ends before it begins."""
+        if self.end_ms < self.start_ms:
+            raise ValueError("end_ms is before start_ms")
+
+
+class SpeechEnded(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.ended"):
+    """No more utterances of this leg will come."""
+
+
+CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded | ManagerPresence
+CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | LeadConsulted | ActivityLogged | LeadLinked
+SpeechEvents: TypeAlias = SpeechUtterance | SpeechEnded
+AnyEvent: TypeAlias = CallsEvent | CrmEvents | SpeechEvents
+
+TOPIC_EVENTS: Final[Mapping[str, object]] = {"calls": CallsEvent, "crm": CrmEvents, "speech": SpeechEvents}
+EVENT_TYPES: Final[Mapping[str, tuple[type[Event], ...]]] = {
+    topic: get_args(union) for topic, union in TOPIC_EVENTS.items()
+}
+
+Reason: TypeAlias = Literal[
+    "empty",  # a record without a value
+    "too_large",  # more than MAX_BYTES
+    "not_utf8",
+    "not_json",  # not JSON at all: NaN, a broken object, a second object behind the first
+    "too_deep",  # nested beyond what any event needs
+    "unknown_type",
+    "unknown_version",
+    "missing_field",
+    "invalid_field",  # a wrong type, or a value outside its range or list
+    "invalid_time",  # a moment that cannot be: negative, in seconds, after 2100, an end before its start
+    "future",  # more than the allowed clock skew after the record's arrival
+    "no_key",
+    "wrong_key",  # the record's key is not the manager (calls, speech) or the lead (crm) of the event
+]
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+
+class Rejection(Struct, frozen=True, gc=False):
+    """Why a record is not an event. `detail` is for the person who mends the source; it never quotes a value."""
+
+    reason: Reason
+    detail: str
+
+
+class Decoder:
+    """Bytes of one topic to its events. Reusable; keeps nothing between calls."""
+
+    def __init__(self, topic: str) -> None:
+        """Raise KeyError for a topic that carries no contract events."""
+        self._types = {cls.__struct_config__.tag for cls in EVENT_TYPES[topic]}
+        self._decode = msgspec.json.Decoder(TOPIC_EVENTS[topic]).decode
+
+    def decode(self, value: bytes | None) -> AnyEvent | Rejection:
+        """Return the event that `value` holds, or why it holds none. Never raises."""
+        if not value:
+            return Rejection("empty", "the record has no value")
+        if len(value) > MAX_BYTES:
+            return Rejection("too_large", f"{len(value)} bytes; at most {MAX_BYTES} are allowed")
+        try:
+            event: AnyEvent = self._decode(value)
+        except RecursionError:
+            return Rejection("too_deep", "nested too deeply")
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return self._explain(value, str(error))
+        # The decoder skips the text of unknown fields without looking; the contract says UTF-8 for all of the record.
+        if not value.isascii() and (broken := _not_utf8(value)) is not None:
+            return broken
+        return event
+
+    def _explain(self, value: bytes, error: str) -> Rejection:
+        """Name the reason of a failed decode. The slow path: it looks at the value a second time."""
+        if (broken := _not_utf8(value)) is not None:
+            return broken
+        try:
+            raw = msgspec.json.decode(value)
+        except RecursionError:
+            return Rejection("too_deep", "nested too deeply")
+        except msgspec.MsgspecError as broken_json:
+            return Rejection("not_json", _without_values(str(broken_json)))
+        if not isinstance(raw, dict):
+            return Rejection("not_json", f"a JSON object was expected, not {type(raw).__name__}")
+        if "type" not in raw:
+            return Rejection("missing_field", "`type` is missing")
+        if not isinstance(raw["type"], str) or raw["type"] not in self._types:
+            return Rejection("unknown_type", f"known here: {', '.join(sorted(map(str, self._types)))}")
+        if "v" in raw and (raw["v"] != VERSION or isinstance(raw["v"], bool)):
+            return Rejection("unknown_version", f"this release understands version {VERSION}")
+        if "missing required field" in error:
+            return Rejection("missing_field", _without_values(error))
+        if re.search(r"`\$\.(at|\w+_at|next_step\.due_at)`", error) or re.search(r"(later than|before) \w+", error):
+            return Rejection("invalid_time", _without_values(error))
+        return Rejection("invalid_field", _without_values(error))
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as the bytes of a record's value."""
+    return msgspec.json.encode(event)
+
+
+def _not_utf8(value: bytes) -> Rejection | None:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return Rejection("not_utf8", f"invalid UTF-8 at byte {error.start}")
+    return None
+
+
+def _without_values(text: str) -> str:
+    # An enum error quotes the value it saw, which may be a number or a word of a customer.
+    return re.sub(r"Invalid enum value .+? -", "Invalid enum value -", text)[:300]

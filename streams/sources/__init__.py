@@ -1,0 +1,1 @@
+"""One module a source: what the source says in, contract events or a rejection out."""

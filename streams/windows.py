@@ -1,0 +1,97 @@
+"""Windows as sums over fixed buckets: a ring of minutes for the last hour, a row a local day for everything longer.
+
+Event time decides the bucket an event counts in; the moment of reading decides which buckets a window holds. So one
+write serves every window, bounds are exact and half-open, and a window decays to zero without any event.
+
+    minutes   │ . │ . │ 3 │ . │ 1 │        1h    = the minute of `now` and the 59 before it
+                                 now
+    days      │ 17 │ 40 │ 38 │ 12 │        today = the manager's own local day that holds `now`
+                            today          7d    = today and the 6 local days before it; 30d and 90d likewise
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
+HOUR_MINUTES: Final = 60
+
+HOUR: Final = "1h"
+TODAY: Final = "today"
+# Windows made of whole local days: how many, today included.
+DAYS: Final[Mapping[str, int]] = MappingProxyType({TODAY: 1, "7d": 7, "30d": 30, "90d": 90})
+WINDOWS: Final = (HOUR, *DAYS)
+
+
+def add(into: list[int], counts: Sequence[int]) -> None:
+    """Add `counts` to `into`, place by place; `into` must be at least as long."""
+    for place, count in enumerate(counts):
+        into[place] += count
+
+
+def sum_last_hour(ring: Mapping[int, Sequence[int]], now_ms: int, width: int) -> list[int]:
+    """Sum the buckets of the 60 minutes that end with the minute of `now_ms`. `ring` maps minutes since epoch to counts.
+
+    A minute after `now_ms` (a source whose clock runs ahead) counts once its time has come.
+    """
+    last = now_ms // MINUTE_MS
+    total = [0] * width
+    for minute, counts in ring.items():
+        if last - HOUR_MINUTES < minute <= last:
+            add(total, counts)
+    return total
+
+
+def sum_days(days: Mapping[int, Sequence[int]], span: range, width: int) -> list[int]:
+    """Sum the rows of the local days in `span` (days since epoch, half-open)."""
+    total = [0] * width
+    keys: Iterable[int] = span if len(span) <= len(days) else [day for day in days if day in span]
+    for day in keys:
+        counts = days.get(day)
+        if counts is not None:
+            add(total, counts)
+    return total
+
+
+def merge_run(runs: list[list[int]], start_ms: int, end_ms: int, gap_ms: int) -> None:
+    """Add `[start_ms, end_ms]` to `runs`, sorted and disjoint spans of activity; spans less than `gap_ms` apart become one.
+
+    The outcome does not depend on the order in which spans are added.
+    """
+    place = len(runs)
+    while place and runs[place - 1][1] + gap_ms > start_ms:
+        place -= 1
+    # From `place` on, every run ends late enough to touch the new span; those that also begin early enough melt into it.
+    last = place
+    while last < len(runs) and runs[last][0] < end_ms + gap_ms:
+        last += 1
+    if last > place:
+        start_ms = min(start_ms, runs[place][0])
+        end_ms = max(end_ms, runs[last - 1][1])
+    runs[place:last] = [[start_ms, end_ms]]
+
+
+class Steps:
+    """Counts of things whose number depends on how far back one looks: a sum over the days from a cut-off day on.
+
+    A thing that holds for the cut-offs in `(a, b]` is +1 at day `b` and -1 at day `a`; the number of things that hold
+    at cut-off `c` is the sum of all entries at days `>= c`. So a row of one small number a day answers "how many leads
+    had exactly three calls in the last 30 days" at any moment, without a list of leads.
+    """
+
+    @staticmethod
+    def change(steps: MutableMapping[int, int], day: int, by: int) -> None:
+        """Add `by` to the entry of `day`; an entry that comes to 0 is removed."""
+        count = steps.get(day, 0) + by
+        if count:
+            steps[day] = count
+        else:
+            del steps[day]
+
+    @staticmethod
+    def at(steps: Mapping[int, int], cutoff: int) -> int:
+        """Return the sum of the entries at days `>= cutoff`."""
+        return sum(count for day, count in steps.items() if day >= cutoff)
