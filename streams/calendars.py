@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DAY_MS: Final = 86_400_000
 SLOT_MS: Final = 900_000
-"""Offsets are multiples of 15 minutes, so all moments of a slot share their local day and hour, but for rare changes."""
+"""Offsets are multiples of 15 minutes, so a slot has one local day and hour, but for rare changes."""
 MAX_SLOTS: Final = 16_384
 """Slots remembered per zone: 170 days of them, about 3 MB."""
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()

@@ -145,7 +145,8 @@ def load(text: str, environ: Mapping[str, str]) -> Settings:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError([Problem("", f"the file is not TOML: {error}")]) from None
+        told = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
+        raise SettingsError([Problem("", f"the file is not TOML: {told}")]) from None
     reader = Reader()
     _overlay(document, environ, reader)
     sections = reader.struct(_Document, document, "")
@@ -167,7 +168,7 @@ def explain(settings: Settings) -> list[Setting]:
     """Return every setting with its value and where it comes from, for a person to read. Secrets stay masked."""
     lines = list(_explain_struct(settings, _Sections.__struct_fields__, "", settings.origins))
     for team in settings.teams.values():
-        told = [team.name or team.id, team.timezone or settings.timezone, *map(str, team.shifts)]
+        told = [team.name, team.timezone or settings.timezone, *map(str, team.shifts), *_free_days(team.calendar)]
         lines.append(Setting(join("teams", team.id), "; ".join(told), "file"))
     for manager in settings.managers.values():
         told = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
@@ -257,6 +258,13 @@ def _explain_struct(held: Struct, fields: Iterable[str], key: str, origins: Mapp
             yield from _explain_struct(value, value.__struct_fields__, name, origins)
         else:
             yield Setting(name, _written(value, spans=field.endswith("_ms")), origins.get(name, "default"))
+
+
+def _free_days(calendar: Calendar | None) -> list[str]:
+    if calendar is None:
+        return []
+    place = " ".join(part for part in (calendar.country, calendar.subdivision) if part)
+    return [f"holidays {place or 'none'}, {len(calendar.extra_holidays)} more, {len(calendar.working_days)} worked"]
 
 
 def _written(value: object, *, spans: bool) -> str:

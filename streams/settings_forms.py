@@ -6,8 +6,10 @@ Each form is a type whose `Parse` reads the text of the file and raises ValueErr
 from __future__ import annotations
 
 import hmac
+import itertools
 import re
 import zoneinfo
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
@@ -18,6 +20,8 @@ from streams.settings_reader import Parse, did_you_mean, duration, kind_of, quot
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = get_args(Weekday)
 LONGEST_NAME: Final = 128
+LAST_PORT: Final = 65_535
+DAY_MINUTES: Final = 24 * 60
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]")
 
@@ -54,7 +58,8 @@ class Secret:
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004  a Parse refuses with ValueError
+        # A Parse refuses with ValueError, whatever is wrong.
+        raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004
     return str(value)
 
 
@@ -79,9 +84,7 @@ def _identifier(value: object) -> str:
 def _kafka_name(value: object) -> str:
     text = _string(value)
     if re.fullmatch(r"[A-Za-z0-9._-]*", text) is None:
-        raise ValueError(
-            f"{quoted(text)} cannot be part of a topic's name; letters, digits, dot, dash and underscore can"
-        )
+        raise ValueError(f"{quoted(text)} cannot name a topic; letters, digits, dots, dashes and underscores can")
     return text
 
 
@@ -96,29 +99,43 @@ def _zone(value: object) -> str:
     text = _string(value)
     known = _zones()
     if text not in known:
-        raise ValueError(f"{quoted(text)} is no IANA time zone{did_you_mean(text, known)}")
+        city = f"/{text.strip().casefold().replace(' ', '_')}"
+        same = sorted(zone for zone in known if zone.casefold().endswith(city))
+        hint = f"; did you mean {same[0]}?" if same else did_you_mean(text, known)
+        raise ValueError(f"{quoted(text)} is no IANA time zone{hint}")
     return text
 
 
+def _date(value: object) -> date:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(f"{quoted(value)} is no date; write for example 2026-12-24")
+
+
 def _time(value: object) -> str:
-    text = _string(value) if isinstance(value, str) else str(value)  # TOML has times of its own: 09:00:00
-    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::00)?", text)
-    if found is None or int(found[1]) * 60 + int(found[2]) > 24 * 60 or int(found[2]) > 59:  # noqa: PLR2004  minutes
-        raise ValueError(f'{quoted(text)} is no time of day; write for example "09:00"')
+    # TOML has times of its own, without quotes; their text is 09:00:00.
+    found = re.fullmatch(r"(\d{1,2}):([0-5]\d)(?::00)?", str(value), re.ASCII)
+    if found is None or int(found[1]) * 60 + int(found[2]) > DAY_MINUTES:
+        raise ValueError(f'{quoted(value)} is no time of day; write for example "09:00"')
     return f"{int(found[1]):02}:{found[2]}"
 
 
 def _days(value: object) -> tuple[Weekday, ...]:
-    parts = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
+    parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        raise ValueError(f'weekdays such as "mon-fri" or ["mon", "wed"] were expected, not {kind_of(value)}')  # noqa: TRY004  a Parse refuses with ValueError
+        # A Parse refuses with ValueError, whatever is wrong.
+        raise ValueError(f'weekdays such as "mon-fri" were expected, not {kind_of(value)}')  # noqa: TRY004
     chosen: set[int] = set()
     for part in parts:
         first, dash, last = str(part).strip().lower().partition("-")
-        ends = [_weekday(first), _weekday(last if dash else first)]
-        day = ends[0]
+        day, until = _weekday(first), _weekday(last if dash else first)
         chosen.add(day)
-        while day != ends[1]:
+        while day != until:
             day = (day + 1) % 7
             chosen.add(day)
     if not chosen:
@@ -154,22 +171,14 @@ def _region(value: object) -> str:
 def _servers(value: object) -> str:
     servers = [part.strip() for part in _text(value).split(",")]
     for server in servers:
-        host, colon, port = server.rpartition(":")
-        if (
-            not colon
-            or not _HOST.fullmatch(host)
-            or not port.isascii()
-            or not port.isdigit()
-            or not 0 < int(port) < 65_536
-        ):
+        host, _, port = server.rpartition(":")
+        if not _HOST.fullmatch(host) or not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > LAST_PORT:
             raise ValueError(f'{quoted(server)} is no server; write "host:port", several with commas between')
     return ",".join(servers)
 
 
 def _secret(value: object) -> Secret:
-    if not isinstance(value, str):
-        raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004  a Parse refuses with ValueError
-    return Secret(str(value))
+    return Secret(_string(value))
 
 
 def shift_table(value: object) -> object:
@@ -180,6 +189,13 @@ def shift_table(value: object) -> object:
     if found is None:
         raise ValueError(f'{quoted(value)} is no shift; write for example "mon-fri 09:00-18:00"')
     return {"days": found[1], "start": found[2], "end": found[3]}
+
+
+def days_text(days: tuple[Weekday, ...]) -> str:
+    """Write weekdays the short way that the settings read: "mon-wed,sat"."""
+    at = [WEEKDAYS.index(day) for day in days]
+    runs = [[day for _, day in run] for _, run in itertools.groupby(enumerate(at), lambda pair: pair[1] - pair[0])]
+    return ",".join(WEEKDAYS[run[0]] if len(run) == 1 else f"{WEEKDAYS[run[0]]}-{WEEKDAYS[run[-1]]}" for run in runs)
 
 
 def minutes(time: str) -> int:
@@ -213,6 +229,7 @@ KafkaPrefix: TypeAlias = Annotated[str, Parse(_kafka_name), Meta(max_length=64)]
 WorkerName: TypeAlias = Annotated[str, Parse(_worker_name)]
 Zone: TypeAlias = Annotated[str, Parse(_zone)]
 Time: TypeAlias = Annotated[str, Parse(_time)]
+Date: TypeAlias = Annotated[date, Parse(_date)]
 Days: TypeAlias = Annotated[tuple[Weekday, ...], Parse(_days)]
 Country: TypeAlias = Annotated[str, Parse(_country)]
 Region: TypeAlias = Annotated[str, Parse(_region)]

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -23,19 +23,19 @@ Conflict: TypeAlias = tuple[tuple[str, ...], str]
 
 MISSING: Final = object()
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
 _DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
-_TRUTH: Final = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
+_TRUE: Final = ("true", "yes", "on", "1")
+_FALSE: Final = ("false", "no", "off", "0")
 _QUOTED: Final = 60
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "an array",
+    dict: "a table",
+}
 
 
 class Problem(Struct, frozen=True):
@@ -60,7 +60,7 @@ class FromEnvironment(str):
     __slots__ = ("variable",)
     variable: str
 
-    def __new__(cls, text: str, variable: str) -> FromEnvironment:
+    def __new__(cls, text: str, variable: str) -> Self:
         """Return `text` that knows its variable."""
         made = super().__new__(cls, text)
         made.variable = variable
@@ -69,18 +69,15 @@ class FromEnvironment(str):
 
 def duration(value: object) -> int:
     """Read a span of time such as "90s", "15m", "1h30m" or "30d" as milliseconds. Raises ValueError."""
-    if isinstance(value, str):
-        text = value.strip()
-        if _DURATION.fullmatch(text):
-            total = sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text))
-            if math.isfinite(total) and total == int(total):
-                return int(total)
-            raise ValueError(f"{quoted(value)} is no whole number of milliseconds")
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        if re.fullmatch(r"\d+(\.\d+)?", str(value).strip()):
-            raise ValueError(f'{value} has no unit; write "{value}s", "{value}m" or "{value}h"')
-        raise ValueError(f'{quoted(value)} is no duration; write for example "90s", "15m", "4h" or "30d"')
-    raise ValueError(f'a duration such as "15m" was expected, not {kind_of(value)}')
+    text = str(value).strip()
+    if isinstance(value, str) and _DURATION.fullmatch(text):
+        total = sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text))
+        if math.isfinite(total) and total == int(total):
+            return int(total)
+        raise ValueError(f"{quoted(value)} is no whole number of milliseconds")
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f'{text} has no unit; write "{text}s", "{text}m" or "{text}h"')
+    raise ValueError(f'{quoted(value)} is no duration; write for example "90s", "15m", "4h" or "30d"')
 
 
 def duration_text(ms: int) -> str:
@@ -111,19 +108,11 @@ def quoted(value: object) -> str:
 
 def kind_of(value: object) -> str:
     """Return what TOML calls this kind of value."""
-    names = {
-        bool: "a boolean",
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        list: "an array",
-        dict: "a table",
-    }
-    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+    return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), f"a {type(value).__name__}")
 
 
 class Reader:
-    """Reads structs out of plain data. `problems` grows, `origins` tells for each key read where its value came from."""
+    """Reads structs out of plain data. `problems` grows; `origins` tells for each key where its value came from."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -138,49 +127,43 @@ class Reader:
     def struct(self, cls: type[T], raw: object, key: str) -> T | None:
         """Return `raw` as a `cls`, or None if a field without a default is missing or wrong.
 
-        Wrong fields that have a default take it, so that the rest can be checked too; the problem is noted all the same.
+        A wrong field that has a default takes it, so that the rest is checked too; its problem is noted all the same.
         """
         if not isinstance(raw, Mapping):
             self.refuse(key, f"a table was expected, not {kind_of(raw)}", raw)
             return None
         fields = {toml_key(field.name): field for field in msgspec.structs.fields(cls)}
+        self._unknown(raw, fields, key)
+        values: dict[str, Any] = {}
+        wrong: set[str] = set()
+        for name, field in fields.items():
+            before = len(self.problems)
+            if name in raw:
+                values[field.name] = self.value(field.type, raw[name], join(key, name))
+            elif field.required:
+                self.refuse(join(key, name), "is missing")
+                values[field.name] = MISSING
+            if len(self.problems) > before:
+                wrong.add(field.name)
+        good = {name: value for name, value in values.items() if value is not MISSING}
+        if any(field.required and field.name not in good for field in fields.values()):
+            return None
+        made = cls(**good)
+        conflicts: Callable[[], Iterable[Conflict]] = getattr(made, "conflicts", tuple)
+        for involved, message in conflicts():
+            if wrong.isdisjoint(involved):
+                self.refuse(join(key, toml_key(involved[0])), message)
+        return made
+
+    def _unknown(self, raw: Mapping[str, Any], fields: Iterable[str], key: str) -> None:
         for name in raw:
             if name not in fields:
                 hint = did_you_mean(name, fields) or f"; known here: {', '.join(fields)}"
                 self.refuse(join(key, name), f"unknown key{hint}", raw[name])
-        values: dict[str, Any] = {}
-        failed: set[str] = set()
-        lacking = False
-        for name, field in fields.items():
-            before = len(self.problems)
-            value = self.value(field.type, raw[name], join(key, name)) if name in raw else MISSING
-            if len(self.problems) > before:
-                failed.add(field.name)
-            if value is not MISSING:
-                values[field.name] = value
-            elif field.required:
-                lacking = True
-                if name not in raw:
-                    self.refuse(join(key, name), "is missing")
-        if lacking:
-            return None
-        made = cls(**values)
-        for involved, message in getattr(made, "conflicts", tuple)():
-            if failed.isdisjoint(involved):
-                self.refuse(join(key, toml_key(involved[0])), message)
-        return made
 
     def value(self, annotation: Any, raw: object, key: str) -> Any:
         """Return `raw` as the annotated type, or MISSING once its problem is noted."""
-        metadata: tuple[Any, ...] = ()
-        while True:
-            if get_origin(annotation) is Annotated:
-                metadata += annotation.__metadata__
-                annotation = annotation.__origin__
-            elif get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
-                annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
-            else:
-                break
+        annotation, metadata = unwrap(annotation)
         self.origins[key] = raw.variable if isinstance(raw, FromEnvironment) else "file"
         given = raw
         for parse in metadata:
@@ -202,8 +185,7 @@ class Reader:
 
     def _sequence(self, args: tuple[Any, ...], given: object, key: str, raw: object, metadata: tuple[Any, ...]) -> Any:
         if isinstance(given, FromEnvironment):
-            parts = [part.strip() for part in given.split(",")] if given.strip() else []
-            given = [FromEnvironment(part, given.variable) for part in parts]
+            given = [FromEnvironment(part.strip(), given.variable) for part in given.split(",")]
         if not isinstance(given, list | tuple):
             self.refuse(key, f"an array was expected, not {kind_of(given)}", raw)
             return MISSING
@@ -212,10 +194,9 @@ class Reader:
             self.refuse(key, f"{len(args)} values are needed, {len(given)} were given", raw)
             return MISSING
         kinds = [args[0]] * len(given) if endless else args
-        made = tuple(
-            self.value(kind, one, f"{key}[{at}]") for at, (kind, one) in enumerate(zip(kinds, given, strict=True))
-        )
-        if MISSING in made:
+        pairs = enumerate(zip(kinds, given, strict=True))
+        made = tuple(self.value(kind, one, f"{key}[{at}]") for at, (kind, one) in pairs)
+        if any(one is MISSING for one in made):
             return MISSING
         return self._leaf(tuple[Any, ...], metadata, made, key, raw)
 
@@ -224,7 +205,7 @@ class Reader:
             self.refuse(key, f"a table was expected, not {kind_of(given)}", given)
             return MISSING
         made = {name: self.value(kind, one, join(key, name)) for name, one in given.items()}
-        return MISSING if MISSING in made.values() else made
+        return MISSING if any(one is MISSING for one in made.values()) else made
 
     def _leaf(self, annotation: Any, metadata: tuple[Any, ...], given: Any, key: str, raw: object) -> Any:
         if get_origin(annotation) is Literal and given not in get_args(annotation):
@@ -238,19 +219,34 @@ class Reader:
         try:
             return msgspec.convert(given, Annotated[annotation, *limits] if limits else annotation)
         except msgspec.ValidationError as error:
-            self.refuse(key, _plain(str(error), annotation, given), raw)
+            self.refuse(key, _plain(str(error), given, spans=Parse(duration) in metadata), raw)
             return MISSING
 
 
+def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the type inside `Annotated` and `X | None`, and all that was noted around it."""
+    metadata: tuple[Any, ...] = ()
+    while True:
+        if get_origin(annotation) is Annotated:
+            metadata += annotation.__metadata__
+            annotation = annotation.__origin__
+        elif get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
+            annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
+        else:
+            return annotation, metadata
+
+
 def environment_names(cls: type[Struct], key: str = "") -> Iterator[str]:
-    """Yield the dotted key of every setting of `cls` that one variable can hold: all but arrays of tables."""
+    """Yield the dotted key of every setting of `cls` that one variable can hold: no tables, no arrays of them."""
     for field in msgspec.structs.fields(cls):
         name = join(key, toml_key(field.name))
-        kinds = [kind for kind in (field.type, *get_args(field.type)) if isinstance(kind, type)]
-        nested = next((kind for kind in kinds if issubclass(kind, Struct)), None)
-        if nested is not None and get_origin(field.type) is not tuple:
-            yield from environment_names(nested, name)
-        elif nested is None:
+        kind, _ = unwrap(field.type)
+        origin = get_origin(kind)
+        element = unwrap(get_args(kind)[0])[0] if origin is tuple else kind
+        if isinstance(element, type) and issubclass(element, Struct):
+            if origin is not tuple:
+                yield from environment_names(element, name)
+        elif not (isinstance(origin, type) and issubclass(origin, Mapping)):
             yield name
 
 
@@ -262,24 +258,26 @@ def join(key: str, name: str) -> str:
 
 def _typed(annotation: Any, text: str) -> Any:
     """Return text as the number or truth that the setting is; what does not read as one stays text and is refused."""
-    if annotation is bool:
-        return _TRUTH.get(text.strip().lower(), text)
-    if annotation in (int, float) and re.fullmatch(r"[+-]?\d+", text.strip()):
-        return int(text)
-    if annotation is float:
-        try:
-            return float(text)
-        except ValueError:
-            return text
+    word = text.strip().lower()
+    if annotation is bool and word in (*_TRUE, *_FALSE):
+        return word in _TRUE
+    if annotation in (int, float) and re.fullmatch(r"[+-]?[0-9]{1,18}", word):
+        return int(word)
+    if annotation is float and re.fullmatch(r"[+-]?[0-9]{1,18}\.[0-9]{1,18}", word):
+        return float(word)
     return text
 
 
-def _plain(error: str, annotation: Any, given: object) -> str:
+def _plain(error: str, given: object, *, spans: bool) -> str:
     """Say a validation error in the words of someone who edits the file."""
-    words = {"`int`": "a whole number", "`str`": "text", "`bool`": "true or false", "`float`": "a number"}
-    if (found := re.match(r"Expected (`\w+`), got", error)) and found[1] in words:
-        return f"{words[found[1]]} was expected, not {quoted(given) if isinstance(given, str) else kind_of(given)}"
+    bounds = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
     if limit := re.match(r"Expected `\w+` ([<>]=?) (\S+)", error):
-        least = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}[limit[1]]
-        return f"must be {least} {limit[2]}, not {quoted(given)}"
-    return error[0].lower() + error[1:].replace("`", "") if annotation is not None else error
+        if spans and isinstance(given, int):
+            return f"must be {bounds[limit[1]]} {duration_text(int(limit[2]))}, not {duration_text(given)}"
+        return f"must be {bounds[limit[1]]} {limit[2]}, not {quoted(given)}"
+    if limit := re.match(r"Expected `(\w+)` of length ([<>]=?) (\d+)", error):
+        return f"must have {bounds[limit[2]]} {limit[3]} {'characters' if limit[1] == 'str' else 'values'}"
+    words = {"int": "a whole number", "str": "text", "bool": "true or false", "float": "a number"}
+    if (kind := re.match(r"Expected `(\w+)`, got", error)) and kind[1] in words:
+        return f"{words[kind[1]]} was expected, not {quoted(given) if isinstance(given, str) else kind_of(given)}"
+    return error[0].lower() + error[1:].replace("`", "")

@@ -1,17 +1,17 @@
-"""The sections of the settings: what each holds, its defaults and ranges, and what two of its fields must not say together."""
+"""The sections of the settings: what each holds, its defaults and ranges, and which fields contradict each other."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from datetime import date
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from streams.settings_forms import (
+    DAY_MINUTES,
     WEEKDAYS,
     Country,
+    Date,
     Days,
     Identifier,
     KafkaName,
@@ -25,15 +25,18 @@ from streams.settings_forms import (
     Time,
     WorkerName,
     Zone,
+    days_text,
     minutes,
     shift_table,
     subdivisions,
 )
 from streams.settings_reader import Conflict, Parse, did_you_mean
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNASSIGNED: Final = "unassigned"
 DAY_MS: Final = 86_400_000
-DAY_MINUTES: Final = 24 * 60
 
 
 class Kafka(Struct, frozen=True, kw_only=True):
@@ -146,8 +149,8 @@ class Calendar(Struct, frozen=True, kw_only=True):
 
     country: Country | None = None
     subdivision: Text | None = None
-    extra_holidays: tuple[date, ...] = ()
-    working_days: tuple[date, ...] = ()
+    extra_holidays: tuple[Date, ...] = ()
+    working_days: tuple[Date, ...] = ()
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""
@@ -201,7 +204,7 @@ class Shift(Struct, frozen=True, kw_only=True):
             yield ("start",), 'must be before "24:00"'
 
     def __str__(self) -> str:
-        return f"{','.join(self.days)} {self.start}-{self.end}"
+        return f"{days_text(self.days)} {self.start}-{self.end}"
 
 
 ShiftForm: TypeAlias = Annotated[Shift, Parse(shift_table)]
