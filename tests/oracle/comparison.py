@@ -1,0 +1,68 @@
+"""What a worker exports beside what the oracle says: reading a scrape, and naming the differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.oracle.oracle import METRICS, Answers, Labels
+
+TOLERANCE: Final = 1e-9
+
+
+def from_exposition(text: str) -> Answers:
+    """Return the samples of a scrape that the oracle answers too, without the label `team`.
+
+    Raises ValueError for a sample that is there twice.
+    """
+    found: Answers = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name not in METRICS:
+                continue
+            # A state that the manager is not in may be exported as 0 or not at all: both say the same.
+            if sample.name == "callpulse_presence" and sample.value == 0:
+                continue
+            labels = ((label, _plain(label, value)) for label, value in sample.labels.items() if label != "team")
+            key = sample.name, tuple(sorted(labels))
+            if key in found:
+                raise ValueError(f"{named(*key)} is exported twice")
+            found[key] = sample.value
+    return found
+
+
+def differences(
+    ours: Answers, truth: Answers, tolerance: float = TOLERANCE, leaving_out: Collection[str] = ()
+) -> list[str]:
+    """Return a line for every sample that is not what the truth says; `leaving_out` names metrics in full.
+
+    `tolerance` is absolute below 1 and relative above.
+    """
+    lines = []
+    for key in sorted(ours.keys() | truth.keys()):
+        if key[0] in leaving_out:
+            continue
+        mine, true = ours.get(key), truth.get(key)
+        if mine is None:
+            lines.append(f"{named(*key)} is missing; it should be {true:.15g}")
+        elif true is None:
+            lines.append(f"{named(*key)} is {mine:.15g}; it should not be there")
+        elif not math.isclose(mine, true, rel_tol=tolerance, abs_tol=tolerance):
+            lines.append(f"{named(*key)} is {mine:.15g}; it should be {true:.15g}")
+    return lines
+
+
+def named(name: str, labels: Labels) -> str:
+    """Return a sample's name as Prometheus writes it."""
+    pairs = ",".join(f'{label}="{value}"' for label, value in labels)
+    return f"{name}{{{pairs}}}"
+
+
+def _plain(label: str, value: str) -> str:
+    """Return one spelling of a histogram's bound: `6`, `6.0` and `6.00` are one number."""
+    if label != "le" or value == "+Inf":
+        return value
+    return f"{float(value):g}"

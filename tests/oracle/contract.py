@@ -1,0 +1,147 @@
+"""The contract of topic `calls` once more, written from its description: which records are events, and which are not.
+
+Deliberately another piece of code, over another JSON parser, than the one that callpulse decodes with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+MAX_BYTES: Final = 65_536
+FUTURE_MS: Final = 300_000
+YEAR_2000_MS: Final = 946_684_800_000
+YEAR_2100_MS: Final = 4_102_444_800_000
+WEEK_MS: Final = 604_800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A record as Kafka keeps it. `timestamp_ms` is when the broker took it in (LogAppendTime)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+Check = Callable[[object], bool]
+
+
+def _text(shortest: int, longest: int) -> Check:
+    return lambda value: isinstance(value, str) and shortest <= len(value) <= longest
+
+
+def _whole(least: int, most: int) -> Check:
+    # bool is an int in Python, and not in JSON.
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _one_of(*words: str) -> Check:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+_NAME: Final = _text(1, 128)
+_MOMENT: Final = _whole(YEAR_2000_MS, YEAR_2100_MS)
+_DIRECTION: Final = _one_of("inbound", "outbound")
+_KIND: Final = _or_null(_one_of("cold", "targeted", "inbound", "repeat"))
+_COMMON: Final[dict[str, Check]] = {"v": lambda _: True, "id": _NAME, "at": _MOMENT, "source": _NAME, "manager": _NAME}
+_LEG: Final[dict[str, Check]] = {**_COMMON, "call": _NAME}
+_REQUIRED: Final[dict[str, dict[str, Check]]] = {
+    "call.started": {**_LEG, "direction": _DIRECTION},
+    "call.answered": _LEG,
+    "call.transferred": {**_LEG, "to_manager": _NAME, "how": _one_of("blind", "attended")},
+    "call.ended": {
+        **_LEG,
+        "direction": _DIRECTION,
+        "started_at": _MOMENT,
+        "talk_ms": _whole(0, WEEK_MS),
+        "disposition": _one_of("answered", "no_answer", "busy", "failed", "canceled", "voicemail"),
+    },
+    "manager.presence": {**_COMMON, "state": _one_of("available", "paused", "after_call", "offline")},
+}
+_OPTIONAL: Final[dict[str, dict[str, Check]]] = {
+    "call.started": {"lead": _or_null(_NAME), "kind": _KIND, "team": _or_null(_NAME), "queue": _or_null(_NAME)},
+    "call.answered": {"lead": _or_null(_NAME)},
+    "call.transferred": {"lead": _or_null(_NAME)},
+    "call.ended": {
+        "lead": _or_null(_NAME),
+        "kind": _KIND,
+        "answered_at": _or_null(_MOMENT),
+        "ended_by": _one_of("hangup", "timeout", "cdr"),
+    },
+    "manager.presence": {"reason": _or_null(_text(0, 256))},
+}
+_CHECKS: Final = {kind: {**_REQUIRED[kind], **_OPTIONAL[kind]} for kind in _REQUIRED}
+_MOMENTS: Final = frozenset({"at", "started_at", "answered_at"})
+
+
+def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
+    """Return the reason for which the record of topic `calls` is rejected, or None where it is an event."""
+    event = _parsed(record.value)
+    if isinstance(event, str):
+        return event
+    reason = _kind(event) or _fields(event)
+    if reason is not None:
+        return reason
+    if not record.key:
+        return "no_key"
+    if record.key != event["manager"].encode():
+        return "wrong_key"
+    return "future" if event["at"] > record.timestamp_ms + future_ms else None
+
+
+def _parsed(value: bytes | None) -> dict[str, Any] | str:
+    """Return the JSON object, or the reason why there is none."""
+    if not value:
+        return "empty"
+    if len(value) > MAX_BYTES:
+        return "too_large"
+    try:
+        event = json.loads(value.decode(), parse_constant=_no_number)
+        if b"\\u" in value:
+            json.dumps(event, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+    except RecursionError:
+        return "too_deep"
+    except UnicodeDecodeError:
+        return "not_utf8"
+    except ValueError:
+        return "not_json"
+    return event if isinstance(event, dict) else "not_json"
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"JSON knows no {word}")
+
+
+def _kind(event: dict[str, Any]) -> str | None:
+    """Return what is wrong with the type or the version."""
+    if "type" not in event:
+        return "missing_field"
+    if not isinstance(event["type"], str) or event["type"] not in _CHECKS:
+        return "unknown_type"
+    version = event.get("v", 1)
+    return "unknown_version" if isinstance(version, bool) or version != 1 else None
+
+
+def _fields(event: dict[str, Any]) -> str | None:
+    """Return what is wrong with the fields: of several faults the first in the text, and what is missing comes last."""
+    checks = _CHECKS[event["type"]]
+    for name, value in event.items():
+        check = checks.get(name)
+        if check is not None and not check(value):
+            return "invalid_time" if name in _MOMENTS else "invalid_field"
+    if not _REQUIRED[event["type"]].keys() <= event.keys():
+        return "missing_field"
+    if event["type"] != "call.ended":
+        return None
+    moments = (event["started_at"], event.get("answered_at"))
+    return "invalid_time" if any(moment is not None and moment > event["at"] for moment in moments) else None
