@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
-import select
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from agents.embedded import config, guard, runtime
+from agents.embedded import config, ports, runtime
+from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
 from agents.embedded.runtime import EmbeddedKafkaError
 
 if TYPE_CHECKING:
@@ -25,10 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 START_DEADLINE_S = 60.0
-"""A start takes about 3 s; ten times that on a busy machine."""
+"""A start takes about 3 s; this is for a busy machine."""
 STOP_DEADLINE_S = 15.0
-ORPHAN_GRACE_S = 3.0
-"""How long a broker whose owner vanished may take to close its files before it is killed."""
 LOG_TAIL_LINES = 15
 
 
@@ -53,80 +49,85 @@ class EmbeddedKafka:
         on_progress: Callable[[str], None] | None = None,
         cache: Path | None = None,
     ) -> None:
-        self._data_dir = data_dir
         self._wanted_port = port
         self._heap = heap
         self._java = java
         self._progress = on_progress or _print_to_stderr
         self._cache = cache or runtime.default_cache()
-        self._folder: Path | None = None
-        self._discard: weakref.finalize[..., EmbeddedKafka] | None = None
         self._port: int | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._pid: int | None = None
         self._log_start = 0
+        self._held = _Held(data_dir and data_dir.absolute(), temporary=data_dir is None)
+        weakref.finalize(self, self._held.release)  # an owner that forgot to stop it, too
 
     @property
     def bootstrap(self) -> str:
         """`host:port` for clients; the same after `restart()`."""
         if self._port is None:
-            raise EmbeddedKafkaError("the embedded Kafka has no address yet: call start() first.")
+            raise EmbeddedKafkaError("the embedded Kafka has no address: it was not started, or stop() ended it.")
         return f"{config.HOST}:{self._port}"
 
     @property
     def pid(self) -> int:
-        """Process id of the running JVM."""
-        if self._guard is None or self._pid is None:
-            raise EmbeddedKafkaError("the embedded Kafka is not running: call start() first.")
-        return self._pid
+        """Process id of the JVM of the last start."""
+        if self._held.process is None:
+            raise EmbeddedKafkaError("the embedded Kafka has no process: it was not started, or it was ended.")
+        return self._held.process.pid
 
     @property
     def running(self) -> bool:
         """Whether the JVM is alive."""
-        return self._guard is not None and self._guard.poll() is None
+        return self._held.process is not None and self._held.process.status is None
 
     @property
     def log_file(self) -> Path:
         """What Kafka (warnings and errors) and the JVM say."""
-        return self._open_folder() / "kafka.log"
+        if self._held.folder is None:
+            raise EmbeddedKafkaError("the embedded Kafka has no log: it was not started, or stop() deleted it.")
+        return self._held.folder / "kafka.log"
+
+    def log_tail(self) -> str:
+        """Return the last lines that were logged since the last start."""
+        try:
+            with self.log_file.open("rb") as file:
+                file.seek(self._log_start)
+                return _tail(file.read().decode(errors="replace"))
+        except OSError:
+            return "(nothing)"
 
     def start(self) -> None:
         """Start the broker and return when it serves clients. Does nothing if it runs already."""
         if self.running:
             return
-        self._forget()
-        java = self._java or runtime.find_java()
+        java = runtime.checked_java(self._java) if self._java else runtime.find_java()
         jars = runtime.class_path(self._cache, self._progress)
-        attempts = 1 if self._wanted_port or self._port else 3
-        for attempt in range(1, attempts + 1):
-            port = self._port or self._wanted_port or free_port()
+        fixed = self._port or self._wanted_port
+        for last in (bool(fixed), False, True):  # another program may be quicker to take a port that was free
             try:
+                port = fixed or ports.find_free()
                 self._launch(java, jars, port)
             except _PortTakenError:
-                if attempt == attempts:
+                if last:
                     raise
+            except OSError as error:
+                raise EmbeddedKafkaError(f"the embedded Kafka cannot be started: {error}.") from error
             else:
                 self._port = port
                 return
 
     def stop(self) -> None:
         """Stop the broker in good order, or by force after 15 s; a temporary data folder is deleted. Idempotent."""
-        self._end(b"T")
-        if self._discard is not None:
-            self._discard()
-            self._discard = self._folder = None
-        if not self._wanted_port:
-            self._port = None
+        self._held.release()
+        self._port = None
 
     def kill(self) -> None:
         """End the broker as `kill -9` does; data and port are kept for `restart()`."""
-        self._end(b"K")
+        self._held.end(KILL)
 
     def restart(self) -> None:
         """Start again on the same port and data, after `kill()` or else a stop in good order."""
         if self._port is None:
-            raise EmbeddedKafkaError("the embedded Kafka cannot restart: it was never started, or stop() ended it.")
-        self._end(b"T")
+            raise EmbeddedKafkaError("the embedded Kafka cannot restart: it was not started, or stop() ended it.")
+        self._held.end(TERMINATE)
         self.start()
 
     def __enter__(self) -> Self:
@@ -139,11 +140,12 @@ class EmbeddedKafka:
         self.stop()
 
     def _launch(self, java: Path, jars: list[Path], port: int) -> None:
-        require_free(port)
-        folder = self._open_folder()
+        if not ports.is_free(port):
+            raise _PortTakenError(port)
+        folder = self._held.open_folder()
         lock = _lock_folder(folder, port)
         try:
-            self._configure(folder, port)
+            properties = _write_configuration(folder, port)
             command = [
                 str(java),
                 f"-Xmx{self._heap}",
@@ -153,179 +155,76 @@ class EmbeddedKafka:
                 os.pathsep.join(map(str, jars)),
             ]
             if not (folder / "data" / "meta.properties").exists():
-                self._format(command, folder)
+                _format_storage(command, properties)
             self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
-            doomed = str(folder) if self._discard is not None else ""
-            self._guard = subprocess.Popen(  # noqa: S603 - our own program and the user's Java
-                [
-                    *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(ORPHAN_GRACE_S)),
-                    *(str(self.log_file), doomed, *command, "kafka.Kafka", str(folder / "server.properties")),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[lock],  # the folder is free when the guard, and so the JVM, is gone
-                start_new_session=True,
-                bufsize=0,
+            self._held.process = GuardedProcess(
+                [*command, "kafka.Kafka", str(properties)],
+                log=self.log_file,
+                doomed=folder if self._held.temporary else None,
+                held=lock,
             )
         finally:
             os.close(lock)
         try:
-            self._await_service(port)
+            self._await_service(self._held.process, port)
         except BaseException:  # Ctrl-C while waiting, too
-            self._end(b"K")
+            self._held.end(KILL)
             raise
 
-    def _open_folder(self) -> Path:
-        if self._folder is None:
-            if self._data_dir is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="callpulse-kafka-"))
-                self._discard = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            else:
-                self._folder = self._data_dir.absolute()
-        return self._folder
-
-    def _configure(self, folder: Path, port: int) -> None:
-        properties = config.server_properties(folder / "data", port, free_port(besides=port))
-        try:
-            (folder / "server.properties").write_text(properties, encoding="utf-8")
-            (folder / "log4j2.properties").write_text(config.LOG4J2, encoding="utf-8")
-        except OSError as error:
-            raise EmbeddedKafkaError(_unusable(folder, error)) from error
-
-    def _format(self, command: list[str], folder: Path) -> None:
-        arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
-        arguments += ["-t", config.CLUSTER_ID, "-c", str(folder / "server.properties")]
-        try:
-            done = subprocess.run(  # noqa: S603 - our own command line and the user's Java
-                [*command, *arguments], capture_output=True, text=True, timeout=START_DEADLINE_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise EmbeddedKafkaError(f"Kafka's storage in {folder} could not be formatted: {error}.") from error
-        if done.returncode:
-            raise EmbeddedKafkaError(
-                f"Kafka's storage in {folder} could not be formatted (exit {done.returncode}); it said:\n"
-                f"{_tail(done.stdout + done.stderr)}"
-            )
-
-    def _await_service(self, port: int) -> None:
-        process = self._guard
-        assert process is not None  # noqa: S101 - set by the only caller
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    def _await_service(self, process: GuardedProcess, port: int) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
-        said = process.stdout.readline() if select.select([process.stdout], [], [], START_DEADLINE_S)[0] else b""
-        if said.startswith(b"error") or not said:
-            raise EmbeddedKafkaError(f"the JVM could not be started: {said.decode().strip() or 'no answer'}.")
-        self._pid = int(said)
-        while not serves(port):
-            if (status := process.poll()) is not None:
-                log = self._log_tail()
+        while not ports.kafka_serves(port):
+            if (status := process.status) is not None:
+                log = self.log_tail()
                 if "Address already in use" in log:
-                    raise _PortTakenError(_taken(port))
+                    raise _PortTakenError(port)
                 raise EmbeddedKafkaError(
                     f"Kafka ended while it started (status {status}). The end of {self.log_file}:\n{log}"
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedKafkaError(
-                    f"Kafka does not serve {config.HOST}:{port} after {START_DEADLINE_S:.0f} s: the machine is "
-                    f"too busy or the heap ({self._heap}) too small. The end of {self.log_file}:\n{self._log_tail()}"
+                    f"Kafka does not serve {config.HOST}:{port} after {START_DEADLINE_S:g} s: the machine is too busy "
+                    f"or the heap ({self._heap}) too small. The end of {self.log_file}:\n{self.log_tail()}"
                 )
             time.sleep(0.02)
 
-    def _end(self, command: bytes) -> None:
-        process = self._guard
-        if process is None:
-            return
-        for order in [command] if command == b"K" else [command, b"K"]:
-            try:
-                process.stdin.write(order)  # type: ignore[union-attr]  # a pipe was asked for
-                process.wait(STOP_DEADLINE_S)
-                break
-            except BrokenPipeError:
-                process.wait(STOP_DEADLINE_S)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        else:
-            process.kill()  # the JVM follows: it asked to die with its guard
-            process.wait()
-        self._forget()
 
-    def _forget(self) -> None:
-        if self._guard is not None:
-            for pipe in (self._guard.stdin, self._guard.stdout):
-                if pipe is not None:
-                    pipe.close()
-        self._guard = self._pid = None
+@dataclass
+class _Held:
+    """What must not outlive the owner: the process and, if it is temporary, the folder."""
 
-    def _log_tail(self) -> str:
-        try:
-            with self.log_file.open("rb") as file:
-                file.seek(self._log_start)
-                return _tail(file.read().decode(errors="replace"))
-        except OSError:
-            return "(nothing)"
+    folder: Path | None
+    temporary: bool
+    process: GuardedProcess | None = None
+
+    def __post_init__(self) -> None:
+        self.owner = os.getpid()
+
+    def open_folder(self) -> Path:
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="callpulse-kafka-"))
+        return self.folder
+
+    def end(self, order: bytes) -> None:
+        if self.process is not None:
+            self.process.end(order, deadline_s=STOP_DEADLINE_S)
+            self.process = None
+
+    def release(self) -> None:
+        if os.getpid() != self.owner:
+            return  # a forked child ends: the broker is not its own
+        self.end(TERMINATE)
+        if self.temporary and self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
 
 
 class _PortTakenError(EmbeddedKafkaError):
-    """The port was taken between the look and the start."""
-
-
-def free_port(besides: int = 0) -> int:
-    """Find a free port of 127.0.0.1, below the range from which the system takes ports for outgoing calls.
-
-    In that range a client that retries while the broker is down can be given the broker's own port, and keep it.
-    """
-    choice = random.SystemRandom()
-    for _ in range(200):
-        port = choice.randrange(15_000, 32_000)
-        if port != besides and _is_free(port):
-            return port
-    raise EmbeddedKafkaError(f"no free port found on {config.HOST} between 15000 and 32000.")
-
-
-def require_free(port: int) -> None:
-    """Raise unless the port of 127.0.0.1 can be listened on now."""
-    if not _is_free(port):
-        raise _PortTakenError(_taken(port))
-
-
-def serves(port: int) -> bool:
-    """Whether a Kafka with at least one live broker answers at the port.
-
-    A port that is open is not enough: for a moment the broker is still fenced, and a topic could not be created. So
-    this is a Metadata request, version 1, for no topics: api key, version, correlation id, no client id, empty array;
-    the reply starts with its length, the correlation id, and the count of live brokers.
-    """
-    request = struct.pack(">hhihi", 3, 1, 7, -1, 0)
-    try:
-        with socket.create_connection((config.HOST, port), timeout=2) as connection:
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            _, correlation, brokers = struct.unpack(">iii", connection.recv(12, socket.MSG_WAITALL))
-    except (OSError, struct.error):
-        return False
-    return bool(correlation == 7 and brokers > 0)  # noqa: PLR2004 - the number sent above
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does: TIME_WAIT is no obstacle
-        try:
-            probe.bind((config.HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
-
-
-def _taken(port: int) -> str:
-    return (
-        f"port {port} on {config.HOST} is taken by another program: "
-        "stop it, or choose another port (0 takes a free one)."
-    )
-
-
-def _unusable(folder: Path, error: OSError) -> str:
-    return f"Kafka's data folder {folder} cannot be used: {error.strerror or error}. Make it writable or name another."
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} on {config.HOST} is taken by another program: "
+            "stop it, or choose another port (0 takes a free one)."
+        )
 
 
 def _lock_folder(folder: Path, port: int) -> int:
@@ -334,7 +233,7 @@ def _lock_folder(folder: Path, port: int) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise EmbeddedKafkaError(_unusable(folder, error)) from error
+        raise _unusable(folder, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -348,8 +247,49 @@ def _lock_folder(folder: Path, port: int) -> int:
     return lock
 
 
+def _write_configuration(folder: Path, port: int) -> Path:
+    properties = folder / "server.properties"
+    text = config.server_properties(folder / "data", port, ports.find_free(besides=port))
+    try:
+        properties.write_text(text, encoding="utf-8")
+        (folder / "log4j2.properties").write_text(config.LOG4J2, encoding="utf-8")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return properties
+
+
+def _format_storage(command: list[str], properties: Path) -> None:
+    java, *options = command
+    hasty = [java, "-XX:TieredStopAtLevel=1", *options]  # half the work for a JVM that lives less than a second
+    arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", config.CLUSTER_ID]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command line and the user's Java
+            [*hasty, *arguments, "-c", str(properties)],
+            capture_output=True,
+            text=True,
+            timeout=START_DEADLINE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EmbeddedKafkaError(f"Kafka's storage in {properties.parent} could not be formatted: {error}.") from error
+    if done.returncode:
+        raise EmbeddedKafkaError(
+            f"Kafka's storage in {properties.parent} could not be formatted (status {done.returncode}); it said:\n"
+            f"{_tail(done.stdout + done.stderr)}"
+        )
+
+
+def _unusable(folder: Path, error: OSError) -> EmbeddedKafkaError:
+    reason = error.strerror or str(error)
+    return EmbeddedKafkaError(
+        f"Kafka's data folder {folder} cannot be used: {reason}. Make it writable, or name another folder."
+    )
+
+
 def _tail(text: str) -> str:
-    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:]) or "(nothing)"
+    """Keep the last lines without stack frames: the causes stand between them."""
+    lines = [line for line in text.splitlines() if not line.startswith(("\tat ", "\t... "))]
+    return "\n".join(lines[-LOG_TAIL_LINES:]) or "(nothing)"
 
 
 def _print_to_stderr(line: str) -> None:

