@@ -152,7 +152,8 @@ class Reader:
         conflicts: Callable[[], Iterable[Conflict]] = getattr(made, "conflicts", tuple)
         for involved, message in conflicts():
             if wrong.isdisjoint(involved):
-                self.refuse(join(key, toml_key(involved[0])), message)
+                # Not `join`: the name may reach into the field, as `rules[0].pattern` does.
+                self.refuse(f"{key}.{toml_key(involved[0])}", message)
         return made
 
     def _unknown(self, raw: Mapping[str, Any], fields: Iterable[str], key: str) -> None:
