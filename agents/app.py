@@ -1,0 +1,266 @@
+"""The application: topics, tables and agents on Faust, put together by `create_app`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import faust
+from faust.types import TP
+from yarl import URL
+
+from agents import transport
+from agents.calls import CallsAgent
+from agents.checkpoint import Checkpoint
+from agents.intake import Intake
+from agents.ledger import Batch, Partition
+from agents.operations import Operations
+from agents.outbox import Outbox
+from agents.tables import Kind, RowTable
+from streams import topics
+from streams.settings import Kafka, Settings
+
+log = logging.getLogger("callpulse")
+
+MAX_REQUEST: Final = 4 * 1024 * 1024
+SWEEP_S: Final = 5.0
+REFETCH_S: Final = 2.0
+EXIT_INFRASTRUCTURE: Final = 70  # EX_SOFTWARE: what runs the worker should start it again
+
+Fail = Callable[[BaseException], None]
+
+
+def leave(error: BaseException) -> None:
+    """End the process at once and without a commit: what was not made durable is folded again by the next worker."""
+    log.critical("leaving without a commit: %s: %s", type(error).__name__, error)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_INFRASTRUCTURE)
+
+
+class Fold(Protocol):
+    """What an agent does with the records of a batch."""
+
+    def fold(self, batch: Batch, records: list[Any]) -> None:
+        """Fold them in one step of the event loop."""
+
+
+class Callpulse(faust.App):  # type: ignore[misc]  # faust ships no types
+    """The Faust application of one worker. Use `create_app`."""
+
+    delivery: transport.Delivery
+    callpulse: Core
+
+    async def on_first_start(self) -> None:
+        """Make the worker's own folder, which Faust expects to be there."""
+        self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+
+    def _new_transport(self) -> Any:
+        return transport.Transport(self.conf.broker_consumer, self, loop=self.loop)
+
+
+class Core:
+    """The parts of a worker that are not Faust's: tables, outbox, checkpoint, metrics."""
+
+    def __init__(self, app: Callpulse, settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail) -> None:
+        self.app = app
+        self.settings = settings
+        self.fail = fail
+        self.operations = Operations()
+        self.outbox = Outbox(fail)
+        self.place = topics.partitioner(settings.kafka.partitions)
+        self.tables: dict[str, RowTable[Any]] = {
+            name: app.tables.add(RowTable(app, name=name, kind=kind, fail=fail)) for name, kind in kinds.items()
+        }
+        self.checkpoint = Checkpoint(list(self.tables.values()), self.outbox, app.delivery.ledger)
+        self.agents: dict[str, Fold] = {}
+        app.delivery.on_checkpoint = self.run_checkpoint
+        app.delivery.on_released = self.release
+        self.stopping = False
+
+    def name(self, topic: topics.Topic) -> str:
+        """Return the topic's name in this installation."""
+        return self.settings.kafka.topic_prefix + topic.name
+
+    def intake(self, topic: topics.Topic, *, contract: bool) -> Intake:
+        """Return the common side of an agent of `topic`."""
+        return Intake(
+            self.name(topic),
+            outbox=self.outbox,
+            operations=self.operations,
+            place=self.place,
+            rejected=self.name(topics.REJECTED),
+            contract=contract,
+        )
+
+    async def run_checkpoint(self) -> bool:
+        """Make durable and commit; an error ends the worker."""
+        try:
+            return await self.checkpoint.run(self.app.consumer)
+        except Exception as error:
+            self.fail(error)
+            raise
+
+    def release(self, tps: set[Partition]) -> None:
+        """Forget the rows of revoked partitions."""
+        for name, table in self.tables.items():
+            topic = self.name(topics.TABLES[name])
+            table.release({tp.partition for tp in tps if tp.topic == topic})
+
+    async def consume(self, stream: Any, agent: Fold) -> None:
+        """Fold the batches of `stream`, in order, with air for the event loop between them."""
+        ledger = self.app.delivery.ledger
+        async for event in stream.events():
+            batch: Batch = event.value
+            records = ledger.take(batch)
+            if records is None:
+                await self.fetch_again(batch.tp)
+                continue
+            if records:
+                try:
+                    agent.fold(batch, records)
+                except Exception as error:
+                    # Faust would acknowledge the batch and go on: its records would be lost.
+                    self.fail(error)
+                    raise
+                ledger.done(batch, time.monotonic())
+            await asyncio.sleep(0)
+            while self.outbox.crowded:
+                await asyncio.sleep(0.001)
+
+    async def fetch_again(self, tp: Partition) -> None:
+        """Seek `tp` back to the next offset to fold: something that was fetched never came."""
+        offset = self.app.delivery.ledger.next_offset(tp)
+        if offset is not None and tp in self.app.consumer.assignment():
+            log.warning("%s/%s: records are missing in delivery; fetching from %s again", *tp, offset)
+            self.app.delivery.ledger.touch(tp, time.monotonic())
+            await self.app.consumer.seek(TP(*tp), offset)
+
+    async def watch_delivery(self) -> None:
+        """Fetch again where batches were delivered and vanished: Faust clears its queues after a restore."""
+        ledger = self.app.delivery.ledger
+        seen: dict[Partition, tuple[int, float]] = {}
+        while True:
+            await asyncio.sleep(REFETCH_S / 4)
+            now = time.monotonic()
+            for tp, following in ledger.snapshot().items():
+                ahead = self.app.consumer.position.get(tp, following) > following
+                before = seen.get(tp)
+                if not ahead or before is None or before[0] != following:
+                    seen[tp] = (following, now)
+                elif now - before[1] > REFETCH_S:
+                    seen[tp] = (following, now)
+                    await self.fetch_again(tp)
+
+
+def create_app(settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail = leave) -> Callpulse:
+    """Return the application for `settings`, not started. `fail` is called when it must not go on."""
+    kafka = settings.kafka
+    credentials, context = _security(kafka)
+    app = Callpulse(
+        kafka.group,
+        broker=[URL(f"kafka://{server.strip()}") for server in kafka.bootstrap.split(",")],
+        broker_credentials=credentials,
+        ssl_context=context,
+        broker_session_timeout=kafka.session_timeout_ms / 1000,
+        broker_heartbeat_interval=kafka.heartbeat_interval_ms / 1000,
+        broker_commit_interval=kafka.commit_interval_ms / 1000,
+        broker_max_poll_records=settings.worker.batch_records,
+        broker_rebalance_timeout=max(60.0, kafka.session_timeout_ms / 1000),
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_linger=0.0,
+        producer_max_batch_size=1 << 18,
+        producer_max_request_size=MAX_REQUEST,
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication,
+        topic_disable_leader=True,
+        topic_allow_declare=True,
+        table_standby_replicas=0,
+        stream_buffer_maxsize=64,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        store="memory://",
+        datadir=f"{settings.worker.data_dir}/{settings.worker.id}",
+        web_enabled=False,
+        autodiscover=False,
+    )
+    app.delivery = transport.Delivery(
+        (kafka.topic_prefix + topic.name for topic in topics.TABLES.values()),
+        (topics.changelog(name, kafka.group).name for name in kinds),
+    )
+    app.callpulse = core = Core(app, settings, kinds, fail)
+    _declare(app, core)
+    return app
+
+
+def _declare(app: Callpulse, core: Core) -> None:
+    """Make the agents and the background tasks known to Faust."""
+    makers: dict[str, Callable[[], Fold]] = {
+        "managers": lambda: CallsAgent(
+            core.settings,
+            core.tables["managers"],
+            core.intake(topics.CALLS, contract=True),
+            core.outbox,
+            core.place,
+            core.name(topics.CONTACTS),
+        ),
+    }
+    for table in core.tables:
+        source = topics.TABLES[table]
+        fold = core.agents[table] = makers[table]()
+        channel = app.topic(
+            core.name(source), key_serializer="raw", value_serializer=transport.CODEC, partitions=app.conf.topic_partitions
+        )
+
+        async def agent(stream: Any, fold: Fold = fold) -> None:
+            await core.consume(stream, fold)
+
+        agent.__name__ = f"{source.name}_agent"
+        app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
+
+    @app.task
+    async def connect() -> None:
+        core.outbox.connect(app.producer._producer)  # noqa: SLF001 - Faust has no batch interface
+        await core.outbox.run()
+
+    app.task(core.watch_delivery)
+
+    @app.task
+    async def sweep() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(SWEEP_S)
+            calls = core.agents.get("managers")
+            if isinstance(calls, CallsAgent):
+                calls.sweep(int(time.time() * 1000))
+
+
+def _security(kafka: Kafka) -> tuple[Any, ssl.SSLContext | None]:
+    """Return Faust's credentials and TLS context for the settings; never logged."""
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+        context.check_hostname = kafka.ssl_check_hostname
+        if kafka.ssl_certfile:
+            password = kafka.ssl_password.reveal() or None
+            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, password)
+    if not kafka.security_protocol.startswith("SASL"):
+        return None, context
+    credentials = faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password.reveal(),
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )
+    with contextlib.suppress(AttributeError):
+        credentials.ssl_context = context
+    return credentials, context

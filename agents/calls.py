@@ -1,0 +1,152 @@
+"""The calls agent: telephony events into manager rows; finished legs go on to their leads as facts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from agents.intake import Intake
+from agents.ledger import Batch
+from agents.outbox import Outbox
+from agents.tables import RowTable
+from streams import events, facts
+from streams.calendars import local_time
+from streams.events import CallEvent, CallsEvent, Rejection
+from streams.settings import Settings
+from streams.tables.manager import APPLIED, Effect, Leave, ManagerFold, ManagerRow
+
+_ASK_AGAIN_S = 60.0
+
+
+class CallsAgent:
+    """Folds batches of topic `calls` into the table of managers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: RowTable[ManagerRow],
+        intake: Intake,
+        outbox: Outbox,
+        place: Any,
+        contacts: str,
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._intake = intake
+        self._outbox = outbox
+        self._place = place
+        self._contacts = contacts
+        self._decode = events.Decoder("calls").decode
+        self._fold = ManagerFold(settings.thresholds)
+        self._thresholds = settings.thresholds
+        self._late = intake.count_of("late_total")
+        self._too_late = intake.count_of("too_late_total")
+        self._asked: dict[str, float] = {}
+
+    def fold(self, batch: Batch, records: list[Any]) -> None:
+        """Fold `records` of `batch`: one step, without a pause in which the tables would be half way."""
+        part = self._table.part(batch.tp.partition)
+        rows, dirty = part.rows, part.dirty
+        decode, fold = self._decode, self._fold.fold
+        future_ms = self._thresholds.future_ms
+        times_ms: list[int] = []
+        applied_at = times_ms.append
+        sources: dict[str, int] = {}
+        again = late = too_late = duplicates = 0
+        for record in records:
+            key = record.key
+            row = rows.get(key)
+            if row is not None and record.offset <= row.live.pos:
+                again += 1  # folded before a restart
+                continue
+            event = decode(record.value)
+            if type(event) is Rejection:
+                self._intake.reject(record, event)
+                continue
+            at = event.at
+            if row is None or event.manager != row.id:
+                row = self._new_row(record, event)
+                if row is None:
+                    continue
+                rows[key] = row
+            if at > record.timestamp + future_ms:
+                self._intake.reject(record, Rejection("future", "at is more than 5 min after the record's arrival"))
+                continue
+            effect = fold(row, event, record.offset)
+            dirty[key] = row
+            sources[event.source] = at
+            if effect is not APPLIED:
+                outcome = effect.outcome
+                if outcome == "late":
+                    late += 1
+                elif outcome == "duplicate":
+                    duplicates += 1
+                    continue
+                elif outcome == "too_late":
+                    too_late += 1
+                    continue
+                if effect.told:
+                    self._tell(record, row, effect)
+            applied_at(at)
+        self._late.inc(late)
+        self._too_late.inc(too_late)
+        self._intake.counted(
+            batch, applied=len(times_ms), duplicates=duplicates + again, times_ms=times_ms, sources=sources
+        )
+
+    def sweep(self, now_ms: int) -> None:
+        """Send the ends that are due for legs whose own end never came."""
+        now = time.monotonic()
+        self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
+        for _, row in self._table.owned_rows():
+            for event in self._fold.timeouts(row, now_ms):
+                if event.id not in self._asked:
+                    self._asked[event.id] = now
+                    self._send(event)
+
+    def _new_row(self, record: Any, event: CallsEvent) -> ManagerRow | None:
+        """Return a row for the record's manager; None where the record is a stray or its key is wrong."""
+        manager = event.manager
+        if record.key is None:
+            self._intake.reject(record, Rejection("no_key", "the key of a record of `calls` is its manager"))
+        elif record.key != manager.encode():
+            self._intake.reject(record, Rejection("wrong_key", "the key of a record of `calls` is its manager"))
+        elif not manager.isprintable():
+            self._intake.reject(record, Rejection("invalid_field", "`manager` has control characters"))
+        elif not self._intake.stray(record):
+            return ManagerRow(manager, local_time(self._settings.manager(manager).timezone))
+        return None
+
+    def _tell(self, record: Any, row: ManagerRow, effect: Effect) -> None:
+        """Send what the event means for others."""
+        for slot, told in enumerate(effect.told):
+            if type(told) is Leave:
+                finished = told.finished
+                lead = finished.lead
+                assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody
+                contact = facts.Contact(
+                    src=f"{record.topic}/{record.partition}",
+                    seq=record.offset * facts.SLOTS + slot,
+                    lead=lead,
+                    manager=row.id,
+                    call=told.call,
+                    day=row.local.day(finished.at),
+                    at=finished.at,
+                    started_at=finished.started_at,
+                    direction=finished.direction,
+                    kind=finished.kind or "unknown",
+                    disposition=finished.disposition,
+                    answered=finished.disposition == "answered",
+                    conversation=finished.disposition == "answered"
+                    and finished.talk_ms >= self._thresholds.conversation_ms,
+                    talk_ms=None if finished.talk_ms < 0 else finished.talk_ms,
+                    withdrawn=told.withdrawn,
+                )
+                key = lead.encode()
+                self._outbox.add(self._contacts, self._place(key), key, facts.encode(contact))
+            else:
+                self._send(told)
+
+    def _send(self, event: CallEvent) -> None:
+        key = event.manager.encode()
+        self._outbox.add(self._intake.topic, self._place(key), key, events.encode(event))

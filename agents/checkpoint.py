@@ -1,0 +1,70 @@
+"""The checkpoint: facts are in Kafka before the rows that caused them, and rows before the offsets they have seen.
+
+That order makes the tables effectively once. Killed after the facts, the worker folds again and sends the same facts,
+which their rows know. Killed after the rows, it reads records that the rows know. Nothing is ever committed that is
+not in a row, and no row is ever ahead of its facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from agents.ledger import Ledger, Partition
+from agents.outbox import Outbox
+from agents.tables import RowTable
+
+_STEP_S: Final = 0.005
+
+
+class Offsets(Protocol):
+    """What commits offsets."""
+
+    async def commit_offsets(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit; False where a rebalance came in between."""
+
+
+class Checkpoint:
+    """Makes all that was folded durable. One at a time."""
+
+    def __init__(self, tables: Sequence[RowTable[Any]], outbox: Outbox, ledger: Ledger) -> None:
+        self._tables = tables
+        self._outbox = outbox
+        self._ledger = ledger
+        self._running = asyncio.Lock()
+        self.rows_written: dict[str, int] = {table.name: 0 for table in tables}
+        self.count = 0
+        self.seconds: list[float] = []
+
+    async def run(self, consumer: Offsets) -> bool:
+        """Write and commit. Raise SendError where Kafka did not take it; the worker must then end without a commit."""
+        async with self._running:
+            begun = time.monotonic()
+            offsets = self._ledger.snapshot()
+            writes = await self._encode()
+            await self._outbox.drain()
+            for topic, partition, key, value in writes:
+                self._outbox.add(topic, partition, key, value)
+            await self._outbox.drain()
+            committed = await consumer.commit_offsets(offsets)
+            self.count += 1
+            self.seconds.append(time.monotonic() - begun)
+            return committed
+
+    async def _encode(self) -> list[tuple[str, int, bytes, bytes | None]]:
+        """Encode the rows that changed. All records of a row come from one moment; between rows the loop gets air."""
+        writes = []
+        deadline = time.monotonic() + _STEP_S
+        for table in self._tables:
+            for partition, part in list(table.parts.items()):
+                dirty, part.dirty = part.dirty, {}
+                for key, row in dirty.items():
+                    for record_key, value in table.kind.changelog(key, row):
+                        writes.append((table.changelog, partition, record_key, value))
+                        self.rows_written[table.name] += 1
+                    if time.monotonic() > deadline:
+                        await asyncio.sleep(0)
+                        deadline = time.monotonic() + _STEP_S
+        return writes

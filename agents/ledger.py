@@ -1,0 +1,100 @@
+"""The ledger: per partition, the next offset to fold. It alone decides what may be folded and what may be committed.
+
+Faust keeps its own books of deliveries and acknowledgements, and they can be wrong: after a restore it resumes source
+partitions before it seeks them and then clears its queues, so that fetched records vanish; it can commit past an event
+that is still in work; an exception acknowledges the event that raised it. So a batch says which offsets it stands for,
+`[start, end)`, and only a batch that begins at or before the next offset is folded. What arrives behind a hole is
+dropped and fetched again; what arrives twice is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+class Batch:
+    """Records that were fetched in one go from one partition.
+
+    `start` is the position the fetch began at and `end` the one it led to. Between them the log may have holes (a
+    compacted topic, a transaction's marker); the records are all there are.
+    """
+
+    __slots__ = ("end", "records", "start", "tp")
+
+    def __init__(self, tp: Partition, start: int, records: list[Any]) -> None:
+        self.tp = tp
+        self.start = start
+        self.end: int = records[-1].offset + 1
+        self.records = records
+
+
+class Ledger:
+    """Next offsets of the partitions that this worker may fold now. Other partitions are not its business."""
+
+    def __init__(self) -> None:
+        self._next: dict[Partition, int] = {}
+        self._moved_at: dict[Partition, float] = {}
+        self.gaps: int = 0
+
+    def open(self, offsets: Mapping[Partition, int]) -> None:
+        """Begin to fold the partitions of `offsets` at their offsets; those already open stay where they are."""
+        for tp, offset in offsets.items():
+            self._next.setdefault(tp, offset)
+
+    def close(self, tps: Iterable[Partition] | None = None) -> None:
+        """Fold no more of `tps` (None: of any), whatever is still delivered of them."""
+        for tp in list(self._next) if tps is None else tps:
+            self._next.pop(tp, None)
+            self._moved_at.pop(tp, None)
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._next
+
+    def take(self, batch: Batch) -> list[Any] | None:
+        """Return the records of `batch` that are to be folded now; None where it must be fetched again.
+
+        An empty list means that there is nothing to do: the batch was folded before, or its partition is not ours.
+        """
+        following = self._next.get(batch.tp)
+        if following is None or batch.end <= following:
+            return []
+        if batch.start > following:
+            self.gaps += 1
+            return None
+        if batch.start == following:
+            return batch.records
+        return [record for record in batch.records if record.offset >= following]
+
+    def done(self, batch: Batch, now: float) -> None:
+        """Note that `batch`, all of it, is folded. Call it in the same step of the loop as the fold itself."""
+        if batch.tp in self._next:
+            self._next[batch.tp] = batch.end
+            self._moved_at[batch.tp] = now
+
+    def next_offset(self, tp: Partition) -> int | None:
+        """Return the next offset to fold, None for a partition that is not open."""
+        return self._next.get(tp)
+
+    def moved_at(self, tp: Partition) -> float | None:
+        """Return when `tp` was last seen moving (the caller's clock), None if never."""
+        return self._moved_at.get(tp)
+
+    def touch(self, tp: Partition, now: float) -> None:
+        """Note that the waiting for `tp` begins anew."""
+        self._moved_at[tp] = now
+
+    def snapshot(self) -> dict[Partition, int]:
+        """Return the next offsets: what may be committed once all that was folded so far is safe."""
+        return dict(self._next)
+
+
+MAX_AHEAD_RECORDS: Final = 8000
+"""How many records of a partition may be fetched and not yet folded; beyond that it is not fetched from."""

@@ -1,0 +1,107 @@
+"""The outbox: what a fold tells others leaves the worker in order, in batches, and is known to have arrived.
+
+Adding is a plain call, so a batch of records is folded in one uninterrupted step. A failure to send is never passed
+over: it ends the worker before it can commit, and the records are folded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Final
+
+_HIGH_WATER: Final = 20_000
+
+
+class SendError(RuntimeError):
+    """Kafka did not take a record that was folded."""
+
+
+class Outbox:
+    """Records on their way to Kafka through an aiokafka producer."""
+
+    def __init__(self, on_error: Callable[[BaseException], None]) -> None:
+        self._on_error = on_error
+        self._producer: Any = None
+        self._waiting: defaultdict[tuple[str, int], list[tuple[bytes | None, bytes | None, Any]]] = defaultdict(list)
+        self._count = 0
+        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._sending = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.failed: BaseException | None = None
+
+    def connect(self, producer: Any) -> None:
+        """Send through `producer`, an aiokafka producer that has been started."""
+        self._producer = producer
+
+    def add(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Put a record in the queue of its partition."""
+        self._waiting[topic, partition].append((key, value, headers))
+        self._count += 1
+        if self._count == 1:
+            self._wake.set()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether folding should pause until records have left."""
+        return self._count > _HIGH_WATER
+
+    async def run(self) -> None:
+        """Send what is added, for as long as the worker lives."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._send_waiting()
+
+    async def drain(self) -> None:
+        """Wait until all that was added before is in Kafka. Raise SendError if some of it is not."""
+        await self._send_waiting()
+        if self._in_flight:
+            await asyncio.wait(set(self._in_flight))
+        if self.failed is not None:
+            raise SendError(f"Kafka did not take a record: {self.failed!r}") from self.failed
+
+    async def _send_waiting(self) -> None:
+        async with self._sending:  # one at a time, or a partition's order is lost
+            waiting, self._waiting = self._waiting, defaultdict(list)
+            self._count = 0
+            try:
+                for (topic, partition), records in waiting.items():
+                    await self._send(topic, partition, records)
+            except Exception as error:
+                self._fail(error)
+                raise
+
+    async def _send(self, topic: str, partition: int, records: list[tuple[bytes | None, bytes | None, Any]]) -> None:
+        batch = self._producer.create_batch()
+        for key, value, headers in records:
+            fits = batch.append(key=key, value=value, timestamp=None, headers=headers or [])
+            if fits is None:
+                await self._enqueue(batch, topic, partition)
+                batch = self._producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None, headers=headers or [])
+        await self._enqueue(batch, topic, partition)
+
+    async def _enqueue(self, batch: Any, topic: str, partition: int) -> None:
+        future = await self._producer.send_batch(batch, topic, partition=partition)
+        self._in_flight.add(future)
+        future.add_done_callback(self._arrived)
+
+    def _arrived(self, future: asyncio.Future[Any]) -> None:
+        self._in_flight.discard(future)
+        error = future.exception() if not future.cancelled() else asyncio.CancelledError()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failed is None:
+            self.failed = error
+            self._on_error(error)

@@ -1,0 +1,135 @@
+"""The topics: their names, what they carry, how they are keyed, partitioned and kept. The one declaration of them.
+
+The application, the command line, the documentation and the deployment read it. All topics that a table is built from
+have the same number of partitions, so that what concerns one manager (or lead) is on one worker; `rejected` follows
+suit because nothing gains from another number.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, Literal
+
+from msgspec import Struct
+
+DAY_MS: Final = 86_400_000
+APP: Final = "callpulse"
+
+
+class Topic(Struct, frozen=True, kw_only=True):
+    """One topic. `key` names the field of the value that is the record's key."""
+
+    name: str
+    key: Literal["manager", "lead", "source position", "row"]
+    purpose: str
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int = -1
+    extra: Mapping[str, str] = {}
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's configuration as Kafka names it."""
+        config = {"cleanup.policy": self.cleanup, **self.extra}
+        if self.cleanup == "delete":
+            config["retention.ms"] = str(self.retention_ms)
+        return config
+
+
+# The broker's clock stamps every record on arrival: the one clock that all workers and all replays agree on. It decides
+# whether an event lies in the future, and a history that is fed in late is not deleted for its age.
+_ARRIVAL: Final = {"message.timestamp.type": "LogAppendTime"}
+
+CALLS: Final = Topic(
+    name="calls",
+    key="manager",
+    purpose="Telephony events, one leg's after the other.",
+    retention_ms=90 * DAY_MS,
+    extra=_ARRIVAL,
+)
+CRM: Final = Topic(
+    name="crm",
+    key="lead",
+    purpose="What the CRM, or the manager in it, says of a lead.",
+    retention_ms=90 * DAY_MS,
+    extra=_ARRIVAL,
+)
+SPEECH: Final = Topic(
+    name="speech",
+    key="manager",
+    purpose="Transcripts. Kept for a week: they hold customers' words.",
+    retention_ms=7 * DAY_MS,
+    extra=_ARRIVAL,
+)
+CONTACTS: Final = Topic(
+    name="contacts",
+    key="lead",
+    purpose="Facts of the calls agent: finished legs, told to their lead.",
+    retention_ms=90 * DAY_MS,
+    extra=_ARRIVAL,
+)
+OUTCOMES: Final = Topic(
+    name="outcomes",
+    key="manager",
+    purpose="Facts of the leads agent: what a change of a lead means for its manager.",
+    retention_ms=90 * DAY_MS,
+    extra=_ARRIVAL,
+)
+REJECTED: Final = Topic(
+    name="rejected",
+    key="source position",
+    purpose="Dead letters: records that are no events, as they came, with the reason.",
+    retention_ms=30 * DAY_MS,
+    extra={**_ARRIVAL, "max.message.bytes": str(4 * 1024 * 1024)},
+)
+SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
+
+TABLES: Final[Mapping[str, Topic]] = {"managers": CALLS, "leads": CONTACTS, "outcomes": OUTCOMES}
+"""The tables by name, each with the topic whose partitions its own follow."""
+
+
+def changelog(table: str, group: str = APP) -> Topic:
+    """Return the topic that a table of the consumer group `group` is restored from."""
+    return Topic(
+        name=f"{group}-{table}-changelog",
+        key="row",
+        purpose=f"The rows of table `{table}`; the last record of a key is the row.",
+        cleanup="compact",
+        # A worker that was suspended and lost its partitions may still write an old row behind a newer one. Restoring
+        # takes the newer of the two, so both must be there until the partition has been restored once.
+        extra={"min.compaction.lag.ms": str(DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
+    )
+
+
+def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
+    """Return every topic of an installation; `prefix` goes before the names of all but the changelogs."""
+    from msgspec.structs import replace
+
+    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
+    return (*named, *(changelog(table, group) for table in TABLES))
+
+
+def murmur2(key: bytes) -> int:
+    """Return Kafka's own hash of a key (32 bits, murmur2 with Kafka's seed), as the Java client computes it."""
+    length = len(key)
+    h = 0x9747B28C ^ length
+    words = length >> 2
+    for k in struct.unpack_from(f"<{words}I", key):
+        k = (k * 0x5BD1E995) & 0xFFFFFFFF  # noqa: PLW2901 - the algorithm's own name for the mixed word
+        h = ((h * 0x5BD1E995) ^ ((k ^ (k >> 24)) * 0x5BD1E995)) & 0xFFFFFFFF
+    tail = length & 3
+    if tail:
+        h = ((h ^ int.from_bytes(key[-tail:], "little")) * 0x5BD1E995) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 0x5BD1E995) & 0xFFFFFFFF
+    return h ^ (h >> 15)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that the Java client's default partitioner gives to `key`."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def partitioner(partitions: int, remembered: int = 1 << 16) -> Callable[[bytes], int]:
+    """Return `partition_of` for a fixed number of partitions that remembers the keys it saw last."""
+    return lru_cache(maxsize=remembered)(lambda key: partition_of(key, partitions))
