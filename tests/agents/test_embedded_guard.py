@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,7 +22,6 @@ from tests.kafka_fixture import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 STUBBORN = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.05; done"]
 
@@ -43,20 +44,34 @@ def held(tmp_path: Path) -> Iterator[int]:
     os.close(descriptor)
 
 
-def owner(tmp_path: Path, *command: str, after: str = "") -> tuple[subprocess.Popen[str], int]:
-    """Start a process that owns a guarded program; returns it and the program's pid."""
-    (tmp_path / "doomed").mkdir()
-    script = textwrap.dedent(OWNER).format(after=after)
-    arguments = [tmp_path / "log", tmp_path / "doomed", *command]
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109 - the root of the project, where pytest runs
-    )
-    assert process.stdout
-    return process, int(process.stdout.readline())
+Owner = Callable[..., tuple["subprocess.Popen[str]", int]]
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Owner]:
+    """Start a process that owns a guarded program; returns it and the program's pid. Nothing is left after the test."""
+    pids: list[int] = []
+
+    def start(*command: str, after: str = "") -> tuple[subprocess.Popen[str], int]:
+        (tmp_path / "doomed").mkdir()
+        script = textwrap.dedent(OWNER).format(after=after)
+        arguments = [tmp_path / "log", tmp_path / "doomed", *command]
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        pids.extend((process.pid, pid))
+        return process, pid
+
+    yield start
+    for pid in pids:
+        if not gone(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def gone(pid: int) -> bool:
@@ -67,8 +82,8 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_an_owner_killed_with_9_takes_the_program_and_the_temporary_folder_along(tmp_path: Path) -> None:
-    process, pid = owner(tmp_path, "sleep", "1000")
+def test_an_owner_killed_with_9_takes_the_program_and_the_temporary_folder_along(tmp_path: Path, owner: Owner) -> None:
+    process, pid = owner("sleep", "1000")
     guard = psutil.Process(pid).ppid()
     process.kill()
     process.communicate()
@@ -76,17 +91,17 @@ def test_an_owner_killed_with_9_takes_the_program_and_the_temporary_folder_along
     eventually(lambda: not (tmp_path / "doomed").exists(), within_s=5)
 
 
-def test_a_program_deaf_to_sigterm_is_killed_when_its_owner_is_gone(tmp_path: Path) -> None:
-    process, pid = owner(tmp_path, *STUBBORN)
+def test_a_program_deaf_to_sigterm_is_killed_when_its_owner_is_gone(tmp_path: Path, owner: Owner) -> None:
+    process, pid = owner(*STUBBORN)
     eventually((tmp_path / "log").read_text)
     process.kill()
     process.communicate()
     eventually(lambda: gone(pid), within_s=10)
 
 
-def test_a_forked_child_that_holds_the_pipe_does_not_keep_the_program_alive(tmp_path: Path) -> None:
+def test_a_forked_child_that_holds_the_pipe_does_not_keep_the_program_alive(owner: Owner) -> None:
     fork = "print(os.fork() or (os.setsid(), threading.Event().wait(60), os._exit(0)))"
-    process, child = owner(tmp_path, "sleep", "1000", after=fork)
+    process, child = owner("sleep", "1000", after=fork)
     assert process.stdout
     pid = int(process.stdout.readline())
     process.kill()
@@ -97,9 +112,9 @@ def test_a_forked_child_that_holds_the_pipe_does_not_keep_the_program_alive(tmp_
     process.communicate()
 
 
-def test_ctrl_c_reaches_the_owner_and_not_the_program(tmp_path: Path) -> None:
+def test_ctrl_c_reaches_the_owner_and_not_the_program(owner: Owner) -> None:
     note = "import signal; signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))"
-    process, pid = owner(tmp_path, "sleep", "1000", after=note)
+    process, pid = owner("sleep", "1000", after=note)
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout
     assert process.stdout.readline() == "interrupted\n"
