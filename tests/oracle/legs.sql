@@ -30,7 +30,8 @@ UNION ALL BY NAME
 SELECT
     manager, call, transfer.at_ms, known.started_at, known.direction, known.kind, 'answered' AS disposition, known.lead,
     transfer.id, greatest(transfer.arrival, known.arrival) AS arrival,
-    greatest(transfer.at_ms - answered_at, 0) AS talk_ms,
+    -- greatest() passes over NULL, and an unknown talk time must stay unknown.
+    if(answered_at IS NULL, NULL, greatest(transfer.at_ms - answered_at, 0)) AS talk_ms,
     1 AS rank
 FROM events AS transfer JOIN known USING (manager, call) LEFT JOIN answered USING (manager, call)
 WHERE transfer.type = 'call.transferred';

@@ -214,8 +214,8 @@ def _derive(db: duckdb.DuckDBPyConnection) -> None:
     Raises RuntimeError where that does not come to rest, which needs managers who hand a call over before they have it.
     """
     db.execute(
-        "CREATE TABLE derived (manager VARCHAR, call VARCHAR, at_ms BIGINT, id VARCHAR, direction VARCHAR, kind VARCHAR,"
-        " lead VARCHAR, is_answered BOOLEAN)"
+        "CREATE TABLE derived (manager VARCHAR, call VARCHAR, at_ms BIGINT, id VARCHAR, direction VARCHAR,"
+        " kind VARCHAR, lead VARCHAR, is_answered BOOLEAN)"
     )
     for _ in range(100):
         _run(db, "derive")
