@@ -98,6 +98,7 @@ class EmbeddedKafka:
         """Start the broker and return when it serves clients. Does nothing if it runs already."""
         if self.running:
             return
+        self._held.end(KILL)  # it has ended by itself: let go of what is left
         java = runtime.checked_java(self._java) if self._java else runtime.find_java()
         jars = runtime.class_path(self._cache, self._progress)
         fixed = self._port or self._wanted_port

@@ -102,7 +102,8 @@ def test_a_killed_broker_comes_back_with_its_data_on_its_port(own_kafka: Embedde
 
     os.kill(own_kafka.pid, signal.SIGKILL)  # by somebody else
     eventually(lambda: not own_kafka.running)
-    own_kafka.restart()
+    own_kafka.start()
+    assert own_kafka.bootstrap == address
     assert values(own_kafka, topic) == NUMBERS
 
     own_kafka.restart()  # while it runs: in good order
