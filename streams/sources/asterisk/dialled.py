@@ -1,0 +1,27 @@
+"""Which number was dialled to reach a channel."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from streams.numbers import is_outside_number
+from streams.sources.asterisk.channels import Channel, known_number
+
+_DIGITS: Final = re.compile(r"\+?\d{7,15}")
+
+
+def dialled_number(channel: Channel, exten: str) -> str:
+    """Return the outside number that was dialled to reach `channel`, or "" for none.
+
+    The dial string says it best, because a dialplan may take a prefix off ("9" for an outside line); then the number
+    that Asterisk gave the channel; then the extension that the caller asked for.
+    """
+    target = channel.dial_string.partition("!")[0]
+    for number in _DIGITS.findall(target):
+        if number != channel.endpoint:
+            return str(number)
+    for number in (channel.number, exten):
+        if is_outside_number(number) and number != channel.endpoint:
+            return known_number(number)
+    return ""

@@ -1,0 +1,203 @@
+"""Who is at the end of a channel: which settings map channels to managers, and how they are applied.
+
+A channel's name is `TECHNOLOGY/ENDPOINT-SERIAL`. Its end is a manager, an outside party (a customer, or anyone else
+behind a trunk), or nobody: a Local half, a recorder, a conference announcer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.numbers import digest, has_number
+from streams.sources.asterisk.channels import Channel
+
+Conflict: TypeAlias = tuple[tuple[str, ...], str]
+"""The fields that are wrong (the first one names the problem), and why."""
+Pattern: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
+Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
+
+QUEUE_PREFIX: Final = "queue:"
+_LONGEST_ID: Final = 64  # an event id holds one, and the source, and must stay below 128
+_UNIQUEID: Final = re.compile(r"(?:[A-Za-z][\w.]*-|[\w.]+-(?=\d{9,10}\.))?\d{9,10}\.\d{1,18}")
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    r"""Channels whose `by` matches `pattern` (a whole match, case-insensitive) belong to `manager`.
+
+    `manager` may use groups of the pattern (`\1`, `\g<name>`); by default it is what was matched.
+
+    - `endpoint`: the device, `150010001` of `SIP/150010001-00000002`. Also for trunks.
+    - `account`: the channel's first AccountCode. Not for trunks, which inherit the caller's.
+    - `extension`: the channel's own caller id number. Not for trunks.
+    - `member`: MemberName or Interface of the queue member that was called.
+    - `number`: the number that was dialled through a trunk: a manager's mobile.
+    """
+
+    by: Literal["endpoint", "account", "extension", "member", "number"]
+    pattern: Pattern
+    manager: Label = r"\g<0>"
+
+
+class AsteriskMapping(Struct, frozen=True, kw_only=True):
+    """Settings of the Asterisk source. Patterns are regular expressions that must match as a whole, in any case.
+
+    The first rule that matches decides; then `trunks` and `trunk_contexts` make a channel an outside party, then
+    `internal` makes its endpoint a manager's, named `manager_prefix` + endpoint; `unmapped` decides about the rest.
+    """
+
+    source: Annotated[str, Meta(min_length=1, max_length=32)] = "asterisk"
+    rules: tuple[Rule, ...] = ()
+    trunks: tuple[Pattern, ...] = (r".*(trunk|siproute|gateway|provider|carrier|sbc|pstn).*",)
+    trunk_contexts: tuple[Pattern, ...] = (r"from-(trunk|pstn|did|external).*",)
+    internal: Pattern = r"\d{2,9}"
+    manager_prefix: Annotated[str, Meta(max_length=32)] = ""
+    unmapped: Literal["outside", "manager"] = "outside"
+    outside_manager: Annotated[str, Meta(max_length=100)] = "outside"
+    """Who is said to have a call that the PBX passed on to a number that no rule knows. Empty: nobody."""
+    default_queue: Label = "inbound"
+    """NAME of the pseudo-manager `queue:NAME` for unanswered calls that were in no queue."""
+    voicemail_apps: Pattern = r"(voicemail|voicemailmain|minivm.*|comedian.*)"
+    region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
+    """ISO 3166 country whose national numbers are meant where a number has no country code."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield every field that cannot be used, and why."""
+        single = (("internal", self.internal), ("voicemail_apps", self.voicemail_apps))
+        several = (("trunks", self.trunks), ("trunk_contexts", self.trunk_contexts))
+        for field, pattern in (*single, *((name, pattern) for name, patterns in several for pattern in patterns)):
+            if (wrong := _wrong(pattern)) is not None:
+                yield (field,), wrong
+        for place, rule in enumerate(self.rules):
+            if (wrong := _wrong(rule.pattern)) is not None:
+                yield (f"rules[{place}].pattern", "rules"), wrong
+            elif (wrong := _wrong_template(rule)) is not None:
+                yield (f"rules[{place}].manager", "rules"), wrong
+        for field in ("default_queue", "outside_manager", "source"):
+            if has_number(getattr(self, field)):
+                yield (field,), "looks like a telephone number; these must not be published"
+
+
+def read_mapping(raw: Mapping[str, Any]) -> AsteriskMapping:
+    """Return the mapping that a settings table describes. Raises ValueError that names the key and what is wrong."""
+    known = AsteriskMapping.__struct_fields__
+    for name in raw:
+        if name not in known:
+            raise ValueError(f"{name}: is no setting of the Asterisk source; known: {', '.join(known)}")
+    try:
+        mapping = msgspec.convert(dict(raw), AsteriskMapping)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    problems = [f"{fields[0]}: {why}" for fields, why in mapping.conflicts()]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return mapping
+
+
+class Directory:
+    """Applies a mapping. Holds compiled patterns and the secret of the keyed hash, no state of calls."""
+
+    def __init__(self, mapping: AsteriskMapping, secret: bytes) -> None:
+        """Raise ValueError where the mapping has a pattern that cannot be used."""
+        problems = [f"{fields[0]}: {why}" for fields, why in mapping.conflicts()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        self.mapping = mapping
+        self.secret = secret
+        self._rules = tuple((rule.by, _compile(rule.pattern), rule.manager) for rule in mapping.rules)
+        self._trunks = tuple(map(_compile, mapping.trunks))
+        self._contexts = tuple(map(_compile, mapping.trunk_contexts))
+        self._internal = _compile(mapping.internal)
+        self._voicemail = _compile(mapping.voicemail_apps)
+
+    def manager_of(self, channel: Channel, number: str, member: tuple[str, ...]) -> str | None:
+        """Return the manager at the end of a channel, or None for an outside party.
+
+        `number` is what was dialled to reach it, if anything; `member` are the names of the queue member that it was
+        called for.
+        """
+        trunk = any(p.fullmatch(channel.endpoint) for p in self._trunks) or any(
+            p.fullmatch(channel.first_context) for p in self._contexts
+        )
+        for by, pattern, template in self._rules:
+            values: tuple[str, ...] = ()
+            if by == "endpoint":
+                values = (channel.endpoint,)
+            elif by == "member":
+                values = member
+            elif by == "number":
+                values = (number,) if trunk else ()
+            elif not trunk:
+                values = (channel.account if by == "account" else channel.number,)
+            for value in values:
+                found = pattern.fullmatch(value) if value else None
+                if found is not None:
+                    return _label(found.expand(template))
+        if trunk:
+            return None
+        if self._internal.fullmatch(channel.endpoint) or self.mapping.unmapped == "manager":
+            return _label(self.mapping.manager_prefix + channel.endpoint)
+        return None
+
+    def member_manager(self, member: str, interface: str) -> str | None:
+        """Return the manager of a queue member, for events that belong to no channel."""
+        for by, pattern, template in self._rules:
+            endpoint = interface.partition("/")[2].partition("@")[0]
+            for value in (member, interface) if by == "member" else (endpoint,) if by == "endpoint" else ():
+                found = pattern.fullmatch(value) if value else None
+                if found is not None:
+                    return _label(found.expand(template))
+        endpoint = interface.partition("/")[2].partition("@")[0]
+        if endpoint and self._internal.fullmatch(endpoint):
+            return _label(self.mapping.manager_prefix + endpoint)
+        return None
+
+    def is_voicemail(self, application: str) -> bool:
+        """Tell whether a dialplan application records a message."""
+        return self._voicemail.fullmatch(application) is not None
+
+    def queue_name(self, queue: str | None) -> str:
+        """Return the pseudo-manager of a queue; None stands for calls that were in no queue."""
+        return QUEUE_PREFIX + self.public(queue or self.mapping.default_queue)
+
+    def public(self, name: str) -> str:
+        """Return `name`, or a keyed hash of it where it could give a telephone number away."""
+        return _label(digest(name, self.secret) if has_number(name) else name)
+
+    def call_name(self, linkedid: str) -> str:
+        """Return the name of a call. Asterisk's own ids pass; one that was set by hand could be a number."""
+        if _UNIQUEID.fullmatch(linkedid) and len(linkedid) <= _LONGEST_ID:
+            return linkedid
+        return digest(linkedid, self.secret)
+
+
+def _label(text: str) -> str:
+    return (text or "unknown")[:100]
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _wrong(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"is no regular expression: {error}"
+    return None
+
+
+def _wrong_template(rule: Rule) -> str | None:
+    # A pattern with every group optional also matches nothing, so the template can be tried on it.
+    pattern = re.compile(f"(?:{rule.pattern})?")
+    found = pattern.match("")
+    try:
+        if found is not None:
+            found.expand(rule.manager)
+    except (re.error, IndexError) as error:
+        return f"does not fit its pattern: {error}"
+    return None
