@@ -39,6 +39,7 @@ from streams.settings_sections import (
     Thresholds,
     Worker,
 )
+from streams.sources.asterisk.mapping import AsteriskMapping
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -90,7 +91,7 @@ class SettingsError(ValueError):
 class Sources(Struct, frozen=True, kw_only=True):
     """What the sources of events need to know, a table each."""
 
-    asterisk: Mapping[str, Any] = MappingProxyType({})
+    asterisk: AsteriskMapping = AsteriskMapping()
 
 
 class _Sections(Struct, frozen=True, kw_only=True):
@@ -156,9 +157,14 @@ def load(text: str, environ: Mapping[str, str]) -> Settings:
     managers = _managers(sections, teams, reader)
     if reader.problems:
         raise SettingsError(dict.fromkeys(reader.problems))
+    asterisk = sections.sources.asterisk
+    if asterisk.region is None and sections.privacy.region is not None:
+        asterisk = msgspec.structs.replace(asterisk, region=sections.privacy.region)
+        reader.origins["sources.asterisk.region"] = "privacy.region"
+    held = {name: getattr(sections, name) for name in _Sections.__struct_fields__}
     return Settings(
-        **{name: getattr(sections, name) for name in _Sections.__struct_fields__},
-        teams=MappingProxyType({team.id: team for team in teams.values()}),
+        **(held | {"sources": Sources(asterisk=asterisk)}),
+        teams=MappingProxyType(teams),
         managers=MappingProxyType(managers),
         origins=MappingProxyType(reader.origins),
     )

@@ -257,6 +257,24 @@ def test_a_wrong_value_is_refused_under_its_key(text, key, message):
     assert message in found.get(key, f"no such key in {found}")
 
 
+def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules():
+    rule = '{ by = "account", pattern = "[a-z]+" }'
+    settings = load(f"[sources.asterisk]\nrules = [{rule}]", {"CALLPULSE_SOURCES__ASTERISK__REGION": "DE"})
+    assert settings.sources.asterisk.rules[0].by == "account"
+    assert settings.sources.asterisk.region == "DE"
+    wrong = '{ by = "acount", pattern = "[a-z]+" }, { by = "account", pattern = "[" }'
+    assert "did you mean account?" in problems(f"[sources.asterisk]\nrules = [{wrong}]")["sources.asterisk.rules[0].by"]
+    broken = rule.replace("[a-z]+", "[")
+    assert "sources.asterisk.rules[0].pattern" in problems(f"[sources.asterisk]\nrules = [{broken}]")
+
+
+def test_the_source_reads_numbers_of_the_general_region_unless_it_has_its_own():
+    general = load('[privacy]\nregion = "DE"', {})
+    assert general.sources.asterisk.region == "DE"
+    assert ("sources.asterisk.region", '"DE"', "privacy.region") in explain(general)
+    assert load('[privacy]\nregion = "DE"\n[sources.asterisk]\nregion = "PT"', {}).sources.asterisk.region == "PT"
+
+
 def test_shifts_that_touch_do_not_overlap():
     load(
         'managers = [{ id = "a", shifts = ["mon-sun 09:00-17:00", "mon-sun 17:00-01:00", "mon-sun 01:00-09:00"] }]', {}
@@ -479,8 +497,10 @@ def test_the_example_shows_every_setting_and_the_true_defaults():
     security = {"security_protocol", "sasl_mechanism", "sasl_username", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
     shown, section = set(), ""
     for line in EXAMPLE.split("[[teams]]")[0].splitlines():
-        if header := re.match(r"\[(\w+)\]", line):
+        if header := re.match(r"\[([\w.]+)\]", line):
             section = f"{header[1]}."
+        elif section == "sources.asterisk.":
+            continue  # examples, not defaults
         elif setting := re.match(r"(# )?([a-z_]+) = (.+?)(?: +#.*)?$", line):
             commented, name, value = setting.groups()
             key = section + name
