@@ -84,7 +84,7 @@ _CHECKS: Final = {kind: {**_REQUIRED[kind], **_OPTIONAL[kind]} for kind in _REQU
 _MOMENTS: Final = frozenset({"at", "started_at", "answered_at"})
 
 
-def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
+def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:  # noqa: PLR0911 - one return a reason
     """Return the reason for which the record of topic `calls` is rejected, or None where it is an event."""
     event = _parsed(record.value)
     if isinstance(event, str):
@@ -92,10 +92,12 @@ def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
     reason = _kind(event) or _fields(event)
     if reason is not None:
         return reason
-    if not record.key:
+    if record.key is None:
         return "no_key"
     if record.key != event["manager"].encode():
         return "wrong_key"
+    if not event["manager"].isprintable():
+        return "invalid_field"  # it becomes a label
     return "future" if event["at"] > record.timestamp_ms + future_ms else None
 
 

@@ -10,7 +10,7 @@ WITH ranked AS (
 told_ends AS (
     SELECT * FROM ranked
     QUALIFY coalesce(worth > max(worth) OVER (
-        PARTITION BY manager, call ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        PARTITION BY manager, call ORDER BY arrival, worth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ), true)
 )
 SELECT lead, manager, today FROM told_ends JOIN managers USING (manager)

@@ -96,7 +96,7 @@ WITH marked AS (
             ) + getvariable('work_gap_ms'),
             true
         ) AS is_first
-    FROM spans
+    FROM (SELECT DISTINCT * FROM spans)  -- equal spans would have no order, here and below
 ),
 numbered AS (
     SELECT

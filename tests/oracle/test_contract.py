@@ -98,10 +98,14 @@ def test_a_field_that_must_be_there_is_missed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "expected"), [(None, "no_key"), (b"", "no_key"), (b"boris", "wrong_key"), (b"anna", None)]
+    ("key", "expected"), [(None, "no_key"), (b"", "wrong_key"), (b"boris", "wrong_key"), (b"anna", None)]
 )
 def test_the_key_is_the_manager(key: bytes | None, expected: str | None) -> None:
     assert why_not(record(json.dumps(GOOD).encode(), key)) == expected
+
+
+def test_a_manager_whose_name_cannot_be_printed_is_refused() -> None:
+    assert why_not(records([GOOD | {"manager": "an\nna"}])[0]) == "invalid_field"
 
 
 @pytest.mark.parametrize(("ahead_ms", "expected"), [(300_000, None), (300_001, "future")])

@@ -481,6 +481,19 @@ def test_a_late_event_closes_the_gap_between_two_runs() -> None:
     assert told("work_block_seconds") == 20 * 60 + 40
 
 
+def test_spans_that_are_equal_begin_one_run_together() -> None:
+    # a start, an answer and another start at the same moments, as transfers make them, 20 min apart
+    events = []
+    for at in range(NOON - 10 * HOUR, NOON, 20 * MINUTE):
+        for manager in ("anna", "boris", "clara"):
+            events += [started(at, f"a{at}", manager), answered(at, f"a{at}", manager), started(at, f"b{at}", manager)]
+            events += [ended(at, f"{end}{at}", manager, started_at=at) for end in "ab"]
+    told = Told(events, NOON)
+    for manager in ("anna", "boris", "clara"):
+        assert told("work_blocks", manager, window="today") == 0
+        assert told("work_block_seconds", manager) == 0
+
+
 # -- leads
 
 
