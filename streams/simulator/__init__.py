@@ -1,0 +1,13 @@
+"""A simulated department: seeded, with a rhythm and all the faults of real sources, and with known answers.
+
+`Department` says who works; `simulate` yields the records that their work sends to Kafka, in the order of arrival;
+`Truth` listens and can say at any moment what every figure must be. Pure: no clock, and no chance but the seed.
+"""
+
+from streams.simulator.day import simulate
+from streams.simulator.disturb import Disturbance
+from streams.simulator.legs import Record
+from streams.simulator.people import CAST, Department, Member, Personality
+from streams.simulator.truth import Truth
+
+__all__ = ["CAST", "Department", "Disturbance", "Member", "Personality", "Record", "Truth", "simulate"]

@@ -1,0 +1,349 @@
+"""The true answers: what every figure of a manager must be, known from what was meant and which pieces of it arrived.
+
+Nothing here folds events. Each leg is asked what it comes to, given the pieces that have arrived (`verdict`), and the
+figures are counted from those verdicts. Legs of which no more will be heard are added to sums per local day.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from streams.calendars import LocalTime, local_time
+from streams.events import DISPOSITIONS, KINDS, Disposition
+from streams.settings import Manager, Settings, Thresholds
+from streams.simulator.legs import ANSWER, BAD, CDR, END, PRESENCE, START, TRANSFER, Leg, Presence
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+LATE_MS: Final = 10 * MINUTE_MS
+
+_FIELDS: Final = (
+    "inbound",
+    "outbound",
+    "answered",
+    "connected",
+    "talked",
+    "short",
+    "meaningful",
+    "conversations",
+    "talk_ms",
+    "timed_out",
+)
+_SWEEP_MS: Final = 30 * MINUTE_MS
+_FRESH_MS: Final = 75 * MINUTE_MS  # legs that ended so lately are kept apart, for the last hour
+_SPANS_MS: Final = 60 * HOUR_MS
+_LEAD_DAYS: Final = 33
+
+
+class Verdict(NamedTuple):
+    """What a finished leg comes to. `talk_ms` is None where it is not known."""
+
+    at: int
+    started_at: int
+    disposition: Disposition
+    talk_ms: int | None
+    timed_out: bool
+
+
+class Known(NamedTuple):
+    """What is known of a leg, by its own pieces or by the transfer that began it."""
+
+    started_at: int | None
+    answered_at: int | None
+
+
+def known(leg: Leg) -> Known:
+    """Return what the pieces that have arrived tell of a leg's beginning."""
+    started = leg.started_at if leg.got & START else None
+    answered = leg.answered_at if leg.got & ANSWER else None
+    if leg.by is not None and leg.by.handed_over:
+        at = leg.by.transfer_at
+        started = at if started is None else min(started, at)
+        if leg.by.how == "attended":
+            answered = at if answered is None else min(answered, at)
+    return Known(started, answered)
+
+
+def verdict(leg: Leg, now_ms: int, max_call_ms: int) -> Verdict | None:
+    """Return what the leg counts as at `now_ms`, or None if it does not count (yet)."""
+    if leg.got & END:
+        return Verdict(leg.ended_at, leg.started_at, leg.disposition, leg.talk_ms, timed_out=False)
+    if leg.got & CDR:
+        return Verdict(leg.cdr_at, leg.started_at, leg.disposition, leg.cdr_talk_ms, timed_out=False)
+    began = known(leg)
+    if began.started_at is None:
+        return None
+    if leg.got & TRANSFER:
+        talk = None if began.answered_at is None else max(0, leg.transfer_at - began.answered_at)
+        return Verdict(leg.transfer_at, began.started_at, "answered", talk, timed_out=False)
+    if began.started_at + max_call_ms <= now_ms:
+        disposition: Disposition = "no_answer" if began.answered_at is None else "answered"
+        return Verdict(began.started_at + max_call_ms, began.started_at, disposition, None, timed_out=True)
+    return None
+
+
+class Tally:
+    """How finished legs are counted: the names of the counts, and what one leg adds to them."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._t = thresholds
+        names = [*_FIELDS, *(f"kind:{kind}" for kind in (*KINDS, "unknown"))]
+        names += [f"disposition:{disposition}" for disposition in DISPOSITIONS]
+        names += [f"le:{bound}" for bound in thresholds.histogram_ms]
+        self.places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
+
+    def add(self, counts: array[int] | list[int], leg: Leg, told: Verdict) -> None:
+        """Add what the leg counts."""
+        places = self.places
+        for name, amount in self._amounts(leg, told):
+            counts[places[name]] += amount
+
+    def empty(self) -> list[int]:
+        """Return counts of nothing."""
+        return [0] * len(self.places)
+
+    def _amounts(self, leg: Leg, told: Verdict) -> Iterator[tuple[str, int]]:
+        limits = self._t
+        yield leg.direction, 1
+        yield f"kind:{leg.kind or 'unknown'}", 1
+        yield f"disposition:{told.disposition}", 1
+        if told.timed_out:
+            yield "timed_out", 1
+        if told.disposition != "answered":
+            return
+        yield "answered", 1
+        if leg.direction == "outbound":
+            yield "connected", 1
+        talk_ms = told.talk_ms
+        if talk_ms is None:
+            return
+        yield "talked", 1
+        yield "talk_ms", talk_ms
+        if talk_ms < limits.short_ms:
+            yield "short", 1
+        if talk_ms >= limits.meaningful_ms:
+            yield "meaningful", 1
+        if talk_ms >= limits.conversation_ms:
+            yield "conversations", 1
+        for bound in limits.histogram_ms:
+            if talk_ms <= bound:
+                yield f"le:{bound}", 1
+
+
+class Account:
+    """What has arrived of one manager. `legs` are those of which more may be heard, or that ended lately."""
+
+    def __init__(self, manager: Manager) -> None:
+        self.manager = manager
+        self.local: LocalTime = local_time(manager.timezone)
+        self.watermark = 0
+        self.active_at = 0
+        self.presence: Presence | None = None
+        self.legs: list[Leg] = []
+        self.days: dict[int, array[int]] = {}
+        self.spans = array("q")  # starts and ends of activity, in pairs, in no order
+        self.runs: list[tuple[int, int]] = []  # those of earlier days, melted
+
+    def active(self, start_ms: int, end_ms: int) -> None:
+        """Note activity in [start_ms, end_ms]."""
+        self.spans.append(start_ms)
+        self.spans.append(end_ms)
+        self.active_at = max(self.active_at, end_ms)
+
+    def all_runs(self, gap_ms: int) -> list[tuple[int, int]]:
+        """Return the runs of activity: spans, those less than `gap_ms` apart melted into one."""
+        spans = sorted([*self.runs, *zip(self.spans[::2], self.spans[1::2], strict=True)])
+        runs: list[tuple[int, int]] = []
+        for start, end in spans:
+            if runs and start < runs[-1][1] + gap_ms:
+                runs[-1] = (runs[-1][0], max(runs[-1][1], end))
+            else:
+                runs.append((start, end))
+        return runs
+
+
+class LeadAccount:
+    """Finished legs of one lead: per local day calls, conversations and dials; the manager of the newest owns it."""
+
+    __slots__ = ("days", "newest")
+
+    def __init__(self) -> None:
+        self.days: dict[int, list[int]] = {}
+        self.newest: tuple[int, str, str] = (0, "", "")
+
+    def add(self, day: int, leg: Leg, told: Verdict, conversation_ms: int) -> None:
+        """Add a finished leg."""
+        counts = self.days.setdefault(day, [0, 0, 0])
+        counts[0] += 1
+        counts[1] += told.disposition == "answered" and told.talk_ms is not None and told.talk_ms >= conversation_ms
+        counts[2] += leg.direction == "outbound"
+        self.newest = max(self.newest, (told.started_at, leg.call, leg.manager))
+
+
+class Truth:
+    """Hears what arrives and knows the answers. Give it to `simulate`; ask it at any moment from the last record on.
+
+    `produced` counts the records. `late` counts events more than 10 min behind the newest of their manager, of those
+    that arrived before; it holds where records are taken in one after the other in order of arrival.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.thresholds = settings.thresholds
+        self.tally = Tally(settings.thresholds)
+        self.accounts: dict[str, Account] = {}
+        for manager in settings.managers:
+            self.account(manager)
+        self.leads: dict[str, LeadAccount] = {}
+        self.produced = 0
+        self.duplicates = 0
+        self.late = 0
+        self.rejected: Counter[str] = Counter()
+        self.now_ms = 0
+        self._next_sweep = 0
+
+    @property
+    def unique(self) -> int:
+        """How many different events have arrived; all of them apply."""
+        return self.produced - self.duplicates - self.rejected.total()
+
+    def counts(self) -> dict[str, int]:
+        """Return produced, unique, duplicates, late and rejected."""
+        return {
+            "produced": self.produced,
+            "unique": self.unique,
+            "duplicates": self.duplicates,
+            "late": self.late,
+            "rejected": self.rejected.total(),
+        }
+
+    def answers(self, now_ms: int) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return every figure of every manager at `now_ms`, by name (without prefix) and values of the labels.
+
+        Raises ValueError for a moment before the last record: what had not arrived by then is not told apart.
+        """
+        from streams.simulator.answers import answers  # noqa: PLC0415 - it needs what is defined here
+
+        if now_ms < self.now_ms:
+            raise ValueError(f"a record of {self.now_ms} has arrived; {now_ms} is before it")
+        return answers(self, now_ms)
+
+    def account(self, manager: str) -> Account:
+        """Return the account of a manager, known to the roster or not."""
+        found = self.accounts.get(manager)
+        if found is None:
+            found = self.accounts[manager] = Account(self.settings.manager(manager))
+        return found
+
+    # -- hearing
+
+    def arrived(self, due_ms: int, what: Leg | Presence | str, piece: int) -> None:
+        """Take note of a piece of a leg, a presence, or (`what` is the reason) a bad record."""
+        self.produced += 1
+        self.now_ms = due_ms
+        if isinstance(what, Leg):
+            self._leg(what, piece)
+        elif piece == PRESENCE and isinstance(what, Presence):
+            self._presence(what)
+        elif piece == BAD:
+            self.rejected[str(what)] += 1
+        if due_ms >= self._next_sweep:
+            self._sweep(due_ms)
+
+    def _leg(self, leg: Leg, piece: int) -> None:
+        leg.on_the_way -= 1
+        if leg.got & piece:
+            self.duplicates += 1
+            return
+        account = self.accounts.get(leg.manager) or self.account(leg.manager)
+        if not leg.got and not (leg.by is not None and leg.by.handed_over):
+            account.legs.append(leg)
+        leg.got |= piece
+        if piece == START:
+            start = at = leg.started_at
+        elif piece == ANSWER:
+            start = at = leg.answered_at or 0
+        elif piece == TRANSFER:
+            start = at = leg.transfer_at
+        else:
+            at = leg.ended_at if piece == END else leg.cdr_at
+            start = max(leg.started_at, at - self.thresholds.max_call_ms)
+        account.active(start, at)
+        self._newest(account, at)
+        if leg.to is not None and not leg.handed_over and leg.got & TRANSFER and leg.got & (START | END | CDR):
+            leg.handed_over = True
+            other = self.account(leg.to.manager)
+            if not leg.to.got:
+                other.legs.append(leg.to)
+            other.active(leg.transfer_at, leg.transfer_at)
+            other.watermark = max(other.watermark, leg.transfer_at)
+
+    def _presence(self, presence: Presence) -> None:
+        if presence.got:
+            self.duplicates += 1
+            return
+        presence.got = True
+        account = self.account(presence.manager)
+        last = account.presence
+        if last is None or (presence.at, presence.id) > (last.at, last.id):
+            account.presence = presence
+        self._newest(account, presence.at)
+
+    def _newest(self, account: Account, at: int) -> None:
+        if at > account.watermark:
+            account.watermark = at
+        elif at < account.watermark - LATE_MS:
+            self.late += 1
+
+    # -- settling
+
+    def _sweep(self, now_ms: int) -> None:
+        """Add the legs of which no more will be heard to their day, and forget what no window shows."""
+        new_day = now_ms // DAY_MS != self._next_sweep // DAY_MS
+        self._next_sweep = now_ms + _SWEEP_MS
+        for account in self.accounts.values():
+            if account.legs:
+                account.legs = [leg for leg in account.legs if not self._settle(account, leg, now_ms)]
+            if new_day:
+                self._forget(account, now_ms)
+        if new_day:
+            for key, lead in list(self.leads.items()):
+                oldest = now_ms // DAY_MS - _LEAD_DAYS
+                lead.days = {day: counts for day, counts in lead.days.items() if day >= oldest}
+                if not lead.days:
+                    del self.leads[key]
+
+    def _settle(self, account: Account, leg: Leg, now_ms: int) -> bool:
+        if leg.on_the_way or not leg.settled or (leg.by is not None and (leg.by.on_the_way or not leg.by.settled)):
+            return False
+        max_call_ms = self.thresholds.max_call_ms
+        told = verdict(leg, now_ms, max_call_ms)
+        if told is None:
+            began = known(leg)
+            return began.started_at is None and (began.answered_at or 0) < now_ms - max_call_ms - _FRESH_MS
+        if told.at > now_ms - _FRESH_MS:
+            return False
+        day = account.local.day(told.at)
+        counts = account.days.get(day)
+        if counts is None:
+            counts = account.days[day] = array("q", self.tally.empty())
+        self.tally.add(counts, leg, told)
+        if leg.lead is not None:
+            self.lead(leg.lead).add(day, leg, told, self.thresholds.conversation_ms)
+        return True
+
+    def lead(self, key: str) -> LeadAccount:
+        """Return the account of a lead."""
+        found = self.leads.get(key)
+        if found is None:
+            found = self.leads[key] = LeadAccount()
+        return found
+
+    def _forget(self, account: Account, now_ms: int) -> None:
+        runs = account.all_runs(self.thresholds.work_gap_ms)
+        account.runs = [(start, end) for start, end in runs if end > now_ms - _SPANS_MS]
+        account.spans = array("q")
