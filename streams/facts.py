@@ -46,7 +46,10 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What a change of one lead means for one manager: `changes` are (measure, day, difference), see `tables/lead.py`."""
+    """What a change of one lead means for one manager.
+
+    `changes` are (measure, day, difference); `tables/lead.py` says which measures there are.
+    """
 
     src: str
     seq: int

@@ -33,9 +33,10 @@ def add(into: list[int], counts: Sequence[int]) -> None:
 
 
 def sum_last_hour(ring: Mapping[int, Sequence[int]], now_ms: int, width: int) -> list[int]:
-    """Sum the buckets of the 60 minutes that end with the minute of `now_ms`. `ring` maps minutes since epoch to counts.
+    """Sum the buckets of the 60 minutes that end with the minute of `now_ms`.
 
-    A minute after `now_ms` (a source whose clock runs ahead) counts once its time has come.
+    `ring` maps minutes since epoch to counts. A minute after `now_ms` (a source whose clock runs ahead) counts once its
+    time has come.
     """
     last = now_ms // MINUTE_MS
     total = [0] * width
@@ -57,14 +58,14 @@ def sum_days(days: Mapping[int, Sequence[int]], span: range, width: int) -> list
 
 
 def merge_run(runs: list[list[int]], start_ms: int, end_ms: int, gap_ms: int) -> None:
-    """Add `[start_ms, end_ms]` to `runs`, sorted and disjoint spans of activity; spans less than `gap_ms` apart become one.
+    """Add `[start_ms, end_ms]` to `runs`, sorted and disjoint spans of activity; those less than `gap_ms` apart melt.
 
     The outcome does not depend on the order in which spans are added.
     """
     place = len(runs)
     while place and runs[place - 1][1] + gap_ms > start_ms:
         place -= 1
-    # From `place` on, every run ends late enough to touch the new span; those that also begin early enough melt into it.
+    # From `place` on, runs end late enough to touch the new span; those that begin early enough as well melt into it.
     last = place
     while last < len(runs) and runs[last][0] < end_ms + gap_ms:
         last += 1

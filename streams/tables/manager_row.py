@@ -21,7 +21,7 @@ class Live(Struct, gc=False, array_like=True):
 
     `pos` is the offset of the last record applied, `watermark` the event time of the newest event; the watermark alone
     decides what is forgotten, so that a replay forgets the same: past legs whose stamp is before `horizon` are. `ring`
-    maps minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, the last one always kept.
+    maps minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, the last always kept.
     """
 
     pos: int = -1
