@@ -1,0 +1,162 @@
+"""The true answers of the simulator beside two other opinions: the batch oracle, and the fold of the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from streams.calendars import local_time
+from streams.catalogue import MANAGER_METRICS
+from streams.events import CallsEvent, Decoder, Rejection
+from streams.simulator import Department, Disturbance, Record, Truth, simulate
+from streams.simulator.answers import Answers
+from streams.tables.manager import Leave, ManagerFold, ManagerRow
+from tests.oracle.comparison import differences
+from tests.oracle.contract import Raw
+from tests.oracle.oracle import METRICS, counts
+from tests.oracle.oracle import Answers as OracleAnswers
+from tests.oracle.oracle import answers as oracle_answers
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
+LABELS = {metric.name: metric.labels for metric in MANAGER_METRICS}
+WILD = Disturbance(
+    lost_starts=0.1, lost_answers=0.1, lost_ends=0.1, cdr=0.2, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
+)
+
+
+class Run:
+    """A simulated span, taken in until `until_ms` and no further."""
+
+    def __init__(
+        self, department: Department, days: int, disturbance: Disturbance, until_ms: int | None = None, **options: float
+    ) -> None:
+        self.department = department
+        self.truth = Truth(department.settings)
+        self.records: list[Record] = []
+        end_ms = MONDAY + days * DAY
+        for record in simulate(department, MONDAY, end_ms, disturbance=disturbance, truth=self.truth, **options):
+            self.records.append(record)
+            if until_ms is not None and record.due_ms >= until_ms:
+                break
+        self.now_ms = self.records[-1].due_ms
+
+    def raw(self) -> list[Raw]:
+        return [
+            Raw("calls", 0, offset, record.due_ms, None if record.key is None else record.key.encode(), record.value)
+            for offset, record in enumerate(self.records)
+        ]
+
+
+def as_oracle(found: Answers) -> OracleAnswers:
+    """Return answers as the oracle writes them: full names, labels by name, no team."""
+    return {
+        (
+            f"callpulse_{name}",
+            tuple(sorted(pair for pair in zip(LABELS[name], values, strict=True) if pair[0] != "team")),
+        ): value
+        for (name, values), value in found.items()
+        if f"callpulse_{name}" in METRICS and not (name == "presence" and not value)
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("until", [None, 10 * HOUR, DAY + 15 * HOUR + 77_000])
+def test_the_truth_is_what_the_oracle_finds_in_the_records(seed: int, until: int | None) -> None:
+    department = Department.make(seed, 12, 5)
+    run = Run(department, 2, WILD, None if until is None else MONDAY + until)
+    zones = {manager.id: manager.timezone for manager in department.roster().values()}
+    # At the last record, and when every leg that hangs in the air has timed out.
+    for now_ms in (run.now_ms, run.now_ms + 5 * HOUR):
+        theirs = oracle_answers(run.raw(), zones, department.settings.timezone, now_ms)
+        assert differences(as_oracle(run.truth.answers(now_ms)), theirs) == []
+    found = counts(run.raw())
+    assert (found.unique, found.duplicates) == (run.truth.unique, run.truth.duplicates)
+    assert dict(found.rejected) == dict(run.truth.rejected)
+
+
+def test_the_truth_holds_round_the_clock_and_with_many_lines() -> None:
+    department = Department.make(3, 6, 3, always=True)
+    run = Run(department, 3, WILD, MONDAY + 2 * DAY + 7 * HOUR, intensity=2.5)
+    zones = {manager.id: manager.timezone for manager in department.roster().values()}
+    theirs = oracle_answers(run.raw(), zones, department.settings.timezone, run.now_ms)
+    assert differences(as_oracle(run.truth.answers(run.now_ms)), theirs) == []
+    assert max(value for (name, _), value in theirs.items() if name == "callpulse_calls_in_progress") > 1
+
+
+class Folded:
+    """Rows of all managers, folded from records as a worker does that takes one record after the other."""
+
+    def __init__(self, run: Run) -> None:
+        self.settings = run.department.settings
+        self.fold = ManagerFold(self.settings.thresholds)
+        self.rows: dict[str, ManagerRow] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.leaves: list[tuple[str, Leave]] = []
+        self._pos = 0
+        decoder = Decoder("calls")
+        for record in run.records:
+            event = decoder.decode(record.value)
+            if isinstance(event, Rejection) or record.key != event.manager or event.at > record.due_ms + 300_000:
+                continue
+            self.outcomes[self.take(event)] += 1
+        for row in list(self.rows.values()):
+            for end in self.fold.timeouts(row, run.now_ms):
+                self.take(end)
+
+    def take(self, event: CallsEvent) -> str:
+        row = self.rows.get(event.manager)
+        if row is None:
+            zone = self.settings.manager(event.manager).timezone
+            row = self.rows[event.manager] = ManagerRow(event.manager, local_time(zone))
+        self._pos += 1
+        effect = self.fold.fold(row, event, self._pos)
+        for told in effect.told:
+            if isinstance(told, Leave):
+                self.leaves.append((event.manager, told))
+            else:
+                self.take(told)
+        return effect.outcome
+
+
+@pytest.mark.parametrize("disturbance", [Disturbance(), WILD, Disturbance.none()], ids=["usual", "wild", "none"])
+def test_the_fold_calls_the_same_events_repeated_and_late_as_the_truth(disturbance: Disturbance) -> None:
+    run = Run(Department.make(4, 20, 4), 3, disturbance)
+    folded = Folded(run)
+    told = run.truth.counts()
+    assert folded.outcomes["duplicate"] == told["duplicates"]
+    assert folded.outcomes["late"] == told["late"]
+    assert folded.outcomes["too_late"] == 0
+    assert folded.outcomes["applied"] + folded.outcomes["late"] == told["unique"]
+
+
+def test_a_moment_before_the_last_record_is_refused() -> None:
+    run = Run(Department.make(1, 2, 1), 1, Disturbance())
+    with pytest.raises(ValueError, match="is before it"):
+        run.truth.answers(run.now_ms - 1)
+
+
+def test_a_manager_who_never_called_is_answered_for_at_zero() -> None:
+    department = Department.make(1, 4, 2)
+    found = Truth(department.settings).answers(MONDAY)
+    for manager in department.roster().values():
+        assert found["calls", (manager.id, manager.team, "90d", "outbound")] == 0
+        assert found["open_leads_by_calls", (manager.id, manager.team, "5+")] == 0
+        assert ("connect_ratio", (manager.id, manager.team, "today")) not in found
+        assert ("last_activity_timestamp_seconds", (manager.id, manager.team)) not in found
+
+
+def test_the_truth_answers_every_metric_of_a_manager_with_the_labels_of_the_catalogue() -> None:
+    run = Run(Department.make(1, 12, 3), 2, Disturbance(), MONDAY + DAY + 10 * HOUR)
+    found = run.truth.answers(run.now_ms)
+    assert {name for name, _ in found} == LABELS.keys()
+    assert all(len(values) == len(LABELS[name]) for name, values in found)
+
+
+def test_the_truth_decays_when_nothing_more_happens() -> None:
+    run = Run(Department.make(1, 6, 2), 1, Disturbance())
+    later = run.truth.answers(run.now_ms + 95 * DAY)
+    assert {value for (name, values), value in later.items() if name in ("calls", "talk_time_seconds")} == {0}
+    assert {value for (name, _), value in later.items() if name == "calls_in_progress"} == {0}
