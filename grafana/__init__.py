@@ -1,0 +1,1 @@
+"""Boards as code, alert rules with their tests, and the runbook."""

@@ -1,0 +1,1 @@
+"""One module a board; each has `board()`, which returns the dashboard ready to be written."""

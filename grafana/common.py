@@ -1,0 +1,169 @@
+"""What all boards share: the data source, variables, panels with our defaults, and the board that they are put on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import common as shared
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
+GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "#e0b400", "orange", "red", "blue", "#6e7078"
+
+Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+AnyPanel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+Steps = Sequence[tuple[float | None, str]]
+Placed = tuple[int, int, int, int, "AnyPanel | dashboards.Row"]
+"""x, y, width, height and the panel that goes there; the board has 24 columns."""
+
+
+def query(expr: str, legend: str = "", ref: str = "A") -> Dataquery:
+    """Return a query over the time range of the board."""
+    return Dataquery().datasource(DATASOURCE).expr(expr).legend_format(legend or "__auto").ref_id(ref).range()
+
+
+def instant(expr: str, legend: str = "", ref: str = "A") -> Dataquery:
+    """Return a query of the last value."""
+    return Dataquery().datasource(DATASOURCE).expr(expr).legend_format(legend or "__auto").ref_id(ref).instant()
+
+
+def row_query(expr: str, ref: str) -> Dataquery:
+    """Return a query of the last value as a column of a table."""
+    return instant(expr, ref=ref).format(PromQueryFormat.TABLE)
+
+
+def steps(of: Steps) -> dashboards.ThresholdsConfig:
+    """Return thresholds: each colour holds from its value on, the first from None on."""
+    return (
+        dashboards.ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard.Threshold(value=value, color=color) for value, color in of])
+    )
+
+
+def words(of: Mapping[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
+    """Return the mapping of values to a word and its colour."""
+    return [
+        dashboard.ValueMap(
+            options={
+                str(value): dashboard.ValueMappingResult(text=text, color=color, index=index)
+                for index, (value, (text, color)) in enumerate(of.items())
+            }
+        )
+    ]
+
+
+def described(panel: Panel, title: str, description: str, unit: str) -> Panel:
+    """Return the panel with what every panel must have."""
+    return panel.title(title).description(description).unit(unit).datasource(DATASOURCE)
+
+
+def number(title: str, description: str, unit: str, expr: str, thresholds: Steps = ((None, BLUE),)) -> stat.Panel:
+    """Return one big number."""
+    last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+    return (
+        described(stat.Panel(), title, description, unit)
+        .with_target(instant(expr))
+        .thresholds(steps(thresholds))
+        .reduce_options(last)
+        .graph_mode(options.BigValueGraphMode.NONE)
+        .color_mode(options.BigValueColorMode.VALUE)
+        .no_value("-")
+    )
+
+
+def bars(title: str, description: str, unit: str, targets: Sequence[Dataquery]) -> bargauge.Panel:
+    """Return horizontal bars, one a series."""
+    last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+    return (
+        described(bargauge.Panel(), title, description, unit)
+        .targets(list(targets))
+        .thresholds(steps(((None, BLUE),)))
+        .reduce_options(last)
+        .orientation(options.VizOrientation.HORIZONTAL)
+        .display_mode(options.BarGaugeDisplayMode.BASIC)
+        .min(0)
+        .no_value("-")
+    )
+
+
+def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery]) -> timeseries.Panel:
+    """Return lines over time."""
+    return (
+        described(timeseries.Panel(), title, description, unit)
+        .targets(list(targets))
+        .min(0)
+        .line_width(2)
+        .fill_opacity(8)
+        .show_points(options.VisibilityMode.NEVER)
+        .legend(
+            shared.VizLegendOptions()
+            .display_mode(options.LegendDisplayMode.LIST)
+            .placement(options.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs([])
+        )
+        .tooltip(shared.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
+    )
+
+
+def override(**properties: object) -> list[dashboard.DynamicConfigValue]:
+    """Return the properties of an override; `custom_x` stands for Grafana's `custom.x`."""
+    return [
+        dashboard.DynamicConfigValue(id_val=name.replace("custom_", "custom.", 1), value=value)
+        for name, value in properties.items()
+    ]
+
+
+def _picker(name: str, label: str, of: str) -> dashboards.QueryVariable:
+    return (
+        dashboards.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query({"query": f"label_values({of}, {name})", "refId": name})
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".+")
+        .current(dashboard.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )
+
+
+def variables() -> list[Builder[dashboard.VariableModel]]:
+    """Return what the reader may pick: data source, team, manager."""
+    return [
+        dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+        _picker("team", "Team", "callpulse_on_shift"),
+        _picker("manager", "Manager", 'callpulse_on_shift{team=~"$team"}'),
+    ]
+
+
+def assemble(uid: str, title: str, description: str, panels: Sequence[Placed]) -> dashboards.Dashboard:
+    """Return the board. Panels are numbered in the order given; a row holds the panels after it."""
+    made = (
+        dashboards.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags(["callpulse"])
+        .readonly()
+        .timezone("browser")
+        .refresh("10s")
+        .time("now-9h", "now")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .variables(variables())
+    )
+    for number_, (x, y, width, height, panel) in enumerate(panels, start=1):
+        place = dashboard.GridPos(x=x, y=y, w=width, h=height)
+        if isinstance(panel, dashboards.Row):
+            made = made.with_row(panel.id(number_).grid_pos(place))
+        else:
+            made = made.with_panel(panel.id(number_).grid_pos(place))
+    return made

@@ -1,0 +1,62 @@
+"""PromQL that more than one panel needs.
+
+A manager may move between workers, and for the time of a scrape two of them export the row: so `max by (manager, team)`
+comes before any other arithmetic, and these functions are the only way by which a board reads a metric of a manager.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PICKED: Final = 'team=~"$team", manager=~"$manager"'
+"""The managers that the reader of the board picked."""
+
+SILENT_SECONDS: Final = 1200
+"""From here on idle means silent; the same as in the alert rule SilenceOnShift."""
+
+WORKDAY_HOURS: Final = 8
+"""The working day that the target of meaningful calls (40 to 60) is meant for."""
+
+
+def manager(metric: str, *by: str, **labels: str) -> str:
+    """Return the query of a metric per manager (and per label of `by`), of the managers picked."""
+    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
+    return f"max by ({', '.join(('manager', 'team', *by))}) (callpulse_{metric}{{{PICKED}{chosen}}})"
+
+
+def recorded(series: str) -> str:
+    """Return the query of a series that the alert rules record per manager, of the managers picked."""
+    return f"{series}{{{PICKED}}}"
+
+
+def calls(window: str) -> str:
+    """Return the query of a manager's finished legs of both directions in the window."""
+    return f"sum by (manager, team) ({manager('calls', 'direction', window=window)})"
+
+
+def weighted(ratio: str, weight: str) -> str:
+    """Return the query of a ratio over all managers: each one's own, weighted with its denominator."""
+    return f"sum(({ratio}) * on (manager, team) ({weight})) / sum(({weight}) and on (manager, team) ({ratio}))"
+
+
+def shift_hours() -> str:
+    """Return the query of the hours that a manager was on shift in the last 14 h: today, for whoever works by day."""
+    return recorded("manager:callpulse_on_shift_hours:14h")
+
+
+# The states of a manager, in the order in which they want attention.
+SILENT, UNKNOWN, PAUSED, READY, TALKING, OFF = 5, 4, 3, 2, 1, 0
+
+
+def state() -> str:
+    """Return the query of what a manager does now, as one of the states above; the first that applies."""
+    idle = f"{manager('idle_seconds')} > {SILENT_SECONDS}"
+    rules = (
+        (TALKING, f"{manager('calls_in_progress')} > 0"),
+        (UNKNOWN, f"({idle}) and on () callpulse:feed_quiet == 1"),
+        (PAUSED, f"{manager('presence', state='paused')} == 1 and on (manager, team) {manager('on_shift')} == 1"),
+        (SILENT, idle),
+        (READY, f"{manager('on_shift')} == 1"),
+        (OFF, f"{manager('on_shift')} == 0"),
+    )
+    return "\nor ".join(f"({condition}) * 0 + {code}" for code, condition in rules)
