@@ -1,0 +1,77 @@
+"""What a benchmark hands back: figures, and what they are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from msgspec import Struct
+
+WRONG: Final = 1
+MISSED: Final = 2
+
+
+class Target(Struct, frozen=True):
+    """A promise, with the figure that was measured. `at_least` and `at_most`: one of the two is set."""
+
+    name: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the promise is kept."""
+        if self.at_least is not None:
+            return self.value >= self.at_least
+        return self.at_most is not None and self.value <= self.at_most
+
+    @property
+    def line(self) -> str:
+        """The target for a person."""
+        bound = f"at least {_short(self.at_least)}" if self.at_least is not None else f"at most {_short(self.at_most)}"
+        return f"{'met   ' if self.met else 'MISSED'}  {self.name}: {_short(self.value)} ({bound})"
+
+
+class Result(Struct):
+    """The outcome of one benchmark: `figures` for machines, `table` for people, `notes` on what to know about them."""
+
+    name: str
+    figures: dict[str, object]
+    table: list[list[str]]
+    targets: list[Target]
+    notes: list[str]
+    wrong: list[str]  # answers that are not the known ones: the figures beside them are worth nothing
+
+    def text(self) -> str:
+        """Return all of it as Markdown."""
+        lines = [f"### {self.name}", ""]
+        if self.table:
+            head, *rows = self.table
+            lines += [_row(head), _row(["---"] + ["---:"] * (len(head) - 1)), *map(_row, rows), ""]
+        lines += [f"- {target.line}" for target in self.targets]
+        lines += [f"- {note}" for note in self.notes]
+        lines += [f"- WRONG: {wrong}" for wrong in self.wrong]
+        return "\n".join(lines) + "\n"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least `share` of `values` do not exceed. Raises IndexError without values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, least and greatest."""
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - from 100 on, digits are enough

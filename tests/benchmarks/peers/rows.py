@@ -1,0 +1,51 @@
+"""callpulse's own fold for the peers that can hold its rows, and what those rows add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from streams.calendars import local_time
+from streams.events import DISPOSITIONS
+from streams.settings import Thresholds
+from streams.tables import counts
+from streams.tables.manager import ManagerFold, ManagerRow
+from tests.benchmarks.workload import HISTOGRAM_MS, Totals
+
+
+def manager_fold() -> ManagerFold:
+    """Return the fold with its default thresholds, so that only the engine around it differs."""
+    return ManagerFold(Thresholds())
+
+
+def new_row(name: str) -> ManagerRow:
+    """Return an empty row of a manager in UTC."""
+    return ManagerRow(name, local_time("UTC"))
+
+
+def totals(rows: Iterable[ManagerRow]) -> Totals:
+    """Add up all days of callpulse's own rows."""
+    places: Counter[int] = Counter()
+    for row in rows:
+        for day in days(row):
+            places.update(dict(enumerate(day)))
+    kinds = {kind: places[counts.KIND + place] for place, kind in enumerate(counts.ALL_KINDS)}
+    dispositions = {name: places[counts.DISPOSITION + place] for place, name in enumerate(DISPOSITIONS)}
+    return Totals(
+        calls=places[counts.INBOUND] + places[counts.OUTBOUND],
+        inbound=places[counts.INBOUND],
+        outbound=places[counts.OUTBOUND],
+        answered=places[counts.ANSWERED],
+        short=places[counts.SHORT],
+        talk_ms=places[counts.TALK_MS],
+        kinds={kind: number for kind, number in sorted(kinds.items()) if number},
+        dispositions={name: number for name, number in sorted(dispositions.items()) if number},
+        histogram=[places[counts.HISTOGRAM + place] for place in range(len(HISTOGRAM_MS) + 1)],
+    )
+
+
+def days(row: ManagerRow) -> Iterable[list[int]]:
+    """Return the counts of all local days of a row, those that lie encoded too."""
+    if row.cold:
+        raise NotImplementedError("cold days: decode them with streams.tables.manager_codec")
+    return row.days.values()
