@@ -117,15 +117,16 @@ class Switch:
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
         self.bridges: dict[str, dict[str, None]] = {}
-        self._halves: dict[str, str] = {}
+        # By name and Linkedid: names are unique in a PBX, but not among several that are read as one.
+        self._halves: dict[tuple[str, str], str] = {}
 
     def add(self, channel: Channel) -> None:
         """Let a channel in. The halves of a Local channel find each other by their names."""
         self.channels[channel.uid] = channel
         found = _HALF.fullmatch(channel.name)
         if found is not None:
-            self._halves[channel.name] = channel.uid
-            other = self._halves.get(f"{found[1]};{'2' if found[2] == '1' else '1'}")
+            self._halves[channel.name, channel.linkedid] = channel.uid
+            other = self._halves.get((f"{found[1]};{'2' if found[2] == '1' else '1'}", channel.linkedid))
             if other is not None:
                 self.join_halves(channel, self.channels[other])
 
@@ -137,8 +138,7 @@ class Switch:
 
     def rename(self, channel: Channel, name: str) -> None:
         """Let a channel go on under another name."""
-        if self._halves.get(channel.name) == channel.uid:
-            del self._halves[channel.name]
+        self._forget_half(channel)
         channel.rename(name)
 
     def join_halves(self, one: Channel, two: Channel) -> None:
@@ -149,8 +149,7 @@ class Switch:
         """Let a channel go."""
         self.leave(channel)
         del self.channels[channel.uid]
-        if self._halves.get(channel.name) == channel.uid:
-            del self._halves[channel.name]
+        self._forget_half(channel)
         if channel.other_half is not None and (other := self.channels.get(channel.other_half)) is not None:
             other.other_half = None
 
@@ -211,6 +210,10 @@ class Switch:
             if half is None:
                 return
             channel = half
+
+    def _forget_half(self, channel: Channel) -> None:
+        if self._halves.get((channel.name, channel.linkedid)) == channel.uid:
+            del self._halves[channel.name, channel.linkedid]
 
     def _above(self, local: Channel) -> Channel | None:
         for half in (local, self.channels.get(local.other_half or "")):

@@ -106,6 +106,11 @@ class Asterisk:
         if channel is not None and (channel.dialled_by != UNSEEN or channel.state == RINGING):
             self._ledger.ring(channel, now)
 
+    def _update(self, ami: Ami, now: int) -> None:
+        # Asterisk sends these even after the hangup, so they must not bring in a channel that nothing else is known of.
+        if ami.get("uniqueid", "") in self._switch.channels:
+            self._channel(ami, now)
+
     def _rename(self, ami: Ami, _now: int) -> None:
         channel = self._switch.channels.get(ami.get("uniqueid", ""))
         if channel is not None and ami.get("newname"):
@@ -358,7 +363,8 @@ class Asterisk:
 _HANDLERS: Final[Mapping[str, _Handler]] = {
     name: getattr(Asterisk, method)
     for method, names in {
-        "_snapshot": "newchannel newstate newcallerid newconnectedline newaccountcode",
+        "_snapshot": "newchannel newstate",
+        "_update": "newcallerid newconnectedline newaccountcode",
         "_rename": "rename",
         "_extension": "newexten",
         "_local_bridge": "localbridge",

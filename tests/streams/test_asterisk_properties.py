@@ -1,0 +1,205 @@
+"""What must hold for any session: mixed with another, repeated, cut anywhere, with holes in it, or plain garbage."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.events import Decoder, Event, encode
+from streams.sources.asterisk import DRY_RUN_SECRET, Asterisk, AsteriskMapping, replay
+from streams.sources.asterisk.machine import _HANDLERS
+from tests.streams.asterisk_sessions import (
+    NAMES,
+    Ami,
+    answered,
+    assert_sound,
+    brief,
+    fed,
+    machine,
+    recorded,
+    started,
+    timed,
+)
+
+names = st.sampled_from(NAMES)
+
+
+@cache
+def session(name: str) -> tuple[tuple[Ami, int], ...]:
+    return tuple(timed(recorded(name)))
+
+
+@cache
+def alone(name: str) -> tuple[Event, ...]:
+    return tuple(fed(machine(), list(session(name))))
+
+
+@settings(deadline=None, max_examples=150)
+@given(first=names, second=names, seed=st.integers(0, 1 << 32))
+def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, second: str, seed: int):
+    if first == second:
+        return
+    turns = [0] * len(session(first)) + [1] * len(session(second))
+    Random(seed).shuffle(turns)
+    sources = [iter(session(first)), iter(session(second))]
+    tracker = machine()
+    events = fed(tracker, [next(sources[turn]) for turn in turns])
+    for name in (first, second):
+        ids = {event.id for event in alone(name)}
+        assert tuple(event for event in events if event.id in ids) == alone(name)
+    assert len(events) == len(alone(first)) + len(alone(second))
+    assert tracker.is_idle
+
+
+@settings(deadline=None, max_examples=100)
+@given(chosen=st.lists(names, min_size=3, max_size=6, unique=True), seed=st.integers(0, 1 << 32))
+def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[str], seed: int):
+    turns = [name for name in chosen for _ in session(name)]
+    Random(seed).shuffle(turns)
+    sources = {name: iter(session(name)) for name in chosen}
+    events = fed(machine(), [next(sources[name]) for name in turns])
+    key = lambda event: event.id  # noqa: E731  one key, used twice
+    assert sorted(events, key=key) == sorted((event for name in chosen for event in alone(name)), key=key)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_twice_changes_nothing(name: str):
+    twice = [pair for pair in session(name) for _ in range(2)]
+    assert tuple(fed(machine(), twice)) == alone(name)
+
+
+@settings(deadline=None, max_examples=200)
+@given(name=names, data=st.data())
+def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject):
+    events = list(session(name))
+    place = data.draw(st.integers(0, len(events) - 1))
+    later = data.draw(st.integers(place + 1, len(events)))
+    again = [*events[:later], events[place], *events[later:]]
+    found = fed(machine(), again)
+    assert len(started(found)) == len(started(list(alone(name))))
+    assert_sound([*found])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_session_that_is_played_again_says_nothing_new(name: str):
+    tracker = machine()
+    fed(tracker, list(session(name)))
+    assert fed(tracker, list(session(name))) == []
+    assert tracker.is_idle
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str):
+    events = session(name)
+    for cut in range(len(events) + 1):
+        tracker = machine()
+        found = fed(tracker, list(events[:cut]))
+        assert tuple(found) == alone(name)[: len(found)]
+        found += tracker.finish(events[max(cut - 1, 0)][1])
+        assert tracker.is_idle
+        assert_sound(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing_behind(name: str):
+    events = session(name)
+    for joined in range(len(events) + 1):
+        tracker = machine()
+        found = fed(tracker, list(events[joined:]))
+        assert tracker.is_idle
+        assert_sound(found)
+        # Nobody talks who does not talk in the whole session.
+        assert {manager for _, manager in answered(found)} <= {manager for _, manager in answered(list(alone(name)))}
+
+
+@settings(deadline=None, max_examples=300)
+@given(name=names, seed=st.integers(0, 1 << 32), share=st.floats(0, 1))
+def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float):
+    events = session(name)
+    chance = Random(seed)
+    tracker = machine()
+    found = fed(tracker, [pair for pair in events if chance.random() > share])
+    found += tracker.finish(events[-1][1])
+    assert tracker.is_idle
+    assert_sound(found)
+
+
+@settings(deadline=None, max_examples=200)
+@given(name=names, seed=st.integers(0, 1 << 32))
+def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int):
+    events = list(session(name))
+    Random(seed).shuffle(events)
+    tracker = machine()
+    found = fed(tracker, events)
+    found += tracker.finish(events[-1][1])
+    assert tracker.is_idle
+    assert len({event.id for event in found}) == len(found)
+
+
+HEADERS = sorted(
+    {key for name in NAMES for event in recorded(name) for key in event} | {"Timestamp", "Queue", "Newname"}
+)
+UIDS = st.sampled_from(["1530000000.1", "1530000000.2", "1530000000.3", "", "x", "?"])
+CHANNELS = st.sampled_from(
+    ["SIP/101-00000001", "SIP/102-2", "Local/1@x-1;1", "Local/1@x-1;2", "Local/", "", "PJSIP/trunk-9"]
+)
+
+
+def value_of(key: str) -> st.SearchStrategy[str]:
+    if key.endswith(("Uniqueid", "Linkedid")):
+        return UIDS
+    if key.endswith("Channel"):
+        return CHANNELS
+    if key.endswith("ChannelState"):
+        return st.sampled_from(["0", "4", "5", "6", "", "²", "99999"])
+    return st.sampled_from(["", "1", "Bridge", "App", "ANSWER", "CANCEL", "Success", "101", "+31612345678", "\x00"])
+
+
+@st.composite
+def garbage(draw: st.DrawFn) -> Ami:
+    keys = draw(st.lists(st.sampled_from(HEADERS), max_size=30, unique=True))
+    event = {key: draw(value_of(key)) for key in keys}
+    event["Event"] = draw(st.sampled_from([*_HANDLERS, "", "Nonsense"]))
+    return event
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(garbage(), max_size=40))
+def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]):
+    tracker = machine()
+    found = [event for ami in events for event in tracker.feed(ami, 1_600_000_000_000)]
+    found += tracker.finish(1_600_000_000_000)
+    assert tracker.is_idle
+    decode = Decoder("calls").decode
+    for event in found:
+        assert decode(encode(event)) == event  # what the contract would not accept must not be written
+
+
+@settings(deadline=None, max_examples=60)
+@given(name=names, secret=st.binary(min_size=16, max_size=64))
+def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes):
+    one = list(replay(recorded(name)))
+    other = list(replay(recorded(name), AsteriskMapping(), secret))
+    assert brief(one) == brief(other)
+    if secret != DRY_RUN_SECRET:
+        assert not {e.lead for e in one if getattr(e, "lead", None)} & {
+            e.lead for e in other if getattr(e, "lead", None)
+        }
+
+
+def test_a_day_of_calls_leaves_nothing_behind():
+    tracker = Asterisk(AsteriskMapping(), b"x" * 16)
+    for number in range(300):
+        for name in NAMES[:4]:
+            for event, at in session(name):
+                moved = {
+                    key: value.replace("-15", f"-{number}15") if key.endswith(("Uniqueid", "Linkedid")) else value
+                    for key, value in event.items()
+                }
+                tracker.feed(moved, at)
+    assert tracker.is_idle
+    assert len(tracker._dead) <= 10_000
