@@ -19,17 +19,28 @@ from yarl import URL
 from agents import transport
 from agents.calls import CallsAgent
 from agents.checkpoint import Checkpoint
+from agents.facts import LeadsAgent, OutcomesAgent
 from agents.intake import Intake
 from agents.ledger import Batch, Partition
 from agents.operations import Operations
 from agents.outbox import Outbox
 from agents.tables import Kind, RowTable
 from streams import topics
+from streams.calendars import local_time
 from streams.settings import Kafka, Settings
+from streams.tables.lead import LeadRecords
+from streams.tables.manager_codec import ManagerRecords
+from streams.tables.outcome import OutcomeRecords
 
 log = logging.getLogger("callpulse")
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
+# A fold holds the event loop; one of this length leaves heartbeats, scrapes and commits their time.
+STEP_S: Final = 0.008
+_FIRST_STEP: Final = 256
+_LARGEST_STEP: Final = 4096
+# What waits for the loop often needs it several times (send, acknowledge, commit) before it is done.
+_AIR: Final = 4
 SWEEP_S: Final = 5.0
 REFETCH_S: Final = 2.0
 EXIT_INFRASTRUCTURE: Final = 70  # EX_SOFTWARE: what runs the worker should start it again
@@ -49,8 +60,8 @@ def leave(error: BaseException) -> None:
 class Fold(Protocol):
     """What an agent does with the records of a batch."""
 
-    def fold(self, batch: Batch, records: list[Any]) -> None:
-        """Fold them in one step of the event loop."""
+    def fold(self, tp: Partition, records: list[Any]) -> None:
+        """Fold records of `tp` without a pause, so that the tables are never seen half way."""
 
 
 class Callpulse(faust.App):  # type: ignore[misc]  # faust ships no types
@@ -71,7 +82,7 @@ class Callpulse(faust.App):  # type: ignore[misc]  # faust ships no types
 class Core:
     """The parts of a worker that are not Faust's: tables, outbox, checkpoint, metrics."""
 
-    def __init__(self, app: Callpulse, settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail) -> None:
+    def __init__(self, app: Callpulse, settings: Settings, fail: Fail) -> None:
         self.app = app
         self.settings = settings
         self.fail = fail
@@ -79,13 +90,14 @@ class Core:
         self.outbox = Outbox(fail)
         self.place = topics.partitioner(settings.kafka.partitions)
         self.tables: dict[str, RowTable[Any]] = {
-            name: app.tables.add(RowTable(app, name=name, kind=kind, fail=fail)) for name, kind in kinds.items()
+            name: app.tables.add(RowTable(app, name=name, kind=kind, fail=fail)) for name, kind in _kinds(settings).items()
         }
         self.checkpoint = Checkpoint(list(self.tables.values()), self.outbox, app.delivery.ledger)
         self.agents: dict[str, Fold] = {}
         app.delivery.on_checkpoint = self.run_checkpoint
         app.delivery.on_released = self.release
         self.stopping = False
+        self._turn = asyncio.Lock()
 
     def name(self, topic: topics.Topic) -> str:
         """Return the topic's name in this installation."""
@@ -102,10 +114,26 @@ class Core:
             contract=contract,
         )
 
-    async def run_checkpoint(self) -> bool:
+    @property
+    def tables_owned(self) -> bool:
+        """Whether any partition of a table is whole and ours."""
+        return any(table.owned for table in self.tables.values())
+
+    def freeze(self) -> dict[Partition, int]:
+        """Fold no more; return the offsets up to which all is folded."""
+        offsets = self.app.delivery.ledger.snapshot()
+        self.app.delivery.ledger.close()
+        return offsets
+
+    def release_all(self) -> None:
+        """Export no more rows."""
+        for table in self.tables.values():
+            table.release()
+
+    async def run_checkpoint(self, offsets: dict[Partition, int] | None = None) -> bool:
         """Make durable and commit; an error ends the worker."""
         try:
-            return await self.checkpoint.run(self.app.consumer)
+            return await self.checkpoint.run(self.app.consumer, offsets)
         except Exception as error:
             self.fail(error)
             raise
@@ -117,25 +145,36 @@ class Core:
             table.release({tp.partition for tp in tps if tp.topic == topic})
 
     async def consume(self, stream: Any, agent: Fold) -> None:
-        """Fold the batches of `stream`, in order, with air for the event loop between them."""
+        """Fold the batches of `stream`, in order, in short steps with air for the event loop between them."""
         ledger = self.app.delivery.ledger
+        step = _FIRST_STEP
         async for event in stream.events():
             batch: Batch = event.value
             records = ledger.take(batch)
             if records is None:
                 await self.fetch_again(batch.tp)
                 continue
-            if records:
-                try:
-                    agent.fold(batch, records)
-                except Exception as error:
-                    # Faust would acknowledge the batch and go on: its records would be lost.
-                    self.fail(error)
-                    raise
-                ledger.done(batch, time.monotonic())
-            await asyncio.sleep(0)
-            while self.outbox.crowded:
-                await asyncio.sleep(0.001)
+            done = 0
+            while done < len(records):
+                async with self._turn:
+                    if ledger.next_offset(batch.tp) is None:
+                        break  # revoked meanwhile; whoever has it now folds the rest
+                    part = records[done : done + step]
+                    done += len(part)
+                    begun = time.monotonic()
+                    try:
+                        agent.fold(batch.tp, part)
+                    except Exception as error:
+                        # Faust would acknowledge the batch and go on: its records would be lost.
+                        self.fail(error)
+                        raise
+                    now = time.monotonic()
+                    ledger.done(batch.tp, batch.end if done >= len(records) else part[-1].offset + 1, now)
+                    step = _next_step(len(part), now - begun, step)
+                    for _ in range(_AIR):
+                        await asyncio.sleep(0)
+                while self.outbox.crowded:
+                    await asyncio.sleep(0.001)
 
     async def fetch_again(self, tp: Partition) -> None:
         """Seek `tp` back to the next offset to fold: something that was fetched never came."""
@@ -162,8 +201,18 @@ class Core:
                     await self.fetch_again(tp)
 
 
-def create_app(settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail = leave) -> Callpulse:
-    """Return the application for `settings`, not started. `fail` is called when it must not go on."""
+def _next_step(records: int, seconds: float, step: int) -> int:
+    """Return how many records the next step may take to last about STEP_S."""
+    if records < step and seconds < STEP_S:
+        return step  # too small a sample to raise the step by
+    return max(16, min(_LARGEST_STEP, int(step * 1.5) + 1, int(records * STEP_S / max(seconds, 1e-6))))
+
+
+def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
+    """Return the application for `settings`, not started. `fail` is called when it must not go on.
+
+    Call it inside the event loop that will run it: Faust binds what it makes to a loop.
+    """
     kafka = settings.kafka
     credentials, context = _security(kafka)
     app = Callpulse(
@@ -196,9 +245,9 @@ def create_app(settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail = lea
     )
     app.delivery = transport.Delivery(
         (kafka.topic_prefix + topic.name for topic in topics.TABLES.values()),
-        (topics.changelog(name, kafka.group).name for name in kinds),
+        (topics.changelog(name, kafka.group).name for name in topics.TABLES),
     )
-    app.callpulse = core = Core(app, settings, kinds, fail)
+    app.callpulse = core = Core(app, settings, fail)
     _declare(app, core)
     return app
 
@@ -214,6 +263,15 @@ def _declare(app: Callpulse, core: Core) -> None:
             core.place,
             core.name(topics.CONTACTS),
         ),
+        "leads": lambda: LeadsAgent(
+            core.tables["leads"],
+            core.intake(topics.CONTACTS, contract=False),
+            core.outbox,
+            core.place,
+            core.name(topics.OUTCOMES),
+            core.settings.thresholds.calls_per_lead_day,
+        ),
+        "outcomes": lambda: OutcomesAgent(core.tables["outcomes"], core.intake(topics.OUTCOMES, contract=False)),
     }
     for table in core.tables:
         source = topics.TABLES[table]
@@ -242,6 +300,14 @@ def _declare(app: Callpulse, core: Core) -> None:
             calls = core.agents.get("managers")
             if isinstance(calls, CallsAgent):
                 calls.sweep(int(time.time() * 1000))
+
+
+def _kinds(settings: Settings) -> dict[str, Kind[Any]]:
+    """Return what each table's rows are."""
+    managers = ManagerRecords(
+        lambda manager: local_time(settings.manager(manager).timezone), settings.thresholds.day_rows
+    )
+    return {"managers": managers, "leads": LeadRecords(), "outcomes": OutcomeRecords()}
 
 
 def _security(kafka: Kafka) -> tuple[Any, ssl.SSLContext | None]:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from agents.intake import Intake
-from agents.ledger import Batch
+from agents.ledger import Partition
 from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import events, facts
@@ -43,9 +43,9 @@ class CallsAgent:
         self._too_late = intake.count_of("too_late_total")
         self._asked: dict[str, float] = {}
 
-    def fold(self, batch: Batch, records: list[Any]) -> None:
-        """Fold `records` of `batch`: one step, without a pause in which the tables would be half way."""
-        part = self._table.part(batch.tp.partition)
+    def fold(self, tp: Partition, records: list[Any]) -> None:
+        """Fold `records` of `tp`: one step, without a pause in which the tables would be half way."""
+        part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
         decode, fold = self._decode, self._fold.fold
         future_ms = self._thresholds.future_ms
@@ -91,7 +91,7 @@ class CallsAgent:
         self._late.inc(late)
         self._too_late.inc(too_late)
         self._intake.counted(
-            batch, applied=len(times_ms), duplicates=duplicates + again, times_ms=times_ms, sources=sources
+            len(records), applied=len(times_ms), duplicates=duplicates + again, times_ms=times_ms, sources=sources
         )
 
     def sweep(self, now_ms: int) -> None:

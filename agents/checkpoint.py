@@ -38,11 +38,15 @@ class Checkpoint:
         self.count = 0
         self.seconds: list[float] = []
 
-    async def run(self, consumer: Offsets) -> bool:
-        """Write and commit. Raise SendError where Kafka did not take it; the worker must then end without a commit."""
+    async def run(self, consumer: Offsets, offsets: dict[Partition, int] | None = None) -> bool:
+        """Write and commit `offsets`, those of the ledger if none are given.
+
+        Raise SendError where Kafka did not take it; the worker must then end without a commit.
+        """
         async with self._running:
             begun = time.monotonic()
-            offsets = self._ledger.snapshot()
+            if offsets is None:
+                offsets = self._ledger.snapshot()
             writes = await self._encode()
             await self._outbox.drain()
             for topic, partition, key, value in writes:

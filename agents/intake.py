@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
-from agents.ledger import Batch
 from agents.operations import Operations
 from agents.outbox import Outbox
 from agents.rejected import dead_letter
@@ -69,10 +68,10 @@ class Intake:
         self._ops.counter("rejected_total", self.topic, rejection.reason).inc()
 
     def counted(
-        self, batch: Batch, *, applied: int, duplicates: int, times_ms: list[int], sources: Mapping[str, int]
+        self, records: int, *, applied: int, duplicates: int, times_ms: list[int], sources: Mapping[str, int]
     ) -> None:
-        """Count a folded batch. `times_ms` are the event times of what was applied, `sources` the newest of each source."""
-        self._records.inc(len(batch.records))
+        """Count folded records. `times_ms` are the event times of what was applied, `sources` the newest of each source."""
+        self._records.inc(records)
         self._batches.inc()
         if applied:
             self._applied.inc(applied)

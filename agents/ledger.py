@@ -73,11 +73,11 @@ class Ledger:
             return batch.records
         return [record for record in batch.records if record.offset >= following]
 
-    def done(self, batch: Batch, now: float) -> None:
-        """Note that `batch`, all of it, is folded. Call it in the same step of the loop as the fold itself."""
-        if batch.tp in self._next:
-            self._next[batch.tp] = batch.end
-            self._moved_at[batch.tp] = now
+    def done(self, tp: Partition, end: int, now: float) -> None:
+        """Note that `tp` is folded up to offset `end`. Call it in the same step of the loop as the fold itself."""
+        if tp in self._next:
+            self._next[tp] = end
+            self._moved_at[tp] = now
 
     def next_offset(self, tp: Partition) -> int | None:
         """Return the next offset to fold, None for a partition that is not open."""

@@ -143,6 +143,27 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
             if tp.topic not in self.delivery.sources:
                 self.delivery.restoring[Partition(*tp)] = offset
 
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Stop fetching `tps`. Faust alone would go on fetching changelogs that it never reads, one request in ten."""
+        super().pause_partitions(tps)
+        self._in_consumer_thread("pause", tps)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch `tps` again."""
+        super().resume_partitions(tps)
+        self._in_consumer_thread("resume", tps)
+
+    def _in_consumer_thread(self, action: str, tps: Iterable[TP]) -> None:
+        changelogs = [driver.ensure_aiokafka_TP(tp) for tp in tps if tp.topic not in self.delivery.sources]
+
+        def act() -> None:
+            consumer = self._thread._ensure_consumer()  # noqa: SLF001 - as Faust's own thread does
+            assigned = consumer.assignment()
+            getattr(consumer, action)(*(tp for tp in changelogs if tp in assigned))
+
+        if changelogs:
+            self._thread.thread_loop.call_soon_threadsafe(act)
+
     async def perform_seek(self) -> None:
         """Seek the source partitions to their committed offsets and open the ledger there."""
         ours = {tp for tp in self.assignment() if tp.topic in self.delivery.sources}

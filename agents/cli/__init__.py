@@ -1,0 +1,101 @@
+"""The command line: `callpulse COMMAND`. One module a command; each imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from agents.cli import (
+    check_config,
+    kafka,
+    metrics,
+    replay,
+    topics,
+)
+from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, Trouble
+
+__all__ = ["app", "main"]
+
+EPILOG = (
+    "Exit codes: 0 done; 1 the answer is no (a check found something, figures do not agree); 2 the command line or the "
+    "settings are wrong; 70 Kafka, Java, a port or a file cannot be used; 130 interrupted."
+)
+
+
+class Commands(TyperGroup):
+    """Turns the expected errors of all commands into a line on standard error and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if not _expected(error):
+                raise
+            raise Trouble(str(error), INFRASTRUCTURE) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="callpulse",
+    help="A live monitor for sales departments that work by phone: is activity turning into result?",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"callpulse {version('callpulse')}")
+        except PackageNotFoundError:
+            typer.echo("callpulse, run from its source folder without being installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the clients of Kafka.")] = False,
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    from agents.clients import quiet  # noqa: PLC0415 - slow to import; --help and --version do not need it
+
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    else:
+        quiet()
+
+
+app.command("kafka")(kafka.kafka)
+app.add_typer(topics.app, name="topics")
+app.add_typer(replay.app, name="replay")
+app.command("check-config")(check_config.check_config)
+app.command("metrics")(metrics.metrics)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the console script."""
+    app(prog_name="callpulse")
+
+
+def _expected(error: Exception) -> bool:
+    """Tell whether an error has a text for the person who must act, so that a traceback would only hide it."""
+    from agents.clients import KafkaTrouble  # noqa: PLC0415 - slow to import
+    from agents.embedded import EmbeddedKafkaError  # noqa: PLC0415 - slow to import
+
+    return isinstance(error, KafkaTrouble | EmbeddedKafkaError)

@@ -1,0 +1,63 @@
+"""`callpulse check-config`: every setting with the place it comes from, or everything that is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from agents.cli.common import (
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    console,
+    environment,
+    print_json,
+    say,
+    settings_text,
+)
+from streams.settings import SettingsError, explain, load
+
+
+def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Read the settings as a worker would, and show each with its value and where it was set.
+
+    Everything that is wrong is named at once, each under the key that has to change; the command then ends with 2.
+    Secrets are never shown.
+
+    Examples:
+
+        callpulse check-config --config callpulse.toml
+
+        CALLPULSE_THRESHOLDS__SHORT=90s callpulse check-config --json
+    """
+    try:
+        settings = load(settings_text(config), environment())
+    except SettingsError as error:
+        if as_json:
+            told = [{"key": problem.key, "message": problem.message} for problem in error.problems]
+            print_json({"ok": False, "problems": told})
+        else:
+            _show_problems(error, config)
+        raise typer.Exit(USAGE) from None
+    lines = explain(settings)
+    if as_json:
+        print_json({"ok": True, "settings": [line._asdict() for line in lines]})
+        return
+    table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
+    for line in lines:
+        style = "" if line.source == "default" else "bold"
+        table.add_row(line.key, line.value, line.source, style=style)
+    shown = console()
+    shown.print(table)
+    shown.print(f"\nNothing is wrong. {len(settings.managers)} managers in {len(settings.teams)} teams.")
+    if not settings.privacy.lead_secret:
+        say("Note: privacy.lead_secret is not set; sources that know telephone numbers need it (CALLPULSE_LEAD_SECRET).")
+
+
+def _show_problems(error: SettingsError, config: Path | None) -> None:
+    count = len(error.problems)
+    say(f"{config or 'The settings'}: {count} {'thing is' if count == 1 else 'things are'} wrong.\n")
+    for problem in error.problems:
+        say(f"  {problem.key or '(the file)'}\n      {problem.message}")

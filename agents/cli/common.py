@@ -1,0 +1,147 @@
+"""What the commands share: settings, exit codes, errors in words, output for people and for scripts, progress."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO, TypeVar
+
+import click
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from streams.settings import CONFIG_VARIABLE, Settings, SettingsError, load
+
+OK: Final = 0
+FAILED: Final = 1  # the answer is no: a check found something, figures do not agree, some of the work could not be done
+USAGE: Final = 2  # the command line or the settings are wrong
+INFRASTRUCTURE: Final = 70  # Kafka, Java, a port or a file cannot be used; trying again later may help
+INTERRUPTED: Final = 130
+
+DEFAULT_CONFIG: Final = "callpulse.toml"
+T = TypeVar("T")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar=CONFIG_VARIABLE,
+        show_default=False,
+        help=f"The settings file. Without it: {DEFAULT_CONFIG} in this folder if there is one, else the defaults.",
+    ),
+]
+BootstrapOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap", "-b", metavar="HOST:PORT", show_default=False, help="Kafka's address, instead of kafka.bootstrap."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
+
+
+class Trouble(click.ClickException):
+    """An expected error: its text goes to standard error, and the process ends with `exit_code`."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Print the error."""
+        click.echo(f"callpulse: {self.format_message()}", file=file or sys.stderr)
+
+
+def read_settings(config: Path | None, bootstrap: str | None = None) -> Settings:
+    """Return the settings of the file and the environment. Raises Trouble that names every problem."""
+    try:
+        return load(settings_text(config), environment(bootstrap))
+    except SettingsError as error:
+        where = f" of {config}" if config else ""
+        raise Trouble(f"the settings{where} cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
+
+
+def settings_text(config: Path | None) -> str:
+    """Return the text of the settings file, or nothing where there is none. Raises Trouble for one that cannot be read."""
+    if config is None:
+        config = Path(DEFAULT_CONFIG)
+        if not config.exists():
+            return ""
+    try:
+        return config.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Trouble(f"{config} is not a text file in UTF-8 (byte {error.start}).", USAGE) from None
+    except OSError as error:
+        raise Trouble(f"the settings file {config} cannot be read: {error.strerror}.", USAGE) from None
+
+
+def environment(bootstrap: str | None = None) -> dict[str, str]:
+    """Return the environment, with Kafka's address from the command line in it."""
+    environ = dict(os.environ)
+    if bootstrap is not None:
+        environ.pop("CALLPULSE_KAFKA__BOOTSTRAP", None)
+        environ["CALLPULSE_BOOTSTRAP"] = bootstrap
+    return environ
+
+
+def bullets(lines: Iterator[str] | list[str]) -> str:
+    """Return the lines as an indented list."""
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def say(text: str) -> None:
+    """Tell a person something beside the output."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON: indented for a terminal, else on one line."""
+    option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
+    write(orjson.dumps(value, option=option | orjson.OPT_NON_STR_KEYS) + b"\n")
+
+
+def write(data: bytes) -> None:
+    """Write bytes to standard output."""
+    sys.stdout.flush()
+    stream: Any = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        sys.stdout.write(data.decode())
+    else:
+        stream.write(data)
+        stream.flush()
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console on standard output, as wide as its terminal, or 120 columns where it is none."""
+    stream = stream or sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 120
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
+    """Show a bar on standard error while work goes on; nothing where that is no terminal. Call it with what was done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(work)

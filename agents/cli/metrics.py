@@ -1,0 +1,78 @@
+"""`callpulse metrics`: the catalogue of what is exported, as a table, JSON, or the page docs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from agents.cli.common import JsonOption, console, print_json, write
+from streams.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, Metric
+
+_INTRODUCTION = """\
+# Metrics
+
+Generated from the catalogue in `streams/catalogue.py` by `callpulse metrics --markdown`; a test keeps it current.
+
+A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is the manager's own local day; `7d`, `30d`
+and `90d` are today and the 6, 29 and 89 local days before it. Windows are decided when they are read, so they decay to
+zero with no event at all. A ratio whose denominator is 0 is not exported.
+
+Every metric of a manager has the labels `manager` (the id that events carry) and `team`. Before adding managers up, take
+`max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment.
+"""
+
+
+def metrics(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/metrics.md.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print every metric that a worker exports, with type, labels, unit and meaning.
+
+    Examples:
+
+        callpulse metrics
+
+        callpulse metrics --json | jq -r '.[].name'
+    """
+    if as_json:
+        print_json([_plain(metric) for metric in CATALOGUE])
+    elif markdown:
+        write(page().encode())
+    else:
+        table = Table("metric", "type", "labels", "meaning", box=None, header_style="bold", show_lines=False, pad_edge=False)
+        for metric in CATALOGUE:
+            table.add_row(metric.full_name, metric.type, " ".join(metric.labels), metric.help)
+        console().print(table)
+
+
+def page() -> str:
+    """Return the text of docs/metrics.md."""
+    lines = [_INTRODUCTION]
+    lines += ["## Of a manager\n", *_table(MANAGER_METRICS, with_measure=True), ""]
+    lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(metrics: Iterable[Metric], *, with_measure: bool) -> Iterator[str]:
+    more = " measure |" if with_measure else ""
+    yield f"| metric | type | labels | unit |{more} meaning |"
+    yield "|---|---|---|---|" + ("---|" if with_measure else "") + "---|"
+    for metric in metrics:
+        labels = " ".join(f"`{label}`" for label in metric.labels)
+        number = f" {metric.measure or ''} |" if with_measure else ""
+        yield f"| `{metric.full_name}` | {metric.type} | {labels} | {metric.unit} |{number} {metric.help} |"
+
+
+def _plain(metric: Metric) -> dict[str, object]:
+    return {
+        "name": metric.full_name,
+        "type": metric.type,
+        "labels": metric.labels,
+        "unit": metric.unit,
+        "measure": metric.measure,
+        "help": metric.help,
+    }

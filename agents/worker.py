@@ -1,0 +1,79 @@
+"""One worker process: the application, its HTTP port and its signals, from start to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from agents import http
+from agents.app import Callpulse, Fail, create_app, leave
+from agents.health import background
+from streams.settings import Settings
+
+log = logging.getLogger("callpulse")
+
+STOP_DEADLINE_S: Final = 30.0
+
+
+async def run(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    fail: Fail = leave,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT; return the exit code.
+
+    `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` says when the tables
+    are whole. Raise OSError for a port that cannot be had.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = create_app(settings, fail=fail)
+    core = app.callpulse
+    server = await http.serve(core, settings)
+    tasks = [asyncio.create_task(work) for work in background(core)]
+    for task in tasks:
+        task.add_done_callback(lambda done: _fail_if_broken(done, fail))
+    try:
+        if on_ready is not None:
+            on_ready(server.url)
+        starting = asyncio.create_task(app.start())
+        starting.add_done_callback(lambda done: _fail_if_broken(done, fail))
+        ended = asyncio.create_task(app.wait_until_stopped())
+        await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            fail(RuntimeError("the application stopped by itself; its log says why"))
+            return 1
+        await _finish(app)
+        return 0
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.close()
+
+
+async def _finish(app: Callpulse) -> None:
+    """Fold no more, make durable what was folded, and let the group know."""
+    log.info("stopping: writing the last checkpoint")
+    core = app.callpulse
+    core.stopping = True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            if app.consumer is not None and core.tables_owned:
+                # First no more folding, then the checkpoint of what was folded: nothing comes between.
+                offsets = core.freeze()
+                await core.run_checkpoint(offsets)
+            core.release_all()
+            await app.stop()
+
+
+def _fail_if_broken(task: asyncio.Task[None], fail: Fail) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        fail(error)
