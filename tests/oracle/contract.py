@@ -84,7 +84,7 @@ _CHECKS: Final = {kind: {**_REQUIRED[kind], **_OPTIONAL[kind]} for kind in _REQU
 _MOMENTS: Final = frozenset({"at", "started_at", "answered_at"})
 
 
-def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:  # noqa: PLR0911 - one return a reason
+def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
     """Return the reason for which the record of topic `calls` is rejected, or None where it is an event."""
     event = _parsed(record.value)
     if isinstance(event, str):

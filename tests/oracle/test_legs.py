@@ -1,0 +1,303 @@
+"""How the oracle makes one leg out of many reports: repeats, better ends, ends that never came, transfers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.oracle.handmade import HOUR, MINUTE, NOON, SECOND, Told, answered, ended, started, transferred
+
+# -- one leg, several reports
+
+
+def test_an_event_that_is_told_twice_counts_once() -> None:
+    once = ended(NOON - MINUTE)
+    told = Told([once, once, once | {"talk_ms": 99_000}], NOON)
+    assert told.calls() == 1
+    assert told("talk_time_seconds", window="today") == 30
+
+
+def test_the_same_id_for_two_managers_is_two_events() -> None:
+    events = [ended(NOON, manager=manager, id="same") for manager in ("anna", "boris")]
+    told = Told(events, NOON)
+    assert (told.calls("anna"), told.calls("boris")) == (1, 1)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_hangup_is_believed_before_a_cdr_row(order: tuple[int, int]) -> None:
+    ends = [
+        ended(NOON - HOUR * 2, ended_by="cdr", talk_ms=70_000, kind="cold"),
+        ended(NOON - MINUTE, ended_by="hangup", talk_ms=20_000, kind="repeat"),
+    ]
+    told = Told([ends[place] for place in order], NOON)
+    assert told.calls() == told.calls(window="1h") == 1
+    assert told("talk_time_seconds", window="today") == 20
+    assert told("calls_by_kind", window="today", kind="repeat") == 1
+    assert told("calls_by_kind", window="today", kind="cold") == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_ends_the_answered_one_is_believed_even_if_it_is_earlier(order: tuple[int, int]) -> None:
+    ends = [ended(NOON - MINUTE, disposition="no_answer", talk_ms=0), ended(NOON - 2 * MINUTE, talk_ms=61_000)]
+    told = Told([ends[place] for place in order], NOON)
+    assert told.calls() == told("answered_calls", window="today") == told("conversations", window="today") == 1
+
+
+def test_of_two_equal_ends_the_later_is_believed() -> None:
+    told = Told([ended(NOON - MINUTE, talk_ms=50_000), ended(NOON - 2 * MINUTE, talk_ms=40_000)], NOON)
+    assert told("talk_time_seconds", window="today") == 50
+
+
+def test_a_leg_known_only_by_its_answer_is_in_progress_and_counts_nothing() -> None:
+    told = Told([answered(NOON - MINUTE)], NOON)
+    assert told.calls() == 0
+    assert told("calls_in_progress") == 1
+    assert Told([answered(NOON - 4 * HOUR)], NOON)("calls_in_progress") == 0
+    assert Told([answered(NOON - 4 * HOUR + 1)], NOON)("calls_in_progress") == 1
+
+
+def test_calls_in_progress_are_as_old_as_the_first_that_is_known_of_them() -> None:
+    events = [
+        answered(NOON - 9 * MINUTE, "c1"),
+        started(NOON - 8 * MINUTE, "c1"),
+        started(NOON - MINUTE, "c2"),
+        started(NOON - HOUR, "c3"),
+        ended(NOON - MINUTE, "c3"),
+    ]
+    told = Told(events, NOON)
+    assert told("calls_in_progress") == 2
+    assert told("longest_call_in_progress_seconds") == 540
+
+
+# -- ends that never came
+
+
+def test_a_leg_without_an_end_is_closed_after_four_hours() -> None:
+    begun = started(NOON - 4 * HOUR, kind="cold", lead="L1")
+    before = Told([begun], NOON - 1)
+    assert before.calls() == 0
+    assert before("calls_in_progress") == 1
+    assert before("longest_call_in_progress_seconds") == 14399.999
+    after = Told([begun], NOON)
+    assert after("calls_in_progress") == 0
+    assert after("calls", window="1h", direction="outbound") == after("calls_timed_out", window="today") == 1
+    assert after("calls_by_disposition", window="today", disposition="no_answer") == 1
+    assert after("calls_by_kind", window="today", kind="cold") == 1
+    assert after.steps("calls") == [1, 0, 0, 0, 0]
+
+
+def test_a_leg_closed_by_timeout_is_answered_where_an_answer_is_known_but_never_talk_time() -> None:
+    told = Told([started(NOON - 5 * HOUR), answered(NOON - 5 * HOUR + SECOND)], NOON)
+    assert told("answered_calls", window="today") == 1
+    assert told("connect_ratio", window="today") == 1
+    assert told("short_call_ratio", window="today") is None
+    assert told("calls_talked", window="today", le="+Inf") == 0
+    assert told("talk_time_seconds", window="today") == 0
+
+
+def test_a_late_real_end_replaces_the_timeout() -> None:
+    events = [started(NOON - 6 * HOUR), ended(NOON - 5 * HOUR, started_at=NOON - 6 * HOUR, talk_ms=90_000)]
+    told = Told(events, NOON)
+    assert told.calls() == 1
+    assert told("calls_timed_out", window="today") == 0
+    assert told("talk_time_seconds", window="today") == 90
+    assert told.calls(window="1h") == 0  # it ended five hours ago, not when it would have been closed
+
+
+def test_what_callpulse_itself_adds_to_the_topic_is_not_believed() -> None:
+    events = [
+        started(NOON - 5 * HOUR),
+        ended(NOON - HOUR, ended_by="timeout", source="callpulse", disposition="answered"),
+        started(NOON - MINUTE, "c2", "boris", source="callpulse"),
+    ]
+    told = Told(events, NOON)
+    assert told("calls_timed_out", window="today") == 1
+    assert told("calls_by_disposition", window="today", disposition="no_answer") == 1
+    assert told("calls_in_progress", "boris") is None
+
+
+def test_a_source_may_say_itself_that_a_call_timed_out() -> None:
+    told = Told([ended(NOON - HOUR, ended_by="timeout", talk_ms=70_000)], NOON)
+    assert told("calls_timed_out", window="today") == told("answered_calls", window="today") == 1
+    assert told("conversations", window="today") == 0
+    assert told("last_activity_timestamp_seconds") is None
+
+
+# -- transfers
+#
+#     anna  ├─ring─┤═══talk═══┤
+#     boris                   ├─ring─┤═══talk═══┤
+
+
+def test_a_transfer_ends_the_leg_of_the_one_and_begins_the_leg_of_the_other() -> None:
+    at = NOON - 10 * MINUTE
+    events = [
+        started(at, kind="targeted", lead="L1"),
+        answered(at + 5 * SECOND),
+        transferred(at + 70 * SECOND, "boris"),
+    ]
+    told = Told(events, NOON)
+    assert told.calls() == told("conversations", window="today") == 1
+    assert told("talk_time_seconds", window="today") == 65
+    assert told("calls_by_kind", window="today", kind="targeted") == 1
+    assert told("calls_in_progress") == 0
+    assert told.calls("boris") == 0
+    assert told("calls_in_progress", "boris") == 1
+    assert told("longest_call_in_progress_seconds", "boris") == 530
+    assert told("last_activity_timestamp_seconds", "boris") == (at + 70 * SECOND) / 1000
+    assert told("work_block_seconds", "boris") == 530
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_a_transfer_may_come_before_all_else_of_its_leg(order: tuple[int, ...]) -> None:
+    at = NOON - 10 * MINUTE
+    events = [started(at), answered(at + 5 * SECOND), transferred(at + 70 * SECOND, "boris")]
+    told = Told([events[place] for place in order], NOON)
+    assert told("talk_time_seconds", window="today") == 65
+    assert told("calls_in_progress", "boris") == 1
+
+
+def test_a_transfer_of_a_leg_whose_beginning_nobody_told_waits() -> None:
+    told = Told([answered(NOON - MINUTE), transferred(NOON, "boris")], NOON)
+    assert told.calls() == 0
+    assert told("calls_in_progress") == 1
+    assert told("calls_in_progress", "boris") is None
+
+
+def test_the_talk_before_a_transfer_is_unknown_where_the_answer_is() -> None:
+    told = Told([started(NOON - MINUTE), transferred(NOON, "boris")], NOON)
+    assert told("answered_calls", window="today") == 1
+    assert told("short_call_ratio", window="today") is None
+    assert told("calls_timed_out", window="today") == 0
+
+
+def test_the_real_end_of_a_transferred_leg_is_believed_before_the_transfer() -> None:
+    at = NOON - 10 * MINUTE
+    events = [started(at), answered(at), transferred(at + 80 * SECOND, "boris"), ended(at + 90 * SECOND)]
+    told = Told(events, NOON)
+    assert told.calls() == 1
+    assert told("talk_time_seconds", window="today") == 30
+
+
+def test_a_transfer_after_the_end_alone_is_known_still_begins_the_other_leg() -> None:
+    at = NOON - MINUTE
+    events = [ended(at, direction="inbound", kind="inbound", lead="L1"), transferred(at, "boris")]
+    told = Told(events, at + 4 * HOUR)
+    assert told("calls", "boris", window="today", direction="inbound") == 1
+    assert told("calls_by_kind", "boris", window="today", kind="inbound") == 1
+    assert told("open_leads_by_calls", "boris", calls="2") == 1
+
+
+@pytest.mark.parametrize(("how", "disposition"), [("blind", "no_answer"), ("attended", "answered")])
+def test_a_leg_begun_by_a_transfer_is_closed_after_four_hours_too(how: str, disposition: str) -> None:
+    at = NOON - 4 * HOUR
+    events = [started(at - MINUTE, direction="inbound"), transferred(at, "boris", how=how)]
+    told = Told(events, NOON)
+    assert told("calls", "boris", window="1h", direction="inbound") == 1
+    assert told("calls_timed_out", "boris", window="today") == 1
+    assert told("calls_by_disposition", "boris", window="today", disposition=disposition) == 1
+
+
+def test_a_call_handed_on_and_on_is_followed_to_the_last() -> None:
+    at = NOON - 10 * MINUTE
+    events = [
+        transferred(at + 2 * MINUTE, "clara", manager="boris"),
+        answered(at + MINUTE, manager="boris"),
+        transferred(at + MINUTE, "boris"),
+        started(at, lead="L1"),
+    ]
+    told = Told(events, NOON)
+    assert [told.calls(manager) for manager in ("anna", "boris", "clara")] == [1, 1, 0]
+    assert told("talk_time_seconds", "boris", window="today") == 60
+    assert told("calls_in_progress", "clara") == 1
+
+
+def test_a_call_handed_back_finds_the_leg_that_ended_with_the_first_transfer() -> None:
+    at = NOON - 10 * MINUTE
+    events = [started(at), transferred(at + MINUTE, "boris"), transferred(at + 2 * MINUTE, "anna", manager="boris")]
+    told = Told(events, NOON)
+    assert [told.calls(manager) for manager in ("anna", "boris")] == [1, 1]
+    assert told("calls_in_progress", "anna") == 0
+
+
+def test_a_transfer_to_oneself_only_ends_the_leg() -> None:
+    told = Told([started(NOON - HOUR), transferred(NOON, "anna")], NOON)
+    assert told.calls() == 1
+    assert told("calls_in_progress") == 0
+
+
+def test_an_end_that_does_not_say_how_it_is_known_is_a_hangup() -> None:
+    told = Told([ended(NOON, talk_ms=70_000, ended_by="cdr"), ended(NOON - MINUTE, talk_ms=20_000)], NOON)
+    assert told("talk_time_seconds", window="today") == 20
+
+
+def test_of_two_ends_at_one_moment_the_greater_id_is_believed() -> None:
+    ends = [ended(NOON, id=name, talk_ms=talk_ms) for name, talk_ms in (("a", 10_000), ("c", 20_000), ("b", 30_000))]
+    assert Told(ends, NOON)("talk_time_seconds", window="today") == 20
+
+
+def test_a_call_whose_kind_nobody_said_is_unknown() -> None:
+    told = Told([ended(NOON, "c1"), ended(NOON, "c2", kind=None), ended(NOON, "c3", kind="cold")], NOON)
+    assert told("calls_by_kind", window="today", kind="unknown") == 2
+
+
+def test_talk_before_a_transfer_begins_with_the_earliest_answer() -> None:
+    at = NOON - HOUR
+    events = [started(at), answered(at + 20 * SECOND), answered(at + 10 * SECOND), transferred(at + MINUTE, "boris")]
+    assert Told(events, NOON)("talk_time_seconds", window="today") == 50
+
+
+def test_talk_before_a_transfer_is_never_less_than_nothing() -> None:
+    told = Told([started(NOON - HOUR), answered(NOON), transferred(NOON - MINUTE, "boris")], NOON)
+    assert told("short_call_ratio", window="today") == 1
+    assert told("talk_time_seconds", window="today") == 0
+
+
+def test_the_earliest_start_says_what_a_leg_is() -> None:
+    at = NOON - HOUR
+    events = [
+        started(at, direction="inbound", kind="repeat", id="b"),
+        started(at, direction="outbound", kind="cold", id="a"),
+        started(at + SECOND, direction="inbound", kind="inbound"),
+        transferred(at + MINUTE, "boris"),
+    ]
+    told = Told(events, NOON)
+    assert told("calls", window="today", direction="outbound") == 1
+    assert told("calls_by_kind", window="today", kind="cold") == 1
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"ended_by": "hangup"}, {"ended_by": "cdr"}),
+        ({"ended_by": "cdr"}, {"ended_by": "timeout"}),
+        ({"disposition": "answered"}, {"disposition": "busy"}),
+        ({"at": NOON - HOUR}, {"at": NOON - HOUR - 1}),
+        ({"id": "d"}, {"id": "c"}),
+    ],
+)
+def test_where_no_start_is_known_the_best_end_says_what_is_handed_over(
+    better: dict[str, object], worse: dict[str, object]
+) -> None:
+    begun = NOON - 2 * HOUR
+    ends = [
+        ended(NOON - HOUR, started_at=begun, direction="inbound", id="a") | better,
+        ended(NOON - HOUR, started_at=begun, direction="outbound", id="b") | worse,
+    ]
+    told = Told([*ends, transferred(NOON - HOUR, "boris")], NOON + 3 * HOUR)
+    assert told("calls", "boris", window="today", direction="inbound") == 1
+
+
+def test_two_managers_of_one_call_hand_it_to_two_others() -> None:
+    events = [
+        ended(NOON - HOUR),
+        ended(NOON - HOUR, manager="boris"),
+        transferred(NOON - HOUR, "clara"),
+        transferred(NOON - HOUR, "dora", manager="boris"),
+    ]
+    told = Told(events, NOON)
+    assert [told("calls_in_progress", manager) for manager in ("anna", "boris", "clara", "dora")] == [0, 0, 1, 1]
+
+
+def test_an_attended_transfer_to_oneself_is_no_answer() -> None:
+    told = Told([started(NOON - HOUR), transferred(NOON, "anna", how="attended")], NOON)
+    assert told("short_call_ratio", window="today") is None
