@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import faust
 from faust.types import TP
@@ -21,7 +21,7 @@ from agents.calls import CallsAgent
 from agents.checkpoint import Checkpoint
 from agents.facts import LeadsAgent, OutcomesAgent
 from agents.intake import Intake
-from agents.ledger import Batch, Partition
+from agents.ledger import Batch
 from agents.operations import Operations
 from agents.outbox import Outbox
 from agents.tables import Kind, RowTable
@@ -60,11 +60,11 @@ def leave(error: BaseException) -> None:
 class Fold(Protocol):
     """What an agent does with the records of a batch."""
 
-    def fold(self, tp: Partition, records: list[Any]) -> None:
+    def fold(self, tp: TP, records: list[Any]) -> None:
         """Fold records of `tp` without a pause, so that the tables are never seen half way."""
 
 
-class Callpulse(faust.App):  # type: ignore[misc]  # faust ships no types
+class Callpulse(faust.App):
     """The Faust application of one worker. Use `create_app`."""
 
     delivery: transport.Delivery
@@ -90,14 +90,21 @@ class Core:
         self.outbox = Outbox(fail)
         self.place = topics.partitioner(settings.kafka.partitions)
         self.tables: dict[str, RowTable[Any]] = {
-            name: app.tables.add(RowTable(app, name=name, kind=kind, fail=fail)) for name, kind in _kinds(settings).items()
+            name: RowTable(app, name=name, kind=kind, fail=fail) for name, kind in _kinds(settings).items()
         }
+        for table in self.tables.values():
+            app.tables.add(table)
         self.checkpoint = Checkpoint(list(self.tables.values()), self.outbox, app.delivery.ledger)
         self.agents: dict[str, Fold] = {}
         app.delivery.on_checkpoint = self.run_checkpoint
         app.delivery.on_released = self.release
         self.stopping = False
         self._turn = asyncio.Lock()
+
+    @property
+    def consumer(self) -> transport.BatchConsumer:
+        """The worker's consumer."""
+        return cast(transport.BatchConsumer, self.app.consumer)
 
     def name(self, topic: topics.Topic) -> str:
         """Return the topic's name in this installation."""
@@ -119,7 +126,7 @@ class Core:
         """Whether any partition of a table is whole and ours."""
         return any(table.owned for table in self.tables.values())
 
-    def freeze(self) -> dict[Partition, int]:
+    def freeze(self) -> dict[TP, int]:
         """Fold no more; return the offsets up to which all is folded."""
         offsets = self.app.delivery.ledger.snapshot()
         self.app.delivery.ledger.close()
@@ -130,15 +137,15 @@ class Core:
         for table in self.tables.values():
             table.release()
 
-    async def run_checkpoint(self, offsets: dict[Partition, int] | None = None) -> bool:
+    async def run_checkpoint(self, offsets: dict[TP, int] | None = None) -> bool:
         """Make durable and commit; an error ends the worker."""
         try:
-            return await self.checkpoint.run(self.app.consumer, offsets)
+            return await self.checkpoint.run(self.consumer, offsets)
         except Exception as error:
             self.fail(error)
             raise
 
-    def release(self, tps: set[Partition]) -> None:
+    def release(self, tps: set[TP]) -> None:
         """Forget the rows of revoked partitions."""
         for name, table in self.tables.items():
             topic = self.name(topics.TABLES[name])
@@ -176,23 +183,23 @@ class Core:
                 while self.outbox.crowded:
                     await asyncio.sleep(0.001)
 
-    async def fetch_again(self, tp: Partition) -> None:
+    async def fetch_again(self, tp: TP) -> None:
         """Seek `tp` back to the next offset to fold: something that was fetched never came."""
         offset = self.app.delivery.ledger.next_offset(tp)
         if offset is not None and tp in self.app.consumer.assignment():
             log.warning("%s/%s: records are missing in delivery; fetching from %s again", *tp, offset)
             self.app.delivery.ledger.touch(tp, time.monotonic())
-            await self.app.consumer.seek(TP(*tp), offset)
+            await self.app.consumer.seek(tp, offset)
 
     async def watch_delivery(self) -> None:
         """Fetch again where batches were delivered and vanished: Faust clears its queues after a restore."""
         ledger = self.app.delivery.ledger
-        seen: dict[Partition, tuple[int, float]] = {}
+        seen: dict[TP, tuple[int, float]] = {}
         while True:
             await asyncio.sleep(REFETCH_S / 4)
             now = time.monotonic()
             for tp, following in ledger.snapshot().items():
-                ahead = self.app.consumer.position.get(tp, following) > following
+                ahead = self.consumer.fetch_from.get(tp, following) > following
                 before = seen.get(tp)
                 if not ahead or before is None or before[0] != following:
                     seen[tp] = (following, now)
@@ -277,7 +284,10 @@ def _declare(app: Callpulse, core: Core) -> None:
         source = topics.TABLES[table]
         fold = core.agents[table] = makers[table]()
         channel = app.topic(
-            core.name(source), key_serializer="raw", value_serializer=transport.CODEC, partitions=app.conf.topic_partitions
+            core.name(source),
+            key_serializer="raw",
+            value_serializer=transport.CODEC,
+            partitions=app.conf.topic_partitions,
         )
 
         async def agent(stream: Any, fold: Fold = fold) -> None:
@@ -286,20 +296,19 @@ def _declare(app: Callpulse, core: Core) -> None:
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
-    @app.task
     async def connect() -> None:
-        core.outbox.connect(app.producer._producer)  # noqa: SLF001 - Faust has no batch interface
+        core.outbox.connect(cast(Any, app.producer)._producer)  # noqa: SLF001 - Faust has no batch interface
         await core.outbox.run()
 
-    app.task(core.watch_delivery)
-
-    @app.task
     async def sweep() -> None:
         while not app.should_stop:
             await asyncio.sleep(SWEEP_S)
             calls = core.agents.get("managers")
             if isinstance(calls, CallsAgent):
                 calls.sweep(int(time.time() * 1000))
+
+    for work in (connect, core.watch_delivery, sweep):
+        app.task(work)
 
 
 def _kinds(settings: Settings) -> dict[str, Kind[Any]]:

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from agents.intake import Intake
-from agents.ledger import Partition
+from faust.types import TP
 from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import events, facts
 from streams.calendars import local_time
-from streams.events import CallEvent, CallsEvent, Rejection
+from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
 from streams.settings import Settings
 from streams.tables.manager import APPLIED, Effect, Leave, ManagerFold, ManagerRow
 
@@ -36,14 +36,14 @@ class CallsAgent:
         self._outbox = outbox
         self._place = place
         self._contacts = contacts
-        self._decode = events.Decoder("calls").decode
+        self._decode = events.Decoder[CallsEvent]("calls").decode
         self._fold = ManagerFold(settings.thresholds)
         self._thresholds = settings.thresholds
         self._late = intake.count_of("late_total")
         self._too_late = intake.count_of("too_late_total")
         self._asked: dict[str, float] = {}
 
-    def fold(self, tp: Partition, records: list[Any]) -> None:
+    def fold(self, tp: TP, records: list[Any]) -> None:
         """Fold `records` of `tp`: one step, without a pause in which the tables would be half way."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
@@ -60,15 +60,15 @@ class CallsAgent:
                 again += 1  # folded before a restart
                 continue
             event = decode(record.value)
-            if type(event) is Rejection:
+            if isinstance(event, Rejection):
                 self._intake.reject(record, event)
                 continue
             at = event.at
             if row is None or event.manager != row.id:
-                row = self._new_row(record, event)
-                if row is None:
+                made = self._new_row(record, event)
+                if made is None:
                     continue
-                rows[key] = row
+                row = rows[key] = made
             if at > record.timestamp + future_ms:
                 self._intake.reject(record, Rejection("future", "at is more than 5 min after the record's arrival"))
                 continue
@@ -120,7 +120,7 @@ class CallsAgent:
     def _tell(self, record: Any, row: ManagerRow, effect: Effect) -> None:
         """Send what the event means for others."""
         for slot, told in enumerate(effect.told):
-            if type(told) is Leave:
+            if isinstance(told, Leave):
                 finished = told.finished
                 lead = finished.lead
                 assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody
@@ -147,6 +147,6 @@ class CallsAgent:
             else:
                 self._send(told)
 
-    def _send(self, event: CallEvent) -> None:
+    def _send(self, event: CallStarted | CallAnswered | CallEnded) -> None:
         key = event.manager.encode()
         self._outbox.add(self._intake.topic, self._place(key), key, events.encode(event))

@@ -12,7 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from agents.ledger import Ledger, Partition
+from faust.types import TP
+
+from agents.ledger import Ledger
 from agents.outbox import Outbox
 from agents.tables import RowTable
 
@@ -22,7 +24,7 @@ _STEP_S: Final = 0.005
 class Offsets(Protocol):
     """What commits offsets."""
 
-    async def commit_offsets(self, offsets: Mapping[Partition, int]) -> bool:
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; False where a rebalance came in between."""
 
 
@@ -38,7 +40,7 @@ class Checkpoint:
         self.count = 0
         self.seconds: list[float] = []
 
-    async def run(self, consumer: Offsets, offsets: dict[Partition, int] | None = None) -> bool:
+    async def run(self, consumer: Offsets, offsets: dict[TP, int] | None = None) -> bool:
         """Write and commit `offsets`, those of the ledger if none are given.
 
         Raise SendError where Kafka did not take it; the worker must then end without a commit.

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from agents.intake import Intake
-from agents.ledger import Partition
+from faust.types import TP
 from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import facts
@@ -40,7 +40,7 @@ class LeadsAgent:
         self._topic = outcome_topic
         self._fold = LeadFold(calls_per_day)
 
-    def fold(self, tp: Partition, records: list[Any]) -> None:
+    def fold(self, tp: TP, records: list[Any]) -> None:
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
@@ -83,7 +83,7 @@ class OutcomesAgent:
         self._table = table
         self._intake = intake
 
-    def fold(self, tp: Partition, records: list[Any]) -> None:
+    def fold(self, tp: TP, records: list[Any]) -> None:
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty

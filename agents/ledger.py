@@ -10,14 +10,9 @@ dropped and fetched again; what arrives twice is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-
-class Partition(NamedTuple):
-    """A partition of a topic."""
-
-    topic: str
-    partition: int
+from faust.types import TP
 
 
 class Batch:
@@ -29,7 +24,7 @@ class Batch:
 
     __slots__ = ("end", "records", "start", "tp")
 
-    def __init__(self, tp: Partition, start: int, records: list[Any]) -> None:
+    def __init__(self, tp: TP, start: int, records: list[Any]) -> None:
         self.tp = tp
         self.start = start
         self.end: int = records[-1].offset + 1
@@ -40,16 +35,16 @@ class Ledger:
     """Next offsets of the partitions that this worker may fold now. Other partitions are not its business."""
 
     def __init__(self) -> None:
-        self._next: dict[Partition, int] = {}
-        self._moved_at: dict[Partition, float] = {}
+        self._next: dict[TP, int] = {}
+        self._moved_at: dict[TP, float] = {}
         self.gaps: int = 0
 
-    def open(self, offsets: Mapping[Partition, int]) -> None:
+    def open(self, offsets: Mapping[TP, int]) -> None:
         """Begin to fold the partitions of `offsets` at their offsets; those already open stay where they are."""
         for tp, offset in offsets.items():
             self._next.setdefault(tp, offset)
 
-    def close(self, tps: Iterable[Partition] | None = None) -> None:
+    def close(self, tps: Iterable[TP] | None = None) -> None:
         """Fold no more of `tps` (None: of any), whatever is still delivered of them."""
         for tp in list(self._next) if tps is None else tps:
             self._next.pop(tp, None)
@@ -73,25 +68,25 @@ class Ledger:
             return batch.records
         return [record for record in batch.records if record.offset >= following]
 
-    def done(self, tp: Partition, end: int, now: float) -> None:
+    def done(self, tp: TP, end: int, now: float) -> None:
         """Note that `tp` is folded up to offset `end`. Call it in the same step of the loop as the fold itself."""
         if tp in self._next:
             self._next[tp] = end
             self._moved_at[tp] = now
 
-    def next_offset(self, tp: Partition) -> int | None:
+    def next_offset(self, tp: TP) -> int | None:
         """Return the next offset to fold, None for a partition that is not open."""
         return self._next.get(tp)
 
-    def moved_at(self, tp: Partition) -> float | None:
+    def moved_at(self, tp: TP) -> float | None:
         """Return when `tp` was last seen moving (the caller's clock), None if never."""
         return self._moved_at.get(tp)
 
-    def touch(self, tp: Partition, now: float) -> None:
+    def touch(self, tp: TP, now: float) -> None:
         """Note that the waiting for `tp` begins anew."""
         self._moved_at[tp] = now
 
-    def snapshot(self) -> dict[Partition, int]:
+    def snapshot(self) -> dict[TP, int]:
         """Return the next offsets: what may be committed once all that was folded so far is safe."""
         return dict(self._next)
 

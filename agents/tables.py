@@ -8,18 +8,16 @@ of partitions that were lost, and offer them beside the ones that are owned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import faust
 from faust.types import TP
 
-from agents.ledger import Batch, Partition
+from agents.ledger import Batch
 from agents.transport import CODEC, Delivery
 from streams import topics
 
 Row = TypeVar("Row")
-
-_RECORDS_PER_STEP: Final = 2000
 
 
 class Kind(Protocol[Row]):
@@ -45,7 +43,7 @@ class Part(Generic[Row]):
         self.dirty: dict[bytes, Row] = {}
 
 
-class RowTable(faust.Table, Generic[Row]):  # type: ignore[misc]  # faust ships no types
+class RowTable(faust.Table[Any, Any], Generic[Row]):
     """A table of rows. `parts` holds the partitions whose rows are here; `owned` those that are whole and ours."""
 
     def __init__(self, app: Any, *, name: str, kind: Kind[Row], fail: Callable[[BaseException], None]) -> None:
@@ -67,7 +65,7 @@ class RowTable(faust.Table, Generic[Row]):  # type: ignore[misc]  # faust ships 
         self.restored = 0
         self._fail = fail
         self._delivery: Delivery = app.delivery
-        self._following: dict[Partition, int] = {}
+        self._following: dict[TP, int] = {}
 
     def part(self, partition: int) -> Part[Row]:
         """Return the rows of `partition`, an empty set of them if there are none yet."""
@@ -106,9 +104,9 @@ class RowTable(faust.Table, Generic[Row]):  # type: ignore[misc]  # faust ships 
             return
         self._delivery.ledger.gaps += 1
         batch.records = []
-        faust_tp = TP(*tp)
-        self.app.tables.recovery.active_offsets[faust_tp] = expected - 1
-        await self.app.consumer.seek_wait({faust_tp: expected})
+        recovery = cast(Any, self.app.tables).recovery
+        recovery.active_offsets[tp] = expected - 1
+        await self.app.consumer.seek_wait({tp: expected})
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Apply fetched batches of the changelog. An error ends the worker: Faust would only log it and wait for ever."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from agents.ledger import MAX_AHEAD_RECORDS, Batch, Ledger, Partition
+from agents.ledger import MAX_AHEAD_RECORDS, Batch, Ledger
 
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
@@ -54,31 +54,37 @@ class Delivery:
         self.sources = frozenset(sources)
         self.batched = self.sources | frozenset(changelogs)
         self.ledger = Ledger()
-        self.restoring: dict[Partition, int] = {}  # next offsets of changelogs that are being restored
+        self.restoring: dict[TP, int] = {}  # next offsets of changelogs that are being restored
         self.on_checkpoint: Callable[[], Awaitable[bool]] | None = None
-        self.on_released: Callable[[set[Partition]], None] | None = None
+        self.on_released: Callable[[set[TP]], None] | None = None
 
     async def checkpoint(self) -> bool:
         """Run the checkpoint, if the application has set one."""
         return False if self.on_checkpoint is None else await self.on_checkpoint()
 
 
-class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
+class HasDelivery(Protocol):
+    """What the application must have for this transport."""
+
+    delivery: Delivery
+
+
+class BatchConsumer(driver.Consumer):
     """Faust's Kafka consumer with batched delivery and commits by ledger."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.delivery: Delivery = self.app.delivery
+        self.delivery = cast(HasDelivery, self.app).delivery
         # Where the next fetch of a partition begins, and how often it was moved by a seek.
-        self.position: dict[Partition, int] = {}
-        self._seeks: dict[Partition, int] = {}
+        self.fetch_from: dict[TP, int] = {}
+        self._seeks: dict[TP, int] = {}
 
     # -- delivery
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
         wanted = active_partitions
         if wanted is not None:
-            wanted = {tp for tp in wanted if not self._piled_up(Partition(*tp))}
+            wanted = {tp for tp in wanted if not self._piled_up(tp)}
             if not wanted:
                 await asyncio.sleep(0.002)  # a batch takes up to 20 ms to fold; soon there is room again
                 return {}
@@ -86,24 +92,24 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
         fetched = await super()._getmany(wanted, min(timeout, POLL_S))
         delivered: dict[TP, list[Any]] = {}
         for tp, records in fetched.items():
-            key = Partition(*tp)
-            if key.topic not in self.delivery.batched:
+            if tp.topic not in self.delivery.batched:
                 delivered[tp] = records
-            elif records and self._seeks.get(key) == seeks.get(key):
-                batch = Batch(key, self.position.get(key, records[0].offset), records)
-                self.position[key] = batch.end
+            elif records and self._seeks.get(tp) == seeks.get(tp):
+                batch = Batch(tp, self.fetch_from.get(tp, records[0].offset), records)
+                self.fetch_from[tp] = batch.end
                 delivered[tp] = [batch]
         return delivered
 
-    def _piled_up(self, tp: Partition) -> bool:
+    def _piled_up(self, tp: TP) -> bool:
         following = self.delivery.ledger.next_offset(tp)
-        return following is not None and self.position.get(tp, following) - following > MAX_AHEAD_RECORDS
+        return following is not None and self.fetch_from.get(tp, following) - following > MAX_AHEAD_RECORDS
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         if type(record) is not Batch:
             return super()._to_message(tp, record)
         message = super()._to_message(tp, record.records[-1])
-        message.key, message.value = None, record
+        message.key = None
+        message.value = cast(Any, record)
         # Faust would take the records inside the batch for a gap, and drop what it believes it has seen.
         self._read_offset[tp] = None
         return message
@@ -119,29 +125,28 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
 
     # -- seeking
 
-    def _moved(self, tp: Partition, offset: int | None) -> None:
+    def _moved(self, tp: TP, offset: int | None) -> None:
         self._seeks[tp] = self._seeks.get(tp, 0) + 1
         if offset is None:
-            self.position.pop(tp, None)
+            self.fetch_from.pop(tp, None)
         else:
-            self.position[tp] = offset
+            self.fetch_from[tp] = offset
 
     async def seek(self, partition: TP, offset: int) -> None:
         """Fetch `partition` from `offset` on."""
-        tp = Partition(*partition)
-        self._moved(tp, offset)
+        self._moved(partition, offset)
         await super().seek(partition, offset)
-        self._moved(tp, offset)
+        self._moved(partition, offset)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Fetch the partitions from their offsets on, and wait until the consumer is there. Used for changelogs."""
         for tp, offset in partitions.items():
-            self._moved(Partition(*tp), offset)
+            self._moved(tp, offset)
         await super().seek_wait(partitions)
         for tp, offset in partitions.items():
-            self._moved(Partition(*tp), offset)
+            self._moved(tp, offset)
             if tp.topic not in self.delivery.sources:
-                self.delivery.restoring[Partition(*tp)] = offset
+                self.delivery.restoring[tp] = offset
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching `tps`. Faust alone would go on fetching changelogs that it never reads, one request in ten."""
@@ -168,23 +173,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
         """Seek the source partitions to their committed offsets and open the ledger there."""
         ours = {tp for tp in self.assignment() if tp.topic in self.delivery.sources}
         for tp in ours:
-            self._moved(Partition(*tp), None)
+            self._moved(tp, None)
         committed = await self._thread.call_thread(self._committed, ours)
         fresh = {tp for tp, offset in committed.items() if offset is None}
         earliest = await self.earliest_offsets(*fresh) if fresh else {}
         starts = {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
         ledger = self.delivery.ledger
         # A seek in the middle of an assignment must not fold again what is folded and not yet committed.
-        begin = {tp: ledger.next_offset(Partition(*tp)) for tp in starts}
+        begin = {tp: ledger.next_offset(tp) for tp in starts}
         starts = {tp: offset if begin[tp] is None else begin[tp] for tp, offset in starts.items()}
         await super().seek_wait(starts)
         for tp, offset in starts.items():
-            self._moved(Partition(*tp), offset)
+            self._moved(tp, offset)
             self._read_offset[tp] = None
             self._committed_offset[tp] = offset
         # A rebalance may have begun meanwhile: only what is still assigned is ours to fold.
         assigned = self.assignment()
-        ledger.open({Partition(*tp): offset for tp, offset in starts.items() if tp in assigned})
+        ledger.open({tp: offset for tp, offset in starts.items() if tp in assigned})
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int | None]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - runs in the consumer's own thread
@@ -196,14 +201,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
         """Checkpoint, then commit what the ledger says."""
         return await self.delivery.checkpoint()
 
-    async def commit_offsets(self, offsets: Mapping[Partition, int]) -> bool:
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit `offsets` of partitions still assigned. False where a rebalance came in between."""
         assigned = self.assignment()
-        due = {
-            TP(*tp): offset
-            for tp, offset in offsets.items()
-            if tp in assigned and offset != self._committed_offset[TP(*tp)]
-        }
+        due = {tp: offset for tp, offset in offsets.items() if tp in assigned and offset != self._committed_offset[tp]}
         if not due:
             return True
         if not await self._commit(due):
@@ -213,26 +214,25 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust ships no ty
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Make what was folded durable, and forget the partitions, before another worker can have them."""
-        tps = {Partition(*tp) for tp in revoked}
         try:
             await self.delivery.checkpoint()
         finally:
-            self.delivery.ledger.close(tps)
-            for tp in tps:
+            self.delivery.ledger.close(revoked)
+            for tp in revoked:
                 self._moved(tp, None)
             if self.delivery.on_released is not None:
-                self.delivery.on_released(tps)
+                self.delivery.on_released(revoked)
         await super().on_partitions_revoked(revoked)
 
 
-class IdempotentProducer(driver.Producer):  # type: ignore[misc]  # faust ships no types
+class IdempotentProducer(driver.Producer):
     """A producer whose retries neither reorder nor double records: a later fact never overtakes one that failed."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
 
-class Transport(driver.Transport):  # type: ignore[misc]  # faust ships no types
+class Transport(driver.Transport):
     """Faust's aiokafka transport with the consumer and the producer of this module."""
 
     Consumer = BatchConsumer

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -204,6 +204,7 @@ CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded
 CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | LeadConsulted | ActivityLogged | LeadLinked
 SpeechEvents: TypeAlias = SpeechUtterance | SpeechEnded
 AnyEvent: TypeAlias = CallsEvent | CrmEvents | SpeechEvents
+E = TypeVar("E")
 
 TOPIC_EVENTS: Final[Mapping[str, object]] = {"calls": CallsEvent, "crm": CrmEvents, "speech": SpeechEvents}
 EVENT_TYPES: Final[Mapping[str, tuple[type[Event], ...]]] = {
@@ -235,22 +236,22 @@ class Rejection(Struct, frozen=True, gc=False):
     detail: str
 
 
-class Decoder:
-    """Bytes of one topic to its events. Reusable; keeps nothing between calls."""
+class Decoder(Generic[E]):
+    """Bytes of one topic to its events, `E`. Reusable; keeps nothing between calls."""
 
     def __init__(self, topic: str) -> None:
         """Raise KeyError for a topic that carries no contract events."""
         self._types = {cls.__struct_config__.tag for cls in EVENT_TYPES[topic]}
         self._decode = msgspec.json.Decoder(TOPIC_EVENTS[topic]).decode
 
-    def decode(self, value: bytes | None) -> AnyEvent | Rejection:
+    def decode(self, value: bytes | None) -> E | Rejection:
         """Return the event that `value` holds, or why it holds none. Never raises."""
         if not value:
             return Rejection("empty", "the record has no value")
         if len(value) > MAX_BYTES:
             return Rejection("too_large", f"{len(value)} bytes; at most {MAX_BYTES} are allowed")
         try:
-            event: AnyEvent = self._decode(value)
+            event: E = self._decode(value)
         except RecursionError:
             return Rejection("too_deep", "nested too deeply")
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
