@@ -46,9 +46,13 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="write the tables between the marks of a Markdown file")
+    parser.add_argument(
+        "--docs", type=Path, metavar="FILE", help="write the tables between the marks of a Markdown file"
+    )
     parser.add_argument("--only", type=_names, default=list(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
-    parser.add_argument("--peers", type=lambda text: frozenset(text.split(",")), default=frozenset(), help="for throughput")
+    parser.add_argument(
+        "--peers", type=lambda text: frozenset(text.split(",")), default=frozenset(), help="for throughput"
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each peer (default %(default)s)")
     parser.add_argument("--events", type=int, default=400_000, help="for throughput (default %(default)s)")
     parser.add_argument("--heap", default="1g", help="largest heap of the broker (default %(default)s)")

@@ -78,7 +78,14 @@ class _Bench:
             broker.fill(self.bootstrap, topic, load.records)
         folder = tempfile.mkdtemp(prefix="callpulse-bench-")
         try:
-            job = Job(bootstrap=self.bootstrap, topic=topic, events=len(load.records), run=run_id, folder=folder)
+            job = Job(
+                bootstrap=self.bootstrap,
+                topic=topic,
+                events=len(load.records),
+                run=run_id,
+                folder=folder,
+                variant=peer.variant,
+            )
             return run(peer, job)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -144,9 +144,7 @@ def _call(rng: random.Random, manager: str, number: int, at: int) -> list[_Event
     )
     if rng.random() < (0.4 if outbound else 0.8):
         talk_ms = min(1_800_000, int(rng.lognormvariate(11.4, 1.1)))
-        answered = CallAnswered(
-            v=1, id=_id(rng), at=answered_at, source=SOURCE, call=call, manager=manager, lead=lead
-        )
+        answered = CallAnswered(v=1, id=_id(rng), at=answered_at, source=SOURCE, call=call, manager=manager, lead=lead)
         return [started, answered, _ended(rng, started, answered_at + talk_ms, answered_at, "answered")]
     dispositions: list[Disposition] = ["no_answer", "busy", "failed", "canceled", "voicemail"]
     return [started, _ended(rng, started, answered_at, None, rng.choices(dispositions, (60, 15, 3, 7, 15))[0])]

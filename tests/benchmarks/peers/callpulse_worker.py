@@ -1,13 +1,23 @@
-"""callpulse itself: the worker's own application with its calls agent, changelog, facts and commits."""
+"""callpulse itself: the worker as the command line starts it, watched from inside its process.
+
+Variant `calls` leaves out the agents of leads and outcomes: what the peers do is the calls agent's work alone. The
+facts for the leads are sent all the same.
+"""
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import time
 from typing import Any
+from unittest import mock
 
-from tests.benchmarks.peers import rows as own
+import agents.app
+import agents.worker
+from streams.settings import load
+from tests.benchmarks.peers import rows
 from tests.benchmarks.peers.job import Job, Stopwatch, answer, read
 
+QUIET_S = 1.0
 CONFIG = """\
 [kafka]
 bootstrap = "{bootstrap}"
@@ -21,51 +31,73 @@ http_port = 0
 """
 
 
-def make_app(job: Job) -> Any:
-    """Return callpulse's Faust application with the calls agent alone, as the worker command would make it.
+class Watch:
+    """Times the folds of all agents; ends the process when all is folded and the checkpoint after it is done."""
 
-    The one place to change when `agents.app.create_app` changes.
-    """
-    from agents.app import create_app  # noqa: PLC0415 - the other peers must not depend on it
-    from agents.tables import manager_kind  # noqa: PLC0415
-    from streams.settings import load  # noqa: PLC0415
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._clock = Stopwatch()
+        self._core: Any = None
+        self._seen = 0
+        self._elapsed = (0.0, 0.0)
+        self._last = 0.0
+        self._durable = 0.0
 
+    def attach(self, app: Any) -> None:
+        """Wrap what is watched: the agents' folds and the checkpoint."""
+        self._core = core = app.callpulse
+        for name, agent in core.agents.items():
+            agent.fold = self._timed(agent.fold, counts=name == "managers")
+        checkpoint = core.checkpoint.run
+
+        async def timed_checkpoint(*args: Any) -> bool:
+            begun = self._seen
+            committed: bool = await checkpoint(*args)
+            if committed and begun == self._job.events and not self._durable:
+                self._durable = self._clock.read()[0]
+            self._end_if_quiet()
+            return committed
+
+        core.checkpoint.run = timed_checkpoint
+
+    def _timed(self, fold: Any, *, counts: bool) -> Any:
+        def timed_fold(batch: Any, records: list[Any]) -> None:
+            self._clock.start()
+            fold(batch, records)
+            if counts:
+                self._seen += len(records)
+            self._last = time.monotonic()
+            self._elapsed = self._clock.read()
+
+        return timed_fold
+
+    def _end_if_quiet(self) -> None:
+        if self._durable and time.monotonic() - self._last > QUIET_S:
+            managers = [row for _, row in self._core.tables["managers"].owned_rows()]
+            answer(self._seen, self._elapsed, rows.totals(managers), durable=self._durable)
+
+
+async def main(job: Job) -> None:
+    """Run the worker until the watch ends the process."""
     settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder), {})
-    return create_app(settings, {"managers": manager_kind(settings)})
+    watch = Watch(job)
+    create_app, kinds = agents.app.create_app, agents.app._kinds  # noqa: SLF001 - there is no setting for less
 
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        app = create_app(*args, **kwargs)
+        watch.attach(app)
+        return app
 
-def watch(app: Any, job: Job) -> None:
-    """Time the calls agent from its first batch to its last, and end the process once that is committed."""
-    core = app.callpulse
-    agent = core.agents["managers"]
-    fold, checkpoint = agent.fold, core.checkpoint.run
-    clock = Stopwatch()
-    seen = 0
-    elapsed: tuple[float, float] | None = None
+    def calls_only(of: Any) -> Any:
+        return {"managers": kinds(of)["managers"]}
 
-    def timed_fold(batch: Any, records: list[Any]) -> None:
-        nonlocal seen, elapsed
-        clock.start()
-        fold(batch, records)
-        seen += len(records)
-        if seen >= job.events and elapsed is None:
-            elapsed = clock.read()
-
-    async def timed_checkpoint(consumer: Any) -> bool:
-        whole = elapsed is not None
-        committed = await checkpoint(consumer)
-        if whole and committed and elapsed is not None:
-            rows = [row for _, row in core.tables["managers"].owned_rows()]
-            answer(seen, elapsed, own.totals(rows), durable=clock.read()[0])
-        return bool(committed)
-
-    agent.fold = timed_fold
-    core.checkpoint.run = timed_checkpoint
+    with mock.patch.object(agents.worker, "create_app", watched):
+        if job.variant == "calls":
+            with mock.patch.object(agents.app, "_kinds", calls_only):
+                await agents.worker.run(settings)
+        else:
+            await agents.worker.run(settings)
 
 
 if __name__ == "__main__":
-    the_job = read()
-    the_app = make_app(the_job)
-    watch(the_app, the_job)
-    sys.argv = ["callpulse", "worker", "--without-web", "--loglevel", "error"]
-    the_app.main()
+    asyncio.run(main(read()))

@@ -35,6 +35,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     slow: bool = False
     own_topic: bool = False
+    variant: str = ""
 
     def command(self, job: Job) -> list[str] | None:
         """Return the command line, None where something it needs is not installed."""
@@ -44,12 +45,26 @@ class Peer(Struct, frozen=True, kw_only=True):
         if not _build_kstreams():
             return None
         jars = f"{KSTREAMS_BUILD / 'kstreams.jar'}{os.pathsep}{KSTREAMS_BUILD / 'dependency'}/*"
-        return ["java", "-XX:+UseParallelGC", "-Xmx1g", "-cp", jars, "Main", job.bootstrap, job.topic, str(job.events), job.run, job.folder]
+        return [
+            "java",
+            "-XX:+UseParallelGC",
+            "-Xmx1g",
+            "-cp",
+            jars,
+            "Main",
+            job.bootstrap,
+            job.topic,
+            str(job.events),
+            job.run,
+            job.folder,
+        ]
 
 
 PEERS: Final = (
     Peer(name="raw", title="aiokafka getmany + orjson.loads, nothing else (the limit)", module="raw_aiokafka"),
-    Peer(name="loop", title="hand-written aiokafka loop, same fold on a plain dict, no durable state", module="dict_loop"),
+    Peer(
+        name="loop", title="hand-written aiokafka loop, same fold on a plain dict, no durable state", module="dict_loop"
+    ),
     Peer(name="faust", title="Faust as in its tutorial: Record model and table", module="tutorial_faust", slow=True),
     Peer(
         name="quix",
@@ -57,11 +72,23 @@ PEERS: Final = (
         module="quix",
         needs=("quixstreams",),
     ),
-    Peer(name="bytewax", title="Bytewax stateful operator, same fold, recovery off", module="bytewax_stateful", needs=("bytewax",)),
+    Peer(
+        name="bytewax",
+        title="Bytewax stateful operator, same fold, recovery off",
+        module="bytewax_stateful",
+        needs=("bytewax",),
+    ),
     Peer(name="kstreams", title="Kafka Streams, one thread, RocksDB and changelog"),
     Peer(
         name=CALLPULSE,
-        title="callpulse, calls agent with changelog and facts",
+        title="callpulse, calls agent: whole fold, changelog, facts, commits",
+        module="callpulse_worker",
+        own_topic=True,
+        variant="calls",
+    ),
+    Peer(
+        name="worker",
+        title="callpulse, whole worker: the leads and outcomes that follow from the calls too",
         module="callpulse_worker",
         own_topic=True,
     ),

@@ -7,7 +7,7 @@ import asyncio
 from aiokafka import AIOKafkaConsumer
 
 from streams.events import Decoder, Rejection
-from streams.tables.manager import ManagerRow
+from streams.tables.manager_row import ManagerRow
 from tests.benchmarks.peers import rows as own
 from tests.benchmarks.peers.job import Job, Stopwatch, answer, read
 

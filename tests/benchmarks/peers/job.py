@@ -23,6 +23,7 @@ class Job(Struct, frozen=True, kw_only=True):
     events: int
     run: str
     folder: str  # an empty folder for local state
+    variant: str = ""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -63,9 +64,6 @@ class Stopwatch:
 
 def answer(events: int, elapsed: tuple[float, float], totals: Totals | None, durable: float | None = None) -> None:
     """Write the answer and end the process at once: how a framework shuts down is not measured."""
-    told = Answer(
-        events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], totals=totals, durable_seconds=durable
-    )
+    told = Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], totals=totals, durable_seconds=durable)
     os.write(1, b"\n" + msgspec.json.encode(told) + b"\n")  # Faust turns sys.stdout into its log
     os._exit(0)
-

@@ -9,7 +9,8 @@ from streams.calendars import local_time
 from streams.events import DISPOSITIONS
 from streams.settings import Thresholds
 from streams.tables import counts
-from streams.tables.manager import ManagerFold, ManagerRow
+from streams.tables.manager import ManagerFold
+from streams.tables.manager_row import ManagerRow, all_days
 from tests.benchmarks.workload import HISTOGRAM_MS, Totals
 
 
@@ -27,7 +28,7 @@ def totals(rows: Iterable[ManagerRow]) -> Totals:
     """Add up all days of callpulse's own rows."""
     places: Counter[int] = Counter()
     for row in rows:
-        for day in days(row):
+        for day in all_days(row).values():
             places.update(dict(enumerate(day)))
     kinds = {kind: places[counts.KIND + place] for place, kind in enumerate(counts.ALL_KINDS)}
     dispositions = {name: places[counts.DISPOSITION + place] for place, name in enumerate(DISPOSITIONS)}
@@ -42,10 +43,3 @@ def totals(rows: Iterable[ManagerRow]) -> Totals:
         dispositions={name: number for name, number in sorted(dispositions.items()) if number},
         histogram=[places[counts.HISTOGRAM + place] for place in range(len(HISTOGRAM_MS) + 1)],
     )
-
-
-def days(row: ManagerRow) -> Iterable[list[int]]:
-    """Return the counts of all local days of a row, those that lie encoded too."""
-    if row.cold:
-        raise NotImplementedError("cold days: decode them with streams.tables.manager_codec")
-    return row.days.values()
