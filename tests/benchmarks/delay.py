@@ -44,11 +44,11 @@ def measure(bootstrap: str, **_: Any) -> Result:
         ["event → /metrics", "p50", "p99", "max"],
         [f"{achieved:,.0f} events/s, {MANAGERS} managers", f"{p50:.3f} s", f"{p99:.3f} s", f"{max(delays):.3f} s"],
     ]
-    notes = [
-        f"{len(delays)} marks in {SECONDS - WARM_UP_S:.0f} s after {WARM_UP_S:.0f} s of warm-up; the time of the scrape "
-        f"itself and up to {PAUSE_S * 1000:.0f} ms between scrapes are in the figures; {environment_note()}"
-    ]
-    return Result("delay", figures, table, [Target("delay p99, seconds", p99, at_most=1.0)], notes, wrong)
+    note = (
+        f"{len(delays)} marks in {SECONDS - WARM_UP_S:.0f} s after {WARM_UP_S:.0f} s of warm-up; the time of the "
+        f"scrape itself and up to {PAUSE_S * 1000:.0f} ms between scrapes are in the figures; {environment_note()}"
+    )
+    return Result("delay", figures, table, [Target("delay p99, seconds", p99, at_most=1.0)], [note], wrong)
 
 
 def delays_of(marks: list[float], seen: list[tuple[float, int]]) -> list[float]:

@@ -1,4 +1,4 @@
-"""A whole installation for a benchmark: topics, a roster, and worker processes looked at over HTTP as Prometheus does."""
+"""A whole installation for a benchmark: topics, a roster, and workers that are looked at over HTTP."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -38,7 +38,7 @@ class Result(Struct):
     """The outcome of one benchmark: `figures` for machines, `table` for people, `notes` on what to know about them."""
 
     name: str
-    figures: dict[str, object]
+    figures: Mapping[str, object]
     table: list[list[str]]
     targets: list[Target]
     notes: list[str]
@@ -67,6 +67,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": median(values), "min": min(values), "max": max(values)}
 
 
+def span(values: Sequence[float], form: str) -> str:
+    """Return the least and the greatest, for a table."""
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -74,4 +79,4 @@ def _row(cells: list[str]) -> str:
 def _short(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - from 100 on, digits are enough
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

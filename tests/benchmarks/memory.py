@@ -47,12 +47,12 @@ def measure(bootstrap: str, **_: Any) -> Result:
         [f"after folding {records:,} calls", f"{folded:.0f}", _mib(peak)],
         ["after a restart from the changelog", f"{restored:.0f}", _mib(restored_peak)],
     ]
-    notes = [
+    note = (
         f"{MANAGERS:,} managers, {DAYS} days of history, {CALLS_A_DAY} calls a manager and day on "
         f"{LEADS_A_MANAGER} leads each; all three tables in one worker: {rows}."
-    ]
+    )
     target = Target("resident memory, MiB", max(folded, restored), at_most=600)
-    return Result("memory", figures, table, [target], notes, [])
+    return Result("memory", figures, table, [target], [note], [])
 
 
 def _settled(wait: Any, look: Any) -> float:

@@ -13,7 +13,7 @@ from streams.topics import partitioner
 from tests.benchmarks import broker
 from tests.benchmarks.installation import POLL_S, Installation, Worker, environment_note
 from tests.benchmarks.load import Paced, history, marks_seen
-from tests.benchmarks.measures import Result, Target, spread
+from tests.benchmarks.measures import Result, Target, span, spread
 from tests.benchmarks.workload import DAY_MS, PARTITIONS, Record
 
 ROWS: Final = 1_000_000
@@ -27,35 +27,34 @@ FRESH_DEADLINE_S: Final = 120.0
 
 def measure(bootstrap: str, *, runs: int, **_: Any) -> Result:
     """Measure both, `runs` times each."""
-    startups, restores, ratios = _restore_rows(bootstrap, runs)
+    startups, restores, ready = _restore_rows(bootstrap, runs)
     fresh = _kill_to_fresh(bootstrap, runs)
     rates = [ROWS / seconds for seconds in restores]
     figures = {
         "rows": ROWS,
         "rows_per_second": spread(rates),
-        "seconds_to_ready": spread(ratios),
+        "seconds_to_ready": spread(ready),
         "seconds_to_ready_empty": spread(startups),
         "kill_to_fresh_seconds": spread(fresh),
     }
     table = [
-        ["what", "median", "least – most"],
-        [f"restore of {ROWS:,} lead rows, rows/s", f"{median(rates):,.0f}", f"{min(rates):,.0f} – {max(rates):,.0f}"],
-        ["start to ready with them", f"{median(ratios):.2f} s", f"{min(ratios):.2f} – {max(ratios):.2f} s"],
-        ["start to ready with nothing", f"{median(startups):.2f} s", f"{min(startups):.2f} – {max(startups):.2f} s"],
-        [
-            f"kill -9 to fresh metrics, {MANAGERS:,} managers",
-            f"{median(fresh):.2f} s",
-            f"{min(fresh):.2f} – {max(fresh):.2f} s",
-        ],
+        ["what", "median", "least to most"],
+        [f"restore of {ROWS:,} lead rows, rows/s", f"{median(rates):,.0f}", span(rates, ",.0f")],
+        ["start to ready with them, s", f"{median(ready):.2f}", span(ready, ".2f")],
+        ["start to ready with nothing, s", f"{median(startups):.2f}", span(startups, ".2f")],
+        [f"kill -9 to fresh metrics with {MANAGERS:,} managers, s", f"{median(fresh):.2f}", span(fresh, ".2f")],
     ]
     targets = [
         Target("restored rows/s", median(rates), at_least=150_000),
         Target("kill -9 to fresh metrics, seconds", median(fresh), at_most=10),
     ]
+    fresh_note = (
+        f"Fresh: /metrics shows an event that was produced after the kill; {RATE:,} events/s flow all the time, "
+        f"{DAYS} days of history; {environment_note()}"
+    )
     notes = [
         "Restoring is timed from the last look that showed no progress to the first that showed the tables whole.",
-        f"Fresh: /metrics shows an event that was produced after the kill; {RATE:,} events/s flow all the time, "
-        f"{DAYS} days of history; {environment_note()}",
+        fresh_note,
     ]
     return Result("restore", figures, table, targets, notes, [])
 
@@ -140,16 +139,23 @@ def _kill_to_fresh(bootstrap: str, runs: int) -> list[float]:
         worker.wait_caught_up(len(past))
         with Paced(installation, rate=RATE, seconds=runs * FRESH_DEADLINE_S + 60) as paced:
             for _ in range(runs):
-                worker.wait(lambda: marks_seen(worker.metrics()) >= len(paced.marks()) > 0, "fresh", FRESH_DEADLINE_S)
-                killed = time.time()
-                worker.end(signal.SIGKILL)
-                # The next one starts when a supervisor would start it: at once.
-                worker = installation.start()
-                worker.wait(lambda: _shows_after(worker, paced, killed), "fresh again", FRESH_DEADLINE_S)
-                seconds.append(time.time() - killed)
+                worker, took = _kill_once(installation, worker, paced)
+                seconds.append(took)
     return seconds
 
 
-def _shows_after(worker: Worker, paced: Paced, moment: float) -> bool:
-    count = marks_seen(worker.metrics())
-    return count > 0 and count > sum(sent <= moment for sent in paced.marks())
+def _kill_once(installation: Installation, worker: Worker, paced: Paced) -> tuple[Worker, float]:
+    """Kill a fresh worker, start the next one as a supervisor would, at once; return it and the time until fresh."""
+    worker.wait(lambda: bool(paced.marks()), "fed", FRESH_DEADLINE_S)
+    sent = len(paced.marks())
+    worker.wait(lambda: marks_seen(worker.metrics()) >= sent, "fresh", FRESH_DEADLINE_S)
+    killed = time.time()
+    worker.end(signal.SIGKILL)
+    following = installation.start()
+
+    def fresh() -> bool:
+        count = marks_seen(following.metrics())
+        return count > sum(sent <= killed for sent in paced.marks())
+
+    following.wait(fresh, "fresh again", FRESH_DEADLINE_S)
+    return following, time.time() - killed

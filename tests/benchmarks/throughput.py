@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from tests.benchmarks import broker, workload
-from tests.benchmarks.measures import Result, Target, spread
+from tests.benchmarks.measures import Result, Target, span, spread
 from tests.benchmarks.peers.catalogue import CALLPULSE, PEERS, Peer, PeerError, run
 from tests.benchmarks.peers.job import Answer, Job
 
@@ -110,7 +110,7 @@ def _result(answers: dict[str, list[Answer]], bench: _Bench, missing: list[str],
     rates = {name: [told.events / told.seconds for told in given] for name, given in answers.items()}
     medians = {name: median(values) for name, values in rates.items()}
     ours = medians.get(CALLPULSE)
-    table = [["what", "events/s, median", "least – most", "CPU µs/event", "callpulse is"]]
+    table = [["what", "events/s, median", "least to most", "CPU µs/event", "callpulse is"]]
     figures: dict[str, object] = {}
     for peer in PEERS:
         if peer.name not in rates:
@@ -122,7 +122,7 @@ def _result(answers: dict[str, list[Answer]], bench: _Bench, missing: list[str],
             [
                 peer.title + (" ¹" if peer.slow else ""),
                 f"{medians[peer.name]:,.0f}",
-                f"{min(values):,.0f} – {max(values):,.0f}",
+                span(values, ",.0f"),
                 f"{cpu:.2f}",
                 times,
             ]
@@ -135,9 +135,12 @@ def _result(answers: dict[str, list[Answer]], bench: _Bench, missing: list[str],
             "durable_seconds": [told.durable_seconds for told in answers[peer.name]],
             "seconds": [told.seconds for told in answers[peer.name]],
         }
+    workload_note = (
+        f"{len(bench.full.records):,} events of {bench.full.mean_bytes:.0f} bytes on average, "
+        f"{workload.MANAGERS} managers, {workload.PARTITIONS} partitions; runs interleaved."
+    )
     notes = [
-        f"{len(bench.full.records):,} events of {bench.full.mean_bytes:.0f} bytes on average, {workload.MANAGERS} managers, "
-        f"{workload.PARTITIONS} partitions; runs interleaved.",
+        workload_note,
         f"¹ on the first {len(bench.short.records):,} events only, because it is slow.",
         "Every answer's totals were compared with the known ones (the limit has none: it decodes and forgets).",
         *missing,

@@ -96,7 +96,7 @@ def _totals(ends: list[CallEnded]) -> Totals:
 def _events() -> Iterator[_Event]:
     rng = random.Random(SEED)
     for day in count():
-        if day % 7 >= 5:  # noqa: PLR2004 - nobody works on Saturday and Sunday
+        if day % 7 >= 5:
             continue
         opens = START_MS + day * DAY_MS + OPENS_MS
         of_day = [event for number in range(MANAGERS) for event in _working_day(rng, number, opens)]
@@ -114,7 +114,7 @@ def _working_day(rng: random.Random, number: int, opens: int) -> Iterator[_Event
         events = _call(rng, manager, number, at)
         yield from events
         at = events[-1].at
-        if len(events) > 2:  # noqa: PLR2004 - answered: there is something to write down
+        if len(events) > 2:
             yield _presence(rng, manager, at, "after_call")
             at += rng.randrange(*WRAP_UP_MS)
             yield _presence(rng, manager, at, "available")

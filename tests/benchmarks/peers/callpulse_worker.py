@@ -81,7 +81,7 @@ async def main(job: Job) -> None:
     """Run the worker until the watch ends the process."""
     settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder), {})
     watch = Watch(job)
-    create_app, kinds = agents.app.create_app, agents.app._kinds  # noqa: SLF001 - there is no setting for less
+    create_app, kinds = agents.app.create_app, agents.app._kinds
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         app = create_app(*args, **kwargs)

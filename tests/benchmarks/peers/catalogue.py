@@ -41,7 +41,11 @@ class Peer(Struct, frozen=True, kw_only=True):
         """Return the command line, None where something it needs is not installed."""
         if self.module:
             python = _python_with(self.needs)
-            return None if python is None else [python, "-m", self.module, msgspec.json.encode(job).decode()]
+            return (
+                None
+                if python is None
+                else [python, "-m", f"tests.benchmarks.peers.{self.module}", msgspec.json.encode(job).decode()]
+            )
         if not _build_kstreams():
             return None
         jars = f"{KSTREAMS_BUILD / 'kstreams.jar'}{os.pathsep}{KSTREAMS_BUILD / 'dependency'}/*"
@@ -60,7 +64,7 @@ class Peer(Struct, frozen=True, kw_only=True):
         ]
 
 
-PEERS: Final = (
+PEERS: Final[tuple[Peer, ...]] = (
     Peer(name="raw", title="aiokafka getmany + orjson.loads, nothing else (the limit)", module="raw_aiokafka"),
     Peer(
         name="loop", title="hand-written aiokafka loop, same fold on a plain dict, no durable state", module="dict_loop"
@@ -92,10 +96,6 @@ PEERS: Final = (
         module="callpulse_worker",
         own_topic=True,
     ),
-)
-PEERS = tuple(
-    msgspec.structs.replace(peer, module=f"tests.benchmarks.peers.{peer.module}") if peer.module else peer
-    for peer in PEERS
 )
 
 

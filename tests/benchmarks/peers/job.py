@@ -29,7 +29,7 @@ class Job(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """`seconds` from the first record in hand to the last one folded; `cpu_seconds` of the process in that time.
 
-    `durable_seconds`: until the last record was committed, where the peer knows. `totals` is None only for the raw limit.
+    `durable_seconds`: until the last record was committed, where the peer knows. `totals`: None only for the raw limit.
     """
 
     events: int

@@ -51,11 +51,11 @@ def count(counts: list[int], end: Mapping[str, Any]) -> None:
         counts[TALK_MS] += talk_ms
         if outbound:
             counts[CONNECTED] += 1
-        if talk_ms < 120_000:  # noqa: PLR2004 - short_ms
+        if talk_ms < 120_000:
             counts[SHORT] += 1
-        if talk_ms >= 60_000:  # noqa: PLR2004 - conversation_ms
+        if talk_ms >= 60_000:
             counts[CONVERSATIONS] += 1
-        if talk_ms >= 300_000:  # noqa: PLR2004 - meaningful_ms
+        if talk_ms >= 300_000:
             counts[MEANINGFUL] += 1
 
 

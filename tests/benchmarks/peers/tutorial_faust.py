@@ -13,7 +13,7 @@ from tests.benchmarks.peers.job import ONE_SECOND, Job, Stopwatch, answer, read
 from tests.benchmarks.workload import DAY_MS, PARTITIONS
 
 
-class TelephonyEvent(faust.Record, serializer="json"):  # type: ignore[misc]  # faust ships no types
+class TelephonyEvent(faust.Record, serializer="json"):
     """All the fields of the events, most of them optional."""
 
     type: str
@@ -69,7 +69,7 @@ def make_app(job: Job) -> faust.App:
     table = app.Table("managers", default=dict, partitions=PARTITIONS)
     clock = Stopwatch()
 
-    @app.agent(topic)  # type: ignore[untyped-decorator]  # faust ships no types
+    @app.agent(topic)
     async def telephony(stream: Any) -> None:
         seen = 0
         async for event in stream:
