@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from streams.calendars import shift_bounds
 from streams.events import DIRECTIONS, DISPOSITIONS, KINDS, PRESENCE_STATES
-from streams.simulator.legs import Leg
+from streams.simulator.legs import TRANSFER, Leg
 from streams.simulator.truth import HOUR_MS, MINUTE_MS, Account, LeadAccount, Truth, Verdict, known, verdict
 
 Answers: TypeAlias = dict[tuple[str, tuple[str, ...]], float]
@@ -28,15 +28,18 @@ _LEAD_DAYS: Final = 30
 def answers(truth: Truth, now_ms: int) -> Answers:
     """Return every figure of every manager at `now_ms`."""
     found: Answers = {}
-    leads = _Leads(truth, now_ms)
+    leads = None if truth.leads is None else _Leads(truth, truth.leads, now_ms)
     for account in truth.accounts.values():
         who = (account.manager.id, account.manager.team)
-        for name, labels, value in _figures(truth, account, leads, now_ms):
+        for name, labels, value in _figures(truth, account, now_ms):
             found[name, (*who, *labels)] = float(value)
+        if leads is not None:
+            for name, labels, value in leads.figures(account, account.local.day(now_ms)):
+                found[name, (*who, *labels)] = float(value)
     return found
 
 
-def _figures(truth: Truth, account: Account, leads: _Leads, now_ms: int) -> Iterator[Figure]:
+def _figures(truth: Truth, account: Account, now_ms: int) -> Iterator[Figure]:
     finished = []
     in_progress = []
     max_call_ms = truth.thresholds.max_call_ms
@@ -44,6 +47,8 @@ def _figures(truth: Truth, account: Account, leads: _Leads, now_ms: int) -> Iter
         told = verdict(leg, now_ms, max_call_ms)
         if told is not None:
             finished.append((leg, told))
+            continue
+        if leg.got & TRANSFER:  # handed over, and no more is known of it than that: neither counted nor in progress
             continue
         since = min((at for at in known(leg) if at is not None), default=None)
         if since is not None and since > now_ms - max_call_ms:
@@ -61,7 +66,6 @@ def _figures(truth: Truth, account: Account, leads: _Leads, now_ms: int) -> Iter
         yield "last_activity_timestamp_seconds", (), account.active_at / 1000
     yield from _attendance(truth, account, now_ms, busy=bool(in_progress))
     yield from _work(truth, account, now_ms, today, busy=bool(in_progress))
-    yield from leads.figures(account, today)
 
 
 def _last_hour(truth: Truth, finished: list[tuple[Leg, Verdict]], now_ms: int) -> Mapping[str, int]:
@@ -147,10 +151,10 @@ def _work(truth: Truth, account: Account, now_ms: int, today: int, *, busy: bool
 class _Leads:
     """The leads by the manager who owns them, settled legs and those that may still change taken together."""
 
-    def __init__(self, truth: Truth, now_ms: int) -> None:
+    def __init__(self, truth: Truth, settled: Mapping[str, LeadAccount], now_ms: int) -> None:
         self._most_dials = truth.thresholds.calls_per_lead_day
         self._owned: dict[str, list[LeadAccount]] = {}
-        leads = dict(truth.leads)
+        leads = dict(settled)
         for account in truth.accounts.values():
             for leg in account.legs:
                 told = None if leg.lead is None else verdict(leg, now_ms, truth.thresholds.max_call_ms)
@@ -159,7 +163,7 @@ class _Leads:
                 lead = leads.get(leg.lead)
                 if lead is None:
                     lead = leads[leg.lead] = LeadAccount()
-                elif lead is truth.leads.get(leg.lead):
+                elif lead is settled.get(leg.lead):
                     lead = leads[leg.lead] = copy.deepcopy(lead)
                 lead.add(account.local.day(told.at), leg, told, truth.thresholds.conversation_ms)
         for lead in leads.values():

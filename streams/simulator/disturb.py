@@ -139,7 +139,9 @@ class Post:
         self._put(event.at + delay, leg, piece, leg.manager, value)
         if self._random() < self._d.duplicates:
             leg.on_the_way += 1
-            self._put(event.at + delay + self._rng.between(*_AGAIN_MS), leg, piece, leg.manager, value)
+            # By the manager's own events, a night may pass within minutes. What is days late is said twice at once.
+            again = 0 if alone and delay > _SHORT_LATE_MS[1] else self._rng.between(*_AGAIN_MS)
+            self._put(event.at + delay + again, leg, piece, leg.manager, value)
         if self._random() < self._d.bad:
             key, value, reason = rubbish(self._rng, event, leg.manager)
             self._put(event.at + delay, reason, BAD, key, value)

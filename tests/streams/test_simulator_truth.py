@@ -6,12 +6,18 @@ from collections import Counter
 
 import pytest
 
-from streams.calendars import local_time
+from streams.calendars import local_time, shift_bounds
 from streams.catalogue import MANAGER_METRICS
 from streams.events import CallsEvent, Decoder, Rejection
+from streams.facts import SLOTS, Contact, Outcome
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
 from streams.simulator.answers import Answers
+from streams.tables import outcome as outcomes
+from streams.tables.lead import LeadFold, LeadRow
 from streams.tables.manager import Leave, ManagerFold, ManagerRow
+from streams.tables.manager_series import ManagerSeries
+from streams.tables.manager_view import ManagerReader, Roster
+from streams.tables.outcome import OutcomeRow
 from tests.oracle.comparison import differences
 from tests.oracle.contract import Raw
 from tests.oracle.oracle import METRICS, counts
@@ -87,38 +93,129 @@ def test_the_truth_holds_round_the_clock_and_with_many_lines() -> None:
 
 
 class Folded:
-    """Rows of all managers, folded from records as a worker does that takes one record after the other."""
+    """Rows of managers, leads and outcomes, folded as a worker does that takes one record after the other."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, hasty: int | None = None) -> None:
         self.settings = run.department.settings
         self.fold = ManagerFold(self.settings.thresholds)
+        self.lead_fold = LeadFold(self.settings.thresholds.calls_per_lead_day)
         self.rows: dict[str, ManagerRow] = {}
+        self.leads: dict[str, LeadRow] = {}
+        self.outcome_rows: dict[str, OutcomeRow] = {}
         self.outcomes: Counter[str] = Counter()
-        self.leaves: list[tuple[str, Leave]] = []
         self._pos = 0
+        self._facts = 0
         decoder = Decoder("calls")
         for record in run.records:
             event = decoder.decode(record.value)
             if isinstance(event, Rejection) or record.key != event.manager or event.at > record.due_ms + 300_000:
                 continue
             self.outcomes[self.take(event)] += 1
+            if hasty is not None and self.outcomes.total() % hasty == 0:
+                self._time_out(run.now_ms)
+        self._time_out(run.now_ms)
+
+    def _time_out(self, now_ms: int) -> None:
         for row in list(self.rows.values()):
-            for end in self.fold.timeouts(row, run.now_ms):
+            for end in self.fold.timeouts(row, now_ms):
                 self.take(end)
 
+    def row(self, manager: str) -> ManagerRow:
+        if manager not in self.rows:
+            self.rows[manager] = ManagerRow(manager, local_time(self.settings.manager(manager).timezone))
+        return self.rows[manager]
+
     def take(self, event: CallsEvent) -> str:
-        row = self.rows.get(event.manager)
-        if row is None:
-            zone = self.settings.manager(event.manager).timezone
-            row = self.rows[event.manager] = ManagerRow(event.manager, local_time(zone))
+        row = self.row(event.manager)
         self._pos += 1
         effect = self.fold.fold(row, event, self._pos)
         for told in effect.told:
             if isinstance(told, Leave):
-                self.leaves.append((event.manager, told))
+                self._tell(row, told)
             else:
                 self.take(told)
         return effect.outcome
+
+    def _tell(self, row: ManagerRow, leave: Leave) -> None:
+        leg = leave.finished
+        assert leg.lead is not None
+        self._facts += 1
+        talked = leg.disposition == "answered" and leg.talk_ms >= self.settings.thresholds.conversation_ms
+        contact = Contact(
+            src="calls/0",
+            seq=self._facts,
+            lead=leg.lead,
+            manager=row.id,
+            call=leave.call,
+            day=row.local.day(leg.at),
+            at=leg.at,
+            started_at=leg.started_at,
+            direction=leg.direction,
+            kind=leg.kind or "unknown",
+            disposition=leg.disposition,
+            answered=leg.disposition == "answered",
+            conversation=talked,
+            talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
+            withdrawn=leave.withdrawn,
+        )
+        effect = self.lead_fold.fold(self.leads.setdefault(leg.lead, LeadRow()), contact)
+        for slot, (manager, changes) in enumerate(effect.told):
+            told = Outcome(src="contacts/0", seq=self._facts * SLOTS + slot, manager=manager, changes=changes)
+            outcomes.fold(self.outcome_rows.setdefault(manager, OutcomeRow()), told)
+
+    def answers(self, now_ms: int) -> Answers:
+        """Return the series that are exported, named as the truth names them."""
+        series = ManagerSeries(self.settings.thresholds)
+        reader = ManagerReader(self.settings.thresholds)
+        found: Answers = {}
+        for id_ in self.rows.keys() | self.settings.managers.keys():
+            manager = self.settings.manager(id_)
+            roster = Roster(shift_bounds(self.settings, manager, now_ms), bool(manager.shifts))
+            view = reader.read(self.row(id_), now_ms, roster, self.outcome_rows.get(id_))
+            for (name, labels), value in zip(series.series, series.values(view), strict=True):
+                if value is not None:
+                    found[name, (id_, manager.team, *labels)] = float(value)
+        return found
+
+
+@pytest.mark.parametrize("until", [None, 10 * HOUR, DAY + 15 * HOUR + 77_000])
+@pytest.mark.parametrize("disturbance", [Disturbance(), WILD], ids=["usual", "wild"])
+def test_the_truth_is_what_the_tables_say_series_by_series(disturbance: Disturbance, until: int | None) -> None:
+    run = Run(Department.make(7, 20, 5), 3, disturbance, None if until is None else MONDAY + until)
+    folded = Folded(run)
+    told, found = run.truth.answers(run.now_ms), folded.answers(run.now_ms)
+    assert found.keys() == told.keys()
+    assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
+
+
+@pytest.mark.parametrize("until", [None, DAY + 15 * HOUR])
+def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it_has_read_on(until: int | None) -> None:
+    run = Run(Department.make(1, 12, 4), 2, WILD, None if until is None else MONDAY + until)
+    folded = Folded(run, hasty=300)
+    told, found = run.truth.answers(run.now_ms), folded.answers(run.now_ms)
+    assert folded.outcomes["late"] > 2 * run.truth.late  # it did: what came after its timeouts was behind them
+    assert found.keys() == told.keys()
+    assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
+
+
+def test_the_truth_holds_through_weeks_of_leads_that_change_hands() -> None:
+    run = Run(Department.make(9, 6, 2), 45, Disturbance(late=0.02, lost_ends=0.03), MONDAY + 43 * DAY + 14 * HOUR)
+    folded = Folded(run)
+    told, found = run.truth.answers(run.now_ms), folded.answers(run.now_ms)
+    assert found.keys() == told.keys()
+    assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
+
+
+def test_a_truth_without_leads_answers_the_same_for_everything_else() -> None:
+    department = Department.make(1, 6, 2)
+    truths = Truth(department.settings), Truth(department.settings, leads=False)
+    found = []
+    for truth in truths:
+        records = simulate(department, MONDAY, MONDAY + 2 * DAY, truth=truth)
+        last = max(record.due_ms for record in records)
+        found.append(truth.answers(last))
+    by_lead = {"open_leads_by_calls", "open_leads_by_conversations", "calls_per_lead", "leads_over_called"}
+    assert {key: value for key, value in found[0].items() if key[0] not in by_lead} == found[1]
 
 
 @pytest.mark.parametrize("disturbance", [Disturbance(), WILD, Disturbance.none()], ids=["usual", "wild", "none"])
