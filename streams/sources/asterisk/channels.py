@@ -185,19 +185,22 @@ class Switch:
                     waiting.append(seen[uid])
         return [found for found in seen.values() if found.is_party]
 
+    def top(self, channel: Channel) -> Channel:
+        """Return where the dials that led to `channel` begin: a party, or a Local half that nobody is known to dial."""
+        for _ in range(len(self.channels)):
+            above = self._above(channel) if channel.is_local else None
+            if above is None:
+                break
+            channel = above
+        return channel
+
     def caller(self, channel: Channel) -> Channel | None:
         """Return the party on whose behalf `channel` dials: itself, or who is behind its Local channels.
 
         None: nobody, the PBX itself placed the call (an originate), or the beginning was not seen.
         """
-        for _ in range(len(self.channels) + 1):
-            if not channel.is_local:
-                return channel if channel.is_party else None
-            above = self._above(channel)
-            if above is None:
-                return None
-            channel = above
-        return None
+        top = self.top(channel)
+        return top if top.is_party else None
 
     def dial_chain(self, channel: Channel) -> Iterator[Channel]:
         """Yield a dialled channel and the Local halves through which it was dialled, from the inside out."""

@@ -54,21 +54,24 @@ class Ledger:
 
     def first_party(self, conversation: Conversation) -> Channel | None:
         """Return the caller of a call that the PBX placed: who picked up of those it rang first."""
-        for uid in conversation.first:
-            channel = self._switch.channels.get(uid)
-            if channel is not None and channel.state == UP:
-                return channel
-        return None
+        rung = [self._switch.channels[uid] for uid in conversation.first if uid in self._switch.channels]
+        # Events of two channels may overtake each other: the far end can be dialled before the caller is seen to be up.
+        return max(rung, key=lambda channel: channel.state, default=None)
 
     def caller_of(self, channel: Channel) -> Channel | None:
         """Return the party that dials `channel`, through whatever Local channels; None where that is not known."""
         source = self._switch.channels.get(channel.dialled_by or "")
         if source is None:
             return None
-        caller = self._switch.caller(source)
-        if caller is None and channel.conversation.originated:
-            caller = self.first_party(channel.conversation)
-        return None if caller is channel else caller
+        top = self._switch.top(source)
+        if top.is_party:
+            return top if top is not channel else None
+        # An originate through a Local channel dials its `;1`. The first party is rung by the `;2`; once it is there,
+        # the `;1` goes on in the dialplan and dials the far end, on behalf of the first party.
+        if channel.conversation.originated and (top.dialled_by == "" or top.uid == top.linkedid):
+            first = self.first_party(channel.conversation)
+            return first if first is not channel else None
+        return None
 
     # -- conversations
 
@@ -182,8 +185,9 @@ class Ledger:
             return
         manager = self.manager_of(caller)
         if manager is None:
-            if caller.leg is None and caller.dialled_by is None:
-                conversation.lead = conversation.lead or self.lead_of(caller.first_number)
+            if caller.leg is None and conversation.lead is None:
+                dialled = caller.dialled_by is not None
+                conversation.lead = self.lead_of(dialled_number(caller, "") if dialled else caller.first_number)
             return
         if conversation.lead is None and self.manager_of(channel) is None:
             conversation.lead = self.lead_of(dialled_number(channel, caller.exten))
@@ -201,7 +205,7 @@ class Ledger:
         conversation = channel.conversation
         if channel.leg is not None or channel.done or channel.uid in conversation.first:
             return
-        if not channel.dialled_by:
+        if not channel.dialled_by or (conversation.originated and channel.dialled_by not in self._switch.channels):
             return  # an originate rings whoever is going to call
         manager = self.manager_of(channel)
         if manager is None:
@@ -228,10 +232,8 @@ class Ledger:
                 self._find_lead(channel.conversation, parties)
                 mine = channel.conversation.legs.get(manager)
                 if mine is None:
-                    conversation = channel.conversation
-                    calls = channel.uid == conversation.id or channel.uid in conversation.first
-                    since = channel.dialling_since or channel.at
-                    self.begin(channel, manager, "outbound" if calls else "inbound", since)
+                    since = channel.dialling_since or self._since(channel, parties)
+                    self.begin(channel, manager, "outbound" if self._calls(channel) else "inbound", since)
                 else:
                     self.attach(channel, mine)
         self.refresh([channel.leg for channel in parties if channel.leg is not None], now)
@@ -377,6 +379,21 @@ class Ledger:
             and channel.uid == channel.linkedid
             and self.manager_of(channel) is None
         )
+
+    def _calls(self, channel: Channel) -> bool:
+        """Tell whether a manager's channel began its conversation, and so is the caller in it."""
+        conversation = channel.conversation
+        if channel.uid != conversation.id and channel.uid not in conversation.first:
+            return False
+        return not any(
+            other.dialled_by is None and other.uid == other.linkedid and self.manager_of(other) is None
+            for other in conversation.channels.values()
+            if other.is_party
+        )
+
+    def _since(self, channel: Channel, parties: list[Channel]) -> int:
+        """Return when a leg that was noticed late can have begun: not before its channel, nor before anybody else."""
+        return max(channel.at, min(other.at for other in parties if other is not channel))
 
     def _find_lead(self, conversation: Conversation, parties: list[Channel]) -> None:
         for party in parties:

@@ -24,6 +24,8 @@ _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
 UNSEEN: Final = "?"
 """Stands for the channel that dials one whose beginning was not seen."""
+_WAITING: Final = frozenset(("park", "parkandannounce", "bridgewait"))
+_DIALLING: Final = frozenset(("dial", "queue", "followme"))
 _DEAD_KEPT: Final = 10_000
 _DURATION: Final = re.compile(r"(\d+):(\d\d):(\d\d)")
 
@@ -182,15 +184,15 @@ class Asterisk:
         if source is None:
             return
         caller = self._switch.caller(source)
-        if caller is source:
+        outermost = caller is source
+        if caller is None and source.conversation.originated:
+            caller, outermost = self._ledger.first_party(source.conversation), self._switch.top(source) is source
+        if caller is None or caller is channel:
+            return
+        if outermost:
             caller.own_status = status
-        elif caller is not None:
+        else:
             caller.inner_status = status
-        elif source.conversation.originated and (first := self._ledger.first_party(source.conversation)) is not None:
-            if source.dialled_by == "":
-                first.own_status = status
-            else:
-                first.inner_status = status
 
     def _push_status(self, channel: Channel, status: str) -> None:
         """Tell the channels that are dialled behind a Local channel how the dial in front of it ended."""
@@ -214,7 +216,11 @@ class Asterisk:
             return
         swapped = self._switch.channels.get(ami.get("swapuniqueid", ""))
         before = self._switch.parties(channel)
-        self._switch.enter(channel, bridge)
+        if ami.get("bridgetechnology", "").lower() == "holding_bridge":
+            # A parking lot or a waiting room: everybody in it hears music, nobody hears another.
+            self._switch.leave(channel)
+        else:
+            self._switch.enter(channel, bridge)
         # A party that takes another's place was handed over by it.
         handed = channel.conversation if swapped is not None and swapped.is_party and channel.is_party else None
         self._connected(channel, handed, now)
@@ -325,12 +331,12 @@ class Asterisk:
             return
         if is_new:
             channel.at = now - _age_ms(ami)
-        bridge = ami.get("bridgeid", "")
-        if bridge:
+        bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
+        if bridge and application not in _WAITING:
             self._switch.enter(channel, bridge)
         elif channel.bridge is not None:
             self._switch.leave(channel)
-        if is_new and channel.uid == channel.linkedid and ami.get("application", "").lower() in ("dial", "queue"):
+        if is_new and channel.uid == channel.linkedid and application in _DIALLING:
             channel.dialling_since = channel.at
 
     def _list_complete(self, ami: Ami, now: int) -> None:
