@@ -77,7 +77,7 @@ def silent() -> stat.Panel:
 def calls_today() -> stat.Panel:
     """Return today's calls per hour on shift, which can be compared at any time of the day."""
     return number(
-        "Calls an hour on shift",
+        "Calls an hour",
         "Finished calls today of all managers, divided by the hours they have been on shift (in the last 14 h).",
         "none",
         f"sum({calls('today')}) / (sum({queries.shift_hours()}) > 0)",
@@ -109,7 +109,7 @@ def short_calls() -> stat.Panel:
 def meaningful() -> stat.Panel:
     """Return the pace towards the target of meaningful calls."""
     return number(
-        "Meaningful a day, at this pace",
+        "Meaningful pace",
         "Answered calls of 5 min or more today, for each hour on shift, times 8: what a manager reaches in a working "
         "day if it goes on like this. The target is 40 to 60.",
         "none",
@@ -194,14 +194,14 @@ def lengths() -> bargauge.Panel:
         return f"sum({manager('calls_talked', window='today', le=str(seconds))})"
 
     bands = (
-        ("under 20 s", up_to(20)),
-        ("20 s to 1 min", f"{up_to(60)} - {up_to(20)}"),
-        ("1 to 2 min", f"{up_to(120)} - {up_to(60)}"),
-        ("2 to 5 min", f"{up_to(300)} - {up_to(120)}"),
-        ("5 min and more", f"sum({manager('meaningful_calls', window='today')})"),
+        ("0-20 s", up_to(20)),
+        ("20-60 s", f"{up_to(60)} - {up_to(20)}"),
+        ("1-2 min", f"{up_to(120)} - {up_to(60)}"),
+        ("2-5 min", f"{up_to(300)} - {up_to(120)}"),
+        ("5 min +", f"sum({manager('meaningful_calls', window='today')})"),
     )
     return bars(
-        "How long people talked today",
+        "Length of talk today",
         "Answered calls today by length of talk. The last bar holds the meaningful ones.",
         "none",
         [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(bands)],
@@ -211,7 +211,7 @@ def lengths() -> bargauge.Panel:
 def repeats() -> bargauge.Panel:
     """Return how often the same leads are called."""
     return bars(
-        "Open leads by calls in 30 days",
+        "Open leads by calls",
         "Leads by how often they were called in the last 30 days. Many in the last bar: the same people are called "
         "again and again.",
         "none",
@@ -299,10 +299,10 @@ def board() -> dashboards.Dashboard:
             (0, 4, 24, 13, team_now_table.managers(STATES)),
             (0, 17, 16, 10, day()),
             (16, 17, 8, 10, alerts()),
-            (0, 27, 8, 8, pace()),
-            (8, 27, 8, 8, presence()),
-            (16, 27, 4, 8, lengths()),
-            (20, 27, 4, 8, repeats()),
+            (0, 27, 7, 8, pace()),
+            (7, 27, 7, 8, presence()),
+            (14, 27, 5, 8, lengths()),
+            (19, 27, 5, 8, repeats()),
             (0, 35, 24, 1, dashboards.Row("Can these figures be trusted?")),
             *((4 * column, 36, 4, 4, panel) for column, panel in enumerate(bottom)),
         ],

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard
 
 from grafana import common, queries
@@ -15,6 +16,7 @@ from grafana.queries import calls, manager, recorded
 
 TEXT: Final = {"type": "color-text"}
 FILLED: Final = {"type": "color-background", "mode": "basic"}
+COLOURED: Final = options.TableColorTextCellOptions()
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -39,7 +41,7 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
     silent = queries.SILENT_SECONDS
     return (
-        Column("Now", 85, queries.state(), cell=FILLED, more={"mappings": common.words(states)}),
+        Column("Now", 85, f"sort_desc({queries.state()})", cell=FILLED, more={"mappings": common.words(states)}),
         Column(
             "Idle",
             75,
@@ -70,8 +72,8 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             more={"decimals": 0},
         ),
         Column(
-            "Meaningful (40-60)",
-            150,
+            "Meaningful",
+            110,
             manager("meaningful_calls", window="today"),
             thresholds=((None, BLUE), (40, GREEN), (61, YELLOW)),
             cell=GAUGE,
@@ -88,7 +90,7 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
         ),
         Column(
             "Breaks missed",
-            105,
+            80,
             manager("breaks_missed", window="today"),
             thresholds=((None, GREY), (1, ORANGE)),
             more={"mappings": _quiet()},
@@ -146,7 +148,8 @@ def managers(states: Mapping[int, tuple[str, str]]) -> table.Panel:
         if column.thresholds:
             properties += common.override(thresholds=common.steps(column.thresholds).build())
         panel = panel.override_by_name(column.head, properties + common.override(**column.more))
-    return panel.thresholds(common.steps(((None, "text"),)))
+    # Seventeen columns in a screen's width: what no override says of a column holds for it.
+    return panel.width(80).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
 
 
 def alerts() -> table.Panel:
