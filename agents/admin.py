@@ -1,7 +1,9 @@
-"""The topics on a real broker: make those that `streams.topics` declares, and tell what differs from the declaration."""
+"""The topics on a real broker: make those that `streams.topics` declares, and tell what differs from it."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -9,16 +11,17 @@ from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from agents.clients import KafkaTrouble, client_options, connected, put_into_words
+from agents.clients import KafkaUnusableError, client_options, connected, put_into_words
 from streams import topics
 from streams.settings import Kafka
 
 _EXISTS: Final = 36
-_WEAKER: Final = "kafka-configs.sh --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {key}={wanted}"
+_VISIBLE_DEADLINE_S: Final = 10.0
+_REMEDY: Final = "kafka-configs.sh --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {key}={wanted}"
 
 
 class Difference(NamedTuple):
-    """One thing about a topic that is not as declared. `key` is "topic", "partitions", "replication" or a topic setting."""
+    """What is not as declared. `key` is "topic", "partitions", "replication" or the name of a topic's setting."""
 
     topic: str
     key: str
@@ -41,10 +44,12 @@ class Made(NamedTuple):
 
 
 async def create(kafka: Kafka) -> Made:
-    """Make the topics that are missing; those that exist are left as they are. Raises KafkaTrouble."""
+    """Make the topics that are missing; those that exist are left as they are. Raises KafkaUnusableError."""
     declared = topics.declared(kafka.group, kafka.topic_prefix)
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        wanted = [NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config) for topic in declared]
+        wanted = [
+            NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config) for topic in declared
+        ]
         reply = await admin.create_topics(wanted)
         created, existing = [], []
         for name, code, said in reply.topic_errors:
@@ -53,20 +58,28 @@ async def create(kafka: Kafka) -> Made:
             elif code == _EXISTS:
                 existing.append(name)
             else:
-                raise KafkaTrouble(_refusal(name, code, said, kafka))
+                raise KafkaUnusableError(_refusal(name, code, said, kafka))
+        await _await_visible(admin, [topic.name for topic in declared])
         differences = await _differences(admin, kafka, (topic for topic in declared if topic.name in existing))
     return Made(tuple(created), tuple(existing), tuple(differences))
 
 
 async def check(kafka: Kafka) -> list[Difference]:
-    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaTrouble."""
+    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaUnusableError."""
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         return await _differences(admin, kafka, topics.declared(kafka.group, kafka.topic_prefix))
 
 
-async def _differences(
-    admin: AIOKafkaAdminClient, kafka: Kafka, declared: Iterable[topics.Topic]
-) -> list[Difference]:
+async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until every broker that is asked may know the topics: the controller answers before the others have heard."""
+    deadline = time.monotonic() + _VISIBLE_DEADLINE_S
+    while time.monotonic() < deadline:
+        if not any(told["error_code"] or not told["partitions"] for told in await admin.describe_topics(names)):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _differences(admin: AIOKafkaAdminClient, kafka: Kafka, declared: Iterable[topics.Topic]) -> list[Difference]:
     wanted = {topic.name: topic for topic in declared}
     if not wanted:
         return []
@@ -77,7 +90,7 @@ async def _differences(
         if code == errors.UnknownTopicOrPartitionError.errno:
             found.append(Difference(name, "topic", "missing", "there", "`callpulse topics create` makes it."))
         elif code:
-            raise KafkaTrouble(_refusal(name, code, None, kafka))
+            raise KafkaUnusableError(_refusal(name, code, None, kafka))
         else:
             there.add(name)
             found += _shape(name, told["partitions"], kafka)
@@ -117,7 +130,9 @@ async def _settings(admin: AIOKafkaAdminClient, kafka: Kafka, names: set[str]) -
     for reply in replies:
         for told in reply.to_object()["resources"]:
             if told["error_code"]:
-                raise KafkaTrouble(_refusal(told["resource_name"], told["error_code"], told["error_message"], kafka))
+                raise KafkaUnusableError(
+                    _refusal(told["resource_name"], told["error_code"], told["error_message"], kafka)
+                )
             settings[told["resource_name"]] = {
                 entry["config_names"]: entry["config_value"] for entry in told["config_entries"]
             }
@@ -128,7 +143,7 @@ def _settings_of(topic: topics.Topic, settings: Mapping[str, str], kafka: Kafka)
     for key, wanted in topic.config.items():
         found = settings.get(key, "(unknown to this broker)")
         if found != wanted:
-            told = _WEAKER.format(bootstrap=kafka.bootstrap, topic=topic.name, key=key, wanted=wanted)
+            told = _REMEDY.format(bootstrap=kafka.bootstrap, topic=topic.name, key=key, wanted=wanted)
             yield Difference(topic.name, key, found, wanted, f"Change it: {told}")
 
 

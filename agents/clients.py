@@ -30,15 +30,56 @@ _DENIED: Final = (
     errors.ClusterAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
 )
+_WORDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
+    (
+        _REFUSED,
+        (
+            "{where} refuses to authenticate ({error}): check kafka.sasl_mechanism ({mechanism}), "
+            "kafka.sasl_username and kafka.sasl_password."
+        ),
+    ),
+    (_DENIED, "{where} does not allow {user} to do this ({error}): ask for its access rights (ACL)."),
+    (
+        (ssl.SSLCertVerificationError,),
+        "{where} shows a certificate that is not trusted ({said}): check kafka.ssl_cafile.",
+    ),
+    (
+        (ssl.SSLError,),
+        "{where}: the TLS connection fails ({said}): check kafka.security_protocol and the kafka.ssl_ settings.",
+    ),
+    ((socket.gaierror,), "{where}: the name is not known here ({said}): check kafka.bootstrap."),
+    (
+        (ConnectionRefusedError,),
+        (
+            "{where}: nobody answers there. Start the broker (`callpulse kafka` starts one on this machine) or correct "
+            "kafka.bootstrap."
+        ),
+    ),
+    (
+        (TimeoutError, errors.KafkaTimeoutError, errors.RequestTimedOutError),
+        (
+            "{where} does not answer in time: check kafka.bootstrap, the network, and whether the broker expects "
+            "kafka.security_protocol {protocol}."
+        ),
+    ),
+    (
+        (errors.UnknownTopicOrPartitionError,),
+        "{where} does not know a topic that is needed: `callpulse topics create` makes them.",
+    ),
+    (
+        (errors.MessageSizeTooLargeError,),
+        "{where} refuses a record for its size: raise max.message.bytes of the topic.",
+    ),
+)
 Client = TypeVar("Client")
 
 
-class KafkaTrouble(RuntimeError):
+class KafkaUnusableError(RuntimeError):
     """Kafka cannot be used as it is. The text is for the person who must act."""
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
-    """Return the keyword arguments that every aiokafka client takes. Raises KafkaTrouble for certificates that cannot be read."""
+    """Return what every aiokafka client takes. Raises KafkaUnusableError for certificates that cannot be used."""
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap,
         "security_protocol": kafka.security_protocol,
@@ -57,58 +98,37 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connected(client: Client, kafka: Kafka) -> AsyncIterator[Client]:
-    """Start an aiokafka client and stop it at the end. Raises KafkaTrouble with the cause for whatever goes wrong."""
+    """Start an aiokafka client and stop it at the end. Raises KafkaUnusableError for whatever goes wrong."""
     started: Any = client
     with _causes() as causes:
         try:
             await started.start()
         except (errors.KafkaError, OSError, TimeoutError) as error:
             await _stop(started)
-            raise KafkaTrouble(put_into_words(causes[0] if causes else error, kafka)) from None
+            raise KafkaUnusableError(put_into_words(causes[0] if causes else error, kafka)) from None
     try:
         yield client
     except (errors.KafkaError, OSError, TimeoutError) as error:
-        raise KafkaTrouble(put_into_words(error, kafka)) from error
+        raise KafkaUnusableError(put_into_words(error, kafka)) from error
     finally:
         await _stop(started)
 
 
-def put_into_words(error: BaseException, kafka: Kafka) -> str:  # noqa: PLR0911 - one way out for each cause
+def put_into_words(error: BaseException, kafka: Kafka) -> str:
     """Return what an error of a client means, and what to do about it."""
-    where = f"Kafka at {kafka.bootstrap}"
-    if isinstance(error, _REFUSED):
-        if kafka.security_protocol.startswith("SASL"):
-            return (
-                f"{where} refuses to authenticate ({type(error).__name__}): check kafka.sasl_mechanism "
-                f"({kafka.sasl_mechanism}), kafka.sasl_username and kafka.sasl_password."
-            )
-        return f"{where} asks for authentication: set kafka.security_protocol and the kafka.sasl_ settings."
-    if isinstance(error, _DENIED):
-        user = kafka.sasl_username or "this client"
-        return f"{where} does not allow {user} to do this ({type(error).__name__}): ask for its access rights (ACL)."
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{where} shows a certificate that is not trusted ({error.verify_message}): check kafka.ssl_cafile."
-    if isinstance(error, ssl.SSLError):
-        said = error.reason or error
-        return f"the TLS connection to {where} fails ({said}): check kafka.security_protocol and the kafka.ssl_ settings."
-    if isinstance(error, socket.gaierror):
-        return f"{where}: the name is not known here ({error.strerror}): check kafka.bootstrap."
-    if isinstance(error, ConnectionRefusedError):
-        return (
-            f"nobody answers as {where}: start the broker (`callpulse kafka` starts one on this machine) "
-            "or correct kafka.bootstrap."
-        )
-    if isinstance(error, TimeoutError):
-        return (
-            f"{where} does not answer in time: check kafka.bootstrap, the network, and whether the broker expects "
-            f"kafka.security_protocol {kafka.security_protocol}."
-        )
-    if isinstance(error, errors.UnknownTopicOrPartitionError):
-        return f"{where} does not know a topic that is needed: `callpulse topics create` makes them."
-    if isinstance(error, errors.MessageSizeTooLargeError):
-        return f"{where} refuses a record for its size: raise max.message.bytes of the topic."
-    said = str(error).strip() or type(error).__name__
-    return f"{where} cannot be used: {said}."
+    if isinstance(error, _REFUSED) and not kafka.security_protocol.startswith("SASL"):
+        words = "{where} asks for authentication: set kafka.security_protocol and the kafka.sasl_ settings."
+    else:
+        words = next((words for types, words in _WORDS if isinstance(error, types)), "{where} cannot be used: {said}.")
+    said = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error).strip()
+    return words.format(
+        where=f"Kafka at {kafka.bootstrap}",
+        said=said or type(error).__name__,
+        error=type(error).__name__,
+        mechanism=kafka.sasl_mechanism,
+        protocol=kafka.security_protocol,
+        user=kafka.sasl_username or "this client",
+    )
 
 
 def quiet() -> None:
@@ -120,13 +140,13 @@ def _tls(kafka: Kafka) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=kafka.ssl_cafile)
     except (OSError, ssl.SSLError) as error:
-        raise KafkaTrouble(f"kafka.ssl_cafile {kafka.ssl_cafile} cannot be used: {_said(error)}.") from None
+        raise KafkaUnusableError(f"kafka.ssl_cafile {kafka.ssl_cafile} cannot be used: {_said(error)}.") from None
     context.check_hostname = kafka.ssl_check_hostname
     if kafka.ssl_certfile:
         try:
             context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, kafka.ssl_password.reveal() or None)
         except (OSError, ssl.SSLError) as error:
-            raise KafkaTrouble(
+            raise KafkaUnusableError(
                 f"kafka.ssl_certfile {kafka.ssl_certfile} with kafka.ssl_keyfile {kafka.ssl_keyfile or '(the same)'} "
                 f"cannot be used: {_said(error)}. Is kafka.ssl_password right?"
             ) from None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Annotated, Final
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from agents.cli import (
     check_config,
@@ -17,35 +16,17 @@ from agents.cli import (
     replay,
     topics,
 )
-from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, Trouble
+from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, Trouble, say
 
 __all__ = ["app", "main"]
 
-EPILOG = (
+EPILOG: Final = (
     "Exit codes: 0 done; 1 the answer is no (a check found something, figures do not agree); 2 the command line or the "
     "settings are wrong; 70 Kafka, Java, a port or a file cannot be used; 130 interrupted."
 )
 
 
-class Commands(TyperGroup):
-    """Turns the expected errors of all commands into a line on standard error and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except Exception as error:
-            if not _expected(error):
-                raise
-            raise Trouble(str(error), INFRASTRUCTURE) from error
-
-
 app = typer.Typer(
-    cls=Commands,
     name="callpulse",
     help="A live monitor for sales departments that work by phone: is activity turning into result?",
     epilog=EPILOG,
@@ -90,12 +71,23 @@ app.command("metrics")(metrics.metrics)
 
 def main() -> None:
     """Run the command line; the entry point of the console script."""
-    app(prog_name="callpulse")
+    try:
+        app(prog_name="callpulse")
+    except Trouble as trouble:
+        say(f"callpulse: {trouble}")
+        sys.exit(trouble.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not _expected(error):
+            raise
+        say(f"callpulse: {error}")
+        sys.exit(INFRASTRUCTURE)
 
 
 def _expected(error: Exception) -> bool:
     """Tell whether an error has a text for the person who must act, so that a traceback would only hide it."""
-    from agents.clients import KafkaTrouble  # noqa: PLC0415 - slow to import
+    from agents.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
     from agents.embedded import EmbeddedKafkaError  # noqa: PLC0415 - slow to import
 
-    return isinstance(error, KafkaTrouble | EmbeddedKafkaError)
+    return isinstance(error, KafkaUnusableError | EmbeddedKafkaError)

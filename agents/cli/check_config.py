@@ -26,7 +26,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     Everything that is wrong is named at once, each under the key that has to change; the command then ends with 2.
     Secrets are never shown.
 
-    Examples:
+    For example:
 
         callpulse check-config --config callpulse.toml
 
@@ -53,7 +53,9 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     shown.print(table)
     shown.print(f"\nNothing is wrong. {len(settings.managers)} managers in {len(settings.teams)} teams.")
     if not settings.privacy.lead_secret:
-        say("Note: privacy.lead_secret is not set; sources that know telephone numbers need it (CALLPULSE_LEAD_SECRET).")
+        say(
+            "Note: privacy.lead_secret is not set; sources that know telephone numbers need it (CALLPULSE_LEAD_SECRET)."
+        )
 
 
 def _show_problems(error: SettingsError, config: Path | None) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO, TypeVar
 
-import click
 import orjson
 import typer
 from rich.console import Console
@@ -40,22 +39,22 @@ ConfigOption = Annotated[
 BootstrapOption = Annotated[
     str | None,
     typer.Option(
-        "--bootstrap", "-b", metavar="HOST:PORT", show_default=False, help="Kafka's address, instead of kafka.bootstrap."
+        "--bootstrap",
+        "-b",
+        metavar="HOST:PORT",
+        show_default=False,
+        help="Kafka's address, instead of kafka.bootstrap.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
 
 
-class Trouble(click.ClickException):
+class Trouble(Exception):  # noqa: N818 - it is no defect: it is what the person at the terminal is told
     """An expected error: its text goes to standard error, and the process ends with `exit_code`."""
 
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-    def show(self, file: Any = None) -> None:
-        """Print the error."""
-        click.echo(f"callpulse: {self.format_message()}", file=file or sys.stderr)
 
 
 def read_settings(config: Path | None, bootstrap: str | None = None) -> Settings:
@@ -68,7 +67,7 @@ def read_settings(config: Path | None, bootstrap: str | None = None) -> Settings
 
 
 def settings_text(config: Path | None) -> str:
-    """Return the text of the settings file, or nothing where there is none. Raises Trouble for one that cannot be read."""
+    """Return the text of the settings file, or nothing where there is none. Raises Trouble if it cannot be read."""
     if config is None:
         config = Path(DEFAULT_CONFIG)
         if not config.exists():
@@ -97,7 +96,7 @@ def bullets(lines: Iterator[str] | list[str]) -> str:
 
 def say(text: str) -> None:
     """Tell a person something beside the output."""
-    click.echo(text, err=True)
+    typer.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:
@@ -126,7 +125,7 @@ def console(stream: TextIO | None = None) -> Console:
 
 @contextmanager
 def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error while work goes on; nothing where that is no terminal. Call it with what was done."""
+    """Show a bar on standard error, if that is a terminal, while work goes on. Call it with what was done."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

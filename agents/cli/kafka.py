@@ -16,7 +16,9 @@ DEFAULT_PORT = 9092
 
 def kafka(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port on 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = DEFAULT_PORT,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Where records are kept between runs. Without it: a temporary folder, deleted at the end."),
@@ -31,7 +33,7 @@ def kafka(
 
     Prints the broker's address on standard output as soon as it serves clients.
 
-    Examples:
+    For example:
 
         callpulse kafka
 

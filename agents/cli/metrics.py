@@ -20,8 +20,8 @@ A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is t
 and `90d` are today and the 6, 29 and 89 local days before it. Windows are decided when they are read, so they decay to
 zero with no event at all. A ratio whose denominator is 0 is not exported.
 
-Every metric of a manager has the labels `manager` (the id that events carry) and `team`. Before adding managers up, take
-`max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment.
+Every metric of a manager has the labels `manager` (the id that events carry) and `team`. Before adding managers up,
+take `max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment.
 """
 
 
@@ -32,7 +32,7 @@ def metrics(
 ) -> None:
     """Print every metric that a worker exports, with type, labels, unit and meaning.
 
-    Examples:
+    For example:
 
         callpulse metrics
 
@@ -43,7 +43,9 @@ def metrics(
     elif markdown:
         write(page().encode())
     else:
-        table = Table("metric", "type", "labels", "meaning", box=None, header_style="bold", show_lines=False, pad_edge=False)
+        table = Table(
+            "metric", "type", "labels", "meaning", box=None, header_style="bold", show_lines=False, pad_edge=False
+        )
         for metric in CATALOGUE:
             table.add_row(metric.full_name, metric.type, " ".join(metric.labels), metric.help)
         console().print(table)

@@ -25,7 +25,7 @@ def create(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
 
     Topics that exist are left as they are; where one differs from its declaration, the command says so and ends with 1.
 
-    Examples:
+    For example:
 
         callpulse topics create
 
@@ -51,11 +51,11 @@ def create(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
 
 @app.command()
 def check(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
-    """Compare the topics in Kafka with their declaration: partitions, replication, cleanup policy, retention and the rest.
+    """Compare the topics in Kafka with their declaration: partitions, cleanup policy, retention and the rest.
 
     Ends with 1 if a topic is missing or differs, and says what to do about it.
 
-    Example:
+    For example:
 
         callpulse topics check --json
     """

@@ -1,0 +1,87 @@
+# The developer's commands. `make` lists them.
+#
+# VENV=folder puts the virtual environment elsewhere; ARGS="..." is handed to the program behind `demo`, `test` and `bench`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+ARGS ?=
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-options --upgrade
+
+.PHONY: help install demo test check bench lock boards docs tools clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+
+install: $(INSTALLED) ## make the virtual environment, with exactly the locked packages
+
+demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the board (ARGS="--seconds 60 --report FILE.json")
+	@$(BIN)/callpulse demo $(ARGS)
+
+test: $(INSTALLED) tools ## run every test (ARGS="-k word")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types and the fast tests: under a minute
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not broker and not slow" $(ARGS)
+
+bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure, beside other ways to do the same
+	$(BIN)/python -m tests.benchmarks --docs docs/benchmarks.md $(ARGS)
+
+lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and write them down
+	@mkdir -p build
+	.ci/requirements dev bench > build/bench.in
+	.ci/requirements dev > build/dev.in
+	$(COMPILE) --output-file build/bench.lock build/bench.in
+	$(COMPILE) --output-file build/dev.lock --constraint build/bench.lock build/dev.in
+	{ echo "# Made by \`make lock\` from pyproject.toml: what it takes to run, test and check."; cat build/dev.lock; } > requirements.lock
+	{ echo "# Made by \`make lock\` from pyproject.toml: the same, and what the benchmarks compare with."; cat build/bench.lock; } > requirements-bench.lock
+
+boards: $(INSTALLED) ## generate the Grafana dashboards
+	$(BIN)/python -m grafana.build
+
+docs: $(INSTALLED) ## generate docs/metrics.md, docs/schema and the picture of the terminal board
+	$(BIN)/callpulse metrics --markdown > docs/metrics.md
+	for topic in calls crm speech; do $(BIN)/callpulse schema "$$topic" > "docs/schema/$$topic.json"; done
+
+tools: ## install promtool and amtool, where they are missing and this is root
+	@missing=""; \
+	command -v promtool > /dev/null || missing="prometheus"; \
+	command -v amtool > /dev/null || missing="$$missing prometheus-alertmanager"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "installing $$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
+	else \
+		echo "The tests of the alert rules need promtool and amtool. Install: $$missing (Debian's names)." >&2; exit 1; \
+	fi
+
+clean: ## remove what was built, but not the virtual environments
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "callpulse needs Python 3.11 or newer with venv and pip, and none is on the PATH" \
+		"(Debian: apt-get install python3 python3-venv)." >&2; exit 1; }
+	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BENCH_INSTALLED): requirements-bench.lock pyproject.toml
+	[ -x $(BENCH_VENV)/bin/python ] || "$(PYTHON)" -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

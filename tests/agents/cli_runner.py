@@ -1,0 +1,44 @@
+"""Runs the command line inside the test's own process, and keeps what it says."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from agents.cli import main
+
+
+class Said(NamedTuple):
+    """What a run of the command line left: exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return orjson.loads(self.out)
+
+
+class Runner:
+    """`runner("topics", "check")` is `callpulse topics check` in an empty folder, with no CALLPULSE_ variable set."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capfd = capfd
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: object, **environment: str) -> Said:
+        """Run, and return what was said."""
+        with self._monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["callpulse", *map(str, arguments)])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            self._capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        out, err = self._capfd.readouterr()
+        return Said(int(ended.value.code or 0), out, err)

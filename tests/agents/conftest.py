@@ -1,0 +1,20 @@
+"""Fixtures of the tests of the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.agents.cli_runner import Runner
+
+
+@pytest.fixture
+def callpulse(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
+    """The command line, run in an empty folder and without settings from the environment."""
+    for name in list(os.environ):
+        if name.startswith("CALLPULSE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return Runner(capfd, monkeypatch)
