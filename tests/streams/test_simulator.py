@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -30,6 +31,12 @@ def starts(records: list[Record]) -> list[CallStarted]:
 
 def week(department: Department, days: int = 7, disturbance: Disturbance = CLEAN) -> list[Record]:
     return list(simulate(department, MONDAY, MONDAY + days * DAY, disturbance=disturbance))
+
+
+@cache
+def usual_week() -> list[Record]:
+    """A week of the department that is made by default, with the usual faults."""
+    return week(Department.make(1), disturbance=Disturbance())
 
 
 # -- the seed
@@ -69,8 +76,7 @@ def test_what_goes_wrong_on_the_way_does_not_change_what_happens() -> None:
 
 
 def test_a_week_by_default_is_about_a_hundred_thousand_events() -> None:
-    records = sum(1 for _ in simulate(Department.make(1), MONDAY, MONDAY + 7 * DAY))
-    assert 85_000 < records < 120_000
+    assert 85_000 < len(usual_week()) < 120_000
 
 
 def test_records_are_made_as_they_are_asked_for() -> None:
@@ -203,9 +209,8 @@ def test_a_made_department_writes_settings_that_say_the_same() -> None:
 
 
 def test_every_kind_of_thing_happens_in_a_week() -> None:
-    department = Department.make(1)
     seen: Counter[str] = Counter()
-    for event in events(week(department, disturbance=Disturbance())):
+    for event in events(usual_week()):
         tag = event.__struct_config__.tag
         seen[tag] += 1
         for name in ("direction", "kind", "disposition", "ended_by", "how", "state"):
@@ -225,7 +230,7 @@ def test_every_kind_of_thing_happens_in_a_week() -> None:
 
 
 def test_inbound_calls_that_nobody_answered_belong_to_the_queue() -> None:
-    ends = [event for event in events(week(Department.make(1))) if isinstance(event, CallEnded)]
+    ends = [event for event in events(usual_week()) if isinstance(event, CallEnded)]
     missed = [end for end in ends if end.manager.startswith("queue:")]
     assert missed
     assert {end.direction for end in missed} == {"inbound"}
