@@ -50,6 +50,7 @@ class Pulse:
         self._last = self._clock()
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
         self.suspended = False
 
     def beat(self) -> bool:
@@ -66,7 +67,8 @@ class Pulse:
     def start(self) -> None:
         """Begin to watch."""
         self.beat()
-        threading.Thread(target=self._run, name="callpulse-pulse", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="callpulse-pulse", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Cease to watch."""

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from agents.exposition import Exposition
+from agents.metrics import ManagerCollector
+from streams.catalogue import CATALOGUE, MANAGER_METRICS
+from streams.events import ManagerPresence
+from streams.facts import Outcome
+from streams.tables import outcome
+from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, Core, core, ended
+
+MANAGERS = [f"manager-{number}" for number in range(30)]
+ROSTER = "".join(f'[[managers]]\nid = "{manager}"\n' for manager in MANAGERS)
+STRANGE = ['Zoë "the closer"', "back\\slash", "queue:Sales / Berlin", "{}", 'a"},b="', "名前"]
+
+
+def of_managers(families: Iterable[Metric]) -> list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]:
+    names = {metric.full_name for metric in MANAGER_METRICS}
+    return [
+        (family.name, family.type, family.documentation, [(s.name, s.labels, s.value) for s in family.samples])
+        for family in families
+        if family.name in names
+    ]
+
+
+def exported(text: bytes) -> set[str]:
+    """Return the managers in a scrape, which must be the same from the first family to the last."""
+    who = {
+        family.name: {sample.labels["manager"] for sample in family.samples}
+        for family in text_string_to_metric_families(text.decode())
+        if family.name in ("callpulse_calls", "callpulse_on_shift", "callpulse_leads_over_called")
+    }
+    assert who["callpulse_calls"] == who["callpulse_on_shift"] == who["callpulse_leads_over_called"]
+    return who["callpulse_calls"]
+
+
+@pytest.fixture
+def busy() -> Core:
+    """Managers of every kind: on the roster and not, with and without events, with labels that need care."""
+    of = core(ROSTER).own(0, 1, 2, 3)
+    for number, manager in enumerate([*MANAGERS[:10], *STRANGE]):
+        for call in range(number):
+            of.fold(ended(manager, NOON_MS - call * 7 * MINUTE_MS, talk_ms=1 + 33_333 * call))
+        of.fold(ManagerPresence(v=1, id="p", at=NOON_MS - HOUR_MS, source="pbx", manager=manager, state="available"))
+    return of
+
+
+class TestText:
+    async def test_it_says_what_the_collector_says_sample_by_sample(self, busy):
+        exposition = Exposition(busy)
+        registry = CollectorRegistry()
+        registry.register(ManagerCollector(exposition.managers, lambda: NOON_MS))
+        text = (await exposition.text(NOON_MS)).decode()
+        ours, truth = of_managers(text_string_to_metric_families(text)), of_managers(registry.collect())
+        assert ours == truth
+        assert len(ours) == len(MANAGER_METRICS)
+        assert {labels["manager"] for _, labels, _ in ours[0][3]} == {*MANAGERS, *STRANGE}
+
+    async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy):
+        text = (await Exposition(busy).text(NOON_MS)).decode()
+        told = [line.split(" ", 3)[2:] for line in text.splitlines() if line.startswith("# HELP ")]
+        assert sorted(told) == sorted([metric.full_name, metric.help] for metric in CATALOGUE)
+        kinds = dict(line.split(" ")[2:] for line in text.splitlines() if line.startswith("# TYPE "))
+        assert kinds == {metric.full_name: metric.type for metric in CATALOGUE}
+
+    @pytest.mark.parametrize("number", [7, 1_000_000, 123_456_789_012_345_678])
+    async def test_whole_numbers_have_all_their_digits(self, number):
+        of = core('[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
+        row = outcome.OutcomeRow()
+        changes = (("calls:5+", NOON_MS // 86_400_000, number),)
+        outcome.fold(row, Outcome(src="contacts/0", seq=0, manager="ann", changes=changes))
+        of.tables["outcomes"].part(of.place(b"ann")).rows[b"ann"] = row
+        text = (await Exposition(of).text(NOON_MS)).decode()
+        line = 'callpulse_open_leads_by_calls{manager="ann",team="unassigned",calls="5+"}'
+        assert f"{line} {number}\n" in text
+
+    @pytest.mark.parametrize(("talk_ms", "seconds"), [(1, "0.001"), (100, "0.1"), (300_000, "300.0")])
+    async def test_spans_are_in_seconds_to_the_millisecond(self, talk_ms, seconds):
+        of = core().own(0, 1, 2, 3)
+        of.fold(ended("ann", NOON_MS, talk_ms=talk_ms))
+        text = (await Exposition(of).text(NOON_MS)).decode()
+        line = 'callpulse_talk_time_seconds{manager="ann",team="unassigned",window="1h"}'
+        assert f"{line} {seconds}\n" in text
+
+    async def test_a_worker_without_partitions_tells_of_itself_only(self):
+        text = await Exposition(core(ROSTER)).text(NOON_MS)
+        assert exported(text) == set()
+        assert b'callpulse_restore_progress_ratio{table="managers"} 0.0\n' in text
+
+
+class TestSlices:
+    async def test_the_loop_gets_air_between_managers(self, busy):
+        turns = 0
+
+        async def neighbour() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(neighbour())
+        await Exposition(busy, slice_s=0).text(NOON_MS)
+        task.cancel()
+        assert turns >= len(MANAGERS) + len(STRANGE)
+
+    @pytest.mark.parametrize("after", [1, 10, 30])
+    async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy, after):
+        gone = busy.place(MANAGERS[0].encode())
+        stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) != gone}
+        text = await self.interrupted(busy, after, lambda: busy.tables["managers"].release(gone))
+        assert exported(text) == stay
+
+    @pytest.mark.parametrize("after", [1, 10, 30])
+    async def test_nor_is_one_that_came_back_with_other_rows(self, busy, after):
+        partition = busy.place(STRANGE[0].encode())
+
+        def leave_and_return() -> None:
+            table = busy.tables["managers"]
+            table.release(partition)
+            table.owned |= {partition}
+            table.part(partition)
+
+        text = await self.interrupted(busy, after, leave_and_return)
+        left = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) == partition}
+        # The rows were read either before it left, and are dropped, or after it came back, and are the new ones.
+        assert exported(text) in ({*MANAGERS, *STRANGE} - left, {*MANAGERS, *STRANGE} - (left & set(STRANGE)))
+
+    async def test_all_partitions_revoked_leave_the_families_empty(self, busy):
+        def revoke() -> None:
+            for table in busy.tables.values():
+                table.owned = frozenset()
+
+        text = await self.interrupted(busy, 5, revoke)
+        assert exported(text) == set()
+        assert b"# TYPE callpulse_calls gauge\n" in text
+
+    async def interrupted(self, of: Core, after: int, act) -> bytes:
+        """Return the text of a scrape into which `act` comes after some slices."""
+        scrape = asyncio.create_task(Exposition(of, slice_s=0).text(NOON_MS))
+        for _ in range(after):
+            await asyncio.sleep(0)
+        assert not scrape.done()
+        act()
+        return await scrape
