@@ -21,7 +21,7 @@ KSTREAMS: Final = ROOT / "tests" / "benchmarks" / "kstreams"
 KSTREAMS_BUILD: Final = ROOT / "build" / "kstreams"
 # Quix Streams wants other versions of shared packages than the tools of development do, so peers may have an
 # environment of their own beside the project's.
-PEERS_PYTHON: Final = (os.environ.get("CALLPULSE_BENCH_PYTHON"), sys.executable, str(ROOT / ".venv-bench/bin/python"))
+PEERS_PYTHON: Final = (sys.executable, os.environ.get("CALLPULSE_BENCH_PYTHON"), str(ROOT / ".venv-bench/bin/python"))
 CALLPULSE: Final = "callpulse"
 RUN_DEADLINE_S: Final = 600
 
