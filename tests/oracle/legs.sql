@@ -10,6 +10,7 @@ zoned AS (
 )
 SELECT *, local_day(zone, getvariable('now_ms')) AS today FROM zoned;
 
+-- When the parties of a leg could talk first.
 CREATE TABLE answered AS
 SELECT manager, call, min(at_ms) AS answered_at
 FROM (
@@ -21,10 +22,13 @@ GROUP BY ALL;
 
 CREATE TABLE ends AS
 SELECT
-    manager, call, at_ms, started_at, direction, kind, disposition, lead, id, arrival,
+    manager, call, at_ms, started_at, direction, kind,
+    if(ended_by = 'timeout' AND answered_at IS NOT NULL, 'answered', disposition) AS disposition,
+    lead, id, arrival,
     if(ended_by = 'timeout', NULL, talk_ms) AS talk_ms,
     CASE ended_by WHEN 'timeout' THEN 0 WHEN 'cdr' THEN 2 ELSE 3 END AS rank
-FROM events WHERE type = 'call.ended'
+FROM events LEFT JOIN answered USING (manager, call)
+WHERE type = 'call.ended'
 UNION ALL BY NAME
 -- A transfer ends the leg of the one who hands the call over, once it is known when and how that leg began.
 SELECT
@@ -72,6 +76,8 @@ WITH begun AS (
 )
 SELECT manager, call, min(at_ms) AS since
 FROM begun ANTI JOIN ends USING (manager, call)
+-- Whoever handed a call over is not in it, even where too little is known of the leg to count it.
+ANTI JOIN (FROM events WHERE type = 'call.transferred') AS transfer USING (manager, call)
 GROUP BY ALL
 HAVING since > getvariable('now_ms') - getvariable('max_call_ms');
 

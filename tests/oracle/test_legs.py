@@ -116,10 +116,14 @@ def test_what_callpulse_itself_adds_to_the_topic_is_not_believed() -> None:
 
 
 def test_a_source_may_say_itself_that_a_call_timed_out() -> None:
-    told = Told([ended(NOON - HOUR, ended_by="timeout", talk_ms=70_000)], NOON)
+    end = ended(NOON - HOUR, ended_by="timeout", talk_ms=70_000, disposition="failed")
+    told = Told([end], NOON)
+    assert told("calls_timed_out", window="today") == 1
+    assert told("calls_by_disposition", window="today", disposition="failed") == 1
+    assert told("last_activity_timestamp_seconds") is None
+    told = Told([end, answered(NOON - 2 * HOUR)], NOON)
     assert told("calls_timed_out", window="today") == told("answered_calls", window="today") == 1
     assert told("conversations", window="today") == 0
-    assert told("last_activity_timestamp_seconds") is None
 
 
 # -- transfers
@@ -157,10 +161,12 @@ def test_a_transfer_may_come_before_all_else_of_its_leg(order: tuple[int, ...]) 
 
 
 def test_a_transfer_of_a_leg_whose_beginning_nobody_told_waits() -> None:
-    told = Told([answered(NOON - MINUTE), transferred(NOON, "boris")], NOON)
+    events = [answered(NOON - MINUTE), transferred(NOON, "boris")]
+    told = Told(events, NOON)
     assert told.calls() == 0
-    assert told("calls_in_progress") == 1
+    assert told("calls_in_progress") == 0  # whoever handed the call over is not in it
     assert told("calls_in_progress", "boris") is None
+    assert Told([*events, started(NOON - 2 * MINUTE)], NOON).calls() == 1
 
 
 def test_the_talk_before_a_transfer_is_unknown_where_the_answer_is() -> None:
