@@ -30,7 +30,6 @@ Record: TypeAlias = tuple[bytes, bytes | None]
 
 SEPARATOR: Final = b"\0"
 _BLOCK: Final = b"l"
-_BLOCK_LEGS: Final = 16
 
 
 class LiveRecord(Struct, gc=False, array_like=True):
@@ -103,12 +102,14 @@ def load(manager: str, local: LocalTime, value: bytes) -> ManagerRow:
 class ManagerRecords:
     """Writes and reads the changelog of manager rows.
 
-    `local_of` gives a manager's local time; day rows are kept for `day_rows` days.
+    `local_of` gives a manager's local time; day rows are kept for `day_rows` days. Past legs go into a block of their own
+    once there are `block_legs` of them.
     """
 
-    def __init__(self, local_of: Callable[[str], LocalTime], day_rows: int) -> None:
+    def __init__(self, local_of: Callable[[str], LocalTime], day_rows: int, block_legs: int = 16) -> None:
         self._local_of = local_of
         self._day_rows = day_rows
+        self._block_legs = block_legs
 
     def changelog(self, key: bytes, row: ManagerRow) -> list[Record]:
         """Return the records that bring the changelog up to `row`, in the order they must be written."""
@@ -117,7 +118,7 @@ class ManagerRecords:
         prefix = key + SEPARATOR
         records: list[Record] = []
         _drop_forgotten(row)
-        if len(row.fresh) >= _BLOCK_LEGS:
+        if len(row.fresh) >= self._block_legs:
             payload = _encode(row.fresh)
             name = blake2b(payload, digest_size=8).hexdigest().encode()
             records.append((prefix + _BLOCK + name, seal(pos, payload)))

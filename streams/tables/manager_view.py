@@ -39,9 +39,9 @@ class ManagerView(Struct, gc=False):
     """A manager at a moment. Spans and moments are in ms.
 
     `counts` maps windows to buckets with the places of `counts.py`: that of `1h` has only those that minutes keep, that
-    of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in progress
-    has lasted, `last_activity` when the last telephony event happened; 0 where there is none. The catalogue says what
-    the others mean.
+    of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in
+    progress has lasted, `last_activity` when the last telephony event happened; 0 where there is none. The catalogue
+    says what the others mean.
     """
 
     counts: Mapping[str, list[int]]
@@ -62,7 +62,6 @@ class ManagerReader:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._width = HISTOGRAM + len(thresholds.histogram_ms) + 1
-        self._zeros = [0] * self._width
         self._max_call_ms = thresholds.max_call_ms
         self._work_gap_ms = thresholds.work_gap_ms
         self._work_block_ms = thresholds.work_block_ms
@@ -140,7 +139,7 @@ class ManagerReader:
         if counts is None:
             packed = row.cold.get(day)
             if packed is None:
-                return self._zeros
+                return [0] * self._width
             counts = unpack_counts(packed)
         return counts + [0] * max(0, self._width - len(counts))
 

@@ -1,0 +1,335 @@
+"""Properties of the manager table: disorder, repeats, batches, crashes and suspended workers change no figure."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+from hypothesis import event as note
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.calendars import local_time
+from streams.events import CallEnded, CallsEvent
+from streams.tables.counts import (
+    ALL_KINDS,
+    ANSWERED,
+    CONNECTED,
+    CONVERSATIONS,
+    DISPOSITION,
+    HISTOGRAM,
+    HOUR_CALLS,
+    INBOUND,
+    KIND,
+    MEANINGFUL,
+    OUTBOUND,
+    SHORT,
+    TALK_MS,
+    TALKED,
+    TIMED_OUT,
+)
+from streams.events import DISPOSITIONS
+from streams.tables.manager import Effect, Leave
+from streams.tables.manager_codec import ManagerRecords, dump, load
+from streams.tables.manager_row import ManagerRow
+from streams.tables.manager_view import ManagerView
+from tests.streams.recount import counted_legs, recount
+from tests.streams.timeline import (
+    DAY,
+    FOLD,
+    HOUR,
+    MANAGER,
+    MINUTE,
+    NINE,
+    ZONE,
+    answered,
+    ended,
+    folded,
+    new_row,
+    presence,
+    seen,
+    started,
+    transferred,
+)
+
+KEY = MANAGER.encode()
+# Histories drawn here are short: blocks of 2 legs come up in them as blocks of 16 do in a day of calls.
+RECORDS = ManagerRecords(lambda _: local_time(ZONE), day_rows=400, block_legs=2)
+LATEST_ARRIVAL = 5 * HOUR  # well inside the retry horizon of 6 h, legs being shorter than one
+
+
+def figures(view: ManagerView) -> dict[Any, Any]:
+    """Return the view under the names that `recount` uses."""
+    found: dict[Any, Any] = {}
+    for window, counts in view.counts.items():
+        names = {
+            "inbound": INBOUND,
+            "outbound": OUTBOUND,
+            "answered": ANSWERED,
+            "connected": CONNECTED,
+            "talked": TALKED,
+            "talk": TALK_MS,
+            "short": SHORT,
+            "meaningful": MEANINGFUL,
+        }
+        if window != "1h":
+            names |= {"conversations": CONVERSATIONS, "timed_out": TIMED_OUT}
+            found["kinds", window] = Counter(dict(zip(ALL_KINDS, counts[KIND:DISPOSITION], strict=True)))
+            by_disposition = dict(zip(DISPOSITIONS, counts[DISPOSITION:HOUR_CALLS], strict=True))
+            found["dispositions", window] = Counter(by_disposition)
+        if window == "today":
+            found["histogram", window] = list(itertools.accumulate(counts[HISTOGRAM : HISTOGRAM + 9]))
+        found.update({(name, window): counts[place] for name, place in names.items()})
+    for name in ("in_progress", "longest", "last_activity", "presence", "work_block", "work_blocks", "breaks_missed"):
+        found[name] = getattr(view, name)
+    return found
+
+
+def expected(events: list[CallsEvent], now: int, like: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the recount, of those figures that a view has."""
+    counted = recount(events, now, ZONE)
+    return {name: counted[name] for name in like}
+
+
+@st.composite
+def legs(draw: st.DrawFn, span: int = 3 * DAY) -> list[CallsEvent]:
+    """Draw the events of one leg, some of which may be missing or there twice, or contradict each other."""
+    call = f"c{draw(st.integers(0, 10**6))}"
+    begun = NINE + draw(st.integers(0, span))
+    lead = draw(st.sampled_from([None, "lead-1", "lead-2"]))
+    said = {
+        "direction": draw(st.sampled_from(["outbound", "inbound"])),
+        "kind": draw(st.sampled_from([None, "cold", "repeat"])),
+        "lead": lead,
+    }
+    moment = st.integers(0, 50 * MINUTE)
+    events: list[CallsEvent] = []
+    for _ in range(draw(st.sampled_from([1, 1, 1, 0, 2]))):
+        events.append(started(call, begun + draw(st.sampled_from([0, 0, 700])), **said))
+    for _ in range(draw(st.sampled_from([0, 1, 1, 2]))):
+        events.append(answered(call, begun + draw(moment)))
+    for by in draw(st.lists(st.sampled_from(["hangup", "hangup", "cdr", "timeout"]), max_size=2)):
+        at = begun + draw(moment)
+        talk = draw(st.sampled_from([None, 0, 59_999, 60_000, 119_999, 120_000, 299_999, 300_000]))
+        events.append(ended(call, at, begun=begun, talk=talk, by=by, **said))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        to = draw(st.sampled_from(["boris", "clara", MANAGER]))
+        events.append(transferred(call, begun + draw(moment), to, draw(st.sampled_from(["blind", "attended"]))))
+    return list({event.id: event for event in events}.values())
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[CallsEvent]:
+    """Draw some legs and presence, in the order of time."""
+    drawn = draw(st.lists(legs(), max_size=8, unique_by=lambda leg: leg[0].call if leg else ""))
+    events = [event for leg in drawn for event in leg]
+    for at, state in draw(st.lists(st.tuples(st.integers(0, 3 * DAY), st.sampled_from(["available", "offline"])))):
+        events.append(presence(state, NINE + at))
+    return sorted({event.id: event for event in events}.values(), key=lambda event: event.at)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[list[CallsEvent], list[CallsEvent]]:
+    """Draw a history, and the same as it may arrive: late within the bound, disordered, with repeats."""
+    history = draw(histories())
+    again = draw(st.lists(st.sampled_from(history), max_size=5)) if history else []
+    late = st.sampled_from([0, 0, 1, 5_000, 11 * MINUTE, 2 * HOUR, LATEST_ARRIVAL])
+    arrived = [(event.at + draw(late), draw(st.integers()), event) for event in history + again]
+    return history, [event for _, _, event in sorted(arrived, key=lambda item: item[:2])]
+
+
+def moments(history: list[CallsEvent]) -> st.SearchStrategy[int]:
+    """Draw a moment at or after the newest event, from seconds to months."""
+    newest = max((event.at for event in history), default=NINE)
+    after = st.sampled_from([0, 1, 30_000, 14 * MINUTE, 16 * MINUTE, 59 * MINUTE, HOUR, 5 * HOUR])
+    days = st.sampled_from([0, 0, 1, 5, 6, 7, 28, 29, 30, 88, 89, 90, 91])
+    return st.builds(lambda more, day: newest + more + day * DAY, after, days)
+
+
+def net_of(effects: list[Effect]) -> dict[str, Any]:
+    """Return what leads believe of each call once every fact has reached them."""
+    believed: dict[str, list[Any]] = {}
+    for effect in effects:
+        for told in effect.told:
+            if isinstance(told, Leave):
+                legs_of_call = believed.setdefault(told.call, [])
+                finished = told.finished
+                talk = None if finished.talk_ms < 0 or finished.disposition != "answered" else finished.talk_ms
+                kind = finished.kind or "unknown"
+                is_timeout = finished.rank == 0
+                leg = (finished.at, finished.started_at, finished.direction, kind, finished.disposition, talk)
+                leg = (*leg, finished.lead, is_timeout)
+                if told.withdrawn:
+                    legs_of_call.remove(leg)
+                else:
+                    legs_of_call.append(leg)
+    return {call: found for call, found in believed.items() if found}
+
+
+@settings(max_examples=400, deadline=None)
+@given(arrivals(), st.data())
+def test_a_row_reads_as_a_recount_of_its_events_whatever_their_order(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
+) -> None:
+    history, arrived = drawn
+    row, effects = folded(arrived)
+    now = data.draw(moments(history))
+    found = figures(seen(row, now))
+    assert found == expected(history, now, found)
+    # Read again: what was kept from the first reading must not show.
+    later = now + data.draw(st.sampled_from([0, HOUR, DAY, 2 * DAY, 30 * DAY]))
+    found = figures(seen(row, later))
+    assert found == expected(history, later, found)
+    known = {call: [tuple(leg)] for call, leg in counted_legs(history).items() if leg.lead is not None}
+    assert net_of(effects) == known
+    repeats = len(arrived) - len(history)
+    assert sum(effect.outcome == "duplicate" for effect in effects) == repeats
+    note(f"repeats: {min(repeats, 3)}")
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrivals(), st.data())
+def test_reading_between_events_changes_nothing(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
+) -> None:
+    history, arrived = drawn
+    now = data.draw(moments(history))
+    row = new_row()
+    for pos, event in enumerate(arrived):
+        FOLD.fold(row, event, pos)
+        if data.draw(st.booleans(), label="read"):
+            seen(row, now - data.draw(st.sampled_from([0, 0, DAY])))
+    found = figures(seen(row, now))
+    assert found == expected(history, now, found)
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrivals())
+def test_what_is_dumped_is_loaded_again(drawn: tuple[list[CallsEvent], list[CallsEvent]]) -> None:
+    _, arrived = drawn
+    row, _ = folded(arrived)
+    assert load(MANAGER, local_time(ZONE), dump(row)) == row
+
+
+def restored(log: list[tuple[bytes, bytes | None]]) -> tuple[ManagerRow, bool]:
+    """Return the row that the changelog holds, and whether some of it has to be written again."""
+    rows: dict[bytes, ManagerRow] = {}
+    stale = [key for key, value in log if RECORDS.restore(rows, key, value) is not None]
+    return rows.get(KEY) or new_row(), bool(stale)
+
+
+def compacted(log: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
+    """Return the changelog as Kafka's log cleaner may leave it: the last record of each key."""
+    last = {key: place for place, (key, _) in enumerate(log)}
+    return [record for place, record in enumerate(log) if last[record[0]] == place]
+
+
+@settings(max_examples=300, deadline=None)
+@given(arrivals(), st.data())
+def test_a_crash_at_any_record_of_any_checkpoint_changes_nothing(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
+) -> None:
+    """
+    offsets     0 1 2 3 4 5 6 7 ...
+    worker 1    ● ● ●[checkpoint, all written] ● ● [checkpoint, cut off]
+    worker 2          ◄── folds again from the last committed offset; what its row has seen is passed over
+    """
+    _, arrived = drawn
+    undisturbed, effects = folded(arrived)
+    log: list[tuple[bytes, bytes | None]] = []
+    facts: dict[tuple[int, int], Any] = {}
+    committed = 0
+    row = new_row()
+    crashes = 0
+    while committed < len(arrived):
+        stop = data.draw(st.integers(committed + 1, len(arrived)), label="checkpoint before")
+        for pos in range(committed, stop):
+            if pos > row.live.pos:
+                for slot, told in enumerate(FOLD.fold(row, arrived[pos], pos).told):
+                    assert facts.setdefault((pos, slot), told) == told  # sent again, it says the same
+        records = RECORDS.changelog(KEY, row)
+        cut = data.draw(st.one_of(st.none(), st.integers(0, len(records))), label="records written")
+        if cut is not None and crashes < 20:
+            crashes += 1
+            log += records[:cut]
+            row, _ = restored(log)
+            continue
+        log += records
+        if data.draw(st.booleans(), label="compact"):
+            log = compacted(log)
+        committed = stop
+    assert row == undisturbed
+    assert restored(log)[0] == undisturbed
+    assert restored(compacted(log))[0] == undisturbed
+    assert list(facts.values()) == [told for effect in effects for told in effect.told]
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrivals(), st.data())
+def test_rows_that_a_suspended_worker_writes_late_are_passed_over(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
+) -> None:
+    """
+    worker 1   ●●●●[checkpoint]●●● suspended ............ [its checkpoint arrives] ends
+    worker 2                       ●●●●●●●●●[checkpoint]                           ●●[checkpoint]
+    worker 3                                                                                     restores
+    """
+    _, arrived = drawn
+    undisturbed, _ = folded(arrived)
+    first, second, third = sorted(data.draw(st.integers(0, len(arrived)), label="stop") for _ in range(3))
+    log: list[tuple[bytes, bytes | None]] = []
+    suspended, _ = folded(arrived[:first])
+    log += RECORDS.changelog(KEY, suspended)
+    other, _ = restored(log)
+    folded(arrived[first:second], suspended)
+    late = RECORDS.changelog(KEY, suspended)
+    for stop in (data.draw(st.integers(first, third), label="in between"), third):
+        folded(arrived[other.live.pos + 1 : stop], other)
+        log += RECORDS.changelog(KEY, other)
+    log += late
+    last, is_stale = restored(log)
+    assert last.live.pos == max(second, third) - 1
+    if is_stale:
+        log += RECORDS.changelog(KEY, last)
+        assert restored(compacted(log))[0] == last
+    folded(arrived[last.live.pos + 1 :], last)
+    assert last == undisturbed
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrivals(), st.data())
+def test_timeouts_of_lost_ends_are_replaced_by_ends_that_come_after_all(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
+) -> None:
+    history, arrived = drawn
+    lost = {event.id for event in history if isinstance(event, CallEnded) and data.draw(st.booleans(), label="lost")}
+    row, effects = folded([event for event in arrived if event.id not in lost])
+    now = max((event.at for event in history), default=NINE) + 5 * HOUR
+    timeouts = FOLD.timeouts(row, now)
+    assert all(timeout.at <= now for timeout in timeouts)
+    more, others = folded(timeouts, row)[1], [event for event in history if event.id not in lost]
+    assert FOLD.timeouts(row, now) == []
+    found = figures(seen(row, now))
+    assert found == expected([*others, *timeouts], now, found)
+    # The worker that took over sends them once more, then the lost ends are found: in the CDR file, say.
+    assert {effect.outcome for effect in folded(timeouts, row)[1]} <= {"duplicate"}
+    if now - min((event.at for event in history if event.id in lost), default=now) < 6 * HOUR:
+        effects += more + folded([event for event in history if event.id in lost], row)[1]
+        found = figures(seen(row, now))
+        assert found == expected([*history, *timeouts], now, found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrivals())
+def test_windows_decay_to_zero_without_any_event(drawn: tuple[list[CallsEvent], list[CallsEvent]]) -> None:
+    history, arrived = drawn
+    row, _ = folded(arrived)
+    newest = max((event.at for event in history), default=NINE)
+    assert not any(seen(row, newest + HOUR + MINUTE).counts["1h"])
+    assert not any(seen(row, newest + DAY).counts["today"])
+    assert not any(seen(row, newest + 7 * DAY).counts["7d"])
+    assert not any(seen(row, newest + 30 * DAY).counts["30d"])
+    view = seen(row, newest + 90 * DAY)
+    assert not any(itertools.chain(*view.counts.values()))
+    assert (view.in_progress, view.work_block, view.work_blocks, view.breaks_missed) == (0, 0, 0, 0)

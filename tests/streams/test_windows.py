@@ -1,0 +1,104 @@
+"""Windows: buckets of minutes and days, runs of work, and steps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.windows import MINUTE_MS, Steps, merge_run, sum_days, sum_last_hour
+
+TEN = 10 * 60  # minutes
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "total", "why"),
+    [
+        (TEN * MINUTE_MS, 1, "the minute of now is inside"),
+        ((TEN - 1) * MINUTE_MS + 59_999, 0, "a minute that is still to come is not"),
+        ((TEN + 59) * MINUTE_MS + 59_999, 1, "the 59 minutes before the minute of now are inside"),
+        ((TEN + 60) * MINUTE_MS, 0, "the 60th is outside"),
+    ],
+)
+def test_the_last_hour_is_the_minute_of_now_and_the_59_before_it(now_ms: int, total: int, why: str) -> None:
+    assert sum_last_hour({TEN: [1]}, now_ms, 1) == [total], why
+
+
+def test_buckets_of_the_last_hour_are_added_place_by_place() -> None:
+    assert sum_last_hour({TEN: [1, 20], TEN + 3: [2, 0, 7]}, (TEN + 5) * MINUTE_MS, 3) == [3, 20, 7]
+
+
+@pytest.mark.parametrize(
+    ("span", "total"),
+    [(range(5, 6), 1), (range(4, 6), 1), (range(5, 7), 11), (range(6, 9), 10), (range(9, 200), 100), (range(0), 0)],
+)
+def test_days_are_summed_over_a_half_open_span(span: range, total: int) -> None:
+    assert sum_days({5: [1], 6: [10], 9: [100]}, span, 1) == [total]
+
+
+@pytest.mark.parametrize(
+    ("spans", "runs"),
+    [
+        #  0    10   20   30          gap 5
+        #  ■■■■■■
+        #             ■■■■■■          apart
+        ([(0, 10), (20, 30)], [[0, 10], [20, 30]]),
+        #  ■■■■■■
+        #          ■■■■■■             exactly the gap apart is apart
+        ([(0, 10), (15, 25)], [[0, 10], [15, 25]]),
+        #  ■■■■■■
+        #         ■■■■■■              nearer than the gap is one
+        ([(0, 10), (14, 25)], [[0, 25]]),
+        #  ■■■■■■     ■■■■■■
+        #        ■■■■                 what lies between joins both
+        ([(0, 10), (20, 30), (12, 18)], [[0, 30]]),
+        #      ■■
+        #  ■■■■■■■■■■■■               what covers all swallows it
+        ([(5, 6), (0, 30)], [[0, 30]]),
+        #  ■■■■■■■■■■■■
+        #      ■■
+        ([(0, 30), (5, 6)], [[0, 30]]),
+        #             ■■■■■■
+        #  ■■■■■■                     the earlier may come later
+        ([(20, 30), (0, 10)], [[0, 10], [20, 30]]),
+    ],
+)
+def test_spans_melt_into_runs(spans: list[tuple[int, int]], runs: list[list[int]]) -> None:
+    found: list[list[int]] = []
+    for start, end in spans:
+        merge_run(found, start, end, 5)
+    assert found == runs
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 20)).map(lambda span: (span[0], span[0] + span[1])))
+
+
+@given(SPANS, st.randoms(use_true_random=False), st.integers(1, 10))
+def test_runs_do_not_depend_on_the_order_of_spans(spans: list[tuple[int, int]], random, gap: int) -> None:
+    expected: list[list[int]] = []
+    for start, end in sorted(spans):
+        if expected and start < expected[-1][1] + gap:
+            expected[-1][1] = max(expected[-1][1], end)
+        else:
+            expected.append([start, end])
+    random.shuffle(spans)
+    found: list[list[int]] = []
+    for start, end in spans:
+        merge_run(found, start, end, gap)
+    assert found == expected
+
+
+def test_steps_count_what_holds_between_two_cutoffs() -> None:
+    #  cutoff   8   9  10  11  12  13
+    #  holds            ■   ■   ■            for the cut-offs in (9, 12]
+    steps: dict[int, int] = {}
+    Steps.change(steps, 12, 1)
+    Steps.change(steps, 9, -1)
+    assert [Steps.at(steps, cutoff) for cutoff in range(8, 14)] == [0, 0, 1, 1, 1, 0]
+
+
+def test_steps_that_come_to_nothing_leave_nothing_behind() -> None:
+    steps: dict[int, int] = {}
+    Steps.change(steps, 12, 1)
+    Steps.change(steps, 12, -1)
+    assert steps == {}
