@@ -71,7 +71,7 @@ async def check(kafka: Kafka) -> list[Difference]:
 
 
 async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until every broker that is asked may know the topics: the controller answers before the others have heard."""
+    """Wait until the brokers know the topics: the controller answers before the others have heard."""
     deadline = time.monotonic() + _VISIBLE_DEADLINE_S
     while time.monotonic() < deadline:
         if not any(told["error_code"] or not told["partitions"] for told in await admin.describe_topics(names)):

@@ -13,8 +13,12 @@ from agents.cli import (
     check_config,
     kafka,
     metrics,
+    rejected,
     replay,
+    simulate,
+    top,
     topics,
+    worker,
 )
 from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, Trouble, say
 
@@ -62,9 +66,13 @@ def _options(
         quiet()
 
 
+app.command("worker")(worker.worker)
+app.command("top")(top.top)
+app.command("simulate")(simulate.simulate)
+app.add_typer(replay.app, name="replay")
+app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")
-app.add_typer(replay.app, name="replay")
 app.command("check-config")(check_config.check_config)
 app.command("metrics")(metrics.metrics)
 

@@ -1,0 +1,214 @@
+"""`callpulse rejected`: what was no event, why, and back with it once the cause is mended."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from agents.cli.common import (
+    FAILED,
+    USAGE,
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    Trouble,
+    console,
+    print_json,
+    progress,
+    read_settings,
+    run,
+    say,
+)
+from streams.events import REASONS
+from streams.settings_reader import did_you_mean, duration
+
+if TYPE_CHECKING:
+    from agents.dead_letters import Filter, Letter
+
+app = typer.Typer(no_args_is_help=True, help="Records that were no events: list them, send them back.")
+
+ReasonOption = Annotated[
+    list[str] | None,
+    typer.Option("--reason", "-r", show_default=False, help="Only those with this reason; repeatable."),
+]
+TopicOption = Annotated[
+    list[str] | None, typer.Option("--topic", "-t", show_default=False, help="Only those from this topic; repeatable.")
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        show_default=False,
+        help='Only those refused since: a span back from now ("2h", "7d") or a moment (ISO 8601, UTC).',
+    ),
+]
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many at most: the newest.")] = 50,
+    show_value: Annotated[
+        bool,
+        typer.Option("--show-value", help="Show keys and values, too. They may hold customers' numbers and words."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the records that were refused: why, where they came from, and how large they are.
+
+    Keys and values are not shown, because they may hold a customer's number or words; --show-value shows them.
+
+    For example:
+
+        callpulse rejected list --since 2h
+
+        callpulse rejected list --reason not_json --show-value --limit 5
+
+        callpulse rejected list --json | jq -r '.letters[].reason' | sort | uniq -c
+    """
+    from agents import dead_letters  # noqa: PLC0415 - slow to import
+
+    kafka = read_settings(config, bootstrap).kafka
+    wanted = _filter(reason, topic, since)
+    with progress("reading dead letters", None) as advance:
+        letters = run(dead_letters.read(kafka, wanted, advance))
+    shown = letters[-limit:]
+    if as_json:
+        print_json({"found": len(letters), "letters": [_plain(letter, show_value=show_value) for letter in shown]})
+        return
+    if not letters:
+        typer.echo(
+            "Nothing was rejected." if wanted == type(wanted)() else "Nothing that was rejected is of this kind."
+        )
+        return
+    table = Table("when (UTC)", "reason", "from", "bytes", "detail", box=None, header_style="bold", pad_edge=False)
+    if show_value:
+        table.add_column("value", overflow="fold")
+    for letter in shown:
+        row = [
+            _moment(letter.at_ms),
+            letter.reason + (" (sent back)" if letter.redriven_ms else ""),
+            f"{letter.topic}/{letter.partition}@{letter.offset}",
+            str(letter.size),
+            letter.detail,
+        ]
+        table.add_row(*row, *([repr(letter.value)] if show_value else []))
+    console().print(table)
+    if len(shown) < len(letters):
+        say(f"These are the newest {len(shown)} of {len(letters)}; --limit shows more.")
+
+
+@app.command()
+def redrive(
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    *,
+    limit: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Send so many at most: the oldest.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Those that were sent back before, too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many would go where, and send nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send refused records back to their topics, with their own keys and bytes, to be judged anew.
+
+    For after the cause was mended: a worker that now knows a newer version, a wrong clock, a setting. What is still no
+    event is refused again. A record goes back once, unless --again asks for more. One that was too large to be kept
+    whole cannot go back; the command then ends with 1.
+
+    For example:
+
+        callpulse rejected redrive --reason unknown_version --since 7d --dry-run
+
+        callpulse rejected redrive --reason unknown_version --since 7d
+    """
+    from agents import dead_letters  # noqa: PLC0415 - slow to import
+
+    kafka = read_settings(config, bootstrap).kafka
+    wanted = _filter(reason, topic, since, redriven=again)
+    with progress("reading dead letters", None) as advance:
+        letters = run(dead_letters.read(kafka, wanted, advance))[:limit]
+    if dry_run:
+        done = dead_letters.Redriven(cut=sum(letter.cut > 0 for letter in letters))
+        for letter in letters:
+            if not letter.cut:
+                done.sent += 1
+                done.by_topic[letter.topic] = done.by_topic.get(letter.topic, 0) + 1
+    else:
+        with progress("sending back", len(letters)) as advance:
+            done = run(dead_letters.redrive(kafka, letters, advance))
+    if as_json:
+        print_json({"sent": done.sent, "cut": done.cut, "by_topic": done.by_topic, "dry_run": dry_run})
+    else:
+        verb = "would go back" if dry_run else "went back"
+        typer.echo(f"{done.sent} records {verb}.")
+        for name, count in sorted(done.by_topic.items()):
+            typer.echo(f"  {name}: {count}")
+    if done.cut:
+        say(f"{done.cut} cannot go back: they were too large to be kept whole. Their source has to send them again.")
+        raise typer.Exit(FAILED)
+
+
+def _filter(reasons: list[str] | None, topics: list[str] | None, since: str | None, *, redriven: bool = True) -> Filter:
+    from agents import dead_letters  # noqa: PLC0415 - slow to import
+
+    for reason in reasons or ():
+        if reason not in REASONS:
+            hint = did_you_mean(reason, REASONS) or f"; known: {', '.join(REASONS)}"
+            raise Trouble(f'"{reason}" is no reason{hint}', USAGE)
+    return dead_letters.Filter(
+        reasons=frozenset(reasons or ()),
+        topics=frozenset(topics or ()),
+        since_ms=0 if since is None else _since(since),
+        redriven=redriven,
+    )
+
+
+def _since(text: str) -> int:
+    try:
+        return int(time.time() * 1000) - duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Trouble(
+            f'--since "{text}" is neither a span ("2h", "7d") nor a moment ("2026-11-23T09:00")', USAGE
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "at": _moment(letter.at_ms),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "size": letter.size,
+        "cut": bool(letter.cut),
+        "redriven_at": _moment(letter.redriven_ms) if letter.redriven_ms else None,
+    }
+    if show_value:
+        told |= {"key": _text(letter.key), "value": _text(letter.value)}
+    return told
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="backslashreplace")
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,87 @@
+"""Reads what workers export: fetches /metrics and takes the samples out of the text format."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, NamedTuple
+
+import aiohttp
+
+PREFIX: Final = "callpulse_"
+TIMEOUT_S: Final = 5.0
+_LINE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$")
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPE: Final = re.compile(r"\\(.)")
+
+
+class Sample(NamedTuple):
+    """One line of a scrape; `name` comes without the prefix of the product."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class Scrape(NamedTuple):
+    """What one worker answered between two moments (milliseconds since epoch), or why it did not (`error`)."""
+
+    url: str
+    began_ms: int
+    ended_ms: int
+    text: str
+    error: str = ""
+
+
+def metrics_url(address: str) -> str:
+    """Return the URL of a worker's metrics: `host`, `host:port` and URLs of any path are understood."""
+    url = address if "://" in address else f"http://{address}"
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}/{path}" if slash and path else f"{scheme}://{host}/metrics"
+
+
+def samples(text: str, wanted: Collection[str] | None = None) -> Iterator[Sample]:
+    """Yield the samples of the product's own metrics; with `wanted` (names without prefix) only those."""
+    for line in text.splitlines():
+        if not line.startswith(PREFIX):
+            continue
+        if wanted is not None and line[len(PREFIX) :].partition("{")[0].partition(" ")[0] not in wanted:
+            continue
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        labels = {name: _plain(value) for name, value in _LABEL.findall(found[2] or "")}
+        yield Sample(found[1].removeprefix(PREFIX), labels, float(found[3]))
+
+
+async def fetch(session: aiohttp.ClientSession, url: str) -> Scrape:
+    """Return what the worker at `url` answers. Never raises for a worker that cannot be reached."""
+    began_ms = _now_ms()
+    text = error = ""
+    try:
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as answer:
+            text = await answer.text()
+            if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
+                text, error = "", f"HTTP status {answer.status}"
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+        error = "no answer in time" if isinstance(problem, TimeoutError) else str(problem) or type(problem).__name__
+    return Scrape(url, began_ms, _now_ms(), text, error)
+
+
+async def fetch_all(urls: Collection[str]) -> list[Scrape]:
+    """Return what the workers answer, asked at the same time."""
+    async with aiohttp.ClientSession() as session:
+        return list(await asyncio.gather(*(fetch(session, url) for url in urls)))
+
+
+def _plain(value: str) -> str:
+    if "\\" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], value)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,136 @@
+"""`callpulse top`: the live board on the terminal, for anyone without Grafana at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from agents.cli.common import INFRASTRUCTURE, ConfigOption, JsonOption, Trouble, console, print_json, read_settings, run
+from agents.cli.scrape import fetch_all, metrics_url
+from agents.cli.top.board import View, board
+from agents.cli.top.standing import Standing, plain, standing
+
+PICTURE_WIDTH: Final = 132
+_PICTURE: Final = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
+<style>.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+font-size: {char_height}px; line-height: {line_height}px; }}
+.{unique_id}-title {{ font-family: sans-serif; font-size: 18px; }}
+{styles}</style>
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
+{lines}</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
+</svg>
+"""
+"""rich's own picture of a terminal, without the fonts that it would fetch from elsewhere."""
+
+
+def top(
+    workers: Annotated[list[str] | None, typer.Argument(metavar="[URL...]", show_default=False)] = None,
+    config: ConfigOption = None,
+    *,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    team: Annotated[str | None, typer.Option(help="Show one team.", show_default=False)] = None,
+    sort: Annotated[
+        Literal["team", "idle", "calls", "talk", "meaningful"], typer.Option(help="Order of the lines.")
+    ] = "team",
+    once: Annotated[bool, typer.Option("--once", help="Print the board once and leave.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Save the board as a picture and leave.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch the managers live on the terminal: who is on a call, who is silent on shift, what has come of the day.
+
+    Reads the metrics of one or several workers; without URLs, of the worker that the settings describe. Red: on shift
+    and silent for longer than a pause. The line on top tells how fresh the figures are: silence while the newest event
+    is old means that the feed is down, not that nobody works.
+
+    For example:
+
+        callpulse top
+
+        callpulse top http://worker-1:8787 http://worker-2:8787 --team inbound
+
+        callpulse top --json | jq '.lines[] | select(.idle_s > 900) | .manager'
+    """
+    settings = read_settings(config)
+    worker = settings.worker
+    urls = [metrics_url(url) for url in workers or [f"{worker.http_host}:{worker.http_port}"]]
+    view = View(settings.thresholds, settings.managers)
+    if as_json or once or svg is not None:
+        _once(urls, view, team, sort, svg=svg, as_json=as_json)
+        return
+    try:
+        run(watch(urls, view, interval_s=interval, team=team, order=sort))
+    except KeyboardInterrupt:
+        return  # that is how one leaves the board
+
+
+async def look(urls: Sequence[str], team: str | None = None) -> Standing:
+    """Return how the department stands now, of one team or of all."""
+    found = standing(await fetch_all(urls), int(time.time() * 1000))
+    if team is not None:
+        found.lines = [line for line in found.lines if line.team == team]
+    return found
+
+
+async def watch(
+    urls: Sequence[str],
+    view: View,
+    *,
+    interval_s: float,
+    team: str | None = None,
+    order: str = "team",
+    ended: asyncio.Event | None = None,
+) -> None:
+    """Show the board on the terminal until it is cancelled or `ended` is set."""
+    ended = ended or asyncio.Event()
+    screen = Console()
+    with Live(Text("waiting for the workers"), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
+        while not ended.is_set():
+            found = await look(urls, team)
+            live.update(board(found, view, screen.width, screen.height, order), refresh=True)
+            try:
+                async with asyncio.timeout(interval_s):
+                    await ended.wait()
+            except TimeoutError:
+                continue
+
+
+def picture(found: Standing, view: View, order: str = "team") -> str:
+    """Return the board as SVG."""
+    recorder = Console(
+        record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    recorder.print(board(found, view, PICTURE_WIDTH, order=order))
+    return recorder.export_svg(title="callpulse top", code_format=_PICTURE, unique_id="top")
+
+
+def _once(urls: list[str], view: View, team: str | None, order: str, *, svg: Path | None, as_json: bool) -> None:
+    found = run(look(urls, team))
+    if not found.feed.workers_up:
+        raise Trouble(
+            "no worker answers, so there is nothing to show:\n"
+            + "\n".join(f"  {error}" for error in found.feed.errors)
+            + "\nIs it running (`callpulse worker`), and is this its address (worker.http_host, worker.http_port)?",
+            INFRASTRUCTURE,
+        )
+    if as_json:
+        print_json(plain(found))
+    elif svg is not None:
+        svg.write_text(picture(found, view, order), encoding="utf-8")
+        typer.echo(f"{svg} shows {len(found.lines)} managers.")
+    else:
+        shown = console()
+        shown.print(board(found, view, shown.width, order=order))

@@ -1,0 +1,187 @@
+"""The board on the terminal: a line a manager, as many columns as the width has room for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agents.cli.top.standing import Feed, Line, Standing
+from streams.settings import Manager, Thresholds
+
+STALE_S: Final = 120.0
+"""An age of the newest event from which the figures may be those of a dead feed, not of a silent team."""
+_MARKS: Final = {"available": "●", "paused": "◐", "after_call": "◔", "offline": "○"}
+_WAITING_S: Final = 600.0
+
+
+class View(NamedTuple):
+    """What the board needs to know besides the figures: thresholds, names, and where the managers come from."""
+
+    thresholds: Thresholds
+    names: Mapping[str, Manager]
+    title: str = "callpulse"
+
+
+class Column(NamedTuple):
+    """A column. `rank` orders who has to go where the terminal is narrow: the highest first."""
+
+    title: str
+    width: int
+    rank: int
+    cell: Callable[[Line, View], Text]
+    right: bool = True
+
+
+def silent(line: Line, thresholds: Thresholds) -> bool:
+    """Tell whether the manager should be working and is not: on shift, no call, nothing for longer than a pause."""
+    return line.on_shift and line.idle_s * 1000 >= thresholds.work_gap_ms
+
+
+def _name(line: Line, view: View) -> Text:
+    known = view.names.get(line.manager)
+    return Text(
+        known.name if known is not None else line.manager, style="red bold" if silent(line, view.thresholds) else ""
+    )
+
+
+def _presence(line: Line, _view: View) -> Text:
+    if not line.presence:
+        return Text("·", style="dim")
+    styles = {"available": "green", "paused": "yellow", "after_call": "cyan", "offline": "dim"}
+    text = f"{_MARKS.get(line.presence, '?')} {line.presence.replace('_', ' ')}"
+    return Text(text, style=styles.get(line.presence, ""))
+
+
+def _in_progress(line: Line, _view: View) -> Text:
+    return Text(f"{line.in_progress} {span(line.longest_s)}", style="green") if line.in_progress else Text("")
+
+
+def _connect(line: Line, _view: View) -> Text:
+    return Text("") if line.connect_ratio is None else Text(f"{line.connect_ratio:.0%}")
+
+
+def _meaningful(line: Line, view: View) -> Text:
+    low, high = view.thresholds.meaningful_target
+    style = "green" if low <= line.meaningful <= high else "" if line.meaningful < low else "cyan"
+    return Text(f"{line.meaningful}/{low}-{high}", style=style)
+
+
+def _idle(line: Line, view: View) -> Text:
+    if not line.on_shift:
+        return Text("off shift", style="dim")
+    if silent(line, view.thresholds):
+        return Text(span(line.idle_s), style="red bold")
+    return Text(span(line.idle_s) if line.idle_s else "", style="yellow" if line.idle_s >= _WAITING_S else "")
+
+
+def _work(line: Line, view: View) -> Text:
+    long = line.work_block_s * 1000 >= view.thresholds.break_after_ms
+    return Text(span(line.work_block_s) if line.work_block_s else "", style="magenta" if long else "")
+
+
+def _over_called(line: Line, _view: View) -> Text:
+    return Text(str(line.over_called), style="yellow") if line.over_called else Text("")
+
+
+COLUMNS: Final = (
+    Column("manager", 18, 0, _name, right=False),
+    Column("team", 14, 6, lambda line, _: Text(line.team, style="dim"), right=False),
+    Column("presence", 12, 5, _presence, right=False),
+    Column("on call", 8, 3, _in_progress),
+    Column("calls", 5, 1, lambda line, _: Text(str(line.calls))),
+    Column("connect", 7, 4, _connect),
+    Column("meaningful", 10, 2, _meaningful),
+    Column("talk", 7, 7, lambda line, _: Text(span(line.talk_s))),
+    Column("idle", 9, 1, _idle),
+    Column("work block", 10, 8, _work),
+    Column("over-called", 11, 9, _over_called),
+)
+
+ORDERS: Final[dict[str, Callable[[Line], object]]] = {
+    "team": lambda line: (line.team, line.manager),
+    "idle": lambda line: (-line.idle_s, line.manager),
+    "calls": lambda line: (-line.calls, line.manager),
+    "talk": lambda line: (-line.talk_s, line.manager),
+    "meaningful": lambda line: (-line.meaningful, line.manager),
+}
+
+
+def board(standing: Standing, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:
+    """Return the board for a terminal of `width` columns and, where it must fit, `height` lines."""
+    lines = sorted(standing.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
+    room = len(lines) if height is None else max(1, height - 5)
+    shown, hidden = lines[:room], len(lines) - room
+    columns = fitting(width)
+    table = Table(box=None, header_style="bold dim", padding=(0, 1), pad_edge=False, expand=False)
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            min_width=min(column.width, len(column.title)),
+            max_width=column.width + 6 if column.rank == 0 else column.width,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for line in shown:
+        table.add_row(*(column.cell(line, view) for column in columns))
+    parts: list[RenderableType] = [header(standing, view), table]
+    if hidden > 0:
+        parts.append(Text(f"… and {hidden} more: a larger window, --team or --sort shows them", style="dim"))
+    return Group(*parts)
+
+
+def fitting(width: int) -> Sequence[Column]:
+    """Return the columns that a terminal of `width` has room for; manager, calls and idle time always stay."""
+    kept = list(COLUMNS)
+    while sum(column.width + 1 for column in kept) > width and len(kept) > 3:  # noqa: PLR2004 - those that always stay
+        kept.remove(max(kept, key=lambda column: column.rank))
+    return kept
+
+
+def header(standing: Standing, view: View) -> Text:
+    """Return the lines above the table: how fresh the figures are, and how many managers do what."""
+    feed, lines = standing.feed, standing.lines
+    text = Text.assemble(
+        (view.title, "bold"), "  ", (time.strftime("%H:%M:%S", time.localtime(standing.at_ms / 1000)), "dim")
+    )
+    up = "green" if feed.workers_up == feed.workers else "red bold"
+    text.append(f"   workers {feed.workers_up}/{feed.workers}", style=up)
+    text.append("   newest event ")
+    text.append("none yet" if feed.age_s is None else f"{span(max(0.0, feed.age_s))} ago", style=_age_style(feed))
+    text.append("   lag ")
+    text.append(str(feed.lag), style="" if feed.lag < 1000 else "yellow")  # noqa: PLR2004 - a tenth of a second of work
+    if feed.restored < 1:
+        text.append(f"   restoring {feed.restored:.0%}", style="yellow")
+    if feed.rejected:
+        text.append(f"   rejected {feed.rejected}", style="yellow")
+    for error in feed.errors:
+        text.append(f"\n{error}", style="red")
+    on_shift = sum(line.on_shift for line in lines)
+    busy = sum(line.in_progress > 0 for line in lines)
+    quiet = sum(silent(line, view.thresholds) for line in lines)
+    text.append(f"\n{len(lines)} managers, {on_shift} on shift, {busy} on a call", style="")
+    if quiet:
+        stale = feed.age_s is None or feed.age_s > STALE_S
+        text.append(f", {quiet} silent", style="red bold")
+        text.append(" (or the feed is down)" if stale else "", style="red")
+    text.append("\n")
+    return text
+
+
+def span(seconds: float) -> str:
+    """Return a span for a person: `42s`, `3m07s`, `2h05m`."""
+    whole = int(seconds)
+    if whole < 60:  # noqa: PLR2004 - a minute
+        return f"{whole}s"
+    if whole < 3600:  # noqa: PLR2004 - an hour
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def _age_style(feed: Feed) -> str:
+    return "red bold" if feed.age_s is None or feed.age_s > STALE_S else "green"

@@ -1,0 +1,55 @@
+"""`callpulse worker`: one worker process, until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+
+from agents.cli.common import (
+    INFRASTRUCTURE,
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    Trouble,
+    print_json,
+    read_settings,
+    run,
+    say,
+)
+
+
+def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
+    """Run a worker: take events from Kafka, keep the tables, answer /metrics, /-/healthy and /-/ready.
+
+    Start as many as the topics have partitions, each with its own worker.id (CALLPULSE_WORKER_ID); they share the
+    managers. SIGTERM or Ctrl-C ends a worker in good order. A worker that must not go on ends itself with 70, for
+    whatever supervises it to start it again.
+
+    With --json, the first line on standard output tells the address once the port answers.
+
+    For example:
+
+        callpulse worker --config callpulse.toml
+
+        CALLPULSE_WORKER_ID=worker-2 CALLPULSE_HTTP_PORT=8788 callpulse worker
+    """
+    settings = read_settings(config, bootstrap)
+    from agents import admin, worker  # noqa: PLC0415 - slow to import
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    differences = run(admin.check(settings.kafka))
+    if differences:
+        told = "\n".join(f"  {difference}" for difference in differences)
+        raise Trouble(f"the topics are not as declared; without that no figure would be right:\n{told}", INFRASTRUCTURE)
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "metrics": f"{url}/metrics", "worker": settings.worker.id})
+        else:
+            say(f"worker {settings.worker.id} answers at {url}/metrics")
+
+    try:
+        code = run(worker.run(settings, on_ready=ready))
+    except OSError as error:
+        raise Trouble(error.strerror or str(error), INFRASTRUCTURE) from None
+    if code:
+        raise Trouble(f"the worker ended by itself ({code})", code)
