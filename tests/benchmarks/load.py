@@ -93,7 +93,9 @@ class Paced:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     @property
     def running(self) -> bool:
