@@ -6,6 +6,7 @@ Deliberately another piece of code, over another JSON parser, than the one that 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -53,7 +54,7 @@ _NAME: Final = _text(1, 128)
 _MOMENT: Final = _whole(YEAR_2000_MS, YEAR_2100_MS)
 _DIRECTION: Final = _one_of("inbound", "outbound")
 _KIND: Final = _or_null(_one_of("cold", "targeted", "inbound", "repeat"))
-_COMMON: Final[dict[str, Check]] = {"v": lambda _: True, "id": _NAME, "at": _MOMENT, "source": _NAME, "manager": _NAME}
+_COMMON: Final[dict[str, Check]] = {"v": _whole(1, 1), "id": _NAME, "at": _MOMENT, "source": _NAME, "manager": _NAME}
 _LEG: Final[dict[str, Check]] = {**_COMMON, "call": _NAME}
 _REQUIRED: Final[dict[str, dict[str, Check]]] = {
     "call.started": {**_LEG, "direction": _DIRECTION},
@@ -108,7 +109,7 @@ def _parsed(value: bytes | None) -> dict[str, Any] | str:
     if len(value) > MAX_BYTES:
         return "too_large"
     try:
-        event = json.loads(value.decode(), parse_constant=_no_number)
+        event = json.loads(value.decode(), parse_constant=_no_number, parse_float=_number)
         if b"\\u" in value:
             json.dumps(event, ensure_ascii=False).encode()  # half of a surrogate pair is no character
     except RecursionError:
@@ -118,6 +119,13 @@ def _parsed(value: bytes | None) -> dict[str, Any] | str:
     except ValueError:
         return "not_json"
     return event if isinstance(event, dict) else "not_json"
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("the number is out of range")
+    return number
 
 
 def _no_number(word: str) -> NoReturn:

@@ -45,6 +45,8 @@ def test_every_type_of_event_is_accepted(event: dict[str, Any]) -> None:
         (b'{"at": NaN}', "not_json"),
         (b'{"at": -Infinity}', "not_json"),
         (b'{"id": "\\ud800"}', "not_json"),
+        (b'{"x": 1e999}', "not_json"),
+        (b'{"x": 1e99}', "missing_field"),
         (b'{"x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", "too_deep"),
         (b"{}", "missing_field"),
         (b'{"type": 7}', "unknown_type"),
@@ -62,6 +64,7 @@ def test_bytes_that_hold_no_event_are_refused_with_a_reason(value: bytes | None,
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"v": 1.0}, "invalid_field"),
         ({"id": ""}, "invalid_field"),
         ({"id": "x" * 128}, None),
         ({"id": "x" * 129}, "invalid_field"),
