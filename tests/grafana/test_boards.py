@@ -1,0 +1,154 @@
+"""The boards: current, made of metrics that exist, and as Grafana's dashboard-linter wants them."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import combinations
+
+import pytest
+
+from grafana import build, queries
+from tests.grafana.promql import Named, named
+from tests.grafana.tooling import metrics, rules
+
+BOARDS = {name: json.loads(text) for name, text in build.rendered().items()}
+PROMETHEUS_OWN = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity", "manager", "team"}}
+NATURALLY_WITHOUT_UNIT = {"row", "text"}
+
+
+def panels(board):
+    for panel in board["panels"]:
+        yield panel
+        yield from panel.get("panels", [])
+
+
+EACH_PANEL = [
+    pytest.param(panel, id=f"{name}: {panel['title']}") for name, board in BOARDS.items() for panel in panels(board)
+]
+EACH_DRAWN = [param for param in EACH_PANEL if param.values[0]["type"] not in NATURALLY_WITHOUT_UNIT]
+EACH_EXPRESSION = [
+    pytest.param(target["expr"], id=f"{param.id} {target['refId']}")
+    for param in EACH_DRAWN
+    for target in param.values[0]["targets"]
+]
+EACH_BOARD = [pytest.param(board, id=name) for name, board in BOARDS.items()]
+
+
+def test_the_files_are_what_the_code_makes():
+    assert build.stale() == [], "run `python -m grafana.build` and commit"
+
+
+def test_a_file_that_was_edited_or_is_made_by_nothing_is_not_current(tmp_path):
+    for name, text in build.rendered().items():
+        (tmp_path / name).write_text(text.replace("Team now", "Team then"), "utf-8")
+    (tmp_path / "stray.json").write_text("{}")
+    assert build.stale(tmp_path) == ["stray.json", "team-now.json"]
+
+
+@pytest.mark.parametrize("panel", EACH_DRAWN)
+def test_a_panel_says_what_it_shows_in_which_unit(panel):
+    assert panel["title"].strip()
+    assert len(panel["description"]) > 30
+    assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+@pytest.mark.parametrize("panel", EACH_DRAWN)
+def test_a_panel_asks_the_data_source_that_the_reader_picks(panel):
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+@pytest.mark.parametrize("board", EACH_BOARD)
+def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manager(board):
+    variables = board["templating"]["list"]
+    assert [variable["name"] for variable in variables] == ["datasource", "team", "manager"]
+    assert variables[0]["type"] == "datasource"
+    assert variables[0]["query"] == "prometheus"
+    for variable in variables[1:]:
+        assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert (variable["includeAll"], variable["multi"], variable["allValue"]) == (True, True, ".+")
+
+
+@pytest.mark.parametrize("board", EACH_BOARD)
+def test_a_board_cannot_be_changed_in_the_browser_and_has_an_address_of_its_own(board):
+    assert board["editable"] is False
+    assert re.fullmatch(r"callpulse-[a-z-]+", board["uid"])
+
+
+def test_no_two_boards_share_an_address_or_a_title():
+    for key in ("uid", "title"):
+        assert len({board[key] for board in BOARDS.values()}) == len(BOARDS)
+
+
+@pytest.mark.parametrize("board", EACH_BOARD)
+def test_panels_are_numbered_once(board):
+    numbers = [panel["id"] for panel in panels(board)]
+    assert all(number > 0 for number in numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("board", EACH_BOARD)
+def test_panels_lie_inside_24_columns_and_on_no_other(board):
+    places = [(panel["title"], panel["gridPos"]) for panel in panels(board)]
+    for title, place in places:
+        assert place["w"] > 0, title
+        assert place["h"] > 0, title
+        assert 0 <= place["x"] <= 24 - place["w"], title
+    for (title, a), (other, b) in combinations(places, 2):
+        apart = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+        below = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
+        assert apart or below, f"{title} lies on {other}"
+
+
+@pytest.mark.parametrize("expr", EACH_EXPRESSION)
+def test_every_metric_of_a_panel_exists_and_has_the_labels_that_are_asked_of_it(expr):
+    known, recorded = metrics(), {rule["record"] for rule in rules() if "record" in rule}
+    found = named(expr)
+    assert found
+    for metric, labels in found:
+        if metric in recorded:
+            continue
+        if metric in PROMETHEUS_OWN:
+            assert labels <= PROMETHEUS_OWN[metric]
+        else:
+            assert metric in known, f"{metric} is neither in the catalogue nor recorded by a rule"
+            assert labels <= {*known[metric].labels, "le", "job", "instance"}, metric
+
+
+@pytest.mark.parametrize("expr", EACH_EXPRESSION)
+def test_a_counter_is_only_read_as_a_rate_or_an_increase(expr):
+    counting = {name for name, metric in metrics().items() if metric.type in ("counter", "histogram")}
+    for metric in {found.metric for found in named(expr)} & counting:
+        bare = re.sub(rf"(rate|increase)\({metric}(\{{[^{{}}]*\}})?\[", "(", expr)
+        assert metric not in bare
+
+
+@pytest.mark.parametrize("expr", EACH_EXPRESSION)
+def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(expr):
+    of_managers = {name for name, metric in metrics().items() if "manager" in metric.labels}
+    for metric in {found.metric for found in named(expr)} & of_managers:
+        once = re.sub(rf"max by \(manager, team[a-z, ]*\) \({metric}\{{", "(", expr)
+        assert metric not in once
+        assert f'{metric}{{team=~"$team", manager=~"$manager"' in expr, "the reader's choice is not heeded"
+
+
+def test_silent_means_the_same_on_the_board_and_in_the_alert():
+    (silence,) = (rule for rule in rules() if rule.get("alert") == "SilenceOnShift")
+    assert f"manager:callpulse_idle_seconds:max > {queries.SILENT_SECONDS}" in silence["expr"]
+
+
+@pytest.mark.parametrize(
+    ("expr", "names"),
+    [
+        ("up", {Named("up", frozenset())}),
+        ('sum by (team) (rate(a_total{job="x", le=~"1|2"}[5m]))', {Named("a_total", frozenset({"job", "le"}))}),
+        ("a * on (m) group_left (x) b:c > bool 3.5 or vector(0)", {Named("a", frozenset()), Named("b:c", frozenset())}),
+        ("(a:b or on () (c * 0 + Inf)) > 1 and (d)", {Named(name, frozenset()) for name in ("a:b", "c", "d")}),
+        ("time() - max(x offset 1h) + Inf", {Named("x", frozenset())}),
+        ("avg_over_time(x[4d:10m] offset 1h) and count(y)", {Named("x", frozenset()), Named("y", frozenset())}),
+    ],
+)
+def test_the_reader_of_expressions_finds_what_they_name(expr, names):
+    assert named(expr) == names

@@ -1,0 +1,116 @@
+"""The alert rules: sound, made of metrics that exist, tested by promtool, and each with its section in the runbook."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.grafana.promql import named
+from tests.grafana.tooling import CASES, ROOT, RULES, metrics, rules, run
+
+RUNBOOK = ROOT / "grafana/runbook.md"
+ALERTS = [pytest.param(rule, id=f"{rule['alert']} {rule['labels']['severity']}") for rule in rules() if "alert" in rule]
+EACH = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in rules()]
+NAMES = sorted({param.values[0]["alert"] for param in ALERTS})
+
+SAFEGUARDS = yaml.safe_load((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
+
+
+def test_the_rules_are_sound():
+    done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULES)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_the_cases_of_the_rules_hold(cases):
+    done = run("promtool", "test", "rules", cases)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("without", SAFEGUARDS, ids=[entry["safeguard"] for entry in SAFEGUARDS])
+def test_the_cases_notice_when_a_safeguard_is_missing(without, tmp_path):
+    (tmp_path / "tests").mkdir()
+    for path in RULES:
+        (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    changed, cases = tmp_path / without["file"], tmp_path / "tests" / without["cases"]
+    whole = changed.read_text("utf-8")
+    assert without["take"] in whole, "the rules have changed; so must safeguards.yaml"
+    changed.write_text(whole.replace(without["take"], without["put"]), "utf-8")
+    cases.write_text((ROOT / "grafana/rules/tests" / cases.name).read_text("utf-8"), "utf-8")
+    assert run("promtool", "check", "rules", changed).returncode == 0, "the rules are unsound without it"
+    assert run("promtool", "test", "rules", cases).returncode != 0, "no case noticed"
+
+
+def test_every_alert_is_asserted_by_a_case_with_its_texts():
+    asserted = {
+        case["alertname"]
+        for path in CASES
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for case in test.get("alert_rule_test", ())
+        if case["exp_alerts"]
+    }
+    assert asserted == set(NAMES)
+
+
+@pytest.mark.parametrize("rule", EACH)
+def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(rule):
+    known, recorded = metrics(), {other["record"] for other in rules() if "record" in other}
+    found = named(rule["expr"])
+    assert found
+    for metric, labels in found:
+        if metric in recorded:
+            continue
+        if metric == "up":
+            assert labels == {"job"}
+        else:
+            assert metric in known, f"{metric} is neither in the catalogue nor recorded"
+            assert labels <= set(known[metric].labels), metric
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(path):
+    own = {rule["record"] for rule in rules() if "record" in rule}
+    for group in yaml.safe_load(path.read_text())["groups"]:
+        ready: set[str] = set()
+        for rule in group["rules"]:
+            assert {found.metric for found in named(rule["expr"])} & own <= ready, rule
+            ready |= {rule["record"]} if "record" in rule else set()
+
+
+@pytest.mark.parametrize("rule", [param for param in EACH if "record" in param.values[0]])
+def test_a_recorded_series_is_named_by_level_metric_and_operation(rule):
+    assert re.fullmatch(
+        r"((manager|team|topic|topic_reason|source):)?callpulse(_[a-z0-9_]+)?(:[a-z0-9_]+)*", rule["record"]
+    )
+    assert ":" in rule["record"]
+
+
+@pytest.mark.parametrize("rule", ALERTS)
+def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule):
+    assert rule["labels"].keys() == {"severity", "audience"}
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["labels"]["audience"] in ("supervisor", "ops")
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    anchor = rule["alert"].lower()
+    assert rule["annotations"]["runbook_url"] == (
+        "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }}grafana/runbook.md#" + anchor
+    )
+
+
+@pytest.mark.parametrize("rule", ALERTS)
+def test_an_alert_waits_before_it_fires(rule):
+    assert re.fullmatch(r"[1-9]\d*m", rule["for"])
+
+
+def test_the_runbook_has_a_section_for_every_alert_and_no_other():
+    sections = re.findall(r"^## (.+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
+    assert sorted(sections) == NAMES
+
+
+def test_the_page_of_alerts_names_every_alert():
+    page = (ROOT / "docs/alerts.md").read_text("utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in page] == []

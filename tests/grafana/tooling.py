@@ -1,0 +1,50 @@
+"""Prometheus' own tools, which the tests of boards and rules run; and where the files lie that they look at."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.catalogue import CATALOGUE, Metric
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))
+CASES = sorted((ROOT / "grafana/rules/tests").glob("*.yaml"))
+PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "amtool": "prometheus-alertmanager"}
+
+
+def tool(*names: str) -> str:
+    """Return the path of the program, under the first of its names that is there; without it the test fails."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    package = PACKAGES.get(names[0], "prometheus-alertmanager")
+    pytest.fail(f"{names[0]} is not on the PATH; `make tools` installs it (Debian's package {package})", pytrace=False)
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool to its end and return what it said."""
+    return subprocess.run(
+        [tool(str(command[0])), *command[1:]], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return every rule of every file."""
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+def metrics() -> dict[str, Metric]:
+    """Return what may be named, by the name it is scraped under."""
+    known = {}
+    for metric in CATALOGUE:
+        names = [metric.full_name]
+        if metric.type == "histogram":
+            names = [metric.full_name + suffix for suffix in ("_bucket", "_sum", "_count")]
+        known.update(dict.fromkeys(names, metric))
+    return known
