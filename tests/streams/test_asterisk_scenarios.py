@@ -208,6 +208,14 @@ def test_a_call_that_goes_to_voicemail_says_so():
     assert {name: leg.disposition for name, leg in legs.items()} == {"101": "no_answer", "queue:inbound": "voicemail"}
 
 
+def test_other_applications_are_no_voicemail():
+    pbx = Pbx()
+    customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
+    pbx.emit("Newexten", customer.fields(), Application="Playback", AppData="welcome")
+    pbx.hangup(customer)
+    assert ends(played(pbx))["queue:inbound"].disposition == "no_answer"
+
+
 def test_a_colleague_who_leaves_a_message_has_a_leg_that_ended_in_voicemail():
     pbx = Pbx()
     one = pbx.caller("PJSIP/101", "102", "101")
@@ -361,6 +369,20 @@ def test_pauses_and_logins_of_queue_members_are_presence():
         ("101", "available", None),
         ("101", "offline", None),
     ]
+
+
+def test_presence_of_a_member_can_be_mapped_by_name_or_device():
+    pbx = Pbx()
+    pbx.emit("QueueMemberPause", Queue="sales", MemberName="Anna", Interface="Local/7@agents", Paused="1")
+    pbx.emit("AgentLogin", Agent="1007")
+    pbx.emit("AgentLogoff", Agent="1007")
+    rules = (Rule(by="member", pattern="Anna|Agent/1007", manager="anna"),)
+    assert [(e.manager, e.state) for e in played(pbx, rules=rules) if isinstance(e, ManagerPresence)] == [
+        ("anna", "paused"),
+        ("anna", "available"),
+        ("anna", "offline"),
+    ]
+    assert played(Pbx(events=pbx.events[:1])) == []
 
 
 # -- blind transfers
@@ -657,6 +679,21 @@ def test_who_picks_a_call_up_answers_it(says_pickup: bool):
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
 
 
+def test_a_pickup_that_is_only_said_by_its_own_event_is_a_leg():
+    pbx = Pbx()
+    customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
+    rung = pbx.ring(customer, "PJSIP/101")
+    picker = pbx.caller("PJSIP/102", "*8101", "102")
+    pbx.state(picker, 6)
+    pbx.wait(1)
+    pbx.emit("Pickup", picker.fields(), rung.fields("Target"))
+    pbx.wait(1)
+    pbx.enter(picker, "b")
+    pbx.enter(customer, "b")
+    pbx.hangup(rung, customer, picker)
+    assert ends(played(pbx))["102"].started_at == 1_700_000_001_000
+
+
 def test_a_telephone_that_forwards_to_a_mobile_leaves_the_call_to_nobody_we_know_or_to_whom_a_rule_names():
     def session() -> Pbx:
         pbx = Pbx()
@@ -792,6 +829,20 @@ def test_the_far_end_may_be_dialled_before_the_caller_is_seen_to_have_picked_up(
     pbx.end_dial(one, far, "BUSY")
     pbx.hangup(far, one, two, phone, cause=17)
     assert [line.partition(" ")[2] for line in brief(played(pbx))] == ["101 outbound busy lead"]
+
+
+def test_a_first_party_that_is_seen_to_ring_before_it_is_seen_to_be_dialled_is_the_caller_all_the_same():
+    pbx = Pbx()
+    one, two = pbx.local("101@click")
+    pbx.dial(None, one)
+    phone = pbx.channel("PJSIP/101", parent=two)
+    made = pbx.events.pop()
+    pbx.state(phone, 5)
+    pbx.events.append(made)
+    pbx.dial(two, phone)
+    pbx.end_dial(two, phone, "CANCEL")
+    pbx.hangup(phone, one, two)
+    assert played(pbx) == []
 
 
 def test_a_customer_whom_the_pbx_calls_first_is_the_lead_of_the_manager_it_rings_next():
@@ -944,6 +995,95 @@ def test_an_outbound_call_that_was_ringing_before_the_first_event_is_taken_up():
     events = pbx.play(tracker, joined)
     assert tracker.is_idle
     assert [line.partition(" ")[2] for line in brief(events)] == ["101 outbound answered lead"]
+
+
+def test_an_outbound_call_that_is_up_is_taken_up_as_outbound():
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
+    far = pbx.ring(phone, TRUNK)
+    pbx.answer(phone, far)
+    joined = len(pbx.events)
+    pbx.emit("Status", phone.fields(), BridgeID=phone.bridge, Seconds="7")
+    pbx.emit("Status", far.fields(), BridgeID=far.bridge, Seconds="5")
+    pbx.emit("StatusComplete", Items="2")
+    pbx.wait(9)
+    pbx.hangup(far, phone)
+    events = pbx.play(machine(), joined)
+    leg = ends(events)["101"]
+    assert (leg.direction, leg.lead, leg.talk_ms) == ("outbound", LEAD, 9_000)
+    assert leg.started_at == int(pbx.now) * 1000 - 9_000 - 5_000
+
+
+def test_a_caller_who_was_waiting_before_the_first_event_and_gives_up_was_missed():
+    pbx = Pbx()
+    customer = queue_call(pbx)
+    phone = pbx.ring(customer, "PJSIP/101")
+    joined = len(pbx.events)
+    pbx.listing(customer, phone, application="Queue")
+    pbx.emit("QueueCallerAbandon", customer.fields(), Queue="sales")
+    pbx.end_dial(customer, phone, "CANCEL")
+    pbx.hangup(phone, customer)
+    tracker = machine()
+    events = pbx.play(tracker, joined)
+    assert tracker.is_idle
+    assert {name: leg.disposition for name, leg in ends(events).items()} == {
+        "101": "canceled",
+        "queue:sales": "no_answer",
+    }
+
+
+def test_an_outbound_call_that_rang_before_the_first_event_and_is_not_answered_is_taken_up_too():
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
+    far = pbx.ring(phone, TRUNK)
+    joined = len(pbx.events)
+    pbx.listing(phone, far, application="Dial")
+    pbx.hangup(far, phone, cause=19)
+    leg = ends(pbx.play(machine(), joined))["101"]
+    assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "no_answer", LEAD)
+
+
+def test_a_dial_whose_beginning_was_not_seen_is_taken_up_at_its_end():
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
+    far = pbx.ring(phone, TRUNK)
+    joined = len(pbx.events)
+    pbx.end_dial(phone, far, "BUSY")
+    pbx.hangup(far, phone, cause=17)
+    assert [line.partition(" ")[2] for line in brief(pbx.play(machine(), joined))] == ["101 outbound busy lead"]
+
+
+def test_a_gap_while_it_rings_closes_the_leg_as_not_answered():
+    pbx = Pbx()
+    customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
+    pbx.ring(customer, "PJSIP/101")
+    tracker = machine()
+    pbx.play(tracker)
+    leg = ends(tracker.finish(int(pbx.now * 1000)))["101"]
+    assert (leg.disposition, leg.ended_by, leg.talk_ms) == ("no_answer", "timeout", 0)
+
+
+def test_a_gap_while_a_transfer_rings_says_whom_it_rang():
+    pbx = Pbx()
+    customer, phone = talking(pbx)
+    pbx.blind(phone, customer, "102")
+    pbx.ring(customer, "PJSIP/102")
+    tracker = machine()
+    pbx.play(tracker)
+    assert [line.partition(" ")[2] for line in brief(tracker.finish(int(pbx.now * 1000)))] == [
+        "101 blind to 102",
+        "102 inbound no_answer lead (timeout)",
+    ]
+
+
+def test_a_hangup_whose_bridge_leave_was_lost_ends_the_talk_of_the_other():
+    pbx = Pbx()
+    customer, phone = talking(pbx)
+    customer.bridge = ""  # so that no BridgeLeave is sent
+    pbx.hangup(customer)
+    pbx.wait(60)
+    pbx.hangup(phone)
+    assert ends(played(pbx))["101"].talk_ms == 30_000
 
 
 def test_an_inbound_call_whose_ringing_is_the_first_thing_seen_is_taken_up():

@@ -226,17 +226,21 @@ class Ledger:
         if len({self._identity(channel) for channel in parties}) > 1:
             for channel in parties:
                 channel.talked = True
-                manager = self.manager_of(channel)
-                if manager is None or channel.leg is not None or channel.done:
-                    continue
-                self._find_lead(channel.conversation, parties)
-                mine = channel.conversation.legs.get(manager)
-                if mine is None:
-                    since = channel.dialling_since or self._since(channel, parties)
-                    self.begin(channel, manager, "outbound" if self._calls(channel) else "inbound", since)
-                else:
-                    self.attach(channel, mine)
+                self.take_up(channel, parties)
         self.refresh([channel.leg for channel in parties if channel.leg is not None], now)
+
+    def take_up(self, channel: Channel, parties: list[Channel]) -> None:
+        """Begin the leg of a manager whose dial was not seen, if any; `parties` are who else is in the call."""
+        manager = self.manager_of(channel)
+        if manager is None or channel.leg is not None or channel.done:
+            return
+        self._find_lead(channel.conversation, parties)
+        mine = channel.conversation.legs.get(manager)
+        if mine is None:
+            since = channel.dialling_since or self._since(channel, parties)
+            self.begin(channel, manager, "outbound" if self._calls(channel) else "inbound", since)
+        else:
+            self.attach(channel, mine)
 
     def refresh(self, legs: Iterable[Leg], now: int) -> None:
         """See which of the legs can talk now; the first time is the answer."""
@@ -393,7 +397,7 @@ class Ledger:
 
     def _since(self, channel: Channel, parties: list[Channel]) -> int:
         """Return when a leg that was noticed late can have begun: not before its channel, nor before anybody else."""
-        return max(channel.at, min(other.at for other in parties if other is not channel))
+        return max(channel.at, min((other.at for other in parties if other is not channel), default=channel.at))
 
     def _find_lead(self, conversation: Conversation, parties: list[Channel]) -> None:
         for party in parties:

@@ -355,8 +355,10 @@ class Asterisk:
                 self._connected(channel, None, now)
             elif channel.is_party and channel.state == RINGING and channel.dialled_by == UNSEEN:
                 self._ledger.ring(channel, now)
-            elif channel.dialling_since is not None and channel.leg is None:
-                self._ledger.meet([channel, *channel.conversation.channels.values()], now)
+            elif channel.dialling_since is not None:
+                self._ledger.take_up(
+                    channel, [other for other in channel.conversation.channels.values() if other.is_party]
+                )
             if channel.leg is not None:
                 self._ledger.refresh([channel.leg], now)
         self._listed = set()
