@@ -117,7 +117,8 @@ def test_a_change_of_hands_takes_all_from_one_manager_and_gives_all_to_the_other
 
 
 def test_a_withdrawn_call_leaves_no_count_but_decides_whose_the_lead_is() -> None:
-    row, effects = folded([contact(1), contact(2, manager="boris"), contact(3, manager="boris", withdrawn=True, call="c2")])
+    withdrawn = contact(3, manager="boris", withdrawn=True, call="c2")
+    row, effects = folded([contact(1), contact(2, manager="boris"), withdrawn])
     assert (row.state.calls, row.state.manager) == (1, "boris")
     assert sums(effects) == {"boris": {("calls:1", TODAY): 1, ("sum", TODAY): 1}}
 
@@ -175,9 +176,7 @@ def test_managers_know_what_the_row_says_however_facts_arrive(facts: list[Contac
     assert sums(effects) == ({row.state.manager: told} if (told := FOLD.contribution(row)) else {})
     # Each source again from an earlier position on, as after a crash.
     begin = data.draw(st.integers(0, len(facts)))
-    again, more = LeadRow(), []
-    for fact in [*facts[:begin], *facts[data.draw(st.integers(0, begin)) :]]:
-        more.append(FOLD.fold(again, fact))
+    again, more = folded([*facts[:begin], *facts[data.draw(st.integers(0, begin)) :]])
     assert again == row
     assert sums(more) == sums(effects)
     assert lead.load(lead.dump(row)) == row

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
-from streams.events import CallEnded, CallsEvent
+from streams.events import DISPOSITIONS, CallEnded, CallsEvent
 from streams.tables.counts import (
     ALL_KINDS,
     ANSWERED,
@@ -29,7 +29,6 @@ from streams.tables.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.events import DISPOSITIONS
 from streams.tables.manager import Effect, Leave
 from streams.tables.manager_codec import ManagerRecords, dump, load
 from streams.tables.manager_row import ManagerRow
@@ -104,11 +103,10 @@ def legs(draw: st.DrawFn, span: int = 3 * DAY) -> list[CallsEvent]:
         "lead": lead,
     }
     moment = st.integers(0, 50 * MINUTE)
-    events: list[CallsEvent] = []
-    for _ in range(draw(st.sampled_from([1, 1, 1, 0, 2]))):
-        events.append(started(call, begun + draw(st.sampled_from([0, 0, 700])), **said))
-    for _ in range(draw(st.sampled_from([0, 1, 1, 2]))):
-        events.append(answered(call, begun + draw(moment)))
+    starts = draw(st.sampled_from([[0], [0], [700], [], [0, 700]]))
+    answers = draw(st.lists(moment, max_size=2))
+    events: list[CallsEvent] = [started(call, begun + after, **said) for after in starts]
+    events += [answered(call, begun + after) for after in answers]
     for by in draw(st.lists(st.sampled_from(["hangup", "hangup", "cdr", "timeout"]), max_size=2)):
         at = begun + draw(moment)
         talk = draw(st.sampled_from([None, 0, 59_999, 60_000, 119_999, 120_000, 299_999, 300_000]))

@@ -1,0 +1,192 @@
+"""Manager rows in the changelog: what is written when, and what is made of it again."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from streams.calendars import local_time
+from streams.tables.counts import OUTBOUND, unpack_counts
+from streams.tables.manager_codec import ManagerRecords, Record, dump, load
+from streams.tables.manager_row import ManagerRow
+from streams.tables.records import LayoutError, position
+from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, presence, seen, started
+
+KEY = MANAGER.encode()
+BLOCK = KEY + b"\0l"
+
+
+def records(block_legs: int = 16) -> ManagerRecords:
+    return ManagerRecords(lambda _: local_time(ZONE), day_rows=400, block_legs=block_legs)
+
+
+def restored(log: list[Record]) -> ManagerRow:
+    rows: dict[bytes, ManagerRow] = {}
+    for key, value in log:
+        records().restore(rows, key, value)
+    return rows[KEY]
+
+
+def calls(first: int, last: int, at: int = NINE) -> list:
+    return [ended(f"c{number}", at + number * 1000, begun=at, talk=number * 1000) for number in range(first, last)]
+
+
+def test_a_row_with_few_legs_of_today_is_one_record() -> None:
+    row, _ = folded(calls(0, 5))
+    log = records().changelog(KEY, row)
+    assert [key for key, _ in log] == [KEY]
+    assert restored(log) == row
+
+
+def test_finished_legs_go_into_a_block_before_the_live_row_that_names_it() -> None:
+    row, _ = folded(calls(0, 16))
+    log = records().changelog(KEY, row)
+    assert [key.startswith(BLOCK) for key, _ in log] == [True, False]
+    assert restored(log) == row
+    folded(calls(16, 18), row)
+    more = records().changelog(KEY, row)
+    assert [key for key, _ in more] == [KEY]
+    assert restored(log + more) == row
+
+
+def test_what_a_checkpoint_writes_does_not_grow_with_what_is_remembered() -> None:
+    codec = records()
+    row, sizes = ManagerRow(MANAGER, local_time(ZONE)), []
+    for batch in range(40):
+        folded(calls(batch * 20, batch * 20 + 20), row)
+        sizes.append(sum(len(value or b"") for _, value in codec.changelog(KEY, row)))
+    assert len(row.past) == 800
+    assert max(sizes[20:]) < 1.5 * sizes[1]
+
+
+def test_a_block_one_of_whose_legs_changed_is_written_anew_under_another_name() -> None:
+    codec = records(block_legs=2)
+    row, _ = folded(calls(0, 2))
+    log = codec.changelog(KEY, row)
+    (old,) = [key for key, _ in log if key != KEY]
+    folded([ended("c1", NINE + HOUR, begun=NINE, talk=HOUR)], row)
+    log += codec.changelog(KEY, row)
+    (new,) = {key for key, value in log if key != KEY and value is not None} - {old}
+    assert new != old
+    assert log[-1] == (old, None)  # only after the live row that does not name it any more
+    assert restored(log) == row
+
+
+def test_a_block_whose_legs_are_all_forgotten_is_removed() -> None:
+    codec = records(block_legs=2)
+    row, _ = folded(calls(0, 2))
+    log = codec.changelog(KEY, row)
+    folded([presence("available", NINE + 7 * HOUR)], row)
+    more = codec.changelog(KEY, row)
+    assert [key for key, value in more if value is None] == [log[0][0]]
+    assert (row.past, row.blocks) == ({}, {})
+    assert restored(log + more) == row
+
+
+def test_days_are_written_once_they_are_past() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 1) + calls(1, 2, NINE + DAY))
+    log = codec.changelog(KEY, row)
+    assert [key for key, _ in log] == [KEY]  # today and yesterday are part of the live row
+    folded(calls(2, 3, NINE + 2 * DAY), row)
+    more = codec.changelog(KEY, row)
+    first = row.local.day(NINE)
+    assert [key for key, _ in more] == [KEY, KEY + b"\0%d" % first]
+    assert unpack_counts(more[1][1] or b"")[OUTBOUND] == 1
+    assert list(row.cold) == [first]
+    assert restored(log + more) == row
+
+
+def test_a_late_event_changes_a_day_that_was_written() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 1) + calls(1, 2, NINE + 5 * DAY))
+    log = codec.changelog(KEY, row)
+    folded(calls(7, 8), row)
+    more = codec.changelog(KEY, row)
+    assert [key for key, _ in more] == [KEY, KEY + b"\0%d" % row.local.day(NINE)]
+    assert restored(log + more[:1]) == row  # the live row alone says all of it
+    assert seen(restored(log + more), NINE + 5 * DAY).counts["7d"][OUTBOUND] == 3
+
+
+def test_days_that_are_no_longer_kept_are_removed() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 1) + calls(1, 2, NINE + 200 * DAY))
+    log = codec.changelog(KEY, row)
+    folded(calls(2, 3, NINE + 401 * DAY), row)
+    more = codec.changelog(KEY, row)
+    assert (KEY + b"\0%d" % row.local.day(NINE), None) in more
+    assert row.local.day(NINE) not in row.cold
+    assert restored(log + more) == row
+    assert codec.expired(row, row.local.day(NINE + 601 * DAY)) == [KEY + b"\0%d" % row.local.day(NINE + 200 * DAY)]
+
+
+def test_restoring_gives_the_row_whose_position_is_highest() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 3))
+    old = codec.changelog(KEY, row)
+    folded(calls(3, 5), row)
+    new = codec.changelog(KEY, row)
+    rows: dict[bytes, ManagerRow] = {}
+    assert [codec.restore(rows, key, value) for key, value in new + old] == [None, KEY]
+    assert rows[KEY] == row
+    assert position(new[-1][1] or b"") == 4
+
+
+def test_rows_of_many_managers_are_restored_side_by_side() -> None:
+    codec = records()
+    rows: dict[bytes, ManagerRow] = {}
+    for manager in (b"anna", b"\xd0\xb0\xd0\xbd\xd0\xbd\xd0\xb0", b"queue:sales"):
+        row = ManagerRow(manager.decode(), local_time(ZONE))
+        folded(calls(0, 1) + calls(1, 2, NINE + 9 * DAY), row)
+        for key, value in codec.changelog(manager, row):
+            codec.restore(rows, key, value)
+    assert [row.id for row in rows.values()] == ["anna", "анна", "queue:sales"]
+    assert {seen(row, NINE + 9 * DAY).counts["30d"][OUTBOUND] for row in rows.values()} == {2}
+
+
+def test_days_without_a_live_row_make_a_row_that_has_seen_nothing() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 1) + calls(1, 2, NINE + 9 * DAY))
+    rows: dict[bytes, ManagerRow] = {}
+    for key, value in codec.changelog(KEY, row):
+        if key != KEY:
+            codec.restore(rows, key, value)
+    assert rows[KEY].live.pos == -1
+
+
+def test_a_restored_row_is_decoded_only_when_it_is_asked_for() -> None:
+    row, _ = folded([*calls(0, 1), started("open", NINE + MINUTE)])
+    found = restored(records().changelog(KEY, row))
+    assert found.frozen is not None
+    assert set(found.live.open) == {"open"}
+    assert found.frozen is None
+
+
+def test_a_row_in_use_cannot_be_restored_over() -> None:
+    codec = records()
+    row, _ = folded(calls(0, 1))
+    with pytest.raises(RuntimeError, match="in use already"):
+        codec.restore({KEY: row}, *codec.changelog(KEY, row)[0])
+
+
+@pytest.mark.parametrize("value", [b"", b"\x02" + bytes(20)])
+def test_a_record_of_another_layout_is_refused_with_what_to_do(value: bytes) -> None:
+    with pytest.raises(LayoutError, match="delete the changelog topic"):
+        load(MANAGER, local_time(ZONE), value)
+    with pytest.raises(LayoutError):
+        unpack_counts(value)
+
+
+def test_a_broken_record_is_refused() -> None:
+    row, _ = folded(calls(0, 1))
+    with pytest.raises(msgspec.DecodeError):
+        load(MANAGER, local_time(ZONE), dump(row)[:-4])
+
+
+def test_a_day_counted_with_fewer_histogram_bounds_is_read_and_counted_on() -> None:
+    row, _ = folded(calls(0, 1))
+    day = row.local.day(NINE)
+    row.days[day] = row.days[day][:-3]
+    assert seen(row, NINE).counts["today"][OUTBOUND] == 1
+    folded(calls(1, 2), row)
+    assert seen(row, NINE).counts["today"][OUTBOUND] == 2
