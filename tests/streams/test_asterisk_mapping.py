@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.sources.asterisk import Asterisk, AsteriskMapping, Rule, read_mapping
@@ -34,6 +37,14 @@ def test_the_whole_table_can_be_written_in_toml_values():
     )
     assert mapping.rules == (Rule(by="endpoint", pattern="sip-(\\d+)", manager="m\\1"),)
     assert read_mapping({}) == AsteriskMapping()
+
+
+def test_the_example_in_the_documentation_is_accepted_and_shows_the_defaults():
+    text = (Path(__file__).parents[2] / "docs" / "asterisk.md").read_text()
+    shown = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])["sources"]["asterisk"]
+    mapping = read_mapping(shown)
+    assert len(mapping.rules) == 2
+    assert msgspec.structs.replace(mapping, rules=(), region=None) == AsteriskMapping()
 
 
 @pytest.mark.parametrize(
