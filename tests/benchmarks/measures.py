@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final
@@ -59,7 +60,7 @@ class Result(Struct):
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of `values` do not exceed. Raises IndexError without values."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

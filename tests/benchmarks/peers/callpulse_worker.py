@@ -61,9 +61,9 @@ class Watch:
         core.checkpoint.run = timed_checkpoint
 
     def _timed(self, fold: Any, *, counts: bool) -> Any:
-        def timed_fold(batch: Any, records: list[Any]) -> None:
+        def timed_fold(partition: Any, records: list[Any]) -> None:
             self._clock.start()
-            fold(batch, records)
+            fold(partition, records)
             if counts:
                 self._seen += len(records)
             # What the worker itself adds to the topic while it catches up is beyond what was asked for.

@@ -1,0 +1,144 @@
+"""The benchmarks' own arithmetic: a figure that is worked out wrongly is worse than none."""
+
+import argparse
+from pathlib import Path
+
+import orjson
+import pytest
+
+from streams.events import Decoder
+from streams.tables.manager_row import ManagerRow
+from tests.benchmarks import __main__ as command
+from tests.benchmarks import delay, load, scrape, workload
+from tests.benchmarks.installation import Metrics
+from tests.benchmarks.measures import Result, Target, percentile
+from tests.benchmarks.peers import plain, rows
+from tests.benchmarks.peers.tutorial_faust import TelephonyEvent, fold
+
+EVENTS = 20_000
+
+
+@pytest.fixture(scope="module")
+def work() -> workload.Workload:
+    return workload.make(EVENTS)
+
+
+def test_the_workload_is_the_same_every_time(work):
+    assert workload.make(EVENTS) == work
+    assert len(work.records) == EVENTS
+
+
+def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work):
+    larger = {value: place for place, (*_, value) in enumerate(work.records)}
+    places = [larger.get(value) for *_, value in workload.make(EVENTS // 2).records]
+    kept = [place for place in places if place is not None]
+    assert kept == sorted(kept)
+    assert len(places) == EVENTS // 2
+    assert len(kept) > 0.95 * len(places)
+
+
+def test_the_fold_of_callpulse_comes_to_the_known_totals(work):
+    decode, manager_fold = Decoder("calls").decode, rows.manager_fold().fold
+    table: dict[bytes, ManagerRow] = {}
+    for offset, (_, key, value) in enumerate(work.records):
+        row = table.setdefault(key, rows.new_row(key.decode()))
+        manager_fold(row, decode(value), offset)
+    assert rows.totals(table.values()) == work.totals
+
+
+def test_the_plain_fold_comes_to_the_known_totals(work):
+    table: dict[bytes, dict] = {}
+    for _, key, value in work.records:
+        known = {name: given for name, given in orjson.loads(value).items() if name in TelephonyEvent._options.fields}
+        fold(table.setdefault(key, {}), TelephonyEvent(**known))
+    assert plain.totals(day for row in table.values() for day in row["days"].values()) == work.totals
+
+
+def test_totals_that_miss_one_call_are_not_the_known_ones(work):
+    ends = [
+        event
+        for event in map(Decoder("calls").decode, (value for *_, value in work.records))
+        if hasattr(event, "talk_ms")
+    ]
+    assert workload._totals(ends) == work.totals
+    assert workload._totals(ends[1:]) != work.totals
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.999, 100), (1.0, 100), (0.001, 1)]
+)
+def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed(share, expected):
+    assert percentile(range(100, 0, -1), share) == expected
+
+
+def test_a_mark_is_seen_with_the_first_scrape_that_shows_it_and_warm_up_does_not_count(monkeypatch):
+    monkeypatch.setattr(delay, "WARM_UP_S", 10.0)
+    # sent        0      10     11     12
+    # scrapes         1 (1)         11.5 (3)   13 (4)
+    assert delay.delays_of([0.0, 10.0, 11.0, 12.0], [(0.5, 0), (1.0, 1), (11.5, 3), (13.0, 4)]) == [1.5, 0.5, 1.0]
+
+
+def stalls(*buckets: tuple[str, int]) -> Metrics:
+    lines = [f'callpulse_loop_stall_seconds_bucket{{le="{bound}"}} {count}' for bound, count in buckets]
+    return Metrics("\n".join(lines).encode())
+
+
+def test_only_stalls_since_the_first_look_count():
+    before = stalls(("0.05", 10), ("0.2", 10), ("0.5", 12), ("+Inf", 12))
+    after = stalls(("0.05", 20), ("0.2", 25), ("0.5", 27), ("+Inf", 27))
+    assert scrape.longest_stall(before, after) == 0.2
+    assert scrape.stalls_over(before, after, 0.2) == 0
+    worse = stalls(("0.05", 20), ("0.2", 25), ("0.5", 27), ("+Inf", 28))
+    assert scrape.longest_stall(before, worse) == float("inf")
+    assert scrape.stalls_over(before, worse, 0.2) == 1
+
+
+def test_samples_are_found_by_any_of_their_labels():
+    scraped = Metrics(
+        b"# HELP callpulse_calls Calls.\n"
+        b'callpulse_calls{manager="a",window="1h",direction="outbound"} 3\n'
+        b'callpulse_calls{manager="a",window="1h",direction="inbound"} 4\n'
+        b'callpulse_calls_by_kind{manager="a",window="1h",kind="cold"} 5\n'
+        b"callpulse_commits_total 6\n"
+    )
+    assert scraped.sum("calls", manager="a") == 7
+    assert scraped.sum("calls", direction="inbound", window="1h") == 4
+    assert scraped.sum("commits_total") == 6
+    assert scraped.series == 4
+
+
+def test_history_is_in_order_inside_its_days_and_not_in_the_future():
+    now = 1_740_960_000_000 + 12 * 3_600_000
+    decode = Decoder("calls").decode
+    events = [decode(value) for *_, value in load.history(["a", "b"], days=3, calls_a_day=5, now_ms=now)]
+    ends = [event.at for event in events]
+    assert ends == sorted(ends)
+    assert max(ends) <= now
+    assert len({end // workload.DAY_MS for end in ends}) == 3
+    assert len({event.id for event in events}) == len(events)
+
+
+def test_a_target_knows_on_which_side_it_is():
+    assert Target("a", 0.25, at_least=0.25).met
+    assert not Target("a", 0.24, at_least=0.25).met
+    assert Target("a", 1.0, at_most=1.0).met
+    assert not Target("a", 1.01, at_most=1.0).met
+
+
+def test_results_replace_what_stands_between_the_marks(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n")
+    options = argparse.Namespace(json=tmp_path / "figures.json", docs=page, runs=5)
+    result = Result(
+        "delay", {"p99_seconds": 0.5}, [["what", "p99"], ["delay", "0.5 s"]], [Target("p99", 0.5, at_most=1)], [], []
+    )
+    machine = dict.fromkeys(("cores", "processor", "memory_gib", "system", "python", "kafka", "load_before"), "x")
+    command._write(options, {"date": "2026-11-23T10:00:00", **machine}, [result])
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| delay | 0.5 s |" in text
+    assert "2026-11-23" in text
+    told = orjson.loads(options.json.read_bytes())
+    assert told["benchmarks"]["delay"]["targets"][0]["met"] is True
