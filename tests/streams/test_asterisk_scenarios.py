@@ -123,6 +123,28 @@ def test_a_number_that_could_not_even_be_dialled_is_a_failed_call():
     assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "failed", LEAD)
 
 
+def test_a_dial_that_never_got_to_a_telephone_is_a_failed_call():
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", "102", "101")
+    one, two = pbx.local("102@phones", phone)
+    pbx.dial(phone, one)
+    pbx.wait(1)
+    pbx.end_dial(phone, one, "CHANUNAVAIL")
+    pbx.hangup(one, two, phone)
+    leg = ends(played(pbx))["101"]
+    assert (leg.direction, leg.disposition, leg.at - leg.started_at) == ("outbound", "failed", 1000)
+
+
+def test_an_announcement_behind_a_local_channel_is_no_call():
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", "8500", "101")
+    one, two = pbx.local("time@announcements", phone)
+    pbx.dial(phone, one)
+    pbx.answer(phone, one)
+    pbx.hangup(one, two, phone)
+    assert played(pbx) == []
+
+
 @pytest.mark.parametrize("exten", ["*97", "s", "h", "8500", ""])
 def test_a_feature_code_is_no_call(exten: str):
     pbx = Pbx()
@@ -749,6 +771,27 @@ def test_a_conference_is_one_call_whose_members_talk_while_they_are_two():
     events = played(pbx)
     assert {name: leg.talk_ms for name, leg in ends(events).items()} == {"101": 30_000, "102": 20_000, "103": 20_000}
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
+
+
+def test_a_conference_that_never_ends_does_not_grow():
+    pbx = Pbx()
+    tracker = machine()
+    member = None
+    most = 0
+    for number in range(200):
+        joining = pbx.caller(f"PJSIP/{100 + number % 50}", "8000", "100")
+        pbx.state(joining, 6)
+        pbx.enter(joining, "conf")
+        if member is not None:
+            pbx.hangup(member)
+        pbx.wait(60)
+        member = joining
+        events = pbx.play(tracker)
+        pbx.events.clear()
+        most = max(most, len(tracker._ledger.conversations))
+        calls = {event.call for event in events if isinstance(event, CallStarted)}
+        assert calls <= {"1700000000.1"}
+    assert most <= 20
 
 
 def test_a_recorder_in_the_bridge_is_nobody():

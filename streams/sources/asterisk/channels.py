@@ -48,6 +48,7 @@ class Channel:
         "is_local",
         "is_machine",
         "leg",
+        "linked_now",
         "linkedid",
         "manager",
         "member",
@@ -66,7 +67,7 @@ class Channel:
 
     def __init__(self, uid: str, name: str, linkedid: str, at: int) -> None:
         self.uid = uid
-        self.linkedid = linkedid  # the first one; it tells who began the conversation
+        self.linkedid = self.linked_now = linkedid  # the first one tells who began the conversation
         self.at = at
         self.rename(name)
         self.state = 0

@@ -8,6 +8,7 @@ the older. Legs of the other one end there and go on as legs of the surviving id
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from streams.events import Direction, Disposition, EndedBy
 from streams.numbers import is_outside_number, lead_key
@@ -16,6 +17,8 @@ from streams.sources.asterisk.calls import Conversation, Handover, Leg, Scribe
 from streams.sources.asterisk.channels import RINGING, UP, Channel, Switch
 from streams.sources.asterisk.dialled import dialled_number
 from streams.sources.asterisk.mapping import Directory
+
+_MANY_LINKEDIDS: Final = 16
 
 
 class Ledger:
@@ -87,6 +90,7 @@ class Ledger:
 
     def relink(self, channel: Channel, linkedid: str, now: int) -> None:
         """Follow a channel whose Linkedid changed: what Asterisk has joined is one conversation."""
+        channel.linked_now = linkedid
         conversation = channel.conversation
         if linkedid in conversation.linkedids:
             return
@@ -343,6 +347,17 @@ class Ledger:
         conversation.first.pop(channel.uid, None)
         if not conversation.channels:
             self.close(conversation)
+        elif len(conversation.linkedids) > _MANY_LINKEDIDS:
+            self._forget_linkedids(conversation)
+
+    def _forget_linkedids(self, conversation: Conversation) -> None:
+        """Drop the Linkedids that no channel has any more: a conference may go on for days with changing members."""
+        used = {name for channel in conversation.channels.values() for name in (channel.linkedid, channel.linked_now)}
+        used.add(conversation.id)
+        for linkedid in conversation.linkedids:
+            if linkedid not in used:
+                self.conversations.pop(linkedid, None)
+        conversation.linkedids = [linkedid for linkedid in conversation.linkedids if linkedid in used]
 
     def _disposition(self, leg: Leg, channel: Channel, cause: int) -> Disposition:
         if leg.answered_at is not None:
