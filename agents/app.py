@@ -191,12 +191,24 @@ class Core:
             self.app.delivery.ledger.touch(tp, time.monotonic())
             await self.app.consumer.seek(tp, offset)
 
+    def crashed_service(self) -> BaseException | None:
+        """Return why a part of Faust crashed, None while all live: Faust lets the rest run on, without work."""
+        app = cast(Any, self.app)
+        for service in (app, app._consumer, app._fetcher, app._producer, app.tables, app.tables.recovery):  # noqa: SLF001
+            if service is not None and service.crashed:
+                return service.crash_reason or RuntimeError(f"{service.label} crashed; the log says why")
+        return None
+
     async def watch_delivery(self) -> None:
         """Fetch again where batches were delivered and vanished: Faust clears its queues after a restore."""
         ledger = self.app.delivery.ledger
         seen: dict[TP, tuple[int, float]] = {}
         while True:
             await asyncio.sleep(REFETCH_S / 4)
+            crashed = self.crashed_service()
+            if crashed is not None:
+                self.fail(crashed)
+                return
             now = time.monotonic()
             for tp, following in ledger.snapshot().items():
                 ahead = self.consumer.fetch_from.get(tp, following) > following

@@ -1,0 +1,152 @@
+"""A worker's application inside the test's own event loop, without HTTP, with its faults in the test's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from agents.app import Callpulse, create_app
+from streams import events, topics
+from streams.settings import Settings, load
+from streams.tables.counts import INBOUND, OUTBOUND
+from streams.tables.manager_row import all_days
+from tests.kafka_fixture import unique
+
+START_MS = 1_790_000_000_000
+PARTITIONS = 4
+
+
+def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1") -> Settings:
+    """Settings of an installation of the test's own: its topics are named after its group."""
+    group = group or unique("delivery")
+    return load(
+        f"""
+        [kafka]
+        bootstrap = "{bootstrap}"
+        group = "{group}"
+        topic_prefix = "{group}-"
+        partitions = {PARTITIONS}
+        session_timeout = "6s"
+        heartbeat_interval = "1s"
+        commit_interval = "200ms"
+        [worker]
+        id = "{worker}"
+        data_dir = "{data_dir}"
+        http_port = 0
+        """,
+        {},
+    )
+
+
+async def make_topics(settings: Settings) -> None:
+    """Make every topic of the installation."""
+    kafka = settings.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        declared = topics.declared(kafka.group, kafka.topic_prefix)
+        await admin.create_topics([NewTopic(t.name, kafka.partitions, 1, topic_configs=t.config) for t in declared])
+    finally:
+        await admin.close()
+
+
+def call_ended(number: int, manager: str, **more: Any) -> events.CallEnded:
+    """A finished dial of a minute and a half, one second after the one before it."""
+    at = START_MS + number * 1000
+    fields: dict[str, Any] = {
+        "v": 1,
+        "id": f"e{number}",
+        "at": at,
+        "source": "test",
+        "call": f"c{number}",
+        "manager": manager,
+        "lead": f"lead-{number % 50}",
+        "direction": "outbound",
+        "started_at": at - 100_000,
+        "answered_at": at - 90_000,
+        "talk_ms": 90_000,
+        "disposition": "answered",
+    }
+    return events.CallEnded(**{**fields, **more})
+
+
+async def send(settings: Settings, numbers: Iterable[int], managers: int = 20, partition: int | None = None) -> None:
+    """Send a `call_ended` for each number, to its manager's partition or to `partition`."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, linger_ms=5)
+    await producer.start()
+    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    try:
+        for number in numbers:
+            manager = f"m{number % managers:03d}"
+            home = topics.partition_of(manager.encode(), PARTITIONS) if partition is None else partition
+            await producer.send(topic, events.encode(call_ended(number, manager)), manager.encode(), partition=home)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+class Worker:
+    """An application that runs in this event loop. `failures` are the errors it would have left the process with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.failures: list[BaseException] = []
+        self.app: Callpulse = create_app(settings, fail=self.failures.append)
+        self.core = self.app.callpulse
+
+    async def start(self) -> Worker:
+        """Start, and wait until the tables are whole."""
+        await self.app.start()
+        await wait_until(lambda: self.core.tables_owned or self.failures, "partitions are owned")
+        return self
+
+    async def stop(self) -> None:
+        """End in good order."""
+        if not self.failures:
+            await self.core.run_checkpoint(self.core.freeze())
+        await self.crash()
+
+    async def crash(self) -> None:
+        """End without a checkpoint, as kill -9 would; nothing folded since the last one is durable or committed."""
+
+        async def nothing() -> bool:
+            return False
+
+        self.app.delivery.on_checkpoint = nothing
+        with suppress(asyncio.CancelledError, TimeoutError):
+            await asyncio.wait_for(self.app.stop(), 20)
+
+    def calls(self) -> int:
+        """How many finished legs the rows of owned partitions count."""
+        rows = self.core.tables["managers"].owned_rows()
+        return sum(sum(counts[INBOUND : OUTBOUND + 1]) for _, row in rows for counts in all_days(row).values())
+
+    def open_leads(self) -> int:
+        """How many calls on open leads the outcome rows count."""
+        rows = self.core.tables["outcomes"].owned_rows()
+        return sum(sum(row.state.steps.get("sum", {}).values()) for _, row in rows)
+
+    def counted(self, name: str, topic: topics.Topic) -> float:
+        """The worker's own counter `name` for `topic`."""
+        labels = {"topic": self.core.name(topic)}
+        return self.core.operations.registry.get_sample_value(f"callpulse_{name}", labels) or 0.0
+
+    def committed(self) -> dict[Any, int]:
+        """Committed offsets of the source partitions, as the consumer knows them."""
+        return {tp: offset for tp, offset in self.core.consumer._committed_offset.items() if offset}
+
+
+async def wait_until(condition: Callable[[], object], what: str, within_s: float = 60.0) -> None:
+    """Wait until `condition` holds; fail with `what` was waited for after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        await asyncio.sleep(0.02)

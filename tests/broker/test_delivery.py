@@ -1,0 +1,300 @@
+"""Batched delivery on real Kafka: every fault of the layer below is provoked, and shown to hurt without its counter-measure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from faust.types import TP
+
+from agents.ledger import Batch, Ledger
+from agents.transport import BatchConsumer
+from streams import topics
+from streams.settings import Settings
+from tests.broker.in_process import Worker, make_topics, send, settings_for, wait_until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+N = 3000
+Start = Callable[[Settings], Awaitable[Worker]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start workers, and end those that are left."""
+    workers: list[Worker] = []
+
+    async def start(settings: Settings) -> Worker:
+        worker = Worker(settings)
+        workers.append(worker)
+        return await worker.start()
+
+    yield start
+    for worker in workers:
+        if worker.app.started and not worker.app.should_stop:
+            await worker.crash()
+
+
+@pytest.fixture
+async def settings(bootstrap: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, tmp_path)
+    await make_topics(made)
+    return made
+
+
+async def folded(worker: Worker, calls: int, within_s: float = 60.0) -> None:
+    """Wait until both hops are done."""
+    await wait_until(lambda: worker.calls() >= calls, f"{calls} calls are folded", within_s)
+    await wait_until(lambda: worker.open_leads() >= calls, f"{calls} calls reached the outcomes", within_s)
+
+
+async def test_every_record_is_folded_once_and_committed(start: Start, settings: Settings) -> None:
+    await send(settings, range(N))
+    worker = await start(settings)
+    await folded(worker, N)
+    assert (worker.calls(), worker.open_leads()) == (N, N)
+    await worker.core.run_checkpoint()
+    ends = {tp: offset for tp, offset in worker.app.delivery.ledger.snapshot().items() if offset}
+    assert worker.committed() == ends
+    assert sum(offset for tp, offset in ends.items() if tp.topic.endswith("-calls")) == N
+    assert worker.failures == []
+
+
+def losing(monkeypatch: pytest.MonkeyPatch, every: int) -> list[Batch]:
+    """Let every nth batch vanish between the fetch and the agent, as Faust's queues do when it clears them."""
+    lost: list[Batch] = []
+    fetch = BatchConsumer._getmany
+    seen = 0
+
+    async def getmany(self: Any, active_partitions: Any, timeout: float) -> Any:
+        nonlocal seen
+        delivered = dict(await fetch(self, active_partitions, timeout))
+        for tp in list(delivered):
+            if tp.topic.endswith("-calls"):
+                seen += 1
+                if seen % every == 1:
+                    lost.extend(delivered.pop(tp))
+        return delivered
+
+    monkeypatch.setattr(BatchConsumer, "_getmany", getmany)
+    return lost
+
+
+async def test_batches_that_vanish_in_delivery_are_fetched_again(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(settings, range(N))
+    lost = losing(monkeypatch, every=3)
+    worker = await start(settings)
+    await folded(worker, N)
+    assert worker.calls() == N
+    assert lost
+
+
+async def test_without_the_ledger_what_vanishes_is_lost_for_good(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(settings, range(N))
+    lost = losing(monkeypatch, every=3)
+    monkeypatch.setattr(Ledger, "take", lambda self, batch: batch.records if batch.tp in self else [])
+    monkeypatch.setattr("agents.app.Core.watch_delivery", lambda _self: asyncio.sleep(0))
+    worker = await start(settings)
+    gone = sum(len(batch.records) for batch in lost)
+    await wait_until(lambda: worker.calls() >= N - sum(len(b.records) for b in lost) > 0, "the rest is folded")
+    assert gone >= 0
+    assert worker.calls() < N
+
+
+async def test_a_crash_between_checkpoints_recounts_nothing(start: Start, settings: Settings) -> None:
+    await send(settings, range(N))
+    first = await start(settings)
+    await wait_until(lambda: first.calls() > 0, "something is folded")
+    await first.crash()
+    second = await start(settings)
+    await folded(second, N)
+    await send(settings, range(N, N + 100))
+    await folded(second, N + 100)
+    assert (second.calls(), second.open_leads()) == (N + 100, N + 100)
+
+
+async def test_rows_written_and_offsets_not_committed_are_not_counted_twice(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_committed(self: Any, offsets: Any) -> bool:  # noqa: ARG001 - as the method it replaces
+        return True
+
+    await send(settings, range(N))
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchConsumer, "commit_offsets", not_committed)
+        first = await start(settings)
+        await folded(first, N)
+        await first.core.run_checkpoint()
+        await first.crash()
+    second = await start(settings)
+    await wait_until(lambda: second.counted("records_total", topics.CALLS) >= N, "all is read again")
+    await folded(second, N)
+    await asyncio.sleep(0.2)
+    assert (second.calls(), second.open_leads()) == (N, N)
+    assert second.counted("duplicates_total", topics.CALLS) == N
+
+
+async def test_an_error_in_a_fold_ends_the_worker_before_it_commits(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("a defect in the fold")
+
+    monkeypatch.setattr("agents.calls.CallsAgent.fold", broken)
+    await send(settings, range(100))
+    worker = await start(settings)
+    await wait_until(lambda: worker.failures, "the worker gives up")
+    assert isinstance(worker.failures[0], ValueError)
+    await worker.core.run_checkpoint()
+    assert not any(tp.topic.endswith("-calls") for tp in worker.committed())
+
+
+async def test_a_send_that_fails_ends_the_worker_before_it_commits(start: Start, settings: Settings) -> None:
+    worker = await start(settings)
+
+    class NoKafka:
+        create_batch = AIOKafkaProducer.create_batch
+
+        async def send_batch(self, *_: Any, **__: Any) -> Any:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(ConnectionError("Kafka is gone"))
+            return failed
+
+    real = worker.core.outbox._producer
+
+    class Wrapped(NoKafka):
+        def create_batch(self) -> Any:
+            return real.create_batch()
+
+    worker.core.outbox.connect(Wrapped())
+    await send(settings, range(100))
+    await wait_until(lambda: worker.failures, "the worker gives up")
+    with pytest.raises(Exception, match="did not take a record"):
+        await worker.core.run_checkpoint()
+    assert not any(tp.topic.endswith("-calls") for tp in worker.committed())
+
+
+async def test_a_changelog_that_cannot_be_read_ends_the_worker(start: Start, settings: Settings) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap)
+    await producer.start()
+    changelog = topics.changelog("outcomes", settings.kafka.group).name
+    await producer.send_and_wait(changelog, b"not a row", b"\xffkey", partition=0)
+    managers = topics.changelog("managers", settings.kafka.group).name
+    await producer.send_and_wait(managers, b"not a row", b"m\0x", partition=0)
+    await producer.stop()
+    worker = Worker(settings)
+    starting = asyncio.create_task(worker.app.start())
+    await wait_until(lambda: worker.failures, "the worker gives up")
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await worker.crash()
+
+
+async def test_a_stray_record_is_sent_to_the_partition_of_its_key_and_counted(
+    start: Start, settings: Settings
+) -> None:
+    worker = await start(settings)
+    await send(settings, range(200), partition=1)
+    await folded(worker, 200)
+    strays = sum(topics.partition_of(f"m{number % 20:03d}".encode(), 4) != 1 for number in range(200))
+    assert strays > 0
+    assert worker.counted("rerouted_total", topics.CALLS) == strays
+    assert worker.calls() == 200
+
+
+async def test_a_hole_in_the_log_does_not_stop_a_partition(start: Start, settings: Settings) -> None:
+    """A transaction's marker takes an offset that no record has."""
+    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, transactional_id=settings.kafka.group)
+    await producer.start()
+    from streams import events  # noqa: PLC0415 - only here
+    from tests.broker.in_process import call_ended  # noqa: PLC0415
+
+    for number in range(30):
+        async with producer.transaction():
+            manager = f"m{number % 20:03d}"
+            partition = topics.partition_of(manager.encode(), 4)
+            value = events.encode(call_ended(number, manager))
+            await producer.send_and_wait(topic, value, manager.encode(), partition=partition)
+    await producer.stop()
+    worker = await start(settings)
+    await folded(worker, 30)
+    await worker.core.run_checkpoint()
+    assert worker.calls() == 30
+    # Every partition's last offset is a marker; it cannot be waited for as a record.
+    await send(settings, range(30, 60))
+    await folded(worker, 60)
+    assert worker.calls() == 60
+
+
+async def test_revoked_partitions_are_forgotten_and_taken_up_by_the_other_worker(
+    start: Start, settings: Settings, bootstrap: str, tmp_path: Path
+) -> None:
+    await send(settings, range(N))
+    first = await start(settings)
+    await folded(first, N)
+    second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
+
+    def shared() -> bool:
+        owned = [worker.core.tables["managers"].owned for worker in (first, second)]
+        return owned[0] | owned[1] == frozenset(range(4)) and not owned[0] & owned[1] and all(owned)
+
+    await wait_until(shared, "the partitions are shared out")
+    await wait_until(lambda: first.calls() + second.calls() == N, "all calls are there, once")
+    for worker in (first, second):
+        table = worker.core.tables["managers"]
+        assert set(table.parts) <= set(table.owned)
+    await send(settings, range(N, 2 * N))
+    await wait_until(lambda: first.calls() + second.calls() == 2 * N, "new calls reach both")
+    await second.stop()
+    await wait_until(lambda: first.calls() == 2 * N, "the first has all partitions again")
+
+
+async def test_two_workers_share_a_machine(start: Start, settings: Settings, bootstrap: str, tmp_path: Path) -> None:
+    """No fixed port, and a data folder each."""
+    first = await start(settings)
+    second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
+    assert not first.app.conf.web_enabled
+    assert first.app.conf.datadir != second.app.conf.datadir
+
+
+async def test_faust_is_set_up_as_it_must_be(settings: Settings) -> None:
+    conf = Worker(settings).app.conf
+    assert conf.processing_guarantee.value == "at_least_once"
+    assert conf.table_standby_replicas == 0
+    assert conf.store.scheme == "memory"
+    assert conf.consumer_auto_offset_reset == "earliest"
+
+
+def batch(start: int, end: int, tp: TP = TP("t", 0)) -> Batch:  # noqa: B008 - a tuple
+    class Record:
+        def __init__(self, offset: int) -> None:
+            self.offset = offset
+
+    return Batch(tp, start, [Record(offset) for offset in range(start, end)])
+
+
+def test_the_ledger_takes_what_follows_trims_what_overlaps_and_refuses_what_is_behind_a_gap() -> None:
+    ledger = Ledger()
+    ledger.open({TP("t", 0): 10})
+
+    def offsets(taken: list[Any] | None) -> list[int] | None:
+        return None if taken is None else [record.offset for record in taken]
+
+    assert offsets(ledger.take(batch(10, 12))) == [10, 11]
+    assert offsets(ledger.take(batch(8, 12))) == [10, 11]
+    assert offsets(ledger.take(batch(8, 10))) == []
+    assert offsets(ledger.take(batch(11, 12))) is None
+    assert offsets(ledger.take(batch(10, 12, TP("t", 1)))) == []
+    ledger.done(TP("t", 0), 12, 0.0)
+    assert ledger.snapshot() == {TP("t", 0): 12}
+    ledger.close()
+    assert offsets(ledger.take(batch(12, 13))) == []
