@@ -33,6 +33,9 @@ class AmiParser:
     """Reads the byte stream of one connection, in pieces of any size."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._rest = b""
         self._skipping = False
         self._fields: dict[str, str] = {}
@@ -62,7 +65,7 @@ class AmiParser:
         """Say whether the stream ended within a message, and be ready for a new connection."""
         cut_off = bool(self._rest or self._fields)
         left: list[Read] = [BadLine("cut_off", self._line + 1, "the stream ended within a message")] if cut_off else []
-        self.__init__()  # type: ignore[misc]  # the parser has no state besides what its initialiser makes
+        self._begin()
         return left
 
     def _take(self, line: bytes, read: list[Read]) -> None:
