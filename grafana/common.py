@@ -94,6 +94,17 @@ def bars(title: str, description: str, unit: str, targets: Sequence[Dataquery]) 
     )
 
 
+def legend() -> shared.VizLegendOptions:
+    """Return a legend below the panel."""
+    return (
+        shared.VizLegendOptions()
+        .display_mode(options.LegendDisplayMode.LIST)
+        .placement(options.LegendPlacement.BOTTOM)
+        .show_legend(True)
+        .calcs([])
+    )
+
+
 def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery]) -> timeseries.Panel:
     """Return lines over time."""
     return (
@@ -103,13 +114,7 @@ def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery])
         .line_width(2)
         .fill_opacity(8)
         .show_points(options.VisibilityMode.NEVER)
-        .legend(
-            shared.VizLegendOptions()
-            .display_mode(options.LegendDisplayMode.LIST)
-            .placement(options.LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs([])
-        )
+        .legend(legend())
         .tooltip(shared.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
     )
 

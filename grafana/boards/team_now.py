@@ -138,6 +138,7 @@ def day() -> statetimeline.Panel:
         .line_width(0)
         .fill_opacity(80)
         .per_page(20)
+        .legend(common.legend())
         .interval("1m")
     )
 

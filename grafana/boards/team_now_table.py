@@ -21,10 +21,9 @@ GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
 class Column(NamedTuple):
-    """A column: its head, width in pixels, query, unit, and how its cells look."""
+    """A column: its head, query, unit, and how its cells look."""
 
     head: str
-    width: int
     expr: str
     unit: str = "none"
     thresholds: common.Steps = ()
@@ -39,33 +38,17 @@ def _quiet(word: str = "·") -> list[dashboard.ValueMapping]:
 
 def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
-    silent = queries.SILENT_SECONDS
+    busy, idle = manager("longest_call_in_progress_seconds"), manager("idle_seconds")
     return (
-        Column("Now", 85, f"sort_desc({queries.state()})", cell=FILLED, more={"mappings": common.words(states)}),
-        Column(
-            "Idle",
-            75,
-            manager("idle_seconds"),
-            "s",
-            ((None, GREEN), (silent / 2, YELLOW), (silent, RED)),
-            more={"mappings": _quiet(), "decimals": 0},
-        ),
-        Column(
-            "On call for",
-            85,
-            manager("longest_call_in_progress_seconds"),
-            "s",
-            ((None, GREEN), (1800, YELLOW), (5400, RED)),
-            more={"mappings": _quiet(), "decimals": 0},
-        ),
-        Column("Last hour", 75, recorded("manager:callpulse_calls_1h:sum")),
-        Column("Usual", 60, recorded("manager:callpulse_calls_full_hour:avg4d"), more={"decimals": 0}),
-        Column("Calls today", 85, calls("today")),
-        Column("Hours", 60, queries.shift_hours(), more={"decimals": 1}),
-        Column("Connect", 75, manager("connect_ratio", window="today"), "percentunit", more={"decimals": 0}),
+        Column("Now", f"sort_desc({queries.state()})", cell=FILLED, more={"mappings": common.words(states)}),
+        Column("For", f"{busy} > 0 or {idle}", "s", more={"mappings": _quiet(), "decimals": 0}),
+        Column("Last hour", recorded("manager:callpulse_calls_1h:sum")),
+        Column("Usual", recorded("manager:callpulse_calls_full_hour:avg4d"), more={"decimals": 0}),
+        Column("Calls", calls("today")),
+        Column("Hours", queries.shift_hours(), more={"decimals": 1}),
+        Column("Connect", manager("connect_ratio", window="today"), "percentunit", more={"decimals": 0}),
         Column(
             "Short",
-            60,
             manager("short_call_ratio", window="today"),
             "percentunit",
             ((None, GREEN), (0.5, YELLOW), (0.7, RED)),
@@ -73,36 +56,32 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
         ),
         Column(
             "Meaningful",
-            110,
             manager("meaningful_calls", window="today"),
             thresholds=((None, BLUE), (40, GREEN), (61, YELLOW)),
             cell=GAUGE,
             more={"min": 0, "max": 60},
         ),
-        Column("Talk today", 85, manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
+        Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
         Column(
-            "Block now",
-            80,
+            "Block",
             manager("work_block_seconds"),
             "s",
             ((None, GREEN), (7200, YELLOW), (10800, RED)),
             more={"mappings": _quiet(), "decimals": 1},
         ),
         Column(
-            "Breaks missed",
-            80,
+            "No break",
             manager("breaks_missed", window="today"),
             thresholds=((None, GREY), (1, ORANGE)),
             more={"mappings": _quiet()},
         ),
         Column(
-            "Over-called",
-            90,
+            "Overcalled",
             manager("leads_over_called", window="today"),
             thresholds=((None, GREY), (1, ORANGE)),
             more={"mappings": _quiet()},
         ),
-        Column("Calls a lead", 90, manager("calls_per_lead", window="30d"), more={"decimals": 1}),
+        Column("Per lead", manager("calls_per_lead", window="30d"), more={"decimals": 1}),
     )
 
 
@@ -128,28 +107,27 @@ def managers(states: Mapping[int, tuple[str, str]]) -> table.Panel:
     panel = common.described(
         table.Panel(),
         "Managers",
-        "Idle: since the last telephony event, on shift. Last hour: finished calls; Usual: the manager's own mean of "
-        "full hours on shift in the last four days. Hours: on shift, in the last 14 h. Connect: dials answered by a "
-        "person ÷ dials. Short: under 2 min of talk ÷ answered. Meaningful: 5 min of talk and more; the target is 40 "
-        "to 60 a day. Block now: calling without a pause of 15 min. Breaks missed: full 3 h without such a pause. "
-        "Over-called: leads dialled more than 3 times today. Calls a lead: in 30 days.",
+        "For: how long the call has lasted, or nothing has happened. Last hour: finished calls; Usual: the manager's "
+        "own mean of full hours on shift in the last four days. Calls, Connect, Short, Meaningful and Talk are of "
+        "today. Hours: on shift, in the last 14 h. Connect: dials answered by a person ÷ dials. Short: under 2 min of "
+        "talk ÷ answered. Meaningful: 5 min of talk and more; the target is 40 to 60 a day. Block: calling without a "
+        "pause of 15 min. No break: one for each full 3 h of such a block today. Overcalled: leads dialled more than "
+        "3 times today. Per lead: calls a lead in 30 days.",
         "none",
     )
     panel = panel.targets([common.row_query(column.expr, ref) for column, ref in zip(made, refs, strict=True)])
     heads = {f"Value #{ref}": column.head for column, ref in zip(made, refs, strict=True)}
     panel = panel.transformations(_arranged({"manager": "Manager", "team": "Team", **heads}))
     panel = panel.sort_by([shared.TableSortByFieldState().display_name("Now").desc(True)])
-    panel = panel.override_by_name("Manager", common.override(custom_width=150))
-    panel = panel.override_by_name("Team", common.override(custom_width=110))
+    panel = panel.override_by_name("Manager", common.override(custom_minWidth=130))
+    panel = panel.override_by_name("Team", common.override(custom_minWidth=100))
     for column in made:
-        properties = common.override(
-            unit=column.unit, custom_width=column.width, custom_cellOptions=column.cell, custom_align="right"
-        )
+        properties = common.override(unit=column.unit, custom_cellOptions=column.cell, custom_align="right")
         if column.thresholds:
             properties += common.override(thresholds=common.steps(column.thresholds).build())
         panel = panel.override_by_name(column.head, properties + common.override(**column.more))
-    # Seventeen columns in a screen's width: what no override says of a column holds for it.
-    return panel.width(80).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
+    # Many columns in a screen's width: they share it evenly.
+    return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
 
 
 def alerts() -> table.Panel:
@@ -174,5 +152,6 @@ def alerts() -> table.Panel:
         .override_by_name(
             "Severity", common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=TEXT)
         )
-        .no_value("Nothing")
+        .min_width(60)
+        .no_value("Nothing fires")
     )

@@ -15,7 +15,7 @@ from streams.catalogue import CATALOGUE, Metric
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))
 CASES = sorted((ROOT / "grafana/rules/tests").glob("*.yaml"))
-PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "amtool": "prometheus-alertmanager"}
+PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "docker": "docker-cli"}
 
 
 def tool(*names: str) -> str:

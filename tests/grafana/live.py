@@ -1,0 +1,184 @@
+"""A real Prometheus and a real Alertmanager on free ports of the loopback, over a worker that says what a test wants."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.grafana.tooling import ROOT, RULES, tool
+
+_SPAN = re.compile(r"\[(\d+)([mhd])(?::(\d+)m)?\]|offset (\d+)([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+SPEED = 60  # a minute of the rules is a second of the test
+
+
+class Worker:
+    """Answers scrapes with `says()`, or not at all while `up` is false."""
+
+    def __init__(self) -> None:
+        self.says: Callable[[], str] = str
+        self.up = True
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if outer.up else 503)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(outer.says().encode())
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Live:
+    """What runs, and what it knows."""
+
+    def __init__(self, worker: Worker, prometheus: str, alertmanager: str) -> None:
+        self.worker = worker
+        self._prometheus = prometheus
+        self._alertmanager = alertmanager
+
+    def firing(self) -> set[tuple[str, str]]:
+        """Return the alerts that fire in Prometheus, by name and manager."""
+        alerts = get(f"{self._prometheus}/api/v1/alerts")["data"]["alerts"]
+        return {
+            (alert["labels"]["alertname"], alert["labels"].get("manager", ""))
+            for alert in alerts
+            if alert["state"] == "firing"
+        }
+
+    def delivered(self) -> dict[str, tuple[str, list[str]]]:
+        """Return the alerts of Alertmanager by name: their state (active, suppressed) and who receives them."""
+        return {
+            alert["labels"]["alertname"]: (
+                alert["status"]["state"],
+                sorted(receiver["name"] for receiver in alert["receivers"]),
+            )
+            for alert in get(f"{self._alertmanager}/api/v2/alerts")
+        }
+
+    def value(self, expr: str) -> float | None:
+        """Return the value of an expression of one series now, or None."""
+        asked = urllib.request.quote(expr)  # type: ignore[attr-defined]  # urllib.request re-exports it
+        result = get(f"{self._prometheus}/api/v1/query?query={asked}")["data"]["result"]
+        return float(result[0]["value"][1]) if result else None
+
+
+def get(url: str) -> Any:
+    """Return the JSON of a page."""
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own process on the loopback
+        return json.load(answer)
+
+
+def eventually(condition: Callable[[], bool], what: str, deadline_s: float = 60) -> None:
+    """Wait until the condition holds; fail with `what` when it does not within the deadline."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        time.sleep(0.2)
+
+
+def hastened(text: str) -> str:
+    """Return rules whose spans of time are a sixtieth; thresholds stay."""
+
+    def shorter(match: re.Match[str]) -> str:
+        if match[4]:
+            return f"offset {int(match[4]) * _SECONDS[match[5]] * 1000 // SPEED}ms"
+        step = f":{int(match[3])}s" if match[3] else ""
+        return f"[{int(match[1]) * _SECONDS[match[2]] * 1000 // SPEED}ms{step}]"
+
+    whole = yaml.safe_load(text)
+    for group in whole["groups"]:
+        group["interval"] = "250ms"
+        for rule in group["rules"]:
+            rule["expr"] = _SPAN.sub(shorter, rule["expr"])
+            if "for" in rule:
+                rule["for"] = f"{int(rule['for'].removesuffix('m'))}s"
+    return yaml.safe_dump(whole)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Live]:
+    """Run both over a worker; everything is stopped and every port closed afterwards."""
+    worker = Worker()
+    ports = free_port(), free_port()
+    prometheus, alertmanager = (f"http://127.0.0.1:{port}" for port in ports)
+    (folder / "rules").mkdir()
+    for path in RULES:
+        (folder / "rules" / path.name).write_text(hastened(path.read_text("utf-8")), "utf-8")
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    config["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"}
+    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]
+    config["scrape_configs"] = [{"job_name": "callpulse", "static_configs": [{"targets": [worker.address]}]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    commands = (
+        [
+            tool("prometheus"),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{ports[0]}",
+            "--rules.alert.resend-delay=1s",
+        ],
+        [
+            tool("prometheus-alertmanager", "alertmanager"),
+            f"--config.file={ROOT}/deploy/alertmanager/alertmanager.yml",
+            f"--storage.path={folder}/alertmanager",
+            f"--web.listen-address=127.0.0.1:{ports[1]}",
+            "--cluster.listen-address=",
+        ],
+    )
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, command in enumerate(commands):
+            with (folder / f"{number}.log").open("wb") as log:
+                started.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
+        for url, process, number in zip((prometheus, alertmanager), started, (0, 1), strict=True):
+            log = folder / f"{number}.log"
+            eventually(lambda url=url, process=process, log=log: _ready(url, process, log), f"{url} is ready")
+        yield Live(worker, prometheus, alertmanager)
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(timeout=20)
+        worker.stop()
+
+
+def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise AssertionError(f"{process.args} ended: {log.read_text('utf-8', 'replace')[-2000:]}")
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=2) as answer:  # noqa: S310 - our own process
+            return answer.status == 200
+    except OSError:
+        return False

@@ -1,0 +1,121 @@
+"""The deployment with compose, read as data: docker itself is not asked, for it is not everywhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import yaml
+
+from tests.grafana.tooling import ROOT, RULES, run
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+SERVICES = COMPOSE["services"]
+EACH = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_the_services_are_the_whole_way_from_kafka_to_the_board():
+    assert SERVICES.keys() == {"kafka", "topics", "worker", "prometheus", "alertmanager", "grafana"}
+
+
+@EACH
+def test_an_image_is_pinned_to_one_version(name):
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+
+
+@EACH
+def test_every_service_has_a_health_to_check_and_those_that_end_say_so(name):
+    check = SERVICES[name]["healthcheck"]
+    if name == "topics":
+        assert check == {"disable": True}
+    else:
+        assert check["test"][0] == "CMD"
+
+
+def test_the_worker_is_healthy_when_it_makes_progress_and_is_restored():
+    check = " ".join(SERVICES["worker"]["healthcheck"]["test"])
+    assert "8787" in check
+    assert all(page in check for page in ("healthy", "ready"))
+
+
+@EACH
+def test_no_secret_stands_in_the_file_and_one_that_is_missing_is_asked_for(name):
+    for key, value in SERVICES[name].get("environment", {}).items():
+        if re.search("SECRET|PASSWORD|TOKEN|KEY", key):
+            assert re.fullmatch(r"\$\{[A-Z_]+:\?.+\}", value), key
+
+
+@EACH
+def test_ports_are_open_to_this_machine_alone(name):
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
+
+
+@EACH
+def test_a_service_starts_after_services_that_exist(name):
+    assert SERVICES[name].get("depends_on", {}).keys() <= SERVICES.keys()
+
+
+@EACH
+def test_a_mounted_file_is_there_and_a_volume_is_declared(name):
+    for mount in SERVICES[name].get("volumes", ()):
+        source = re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", mount).split(":")[0]
+        if source.startswith("."):
+            assert (DEPLOY / source).exists(), source
+            assert mount.endswith(":ro")
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+def test_the_file_is_what_compose_reads():
+    docker = shutil.which("docker")
+    if docker is None or run("docker", "compose", "version").returncode:
+        pytest.skip("no docker with compose here; the other tests read the file as data")
+    done = run("docker", "compose", "-f", DEPLOY / "compose.yaml", "config", "--quiet", "--no-interpolate")
+    assert done.returncode == 0, done.stderr
+
+
+def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path):
+    shutil.copy(DEPLOY / "prometheus/prometheus.yml", tmp_path)
+    (mount,) = (mount for mount in SERVICES["prometheus"]["volumes"] if mount.endswith("/etc/prometheus/rules:ro"))
+    shutil.copytree(DEPLOY / mount.split(":")[0], tmp_path / "rules")
+    done = run("promtool", "check", "config", tmp_path / "prometheus.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(RULES)} rule files found" in done.stdout
+
+
+def test_prometheus_scrapes_the_worker_under_the_name_that_the_rules_count_on():
+    jobs = {job["job_name"]: job for job in _prometheus()["scrape_configs"]}
+    (lookup,) = jobs["callpulse"]["dns_sd_configs"]
+    assert lookup["names"] == ["worker"]
+    assert lookup["names"][0] in SERVICES
+    assert str(lookup["port"]) in SERVICES["worker"]["expose"]
+
+
+def test_the_address_of_the_runbook_is_no_label_of_an_alert():
+    (relabel,) = _prometheus()["alerting"]["alert_relabel_configs"]
+    assert relabel == {"action": "labeldrop", "regex": "runbooks"}
+
+
+def test_grafana_is_given_what_its_provisioning_asks_for():
+    asked = set()
+    for path in (DEPLOY / "grafana/provisioning").rglob("*.yaml"):
+        text = path.read_text("utf-8")
+        assert yaml.safe_load(text)["apiVersion"] == 1
+        asked |= set(
+            re.findall(r"\$\{(\w+)\}", "\n".join(line for line in text.splitlines() if line.lstrip()[:1] != "#"))
+        )
+    assert asked == {"PROMETHEUS_URL", "ALERTMANAGER_URL", "DASHBOARDS_PATH"}
+    assert asked <= SERVICES["grafana"]["environment"].keys()
+
+
+def test_the_boards_lie_where_grafana_looks_for_them():
+    environment = SERVICES["grafana"]["environment"]
+    assert f"../grafana/dashboards:{environment['DASHBOARDS_PATH']}:ro" in SERVICES["grafana"]["volumes"]
+    home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / "grafana/dashboards" / home.removeprefix(environment["DASHBOARDS_PATH"] + "/")).exists()
+
+
+def _prometheus():
+    return yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
