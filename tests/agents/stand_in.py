@@ -147,8 +147,8 @@ class Core:
 async def eventually(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
     """Return once `condition` holds. Raise TimeoutError if it does not within the deadline."""
     async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - what is waited for has no event of its own
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.001)
 
 
 def core(toml: str = "") -> Core:

@@ -111,14 +111,14 @@ class TestSlices:
 
     @pytest.mark.parametrize("after", [1, 10, 30])
     async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy, after):
-        gone = busy.place(MANAGERS[0].encode())
+        gone = 0  # the first to be read: it leaves while it is, or after it was
         stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) != gone}
         text = await self.interrupted(busy, after, lambda: busy.tables["managers"].release(gone))
-        assert exported(text) == stay
+        assert exported(text) == stay != {*MANAGERS, *STRANGE}
 
     @pytest.mark.parametrize("after", [1, 10, 30])
     async def test_nor_is_one_that_came_back_with_other_rows(self, busy, after):
-        partition = busy.place(STRANGE[0].encode())
+        partition = 0
 
         def leave_and_return() -> None:
             table = busy.tables["managers"]
@@ -128,8 +128,8 @@ class TestSlices:
 
         text = await self.interrupted(busy, after, leave_and_return)
         left = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) == partition}
-        # The rows were read either before it left, and are dropped, or after it came back, and are the new ones.
-        assert exported(text) in ({*MANAGERS, *STRANGE} - left, {*MANAGERS, *STRANGE} - (left & set(STRANGE)))
+        assert left
+        assert exported(text) == {*MANAGERS, *STRANGE} - left
 
     async def test_all_partitions_revoked_leave_the_families_empty(self, busy):
         def revoke() -> None:

@@ -33,14 +33,12 @@ def samples(of: Core, now_ms: int = NOON_MS) -> dict[tuple[str, tuple[str, ...]]
     """Return the samples of all managers by (name, values of the labels in the order of their names)."""
     registry = CollectorRegistry()
     registry.register(ManagerCollector(Managers(of.settings, of.tables, of.place), lambda: now_ms))
-    return {
-        (
-            sample.name.removeprefix("callpulse_"),
-            tuple(value for _, value in sorted(sample.labels.items())),
-        ): sample.value
-        for family in registry.collect()
-        for sample in family.samples
-    }
+    found: dict[tuple[str, tuple[str, ...]], float] = {}
+    for sample in (sample for family in registry.collect() for sample in family.samples):
+        key = sample.name.removeprefix("callpulse_"), tuple(value for _, value in sorted(sample.labels.items()))
+        assert key not in found, f"{key} is exported twice"
+        found[key] = sample.value
+    return found
 
 
 def managers_of(of: Core) -> list[str]:

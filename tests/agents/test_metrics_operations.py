@@ -189,3 +189,9 @@ class TestRestoreProgress:
         of = core().own()
         Exposition(of).gauges.refresh()
         assert value(of, "restore_progress_ratio", table="managers") == 1
+
+    def test_a_worker_that_waits_for_its_partitions_has_restored_nothing(self):
+        of = core().own()
+        of.app.rebalancing = True
+        Exposition(of).gauges.refresh()
+        assert value(of, "restore_progress_ratio", table="managers") == 0
