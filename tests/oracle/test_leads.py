@@ -123,3 +123,34 @@ def test_a_lead_counts_each_call_on_the_day_of_the_manager_who_made_it() -> None
     told = Told([*dials, ended(at + HOUR, "c9", "anna", lead="A")], at + HOUR, {"aiko": "Asia/Tokyo", "anna": "UTC"})
     assert told("leads_over_called", "anna", window="today") == 1
     assert told("leads_over_called", "aiko", window="today") == 0
+
+
+def test_a_lead_forgets_its_conversations_after_thirty_days() -> None:
+    first = utc("2026-10-25T00:00")
+    events = [ended(at, f"c{at}", lead="A", talk_ms=60_000) for at in (first, first - 1)]
+    assert Told(events, NOON).steps("conversations") == [1, 0, 0, 0, 0]
+
+
+def test_a_long_message_on_a_voicemail_is_no_conversation() -> None:
+    told = Told([ended(NOON, lead="A", talk_ms=90_000, disposition="voicemail")], NOON)
+    assert told.steps("calls") == [1, 0, 0, 0, 0]
+    assert told.steps("conversations") == [0, 0, 0, 0, 0]
+
+
+def test_the_thirty_days_are_those_of_the_manager_who_has_the_lead() -> None:
+    now = utc("2026-11-23T20:00")  # the 24th in Tokyo, whose thirty days begin with October 26
+    events = [
+        ended(utc("2026-10-25T12:00"), "c1", "aiko", lead="A", talk_ms=60_000),
+        ended(now - HOUR, "c2", "anna", lead="A", talk_ms=60_000),
+    ]
+    told = Told(events, now, {"anna": "UTC", "aiko": "Asia/Tokyo"})
+    assert told.steps("calls") == told.steps("conversations") == [0, 1, 0, 0, 0]
+
+
+def test_two_managers_of_one_call_tell_their_leads_each() -> None:
+    events = [
+        ended(NOON, "c1", "anna", lead="A"),
+        ended(NOON - MINUTE, "c1", "boris", lead="B", ended_by="cdr"),
+    ]
+    told = Told(events, NOON)
+    assert told.steps("calls", "anna") == told.steps("calls", "boris") == [1, 0, 0, 0, 0]
