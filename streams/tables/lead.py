@@ -8,6 +8,7 @@ manager and given to the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -19,6 +20,9 @@ from streams.tables.records import body, is_newer, seal
 # The longest window of a lead's measures is 30 days; a day more because managers live in different zones.
 DAYS_KEPT: Final = 31
 MANY: Final = 5
+# A day's counts are one integer, 20 bits each: with millions of leads, lists would cost more than all else together.
+_CALLS, _CONVERSATIONS, _DIALS = 0, 20, 40
+_COUNT: Final = (1 << 20) - 1
 BUCKETS: Final = ("1", "2", "3", "4", "5+")
 
 Changes: TypeAlias = tuple[tuple[str, int, int], ...]
@@ -30,14 +34,14 @@ class LeadState(Struct, gc=False, array_like=True):
     """What is known of a lead.
 
     `revision` counts the facts applied, `applied` holds the highest `seq` of each `src`. `days` maps local days (of the
-    manager who called) to finished legs, conversations and dials, back to 31 days before `latest_day`; the totals, the
-    first start and the last end are those of all time. `newest` is the (started_at, call, manager) that decides whose
-    the lead is; a leg that was withdrawn still does.
+    manager who called) to finished legs, conversations and dials (`counts_of`), back to 31 days before `latest_day`;
+    the totals, the first start and the last end are those of all time. `newest` is the (started_at, call, manager) that
+    decides whose the lead is; a leg that was withdrawn still does.
     """
 
     revision: int = 0
     applied: dict[str, int] = field(default_factory=dict)
-    days: dict[int, list[int]] = field(default_factory=dict)
+    days: dict[int, int] = field(default_factory=dict)
     latest_day: int = 0
     newest: tuple[int, str, str] = (0, "", "")
     calls: int = 0
@@ -56,22 +60,19 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(LeadState).decode
 
 
-class LeadRow:
+class LeadRow(Struct, gc=False):
     """A lead's row. There may be millions, so a row that is not being changed is kept as its bytes alone."""
 
-    __slots__ = ("packed", "state")
+    packed: bytes | None = None
+    unpacked: LeadState | None = None
 
-    def __init__(self, packed: bytes | None = None) -> None:
-        self.packed = packed
-        if packed is None:
-            self.state = LeadState()
-
-    def __getattr__(self, name: str) -> LeadState:
-        """Decode the row: Python asks here only for what is not set."""
-        if name != "state" or self.packed is None:
-            raise AttributeError(name)
-        self.state = _decode(body(self.packed))
-        return self.state
+    @property
+    def state(self) -> LeadState:
+        """The row, decoded when it is first asked for."""
+        state = self.unpacked
+        if state is None:
+            state = self.unpacked = LeadState() if self.packed is None else _decode(body(self.packed))
+        return state
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both rows hold the same."""
@@ -87,6 +88,7 @@ class LeadEffect(Struct, frozen=True, gc=False):
     told: tuple[tuple[str, Changes], ...] = ()
 
 
+_APPLIED: Final = LeadEffect("applied")
 _DUPLICATE: Final = LeadEffect("duplicate")
 
 
@@ -101,30 +103,34 @@ class LeadFold:
         state = row.state
         if contact.seq <= state.applied.get(contact.src, -1):
             return _DUPLICATE
-        manager = state.newest[2]
-        before = contribution(state, self._calls_per_day)
         state.revision += 1
         state.applied[contact.src] = contact.seq
-        self._apply(state, contact)
+        state.first_at = min(state.first_at or contact.started_at, contact.started_at)
+        state.last_at = max(state.last_at, contact.at)
+        newest = max(state.newest, (contact.started_at, contact.call, contact.manager))
+        oldest = max(state.latest_day, contact.day) - DAYS_KEPT
+        manager = state.newest[2]
+        if newest[2] == manager and all(day >= oldest for day in state.days):
+            state.newest = newest
+            changes = tuple(self._count(state, contact))
+            return LeadEffect("applied", ((manager, changes),)) if changes else _APPLIED
+        before = contribution(state, self._calls_per_day)
+        for day in [day for day in state.days if day < oldest]:
+            del state.days[day]
+        state.newest = newest
+        self._count(state, contact)
         after = contribution(state, self._calls_per_day)
-        if state.newest[2] == manager:
-            changes = _difference(before, after)
-            return LeadEffect("applied", ((manager, changes),) if changes else ())
-        told = []
-        if before:
-            told.append((manager, _difference(before, {})))
-        if after:
-            told.append((state.newest[2], _difference({}, after)))
-        return LeadEffect("applied", tuple(told))
+        if newest[2] == manager:
+            return LeadEffect("applied", ((manager, _difference(before, after)),))
+        told = ((manager, _difference(before, {})), (newest[2], _difference({}, after)))
+        return LeadEffect("applied", tuple((whom, changes) for whom, changes in told if changes))
 
     def contribution(self, row: LeadRow) -> Contribution:
         """Return what the lead means for its manager."""
         return contribution(row.state, self._calls_per_day)
 
-    def _apply(self, state: LeadState, contact: Contact) -> None:
-        state.newest = max(state.newest, (contact.started_at, contact.call, contact.manager))
-        state.first_at = min(state.first_at or contact.started_at, contact.started_at)
-        state.last_at = max(state.last_at, contact.at)
+    def _count(self, state: LeadState, contact: Contact) -> list[tuple[str, int, int]]:
+        """Count the leg; return how the lead's contribution changes by it, if it is kept at all."""
         sign = -1 if contact.withdrawn else 1
         conversations = sign if contact.conversation else 0
         dials = sign if contact.direction == "outbound" else 0
@@ -133,21 +139,26 @@ class LeadFold:
         state.dials += dials
         day = contact.day
         days = state.days
-        if day > state.latest_day:
-            state.latest_day = day
-            for old in [old for old in days if old < day - DAYS_KEPT]:
-                del days[old]
-        elif day < state.latest_day - DAYS_KEPT:
-            return
-        counts = days.get(day)
-        if counts is None:
-            days[day] = [sign, conversations, dials]
-            return
-        counts[0] += sign
-        counts[1] += conversations
-        counts[2] += dials
-        if counts == [0, 0, 0]:
+        state.latest_day = max(state.latest_day, day)
+        if day < state.latest_day - DAYS_KEPT:
+            return []
+        counts = days.get(day, 0)
+        was_over = counts >> _DIALS > self._calls_per_day
+        counts += (sign << _CALLS) + (conversations << _CONVERSATIONS) + (dials << _DIALS)
+        days[day] = counts
+        changes = [("sum", day, sign), *_steps_changed(days, _CALLS, "calls:", day, sign)]
+        if conversations:
+            changes += _steps_changed(days, _CONVERSATIONS, "conversations:", day, sign)
+        if (counts >> _DIALS > self._calls_per_day) != was_over:
+            changes.append(("over", day, -1 if was_over else 1))
+        if not counts:
             del days[day]
+        return changes
+
+
+def counts_of(packed: int) -> tuple[int, int, int]:
+    """Return a day's finished legs, conversations and dials."""
+    return packed & _COUNT, packed >> _CONVERSATIONS & _COUNT, packed >> _DIALS
 
 
 def contribution(state: LeadState, calls_per_day: int) -> Contribution:
@@ -166,7 +177,7 @@ def contribution(state: LeadState, calls_per_day: int) -> Contribution:
     steps: Contribution = {}
     calls = conversations = 0
     for day in sorted(state.days, reverse=True):
-        called, talked, dialled = state.days[day]
+        called, talked, dialled = counts_of(state.days[day])
         if called:
             steps["sum", day] = called
             _step(steps, "calls:", day, calls, calls + called)
@@ -190,6 +201,31 @@ def _step(steps: Contribution, measure: str, day: int, later: int, now: int) -> 
         steps[measure + BUCKETS[old - 1], day] = -1
 
 
+def _steps_changed(
+    days: dict[int, int], place: int, measure: str, changed: int, by: int
+) -> Iterator[tuple[str, int, int]]:
+    """Yield how the steps of a measure differ from what they were before `by` was added at the day `changed`."""
+    now = was = 0
+    for day in sorted(days, reverse=True):
+        later_now, later_was = now, was
+        count = days[day] >> place & _COUNT
+        now = min(now + count, MANY)
+        was = min(was + (count - by if day == changed else count), MANY)
+        if day <= changed and (now, later_now) != (was, later_was):
+            steps = [0] * (MANY + 1)  # by number; nothing is said of 0
+            if now != later_now:
+                steps[now] += 1
+                steps[later_now] -= 1
+            if was != later_was:
+                steps[was] -= 1
+                steps[later_was] += 1
+            for number in range(1, MANY + 1):
+                if steps[number]:
+                    yield measure + BUCKETS[number - 1], day, steps[number]
+        if now == was == MANY:
+            return  # further back it is 5+ before and after
+
+
 def _difference(before: Contribution, after: Contribution) -> Changes:
     changes = [
         (measure, day, by)
@@ -207,9 +243,7 @@ def dump(row: LeadRow) -> bytes:
 
 def load(value: bytes) -> LeadRow:
     """Return the row that `dump` gave. Raise LayoutError for a value of another release's layout."""
-    row = LeadRow()
-    row.state = _decode(body(value))
-    return row
+    return LeadRow(None, _decode(body(value)))
 
 
 class LeadRecords:
@@ -218,7 +252,7 @@ class LeadRecords:
     def changelog(self, key: bytes, row: LeadRow) -> list[tuple[bytes, bytes | None]]:
         """Return the record that brings the changelog up to `row`, which is kept as these bytes from now on."""
         row.packed = dump(row)
-        del row.state
+        row.unpacked = None
         return [(key, row.packed)]
 
     def restore(self, rows: dict[bytes, LeadRow], key: bytes, value: bytes | None) -> bytes | None:

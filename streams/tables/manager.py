@@ -26,6 +26,8 @@ SOURCE: Final = "callpulse"  # `source` of the events that callpulse itself adds
 LATE_MS: Final = 10 * MINUTE_MS
 _RING_MINUTES: Final = 70  # an hour, and the clock skew that sources are allowed
 _RUNS_KEPT_MS: Final = 48 * 60 * MINUTE_MS
+# A night without calls is no time in which repeats could have come: what the evening told may be repeated next morning.
+_LONGEST_TICK_MS: Final = 30 * MINUTE_MS
 _FORGET_EVERY_MS: Final = 10 * MINUTE_MS
 _TIMED_OUT_KEPT: Final = 2000
 _PRESENCES_KEPT: Final = 64
@@ -81,9 +83,11 @@ class ManagerFold:
         at = event.at
         behind = live.watermark - at
         if behind <= 0:
-            live.watermark = at
-            if at - live.forgot_at > _FORGET_EVERY_MS:
-                self._forget(row)
+            if event.source != SOURCE:  # an end that we conclude is dated hours ahead of what the sources have told
+                live.watermark = at
+                live.clock -= behind if behind > -_LONGEST_TICK_MS else -_LONGEST_TICK_MS
+                if live.clock - live.forgot_at > _FORGET_EVERY_MS:
+                    self._forget(row)
         elif behind > self._memory_ms and self._is_too_late(live, event, behind):
             return TOO_LATE
         kind = type(event)
@@ -186,7 +190,7 @@ class ManagerFold:
         if leg is None:
             leg = row.past.get(call) or row.timed_out.get(call)
             if leg is None:
-                leg = live.open[call] = Leg(stamp=live.watermark)
+                leg = live.open[call] = Leg(stamp=live.clock)
         if leg.knows(event.id):
             return None
         self._work(live, at, at)
@@ -229,7 +233,7 @@ class ManagerFold:
         )
         if was_open:
             leg.end = end
-            leg.stamp = live.watermark
+            leg.stamp = live.clock
             row.fresh[call] = leg
             if rank != TIMEOUT:
                 row.past[call] = leg
@@ -264,7 +268,7 @@ class ManagerFold:
         before = leg.concluded()
         leg.transfers += (transfer,)
         if call not in row.past and call not in row.timed_out:
-            leg.stamp = live.watermark
+            leg.stamp = live.clock
             row.past[call] = leg
         told = self._settle(row, call, leg, before)
         return told + self._handed_over(row, call, leg, (transfer,)) if leg.described else told
@@ -317,7 +321,7 @@ class ManagerFold:
             dissolve(row, call)
         after = leg.concluded()
         if after is not None and after.rank != TIMEOUT and row.timed_out.pop(call, None) is not None:
-            leg.stamp = row.live.watermark
+            leg.stamp = row.live.clock
             row.past[call] = leg
         if alike(before, after):
             return _NOTHING
@@ -367,8 +371,9 @@ class ManagerFold:
     def _forget(self, row: ManagerRow) -> None:
         """Drop what is past its horizon."""
         live = row.live
-        watermark = live.forgot_at = live.watermark
-        horizon = live.horizon = watermark - self._memory_ms
+        live.forgot_at = live.clock
+        horizon = live.horizon = live.clock - self._memory_ms
+        watermark = live.watermark
         past = row.past
         gone = []
         for call, leg in past.items():  # in the order of their stamps

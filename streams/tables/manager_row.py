@@ -19,8 +19,9 @@ NO_DAY: Final = -1
 class Live(Struct, gc=False, array_like=True):
     """What of a manager is of the moment, in the form in which it is kept and written.
 
-    `pos` is the offset of the last record applied, `watermark` the event time of the newest event; the watermark alone
-    decides what is forgotten, so that a replay forgets the same: past legs whose stamp is before `horizon` are. `ring`
+    `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with the
+    watermark but passes over the hours without events; it alone decides what is forgotten, so that a replay forgets the
+    same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `ring`
     maps minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, the last always kept.
     """
 
@@ -35,6 +36,7 @@ class Live(Struct, gc=False, array_like=True):
     ring: dict[int, list[int]] = field(default_factory=dict)
     open: dict[str, Leg] = field(default_factory=dict)
     runs: list[list[int]] = field(default_factory=list)
+    clock: int = 0
 
 
 class Frozen(Protocol):
