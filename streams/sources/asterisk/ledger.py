@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from streams.events import Direction, Disposition, EndedBy
-from streams.numbers import is_outside_number, lead_key
+from streams.numbers import is_outside_number
 from streams.sources.asterisk import dispositions
 from streams.sources.asterisk.calls import Conversation, Handover, Leg, Scribe
 from streams.sources.asterisk.channels import RINGING, UP, Channel, Switch
 from streams.sources.asterisk.dialled import dialled_number
-from streams.sources.asterisk.mapping import Directory
+from streams.sources.asterisk.parties import Parties
 
 _MANY_LINKEDIDS: Final = 16
 
@@ -24,57 +24,13 @@ _MANY_LINKEDIDS: Final = 16
 class Ledger:
     """The conversations that go on. It reads the facts of `switch` and lets `scribe` write what happens to legs."""
 
-    def __init__(self, directory: Directory, switch: Switch, scribe: Scribe) -> None:
-        self._directory = directory
+    def __init__(self, outside_manager: str, switch: Switch, parties: Parties, scribe: Scribe) -> None:
+        self._outside_manager = outside_manager
+        self._parties = parties
         self._switch = switch
         self._scribe = scribe
         self.conversations: dict[str, Conversation] = {}
         """By every Linkedid that belongs to one."""
-
-    # -- who is who
-
-    def manager_of(self, channel: Channel) -> str | None:
-        """Return the manager at the end of a channel; the answer is found once and kept."""
-        if not channel.is_party:
-            return None
-        if not channel.resolved:
-            number = "" if channel.dialled_by is None else dialled_number(channel, "")
-            member = next((half.member for half in self._switch.dial_chain(channel) if half.member), ())
-            channel.manager = self._directory.manager_of(channel, number, member)
-            channel.resolved = True
-        return channel.manager
-
-    def has_outside_party(self, conversation: Conversation) -> bool:
-        """Tell whether somebody from outside takes part, as a customer does."""
-        return any(
-            channel.is_party and channel.leg is None and self.manager_of(channel) is None
-            for channel in conversation.channels.values()
-        )
-
-    def lead_of(self, number: str) -> str | None:
-        """Return the lead behind a number."""
-        return lead_key(number, self._directory.secret, self._directory.mapping.region)
-
-    def first_party(self, conversation: Conversation) -> Channel | None:
-        """Return the caller of a call that the PBX placed: who picked up of those it rang first."""
-        rung = [self._switch.channels[uid] for uid in conversation.first if uid in self._switch.channels]
-        # Events of two channels may overtake each other: the far end can be dialled before the caller is seen to be up.
-        return max(rung, key=lambda channel: channel.state, default=None)
-
-    def caller_of(self, channel: Channel) -> Channel | None:
-        """Return the party that dials `channel`, through whatever Local channels; None where that is not known."""
-        source = self._switch.channels.get(channel.dialled_by or "")
-        if source is None:
-            return None
-        top = self._switch.top(source)
-        if top.is_party:
-            return top if top is not channel else None
-        # An originate through a Local channel dials its `;1`. The first party is rung by the `;2`; once it is there,
-        # the `;1` goes on in the dialplan and dials the far end, on behalf of the first party.
-        if channel.conversation.originated and (top.dialled_by == "" or top.uid == top.linkedid):
-            first = self.first_party(channel.conversation)
-            return first if first is not channel else None
-        return None
 
     # -- conversations
 
@@ -103,8 +59,8 @@ class Ledger:
 
     def survivor(self, one: Conversation, two: Conversation, *, handed_over: Conversation | None) -> Conversation:
         """Return which of two conversations gives its id to both."""
-        outside = self.has_outside_party(one)
-        if outside != self.has_outside_party(two):
+        outside = self._parties.has_outside_party(one)
+        if outside != self._parties.has_outside_party(two):
             return one if outside else two
         return handed_over or min(one, two, key=lambda conversation: conversation.age)
 
@@ -182,19 +138,21 @@ class Ledger:
     def dial(self, channel: Channel, now: int) -> None:
         """Note that a party is being dialled: whoever dials a telephone has a leg, before it rings."""
         conversation = channel.conversation
-        caller = self.caller_of(channel)
+        caller = self._parties.caller_of(channel)
         if caller is None:
             if conversation.originated:
                 conversation.first[channel.uid] = None
             return
-        manager = self.manager_of(caller)
+        manager = self._parties.manager_of(caller)
         if manager is None:
             if caller.leg is None and conversation.lead is None:
                 dialled = caller.dialled_by is not None
-                conversation.lead = self.lead_of(dialled_number(caller, "") if dialled else caller.first_number)
+                conversation.lead = self._parties.lead_of(
+                    dialled_number(caller, "") if dialled else caller.first_number
+                )
             return
-        if conversation.lead is None and self.manager_of(channel) is None:
-            conversation.lead = self.lead_of(dialled_number(channel, caller.exten))
+        if conversation.lead is None and self._parties.manager_of(channel) is None:
+            conversation.lead = self._parties.lead_of(dialled_number(channel, caller.exten))
         if caller.leg is None and not caller.done:
             mine = conversation.legs.get(manager)
             if mine is None:
@@ -211,14 +169,14 @@ class Ledger:
             return
         if not channel.dialled_by or (conversation.originated and channel.dialled_by not in self._switch.channels):
             return  # an originate rings whoever is going to call
-        manager = self.manager_of(channel)
+        manager = self._parties.manager_of(channel)
         if manager is None:
-            caller = self.caller_of(channel)
-            if caller is None or not self._directory.mapping.outside_manager or self.manager_of(caller) is not None:
+            caller = self._parties.caller_of(channel)
+            if caller is None or not self._outside_manager or self._parties.manager_of(caller) is not None:
                 return
             if conversation.originated or channel.uid == caller.uid:
                 return
-            manager = self._directory.mapping.outside_manager  # the PBX passes an outside call on to the outside
+            manager = self._outside_manager  # the PBX passes an outside call on to the outside
         mine = conversation.legs.get(manager)
         if mine is None:
             self.begin(channel, manager, "inbound", now)
@@ -227,7 +185,7 @@ class Ledger:
 
     def meet(self, parties: list[Channel], now: int) -> None:
         """Note that `parties` are connected: managers among them that have no leg yet (a conference, a gap) get one."""
-        if len({self._identity(channel) for channel in parties}) > 1:
+        if len({self._parties.identity(channel) for channel in parties}) > 1:
             for channel in parties:
                 channel.talked = True
                 self.take_up(channel, parties)
@@ -235,14 +193,14 @@ class Ledger:
 
     def take_up(self, channel: Channel, parties: list[Channel]) -> None:
         """Begin the leg of a manager whose dial was not seen, if any; `parties` are who else is in the call."""
-        manager = self.manager_of(channel)
+        manager = self._parties.manager_of(channel)
         if manager is None or channel.leg is not None or channel.done:
             return
-        self._find_lead(channel.conversation, parties)
+        self._parties.find_lead(channel.conversation, parties)
         mine = channel.conversation.legs.get(manager)
         if mine is None:
-            since = channel.dialling_since or self._since(channel, parties)
-            self.begin(channel, manager, "outbound" if self._calls(channel) else "inbound", since)
+            since = channel.dialling_since or _since(channel, parties)
+            self.begin(channel, manager, "outbound" if self._parties.began_it(channel) else "inbound", since)
         else:
             self.attach(channel, mine)
 
@@ -250,7 +208,7 @@ class Ledger:
         """See which of the legs can talk now; the first time is the answer."""
         for leg in dict.fromkeys(legs):
             connected = any(
-                self._identity(other) != leg.manager
+                self._parties.identity(other) != leg.manager
                 for channel in leg.channels.values()
                 if channel.uid in self._switch.channels
                 for other in self._switch.parties(channel)
@@ -307,7 +265,12 @@ class Ledger:
     def receiver(self, into: Conversation, by: str, *parties: Channel | None) -> str | None:
         """Return the manager who has the call after `by` handed it over: one of `parties`, or the last who joined."""
         for party in parties:
-            if party is not None and party.is_party and (name := self._identity(party)) != by and name in into.legs:
+            if (
+                party is not None
+                and party.is_party
+                and (name := self._parties.identity(party)) != by
+                and name in into.legs
+            ):
                 return name
         for name in reversed(into.joined):
             if name != by and name in into.legs:
@@ -340,8 +303,8 @@ class Ledger:
                 self.refresh([leg], now)
             else:
                 self.end(leg, now, self._disposition(leg, channel, cause), ended_by)
-        elif self._was_missed(channel):
-            self._scribe.missed(channel, self.lead_of(channel.first_number), now)
+        elif self._parties.was_missed(channel):
+            self._scribe.missed(channel, self._parties.lead_of(channel.first_number), now)
         self.refresh([other for other in met if other is not leg], now)
         conversation.channels.pop(channel.uid, None)
         conversation.first.pop(channel.uid, None)
@@ -373,7 +336,7 @@ class Ledger:
 
         Asterisk reports no dial where it cannot even make the channel: no trunk, or a telephone that is not there.
         """
-        manager = self.manager_of(channel)
+        manager = self._parties.manager_of(channel)
         conversation = channel.conversation
         if manager is None or channel.done or channel.talked or channel.dialled_by is not None:
             return
@@ -385,41 +348,11 @@ class Ledger:
             disposition = dispositions.of_cause(cause)
             tried = is_outside_number(channel.exten) or (channel.exten.isdigit() and disposition != "canceled")
         if tried:
-            conversation.lead = conversation.lead or self.lead_of(channel.exten)
+            conversation.lead = conversation.lead or self._parties.lead_of(channel.exten)
             leg = self.begin(channel, manager, "outbound", channel.dialling_since or channel.at)
             self.end(leg, now, disposition)
 
-    def _was_missed(self, channel: Channel) -> bool:
-        """Tell whether a channel is an outside caller that nobody ever talked with."""
-        return (
-            channel.is_party
-            and not channel.talked
-            and channel.dialled_by is None
-            and channel.uid == channel.linkedid
-            and self.manager_of(channel) is None
-        )
 
-    def _calls(self, channel: Channel) -> bool:
-        """Tell whether a manager's channel began its conversation, and so is the caller in it."""
-        conversation = channel.conversation
-        if channel.uid != conversation.id and channel.uid not in conversation.first:
-            return False
-        return not any(
-            other.dialled_by is None and other.uid == other.linkedid and self.manager_of(other) is None
-            for other in conversation.channels.values()
-            if other.is_party
-        )
-
-    def _since(self, channel: Channel, parties: list[Channel]) -> int:
-        """Return when a leg that was noticed late can have begun: not before its channel, nor before anybody else."""
-        return max(channel.at, min((other.at for other in parties if other is not channel), default=channel.at))
-
-    def _find_lead(self, conversation: Conversation, parties: list[Channel]) -> None:
-        for party in parties:
-            if conversation.lead is None and self.manager_of(party) is None and party.leg is None:
-                conversation.lead = self.lead_of(
-                    party.first_number if party.dialled_by is None else dialled_number(party, "")
-                )
-
-    def _identity(self, channel: Channel) -> str:
-        return channel.leg.manager if channel.leg is not None else self.manager_of(channel) or channel.uid
+def _since(channel: Channel, parties: list[Channel]) -> int:
+    """Return when a leg that was noticed late can have begun: not before its channel, nor before anybody else."""
+    return max(channel.at, min((other.at for other in parties if other is not channel), default=channel.at))

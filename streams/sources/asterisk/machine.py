@@ -6,20 +6,19 @@ the caller states.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from streams.events import EARLIEST_MS, LATEST_MS, EndedBy, Event
+from streams.events import EndedBy, Event
 from streams.sources.asterisk.calls import Conversation, Handover, Scribe
 from streams.sources.asterisk.channels import RINGING, Channel, Switch, known_number
+from streams.sources.asterisk.headers import Ami, age_ms, event_time
 from streams.sources.asterisk.ledger import Ledger
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
+from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
 from streams.sources.asterisk.presence import presence
 
-Ami: TypeAlias = Mapping[str, str]
 _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
 UNSEEN: Final = "?"
@@ -27,7 +26,6 @@ UNSEEN: Final = "?"
 _WAITING: Final = frozenset(("park", "parkandannounce", "bridgewait"))
 _DIALLING: Final = frozenset(("dial", "queue", "followme"))
 _DEAD_KEPT: Final = 10_000
-_DURATION: Final = re.compile(r"(\d+):(\d\d):(\d\d)")
 
 
 class Asterisk:
@@ -38,7 +36,8 @@ class Asterisk:
         self._directory = Directory(mapping, secret)
         self._scribe = Scribe(self._directory)
         self._switch = Switch()
-        self._ledger = Ledger(self._directory, self._switch, self._scribe)
+        self._parties = Parties(self._directory, self._switch)
+        self._ledger = Ledger(mapping.outside_manager, self._switch, self._parties, self._scribe)
         # Uniqueids are never used twice, so an event of a channel that was hung up is a repeat or a straggler.
         self._dead: dict[str, None] = {}
         self._before_list: set[str] | None = None
@@ -55,7 +54,7 @@ class Asterisk:
         handler = _HANDLERS.get(ami.get("event", "").lower())
         if handler is None:
             return []
-        handler(self, ami, _time(ami, received_at_ms))
+        handler(self, ami, event_time(ami, received_at_ms))
         return self._scribe.take()
 
     def finish(self, now_ms: int) -> list[Event]:
@@ -186,7 +185,7 @@ class Asterisk:
         caller = self._switch.caller(source)
         outermost = caller is source
         if caller is None and source.conversation.originated:
-            caller, outermost = self._ledger.first_party(source.conversation), self._switch.top(source) is source
+            caller, outermost = self._parties.first_party(source.conversation), self._switch.top(source) is source
         if caller is None or caller is channel:
             return
         if outermost:
@@ -330,7 +329,7 @@ class Asterisk:
         if channel is None:
             return
         if is_new:
-            channel.at = now - _age_ms(ami)
+            channel.at = now - age_ms(ami)
         bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
         if bridge and application not in _WAITING:
             self._switch.enter(channel, bridge)
@@ -345,7 +344,7 @@ class Asterisk:
         if ami.get("event", "").lower() == "coreshowchannelscomplete":
             if not self._listed:
                 before = set(self._switch.channels)
-            for uid in before - self._listed:
+            for uid in sorted(before - self._listed):
                 self._gone(uid, 0, now, "timeout")
         for uid in sorted(self._listed):
             channel = self._switch.channels.get(uid)
@@ -392,23 +391,3 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
     }.items()
     for name in names.split()
 }
-
-
-def _time(ami: Ami, received_at_ms: int) -> int:
-    """Return when an event happened: its `Timestamp` (seconds, with `timestampevents=yes`), or else its receipt."""
-    try:
-        stated = float(ami.get("timestamp", "nan"))
-    except ValueError:
-        stated = math.nan
-    if EARLIEST_MS <= stated * 1000 <= LATEST_MS:
-        return round(stated * 1000)
-    return min(max(received_at_ms, EARLIEST_MS), LATEST_MS)
-
-
-def _age_ms(ami: Ami) -> int:
-    """Return how long a listed channel has existed: `Duration` of CoreShowChannels, `Seconds` of Status."""
-    found = _DURATION.fullmatch(ami.get("duration", ""))
-    if found is not None:
-        return (int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])) * 1000
-    seconds = ami.get("seconds", "") or ami.get("duration", "")
-    return int(seconds) * 1000 if seconds.isdecimal() and len(seconds) < 8 else 0  # noqa: PLR2004  days, not ages

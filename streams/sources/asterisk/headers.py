@@ -1,0 +1,33 @@
+"""Headers of AMI events that need reading: moments and spans of time."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from streams.events import EARLIEST_MS, LATEST_MS
+
+Ami: TypeAlias = Mapping[str, str]
+_DURATION: Final = re.compile(r"(\d{1,5}):(\d\d):(\d\d)")
+
+
+def event_time(ami: Ami, received_at_ms: int) -> int:
+    """Return when an event happened: its `Timestamp` (seconds, with `timestampevents=yes`), or else its receipt."""
+    try:
+        stated = float(ami.get("timestamp", "nan"))
+    except ValueError:
+        stated = math.nan
+    if EARLIEST_MS <= stated * 1000 <= LATEST_MS:
+        return round(stated * 1000)
+    return min(max(received_at_ms, EARLIEST_MS), LATEST_MS)
+
+
+def age_ms(ami: Ami) -> int:
+    """Return how long a listed channel has existed: `Duration` of CoreShowChannels, `Seconds` of Status."""
+    found = _DURATION.fullmatch(ami.get("duration", ""))
+    if found is not None:
+        return (int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])) * 1000
+    seconds = ami.get("seconds", "") or ami.get("duration", "")
+    return int(seconds) * 1000 if seconds.isdecimal() and len(seconds) < 8 else 0  # noqa: PLR2004  days, not ages
