@@ -146,10 +146,7 @@ class Ledger:
         manager = self._parties.manager_of(caller)
         if manager is None:
             if caller.leg is None and conversation.lead is None:
-                dialled = caller.dialled_by is not None
-                conversation.lead = self._parties.lead_of(
-                    dialled_number(caller, "") if dialled else caller.first_number
-                )
+                conversation.lead = self._parties.lead_behind(caller)
             return
         if conversation.lead is None and self._parties.manager_of(channel) is None:
             conversation.lead = self._parties.lead_of(dialled_number(channel, caller.exten))
@@ -265,12 +262,8 @@ class Ledger:
     def receiver(self, into: Conversation, by: str, *parties: Channel | None) -> str | None:
         """Return the manager who has the call after `by` handed it over: one of `parties`, or the last who joined."""
         for party in parties:
-            if (
-                party is not None
-                and party.is_party
-                and (name := self._parties.identity(party)) != by
-                and name in into.legs
-            ):
+            name = self._parties.identity(party) if party is not None and party.is_party else by
+            if name != by and name in into.legs:
                 return name
         for name in reversed(into.joined):
             if name != by and name in into.legs:
