@@ -23,9 +23,6 @@ class Gauges:
         self._managers = managers
         self._rounds = self._commits = 0
         self._written = dict.fromkeys(core.tables, 0)
-        # They are there from the first scrape: of a series that begins above 0 the first increase is not seen.
-        for name in core.tables:
-            core.operations.counter("changelog_rows_total", name)
 
     def refresh(self) -> None:
         """Look everything up. Does not wait for anything."""

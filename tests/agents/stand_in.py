@@ -123,6 +123,10 @@ class Core:
     def own(self, *partitions: int) -> Core:
         """Assign the partitions and restore them."""
         self.assign(*partitions)
+        return self.restored(*partitions)
+
+    def restored(self, *partitions: int) -> Core:
+        """Let the restore of the partitions that were assigned come to its end."""
         for table in self.tables.values():
             table.owned = frozenset(partitions)
         self.app.rebalancing = False

@@ -221,7 +221,10 @@ class TestRestoreDeadline:
         assert worker.core.failures == []
 
     def test_a_worker_that_was_ready_has_the_whole_deadline_again(self):
-        worker = Watched(0)
+        worker = Watched()
+        worker.core.assign(0)
+        worker.wait(100)
+        worker.core.restored(0)
         worker.wait(1000)
         worker.core.tables["managers"].release(0)
         worker.wait(300)
