@@ -49,7 +49,10 @@ SILENT, UNKNOWN, PAUSED, READY, TALKING, OFF = 5, 4, 3, 2, 1, 0
 
 
 def state() -> str:
-    """Return the query of what a manager does now, as one of the states above; the first that applies."""
+    """Return the query of what a manager does now, as one of the states above; the first that applies.
+
+    The rules record the same as `manager:callpulse_state`, for panels that show its course.
+    """
     idle = f"{manager('idle_seconds')} > {SILENT_SECONDS}"
     rules = (
         (TALKING, f"{manager('calls_in_progress')} > 0"),

@@ -129,7 +129,7 @@ def day() -> statetimeline.Panel:
             "can tell.",
             "none",
         )
-        .with_target(query(queries.state(), "{{manager}}"))
+        .with_target(query(recorded("manager:callpulse_state"), "{{manager}}"))
         .mappings(common.words(STATES))
         .thresholds(common.steps(((None, GREY),)))
         .show_value(options.VisibilityMode.NEVER)
@@ -174,7 +174,11 @@ def presence() -> timeseries.Panel:
     colour = {"on a call": GREEN, "ready": BLUE, "paused": YELLOW, "silent": RED, "no feed": ORANGE}
     code = {text: value for value, (text, _) in STATES.items()}
     targets = [
-        query(f"count(({queries.state()}) == {code[text]}) or on () vector(0)", text, chr(ord("A") + index))
+        query(
+            f"count({recorded('manager:callpulse_state')} == {code[text]}) or on () vector(0)",
+            text,
+            chr(ord("A") + index),
+        )
         for index, text in enumerate(colour)
     ]
     panel = lines("Who did what", "Managers by what they did at the time; off shift left out.", "none", targets)

@@ -55,7 +55,7 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             more={"decimals": 0},
         ),
         Column(
-            "Meaningful",
+            "5 min +",
             manager("meaningful_calls", window="today"),
             thresholds=((None, BLUE), (40, GREEN), (61, YELLOW)),
             cell=GAUGE,
@@ -76,7 +76,7 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             more={"mappings": _quiet()},
         ),
         Column(
-            "Overcalled",
+            "Too often",
             manager("leads_over_called", window="today"),
             thresholds=((None, GREY), (1, ORANGE)),
             more={"mappings": _quiet()},
@@ -110,8 +110,8 @@ def managers(states: Mapping[int, tuple[str, str]]) -> table.Panel:
         "For: how long the call has lasted, or nothing has happened. Last hour: finished calls; Usual: the manager's "
         "own mean of full hours on shift in the last four days. Calls, Connect, Short, Meaningful and Talk are of "
         "today. Hours: on shift, in the last 14 h. Connect: dials answered by a person ÷ dials. Short: under 2 min of "
-        "talk ÷ answered. Meaningful: 5 min of talk and more; the target is 40 to 60 a day. Block: calling without a "
-        "pause of 15 min. No break: one for each full 3 h of such a block today. Overcalled: leads dialled more than "
+        "talk ÷ answered. 5 min +: meaningful calls; the target is 40 to 60 a day. Block: calling without a "
+        "pause of 15 min. No break: one for each full 3 h of such a block today. Too often: leads dialled more than "
         "3 times today. Per lead: calls a lead in 30 days.",
         "none",
     )
@@ -149,6 +149,7 @@ def alerts() -> table.Panel:
     return (
         panel.with_target(common.row_query(expr, "A"))
         .transformations(_arranged(heads, hidden=("Value", "Value #A")))
+        .override_by_name("Alert", common.override(custom_minWidth=130))
         .override_by_name(
             "Severity", common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=TEXT)
         )

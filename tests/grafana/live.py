@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on free ports of the loopback, over a worker that says what a test wants."""
+"""A real Prometheus and a real Alertmanager on free ports of the loopback, over a worker that says what it is told."""
 
 from __future__ import annotations
 

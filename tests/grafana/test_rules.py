@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from grafana import queries
 from tests.grafana.promql import named
 from tests.grafana.tooling import CASES, ROOT, RULES, metrics, rules, run
 
@@ -104,6 +105,13 @@ def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule):
 @pytest.mark.parametrize("rule", ALERTS)
 def test_an_alert_waits_before_it_fires(rule):
     assert re.fullmatch(r"[1-9]\d*m", rule["for"])
+
+
+def test_the_state_that_is_recorded_is_the_one_that_the_board_shows():
+    (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_state")
+    assert rule["expr"].strip() == queries.state().replace(queries.PICKED + ", ", "").replace(
+        f"{{{queries.PICKED}}}", ""
+    )
 
 
 def test_the_runbook_has_a_section_for_every_alert_and_no_other():
