@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from msgspec import Struct
 
 from agents import rejected
-from agents.clients import KafkaUnusableError, client_options, connected
+from agents.clients import client_options, connected
 from agents.producing import BatchProducer
 from streams import topics
 from streams.settings import Kafka
@@ -46,7 +46,7 @@ class Letter(Struct, kw_only=True):
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which letters are meant. An empty set means any; `since_ms` and `until_ms` are when they were refused, half-open."""
+    """Which letters are meant. An empty set means any; they were refused in `[since_ms, until_ms)`."""
 
     reasons: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
@@ -120,19 +120,18 @@ async def _records(kafka: Kafka) -> AsyncIterator[Any]:
     """Yield what is in the topic `rejected` at this moment, partition by partition as it comes."""
     topic = kafka.topic_prefix + topics.REJECTED.name
     consumer = AIOKafkaConsumer(
-        **client_options(kafka), enable_auto_commit=False, max_partition_fetch_bytes=_FETCH_BYTES, group_id=None
+        topic,
+        **client_options(kafka),
+        group_id=None,  # without a group, all partitions are assigned at once
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=_FETCH_BYTES,
     )
     async with connected(consumer, kafka):
-        if topic not in await consumer.topics():
-            raise KafkaUnusableError(
-                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
-            )
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
+        partitions = list(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
         left = {tp for tp, end in ends.items() if await consumer.position(tp) < end}
-        consumer.pause(*(tp for tp in partitions if tp not in left))
         while left:
             fetched = await consumer.getmany(*left, timeout_ms=500)
             for tp, records in fetched.items():

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from agents.producing import BatchProducer
 
 _TOGETHER: Final = 1000
 _NAP_S: Final = 0.1
+
+
+A = TypeVar("A", bound="Arrival")
 
 
 class Arrival(Protocol):
@@ -37,7 +40,7 @@ class Arrival(Protocol):
         """When it arrives."""
 
 
-class Feeder:
+class Feeder(Generic[A]):
     """Sends records through a producer. `sent` counts them; `live` is set when the history is in Kafka.
 
     `on_sent` is called with each record right after it was handed over, and before the next one is taken.
@@ -51,7 +54,7 @@ class Feeder:
         speed: float | None = None,
         rate: float | None = None,
         on_progress: Callable[[int], None] = lambda _count: None,
-        on_sent: Callable[[Arrival], None] = lambda _record: None,
+        on_sent: Callable[[A], None] = lambda _record: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raise ValueError where both a speed and a rate are given, or one that is not above 0."""
@@ -70,8 +73,8 @@ class Feeder:
         self.live = asyncio.Event()
         self.stop = asyncio.Event()
 
-    async def run(self, records: Iterable[Arrival], until_ms: int | None = None) -> None:
-        """Send `records` until there are no more, `stop` is set, or one is due after `until_ms`; that one is not sent."""
+    async def run(self, records: Iterable[A], until_ms: int | None = None) -> None:
+        """Send `records` until there are no more, `stop` is set, or one is due after `until_ms`, which is not sent."""
         started = self._clock()
         first_ms = None
         for record in records:

@@ -11,6 +11,7 @@ import typer
 
 from agents.cli import (
     check_config,
+    demo,
     kafka,
     metrics,
     rejected,
@@ -66,6 +67,7 @@ def _options(
         quiet()
 
 
+app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("top")(top.top)
 app.command("simulate")(simulate.simulate)

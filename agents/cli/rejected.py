@@ -107,7 +107,7 @@ def list_(
 
 
 @app.command()
-def redrive(
+def redrive(  # noqa: PLR0913 - one option each
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
     reason: ReasonOption = None,

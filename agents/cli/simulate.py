@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import orjson
 import typer
@@ -28,7 +28,7 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from agents.feeding import Feeder
-    from streams.simulator import Department, Record, Truth
+    from streams.simulator import Department, Truth
 
 DAY_MS: Final = 86_400_000
 _HORIZON_DAYS: Final = 3660
@@ -130,12 +130,11 @@ class _Work:
         now_ms = int(time.time() * 1000)
         self._live = seconds != 0
         self._until_ms = None if seconds is None else now_ms + int(seconds * 1000)
-        self._heard = HeardWhenSent(self.truth)
         self._records = records(
             department,
             now_ms - int(days * DAY_MS),
             self._until_ms,
-            self._heard,
+            self.truth,
             Disturbance.none() if clean else Disturbance(),
             intensity,
         )
@@ -148,13 +147,13 @@ class _Work:
         started = time.monotonic()
         with progress("history", None) as advance:
             async with BatchProducer(self._settings.kafka) as producer:
-                feeder = Feeder(
+                feeder: Feeder[Pending] = Feeder(
                     producer,
                     prefix=self._settings.kafka.topic_prefix,
                     speed=speed,
                     rate=rate,
                     on_progress=advance,
-                    on_sent=self._heard.sent,
+                    on_sent=Pending.sent,
                 )
                 stop_on_signals(feeder)
                 if self._live:
@@ -174,12 +173,26 @@ class _Work:
         ]
         return orjson.dumps({"at_ms": now_ms, "answers": found}, option=orjson.OPT_INDENT_2)
 
-    async def _tell(self, feeder: Feeder) -> None:
+    async def _tell(self, feeder: Feeder[Pending]) -> None:
         await feeder.live.wait()
         say(f"{feeder.sent} records of history are in Kafka. Working live; Ctrl-C ends it.")
 
 
-class HeardWhenSent:
+class Pending(NamedTuple):
+    """A record of the simulator that has yet to be sent, with who is to be told when it is."""
+
+    topic: str
+    key: str | None
+    value: bytes
+    due_ms: int
+    held: Held
+
+    def sent(self) -> None:
+        """Tell the truth that the record is on its way to Kafka."""
+        self.held.release()
+
+
+class Held:
     """Stands between the simulator and the truth, which would otherwise hear of a record that is never sent."""
 
     def __init__(self, truth: Truth) -> None:
@@ -190,31 +203,27 @@ class HeardWhenSent:
         """Keep what the simulator tells of the record that comes next."""
         self._next = due_ms, what, piece
 
-    def sent(self, _record: object) -> None:
-        """Tell the truth that the record is on its way to Kafka."""
+    def release(self) -> None:
+        """Tell it."""
         if self._next is not None:
             self._truth.arrived(*self._next)
             self._next = None
 
 
 def records(
-    department: Department,
-    start_ms: int,
-    until_ms: int | None,
-    listener: HeardWhenSent,
-    disturbance: Any,
-    intensity: float = 1.0,
-) -> Iterator[Record]:
-    """Return the records of a department that works until `until_ms`, or as good as for ever."""
+    department: Department, start_ms: int, until_ms: int | None, truth: Truth, disturbance: Any, intensity: float = 1.0
+) -> Iterator[Pending]:
+    """Yield the records of a department that works until `until_ms`, or as good as for ever."""
     from streams.simulator import simulate as work  # noqa: PLC0415 - slow to import
 
     end_ms = until_ms if until_ms is not None else start_ms + _HORIZON_DAYS * DAY_MS
-    return work(
-        department, start_ms, max(start_ms, end_ms), disturbance=disturbance, intensity=intensity, truth=listener
-    )
+    held = Held(truth)
+    made = work(department, start_ms, max(start_ms, end_ms), disturbance=disturbance, intensity=intensity, truth=held)
+    for record in made:
+        yield Pending(record.topic, record.key, record.value, record.due_ms, held)
 
 
-def stop_on_signals(feeder: Feeder) -> None:
+def stop_on_signals(feeder: Feeder[Any]) -> None:
     """Let Ctrl-C and SIGTERM end the feeding in good order."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,0 +1,70 @@
+"""`callpulse demo`: everything at once on this machine, live, and at the end the proof that the figures are right."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.cli.common import FAILED, INTERRUPTED, print_json, say
+
+
+def demo(
+    *,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=1, show_default=False, help="Live for so long, then compare and leave. Without it: until Ctrl-C."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="Write what came of it, as JSON.")
+    ] = None,
+    managers: Annotated[int, typer.Option(min=1, max=2000, help="Size of the department.")] = 30,
+    days: Annotated[float, typer.Option(min=0, max=400, help="Days of history before it gets live.")] = 14.0,
+    intensity: Annotated[float, typer.Option(min=0.01, help="Live, everybody calls so many times as much.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="The same seed is the same department.")] = 7,
+    board: Annotated[bool, typer.Option("--board/--no-board", help="Show the board, if this is a terminal.")] = True,
+) -> None:
+    """Show what callpulse does: Kafka, the topics, a worker, recorded calls of a real PBX, a department at work.
+
+    Nothing has to be installed or configured. Kafka and the worker take free ports of 127.0.0.1 and a temporary folder;
+    all is gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
+
+    With --seconds the demo ends by itself: with 0 only if every figure of every simulated manager is what the simulator
+    knows to be true, else with 1.
+
+    For example:
+
+        callpulse demo
+
+        callpulse demo --seconds 60 --report report.json
+
+        callpulse demo --managers 100 --intensity 5
+    """
+    from agents.cli.demo.stage import Plan, perform  # noqa: PLC0415 - slow to import
+
+    started = time.monotonic()
+    plan = Plan(seconds=seconds, managers=managers, days=days, intensity=intensity, seed=seed, board=board)
+    try:
+        result = perform(plan)
+    except KeyboardInterrupt:
+        say("interrupted; nothing is left running")
+        raise typer.Exit(INTERRUPTED) from None
+    result["seconds"] = round(time.monotonic() - started, 1)
+    if report is not None:
+        import orjson  # noqa: PLC0415 - only here
+
+        report.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+        say(f"{report} says what came of it.")
+    elif seconds is not None:
+        print_json(result)
+    if result["mismatches"]:
+        say(f"{result['mismatches']} figures are not what they should be, for example:")
+        for line in result["examples"]:
+            say(f"  {line}")
+        raise typer.Exit(FAILED)
+    if seconds is not None:
+        say("Every figure of every simulated manager is what the simulator knows to be true.")

@@ -1,0 +1,48 @@
+"""What a worker exports beside what the simulator knows to be true."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from agents.cli.scrape import Scrape, samples
+from streams.catalogue import MANAGER_METRICS
+
+if TYPE_CHECKING:
+    from streams.simulator import Truth
+
+TOLERANCE: Final = 1e-9
+_LABELS: Final = {metric.name: metric.labels for metric in MANAGER_METRICS}
+Key = tuple[str, tuple[str, ...]]
+
+
+def mismatches(scrape: Scrape, truth: Truth) -> list[str]:
+    """Return a line for every figure of the simulated managers that is not what it must be.
+
+    The worker read its tables at a moment between the beginning and the end of the scrape, so a figure that grows with
+    the clock may have any value between those of the two moments. Managers that the truth does not know are left out.
+    """
+    known = truth.accounts.keys()
+    ours: dict[Key, float] = {}
+    for sample in samples(scrape.text, _LABELS):
+        if sample.labels.get("manager") in known:
+            ours[sample.name, tuple(sample.labels.get(label, "") for label in _LABELS[sample.name])] = sample.value
+    before, after = truth.answers(scrape.began_ms), truth.answers(scrape.ended_ms)
+    lines = []
+    for key in sorted(ours.keys() | before.keys() | after.keys()):
+        # A state that a manager is not in may be exported as 0, or not at all.
+        absent = 0.0 if key[0] == "presence" else None
+        mine = ours.get(key, absent)
+        first, last = before.get(key, absent), after.get(key, absent)
+        if not _between(mine, first, last):
+            lines.append(f"{key[0]}{key[1]} is {mine}; it should be {first if first is not None else last}")
+    return lines
+
+
+def _between(mine: float | None, first: float | None, last: float | None) -> bool:
+    if mine is None or first is None or last is None:
+        return mine in (first, last)
+    low, high = min(first, last), max(first, last)
+    return low <= mine <= high or any(
+        math.isclose(mine, end, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for end in (low, high)
+    )
