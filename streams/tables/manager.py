@@ -7,12 +7,13 @@ remembered for the retry horizon in `past`, or in `timed_out` until its real end
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
+from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, Event, ManagerPresence
 from streams.settings import Thresholds
 from streams.tables.counts import WIDTH_MINUTE, Counter
 from streams.tables.legs import NOT_KNOWN, RANKS, TIMEOUT, Finished, Leg, Transfer, alike, worth
@@ -57,6 +58,8 @@ DUPLICATE: Final = Effect("duplicate")
 TOO_LATE: Final = Effect("too_late")
 
 _NOTHING: Final[tuple[Told, ...]] = ()
+# None: the event is known already. The event is of the type under which the function is kept.
+_Apply: TypeAlias = Callable[[ManagerRow, Live, Any], tuple[Told, ...] | None]
 
 
 class ManagerFold:
@@ -69,6 +72,13 @@ class ManagerFold:
         self._max_call_ms = thresholds.max_call_ms
         self._work_gap_ms = thresholds.work_gap_ms
         self._kept_ms = thresholds.day_rows * DAY_MS
+        self._apply: Mapping[type[Event], _Apply] = {
+            CallStarted: self._started,
+            CallAnswered: self._answered,
+            CallTransferred: self._transferred,
+            CallEnded: self._ended,
+            ManagerPresence: self._presence,
+        }
         # Long enough that an open leg is never forgotten before it times out.
         self._memory_ms = max(thresholds.retry_horizon_ms, thresholds.max_call_ms + LATE_MS)
 
@@ -85,23 +95,12 @@ class ManagerFold:
         if behind <= 0:
             if event.source != SOURCE:  # an end that we conclude is dated hours ahead of what the sources have told
                 live.watermark = at
-                live.clock -= behind if behind > -_LONGEST_TICK_MS else -_LONGEST_TICK_MS
+                live.clock += min(-behind, _LONGEST_TICK_MS)
                 if live.clock - live.forgot_at > _FORGET_EVERY_MS:
                     self._forget(row)
         elif behind > self._memory_ms and self._is_too_late(live, event, behind):
             return TOO_LATE
-        kind = type(event)
-        told: tuple[Told, ...] | None
-        if kind is CallEnded:
-            told = self._ended(row, live, event)  # type: ignore[arg-type]  # mypy does not narrow by a stored type
-        elif kind is CallStarted:
-            told = self._started(row, live, event)  # type: ignore[arg-type]  # as above
-        elif kind is CallAnswered:
-            told = self._answered(row, live, event)  # type: ignore[arg-type]  # as above
-        elif kind is ManagerPresence:
-            told = self._presence(live, event)  # type: ignore[arg-type]  # as above
-        else:
-            told = self._transferred(row, live, event)  # type: ignore[arg-type]  # as above
+        told = self._apply[type(event)](row, live, event)
         if not told:
             if told is None:
                 return DUPLICATE
@@ -143,7 +142,7 @@ class ManagerFold:
 
     # -- events; each returns what must be told, or None where the event is known already
 
-    def _presence(self, live: Live, event: ManagerPresence) -> tuple[Told, ...] | None:
+    def _presence(self, _: ManagerRow, live: Live, event: ManagerPresence) -> tuple[Told, ...] | None:
         presences = live.presences
         if event.id in presences:
             return None
@@ -346,6 +345,8 @@ class ManagerFold:
             bucket = [0] * WIDTH_MINUTE
             if minute > live.watermark // MINUTE_MS - _RING_MINUTES:
                 ring[minute] = bucket
+                if len(ring) > 2 * _RING_MINUTES:  # only ends that were concluded, for days: they forget nothing
+                    _trim(ring, max(ring) * MINUTE_MS)
         day, hour = row.local.day_hour(at)
         counts = row.days.get(day) or warm(row, day)
         if len(counts) < self._width:
@@ -362,9 +363,11 @@ class ManagerFold:
             if last[0] <= start_ms < last[1] + self._work_gap_ms:
                 last[1] = max(last[1], end_ms)
                 return
-            if end_ms <= last[1] and end_ms < live.watermark - _RUNS_KEPT_MS:
+            if end_ms < last[1] - _RUNS_KEPT_MS:
                 return
         merge_run(runs, start_ms, end_ms, self._work_gap_ms)
+        while runs[0][1] < runs[-1][1] - _RUNS_KEPT_MS:
+            del runs[0]
 
     # -- forgetting
 
@@ -373,7 +376,6 @@ class ManagerFold:
         live = row.live
         live.forgot_at = live.clock
         horizon = live.horizon = live.clock - self._memory_ms
-        watermark = live.watermark
         past = row.past
         gone = []
         for call, leg in past.items():  # in the order of their stamps
@@ -386,12 +388,7 @@ class ManagerFold:
         # An answer whose start and end were lost says too little to count; a leg with a start waits for its timeout.
         for call in [c for c, leg in live.open.items() if not leg.started_at and leg.stamp < horizon]:
             del live.open[call]
-        oldest = watermark // MINUTE_MS - _RING_MINUTES
-        for minute in [minute for minute in live.ring if minute <= oldest]:
-            del live.ring[minute]
-        runs = live.runs
-        while len(runs) > 1 and runs[0][1] < watermark - _RUNS_KEPT_MS:
-            del runs[0]
+        _trim(live.ring, live.watermark)
 
     def _bound_timed_out(self, row: ManagerRow) -> None:
         if len(row.timed_out) > _TIMED_OUT_KEPT:
@@ -400,6 +397,13 @@ class ManagerFold:
                 dissolve(row, call)
             del row.timed_out[call]
             row.fresh.pop(call, None)
+
+
+def _trim(ring: dict[int, list[int]], newest_ms: int) -> None:
+    """Drop the minutes that no window will ever hold."""
+    oldest = newest_ms // MINUTE_MS - _RING_MINUTES
+    for minute in [minute for minute in ring if minute <= oldest]:
+        del ring[minute]
 
 
 def _derived_id(*parts: str) -> str:

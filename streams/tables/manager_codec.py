@@ -102,8 +102,8 @@ def load(manager: str, local: LocalTime, value: bytes) -> ManagerRow:
 class ManagerRecords:
     """Writes and reads the changelog of manager rows.
 
-    `local_of` gives a manager's local time; day rows are kept for `day_rows` days. Past legs go into a block of their own
-    once there are `block_legs` of them.
+    `local_of` gives a manager's local time; day rows are kept for `day_rows` days. Past legs go into a block once there
+    are `block_legs` of them.
     """
 
     def __init__(self, local_of: Callable[[str], LocalTime], day_rows: int, block_legs: int = 16) -> None:

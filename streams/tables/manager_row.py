@@ -19,10 +19,11 @@ NO_DAY: Final = -1
 class Live(Struct, gc=False, array_like=True):
     """What of a manager is of the moment, in the form in which it is kept and written.
 
-    `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with the
-    watermark but passes over the hours without events; it alone decides what is forgotten, so that a replay forgets the
-    same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `ring`
-    maps minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, the last always kept.
+    `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with
+    the watermark but passes over the hours without events; it alone decides what is forgotten, so that a replay forgets
+    the same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `ring` maps
+    minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, back to two days before the
+    last one.
     """
 
     pos: int = -1

@@ -34,6 +34,7 @@ from tests.streams.timeline import (
     ended,
     folded,
     new_row,
+    passing,
     presence,
     seen,
     started,
@@ -250,8 +251,23 @@ def test_a_timeout_of_a_leg_that_is_forgotten_counts_nothing() -> None:
     row, _ = folded([started("c1", NINE)])
     (timeout,) = FOLD.timeouts(row, NINE + 4 * HOUR)
     end = ended("c1", NINE + HOUR, begun=NINE, talk=5)
-    _, effects = folded([end, presence("available", NINE + 2 * DAY), timeout], row)
+    day_long = [presence("available", NINE + step * 20 * MINUTE, id=f"p{step}") for step in range(5, 40)]
+    _, effects = folded([end, *day_long, timeout], row)
     assert effects[-1] == Effect("duplicate")
+
+
+def test_what_the_evening_told_is_known_the_next_morning() -> None:
+    """A night without calls is no time for repeats: the first event of the morning must not make the fold forget."""
+    end = ended("c1", NINE + 8 * HOUR, begun=NINE + 8 * HOUR - MINUTE, talk=5)
+    _, effects = folded([end, presence("available", NINE + DAY), end])
+    assert effects[-1] == Effect("duplicate")
+
+
+def test_an_end_that_is_concluded_does_not_make_other_events_late() -> None:
+    row, _ = folded([started("c1", NINE)])
+    (timeout,) = FOLD.timeouts(row, NINE + 5 * HOUR)
+    _, effects = folded([timeout, presence("available", NINE + MINUTE)], row)
+    assert effects[-1] == Effect("applied")
     assert seen(row, NINE + 2 * DAY).counts["7d"][OUTBOUND] == 1
 
 
@@ -321,18 +337,31 @@ def test_an_open_leg_takes_even_a_very_late_answer() -> None:
 
 
 def test_finished_legs_and_lone_answers_are_forgotten_after_the_retry_horizon() -> None:
-    row, _ = folded([*drawn("c1 s a.e\nc2 a"), started("c3", NINE)])
-    folded([presence("available", NINE + 6 * HOUR)], row)
+    row, _ = folded([*drawn("c1 s a.e\nc2 a"), started("c3", NINE), *passing(NINE, NINE + 6 * HOUR)])
     assert (set(row.past), set(row.live.open)) == ({"c1"}, {"c2", "c3"})
-    folded([presence("paused", NINE + 7 * HOUR)], row)
+    folded(passing(NINE + 6 * HOUR + 1, NINE + 7 * HOUR), row)
     assert (set(row.past), set(row.live.open)) == (set(), {"c3"})  # c3 waits for its timeout
 
 
 def test_minutes_are_kept_for_an_hour_and_runs_for_two_days() -> None:
     row, _ = folded(drawn("c1 s a.e"))
     folded([*drawn("c2 s a.e", NINE + DAY), presence("available", NINE + 3 * DAY)], row)
-    assert row.live.ring == {}
-    assert [end - NINE > DAY for _, end in row.live.runs] == [True]  # the last is kept, whatever its age
+    assert (len(row.live.ring), len(row.live.runs)) == (0, 2)
+    folded(drawn("c3 s a.e", NINE + 3 * DAY), row)
+    assert [(end - NINE) // DAY for _, end in row.live.runs] == [1, 3]
+    _, effects = folded(drawn("c4 s a.e", NINE + HOUR), row)  # counts, but is no work any more
+    assert (effects[-1].outcome, len(row.live.runs)) == ("late", 2)
+
+
+def test_a_manager_of_whom_only_transfers_tell_stays_small() -> None:
+    """Transfers to an outside number: legs of which no source ever says anything else."""
+    row = new_row()
+    for hour in range(600):
+        folded([started(f"c{hour}", NINE + hour * HOUR, source=SOURCE)], row)
+        folded(FOLD.timeouts(row, NINE + hour * HOUR), row)
+    assert len(row.live.open) == 4
+    assert len(row.live.ring) <= 140
+    assert len(row.live.runs) <= 49
 
 
 # -- progress, work, shifts

@@ -10,7 +10,7 @@ from streams.tables.counts import OUTBOUND, unpack_counts
 from streams.tables.manager_codec import ManagerRecords, Record, dump, load
 from streams.tables.manager_row import ManagerRow
 from streams.tables.records import LayoutError, position
-from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, presence, seen, started
+from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, seen, started
 
 KEY = MANAGER.encode()
 BLOCK = KEY + b"\0l"
@@ -76,7 +76,7 @@ def test_a_block_whose_legs_are_all_forgotten_is_removed() -> None:
     codec = records(block_legs=2)
     row, _ = folded(calls(0, 2))
     log = codec.changelog(KEY, row)
-    folded([presence("available", NINE + 7 * HOUR)], row)
+    folded(passing(NINE, NINE + 7 * HOUR), row)
     more = codec.changelog(KEY, row)
     assert [key for key, value in more if value is None] == [log[0][0]]
     assert (row.past, row.blocks) == ({}, {})

@@ -55,6 +55,11 @@ def presence(state: str, at: int, **more: Any) -> ManagerPresence:
     return ManagerPresence(at=at, state=state, **{**_HEAD, "id": f"p{at}{state}", **more})
 
 
+def passing(start: int, end: int) -> list[ManagerPresence]:
+    """Return presence from `start` to `end`, often enough that the manager's clock goes on."""
+    return [presence("available", at, id=f"passing{at}") for at in (*range(start, end, 30 * MINUTE), end)]
+
+
 def drawn(picture: str, start: int = NINE) -> list[CallsEvent]:
     """Return the events of a picture: a line a call, a column a minute, in the order of time.
 
