@@ -21,6 +21,7 @@ from agents.calls import CallsAgent
 from agents.checkpoint import Checkpoint
 from agents.facts import LeadsAgent, OutcomesAgent
 from agents.intake import Intake
+from agents.lag import Lag
 from agents.ledger import Batch
 from agents.operations import Operations
 from agents.outbox import Outbox
@@ -100,6 +101,8 @@ class Core:
         app.delivery.on_released = self.release
         self.stopping = False
         self._turn = asyncio.Lock()
+        self._idle_since: dict[str, float] = {}  # of agents that wait for a batch, by topic
+        self.lag = Lag(self)
 
     @property
     def consumer(self) -> transport.BatchConsumer:
@@ -151,21 +154,24 @@ class Core:
             topic = self.name(topics.TABLES[name])
             table.release({tp.partition for tp in tps if tp.topic == topic})
 
-    async def consume(self, stream: Any, agent: Fold) -> None:
+    async def consume(self, stream: Any, agent: Fold, topic: str) -> None:
         """Fold the batches of `stream`, in order, in short steps with air for the event loop between them."""
         ledger = self.app.delivery.ledger
         step = _FIRST_STEP
+        self._idle_since[topic] = time.monotonic()
         async for event in stream.events():
+            del self._idle_since[topic]
             batch: Batch = event.value
             records = ledger.take(batch)
             if records is None:
                 await self.fetch_again(batch.tp)
-                continue
+                records = []
+            following = ledger.next_offset(batch.tp)
             done = 0
             while done < len(records):
                 async with self._turn:
-                    if ledger.next_offset(batch.tp) is None:
-                        break  # revoked meanwhile; whoever has it now folds the rest
+                    if ledger.next_offset(batch.tp) != following:
+                        break  # revoked meanwhile: whoever has it now folds the rest
                     part = records[done : done + step]
                     done += len(part)
                     begun = time.monotonic()
@@ -176,12 +182,14 @@ class Core:
                         self.fail(error)
                         raise
                     now = time.monotonic()
-                    ledger.done(batch.tp, batch.end if done >= len(records) else part[-1].offset + 1, now)
+                    following = batch.end if done >= len(records) else part[-1].offset + 1
+                    ledger.done(batch.tp, following, now)
                     step = _next_step(len(part), now - begun, step)
                     for _ in range(_AIR):
                         await asyncio.sleep(0)
                 while self.outbox.crowded:
                     await asyncio.sleep(0.001)
+            self._idle_since[topic] = time.monotonic()
 
     async def fetch_again(self, tp: TP) -> None:
         """Seek `tp` back to the next offset to fold: something that was fetched never came."""
@@ -200,9 +208,11 @@ class Core:
         return None
 
     async def watch_delivery(self) -> None:
-        """Fetch again where batches were delivered and vanished: Faust clears its queues after a restore."""
+        """Fetch again where batches were delivered and vanished: Faust clears its queues after a restore.
+
+        An agent that waits for a batch of its topic has had all that was in its queue. So does one that folds, one day.
+        """
         ledger = self.app.delivery.ledger
-        seen: dict[TP, tuple[int, float]] = {}
         while True:
             await asyncio.sleep(REFETCH_S / 4)
             crashed = self.crashed_service()
@@ -211,13 +221,24 @@ class Core:
                 return
             now = time.monotonic()
             for tp, following in ledger.snapshot().items():
+                idle_s = now - self._idle_since.get(tp.topic, now)
                 ahead = self.consumer.fetch_from.get(tp, following) > following
-                before = seen.get(tp)
-                if not ahead or before is None or before[0] != following:
-                    seen[tp] = (following, now)
-                elif now - before[1] > REFETCH_S:
-                    seen[tp] = (following, now)
+                if ahead and idle_s > REFETCH_S:
+                    self._idle_since[tp.topic] = now  # as long again, until what is sought can have come
                     await self.fetch_again(tp)
+
+    async def sweep(self) -> None:
+        """Conclude, for as long as the worker lives, the ends that never came."""
+        calls = self.agents["managers"]
+        assert isinstance(calls, CallsAgent)  # noqa: S101 - tells mypy
+        topic = self.name(topics.CALLS)
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            # A partition that lags may hold the real ends: what is concluded now would be taken back at once.
+            lags = self.lag.now()
+            calls.sweep(
+                int(time.time() * 1000), {tp.partition for tp, lag in lags.items() if not lag and tp.topic == topic}
+            )
 
 
 def _next_step(records: int, seconds: float, step: int) -> int:
@@ -245,6 +266,9 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         broker_max_poll_records=settings.worker.batch_records,
         broker_rebalance_timeout=max(60.0, kafka.session_timeout_ms / 1000),
         consumer_auto_offset_reset="earliest",
+        # A worker that comes back under its name takes its partitions up at once, even after kill -9; a nameless one
+        # would wait until the session of its predecessor has run out.
+        consumer_group_instance_id=settings.worker.id,
         producer_acks=-1,
         producer_linger=0.0,
         producer_max_batch_size=1 << 18,
@@ -302,8 +326,8 @@ def _declare(app: Callpulse, core: Core) -> None:
             partitions=app.conf.topic_partitions,
         )
 
-        async def agent(stream: Any, fold: Fold = fold) -> None:
-            await core.consume(stream, fold)
+        async def agent(stream: Any, fold: Fold = fold, topic: str = core.name(source)) -> None:
+            await core.consume(stream, fold, topic)
 
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
@@ -312,14 +336,7 @@ def _declare(app: Callpulse, core: Core) -> None:
         core.outbox.connect(cast(Any, app.producer)._producer)  # noqa: SLF001 - Faust has no batch interface
         await core.outbox.run()
 
-    async def sweep() -> None:
-        while not app.should_stop:
-            await asyncio.sleep(SWEEP_S)
-            calls = core.agents.get("managers")
-            if isinstance(calls, CallsAgent):
-                calls.sweep(int(time.time() * 1000))
-
-    for work in (connect, core.watch_delivery, sweep):
+    for work in (connect, core.watch_delivery, core.sweep):
         app.task(work)
 
 

@@ -94,15 +94,16 @@ class CallsAgent:
             len(records), applied=len(times_ms), duplicates=duplicates + again, times_ms=times_ms, sources=sources
         )
 
-    def sweep(self, now_ms: int) -> None:
-        """Send the ends that are due for legs whose own end never came."""
+    def sweep(self, now_ms: int, partitions: set[int]) -> None:
+        """Send the ends that are due, in `partitions`, for legs whose own end never came."""
         now = time.monotonic()
         self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
-        for _, row in self._table.owned_rows():
-            for event in self._fold.timeouts(row, now_ms):
-                if event.id not in self._asked:
-                    self._asked[event.id] = now
-                    self._send(event)
+        for partition in self._table.owned & partitions:
+            for row in self._table.part(partition).rows.values():
+                for event in self._fold.timeouts(row, now_ms):
+                    if event.id not in self._asked:
+                        self._asked[event.id] = now
+                        self._send(event)
 
     def _new_row(self, record: Any, event: CallsEvent) -> ManagerRow | None:
         """Return a row for the record's manager; None where the record is a stray or its key is wrong."""

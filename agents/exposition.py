@@ -16,7 +16,6 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from agents.gauges import Gauges
-from agents.lag import Lag
 from agents.metrics import Entry, Managers
 from agents.restore import Restore
 from streams.catalogue import Metric as Described
@@ -32,7 +31,7 @@ class Exposition:
     """Writes what a worker exports: the managers of partitions owned now, and the metrics of the worker itself."""
 
     def __init__(self, core: Core, *, slice_s: float = SLICE_S) -> None:
-        self.lag = Lag(core)
+        self.lag = core.lag
         self.managers = Managers(core.settings, core.tables, core.place)
         self.restore = Restore(core)
         self.gauges = Gauges(core, self.lag, self.restore, self.managers)

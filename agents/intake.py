@@ -13,7 +13,7 @@ from agents.outbox import Outbox
 from agents.rejected import dead_letter
 from streams.events import Rejection
 
-_DELAYS_A_BATCH: Final = 64
+_DELAYS_A_BATCH: Final = 16
 
 
 class Intake:
