@@ -10,7 +10,7 @@ from streams.tables.counts import OUTBOUND, unpack_counts
 from streams.tables.manager_codec import ManagerRecords, Record, dump, load
 from streams.tables.manager_row import ManagerRow
 from streams.tables.records import LayoutError, position
-from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, seen, started
+from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, passing, seen, started
 
 KEY = MANAGER.encode()
 BLOCK = KEY + b"\0l"
