@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from agents.intake import Intake
 from faust.types import TP
+
+from agents.intake import Intake
 from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import events, facts

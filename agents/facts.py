@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from faust.types import TP
 
 from agents.intake import Intake
-from faust.types import TP
 from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import facts

@@ -70,7 +70,7 @@ class Intake:
     def counted(
         self, records: int, *, applied: int, duplicates: int, times_ms: list[int], sources: Mapping[str, int]
     ) -> None:
-        """Count folded records. `times_ms` are the event times of what was applied, `sources` the newest of each source."""
+        """Count folded records: `times_ms` are the event times of what was applied, `sources` the newest by source."""
         self._records.inc(records)
         self._batches.inc()
         if applied:

@@ -109,7 +109,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         await self.app.consumer.seek_wait({tp: expected})
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Apply fetched batches of the changelog. An error ends the worker: Faust would only log it and wait for ever."""
+        """Apply fetched batches of the changelog. An error ends the worker: Faust would log it and wait for ever."""
         try:
             restore = self.kind.restore
             for event in batch:

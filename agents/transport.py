@@ -1,4 +1,4 @@
-"""Batched delivery: what was fetched from a partition reaches an agent as one Faust message, and is committed by our rules.
+"""Batched delivery: what is fetched from a partition reaches an agent as one Faust message and is committed by our rules.
 
 Faust spends about 70 µs on a message before an agent sees it. Here a message is a `Batch` of up to a few thousand
 records, so assignment, recovery, streams and agents stay Faust's own and their cost is paid once a batch. Changelogs
@@ -11,7 +11,7 @@ What is changed in Faust's consumer, and why:
 - A partition whose batches pile up is not fetched from. Faust's own way (`on_buffer_full`) makes the fetcher sleep for
   a second when all partitions are full.
 - `perform_seek` opens the ledger at the committed offsets, or at the earliest ones there are.
-- `force_commit` runs a checkpoint (`agents/checkpoint.py`) and commits what the ledger says, never what was acknowledged.
+- `force_commit` runs a checkpoint (`agents/checkpoint.py`) and commits what the ledger says, not what was acknowledged.
 - Revocation closes the ledger and checkpoints before the partitions can go to another worker.
 """
 
@@ -32,7 +32,7 @@ POLL_S: Final = 0.25
 
 
 class _Identity(codecs.Codec):
-    """Hands the batch through: agents decode records themselves, because Faust would acknowledge what it cannot read."""
+    """Hands the batch through: agents decode records themselves; Faust would acknowledge what it cannot read."""
 
     def _loads(self, s: Any) -> Any:
         return s
@@ -81,7 +81,11 @@ class BatchConsumer(driver.Consumer):
 
     # -- delivery
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 - Faust's signature
+    ) -> Mapping[TP, list[Any]]:
         wanted = active_partitions
         if wanted is not None:
             wanted = {tp for tp in wanted if not self._piled_up(tp)}
