@@ -14,9 +14,6 @@ PICKED: Final = 'team=~"$team", manager=~"$manager"'
 SILENT_SECONDS: Final = 1200
 """From here on idle means silent; the same as in the alert rule SilenceOnShift."""
 
-WORKDAY_HOURS: Final = 8
-"""The working day that the target of meaningful calls (40 to 60) is meant for."""
-
 
 def manager(metric: str, *by: str, **labels: str) -> str:
     """Return the query of a metric per manager (and per label of `by`), of the managers picked."""
@@ -40,7 +37,10 @@ def weighted(ratio: str, weight: str) -> str:
 
 
 def shift_hours() -> str:
-    """Return the query of the hours that a manager was on shift in the last 14 h: today, for whoever works by day."""
+    """Return the query of the hours that a manager was on shift in the last 14 h: today, for whoever works by day.
+
+    Nothing before Prometheus has watched for 14 h.
+    """
     return recorded("manager:callpulse_on_shift_hours:14h")
 
 
