@@ -60,13 +60,15 @@ def test_ratios_divide_by_what_their_help_says() -> None:
         ended(NOON - 3 * MINUTE, "c3", talk_ms=0, disposition="busy"),
         ended(NOON - 4 * MINUTE, "c4", talk_ms=0, disposition="no_answer"),
         ended(NOON - 5 * MINUTE, "c5", talk_ms=10_000, direction="inbound"),
-        ended(NOON - 6 * MINUTE, "c6", talk_ms=25_000, disposition="voicemail"),
+        ended(NOON - 6 * MINUTE, "c6", talk_ms=400_000, disposition="voicemail"),
     ]
     told = Told(events, NOON)
     assert told("connect_ratio", window="1h") == 2 / 5
     assert told("attempts_per_contact", window="today") == 5 / 2
     assert told("short_call_ratio", window="1h") == 2 / 3
-    assert told("talk_time_seconds", window="1h") == 119.999 + 120 + 10  # a voicemail is not talk
+    assert told("talk_time_seconds", window="1h") == 119.999 + 120 + 10  # a message on a voicemail is not talk
+    assert told("conversations", window="today") == 2
+    assert told("meaningful_calls", window="today") == 0
     assert told("calls_by_disposition", window="today", disposition="voicemail") == 1
 
 
