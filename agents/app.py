@@ -187,8 +187,7 @@ class Core:
                     step = _next_step(len(part), now - begun, step)
                     for _ in range(_AIR):
                         await asyncio.sleep(0)
-                while self.outbox.crowded:
-                    await asyncio.sleep(0.001)
+                await self.outbox.ebb()
             self._idle_since[topic] = time.monotonic()
 
     async def fetch_again(self, tp: TP) -> None:

@@ -44,7 +44,7 @@ class CallsAgent:
         self._too_late = intake.count_of("too_late_total")
         self._asked: dict[str, float] = {}
 
-    def fold(self, tp: TP, records: list[Any]) -> None:
+    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
         """Fold `records` of `tp`: one step, without a pause in which the tables would be half way."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty

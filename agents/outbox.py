@@ -29,6 +29,7 @@ class Outbox:
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._sending = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._left = asyncio.Event()
         self.failed: BaseException | None = None
 
     def connect(self, producer: Any) -> None:
@@ -49,10 +50,11 @@ class Outbox:
         if self._count == 1:
             self._wake.set()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether folding should pause until records have left."""
-        return self._count > _HIGH_WATER
+    async def ebb(self) -> None:
+        """Wait while too many records are waiting to leave."""
+        while self._count > _HIGH_WATER and self.failed is None:
+            self._left.clear()
+            await self._left.wait()
 
     async def run(self) -> None:
         """Send what is added, for as long as the worker lives."""
@@ -73,6 +75,7 @@ class Outbox:
         async with self._sending:  # one at a time, or a partition's order is lost
             waiting, self._waiting = self._waiting, defaultdict(list)
             self._count = 0
+            self._left.set()
             try:
                 for (topic, partition), records in waiting.items():
                     await self._send(topic, partition, records)

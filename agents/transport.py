@@ -1,4 +1,4 @@
-"""Batched delivery: what is fetched from a partition reaches an agent as one Faust message and is committed by our rules.
+"""Batched delivery: what is fetched from a partition reaches an agent as one Faust message, committed by our rules.
 
 Faust spends about 70 µs on a message before an agent sees it. Here a message is a `Batch` of up to a few thousand
 records, so assignment, recovery, streams and agents stay Faust's own and their cost is paid once a batch. Changelogs
