@@ -111,7 +111,7 @@ def meaningful() -> stat.Panel:
     """Return how far the team is on its way to the target of meaningful calls."""
     at_work = f"({manager('on_shift')} == 1 or {manager('answered_calls', window='today')} > 0)"
     return number(
-        "Meaningful today",
+        "Meaningful each",
         "Answered calls of 5 min or more today: the mean of all managers who are on shift or have talked today. By "
         "the end of the day each should have 40 to 60.",
         "none",
