@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from faust.types import TP
 
+from agents.garbage import collect_in_short_steps
 from agents.pulse import watch_loop
 
 if TYPE_CHECKING:
@@ -112,4 +113,4 @@ class Health:
 
 def background(core: Core) -> list[Coroutine[Any, Any, None]]:
     """Return what must run beside a worker's application whether or not anybody asks how it is."""
-    return [watch_loop(core.operations.histogram("loop_stall_seconds"))]
+    return [watch_loop(core.operations.histogram("loop_stall_seconds")), collect_in_short_steps()]
