@@ -46,6 +46,7 @@ from tests.streams.timeline import (
     ended,
     folded,
     new_row,
+    passing,
     presence,
     seen,
     started,
@@ -92,7 +93,7 @@ def expected(events: list[CallsEvent], now: int, like: dict[Any, Any]) -> dict[A
 
 
 @st.composite
-def legs(draw: st.DrawFn, span: int = 3 * DAY) -> list[CallsEvent]:
+def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     """Draw the events of one leg, some of which may be missing or there twice, or contradict each other."""
     call = f"c{draw(st.integers(0, 10**6))}"
     begun = NINE + draw(st.integers(0, span))
@@ -120,8 +121,11 @@ def legs(draw: st.DrawFn, span: int = 3 * DAY) -> list[CallsEvent]:
 @st.composite
 def histories(draw: st.DrawFn) -> list[CallsEvent]:
     """Draw some legs and presence, in the order of time."""
-    drawn = draw(st.lists(legs(), max_size=8, unique_by=lambda leg: leg[0].call if leg else ""))
+    span = draw(st.sampled_from([HOUR, 14 * HOUR, 3 * DAY]))
+    drawn = draw(st.lists(legs(span), max_size=8, unique_by=lambda leg: leg[0].call if leg else ""))
     events = [event for leg in drawn for event in leg]
+    if draw(st.booleans()):  # a busy day, after which the morning's legs are forgotten
+        events += passing(NINE, NINE + 16 * HOUR)
     for at, state in draw(st.lists(st.tuples(st.integers(0, 3 * DAY), st.sampled_from(["available", "offline"])))):
         events.append(presence(state, NINE + at))
     return sorted({event.id: event for event in events}.values(), key=lambda event: event.at)
