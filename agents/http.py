@@ -91,8 +91,8 @@ class Server:
     @web.middleware
     async def _awake(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer nothing that another worker may know better."""
-        response = await handler(request) if self.pulse.beat() else None
-        if response is None or not self.pulse.beat():
+        response = await handler(request)
+        if not self.pulse.beat():
             return web.Response(status=503, text="the process stood still; its partitions may be another worker's\n")
         return response
 
@@ -109,7 +109,7 @@ class Server:
         """Return the text of a scrape. Whoever asks while one is being written gets that one: folding comes first."""
         if self._scrape is None or self._scrape.done():
             self._scrape = asyncio.create_task(self.exposition.text(time.time_ns() // 1_000_000))
-        return await asyncio.shield(self._scrape)
+        return await self._scrape
 
     async def _healthy(self, _: web.Request) -> web.Response:
         told = self.health.liveness()

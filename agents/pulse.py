@@ -66,7 +66,6 @@ class Pulse:
 
     def start(self) -> None:
         """Begin to watch."""
-        self.beat()
         self._thread = threading.Thread(target=self._run, name="callpulse-pulse", daemon=True)
         self._thread.start()
 

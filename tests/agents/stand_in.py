@@ -12,6 +12,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from agents.checkpoint import Checkpoint
+from agents.lag import Lag
 from agents.ledger import Ledger
 from agents.operations import Operations
 from agents.tables import Part
@@ -99,6 +100,7 @@ class Core:
             rebalancing_count=0,
             tables=SimpleNamespace(recovery=SimpleNamespace(active_highwaters=Counter())),
         )
+        self.lag = Lag(self)  # type: ignore[arg-type]  # a stand-in
         self.checkpoint = Checkpoint(list(self.tables.values()), None, ledger)  # type: ignore[arg-type]  # never run
         self.stopping = False
         self.failures: list[BaseException] = []

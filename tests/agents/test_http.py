@@ -203,5 +203,6 @@ class TestServer:
         server = await http.serve(worker, worker.settings)
         host, port = server.url.removeprefix("http://").split(":")
         await server.close()
+        await eventually(lambda: not server.pulse._thread.is_alive())
         with pytest.raises(OSError, match="onnect"):
             await asyncio.open_connection(host, int(port))
