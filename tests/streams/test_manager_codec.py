@@ -10,7 +10,20 @@ from streams.tables.counts import OUTBOUND, unpack_counts
 from streams.tables.manager_codec import ManagerRecords, Record, dump, load
 from streams.tables.manager_row import ManagerRow
 from streams.tables.records import LayoutError, position
-from tests.streams.timeline import DAY, HOUR, MANAGER, MINUTE, NINE, ZONE, ended, folded, passing, seen, started
+from tests.streams.timeline import (
+    DAY,
+    HOUR,
+    MANAGER,
+    MINUTE,
+    NINE,
+    ZONE,
+    ended,
+    folded,
+    new_row,
+    passing,
+    seen,
+    started,
+)
 
 KEY = MANAGER.encode()
 BLOCK = KEY + b"\0l"
@@ -130,6 +143,46 @@ def test_restoring_gives_the_row_whose_position_is_highest() -> None:
     assert [codec.restore(rows, key, value) for key, value in new + old] == [None, KEY]
     assert rows[KEY] == row
     assert position(new[-1][1] or b"") == 4
+
+
+def test_a_day_row_that_comes_late_from_a_suspended_worker_is_passed_over_and_written_again() -> None:
+    codec = records()
+    day = KEY + b"\0%d" % new_row().local.day(NINE)
+    row, _ = folded(calls(0, 1) + calls(1, 2, NINE + 5 * DAY))
+    suspended = codec.changelog(KEY, row)
+    folded(calls(7, 8), row)
+    log = codec.changelog(KEY, row)
+    rows: dict[bytes, ManagerRow] = {}
+    stale = [codec.restore(rows, key, value) for key, value in [*log, *suspended]]
+    assert stale == [None, None, KEY, KEY]
+    assert rows[KEY] == row
+    assert dict(codec.changelog(KEY, rows[KEY]))[day] == dict(log)[day]
+
+
+def test_a_block_that_a_suspended_worker_removes_while_it_is_valid_is_written_again() -> None:
+    codec = records(block_legs=2)
+    row, _ = folded(calls(0, 2))
+    log = codec.changelog(KEY, row)
+    (block,) = [key for key, _ in log if key != KEY]
+    rows: dict[bytes, ManagerRow] = {}
+    assert [codec.restore(rows, key, value) for key, value in [*log, (block, None)]] == [None, None, KEY]
+    log += [(block, None), *codec.changelog(KEY, rows[KEY])]
+    assert rows[KEY] == row
+    assert restored(log) == row
+
+
+def test_a_block_of_a_checkpoint_that_was_cut_off_is_removed_once_the_row_has_moved_on() -> None:
+    codec = records(block_legs=2)
+    row, _ = folded(calls(0, 1))
+    log = codec.changelog(KEY, row)
+    folded(calls(1, 2), row)
+    block = codec.changelog(KEY, row)[0]
+    found = restored([*log, block])
+    assert found.live.pos == 0
+    folded(calls(5, 6), found)  # offset 1, which the cut-off checkpoint had seen too
+    assert (block[0], None) not in codec.changelog(KEY, found)
+    folded(calls(6, 7), found)
+    assert (block[0], None) in codec.changelog(KEY, found)
 
 
 def test_rows_of_many_managers_are_restored_side_by_side() -> None:
