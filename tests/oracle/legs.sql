@@ -47,7 +47,7 @@ SELECT
     if(answered_at IS NULL, 'no_answer', 'answered') AS disposition,
     lead, 'timeout' AS id, arrival, NULL AS talk_ms, 0 AS rank
 FROM known ANTI JOIN ends USING (manager, call) LEFT JOIN answered USING (manager, call)
-WHERE has_start AND started_at + getvariable('max_call_ms') <= getvariable('now_ms');
+WHERE started_at + getvariable('max_call_ms') <= getvariable('now_ms');
 
 CREATE TABLE finished AS
 WITH best AS (
