@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 
+from streams.settings import load
 from tests.grafana.tooling import ROOT, RULES, run
 
 DEPLOY = ROOT / "deploy"
@@ -74,6 +77,26 @@ def test_the_file_is_what_compose_reads():
         pytest.skip("no docker with compose here; the other tests read the file as data")
     done = run("docker", "compose", "-f", DEPLOY / "compose.yaml", "config", "--quiet", "--no-interpolate")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["topics", "create"], ["worker"]])
+def test_the_commands_of_the_containers_exist(command):
+    words = " ".join(SERVICES["topics"]["command"] + SERVICES["worker"]["entrypoint"])
+    assert " ".join(command) in words
+    done = subprocess.run(
+        [sys.executable, "-m", "agents.cli", *command, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_callpulse_accepts_the_settings_that_the_containers_give_it():
+    image = dict(re.findall(r"(CALLPULSE_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text("utf-8")))
+    given = image | SERVICES["worker"]["environment"] | {"CALLPULSE_WORKER__ID": "0a1b2c3d4e5f"}
+    given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
+    settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given)
+    assert settings.kafka.bootstrap == "kafka:9092"
+    assert (settings.worker.http_host, settings.worker.http_port) == ("0.0.0.0", 8787)  # noqa: S104 - what is asserted
+    assert settings.worker.data_dir == "/var/lib/callpulse"
 
 
 def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path):
