@@ -16,6 +16,7 @@ from agents.cli import (
     metrics,
     rejected,
     replay,
+    schema,
     simulate,
     top,
     topics,
@@ -77,6 +78,7 @@ app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")
 app.command("check-config")(check_config.check_config)
 app.command("metrics")(metrics.metrics)
+app.command("schema")(schema.schema)
 
 
 def main() -> None:

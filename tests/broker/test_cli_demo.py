@@ -1,0 +1,119 @@
+"""The demo as a person runs it, and as a script does: it ends by itself, tells the truth, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+
+from agents.cli.demo.stage import RECORDINGS
+from tests.kafka_fixture import eventually
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--managers", "6", "--days", "0.5", "--no-board")
+
+
+@contextlib.contextmanager
+def demo(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A demo with a temporary folder of its own, ended when the test is over."""
+    # The folders for temporary files have short names: a test may look whether they are empty in the end.
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "CALLPULSE_BOOTSTRAP": "127.0.0.1:1"}
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-m", "agents.cli", "demo", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(tmp_path: Path) -> str:
+    """What the demo said so far."""
+    return (tmp_path / "said").read_text()
+
+
+def ports_of(tmp_path: Path) -> list[int]:
+    """The ports that the demo told."""
+    words = said(tmp_path).replace("/metrics", "").split()
+    return [int(word.rpartition(":")[2]) for word in words if "127.0.0.1:" in word]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_demo_that_ends_by_itself_reports_figures_that_are_true(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with demo(tmp_path, *SMALL, "--seconds", "8", "--intensity", "20", "--report", str(report)) as process:
+        code = process.wait(280)
+    assert code == 0, said(tmp_path)
+    told = orjson.loads(report.read_bytes())
+    assert told["mismatches"] == 0
+    assert told["produced"] > 1000
+    assert told["applied"] > 0.9 * told["produced"]
+    assert told["rejected"] >= 2
+    assert told["managers"] > 6
+    assert told["duplicates"] > 0
+    assert 0 < told["p50_delay_ms"] <= told["p99_delay_ms"]
+    assert not any(listens(port) for port in ports_of(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"said", "report.json"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_ctrl_c_leaves_no_process_no_port_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
+    with demo(tmp_path, *SMALL) as process:
+        eventually(lambda: "records sent, live" in said(tmp_path), within_s=150, what="the demo is live")
+        family = psutil.Process(process.pid).children(recursive=True)
+        ports = ports_of(tmp_path)
+        assert len(family) >= 4  # two guards, Kafka, the worker
+        assert len(ports) >= 2
+        assert all(listens(port) for port in ports)
+        os.killpg(process.pid, number)
+        assert process.wait(100) == 0, said(tmp_path)
+        assert psutil.wait_procs(family, timeout=1)[1] == []
+        assert not any(listens(port) for port in ports)
+        assert {path.name for path in tmp_path.iterdir()} == {"said"}
+
+
+def test_when_the_demo_is_killed_everything_it_started_ends_too(tmp_path: Path) -> None:
+    with demo(tmp_path, *SMALL) as process:
+        eventually(lambda: "metrics" in said(tmp_path), within_s=150, what="the worker runs")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+def test_a_demo_that_is_interrupted_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, *SMALL) as process:
+        eventually(lambda: "starting Kafka" in said(tmp_path), within_s=60)
+        time.sleep(0.3)  # anywhere in the start: the test holds for every moment
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, said(tmp_path)
+        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert {path.name for path in tmp_path.iterdir()} == {"said"}
+
+
+def test_the_recordings_are_found_where_the_demo_looks() -> None:
+    assert len(list(RECORDINGS.glob("*.json"))) > 20

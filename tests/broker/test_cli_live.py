@@ -1,0 +1,169 @@
+"""`simulate`, `worker`, `top` and `replay` together: what is fed in is on the board."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.kafka_fixture import consume, eventually, unique
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+RECORDING = ROOT / "tests/fixtures/ami/ab_success_a_hangup.json"
+
+
+class Installation:
+    """Names of its own on the shared broker, and the command line in it."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        name = unique("live")
+        self.calls = f"{name}.calls"
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "CALLPULSE_BOOTSTRAP": bootstrap,
+            "CALLPULSE_KAFKA__GROUP": name,
+            "CALLPULSE_KAFKA__TOPIC_PREFIX": f"{name}.",
+            "CALLPULSE_HTTP_PORT": "0",
+            "CALLPULSE_WORKER_ID": name,
+            "CALLPULSE_DATA_DIR": str(folder / "data"),
+            "CALLPULSE_LEAD_SECRET": "a secret of sixteen characters",
+            "COLUMNS": "140",
+        }
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "agents.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    @contextlib.contextmanager
+    def worker(self, *arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+        """Run a worker, and yield it with its URL."""
+        with (
+            (self.folder / "worker.log").open("wb") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "agents.cli", "worker", "--json", *map(str, arguments)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                told = process.stdout.readline()
+                assert told, (self.folder / "worker.log").read_text()
+                yield process, orjson.loads(told)["url"]
+            finally:
+                process.kill()
+
+    def standing(self, url: str) -> dict[str, Any]:
+        """What `top --json` says."""
+        said = self("top", url, "--json")
+        assert said.returncode == 0, said.stderr
+        found: dict[str, Any] = orjson.loads(said.stdout)
+        return found
+
+
+@pytest.fixture
+def callpulse(bootstrap: str, tmp_path: Path) -> Installation:
+    return Installation(bootstrap, tmp_path)
+
+
+def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
+    callpulse: Installation, tmp_path: Path
+) -> None:
+    assert callpulse("topics", "create").returncode == 0
+    roster, answers = tmp_path / "roster.toml", tmp_path / "answers.json"
+    options = ("--managers", 6, "--teams", 2, "--always", "--days", 0.5, "--seconds", 0, "--json")
+    simulated = callpulse("simulate", *options, "--roster", roster, "--answers", answers)
+    assert simulated.returncode == 0, simulated.stderr
+    told = orjson.loads(simulated.stdout)
+    assert told["sent"] == told["produced"] == len(consume(callpulse.bootstrap, callpulse.calls, at_least=told["sent"]))
+    with callpulse.worker("--config", roster) as (process, url):
+        eventually(
+            lambda: (found := callpulse.standing(url))["feed"]["age_s"] is not None and found["feed"]["lag"] == 0,
+            within_s=100,
+            every_s=0.5,
+        )
+        shown = callpulse("top", url, "--once", "--config", roster)
+        assert shown.returncode == 0
+        lines = {line["manager"]: line for line in callpulse.standing(url)["lines"]}
+        true = {
+            (answer["metric"], *answer["labels"]): answer["value"]
+            for answer in orjson.loads(answers.read_bytes())["answers"]
+        }
+        teams = {key[1]: key[2] for key in true if key[0] == "calls_in_progress"}
+        assert teams.keys() <= lines.keys()
+        for manager, team in teams.items():
+            of_manager = (manager, team, "today")
+            calls = sum(true["calls", *of_manager, direction] for direction in ("inbound", "outbound"))
+            line = lines[manager]
+            assert (line["team"], line["calls"], line["meaningful"]) == (
+                team,
+                calls,
+                true["meaningful_calls", *of_manager],
+            )
+            assert line["talk_s"] == pytest.approx(true["talk_time_seconds", *of_manager])
+        picture = tmp_path / "board.svg"
+        assert callpulse("top", url, "--svg", picture, "--config", roster).returncode == 0
+        assert "http" not in picture.read_text().replace("http://www.w3.org/2000/svg", "")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    gone = callpulse("top", url, "--once")
+    assert gone.returncode == 70
+    assert "no worker answers" in gone.stderr
+
+
+def test_a_recording_that_is_replayed_is_in_kafka_with_the_managers_as_keys(callpulse: Installation) -> None:
+    assert callpulse("topics", "create").returncode == 0
+    dry = callpulse("replay", "ami", "--dry-run", RECORDING)
+    replayed = callpulse("replay", "ami", "--json", RECORDING)
+    assert replayed.returncode == 0, replayed.stderr
+    expected = sorted(line.encode() for line in dry.stdout.splitlines())
+    assert orjson.loads(replayed.stdout) == {"files": 1, "events": len(expected), "bad": 0}
+    records = consume(callpulse.bootstrap, callpulse.calls, at_least=len(expected))
+    assert sorted(record.value for record in records) == expected
+    assert all(record.key.decode() == orjson.loads(record.value)["manager"] for record in records)
+
+
+def test_a_worker_without_its_topics_says_what_to_do_and_ends(callpulse: Installation) -> None:
+    said = callpulse("worker")
+    assert said.returncode == 70
+    assert "callpulse topics create" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_port_that_is_taken_is_told_by_its_setting(callpulse: Installation) -> None:
+    assert callpulse("topics", "create").returncode == 0
+    with callpulse.worker() as (_, url):
+        callpulse.environment["CALLPULSE_HTTP_PORT"] = url.rpartition(":")[2]
+        callpulse.environment["CALLPULSE_WORKER_ID"] += "-2"
+        said = callpulse("worker")
+    assert said.returncode == 70
+    assert "worker.http_port" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_replaying_into_nothing_is_told(callpulse: Installation) -> None:
+    said = callpulse("replay", "ami", RECORDING)
+    assert said.returncode == 70
+    assert f"has no topic {callpulse.calls}" in said.stderr
