@@ -12,6 +12,7 @@ from agents.operations import Operations
 from agents.outbox import Outbox
 from agents.rejected import dead_letter
 from streams.events import Rejection
+from streams.tables.manager import SOURCE
 
 _DELAYS_A_BATCH: Final = 16
 
@@ -83,11 +84,14 @@ class Intake:
         # A histogram costs more than a fold: of a large batch every nth event stands for its neighbours.
         for at in times_ms[:: max(1, len(times_ms) // _DELAYS_A_BATCH)]:
             self._delay.observe((now_ms - at) / 1000)
-        newest = max(times_ms)
+        # What callpulse concludes itself is no sign of life of the feed.
+        newest = (
+            max((at for source, at in sources.items() if source != SOURCE), default=0) if sources else max(times_ms)
+        )
         if newest > self._newest_ms:
             self._newest_ms = newest
             self._newest.set(newest / 1000)
         for source, at in sources.items():
-            if at > self._heartbeats.get(source, 0):
+            if source != SOURCE and at > self._heartbeats.get(source, 0):
                 self._heartbeats[source] = at
                 self._ops.gauge("source_heartbeat_timestamp_seconds", source).set(at / 1000)

@@ -6,8 +6,8 @@ are restored the same way.
 
 What is changed in Faust's consumer, and why:
 
-- `_getmany` wraps the records of a partition in a batch that knows the offsets it stands for. A seek while a fetch is
-  under way makes that fetch worthless; it is dropped.
+- The records of a partition are wrapped in a batch that knows the offsets it stands for. Faust seeks from a thread
+  other than the one that fetches, and a fetch under way puts the position back; here both happen in one thread.
 - A partition whose batches pile up is not fetched from. Faust's own way (`on_buffer_full`) makes the fetcher sleep for
   a second when all partitions are full.
 - `perform_seek` opens the ledger at the committed offsets, or at the earliest ones there are.
@@ -69,15 +69,48 @@ class HasDelivery(Protocol):
     delivery: Delivery
 
 
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka fetches. Batches are made here: no seek can come between a fetch and its start."""
+
+    consumer: BatchConsumer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.fetch_from: dict[TP, int] = {}
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        fetched = await super()._fetch_records(*args, **kwargs)
+        batched = self.consumer.delivery.batched
+        delivered: dict[TP, list[Any]] = {}
+        for topic_partition, records in fetched.items():
+            tp = TP(*topic_partition)
+            if tp.topic not in batched:
+                delivered[tp] = records
+            elif records:
+                batch = Batch(tp, self.fetch_from.get(tp, records[0].offset), records)
+                self.fetch_from[tp] = batch.end
+                delivered[tp] = [batch]
+        return delivered
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        self.fetch_from.update({TP(*tp): offset for tp, offset in partitions.items()})
+        await super()._seek_wait(consumer, partitions)
+
+
 class BatchConsumer(driver.Consumer):
     """Faust's Kafka consumer with batched delivery and commits by ledger."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.delivery = cast(HasDelivery, self.app).delivery
-        # Where the next fetch of a partition begins, and how often it was moved by a seek.
-        self.fetch_from: dict[TP, int] = {}
-        self._seeks: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def fetch_from(self) -> Mapping[TP, int]:
+        """Where the next fetch of each partition begins."""
+        return cast(BatchConsumerThread, self._thread).fetch_from
 
     # -- delivery
 
@@ -92,17 +125,7 @@ class BatchConsumer(driver.Consumer):
             if not wanted:
                 await asyncio.sleep(0.002)  # a batch takes up to 20 ms to fold; soon there is room again
                 return {}
-        seeks = dict(self._seeks)
-        fetched = await super()._getmany(wanted, min(timeout, POLL_S))
-        delivered: dict[TP, list[Any]] = {}
-        for tp, records in fetched.items():
-            if tp.topic not in self.delivery.batched:
-                delivered[tp] = records
-            elif records and self._seeks.get(tp) == seeks.get(tp):
-                batch = Batch(tp, self.fetch_from.get(tp, records[0].offset), records)
-                self.fetch_from[tp] = batch.end
-                delivered[tp] = [batch]
-        return delivered
+        return await super()._getmany(wanted, min(timeout, POLL_S))
 
     def _piled_up(self, tp: TP) -> bool:
         following = self.delivery.ledger.next_offset(tp)
@@ -129,26 +152,14 @@ class BatchConsumer(driver.Consumer):
 
     # -- seeking
 
-    def _moved(self, tp: TP, offset: int | None) -> None:
-        self._seeks[tp] = self._seeks.get(tp, 0) + 1
-        if offset is None:
-            self.fetch_from.pop(tp, None)
-        else:
-            self.fetch_from[tp] = offset
-
     async def seek(self, partition: TP, offset: int) -> None:
         """Fetch `partition` from `offset` on."""
-        self._moved(partition, offset)
-        await super().seek(partition, offset)
-        self._moved(partition, offset)
+        await self.seek_wait({partition: offset})
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Fetch the partitions from their offsets on, and wait until the consumer is there. Used for changelogs."""
-        for tp, offset in partitions.items():
-            self._moved(tp, offset)
+        """Fetch the partitions from their offsets on, and wait until the consumer is there."""
         await super().seek_wait(partitions)
         for tp, offset in partitions.items():
-            self._moved(tp, offset)
             if tp.topic not in self.delivery.sources:
                 self.delivery.restoring[tp] = offset
 
@@ -176,8 +187,6 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seek the source partitions to their committed offsets and open the ledger there."""
         ours = {tp for tp in self.assignment() if tp.topic in self.delivery.sources}
-        for tp in ours:
-            self._moved(tp, None)
         committed = await self._thread.call_thread(self._committed, ours)
         fresh = {tp for tp, offset in committed.items() if offset is None}
         earliest = await self.earliest_offsets(*fresh) if fresh else {}
@@ -186,9 +195,8 @@ class BatchConsumer(driver.Consumer):
         # A seek in the middle of an assignment must not fold again what is folded and not yet committed.
         begin = {tp: ledger.next_offset(tp) for tp in starts}
         starts = {tp: offset if begin[tp] is None else begin[tp] for tp, offset in starts.items()}
-        await super().seek_wait(starts)
+        await self.seek_wait(starts)
         for tp, offset in starts.items():
-            self._moved(tp, offset)
             self._read_offset[tp] = None
             self._committed_offset[tp] = offset
         # A rebalance may have begun meanwhile: only what is still assigned is ours to fold.
@@ -222,8 +230,6 @@ class BatchConsumer(driver.Consumer):
             await self.delivery.checkpoint()
         finally:
             self.delivery.ledger.close(revoked)
-            for tp in revoked:
-                self._moved(tp, None)
             if self.delivery.on_released is not None:
                 self.delivery.on_released(revoked)
         await super().on_partitions_revoked(revoked)
