@@ -69,7 +69,9 @@ class CallsAgent:
                 made = self._new_row(record, event)
                 if made is None:
                     continue
-                row = rows[key] = made
+                if at <= record.timestamp + future_ms:
+                    rows[key] = made
+                row = made
             if at > record.timestamp + future_ms:
                 self._intake.reject(record, Rejection("future", "at is more than 5 min after the record's arrival"))
                 continue

@@ -175,7 +175,7 @@ class _Leads:
         by_conversations: Counter[str] = Counter()
         called = calls = over_called = 0
         for lead in self._owned.get(account.manager.id, ()):
-            recent = [counts for day, counts in lead.days.items() if today - _LEAD_DAYS < day <= today]
+            recent = [counts for day, counts in lead.days.items() if day > today - _LEAD_DAYS]
             lead_calls = sum(counts[0] for counts in recent)
             conversations = sum(counts[1] for counts in recent)
             if lead_calls:

@@ -22,9 +22,9 @@ CREATE TABLE leads AS
 SELECT
     owners.manager,
     lead,
-    count_if(day BETWEEN owners.today - 29 AND owners.today) AS calls,
+    count_if(day >= owners.today - 29) AS calls,
     count_if(
-        day BETWEEN owners.today - 29 AND owners.today AND is_talked AND talk_ms >= getvariable('conversation_ms')
+        day >= owners.today - 29 AND is_talked AND talk_ms >= getvariable('conversation_ms')
     ) AS conversations,
     count_if(day = owners.today AND is_dial) AS dials_today
 FROM owners JOIN finished USING (lead)
