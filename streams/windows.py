@@ -11,7 +11,8 @@ write serves every window, bounds are exact and half-open, and a window decays t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -26,35 +27,19 @@ DAYS: Final[Mapping[str, int]] = MappingProxyType({TODAY: 1, "7d": 7, "30d": 30,
 WINDOWS: Final = (HOUR, *DAYS)
 
 
-def add(into: list[int], counts: Sequence[int]) -> None:
-    """Add `counts` to `into`, place by place; `into` must be at least as long."""
-    for place, count in enumerate(counts):
-        into[place] += count
+def total(buckets: Sequence[Sequence[int]], width: int) -> list[int]:
+    """Return the sum of `buckets` place by place, for the first `width` places, which all of them must have."""
+    return [sum(places) for places in islice(zip(*buckets, strict=False), width)] if buckets else [0] * width
 
 
-def sum_last_hour(ring: Mapping[int, Sequence[int]], now_ms: int, width: int) -> list[int]:
-    """Sum the buckets of the 60 minutes that end with the minute of `now_ms`.
+def last_hour(ring: Mapping[int, Sequence[int]], now_ms: int) -> list[Sequence[int]]:
+    """Return the buckets of the 60 minutes that end with the minute of `now_ms`, from a `ring` of minutes since epoch.
 
-    `ring` maps minutes since epoch to counts. A minute after `now_ms` (a source whose clock runs ahead) counts once its
-    time has come.
+    A minute after `now_ms` (a source whose clock runs ahead) counts once its time has come.
     """
     last = now_ms // MINUTE_MS
-    total = [0] * width
-    for minute, counts in ring.items():
-        if last - HOUR_MINUTES < minute <= last:
-            add(total, counts)
-    return total
-
-
-def sum_days(days: Mapping[int, Sequence[int]], span: range, width: int) -> list[int]:
-    """Sum the rows of the local days in `span` (days since epoch, half-open)."""
-    total = [0] * width
-    keys: Iterable[int] = span if len(span) <= len(days) else [day for day in days if day in span]
-    for day in keys:
-        counts = days.get(day)
-        if counts is not None:
-            add(total, counts)
-    return total
+    first = last - HOUR_MINUTES
+    return [bucket for minute, bucket in ring.items() if first < minute <= last]
 
 
 def merge_run(runs: list[list[int]], start_ms: int, end_ms: int, gap_ms: int) -> None:

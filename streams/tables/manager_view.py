@@ -16,7 +16,7 @@ from streams.tables.counts import HISTOGRAM, HOUR_CALLS, WIDTH_MINUTE, unpack_co
 from streams.tables.manager_row import ManagerRow
 from streams.tables.outcome import NO_OUTCOME, OutcomeRow, OutcomeView
 from streams.tables.outcome import read as read_outcome
-from streams.windows import DAYS, HOUR, HOUR_MINUTES, MINUTE_MS, TODAY
+from streams.windows import DAYS, HOUR, MINUTE_MS, TODAY, last_hour, total
 
 # Without a shift to go by, presence that is older than a working day says nothing.
 _PRESENCE_HOLDS_MS: Final = 16 * 60 * MINUTE_MS
@@ -109,7 +109,7 @@ class ManagerReader:
         if row.sums_day != today:
             self._sum_past_days(row, today)
         of_today = self._day(row, today)
-        counts = {HOUR: _last_hour(row.live.ring, now_ms), TODAY: of_today}
+        counts = {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), TODAY: of_today}
         for window, past in row.sums.items():
             counts[window] = [a + b for a, b in zip(of_today, past, strict=False)]
         return counts
@@ -123,14 +123,15 @@ class ManagerReader:
                 gone = self._day(row, today - DAYS[window])
                 sums[window] = [a + b - c for a, b, c in zip(past, yesterday, gone, strict=False)]
         else:
-            total = [0] * HOUR_CALLS
+            so_far: list[int] = [0] * HOUR_CALLS
             newer = today
             for window, length in DAYS.items():
                 if window != TODAY:
                     oldest = today - length + 1
-                    total = _sum([total, *(self._day(row, day) for day in range(oldest, newer) if _has(row, day))])
+                    days = (self._day(row, day) for day in range(oldest, newer) if _has(row, day))
+                    so_far = total([so_far, *days], HOUR_CALLS)
                     newer = oldest
-                    sums[window] = total
+                    sums[window] = so_far
         row.sums_day = today
 
     def _day(self, row: ManagerRow, day: int) -> list[int]:
@@ -174,14 +175,3 @@ def _shift(row: ManagerRow, now_ms: int, roster: Roster) -> tuple[bool, int]:
 
 def _has(row: ManagerRow, day: int) -> bool:
     return day in row.cold or day in row.days
-
-
-def _sum(buckets: list[list[int]]) -> list[int]:
-    return [sum(place) for place in zip(*buckets, strict=False)]
-
-
-def _last_hour(ring: Mapping[int, list[int]], now_ms: int) -> list[int]:
-    last = now_ms // MINUTE_MS
-    first = last - HOUR_MINUTES
-    buckets = [bucket for minute, bucket in ring.items() if first < minute <= last]
-    return _sum(buckets) if buckets else [0] * WIDTH_MINUTE

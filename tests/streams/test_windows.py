@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.windows import MINUTE_MS, Steps, merge_run, sum_days, sum_last_hour
+from streams.windows import MINUTE_MS, Steps, last_hour, merge_run, total
 
 TEN = 10 * 60  # minutes
 
 
 @pytest.mark.parametrize(
-    ("now_ms", "total", "why"),
+    ("now_ms", "count", "why"),
     [
         (TEN * MINUTE_MS, 1, "the minute of now is inside"),
         ((TEN - 1) * MINUTE_MS + 59_999, 0, "a minute that is still to come is not"),
@@ -20,20 +20,14 @@ TEN = 10 * 60  # minutes
         ((TEN + 60) * MINUTE_MS, 0, "the 60th is outside"),
     ],
 )
-def test_the_last_hour_is_the_minute_of_now_and_the_59_before_it(now_ms: int, total: int, why: str) -> None:
-    assert sum_last_hour({TEN: [1]}, now_ms, 1) == [total], why
+def test_the_last_hour_is_the_minute_of_now_and_the_59_before_it(now_ms: int, count: int, why: str) -> None:
+    assert total(last_hour({TEN: [1]}, now_ms), 1) == [count], why
 
 
-def test_buckets_of_the_last_hour_are_added_place_by_place() -> None:
-    assert sum_last_hour({TEN: [1, 20], TEN + 3: [2, 0, 7]}, (TEN + 5) * MINUTE_MS, 3) == [3, 20, 7]
-
-
-@pytest.mark.parametrize(
-    ("span", "total"),
-    [(range(5, 6), 1), (range(4, 6), 1), (range(5, 7), 11), (range(6, 9), 10), (range(9, 200), 100), (range(0), 0)],
-)
-def test_days_are_summed_over_a_half_open_span(span: range, total: int) -> None:
-    assert sum_days({5: [1], 6: [10], 9: [100]}, span, 1) == [total]
+def test_buckets_are_added_place_by_place_as_far_as_is_asked() -> None:
+    assert total([[1, 20, 5], [2, 0, 7], [3, 1, 1, 9]], 3) == [6, 21, 13]
+    assert total([[1, 20, 5], [2, 0, 7]], 2) == [3, 20]
+    assert total([], 2) == [0, 0]
 
 
 @pytest.mark.parametrize(
