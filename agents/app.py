@@ -36,8 +36,6 @@ from streams.tables.outcome import OutcomeRecords
 log = logging.getLogger("callpulse")
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
-# A fold holds the event loop; one of this length leaves heartbeats, scrapes and commits their time.
-STEP_S: Final = 0.008
 _FIRST_STEP: Final = 256
 _LARGEST_STEP: Final = 4096
 # What waits for the loop often needs it several times (send, acknowledge, commit) before it is done.
@@ -158,6 +156,8 @@ class Core:
         """Fold the batches of `stream`, in order, in short steps with air for the event loop between them."""
         ledger = self.app.delivery.ledger
         step = _FIRST_STEP
+        # A fold holds the event loop; a short one leaves heartbeats, scrapes and commits their time.
+        goal_s = self.settings.worker.batch_ms / 1000
         self._idle_since[topic] = time.monotonic()
         async for event in stream.events():
             del self._idle_since[topic]
@@ -184,7 +184,7 @@ class Core:
                     now = time.monotonic()
                     following = batch.end if done >= len(records) else part[-1].offset + 1
                     ledger.done(batch.tp, following, now)
-                    step = _next_step(len(part), now - begun, step)
+                    step = _next_step(len(part), now - begun, step, goal_s)
                     for _ in range(_AIR):
                         await asyncio.sleep(0)
                 await self.outbox.ebb()
@@ -240,11 +240,11 @@ class Core:
             )
 
 
-def _next_step(records: int, seconds: float, step: int) -> int:
-    """Return how many records the next step may take to last about STEP_S."""
-    if records < step and seconds < STEP_S:
+def _next_step(records: int, seconds: float, step: int, goal_s: float) -> int:
+    """Return how many records the next step may take to last about `goal_s`."""
+    if records < step and seconds < goal_s:
         return step  # too small a sample to raise the step by
-    return max(16, min(_LARGEST_STEP, int(step * 1.5) + 1, int(records * STEP_S / max(seconds, 1e-6))))
+    return max(16, min(_LARGEST_STEP, int(step * 1.5) + 1, int(records * goal_s / max(seconds, 1e-6))))
 
 
 def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:

@@ -19,7 +19,7 @@ log = logging.getLogger("callpulse")
 
 STOP_DEADLINE_S: Final = 30.0
 # Faust fetches in a thread of its own, which at Python's default of 5 ms waits longer for its turn than for Kafka.
-_SWITCH_S: Final = 0.0005
+_SWITCH_S: Final = 0.001
 
 
 async def run(

@@ -90,8 +90,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8787
     restore_deadline_ms: Annotated[Span, Meta(ge=1_000)] = 300_000
     stall_deadline_ms: Annotated[Span, Meta(ge=1_000)] = 60_000
-    batch_records: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
-    batch_ms: Annotated[Span, Meta(ge=1, le=1_000)] = 20
+    batch_records: Annotated[int, Meta(ge=1, le=100_000)] = 4_000
+    batch_ms: Annotated[Span, Meta(ge=1, le=1_000)] = 8
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):
