@@ -1,0 +1,352 @@
+"""A simulated department on a real broker, the workers that watch it, and the comparison with the batch oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents import admin
+from agents.feeding import Feeder
+from agents.producing import BatchProducer
+from streams import topics
+from streams.settings import Settings, load
+from streams.simulator import Department, Disturbance, Record, simulate
+from tests.faults.workers import Scrape, WorkerProcess
+from tests.kafka_fixture import consume, eventually, unique
+from tests.oracle.comparison import from_exposition, named
+from tests.oracle.contract import Raw
+from tests.oracle.oracle import Answers, Counts, answers, counts
+
+DAY_MS: Final = 86_400_000
+MINUTE_MS: Final = 60_000
+SETTLE_S: Final = 120.0
+COMPARISONS: Final = 3
+SEED: Final = int(os.environ.get("CALLPULSE_TEST_SEED", "0"))
+GROWING: Final = frozenset({"callpulse_longest_call_in_progress_seconds", "callpulse_work_block_seconds"})
+"""Metrics that grow with the clock: they are of some moment between the beginning and the end of a scrape."""
+SOURCES: Final = (topics.CALLS, topics.CONTACTS, topics.OUTCOMES)
+
+# A week that arrives within seconds leaves no time to learn of a second leg from the transfer alone.
+WEEK: Final = Disturbance(
+    lost_starts=0.0, lost_answers=0.01, lost_ends=0.02, duplicates=0.03, disorder=0.1, late=0.02, bad=0.003
+)
+
+
+def chosen_seed(default: int) -> int:
+    """Return the seed of a test, CALLPULSE_TEST_SEED if that is set; it is printed."""
+    seed = SEED or default
+    print(f"seed {seed}, at {time.time():.0f}")
+    return seed
+
+
+class Feeding:
+    """Records on their way into `calls` on a thread of their own, at `rate` a second (None: as fast as they go)."""
+
+    def __init__(self, settings: Settings, records: list[Record], rate: float | None = None) -> None:
+        self.total = len(records)
+        self.error: BaseException | None = None
+        self._feeder: Any = None
+        self._thread = threading.Thread(target=self._run, args=(settings, records, rate), daemon=True)
+        self._thread.start()
+
+    def _run(self, settings: Settings, records: list[Record], rate: float | None) -> None:
+        async def feed() -> None:
+            async with BatchProducer(settings.kafka) as producer:
+                self._feeder = Feeder[Record](producer, prefix=settings.kafka.topic_prefix, rate=rate)
+                await self._feeder.run(records)
+
+        try:
+            asyncio.run(feed())
+        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+            self.error = error
+
+    @property
+    def sent(self) -> int:
+        """How many records were handed to the producer."""
+        return 0 if self._feeder is None else self._feeder.sent
+
+    @property
+    def done(self) -> bool:
+        """Whether all is in Kafka. Fails the test where it cannot get there."""
+        if self.error is not None:
+            pytest.fail(f"the feed broke: {self.error!r}")
+        return not self._thread.is_alive()
+
+    def join(self, within_s: float = SETTLE_S) -> None:
+        """Wait until all is in Kafka."""
+        eventually(lambda: self.done, within_s=within_s, what="the feed is in Kafka")
+        assert self.done
+        assert self.sent == self.total
+
+
+class Installation:
+    """Topics of the test's own on a broker, a department of `managers`, and any number of workers. A context manager.
+
+    `seed` decides who works and how; the history ends now.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        folder: Path,
+        seed: int,
+        *,
+        managers: int = 16,
+        more: str = "",
+    ) -> None:
+        self.department = Department.make(seed, managers, 4, always=True)
+        self.group = unique("department")
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self.random = random.Random(seed)
+        text = f"""{self.department.toml()}
+[kafka]
+bootstrap = "{bootstrap}"
+group = "{self.group}"
+topic_prefix = "{self.group}."
+session_timeout = "6s"
+heartbeat_interval = "1s"
+commit_interval = "300ms"
+[worker]
+http_port = 0
+data_dir = "{folder / "data"}"
+{more}
+"""
+        self.config = folder / "callpulse.toml"
+        self.config.write_text(text, encoding="utf-8")
+        self.settings = load(text, {})
+        self.workers: dict[str, WorkerProcess] = {}
+        self._watch: Watch | None = None
+        asyncio.run(admin.create(self.settings.kafka))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for worker in self.workers.values():
+            worker.kill()
+            if kind is not None:
+                print(f"--- {worker.name} said last:\n{worker.tail(60)}")
+
+    # -- work
+
+    def history(self, days: float, *, intensity: float = 1.0, disturbance: Disturbance = WEEK) -> list[Record]:
+        """Return the records of the last `days` that have arrived by now, in the order of arrival."""
+        now_ms = int(time.time() * 1000)
+        made = simulate(
+            self.department, now_ms - int(days * DAY_MS), now_ms, disturbance=disturbance, intensity=intensity
+        )
+        return [record for record in made if record.due_ms <= now_ms]
+
+    def feed(self, records: list[Record], rate: float | None = None) -> Feeding:
+        """Begin to send records."""
+        return Feeding(self.settings, records, rate)
+
+    def start(self, name: str) -> WorkerProcess:
+        """Start a worker, again if it has ended; returns at once."""
+        worker = WorkerProcess(name, self.config, self.folder / f"{name}.log")
+        self.workers[name] = worker
+        return worker
+
+    @property
+    def alive(self) -> list[WorkerProcess]:
+        """The workers that run."""
+        return [worker for worker in self.workers.values() if worker.status is None]
+
+    def topic(self, topic: topics.Topic) -> str:
+        """A topic's name in this installation."""
+        return self.settings.kafka.topic_prefix + topic.name
+
+    # -- looking
+
+    def settled(self) -> dict[TopicPartition, int]:
+        """Wait until all that is in Kafka is folded and committed; return the offsets at which that was so."""
+        return eventually(self._settled, within_s=SETTLE_S, every_s=0.3, what="all is committed at the log's end")
+
+    def _settled(self) -> dict[TopicPartition, int] | None:
+        ends, committed = asyncio.run(self._offsets())
+        behind = {tp: (committed[tp], end) for tp, end in ends.items() if (committed[tp] or 0) != end}
+        return None if behind else ends
+
+    async def _offsets(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(self.topic(topic), number)
+                for topic in SOURCES
+                for number in range(self.settings.kafka.partitions)
+            ]
+            consumer.assign(partitions)
+            # The log grows while one asks: what is committed may not be behind an end that was there before.
+            ends = await consumer.end_offsets(partitions)
+            return ends, {tp: await consumer.committed(tp) for tp in partitions}
+        finally:
+            await consumer.stop()
+
+    def committed(self) -> int:
+        """How many records of `calls` are folded and committed; 0 while the broker is away."""
+        try:
+            _, committed = asyncio.run(self._offsets())
+        except (KafkaError, OSError):
+            return 0
+        return sum(at or 0 for tp, at in committed.items() if tp.topic == self.topic(topics.CALLS))
+
+    def raw(self) -> list[Raw]:
+        """Return every record of `calls` and `rejected`, as Kafka keeps it."""
+        return [
+            Raw(name, record.partition, record.offset, record.timestamp, record.key, record.value)
+            for topic, name in ((topics.CALLS, "calls"), (topics.REJECTED, "rejected"))
+            for record in consume(self.bootstrap, self.topic(topic))
+        ]
+
+    def count(self) -> Counts:
+        """Count what the topics hold."""
+        return counts(self.raw())
+
+    def rejected(self) -> Counter[str]:
+        """Count the dead letters by reason, each once however often it was sent."""
+        letters = {
+            record.key: dict(record.headers)["reason"].decode()
+            for record in consume(self.bootstrap, self.topic(topics.REJECTED))
+        }
+        return Counter(letters.values())
+
+    def answers(self, raw: list[Raw], now_ms: int) -> Answers:
+        """What every metric must be at `now_ms`."""
+        zones = {manager.id: manager.timezone for manager in self.settings.managers.values()}
+        return answers(raw, zones, self.settings.timezone, now_ms)
+
+    # -- comparing
+
+    def assert_exact(self) -> Counts:
+        """Assert that what the workers export is what the oracle finds in the topics; return what these hold."""
+        wrong: list[str] = []
+        for _ in range(COMPARISONS):
+            ends = self.settled()
+            scrapes = self._scrapes()
+            raw = self.raw()
+            if self._settled() != ends:
+                continue  # ends that were concluded meanwhile
+            wrong = self._differences(scrapes, raw)
+            if not wrong:
+                found = counts(raw)
+                assert dict(self.rejected()) == dict(found.rejected)
+                return found
+            print(f"{len(wrong)} differences, such as", *wrong[:20], sep="\n  ")
+        raise AssertionError(f"{len(wrong)} figures are not what they should be, such as " + "\n".join(wrong[:20]))
+
+    def _scrapes(self) -> list[Scrape]:
+        def look() -> list[Scrape] | None:
+            if not all(worker.ready for worker in self.alive):
+                return None
+            scrapes = [worker.scrape() for worker in self.alive]
+            found = [scrape for scrape in scrapes if scrape is not None]
+            if len(found) < len(scrapes):
+                return None
+            minutes = {moment // MINUTE_MS for scrape in found for moment in (scrape.began_ms, scrape.ended_ms)}
+            return found if len(minutes) == 1 else None
+
+        assert self.alive, "no worker is left"
+        return eventually(look, within_s=SETTLE_S, every_s=0.2, what="every worker answers, within one minute")
+
+    def _differences(self, scrapes: list[Scrape], raw: list[Raw]) -> list[str]:
+        began_ms = min(scrape.began_ms for scrape in scrapes)
+        ended_ms = max(scrape.ended_ms for scrape in scrapes)
+        ours: Answers = {}
+        for scrape in scrapes:
+            told = from_exposition(scrape.text)
+            assert not ours.keys() & told.keys(), "two workers export the same manager"
+            ours |= told
+        truth = self.answers(raw, began_ms)
+        assert truth
+        lines = []
+        for key in sorted(ours.keys() | truth.keys()):
+            mine, true = ours.get(key), truth.get(key)
+            if mine is None or true is None:
+                lines.append(f"{named(*key)} is {mine}; it should be {true}")
+                continue
+            grown_s = (ended_ms - began_ms) / 1000 if key[0] in GROWING else 0.0
+            slack = 1e-9 * max(1.0, abs(true))
+            if not (true - slack <= mine <= true + grown_s + slack) or math.isnan(mine):
+                lines.append(f"{named(*key)} is {mine:.15g}; it should be {true:.15g}")
+        return lines
+
+
+def managers_in(text: str) -> set[str]:
+    """Return the managers that a scrape exports."""
+    marker = 'callpulse_calls_in_progress{manager="'
+    return {line[len(marker) :].partition('"')[0] for line in text.splitlines() if line.startswith(marker)}
+
+
+class Watch:
+    """Looks all the while whether two workers export one manager at the same moment, on a thread of its own.
+
+    Scraped in turn, a manager may rightly be seen on both sides of a hand-over. So a worker is scraped before and after
+    the other: whoever exports a manager both times has exported it all the while, and the other must not.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._stop = threading.Event()
+        self.twice: list[str] = []
+        self.looks = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def assert_never_twice(self) -> None:
+        """Assert that it looked, and that no manager was exported by two workers."""
+        assert self.looks > 0
+        assert self.twice == []
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            workers = self._installation.alive
+            for one, other in _pairs(workers):
+                before, between, after = (self._managers(worker, self._installation) for worker in (one, other, one))
+                if before is None or between is None or after is None:
+                    continue
+                self.looks += 1
+                if double := before & after & between:
+                    self.twice.append(f"{one.name} and {other.name} both export {sorted(double)}")
+
+    @staticmethod
+    def _managers(worker: WorkerProcess, _: Installation) -> set[str] | None:
+        scrape = worker.scrape(timeout_s=3)
+        return None if scrape is None else managers_in(scrape.text)
+
+
+def _pairs(workers: list[WorkerProcess]) -> Iterator[tuple[WorkerProcess, WorkerProcess]]:
+    for one in workers:
+        for other in workers:
+            if one is not other:
+                yield one, other
+
+
+def reached(feeding: Feeding, part: float) -> Callable[[], bool]:
+    """A condition: so much of the feed was handed to Kafka."""
+    return lambda: feeding.done or feeding.sent >= part * feeding.total
