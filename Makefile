@@ -52,7 +52,7 @@ lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and
 boards: $(INSTALLED) ## generate the Grafana dashboards
 	$(BIN)/python -m grafana.build
 
-docs: $(INSTALLED) ## generate docs/metrics.md, docs/schema and the picture of the terminal board
+docs: $(INSTALLED) ## generate docs/metrics.md and docs/schema
 	$(BIN)/callpulse metrics --markdown > docs/metrics.md
 	for topic in calls crm speech; do $(BIN)/callpulse schema "$$topic" > "docs/schema/$$topic.json"; done
 

@@ -93,7 +93,7 @@ def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
 ) -> None:
     assert callpulse("topics", "create").returncode == 0
     roster, answers = tmp_path / "roster.toml", tmp_path / "answers.json"
-    options = ("--managers", 6, "--teams", 2, "--always", "--days", 0.5, "--seconds", 0, "--json")
+    options = ("--managers", 6, "--teams", 2, "--always", "--days", 0.5, "--seconds", 0, "--clean", "--json")
     simulated = callpulse("simulate", *options, "--roster", roster, "--answers", answers)
     assert simulated.returncode == 0, simulated.stderr
     told = orjson.loads(simulated.stdout)

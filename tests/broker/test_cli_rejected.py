@@ -82,7 +82,7 @@ async def test_a_letter_is_read_back_with_its_place_reason_key_and_bytes(bootstr
 async def test_a_letter_that_was_sent_twice_is_one(bootstrap: str) -> None:
     kafka = await an_installation(bootstrap)
     await reject(kafka, refused(kafka, 7, b"x", "not_json"), refused(kafka, 8, b"y", "not_json"), times=2)
-    assert [letter.offset for letter in await dead_letters.read(kafka, Filter())] == [7, 8]
+    assert sorted(letter.offset for letter in await dead_letters.read(kafka, Filter())) == [7, 8]
 
 
 async def test_letters_are_chosen_by_reason_topic_and_time(bootstrap: str) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agents.cli.top.standing import Feed, Line, Standing
 from streams.settings import Manager, Thresholds
+from streams.sources.asterisk.mapping import QUEUE_PREFIX
 
 STALE_S: Final = 120.0
 """An age of the newest event from which the figures may be those of a dead feed, not of a silent team."""
@@ -42,6 +43,11 @@ def silent(line: Line, thresholds: Thresholds) -> bool:
     return line.on_shift and line.idle_s * 1000 >= thresholds.work_gap_ms
 
 
+def nobody(line: Line) -> bool:
+    """Tell whether the line is no person's: calls in a queue that nobody answered."""
+    return line.manager.startswith(QUEUE_PREFIX)
+
+
 def _name(line: Line, view: View) -> Text:
     known = view.names.get(line.manager)
     return Text(
@@ -62,16 +68,20 @@ def _in_progress(line: Line, _view: View) -> Text:
 
 
 def _connect(line: Line, _view: View) -> Text:
-    return Text("") if line.connect_ratio is None else Text(f"{line.connect_ratio:.0%}")
+    return Text("") if line.connect_ratio is None or nobody(line) else Text(f"{line.connect_ratio:.0%}")
 
 
 def _meaningful(line: Line, view: View) -> Text:
+    if nobody(line):
+        return Text("")
     low, high = view.thresholds.meaningful_target
     style = "green" if low <= line.meaningful <= high else "" if line.meaningful < low else "cyan"
     return Text(f"{line.meaningful}/{low}-{high}", style=style)
 
 
 def _idle(line: Line, view: View) -> Text:
+    if nobody(line):
+        return Text("")
     if not line.on_shift:
         return Text("off shift", style="dim")
     if silent(line, view.thresholds):
@@ -96,7 +106,7 @@ COLUMNS: Final = (
     Column("calls", 5, 1, lambda line, _: Text(str(line.calls))),
     Column("connect", 7, 4, _connect),
     Column("meaningful", 10, 2, _meaningful),
-    Column("talk", 7, 7, lambda line, _: Text(span(line.talk_s))),
+    Column("talk", 7, 7, lambda line, _: Text(span(line.talk_s) if line.talk_s else "")),
     Column("idle", 9, 1, _idle),
     Column("work block", 10, 8, _work),
     Column("over-called", 11, 9, _over_called),
@@ -145,7 +155,7 @@ def fitting(width: int) -> Sequence[Column]:
 
 def header(standing: Standing, view: View) -> Text:
     """Return the lines above the table: how fresh the figures are, and how many managers do what."""
-    feed, lines = standing.feed, standing.lines
+    feed, lines = standing.feed, [line for line in standing.lines if not nobody(line)]
     text = Text.assemble(
         (view.title, "bold"), "  ", (time.strftime("%H:%M:%S", time.localtime(standing.at_ms / 1000)), "dim")
     )

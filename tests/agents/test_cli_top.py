@@ -1,0 +1,239 @@
+"""The board on the terminal: what the samples of the workers come to, and how it is shown."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from rich.console import Console
+
+from agents.cli.scrape import Scrape
+from agents.cli.top import picture
+from agents.cli.top.board import COLUMNS, View, board, fitting, silent, span
+from agents.cli.top.standing import Feed, Line, Standing, standing
+from streams.settings import Manager, Thresholds
+from tests.agents.cli_runner import Runner
+
+NOW_MS = 1_795_435_200_000
+VIEW = View(Thresholds(), {"anna": Manager(id="anna", name="Anna Weber", team="desk")})
+
+
+def worker(*lines: str, newest_s: float | None = NOW_MS / 1000 - 3) -> Scrape:
+    """What a worker answered: lines without the prefix."""
+    own = [] if newest_s is None else [f'newest_event_timestamp_seconds{{topic="calls"}} {newest_s!r}']
+    return Scrape("http://w1/metrics", NOW_MS - 5, NOW_MS, "".join(f"callpulse_{line}\n" for line in (*own, *lines)))
+
+
+def of(name: str, value: float, manager: str = "anna", team: str = "desk", **labels: str) -> str:
+    pairs = {"manager": manager, "team": team, **labels}
+    return f"{name}{{{','.join(f'{label}="{text}"' for label, text in pairs.items())}}} {value}"
+
+
+ANNA = worker(
+    of("calls", 30, window="today", direction="outbound"),
+    of("calls", 4, window="today", direction="inbound"),
+    of("calls", 900, window="30d", direction="outbound"),
+    of("connect_ratio", 0.5, window="today"),
+    of("connect_ratio", 0.1, window="7d"),
+    of("meaningful_calls", 41, window="today"),
+    of("talk_time_seconds", 3725, window="today"),
+    of("calls_in_progress", 1),
+    of("longest_call_in_progress_seconds", 187),
+    of("idle_seconds", 0),
+    of("work_block_seconds", 11_000),
+    of("leads_over_called", 2, window="today"),
+    of("on_shift", 1),
+    of("presence", 0, state="available"),
+    of("presence", 1, state="after_call"),
+    'lag_records{topic="calls",partition="0"} 5',
+    'lag_records{topic="contacts",partition="1"} 2',
+    'rejected_total{topic="calls",reason="not_json"} 3',
+    'restore_progress_ratio{table="managers"} 0.5',
+    'restore_progress_ratio{table="leads"} 1',
+)
+
+
+class TestStanding:
+    def test_a_manager_is_read_from_the_samples_of_today(self) -> None:
+        found = standing([ANNA], NOW_MS)
+        assert found.lines == [
+            Line(
+                manager="anna",
+                team="desk",
+                presence="after_call",
+                on_shift=True,
+                in_progress=1,
+                longest_s=187,
+                calls=34,
+                connect_ratio=0.5,
+                meaningful=41,
+                talk_s=3725,
+                idle_s=0,
+                work_block_s=11_000,
+                over_called=2,
+            )
+        ]
+
+    def test_the_feed_is_read_from_what_the_workers_say_of_themselves(self) -> None:
+        found = standing(
+            [ANNA, worker('lag_records{topic="calls",partition="1"} 10', newest_s=NOW_MS / 1000 - 1)], NOW_MS
+        )
+        assert found.feed == Feed(workers=2, workers_up=2, age_s=pytest.approx(1), lag=17, restored=0.5, rejected=3)
+
+    def test_facts_of_the_agents_do_not_make_the_feed_fresh(self) -> None:
+        found = standing([worker('newest_event_timestamp_seconds{topic="contacts"} 1795435200', newest_s=None)], NOW_MS)
+        assert found.feed.age_s is None
+
+    def test_the_topics_of_an_installation_may_have_a_prefix(self) -> None:
+        found = standing(
+            [worker('newest_event_timestamp_seconds{topic="test.calls"} 1795435190', newest_s=None)], NOW_MS
+        )
+        assert found.feed.age_s == pytest.approx(10)
+
+    def test_while_partitions_move_a_manager_is_counted_once(self) -> None:
+        ahead = worker(of("calls", 31, window="today", direction="outbound"), of("on_shift", 1))
+        for scrapes in ([ANNA, ahead], [ahead, ANNA]):
+            (line,) = standing(scrapes, NOW_MS).lines
+            assert line.calls == 34
+
+    def test_a_worker_that_does_not_answer_is_told_and_the_others_are_shown(self) -> None:
+        found = standing([ANNA, Scrape("http://w2/metrics", 0, 0, "", "connection refused")], NOW_MS)
+        assert (found.feed.workers, found.feed.workers_up, len(found.lines)) == (2, 1, 1)
+        assert found.feed.errors == ("http://w2/metrics: connection refused",)
+
+
+def shown(found: Standing, width: int = 140, height: int | None = None, order: str = "team") -> str:
+    """The board as text."""
+    screen = Console(file=io.StringIO(), width=width, record=True)
+    screen.print(board(found, VIEW, width, height, order))
+    return screen.export_text()
+
+
+def standing_of(*lines: Line, **feed: object) -> Standing:
+    return Standing(at_ms=NOW_MS, feed=Feed(workers=1, workers_up=1, age_s=2.0, **feed), lines=list(lines))  # type: ignore[arg-type]
+
+
+class TestBoard:
+    def test_a_line_says_it_all(self) -> None:
+        text = shown(standing([ANNA], NOW_MS))
+        for piece in ("Anna Weber", "desk", "after call", "1 3m07s", "34", "50%", "41/40-60", "1h02m", "3h03m"):
+            assert piece in text
+        assert "workers 1/1" in text
+        assert "newest event 3s ago" in text
+        assert "lag 7" in text
+        assert "restoring 50%" in text
+        assert "rejected 3" in text
+
+    @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 200])
+    def test_it_fits_the_terminal_however_narrow_that_is(self, width: int) -> None:
+        text = shown(standing([ANNA], NOW_MS), width)
+        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+        assert [column.title for column in fitting(width)][0] == "manager"
+        assert {"calls", "idle"} <= {column.title for column in fitting(width)}
+
+    def test_a_wide_terminal_has_every_column(self) -> None:
+        assert list(fitting(140)) == list(COLUMNS)
+
+    def test_it_fits_the_height_and_tells_how_many_are_not_shown(self) -> None:
+        lines = [Line(manager=f"m{number:03}", team="t") for number in range(50)]
+        text = shown(standing_of(*lines), height=24)
+        assert len(text.rstrip().splitlines()) <= 24
+        assert "and 31 more" in text
+
+    def test_silence_is_on_shift_and_longer_than_a_pause(self) -> None:
+        limit_s = VIEW.thresholds.work_gap_ms / 1000
+        assert silent(Line(manager="a", team="t", on_shift=True, idle_s=limit_s), VIEW.thresholds)
+        assert not silent(Line(manager="a", team="t", on_shift=True, idle_s=limit_s - 1), VIEW.thresholds)
+        assert not silent(Line(manager="a", team="t", on_shift=False, idle_s=limit_s), VIEW.thresholds)
+
+    def test_the_silent_are_counted_and_a_dead_feed_is_given_as_the_likelier_reason(self) -> None:
+        quiet = Line(manager="a", team="t", on_shift=True, idle_s=3600)
+        found = standing_of(quiet)
+        assert "1 silent" in shown(found)
+        assert "or the feed is down" not in shown(found)
+        found.feed.age_s = 900
+        assert "or the feed is down" in shown(found)
+
+    def test_calls_of_a_queue_are_nobodys(self) -> None:
+        text = shown(standing_of(Line(manager="queue:desk", team="unassigned", calls=7, on_shift=False)))
+        assert "0 managers" in text
+        assert "queue:desk" in text
+        assert "40-60" not in text
+
+    def test_the_order_can_be_chosen(self) -> None:
+        found = standing_of(
+            Line(manager="a", team="z", calls=1, idle_s=5),
+            Line(manager="b", team="y", calls=3),
+            Line(manager="c", team="x", calls=2),
+        )
+        places = {order: sorted("abc", key=shown(found, order=order).rindex) for order in ("team", "idle", "calls")}
+        assert {order: "".join(names) for order, names in places.items()} == {
+            "team": "cba",
+            "idle": "abc",
+            "calls": "bca",
+        }
+
+    def test_the_picture_fetches_nothing_from_elsewhere(self) -> None:
+        svg = picture(standing([ANNA], NOW_MS), VIEW)
+        assert "Anna&#160;Weber" in svg
+        assert "url(http" not in svg
+        assert "@font-face" not in svg
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [(0, "0s"), (59.9, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (90_000, "25h00m")],
+    )
+    def test_a_span_is_written_for_a_person(self, seconds: float, text: str) -> None:
+        assert span(seconds) == text
+
+
+class _Metrics(BaseHTTPRequestHandler):
+    """A worker that always answers the same."""
+
+    def do_GET(self) -> None:
+        body = ANNA.text.encode()
+        self.send_response(200 if self.path == "/metrics" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Metrics) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class TestCommand:
+    def test_once_prints_the_board(self, callpulse: Runner, address: str) -> None:
+        said = callpulse("top", address, "--once")
+        assert said.code == 0
+        assert "anna" in said.out
+
+    def test_json_is_for_scripts(self, callpulse: Runner, address: str) -> None:
+        said = callpulse("top", address, "--json")
+        assert said.json["feed"]["workers_up"] == 1
+        assert [(line["manager"], line["calls"]) for line in said.json["lines"]] == [("anna", 34)]
+
+    def test_one_team_can_be_shown(self, callpulse: Runner, address: str) -> None:
+        assert callpulse("top", address, "--json", "--team", "other").json["lines"] == []
+
+    def test_the_worker_of_the_settings_is_asked_without_an_address(self, callpulse: Runner, address: str) -> None:
+        said = callpulse("top", "--json", CALLPULSE_HTTP_PORT=address.rpartition(":")[2])
+        assert said.json["feed"]["workers_up"] == 1
+
+    def test_without_a_worker_it_says_where_it_looked(self, callpulse: Runner, address: str) -> None:
+        said = callpulse("top", f"http://{address}/elsewhere", "--once")
+        assert said.code == 70
+        assert "HTTP status 404" in said.err
+        assert "callpulse worker" in said.err
