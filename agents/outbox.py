@@ -77,8 +77,8 @@ class Outbox:
             self._count = 0
             self._left.set()
             try:
-                for (topic, partition), records in waiting.items():
-                    await self._send(topic, partition, records)
+                # Partitions side by side: the client takes the next batch of one only when the last is sent.
+                await asyncio.gather(*(self._send(*where, records) for where, records in waiting.items()))
             except Exception as error:
                 self._fail(error)
                 raise
