@@ -28,8 +28,8 @@ def worker(*lines: str, newest_s: float | None = NOW_MS / 1000 - 3) -> Scrape:
 
 
 def of(name: str, value: float, manager: str = "anna", team: str = "desk", **labels: str) -> str:
-    pairs = {"manager": manager, "team": team, **labels}
-    return f"{name}{{{','.join(f'{label}="{text}"' for label, text in pairs.items())}}} {value}"
+    pairs = ",".join(f'{label}="{text}"' for label, text in {"manager": manager, "team": team, **labels}.items())
+    return f"{name}{{{pairs}}} {value}"
 
 
 ANNA = worker(
@@ -131,7 +131,7 @@ class TestBoard:
     def test_it_fits_the_terminal_however_narrow_that_is(self, width: int) -> None:
         text = shown(standing([ANNA], NOW_MS), width)
         assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-        assert [column.title for column in fitting(width)][0] == "manager"
+        assert next(column.title for column in fitting(width)) == "manager"
         assert {"calls", "idle"} <= {column.title for column in fitting(width)}
 
     def test_a_wide_terminal_has_every_column(self) -> None:
