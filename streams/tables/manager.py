@@ -8,7 +8,6 @@ remembered for the retry horizon in `past`, or in `timed_out` until its real end
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -16,13 +15,12 @@ from msgspec import Struct
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, Event, ManagerPresence
 from streams.settings import Thresholds
 from streams.tables.counts import WIDTH_MINUTE, Counter
+from streams.tables.derived import SOURCE, handed_over, timeout
 from streams.tables.legs import NOT_KNOWN, RANKS, TIMEOUT, Finished, Leg, Transfer, alike, worth
 from streams.tables.manager_row import NO_DAY, Live, ManagerRow, dissolve, warm
 from streams.windows import DAY_MS, MINUTE_MS, merge_run
 
-__all__ = ["APPLIED", "DUPLICATE", "LATE", "TOO_LATE", "Effect", "Leave", "ManagerFold", "ManagerRow", "Told"]
-
-SOURCE: Final = "callpulse"  # `source` of the events that callpulse itself adds to `calls`
+__all__ = ["APPLIED", "DUPLICATE", "LATE", "SOURCE", "TOO_LATE", "Effect", "Leave", "ManagerFold", "ManagerRow", "Told"]
 
 LATE_MS: Final = 10 * MINUTE_MS
 _RING_MINUTES: Final = 70  # an hour, and the clock skew that sources are allowed
@@ -114,21 +112,7 @@ class ManagerFold:
         """
         begun_by = now_ms - self._max_call_ms
         return [
-            CallEnded(
-                v=1,
-                id=_derived_id("timeout", call, row.id),
-                at=leg.started_at + self._max_call_ms,
-                source=SOURCE,
-                call=call,
-                manager=row.id,
-                lead=leg.lead,
-                direction=leg.direction,
-                kind=leg.kind,
-                started_at=leg.started_at,
-                talk_ms=0,
-                disposition="answered" if leg.answered_at else "no_answer",
-                ended_by="timeout",
-            )
+            timeout(row.id, call, leg, leg.started_at + self._max_call_ms)
             for call, leg in row.live.open.items()
             if 0 < leg.started_at <= begun_by
         ]
@@ -176,7 +160,7 @@ class ManagerFold:
         if call in live.open:
             return _NOTHING
         told = self._settle(row, call, leg, before)
-        return told if was_described else told + self._handed_over(row, call, leg, leg.transfers)
+        return told if was_described else told + handed_over(row.id, call, leg, leg.transfers)
 
     def _answered(self, row: ManagerRow, live: Live, event: CallAnswered) -> tuple[Told, ...] | None:
         call = event.call
@@ -251,7 +235,7 @@ class ManagerFold:
         else:
             leg.others += (end.id,)
         told = self._settle(row, call, leg, before)
-        return told if was_described else told + self._handed_over(row, call, leg, leg.transfers)
+        return told if was_described else told + handed_over(row.id, call, leg, leg.transfers)
 
     def _transferred(self, row: ManagerRow, live: Live, event: CallTransferred) -> tuple[Told, ...] | None:
         call = event.call
@@ -270,46 +254,7 @@ class ManagerFold:
             leg.stamp = live.clock
             row.past[call] = leg
         told = self._settle(row, call, leg, before)
-        return told + self._handed_over(row, call, leg, (transfer,)) if leg.described else told
-
-    def _handed_over(
-        self, row: ManagerRow, call: str, leg: Leg, transfers: tuple[Transfer, ...]
-    ) -> tuple[CallStarted | CallAnswered, ...]:
-        """Begin the legs of the managers who were handed the call."""
-        of: Leg | Finished | None = leg if leg.started_at else leg.end
-        if of is None:
-            return ()
-        told: list[CallStarted | CallAnswered] = []
-        for to in transfers:
-            if to.to_manager == row.id:
-                continue
-            told.append(
-                CallStarted(
-                    v=1,
-                    id=_derived_id("transfer", call, to.to_manager, to.id),
-                    at=to.at,
-                    source=SOURCE,
-                    call=call,
-                    manager=to.to_manager,
-                    lead=of.lead,
-                    direction=of.direction,
-                    kind=of.kind,
-                    queue=leg.queue,
-                )
-            )
-            if to.how == "attended":  # the two have talked already
-                told.append(
-                    CallAnswered(
-                        v=1,
-                        id=_derived_id("joined", call, to.to_manager, to.id),
-                        at=to.at,
-                        source=SOURCE,
-                        call=call,
-                        manager=to.to_manager,
-                        lead=of.lead,
-                    )
-                )
-        return tuple(told)
+        return told + handed_over(row.id, call, leg, (transfer,)) if leg.described else told
 
     # -- counting
 
@@ -404,8 +349,3 @@ def _trim(ring: dict[int, list[int]], newest_ms: int) -> None:
     oldest = newest_ms // MINUTE_MS - _RING_MINUTES
     for minute in [minute for minute in ring if minute <= oldest]:
         del ring[minute]
-
-
-def _derived_id(*parts: str) -> str:
-    """Return an id that says the same whenever the same cause is met again."""
-    return f"{parts[0]}:{blake2b(chr(0).join(parts).encode(), digest_size=16).hexdigest()}"

@@ -21,7 +21,8 @@ from streams.tables.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.tables.manager import SOURCE, Effect, Leave
+from streams.tables.derived import SOURCE
+from streams.tables.manager import Effect, Leave
 from streams.tables.manager_view import Roster
 from tests.streams.timeline import (
     DAY,
