@@ -12,7 +12,7 @@ from agents.operations import Operations
 from agents.outbox import Outbox
 from agents.rejected import dead_letter
 from streams.events import Rejection
-from streams.tables.manager import SOURCE
+from streams.tables.derived import SOURCE
 
 _DELAYS_A_BATCH: Final = 16
 
