@@ -21,7 +21,7 @@ from agents.restore import Restore
 from streams.catalogue import Metric as Described
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SLICE_S: Final = 0.008

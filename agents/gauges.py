@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams import topics
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
     from agents.lag import Lag
     from agents.metrics import Managers
     from agents.restore import Restore

@@ -17,7 +17,7 @@ from agents.garbage import collect_in_short_steps
 from agents.pulse import watch_loop
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
     from agents.lag import Lag
     from agents.restore import Restore
 

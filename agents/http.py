@@ -19,7 +19,7 @@ from agents.pulse import Pulse
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
 
 _GZIP: Final = 31  # zlib's way to say: with the head of a gzip file
 _PAGES: Final = (

@@ -15,7 +15,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
 
 log = logging.getLogger("callpulse")
 

@@ -8,7 +8,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 if TYPE_CHECKING:
-    from agents.app import Core
+    from agents.core import Core
     from agents.tables import RowTable
 
 
@@ -58,7 +58,7 @@ class Restore:
         if self._round != self.round:
             self._round = self.round
             self._begun.clear()
-        recovery: Any = self._core.app.tables.recovery  # type: ignore[attr-defined]  # faust's own types lack it
+        recovery: Any = self._core.app.tables.recovery
         ends = recovery.active_highwaters
         restoring = self._core.app.delivery.restoring
         done = total = 0

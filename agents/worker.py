@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from agents import http
-from agents.app import Callpulse, Fail, create_app, leave
+from agents.app import Callpulse, create_app
+from agents.core import Fail, leave
 from agents.health import background
 from streams.settings import Settings
 

@@ -36,6 +36,7 @@ def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
     from agents import admin, worker  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
     differences = run(admin.check(settings.kafka))
     if differences:
         told = "\n".join(f"  {difference}" for difference in differences)

@@ -133,6 +133,29 @@ def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
     assert "no worker answers" in gone.stderr
 
 
+def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Installation) -> None:
+    assert callpulse("topics", "create").returncode == 0
+    command = ["simulate", "--managers", "30", "--always", "--intensity", "20", "--days", "0.02", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "agents.cli", *command],
+        cwd=ROOT,
+        env=callpulse.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert "Working live" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, err) == (0, "")
+    told = orjson.loads(out)
+    assert told["sent"] == told["produced"] == len(consume(callpulse.bootstrap, callpulse.calls, at_least=told["sent"]))
+
+
 def test_a_recording_that_is_replayed_is_in_kafka_with_the_managers_as_keys(callpulse: Installation) -> None:
     assert callpulse("topics", "create").returncode == 0
     dry = callpulse("replay", "ami", "--dry-run", RECORDING)

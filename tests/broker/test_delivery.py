@@ -101,7 +101,7 @@ async def test_without_the_ledger_what_vanishes_is_lost_for_good(
     await send(settings, range(N))
     lost = losing(monkeypatch, every=3)
     monkeypatch.setattr(Ledger, "take", lambda self, batch: batch.records if batch.tp in self else [])
-    monkeypatch.setattr("agents.app.Core.watch_delivery", lambda _self: asyncio.sleep(0))
+    monkeypatch.setattr("agents.core.Core.watch_delivery", lambda _self: asyncio.sleep(0))
     worker = await start(settings)
     gone = sum(len(batch.records) for batch in lost)
     await wait_until(lambda: worker.calls() >= N - sum(len(b.records) for b in lost) > 0, "the rest is folded")

@@ -66,7 +66,15 @@ def _grafana(program: str, folder: Path, prometheus: str) -> tuple[Child, str]:
     provisioning = home / "provisioning"
     for name in ("datasources", "dashboards"):
         (provisioning / name).mkdir(parents=True)
-    source = {"name": "Prometheus", "type": "prometheus", "uid": "prometheus", "url": prometheus, "isDefault": True}
+    source = {
+        "name": "Prometheus",
+        "type": "prometheus",
+        "uid": "callpulse-prometheus",
+        "access": "proxy",
+        "url": prometheus,
+        "isDefault": True,
+        "jsonData": {"timeInterval": "5s"},
+    }
     boards = {"name": "callpulse", "type": "file", "options": {"path": str(DASHBOARDS)}}
     (provisioning / "datasources" / "demo.yaml").write_bytes(orjson.dumps({"apiVersion": 1, "datasources": [source]}))
     (provisioning / "dashboards" / "demo.yaml").write_bytes(orjson.dumps({"apiVersion": 1, "providers": [boards]}))
