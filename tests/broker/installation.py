@@ -1,0 +1,78 @@
+"""An installation on the shared broker: names of its own, and the command line in it, run as a person would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.kafka_fixture import unique
+
+ROOT = Path(__file__).parents[2]
+
+
+class Installation:
+    """Names of its own on the shared broker, and the command line in it."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        name = unique("live")
+        self.calls = f"{name}.calls"
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "CALLPULSE_BOOTSTRAP": bootstrap,
+            "CALLPULSE_KAFKA__GROUP": name,
+            "CALLPULSE_KAFKA__TOPIC_PREFIX": f"{name}.",
+            "CALLPULSE_HTTP_PORT": "0",
+            "CALLPULSE_WORKER_ID": name,
+            "CALLPULSE_DATA_DIR": str(folder / "data"),
+            "CALLPULSE_LEAD_SECRET": "a secret of sixteen characters",
+            "COLUMNS": "140",
+        }
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "agents.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    @contextlib.contextmanager
+    def worker(self, *arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+        """Run a worker, and yield it with its URL."""
+        with (
+            (self.folder / "worker.log").open("wb") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "agents.cli", "worker", "--json", *map(str, arguments)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                told = process.stdout.readline()
+                assert told, (self.folder / "worker.log").read_text()
+                yield process, orjson.loads(told)["url"]
+            finally:
+                process.kill()
+
+    def standing(self, url: str) -> dict[str, Any]:
+        """What `top --json` says."""
+        said = self("top", url, "--json")
+        assert said.returncode == 0, said.stderr
+        found: dict[str, Any] = orjson.loads(said.stdout)
+        return found
