@@ -176,7 +176,7 @@ class Core:
     def crashed_service(self) -> BaseException | None:
         """Return why a part of Faust crashed, None while all live: Faust lets the rest run on, without work."""
         app = cast(Any, self.app)
-        for service in (app, app._consumer, app._fetcher, app._producer, app.tables, app.tables.recovery):  # noqa: SLF001
+        for service in (app, app._consumer, app._fetcher, app._producer, app.tables, app.tables.recovery):  # noqa: SLF001 - Faust keeps them to itself
             if service is not None and service.crashed:
                 return service.crash_reason or RuntimeError(f"{service.label} crashed; the log says why")
         return None

@@ -39,6 +39,10 @@ FOREIGN = {
 FIXTURES = "tests/fixtures/"
 """Recordings of others, kept as they came."""
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+SUPPRESSION = re.compile(
+    r"(?:#\s*(?P<code>noqa(?::\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*)?|type:\s*ignore(?:\[[^\]]*\])?|pragma:\s*no cover)"
+    r"|@?pytest\.(?:mark\.)?(?:skip|xfail)(?:\(\))?)\s*(?P<reason>\S.*)?$"
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -90,19 +94,41 @@ def test_nothing_is_left_to_be_done_in_a_comment() -> None:
     assert found == []
 
 
+def unexplained(source: str) -> list[str]:
+    """Return the suppressions without a reason: none beside them, in a comment above, or at their like before."""
+    explained: set[str] = set()
+    found = []
+    above = ""
+    for line in source.splitlines():
+        suppressed = SUPPRESSION.search(line)
+        if suppressed is not None:
+            code = suppressed["code"]
+            if suppressed["reason"] or above.lstrip().startswith("#"):
+                explained.add(code)
+            elif code not in explained:
+                found.append(line.strip())
+        above = line
+    return found
+
+
 def test_every_suppression_gives_its_reason() -> None:
-    bare = re.compile(
-        r"#\s*(?:noqa(?::\s*[A-Z0-9, ]+)?|type:\s*ignore(?:\[[^\]]*\])?|pragma:\s*no cover)\s*$", re.MULTILINE
-    )
-    skips = re.compile(r"pytest\.(?:skip|xfail)\(\s*\)|mark\.(?:skip|xfail)\s*$", re.MULTILINE)
     found = [
-        f"{named(path)}: {hit[0].strip()}"
+        f"{named(path)}: {line}"
         for path in TEXTS
         if path.suffix == ".py"
-        for pattern in (bare, skips)
-        for hit in pattern.finditer(path.read_text(encoding="utf-8"))
+        for line in unexplained(path.read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+def test_a_suppression_without_a_reason_is_seen() -> None:
+    bare, told = "x = y()  # no" + "qa: S311", "x = y()  # no" + "qa: S311 - a game of chance"
+    assert unexplained(bare) == [bare]
+    assert unexplained(f"# Nothing secret.\n{bare}") == []
+    assert unexplained(f"{told}\n\n{bare}") == []
+    assert unexplained(f"{bare}\n{told}") == [bare]
+    assert unexplained("x: int = y  # type: ig" + "nore[assignment]")
+    assert unexplained("@pytest.mark.skip") == ["@pytest.mark.skip"]
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -113,7 +113,7 @@ def shown(found: Standing, width: int = 140, height: int | None = None, order: s
 
 
 def standing_of(*lines: Line, **feed: object) -> Standing:
-    return Standing(at_ms=NOW_MS, feed=Feed(workers=1, workers_up=1, age_s=2.0, **feed), lines=list(lines))  # type: ignore[arg-type]
+    return Standing(at_ms=NOW_MS, feed=Feed(workers=1, workers_up=1, age_s=2.0, **feed), lines=list(lines))  # type: ignore[arg-type]  # some field
 
 
 class TestBoard:
