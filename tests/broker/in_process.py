@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from mode.threads import ServiceThread, WorkerThread
 
 from agents.app import Callpulse, create_app
 from streams import events, topics
@@ -18,6 +19,23 @@ from streams.settings import Settings, load
 from streams.tables.counts import INBOUND, OUTBOUND
 from streams.tables.manager_row import all_days
 from tests.kafka_fixture import unique
+
+STOP_S = 10.0
+
+
+class BoundedThread(WorkerThread):  # type: ignore[misc]  # mode's types are not seen
+    """A thread of Faust's that cannot keep a test from ending: Faust would wait for it for ever, at exit too."""
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        super().__init__(service, daemon=True, **kwargs)
+
+    def stop(self) -> None:
+        """Wait, as Faust does, but not for long."""
+        self.is_stopped.wait(STOP_S)
+        self.join(STOP_S)
+
+
+ServiceThread.Worker = BoundedThread
 
 START_MS = 1_790_000_000_000
 PARTITIONS = 4
@@ -121,7 +139,7 @@ class Worker:
 
         self.app.delivery.on_checkpoint = nothing
         with suppress(asyncio.CancelledError, TimeoutError):
-            await asyncio.wait_for(self.app.stop(), 20)
+            await asyncio.wait_for(self.app.stop(), 2 * STOP_S)
 
     def calls(self) -> int:
         """How many finished legs the rows of owned partitions count."""
