@@ -62,18 +62,18 @@ class CallsAgent:
                 continue
             event = decode(record.value)
             if isinstance(event, Rejection):
-                self._intake.reject(record, event)
+                self._intake.reject(tp, record, event)
                 continue
             at = event.at
             if row is None or event.manager != row.id:
-                made = self._new_row(record, event)
+                made = self._new_row(tp, record, event)
                 if made is None:
                     continue
                 if at <= record.timestamp + future_ms:
                     rows[key] = made
                 row = made
             if at > record.timestamp + future_ms:
-                self._intake.reject(record, Rejection("future", "at is more than 5 min after the record's arrival"))
+                self._intake.reject(tp, record, Rejection("future", "at is more than 5 min after the record's arrival"))
                 continue
             effect = fold(row, event, record.offset)
             dirty[key] = row
@@ -89,7 +89,7 @@ class CallsAgent:
                     too_late += 1
                     continue
                 if effect.told:
-                    self._tell(record, row, effect)
+                    self._tell(tp, record, row, effect)
             applied_at(at)
         self._late.inc(late)
         self._too_late.inc(too_late)
@@ -108,20 +108,20 @@ class CallsAgent:
                         self._asked[event.id] = now
                         self._send(event)
 
-    def _new_row(self, record: Any, event: CallsEvent) -> ManagerRow | None:
+    def _new_row(self, tp: TP, record: Any, event: CallsEvent) -> ManagerRow | None:
         """Return a row for the record's manager; None where the record is a stray or its key is wrong."""
         manager = event.manager
         if record.key is None:
-            self._intake.reject(record, Rejection("no_key", "the key of a record of `calls` is its manager"))
+            self._intake.reject(tp, record, Rejection("no_key", "the key of a record of `calls` is its manager"))
         elif record.key != manager.encode():
-            self._intake.reject(record, Rejection("wrong_key", "the key of a record of `calls` is its manager"))
+            self._intake.reject(tp, record, Rejection("wrong_key", "the key of a record of `calls` is its manager"))
         elif not manager.isprintable():
-            self._intake.reject(record, Rejection("invalid_field", "`manager` has control characters"))
-        elif not self._intake.stray(record):
+            self._intake.reject(tp, record, Rejection("invalid_field", "`manager` has control characters"))
+        elif not self._intake.stray(tp, record):
             return ManagerRow(manager, local_time(self._settings.manager(manager).timezone))
         return None
 
-    def _tell(self, record: Any, row: ManagerRow, effect: Effect) -> None:
+    def _tell(self, tp: TP, record: Any, row: ManagerRow, effect: Effect) -> None:
         """Send what the event means for others."""
         for slot, told in enumerate(effect.told):
             if isinstance(told, Leave):
@@ -129,7 +129,7 @@ class CallsAgent:
                 lead = finished.lead
                 assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody
                 contact = facts.Contact(
-                    src=f"{record.topic}/{record.partition}",
+                    src=f"{tp.topic}/{tp.partition}",
                     seq=record.offset * facts.SLOTS + slot,
                     lead=lead,
                     manager=row.id,

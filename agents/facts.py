@@ -49,16 +49,16 @@ class LeadsAgent:
         applied = duplicates = 0
         times_ms = []
         for record in records:
-            contact = _decoded(self._intake, record, decode)
+            contact = _decoded(self._intake, tp, record, decode)
             if contact is None:
                 continue
             key = record.key
             if key != contact.lead.encode():
-                self._intake.reject(record, _WRONG_KEY)
+                self._intake.reject(tp, record, _WRONG_KEY)
                 continue
             row = rows.get(key)
             if row is None:
-                if self._intake.stray(record):
+                if self._intake.stray(tp, record):
                     continue
                 row = rows[key] = LeadRow()
             effect = fold(row, contact)
@@ -90,16 +90,16 @@ class OutcomesAgent:
         decode, fold = facts.outcome_decoder.decode, outcomes.fold
         applied = duplicates = 0
         for record in records:
-            fact = _decoded(self._intake, record, decode)
+            fact = _decoded(self._intake, tp, record, decode)
             if fact is None:
                 continue
             key = record.key
             if key != fact.manager.encode():
-                self._intake.reject(record, _WRONG_KEY)
+                self._intake.reject(tp, record, _WRONG_KEY)
                 continue
             row = rows.get(key)
             if row is None:
-                if self._intake.stray(record):
+                if self._intake.stray(tp, record):
                     continue
                 row = rows[key] = OutcomeRow()
             if fold(row, fact) == "duplicate":
@@ -110,12 +110,12 @@ class OutcomesAgent:
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=[], sources={})
 
 
-def _decoded(intake: Intake, record: Any, decode: Callable[[bytes], Any]) -> Any:
+def _decoded(intake: Intake, tp: TP, record: Any, decode: Callable[[bytes], Any]) -> Any:
     """Return the fact of `record`; None where it holds none and is a dead letter now."""
     if record.value:
         try:
             return decode(record.value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
-    intake.reject(record, _NOT_A_FACT)
+    intake.reject(tp, record, _NOT_A_FACT)
     return None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from faust.types import TP
 from prometheus_client import Counter
 
 from agents.operations import Operations
@@ -50,21 +51,21 @@ class Intake:
         """Return the counter `name` of the catalogue for this topic."""
         return self._ops.counter(name, self.topic)
 
-    def stray(self, record: Any) -> bool:
+    def stray(self, tp: TP, record: Any) -> bool:
         """Send a record that lies in a partition which is not its key's to the right one.
 
         A producer that hashes keys otherwise would split a manager's (or lead's) state in two.
         """
         home = self._place(record.key)
-        if home == record.partition:
+        if home == tp.partition:
             return False
         self._outbox.add(self.topic, home, record.key, record.value)
         self._rerouted.inc()
         return True
 
-    def reject(self, record: Any, rejection: Rejection) -> None:
+    def reject(self, tp: TP, record: Any, rejection: Rejection) -> None:
         """Put a record that is no event on the topic of dead letters, with the reason and its bytes."""
-        letter = dead_letter(record, rejection)
+        letter = dead_letter(tp, record, rejection)
         self._outbox.add(self._rejected, self._place(letter.key), letter.key, letter.value, letter.headers)
         self._ops.counter("rejected_total", self.topic, rejection.reason).inc()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from faust.types import TP
+
 from streams.events import Rejection
 
 MAX_KEPT: Final = 2 * 1024 * 1024
@@ -29,14 +31,14 @@ class DeadLetter(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def dead_letter(record: Any, rejection: Rejection) -> DeadLetter:
-    """Return the dead letter for a Kafka record."""
+def dead_letter(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
+    """Return the dead letter for a record of partition `tp`."""
     value = b"" if record.value is None else bytes(record.value)
     headers = [
         (REASON, rejection.reason.encode()),
         (DETAIL, rejection.detail.encode()),
-        (TOPIC, record.topic.encode()),
-        (PARTITION, str(record.partition).encode()),
+        (TOPIC, tp.topic.encode()),
+        (PARTITION, str(tp.partition).encode()),
         (OFFSET, str(record.offset).encode()),
         (HAD_VALUE, b"0" if record.value is None else b"1"),
     ]
@@ -45,4 +47,4 @@ def dead_letter(record: Any, rejection: Rejection) -> DeadLetter:
     if len(value) > MAX_KEPT:
         headers.append((CUT, str(len(value)).encode()))
         value = value[:MAX_KEPT]
-    return DeadLetter(f"{record.topic}:{record.partition}:{record.offset}".encode(), value, headers)
+    return DeadLetter(f"{tp.topic}:{tp.partition}:{record.offset}".encode(), value, headers)

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, cast
 
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, ConsumerMessage
 
 from agents.ledger import MAX_AHEAD_RECORDS, Batch, Ledger
 
@@ -69,6 +69,10 @@ class HasDelivery(Protocol):
     delivery: Delivery
 
 
+def _as_it_is(_: Any, record: Any) -> Any:
+    return record
+
+
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka fetches. Batches are made here: no seek can come between a fetch and its start."""
 
@@ -79,6 +83,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetch_from: dict[TP, int] = {}
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        consumer = args[0] if args else kwargs["consumer"]
+        # What the client has in store becomes records only when it is taken out; those of its own making, which repeat
+        # the topic, the partition and sizes for each, cost as much as decoding an event does.
+        for stored in consumer._fetcher._records.values():  # noqa: SLF001 - there is no public way to choose
+            unpacked = getattr(stored, "_partition_records", None)
+            if unpacked is not None:
+                unpacked._consumer_record = _as_it_is  # noqa: SLF001
         fetched = await super()._fetch_records(*args, **kwargs)
         batched = self.consumer.delivery.batched
         delivered: dict[TP, list[Any]] = {}
@@ -134,9 +145,20 @@ class BatchConsumer(driver.Consumer):
     def _to_message(self, tp: TP, record: Any) -> Any:
         if type(record) is not Batch:
             return super()._to_message(tp, record)
-        message = super()._to_message(tp, record.records[-1])
-        message.key = None
-        message.value = cast(Any, record)
+        last = record.records[-1]
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            None,
+            None,
+            cast(Any, record),
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
         # Faust would take the records inside the batch for a gap, and drop what it believes it has seen.
         self._read_offset[tp] = None
         return message

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.structs import ConsumerRecord
+from faust.types import TP
 
 from agents import admin, dead_letters
 from agents.clients import KafkaUnusableError
@@ -56,7 +57,7 @@ async def reject(kafka: Kafka, *cases: tuple[Any, Rejection], times: int = 1) ->
     """Put dead letters into the topic, as the workers do."""
     async with BatchProducer(kafka) as producer:
         for record, rejection in cases * times:
-            letter = dead_letter(record, rejection)
+            letter = dead_letter(TP(record.topic, record.partition), record, rejection)
             await producer.add(kafka.topic_prefix + "rejected", letter.key, letter.value, letter.headers)
 
 
