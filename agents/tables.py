@@ -98,15 +98,17 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         """Check that no batch of the changelog was lost on its way; fetch again what was."""
         batch: Batch = event.value
         tp = batch.tp
-        expected = self._delivery.restoring.get(tp)
-        if expected is None or batch.start <= expected:
-            self._delivery.restoring[tp] = batch.end
-            return
-        self._delivery.ledger.gaps += 1
-        batch.records = []
-        recovery = cast(Any, self.app.tables).recovery
-        recovery.active_offsets[tp] = expected - 1
-        await self.app.consumer.seek_wait({tp: expected})
+        restoring = self._delivery.restoring
+        expected = restoring.get(tp)
+        if expected is None:
+            batch.records = []  # fetched before the last rebalance; the partition is yet to be sought
+        elif batch.start <= expected:
+            restoring[tp] = batch.end
+        else:
+            self._delivery.ledger.gaps += 1
+            batch.records = []
+            self._recovery.active_offsets[tp] = expected - 1
+            await self.app.consumer.seek_wait({tp: expected})
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Apply fetched batches of the changelog. An error ends the worker: Faust would log it and wait for ever."""
@@ -138,5 +140,17 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         newly_assigned: set[TP],  # noqa: ARG002
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Begin afresh: every partition that is assigned is restored."""
+        """Begin afresh: every partition that is assigned is restored, from the start of its changelog.
+
+        Faust alone would go on where it ended the last time, for a partition that it had before.
+        """
         self.release()
+        recovery = self._recovery
+        recovery.buffers[self].clear()
+        for offsets in (recovery.active_offsets, self._delivery.restoring):
+            for tp in [tp for tp in offsets if tp.topic == self.changelog]:
+                del offsets[tp]
+
+    @property
+    def _recovery(self) -> Any:
+        return cast(Any, self.app.tables).recovery

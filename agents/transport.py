@@ -184,6 +184,8 @@ class BatchConsumer(driver.Consumer):
         for tp, offset in partitions.items():
             if tp.topic not in self.delivery.sources:
                 self.delivery.restoring[tp] = offset
+                # What was read before the seek is read again; Faust would pass over offsets that it has seen.
+                cast(Any, self.app.tables).recovery.active_offsets[tp] = offset - 1
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching `tps`. Faust alone would go on fetching changelogs that it never reads, one request in ten."""
