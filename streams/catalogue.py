@@ -103,8 +103,8 @@ MANAGER_METRICS: Final = (
     ),
     _manager(
         "calls_timed_out",
-        "Legs today whose end never came and that were closed after the longest call allowed (4 h). They count as calls, "
-        "not as talk time. More than a few mean that the telephony source loses events.",
+        "Legs today whose end never came and that were closed after the longest call allowed (4 h). They count as "
+        "calls, not as talk time. More than a few mean that the telephony source loses events.",
         "window",
         measure=24,
     ),
@@ -123,15 +123,15 @@ MANAGER_METRICS: Final = (
     ),
     _manager(
         "idle_seconds",
-        "On shift and with no leg in progress: time since the manager's last telephony event or the start of the shift, "
-        "whichever is later. 0 otherwise.",
+        "On shift and with no leg in progress: time since the manager's last telephony event or the start of the "
+        "shift, whichever is later. 0 otherwise.",
         unit="seconds",
         measure=24,
     ),
     _manager(
         "on_shift",
-        "1 while the roster's shift covers the moment, it is no holiday and the manager's last presence is not offline; "
-        "for managers without shifts: 1 while their last presence, at most 16 h old, is not offline.",
+        "1 while the roster's shift covers the moment, it is no holiday and the manager's last presence is not "
+        "offline; for managers without shifts: 1 while their last presence, at most 16 h old, is not offline.",
         measure=3,
     ),
     _manager("presence", "1 for the state that the manager's telephone or desktop last reported.", "state", measure=3),

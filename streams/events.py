@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
-# Nobody records calls from before 2000 or after 2100: such a moment is a unit error (seconds for milliseconds) or garbage.
+# Nobody records calls from before 2000 or after 2100: such a moment is in the wrong unit (seconds) or garbage.
 EARLIEST_MS: Final = 946_684_800_000
 LATEST_MS: Final = 4_102_444_800_000
 LONGEST_MS: Final = 7 * 86_400_000
@@ -261,7 +261,7 @@ class Decoder(Generic[E]):
             return broken
         return event
 
-    def _explain(self, value: bytes, error: str) -> Rejection:
+    def _explain(self, value: bytes, error: str) -> Rejection:  # noqa: PLR0911 - a return for each reason
         """Name the reason of a failed decode. The slow path: it looks at the value a second time."""
         if (broken := _not_utf8(value)) is not None:
             return broken

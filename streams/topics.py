@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 DAY_MS: Final = 86_400_000
 APP: Final = "callpulse"
@@ -104,8 +105,6 @@ def changelog(table: str, group: str = APP) -> Topic:
 
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the changelogs."""
-    from msgspec.structs import replace
-
     named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
     return (*named, *(changelog(table, group) for table in TABLES))
 
