@@ -1,4 +1,4 @@
-"""Batched delivery on real Kafka: every fault of the layer below is provoked, and shown to hurt without its counter-measure."""
+"""Batched delivery on real Kafka: the faults below it provoked, and shown to hurt without their counter-measures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from agents.ledger import Batch, Ledger
+from agents.tables import RowTable
 from agents.transport import BatchConsumer
 from streams import topics
 from streams.settings import Settings
@@ -256,6 +257,42 @@ async def test_revoked_partitions_are_forgotten_and_taken_up_by_the_other_worker
     await wait_until(lambda: first.calls() + second.calls() == 2 * N, "new calls reach both")
     await second.stop()
     await wait_until(lambda: first.calls() == 2 * N, "the first has all partitions again")
+
+
+async def restored_then_shared(start: Start, settings: Settings, second: Settings) -> int:
+    """Restore a worker, let another join, and return how many calls both have once partitions are shared out."""
+    await send(settings, range(N))
+    before = await start(settings)
+    await folded(before, N)
+    await before.stop()
+    workers = [await start(settings)]
+    assert workers[0].calls() == N
+    workers.append(await start(second))
+
+    def shared() -> bool:
+        owned = [worker.core.tables["managers"].owned for worker in workers]
+        return owned[0] | owned[1] == frozenset(range(4)) and not owned[0] & owned[1] and all(owned)
+
+    await wait_until(shared, "the partitions are shared out")
+    return sum(worker.calls() for worker in workers)
+
+
+async def test_a_partition_that_is_kept_through_a_rebalance_is_restored_from_its_beginning(
+    start: Start, settings: Settings, bootstrap: str, tmp_path: Path
+) -> None:
+    second = settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2")
+    assert await restored_then_shared(start, settings, second) == N
+
+
+async def test_without_a_fresh_start_faust_restores_only_what_is_new(
+    start: Start, settings: Settings, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def release_only(self: RowTable[Any], *_: Any, **__: Any) -> None:
+        self.release()
+
+    monkeypatch.setattr(RowTable, "on_rebalance", release_only)
+    second = settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2")
+    assert await restored_then_shared(start, settings, second) < N
 
 
 async def test_two_workers_share_a_machine(start: Start, settings: Settings, bootstrap: str, tmp_path: Path) -> None:

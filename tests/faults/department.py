@@ -129,7 +129,6 @@ data_dir = "{folder / "data"}"
         self.config.write_text(text, encoding="utf-8")
         self.settings = load(text, {})
         self.workers: dict[str, WorkerProcess] = {}
-        self._watch: Watch | None = None
         asyncio.run(admin.create(self.settings.kafka))
 
     def __enter__(self) -> Self:
@@ -166,7 +165,7 @@ data_dir = "{folder / "data"}"
     @property
     def alive(self) -> list[WorkerProcess]:
         """The workers that run."""
-        return [worker for worker in self.workers.values() if worker.status is None]
+        return [worker for worker in list(self.workers.values()) if worker.status is None]
 
     def topic(self, topic: topics.Topic) -> str:
         """A topic's name in this installation."""

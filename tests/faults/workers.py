@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -64,7 +65,7 @@ class WorkerProcess:
         """Where it answers; empty until it has said so."""
         if not self._url:
             for line in self.said().splitlines():
-                if line.startswith('{"url"'):
+                if line.startswith('{"url"') and line.endswith("}"):
                     self._url = orjson.loads(line)["url"]
         return self._url
 
@@ -83,7 +84,7 @@ class WorkerProcess:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):  # killed in the middle of an answer, too
             return None
 
     def scrape(self, timeout_s: float = 10.0) -> Scrape | None:
