@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import faust
 from yarl import URL
@@ -124,11 +124,7 @@ def _declare(app: Callpulse, core: Core) -> None:
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
-    async def connect() -> None:
-        core.outbox.connect(cast(Any, app.producer)._producer)  # noqa: SLF001 - Faust has no batch interface
-        await core.outbox.run()
-
-    for work in (connect, core.watch_delivery, core.sweep):
+    for work in (core.outbox.run, core.watch_delivery, core.sweep):
         app.task(work)
 
 

@@ -61,7 +61,7 @@ class Core:
         self.settings = settings
         self.fail = fail
         self.operations = Operations()
-        self.outbox = Outbox(fail)
+        self.outbox = Outbox(lambda: app.producer._producer, fail)  # noqa: SLF001 - Faust has no batch interface
         self.place = topics.partitioner(settings.kafka.partitions)
         self.tables: dict[str, RowTable[Any]] = {
             name: RowTable(app, name=name, kind=kind, fail=fail) for name, kind in kinds.items()

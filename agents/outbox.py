@@ -19,11 +19,11 @@ class SendError(RuntimeError):
 
 
 class Outbox:
-    """Records on their way to Kafka through an aiokafka producer."""
+    """Records on their way to Kafka through an aiokafka producer, which `producer` returns once it has been started."""
 
-    def __init__(self, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(self, producer: Callable[[], Any], on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
-        self._producer: Any = None
+        self.producer = producer
         self._waiting: defaultdict[tuple[str, int], list[tuple[bytes | None, bytes | None, Any]]] = defaultdict(list)
         self._count = 0
         self._in_flight: set[asyncio.Future[Any]] = set()
@@ -31,10 +31,6 @@ class Outbox:
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
         self.failed: BaseException | None = None
-
-    def connect(self, producer: Any) -> None:
-        """Send through `producer`, an aiokafka producer that has been started."""
-        self._producer = producer
 
     def add(
         self,
@@ -84,17 +80,18 @@ class Outbox:
                 raise
 
     async def _send(self, topic: str, partition: int, records: list[tuple[bytes | None, bytes | None, Any]]) -> None:
-        batch = self._producer.create_batch()
+        producer = self.producer()
+        batch = producer.create_batch()
         for key, value, headers in records:
             fits = batch.append(key=key, value=value, timestamp=None, headers=headers or [])
             if fits is None:
                 await self._enqueue(batch, topic, partition)
-                batch = self._producer.create_batch()
+                batch = producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None, headers=headers or [])
         await self._enqueue(batch, topic, partition)
 
     async def _enqueue(self, batch: Any, topic: str, partition: int) -> None:
-        future = await self._producer.send_batch(batch, topic, partition=partition)
+        future = await self.producer().send_batch(batch, topic, partition=partition)
         self._in_flight.add(future)
         future.add_done_callback(self._arrived)
 
