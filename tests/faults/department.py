@@ -341,7 +341,7 @@ class Watch:
         while not self._stop.wait(0.1):
             workers = self._installation.alive
             for one, other in _pairs(workers):
-                before, between, after = (self._managers(worker, self._installation) for worker in (one, other, one))
+                before, between, after = (_managers(worker) for worker in (one, other, one))
                 if before is None or between is None or after is None:
                     continue
                 self.looks += 1
