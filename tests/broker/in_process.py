@@ -161,6 +161,20 @@ class Worker:
         return {tp: offset for tp, offset in self.core.consumer._committed_offset.items() if offset}
 
 
+async def end_tasks() -> None:
+    """End what an application has left running: the event loop would wait for it for ever when it is closed."""
+    deadline = time.monotonic() + STOP_S
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        if time.monotonic() > deadline:
+            for task in left:
+                print(f"does not end: {task!r}")
+                asyncio.tasks._unregister_task(task)
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.5)
+
+
 async def wait_until(condition: Callable[[], object], what: str, within_s: float = 60.0) -> None:
     """Wait until `condition` holds; fail with `what` was waited for after `within_s`."""
     deadline = time.monotonic() + within_s

@@ -17,7 +17,7 @@ from agents.tables import RowTable
 from agents.transport import BatchConsumer
 from streams import topics
 from streams.settings import Settings
-from tests.broker.in_process import Worker, make_topics, send, settings_for, wait_until
+from tests.broker.in_process import Worker, end_tasks, make_topics, send, settings_for, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -36,9 +36,12 @@ async def start() -> AsyncIterator[Start]:
         return await worker.start()
 
     yield start
-    for worker in workers:
-        if worker.app.started and not worker.app.should_stop:
-            await worker.crash()
+    try:
+        for worker in workers:
+            if worker.app.started and not worker.app.should_stop:
+                await worker.crash()
+    finally:
+        await end_tasks()
 
 
 @pytest.fixture
