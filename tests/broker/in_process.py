@@ -175,6 +175,18 @@ async def end_tasks() -> None:
         await asyncio.wait(left, timeout=0.5)
 
 
+async def wait_until_it_stays(condition: Callable[[], object], what: str, within_s: float = 60.0) -> None:
+    """Wait until `condition` holds for a second: a lead that changes hands is for a moment with both managers."""
+    since: float | None = None
+
+    def stays() -> bool:
+        nonlocal since
+        since = (since or time.monotonic()) if condition() else None
+        return since is not None and time.monotonic() - since > 1.0
+
+    await wait_until(stays, what, within_s)
+
+
 async def wait_until(condition: Callable[[], object], what: str, within_s: float = 60.0) -> None:
     """Wait until `condition` holds; fail with `what` was waited for after `within_s`."""
     deadline = time.monotonic() + within_s

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.in_process import Worker, make_topics, send, settings_for, wait_until
+from tests.broker.in_process import Worker, make_topics, send, settings_for, wait_until, wait_until_it_stays
 
 N = 40_000
 
@@ -34,7 +34,7 @@ async def test_seeks_while_fetching_lose_nothing_and_double_nothing(bootstrap: s
     try:
         await wait_until(lambda: worker.calls() >= N / 2 or worker.failures, "half is folded", within_s=100)
         seeking.cancel()
-        await wait_until(lambda: worker.open_leads() >= N or worker.failures, "all is folded", within_s=60)
+        await wait_until_it_stays(lambda: worker.open_leads() == N or worker.failures, "all is folded", within_s=60)
         assert worker.failures == []
         assert seeks > 10
         assert (worker.calls(), worker.open_leads()) == (N, N)
