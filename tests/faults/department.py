@@ -243,11 +243,11 @@ data_dir = "{folder / "data"}"
         """
         while True:
             ends = self.settled()
-            scrapes = self._scrapes()
+            scrapes = self.scrapes()
             raw = self.raw()
             if self._settled() != ends:
                 continue
-            wrong = self._differences(scrapes, raw)
+            wrong = self.differences(scrapes, raw)
             if not wrong:
                 found = counts(raw)
                 assert dict(self.rejected()) == dict(found.rejected)
@@ -263,7 +263,9 @@ data_dir = "{folder / "data"}"
             time.sleep(0.2)
         return False
 
-    def _scrapes(self) -> list[Scrape]:
+    def scrapes(self) -> list[Scrape]:
+        """What every worker exports, once all answer within one minute of the clock."""
+
         def look() -> list[Scrape] | None:
             if not all(worker.ready for worker in self.alive):
                 return None
@@ -279,7 +281,8 @@ data_dir = "{folder / "data"}"
         assert scrapes is not None
         return scrapes
 
-    def _differences(self, scrapes: list[Scrape], raw: list[Raw]) -> list[str]:
+    def differences(self, scrapes: list[Scrape], raw: list[Raw]) -> list[str]:
+        """A line for every figure that is not what the oracle finds in `raw`."""
         began_ms = min(scrape.began_ms for scrape in scrapes)
         ended_ms = max(scrape.ended_ms for scrape in scrapes)
         ours: Answers = {}

@@ -56,12 +56,12 @@ def test_kill_9_at_ten_random_moments(bootstrap: str, tmp_path: Path) -> None:
             if place.random.random() < 0.8:
                 worker.await_url()
                 enough = place.random.randint(1, 1500)
-                eventually(lambda: folded(worker) >= enough or feeding.done, within_s=60, what="something is folded")  # noqa: B023
+                eventually(lambda: folded(worker) >= enough or feeding.done, within_s=60, what="something is folded")  # noqa: B023 - called before the loop goes on
             worker.kill()
             begun = time.monotonic()
             worker = place.start("worker-1")
             if place.random.random() < 0.3:
-                eventually(lambda: worker.ready, within_s=60, what="the worker is ready again")  # noqa: B023
+                eventually(lambda: worker.ready, within_s=60, what="the worker is ready again")  # noqa: B023 - called before the loop goes on
                 back_s.append(round(time.monotonic() - begun, 1))
         feeding.join()
         print("ready again after", back_s, "s;", place.assert_exact())
@@ -73,7 +73,7 @@ def test_sigterm_under_load(bootstrap: str, tmp_path: Path) -> None:
         for part in (0.15, 0.4, 0.65):
             worker = place.start("worker-1")
             worker.await_url()
-            eventually(lambda: folded(worker) > 0, within_s=60, what="something is folded")  # noqa: B023
+            eventually(lambda: folded(worker) > 0, within_s=60, what="something is folded")  # noqa: B023 - called before the loop goes on
             eventually(reached(feeding, part), within_s=120)
             before = place.committed()
             assert worker.terminate() == 0
@@ -94,7 +94,7 @@ def test_a_rebalance_storm_from_one_worker_to_three_and_back(bootstrap: str, tmp
             for name in names:
                 worker = place.workers[name]
                 worker.await_url()
-                eventually(lambda: worker.ready, within_s=90, what=f"{name} is ready")  # noqa: B023
+                eventually(lambda: worker.ready, within_s=90, what=f"{name} is ready")  # noqa: B023 - called before the loop goes on
 
         place.start("a")
         ready("a")
