@@ -156,10 +156,9 @@ class Core:
                         # Faust would acknowledge the batch and go on: its records would be lost.
                         self.fail(error)
                         raise
-                    now = time.monotonic()
                     took_s = time.thread_time() - begun
                     following = batch.end if done >= len(records) else part[-1].offset + 1
-                    ledger.done(batch.tp, following, now)
+                    ledger.done(batch.tp, following)
                     step = _next_step(len(part), took_s, step, goal_s)
                     for _ in range(_AIR):
                         await asyncio.sleep(0)
@@ -171,7 +170,6 @@ class Core:
         offset = self.app.delivery.ledger.next_offset(tp)
         if offset is not None and tp in self.app.consumer.assignment():
             log.warning("%s/%s: records are missing in delivery; fetching from %s again", *tp, offset)
-            self.app.delivery.ledger.touch(tp, time.monotonic())
             await self.app.consumer.seek(tp, offset)
 
     def crashed_service(self) -> BaseException | None:

@@ -36,7 +36,6 @@ class Ledger:
 
     def __init__(self) -> None:
         self._next: dict[TP, int] = {}
-        self._moved_at: dict[TP, float] = {}
         self.gaps: int = 0
 
     def open(self, offsets: Mapping[TP, int]) -> None:
@@ -48,7 +47,6 @@ class Ledger:
         """Fold no more of `tps` (None: of any), whatever is still delivered of them."""
         for tp in list(self._next) if tps is None else tps:
             self._next.pop(tp, None)
-            self._moved_at.pop(tp, None)
 
     def __contains__(self, tp: object) -> bool:
         return tp in self._next
@@ -68,23 +66,14 @@ class Ledger:
             return batch.records
         return [record for record in batch.records if record.offset >= following]
 
-    def done(self, tp: TP, end: int, now: float) -> None:
+    def done(self, tp: TP, end: int) -> None:
         """Note that `tp` is folded up to offset `end`. Call it in the same step of the loop as the fold itself."""
         if tp in self._next:
             self._next[tp] = end
-            self._moved_at[tp] = now
 
     def next_offset(self, tp: TP) -> int | None:
         """Return the next offset to fold, None for a partition that is not open."""
         return self._next.get(tp)
-
-    def moved_at(self, tp: TP) -> float | None:
-        """Return when `tp` was last seen moving (the caller's clock), None if never."""
-        return self._moved_at.get(tp)
-
-    def touch(self, tp: TP, now: float) -> None:
-        """Note that the waiting for `tp` begins anew."""
-        self._moved_at[tp] = now
 
     def snapshot(self) -> dict[TP, int]:
         """Return the next offsets: what may be committed once all that was folded so far is safe."""

@@ -116,9 +116,8 @@ async def test_without_the_ledger_what_vanishes_is_lost_for_good(
     monkeypatch.setattr(Ledger, "take", lambda self, batch: batch.records if batch.tp in self else [])
     monkeypatch.setattr("agents.core.Core.watch_delivery", lambda _self: asyncio.sleep(0))
     worker = await start(settings)
-    gone = sum(len(batch.records) for batch in lost)
     await wait_until(lambda: worker.calls() >= N - sum(len(b.records) for b in lost) > 0, "the rest is folded")
-    assert gone >= 0
+    assert lost
     assert worker.calls() < N
 
 
@@ -330,7 +329,7 @@ def test_the_ledger_takes_what_follows_trims_what_overlaps_and_refuses_what_is_b
     assert offsets(ledger.take(batch(8, 10))) == []
     assert offsets(ledger.take(batch(11, 12))) is None
     assert offsets(ledger.take(batch(10, 12, TP("t", 1)))) == []
-    ledger.done(TP("t", 0), 12, 0.0)
+    ledger.done(TP("t", 0), 12)
     assert ledger.snapshot() == {TP("t", 0): 12}
     ledger.close()
     assert offsets(ledger.take(batch(12, 13))) == []
