@@ -150,7 +150,7 @@ class DealStageChanged(CrmEvent, frozen=True, kw_only=True, gc=False, tag="deal.
 
     def __post_init__(self) -> None:
         """Refuse an amount that is not a finite, sensible number."""
-        if self.amount is not None and not (self.amount.is_finite() and abs(self.amount) <= MAX_AMOUNT):
+        if self.amount is not None and not (self.amount.is_finite() and -MAX_AMOUNT <= self.amount <= MAX_AMOUNT):
             raise ValueError("amount is not a finite number within ±10^15")
 
 

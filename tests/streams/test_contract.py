@@ -176,6 +176,7 @@ BAD: list[tuple[str, str, bytes | None, str]] = [
     ("an amount that is no number", "crm", crm(amount="NaN"), "invalid_field"),
     ("an amount without end", "crm", crm(amount="Infinity"), "invalid_field"),
     ("an amount beyond all sense", "crm", crm(amount="1e16"), "invalid_field"),
+    ("an amount whose exponent is beyond all sense", "crm", crm(amount="1e999999999"), "invalid_field"),
     ("a currency in small letters", "crm", crm(currency="eur"), "invalid_field"),
     (
         "a next step due in seconds",
