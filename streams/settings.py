@@ -27,6 +27,7 @@ from streams.settings_reader import (
     join,
     toml_key,
 )
+from streams.settings_results import Costs, Economics, Results, Targets
 from streams.settings_sections import (
     UNASSIGNED,
     Calendar,
@@ -47,16 +48,20 @@ __all__ = [
     "SHORT_NAMES",
     "UNASSIGNED",
     "Calendar",
+    "Costs",
+    "Economics",
     "Kafka",
     "Manager",
     "Privacy",
     "Problem",
+    "Results",
     "Secret",
     "Setting",
     "Settings",
     "SettingsError",
     "Shift",
     "Sources",
+    "Targets",
     "Team",
     "Thresholds",
     "Weekday",
@@ -100,6 +105,9 @@ class _Sections(Struct, frozen=True, kw_only=True):
     thresholds: Thresholds = Thresholds()
     calendar: Calendar = Calendar()
     privacy: Privacy = Privacy()
+    results: Results = Results()
+    economics: Economics = Economics()
+    targets: Targets = Targets()
     sources: Sources = Sources()
     timezone: Zone = "UTC"
 
@@ -174,10 +182,12 @@ def explain(settings: Settings) -> list[Setting]:
     """Return every setting with its value and where it comes from, for a person to read. Secrets stay masked."""
     lines = list(_explain_struct(settings, _Sections.__struct_fields__, "", settings.origins))
     for team in settings.teams.values():
-        told = [team.name, team.timezone or settings.timezone, *map(str, team.shifts), *_free_days(team.calendar)]
+        told = [team.name, team.timezone or settings.timezone, *map(str, team.shifts)]
+        told += [*_plan(team.plan_deals), *_free_days(team.calendar)]
         lines.append(Setting(join("teams", team.id), "; ".join(told), "file"))
     for manager in settings.managers.values():
         told = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
+        told += _plan(manager.plan_deals)
         lines.append(Setting(join("managers", manager.id), "; ".join(told), "file"))
     return lines
 
@@ -252,6 +262,7 @@ def _managers(sections: _Document, teams: Mapping[str, Team], reader: Reader) ->
             team=entry.team,
             timezone=entry.timezone or (team and team.timezone) or sections.timezone,
             shifts=entry.shifts if entry.shifts is not None else team.shifts if team is not None else (),
+            plan_deals=entry.plan_deals if entry.plan_deals is not None or team is None else team.plan_deals,
         )
     return managers
 
@@ -271,6 +282,10 @@ def _free_days(calendar: Calendar | None) -> list[str]:
         return []
     place = " ".join(part for part in (calendar.country, calendar.subdivision) if part)
     return [f"holidays {place or 'none'}, {len(calendar.extra_holidays)} more, {len(calendar.working_days)} worked"]
+
+
+def _plan(deals: float | None) -> list[str]:
+    return [] if deals is None else [f"plan {deals:g} deals a month"]
 
 
 def _written(value: object, *, spans: bool) -> str:

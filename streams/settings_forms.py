@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import itertools
+import math
 import re
 import zoneinfo
 from datetime import date, datetime
@@ -15,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 
-from streams.settings_reader import Parse, did_you_mean, duration, kind_of, quoted
+from streams.settings_reader import Parse, did_you_mean, duration, duration_text, kind_of, quoted
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = get_args(Weekday)
@@ -24,6 +25,7 @@ LAST_PORT: Final = 65_535
 DAY_MINUTES: Final = 24 * 60
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]")
+_DAY_MS: Final = 86_400_000
 
 
 class Secret:
@@ -177,6 +179,55 @@ def _servers(value: object) -> str:
     return ",".join(servers)
 
 
+def _url(value: object) -> str:
+    text = _string(value).strip().removesuffix("/")
+    scheme, slashes, place = text.partition("://")
+    host, port = place, ""
+    if found := re.fullmatch(r"(.*):([0-9]*)", place):
+        host, port = found[1], found[2]
+    good_port = place == host or (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= LAST_PORT)
+    if text and not (scheme in ("http", "https") and slashes and _HOST.fullmatch(host) and good_port):
+        raise ValueError(f'{quoted(text)} is no address; write for example "http://worker-1.example:8787"')
+    return text
+
+
+def _word(value: object) -> str:
+    text = _identifier(value)
+    if found := re.search(r"[@:=]", text):
+        raise ValueError(f'{quoted(text)} must not hold "{found[0]}"')
+    return text
+
+
+def _currency(value: object) -> str:
+    text = _string(value)
+    if re.fullmatch(r"[A-Z]{3}", text) is None:
+        hint = f"; did you mean {text.upper()}?" if re.fullmatch(r"[A-Za-z]{3}", text) else ""
+        raise ValueError(f"{quoted(text)} is no currency; ISO 4217 codes such as EUR are{hint}")
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"a number was expected, not {value}")
+    return value
+
+
+def _whole_days(ms: int) -> int:
+    if ms % _DAY_MS:
+        raise ValueError(f"{duration_text(ms)} is no whole number of days")
+    return ms
+
+
+def _time_range(value: object) -> str:
+    found = re.fullmatch(r"\s*(\d{1,2}:\d\d)\s*-\s*(\d{1,2}:\d\d)\s*", _string(value), re.ASCII)
+    if found is None:
+        raise ValueError(f'{quoted(value)} is no range of times; write for example "08:00-21:00"')
+    first, last = _time(found[1]), _time(found[2])
+    if minutes(first) >= minutes(last):
+        raise ValueError(f'{quoted(value)} must end later than it begins; "00:00-24:00" is the whole day')
+    return f"{first}-{last}"
+
+
 def _secret(value: object) -> Secret:
     return Secret(_string(value))
 
@@ -202,6 +253,12 @@ def minutes(time: str) -> int:
     """Return the minutes from midnight to a time of day "HH:MM", 0-1440."""
     hour, _, minute = time.partition(":")
     return int(hour) * 60 + int(minute)
+
+
+def range_minutes(text: str) -> tuple[int, int]:
+    """Return the two ends of "HH:MM-HH:MM" in minutes from midnight, the second one above the first, up to 1440."""
+    first, _, last = text.partition("-")
+    return minutes(first), minutes(last)
 
 
 def subdivisions(country: str) -> tuple[str, ...]:
@@ -235,3 +292,9 @@ Country: TypeAlias = Annotated[str, Parse(_country)]
 Region: TypeAlias = Annotated[str, Parse(_region)]
 Servers: TypeAlias = Annotated[str, Parse(_servers)]
 SecretForm: TypeAlias = Annotated[Secret, Parse(_secret)]
+Url: TypeAlias = Annotated[str, Parse(_url)]
+Word: TypeAlias = Annotated[str, Parse(_word)]
+Currency: TypeAlias = Annotated[str, Parse(_currency)]
+Number: TypeAlias = Annotated[float, Parse(_number)]
+WholeDays: TypeAlias = Annotated[Span, Parse(_whole_days)]
+TimeRange: TypeAlias = Annotated[str, Parse(_time_range)]

@@ -16,6 +16,7 @@ from streams.settings_forms import (
     Identifier,
     KafkaName,
     KafkaPrefix,
+    Number,
     Region,
     Secret,
     SecretForm,
@@ -23,6 +24,7 @@ from streams.settings_forms import (
     Span,
     Text,
     Time,
+    Url,
     WorkerName,
     Zone,
     days_text,
@@ -82,7 +84,11 @@ class Kafka(Struct, frozen=True, kw_only=True):
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """One worker process: its name, its folder, its port, and how long it may stand still."""
+    """One worker process: its name, its folder, its port, and how long it may stand still.
+
+    `advertised_url` is how other workers reach this one's HTTP server, without a slash at the end; empty means
+    `http://` with `http_host` and `http_port`. `store` is where the rows of leads live.
+    """
 
     id: WorkerName = "worker-1"
     data_dir: Text = "var/callpulse"
@@ -92,6 +98,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     stall_deadline_ms: Annotated[Span, Meta(ge=1_000)] = 60_000
     batch_records: Annotated[int, Meta(ge=1, le=100_000)] = 4_000
     batch_ms: Annotated[Span, Meta(ge=1, le=1_000)] = 8
+    advertised_url: Url = ""
+    store: Literal["rocksdb", "memory"] = "rocksdb"
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):
@@ -210,14 +218,18 @@ class Shift(Struct, frozen=True, kw_only=True):
 ShiftForm: TypeAlias = Annotated[Shift, Parse(shift_table)]
 
 
+Plan: TypeAlias = Annotated[Number, Meta(ge=0, le=100_000)]
+
+
 class Team(Struct, frozen=True, kw_only=True):
-    """A team; what it says about zone, shifts and holidays holds for its managers unless they say otherwise."""
+    """A team; what it says about zone, shifts, holidays and plan holds for its managers unless they say otherwise."""
 
     id: Identifier
     name: Text = ""
     timezone: Zone | None = None
     shifts: tuple[ShiftForm, ...] = ()
     calendar: Calendar | None = None
+    plan_deals: Plan | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield shifts that overlap."""
@@ -225,13 +237,17 @@ class Team(Struct, frozen=True, kw_only=True):
 
 
 class Manager(Struct, frozen=True, kw_only=True):
-    """A salesperson. `id` is what events carry; `timezone` is an IANA zone; no shifts means never on shift."""
+    """A salesperson. `id` is what events carry; `timezone` is an IANA zone; no shifts means never on shift.
+
+    `plan_deals` is how many deals the manager is to win a month, None without a plan.
+    """
 
     id: Identifier
     name: str
     team: str = UNASSIGNED
     timezone: str = "UTC"
     shifts: tuple[Shift, ...] = ()
+    plan_deals: float | None = None
 
 
 class RosterEntry(Struct, frozen=True, kw_only=True):
@@ -242,6 +258,7 @@ class RosterEntry(Struct, frozen=True, kw_only=True):
     team: Identifier = UNASSIGNED
     timezone: Zone | None = None
     shifts: tuple[ShiftForm, ...] | None = None
+    plan_deals: Plan | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield shifts that overlap."""

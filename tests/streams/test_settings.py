@@ -16,19 +16,25 @@ from streams.settings import (
     Calendar,
     Kafka,
     Manager,
+    Results,
     Secret,
     Settings,
     SettingsError,
     Shift,
+    Targets,
     Thresholds,
     explain,
     load,
 )
 from streams.settings_reader import duration, duration_text
+from streams.settings_results import CHANNELS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "callpulse.example.toml").read_text()
 SECRET = "a-secret-nobody-may-see"  # noqa: S105  it protects nothing
+
+
+STAGES = ["presentation", "proposal", "won", "lost"]
 
 
 def problems(text: str, environ: dict[str, str] | None = None) -> dict[str, str]:
@@ -98,6 +104,75 @@ def test_a_manager_takes_zone_and_shifts_from_the_team_and_then_from_the_general
         "c": Manager(id="c", name="Cleo", team="near", timezone="Europe/Berlin", shifts=()),
         "d": Manager(id="d", name="d", team=UNASSIGNED, timezone="Europe/Berlin", shifts=()),
     }
+
+
+def test_a_manager_has_the_plan_of_the_team_unless_there_is_an_own_one():
+    settings = load(
+        """
+        teams = [{ id = "t", plan_deals = 12 }, { id = "none" }]
+        managers = [
+          { id = "a", team = "t" },
+          { id = "b", team = "t", plan_deals = 2.5 },
+          { id = "c", team = "t", plan_deals = 0 },
+          { id = "d", team = "none" },
+          { id = "e", plan_deals = 3 },
+        ]
+        """,
+        {},
+    )
+    plans = {manager.id: manager.plan_deals for manager in settings.managers.values()}
+    assert plans == {"a": 12, "b": 2.5, "c": 0, "d": None, "e": 3}
+    assert settings.manager("nobody").plan_deals is None
+    told = {line.key: line.value for line in explain(settings)}
+    assert told["teams.t"] == "t; UTC; plan 12 deals a month"
+    assert told["managers.b"] == "b; team t; UTC; plan 2.5 deals a month"
+    assert told["managers.d"] == "d; team none; UTC"
+
+
+def test_results_economics_and_targets_are_read():
+    settings = load(
+        """
+        [worker]
+        advertised_url = "http://[::1]:8787/"
+        store = "memory"
+        [results]
+        stages = ["presentation", "demo", "proposal", "won", "lost"]
+        products = ["desk"]
+        lead_expiry = "26w"
+        permitted_hours = "9:30 - 24:00"
+        long_first_call = "7m"
+        [economics]
+        currency = "CHF"
+        currencies = ["EUR", "CHF"]
+        [economics.costs]
+        call = 2
+        [targets]
+        floor = 0.02
+        """,
+        {"CALLPULSE_ECONOMICS__COSTS__MEETING": "40", "CALLPULSE_RESULTS__PRODUCTS": "desk, chair"},
+    )
+    assert settings.worker.advertised_url == "http://[::1]:8787"
+    assert settings.worker.store == "memory"
+    assert settings.results == Results(
+        stages=("presentation", "demo", "proposal", "won", "lost"),
+        products=("desk", "chair"),
+        lead_expiry_ms=182 * 86_400_000,
+        permitted_hours="09:30-24:00",
+        long_first_call_ms=420_000,
+    )
+    assert settings.results.lead_expiry_days == 182
+    assert settings.results.permitted_from_minute == 570
+    assert settings.results.permitted_to_minute == 1440
+    assert {name: settings.economics.costs[name] for name in CHANNELS} == {
+        "call": 2.0,
+        "email": 0.1,
+        "messenger": 0.1,
+        "meeting": 40.0,
+    }
+    assert type(settings.economics.costs.call) is float
+    with pytest.raises(KeyError):
+        settings.economics.costs["conflicts"]
+    assert settings.targets == Targets(gain=0.0075, floor=0.02, cap=0.05)
 
 
 def test_an_unknown_manager_is_unassigned_in_the_default_zone():
@@ -248,6 +323,47 @@ def test_all_problems_come_at_once_under_their_keys():
             "teams[0].shifts",
             '"sun 22:00-02:00" and "mon 01:00-09:00" overlap on mon',
         ),
+        ('[worker]\nadvertised_url = "worker-1:8787"', "worker.advertised_url", "is no address"),
+        ('[worker]\nadvertised_url = "ftp://worker-1"', "worker.advertised_url", "is no address"),
+        ('[worker]\nadvertised_url = "http://a:99999"', "worker.advertised_url", "is no address"),
+        ('[worker]\nadvertised_url = "http://me:pw@a:80"', "worker.advertised_url", "is no address"),
+        ('[worker]\nstore = "rocks"', "worker.store", '"rocks" is none of rocksdb, memory; did you mean rocksdb?'),
+        ('[results]\nstages = ["proposal", "won", "lost"]', "results.stages", 'must name "presentation"'),
+        ('[results]\nstages = ["presentation", "proposal", "won"]', "results.stages", "the last two must be"),
+        ('[results]\nstages = ["proposal", "presentation", "won", "lost"]', "results.stages", "must come before"),
+        ('[results]\nstages = ["presentation", "proposal", "a", "a", "won", "lost"]', "results.stages", '"a" twice'),
+        (f"[results]\nstages = {[*'abcd', *STAGES]}", "results.stages", "must have at most 7 values"),
+        (f"[results]\nstages = {['other', *STAGES]}", "results.stages", '"other" is kept for'),
+        (f"[results]\nstages = {['a@b', *STAGES]}", "results.stages[0]", 'must not hold "@"'),
+        (f"[results]\nreasons = {[*'abcdefg']}", "results.reasons", "must have at most 6 values"),
+        ('[results]\nreasons = ["none"]', "results.reasons", '"none" is kept for'),
+        ('[results]\nproducts = ["a", "a"]', "results.products", 'names "a" twice'),
+        ('[results]\nproducts = ["a", ""]', "results.products[1]", "must not be empty"),
+        ("[results]\nmax_values = 3", "results.max_values", "is less than the 4 values that channels names"),
+        ("[results]\nmax_values = 21", "results.max_values", "must be at most 20, not 21"),
+        ("[results]\nmentor_after = 0", "results.mentor_after", "must be at least 1, not 0"),
+        ("[results]\nstuck_after = 2", "results.stuck_after", "is less than mentor_after (3)"),
+        ("[results]\nattention_series = 21", "results.attention_series", "must be at most 20, not 21"),
+        ('[results]\nlead_expiry = "180d"', "results.lead_expiry", "must be at least 181d, not 180d"),
+        ('[results]\nlead_expiry = "181d1h"', "results.lead_expiry", "is no whole number of days"),
+        ('[results]\npermitted_hours = "8-21"', "results.permitted_hours", "is no range of times"),
+        ('[results]\npermitted_hours = "21:00-08:00"', "results.permitted_hours", "must end later than it begins"),
+        ('[results]\npermitted_hours = "08:00-25:00"', "results.permitted_hours", '"25:00" is no time of day'),
+        ('[results]\nquick_close = "3"', "results.quick_close", "a whole number was expected"),
+        ('[economics]\ncurrency = "eur"', "economics.currency", "did you mean EUR?"),
+        ('[economics]\ncurrency = "Euro"', "economics.currency", "is no currency"),
+        ('[economics]\ncurrency = "CHF"', "economics.currencies", 'must name "CHF"'),
+        ('[economics]\ncurrencies = ["EUR", "EUR"]', "economics.currencies", "twice"),
+        ("[economics]\ncurrencies = []", "economics.currencies", "must have at least 1 values"),
+        ("[economics]\ncosts = 1", "economics.costs", "a table was expected"),
+        ("[economics.costs]\ncall = -1", "economics.costs.call", "must be at least 0"),
+        ("[economics.costs]\ncall = nan", "economics.costs.call", "a number was expected, not nan"),
+        ("[economics.costs]\nmail = 1", "economics.costs.mail", "did you mean email?"),
+        ("[targets]\nfloor = 0.2", "targets.floor", "is more than cap (0.05)"),
+        ("[targets]\ngain = 1.5", "targets.gain", "must be at most 1"),
+        ("[targets]\ncap = inf", "targets.cap", "a number was expected, not inf"),
+        ('teams = [{ id = "a", plan_deals = -1 }]', "teams[0].plan_deals", "must be at least 0"),
+        ('managers = [{ id = "a", plan_deals = "12" }]', "managers[0].plan_deals", "a number was expected"),
         ("[sources.asteriks]", "sources.asteriks", "did you mean asterisk?"),
         ('"odd key" = 1', '"odd key"', "unknown key; known here: kafka, worker"),
     ],
@@ -470,7 +586,10 @@ def test_what_is_no_duration_is_refused(value):
         max_leaves=8,
     ),
     st.sampled_from(
-        ["kafka", "worker", "thresholds", "calendar", "privacy", "sources", "timezone", "teams", "managers"]
+        [
+            *("kafka", "worker", "thresholds", "calendar", "privacy", "sources", "timezone", "teams", "managers"),
+            *("results", "economics", "targets"),
+        ]
     ),
 )
 def test_no_document_makes_load_fail_with_anything_but_a_settings_error(monkey_value, key):
