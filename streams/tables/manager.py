@@ -298,6 +298,7 @@ class ManagerFold:
             counts += [0] * (self._width - len(counts))
         if day < row.sums_day:
             row.sums_day = NO_DAY
+            row.norms = None
         self._add(leg, sign, bucket, counts, hour)
 
     def _work(self, live: Live, start_ms: int, end_ms: int) -> None:

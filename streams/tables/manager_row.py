@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct, field
 
 from streams.calendars import LocalTime
 from streams.tables.counts import unpack_counts
 from streams.tables.legs import TIMEOUT, Leg
+
+if TYPE_CHECKING:
+    from streams.norms import Norms
 
 NO_DAY: Final = -1
 
@@ -67,6 +70,7 @@ class ManagerRow:
         "id",
         "live",
         "local",
+        "norms",
         "past",
         "sums",
         "sums_day",
@@ -84,6 +88,8 @@ class ManagerRow:
         # A cache of `manager_view.read`: sums of the days before `sums_day`.
         self.sums: dict[str, list[int]] = {}
         self.sums_day = NO_DAY
+        # A cache of `norms.norms`, dropped together with the sums.
+        self.norms: Norms | None = None
         if frozen is None:
             self.fill(live or Live(), {}, {})
 
