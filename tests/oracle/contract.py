@@ -1,4 +1,4 @@
-"""The contract of topic `calls` once more, written from its description: which records are events, and which are not.
+"""The contract of `calls` and `crm` once more, written from its description: which records are events, which are not.
 
 Deliberately another piece of code, over another JSON parser, than the one that callpulse decodes with.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 MAX_BYTES: Final = 65_536
@@ -16,6 +18,7 @@ FUTURE_MS: Final = 300_000
 YEAR_2000_MS: Final = 946_684_800_000
 YEAR_2100_MS: Final = 4_102_444_800_000
 WEEK_MS: Final = 604_800_000
+MOST_AMOUNT: Final = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,33 @@ def _or_null(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
+def _amount(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return False
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return False
+    return number.is_finite() and -MOST_AMOUNT <= number <= MOST_AMOUNT
+
+
+def _currency(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Z]{3}", value) is not None
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= 32 and all(map(_NAME, value))
+
+
 _NAME: Final = _text(1, 128)
 _MOMENT: Final = _whole(YEAR_2000_MS, YEAR_2100_MS)
 _DIRECTION: Final = _one_of("inbound", "outbound")
 _KIND: Final = _or_null(_one_of("cold", "targeted", "inbound", "repeat"))
 _COMMON: Final[dict[str, Check]] = {"v": _whole(1, 1), "id": _NAME, "at": _MOMENT, "source": _NAME, "manager": _NAME}
 _LEG: Final[dict[str, Check]] = {**_COMMON, "call": _NAME}
+_OF_LEAD: Final[dict[str, Check]] = {"v": _whole(1, 1), "id": _NAME, "at": _MOMENT, "source": _NAME, "lead": _NAME}
+_WHO: Final[dict[str, Check]] = {"manager": _or_null(_NAME)}
+_WORD: Final = _or_null(_text(0, 256))
 _REQUIRED: Final[dict[str, dict[str, Check]]] = {
     "call.started": {**_LEG, "direction": _DIRECTION},
     "call.answered": _LEG,
@@ -68,6 +92,11 @@ _REQUIRED: Final[dict[str, dict[str, Check]]] = {
         "disposition": _one_of("answered", "no_answer", "busy", "failed", "canceled", "voicemail"),
     },
     "manager.presence": {**_COMMON, "state": _one_of("available", "paused", "after_call", "offline")},
+    "call.annotated": {**_OF_LEAD, "call": _NAME},
+    "deal.stage_changed": {**_OF_LEAD, "deal": _NAME, "stage": _NAME},
+    "lead.consulted": {**_OF_LEAD, "mentor": _NAME},
+    "activity.logged": {**_OF_LEAD, "channel": _one_of("email", "messenger", "meeting")},
+    "lead.linked": {**_OF_LEAD, "old_key": _NAME},
 }
 _OPTIONAL: Final[dict[str, dict[str, Check]]] = {
     "call.started": {"lead": _or_null(_NAME), "kind": _KIND, "team": _or_null(_NAME), "queue": _or_null(_NAME)},
@@ -79,27 +108,55 @@ _OPTIONAL: Final[dict[str, dict[str, Check]]] = {
         "answered_at": _or_null(_MOMENT),
         "ended_by": _one_of("hangup", "timeout", "cdr"),
     },
-    "manager.presence": {"reason": _or_null(_text(0, 256))},
+    "manager.presence": {"reason": _WORD},
+    "call.annotated": {
+        **_WHO,
+        "kind": _KIND,
+        "stages": _names,
+        "reason": _or_null(_NAME),
+        "revision": _whole(0, 1_000_000),
+    },
+    "deal.stage_changed": {
+        **_WHO,
+        "amount": _or_null(_amount),
+        "currency": _or_null(_currency),
+        "product": _WORD,
+        "channel": _WORD,
+        "client_type": _WORD,
+    },
+    "lead.consulted": _WHO,
+    "activity.logged": _WHO,
+    "lead.linked": _WHO,
 }
+_OF_CRM: Final = frozenset({"call.annotated", "deal.stage_changed", "lead.consulted", "activity.logged", "lead.linked"})
+TYPES: Final = {"calls": _REQUIRED.keys() - _OF_CRM, "crm": _OF_CRM}
 _CHECKS: Final = {kind: {**_REQUIRED[kind], **_OPTIONAL[kind]} for kind in _REQUIRED}
 _MOMENTS: Final = frozenset({"at", "started_at", "answered_at"})
 
 
 def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
-    """Return the reason for which the record of topic `calls` is rejected, or None where it is an event."""
+    """Return the reason for which the record of topic `calls` or `crm` is rejected, or None where it is an event."""
     event = _parsed(record.value)
     if isinstance(event, str):
         return event
-    reason = _kind(event) or _fields(event)
+    reason = _kind(event, record.topic) or _fields(event)
     if reason is not None:
         return reason
     if record.key is None:
         return "no_key"
-    if record.key != event["manager"].encode():
+    if record.key != event["lead" if record.topic == "crm" else "manager"].encode():
         return "wrong_key"
-    if not event["manager"].isprintable():
-        return "invalid_field"  # it becomes a label
+    if not _is_sayable(event):
+        return "invalid_field"
     return "future" if event["at"] > record.timestamp_ms + future_ms else None
+
+
+def _is_sayable(event: dict[str, Any]) -> bool:
+    """Whether what becomes a label can be printed, and whether a link leads elsewhere."""
+    named = (event.get(field) for field in ("manager", "lead"))
+    if event["type"] not in _OF_CRM:
+        return event["manager"].isprintable()
+    return all(name is None or name.isprintable() for name in named) and event.get("old_key") != event["lead"]
 
 
 def _parsed(value: bytes | None) -> dict[str, Any] | str:
@@ -132,11 +189,11 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"JSON knows no {word}")
 
 
-def _kind(event: dict[str, Any]) -> str | None:
+def _kind(event: dict[str, Any], topic: str) -> str | None:
     """Return what is wrong with the type or the version."""
     if "type" not in event:
         return "missing_field"
-    if not isinstance(event["type"], str) or event["type"] not in _CHECKS:
+    if not isinstance(event["type"], str) or event["type"] not in TYPES[topic]:
         return "unknown_type"
     version = event.get("v", 1)
     return "unknown_version" if isinstance(version, bool) or version != 1 else None
@@ -149,9 +206,25 @@ def _fields(event: dict[str, Any]) -> str | None:
         check = checks.get(name)
         if check is not None and not check(value):
             return "invalid_time" if name in _MOMENTS else "invalid_field"
+        if name == "next_step" and event["type"] == "call.annotated" and (reason := _step(value)) is not None:
+            return reason
     if not _REQUIRED[event["type"]].keys() <= event.keys():
         return "missing_field"
     if event["type"] != "call.ended":
         return None
     moments = (event["started_at"], event.get("answered_at"))
     return "invalid_time" if any(moment is not None and moment > event["at"] for moment in moments) else None
+
+
+def _step(value: object) -> str | None:
+    """Return what is wrong with what was agreed to happen next."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return "invalid_field"
+    for name, said in value.items():
+        if name == "agreed" and not isinstance(said, bool):
+            return "invalid_field"
+        if name == "due_at" and said is not None and not _MOMENT(said):
+            return "invalid_time"
+    return None if "agreed" in value else "missing_field"

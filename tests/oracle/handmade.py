@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tests.oracle.contract import Raw
-from tests.oracle.oracle import Answers, answers
+from tests.oracle.contract import TYPES, Raw
+from tests.oracle.oracle import DEFAULTS as THRESHOLDS
+from tests.oracle.oracle import Answers, Claims, answers, claims
+from tests.oracle.practice import Practice
 
 SECOND: Final = 1_000
 MINUTE: Final = 60_000
@@ -25,6 +27,7 @@ NOON: Final = utc("2026-11-23T12:00")
 """A Monday; the zone of managers is UTC where a test says nothing else."""
 
 Event = dict[str, Any]
+DEFAULTS: Final = Practice()
 
 
 def started(at: int, call: str = "c1", manager: str = "anna", **more: Any) -> Event:
@@ -50,6 +53,38 @@ def presence(at: int, state: str, manager: str = "anna", **more: Any) -> Event:
             "state": state} | more  # fmt: skip
 
 
+def noted(at: int, lead: str, call: str = "c1", **more: Any) -> Event:
+    """Return what was said after a call; `more` may have kind, stages, reason, next_step, revision, manager."""
+    return _of_lead("call.annotated", at, lead, {"call": call, **more})
+
+
+def agreed(due_at: int | None = None) -> Event:
+    """Return a next step that was agreed."""
+    return {"agreed": True, "due_at": due_at}
+
+
+def deal(at: int, lead: str, stage: str, name: str = "d1", **more: Any) -> Event:
+    """Return a change of a deal; `more` may have amount, currency, product, channel, client_type, manager."""
+    return _of_lead("deal.stage_changed", at, lead, {"deal": name, "stage": stage, **more})
+
+
+def consulted(at: int, lead: str) -> Event:
+    return _of_lead("lead.consulted", at, lead, {"mentor": "mia"})
+
+
+def touched(at: int, lead: str, channel: str = "email", **more: Any) -> Event:
+    return _of_lead("activity.logged", at, lead, {"channel": channel, **more})
+
+
+def linked(at: int, lead: str, old_key: str) -> Event:
+    return _of_lead("lead.linked", at, lead, {"old_key": old_key})
+
+
+def _of_lead(kind: str, at: int, lead: str, more: Mapping[str, Any]) -> Event:
+    named = "/".join(map(str, (kind, lead, at, *more.values())))
+    return {"v": 1, "id": named[:128], "type": kind, "at": at, "source": "crm", "lead": lead, **more}
+
+
 def _event(kind: str, at: int, call: str, manager: str, more: Mapping[str, Any]) -> Event:
     named = f"{kind} {call} {manager} {at}"
     return {"v": 1, "id": named, "type": kind, "at": at, "source": "pbx", "call": call, "manager": manager, **more}
@@ -60,20 +95,41 @@ def records(events: Iterable[Event]) -> list[Raw]:
     found: list[Raw] = []
     for offset, event in enumerate(events):
         arrived = max(event["at"], found[-1].timestamp_ms if found else 0)
-        value = json.dumps(event).encode()
-        found.append(Raw("calls", 0, offset, arrived, event["manager"].encode(), value))
+        topic, key = ("crm", event["lead"]) if event["type"] in TYPES["crm"] else ("calls", event["manager"])
+        found.append(Raw(topic, 0, offset, arrived, key.encode(), json.dumps(event).encode()))
     return found
 
 
 class Told:
     """What the oracle answers at one moment, by short names."""
 
-    def __init__(self, events: Iterable[Event], now_ms: int, roster: Mapping[str, str] | None = None) -> None:
-        self.answers: Answers = answers(records(events), roster or {"anna": "UTC"}, "UTC", now_ms)
+    def __init__(
+        self,
+        events: Iterable[Event],
+        now_ms: int,
+        roster: Mapping[str, str] | None = None,
+        practice: Practice = DEFAULTS,
+    ) -> None:
+        self._asked = records(events), roster or {"anna": "UTC"}, "UTC", now_ms, THRESHOLDS, practice
+        self.answers: Answers = answers(*self._asked)
 
     def __call__(self, name: str, manager: str = "anna", **labels: str) -> float | None:
         """Return the value of a sample; None where there is none."""
         return self.answers.get((f"callpulse_{name}", tuple(sorted({"manager": manager, **labels}.items()))))
+
+    def team(self, name: str, **labels: str) -> float | None:
+        """Return the value of a sample of a team; None where there is none."""
+        of = {"team": "unassigned", "partition": "0", **labels}
+        return self.answers.get((f"callpulse_team_{name}", tuple(sorted(of.items()))))
+
+    def claims(self, manager: str = "anna") -> dict[str, dict[int, int]]:
+        """Return what leads mean for the manager: by measure and days after the day of `NOON`."""
+        found: Claims = claims(*self._asked)
+        told: dict[str, dict[int, int]] = {}
+        for (whom, measure, day), n in found.items():
+            if whom == manager:
+                told.setdefault(measure, {})[day - NOON // DAY] = n
+        return told
 
     def calls(self, manager: str = "anna", window: str = "today") -> float:
         """Return the finished legs of the window, both directions."""

@@ -37,13 +37,17 @@ INSERT INTO answers
 SELECT 'calls', manager, ['window', "window", 'direction', 'inbound'], inbound FROM sums
 UNION ALL SELECT 'calls', manager, ['window', "window", 'direction', 'outbound'], outbound FROM sums
 UNION ALL SELECT 'answered_calls', manager, ['window', "window"], answered FROM sums
+    WHERE "window" IN ('1h', 'today', '7d', '30d')
 UNION ALL SELECT 'meaningful_calls', manager, ['window', "window"], meaningful FROM sums
+    WHERE "window" IN ('today', '7d', '30d')
 UNION ALL SELECT 'talk_time_seconds', manager, ['window', "window"], talk_ms / 1000 FROM sums
-UNION ALL SELECT 'connect_ratio', manager, ['window', "window"], connected / outbound FROM sums WHERE outbound > 0
-UNION ALL SELECT 'short_call_ratio', manager, ['window', "window"], short / talked FROM sums WHERE talked > 0
+UNION ALL SELECT 'connect_ratio', manager, ['window', "window"], connected / outbound FROM sums
+    WHERE outbound > 0 AND "window" IN ('today', '7d', '30d')
+UNION ALL SELECT 'short_call_ratio', manager, ['window', "window"], short / talked FROM sums
+    WHERE talked > 0 AND "window" IN ('today', '7d', '30d')
 UNION ALL SELECT 'conversations', manager, ['window', "window"], conversations FROM sums WHERE "window" IN ('today', '30d')
 UNION ALL SELECT 'attempts_per_contact', manager, ['window', "window"], outbound / connected
-    FROM sums WHERE connected > 0 AND "window" IN ('today', '30d')
+    FROM sums WHERE connected > 0 AND "window" = '30d'
 UNION ALL SELECT 'calls_timed_out', manager, ['window', "window"], timed_out FROM sums WHERE "window" = 'today';
 
 INSERT INTO answers

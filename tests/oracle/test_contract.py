@@ -9,10 +9,33 @@ from typing import Any
 import pytest
 
 from tests.oracle.contract import Raw, why_not
-from tests.oracle.handmade import NOON, answered, ended, presence, records, started, transferred
+from tests.oracle.handmade import (
+    NOON,
+    agreed,
+    answered,
+    consulted,
+    deal,
+    ended,
+    linked,
+    noted,
+    presence,
+    records,
+    started,
+    touched,
+    transferred,
+)
 from tests.oracle.oracle import answers, counts
 
 GOOD = ended(NOON, lead="L1", kind="cold", answered_at=NOON - 1)
+
+
+CRM = (
+    noted(NOON, "A", kind="cold", stages=["qualified", "need"], reason="reminder", next_step=agreed(NOON), revision=2),
+    deal(NOON, "A", "won", amount="12.50", currency="EUR", product="", channel="phone", client_type=None),
+    consulted(NOON, "A"),
+    touched(NOON, "A", manager="anna"),
+    linked(NOON, "A", "phone:1"),
+)
 
 
 def record(value: bytes | None, key: bytes | None = b"anna", timestamp_ms: int = NOON) -> Raw:
@@ -100,6 +123,48 @@ def test_a_field_that_must_be_there_is_missed(name: str) -> None:
     assert reason({}, without=name) == "missing_field"
 
 
+@pytest.mark.parametrize("event", CRM, ids=[event["type"] for event in CRM])
+def test_every_type_of_event_of_a_lead_is_accepted(event: dict[str, Any]) -> None:
+    (raw,) = records([event])
+    assert (raw.topic, why_not(raw)) == ("crm", None)
+    assert why_not(replace(raw, key=b"B")) == "wrong_key"
+    assert why_not(replace(raw, topic="calls")) == "unknown_type"
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "expected"),
+    [
+        (0, {"stages": ["x"] * 33}, "invalid_field"),
+        (0, {"stages": [""]}, "invalid_field"),
+        (0, {"stages": None}, "invalid_field"),
+        (0, {"revision": -1}, "invalid_field"),
+        (0, {"revision": 1.0}, "invalid_field"),
+        (0, {"next_step": None}, None),
+        (0, {"next_step": {"agreed": 1}}, "invalid_field"),
+        (0, {"next_step": {}}, "missing_field"),
+        (0, {"next_step": {"agreed": True, "due_at": 5}}, "invalid_time"),
+        (0, {"next_step": []}, "invalid_field"),
+        (1, {"amount": 12.5}, None),
+        (1, {"amount": "-1e15"}, None),
+        (1, {"amount": "1e15"}, None),
+        (1, {"amount": "1e999999999"}, "invalid_field"),
+        (1, {"amount": "1000000000000000.01"}, "invalid_field"),
+        (1, {"amount": "NaN"}, "invalid_field"),
+        (1, {"amount": "much"}, "invalid_field"),
+        (1, {"amount": True}, "invalid_field"),
+        (1, {"currency": "eur"}, "invalid_field"),
+        (1, {"currency": "EURO"}, "invalid_field"),
+        (1, {"product": "x" * 257}, "invalid_field"),
+        (2, {"mentor": None}, "invalid_field"),
+        (3, {"channel": "call"}, "invalid_field"),
+        (3, {"manager": "an\nna"}, "invalid_field"),
+        (4, {"old_key": "A"}, "invalid_field"),
+    ],
+)
+def test_a_field_of_a_lead_is_held_to_its_range(number: int, changes: dict[str, Any], expected: str | None) -> None:
+    assert why_not(records([CRM[number] | changes])[0]) == expected
+
+
 @pytest.mark.parametrize(
     ("key", "expected"), [(None, "no_key"), (b"", "wrong_key"), (b"boris", "wrong_key"), (b"anna", None)]
 )
@@ -120,10 +185,10 @@ def test_records_are_counted_by_what_became_of_them() -> None:
     good = records([GOOD, GOOD, started(NOON), started(NOON, source="callpulse", id="own")])
     bad = [record(None), record(b"{"), record(b"}"), replace(good[0], key=b"boris")]
     dead = replace(good[0], topic="rejected")
-    found = counts([*good, *bad, dead, replace(good[0], topic="crm")])
+    found = counts([*good, *bad, dead, *records([CRM[0]]), replace(good[0], topic="crm")])
     assert (found.records, found.own, found.unique, found.duplicates) == (8, 1, 2, 1)
-    assert found.rejected == {"empty": 1, "not_json": 2, "wrong_key": 1}
-    assert found.dead_letters == 1
+    assert found.rejected == {"empty": 1, "not_json": 2, "wrong_key": 1, "unknown_type": 1}
+    assert (found.dead_letters, found.crm) == (1, 2)
 
 
 def test_what_is_rejected_counts_in_no_metric() -> None:

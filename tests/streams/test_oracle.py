@@ -5,23 +5,54 @@ from __future__ import annotations
 import pytest
 
 from tests.oracle.handmade import HOUR, MINUTE, NOON, Told, ended, utc
-from tests.oracle.oracle import METRICS
+from tests.oracle.oracle import METRICS, RESULTS
+
+WITHOUT_DEALS = {
+    f"callpulse_{name}"
+    for name in (
+        "conversion_ratio",
+        "conversion_ratio_lower",
+        "conversion_ratio_upper",
+        "presentation_ratio",
+        "stage_moves_per_call",
+        "next_step_ratio",
+        "mean_stage_age_seconds",
+        "first_call_deal_ratio",
+        "calls_per_won_deal",
+        "plan_calls_per_day",
+        "cost_per_won_deal",
+        "mean_won_amount",
+        "won_first_call_talk_seconds",
+        "won_calls_per_deal",
+        "next_steps_kept_ratio",
+        "expected_calls",
+        "expected_talk_seconds",
+        "calls_zscore",
+        "talk_zscore",
+        "lead_attention",
+    )
+}
 
 # -- everyone and every metric
 
 
 def test_a_manager_without_events_is_there_at_zero_and_without_ratios() -> None:
     told = Told([], NOON)
-    assert {name for name, _ in told.answers} == METRICS - {
+    assert {name for name, _ in told.answers} == (METRICS | RESULTS) - {
         "callpulse_connect_ratio",
         "callpulse_short_call_ratio",
         "callpulse_attempts_per_contact",
         "callpulse_calls_per_lead",
         "callpulse_last_activity_timestamp_seconds",
         "callpulse_presence",
+        *WITHOUT_DEALS,
     }
+    assert told.answers.pop(("callpulse_target_ratio", (("manager", "anna"),))) == 0.01  # the floor
     assert set(told.answers.values()) == {0}
-    assert len(told.answers) == 10 + 15 + 6 + 5 + 5 + 2 + 5 + 9 + 1 + 1 + 1 + 1 + 1 + 1 + 5 + 5 + 1
+    activity = [name for name, _ in told.answers if name in METRICS]
+    assert len(activity) == 10 + 15 + 6 + 4 + 3 + 2 + 5 + 9 + 1 + 1 + 1 + 1 + 1 + 1 + 5 + 1
+    # won, proposals, by conversations, due and stuck, by stage, given, reasons, promises, off hours, expectation_days
+    assert len(told.answers) - len(activity) == 3 + 2 + 5 + 2 + 5 + 5 + 5 + 1 + 1 + 1
 
 
 def test_a_manager_whom_no_roster_names_is_there_too() -> None:
@@ -36,14 +67,18 @@ def test_one_answered_dial_counts_everywhere_it_should() -> None:
     for window in ("1h", "today", "7d", "30d", "90d"):
         assert told("calls", window=window, direction="outbound") == 1
         assert told("calls", window=window, direction="inbound") == 0
-        assert told("answered_calls", window=window) == 1
+        assert told("answered_calls", window=window) == (None if window == "90d" else 1)
+        assert told("talk_time_seconds", window=window) == 300
+    for window in ("today", "7d", "30d"):
         assert told("connect_ratio", window=window) == 1
         assert told("short_call_ratio", window=window) == 0
         assert told("meaningful_calls", window=window) == 1
-        assert told("talk_time_seconds", window=window) == 300
+    for window in ("1h", "90d"):
+        assert told("connect_ratio", window=window) is None
     for window in ("today", "30d"):
         assert told("conversations", window=window) == 1
-        assert told("attempts_per_contact", window=window) == 1
+    assert told("attempts_per_contact", window="30d") == 1
+    assert told("attempts_per_contact", window="today") is None
     assert told("conversations", window="7d") is None
     for window in ("today", "30d", "90d"):
         assert told("calls_by_kind", window=window, kind="cold") == 1
@@ -63,9 +98,9 @@ def test_ratios_divide_by_what_their_help_says() -> None:
         ended(NOON - 6 * MINUTE, "c6", talk_ms=400_000, disposition="voicemail"),
     ]
     told = Told(events, NOON)
-    assert told("connect_ratio", window="1h") == 2 / 5
-    assert told("attempts_per_contact", window="today") == 5 / 2
-    assert told("short_call_ratio", window="1h") == 2 / 3
+    assert told("connect_ratio", window="today") == 2 / 5
+    assert told("attempts_per_contact", window="30d") == 5 / 2
+    assert told("short_call_ratio", window="today") == 2 / 3
     assert told("talk_time_seconds", window="1h") == 119.999 + 120 + 10  # a message on a voicemail is not talk
     assert told("conversations", window="today") == 2
     assert told("meaningful_calls", window="today") == 0
