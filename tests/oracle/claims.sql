@@ -96,7 +96,7 @@ FROM noted LEFT JOIN stood USING (lead, call, manager) WHERE reason IS NOT NULL;
 INSERT INTO claims
 WITH promises AS (
     SELECT *, local_day(zone, due_at) AS due_day, row_number() OVER () AS promise
-    FROM noted WHERE due_at >= at_ms AND due_at <= at_ms + 400 * 86400000
+    FROM noted WHERE due_at >= at_ms AND due_at <= at_ms + 400 * 86400000::BIGINT
 ),
 kept AS (
     SELECT promise

@@ -12,19 +12,29 @@ SELECT
     coalesce(sum(talk_ms) FILTER (is_talked), 0) / 1000 AS talk
 FROM finished JOIN people USING (manager) GROUP BY ALL;
 
+-- The quarters of an hour up to now, each with the hour that the clock shows in it: the last hour, and today so far.
+-- Where clocks change, an hour is repeated or skipped; it counts as long as it lasts.
 CREATE TABLE clocks AS
+WITH quarters AS (
+    SELECT
+        manager, today, zone, quarter * 900000 AS begins,
+        least((quarter + 1) * 900000, getvariable('now_ms')) AS ends
+    FROM managers, range(getvariable('now_ms') // 900000 - 26 * 4, getvariable('now_ms') // 900000 + 1) AS _(quarter)
+)
 SELECT
-    manager, today,
-    hour(local_time(zone, getvariable('now_ms'))) AS hour,
-    (minute(local_time(zone, getvariable('now_ms'))) * 60000 + getvariable('now_ms') % 60000) / 3600000 AS elapsed
-FROM managers;
+    manager,
+    local_day(zone, begins) = today AS is_todays,
+    if(is_todays, hour(local_time(zone, begins)), -1) AS hour,
+    (ends - begins) / 3600000 AS in_today,
+    greatest(ends - greatest(begins, getvariable('now_ms') - 3600000), 0) / 3600000 AS in_1h
+FROM quarters;
 
--- Of today's weekday every hour; where the hour is the first of the day, the last hour of yesterday's weekday too.
+-- Of today's weekday every hour; and, as hour -1, the last one of yesterday's weekday.
 CREATE TABLE wanted AS
 SELECT manager, today - 7 * week AS day, hours.hour, hours.hour AS of_hour
-FROM clocks, range(1, 9) AS weeks(week), range(0, 24) AS hours(hour)
+FROM managers, range(1, 9) AS weeks(week), range(0, 24) AS hours(hour)
 UNION ALL
-SELECT manager, today - 1 - 7 * (week - 1), 23, -1 FROM clocks, range(1, 9) AS weeks(week);
+SELECT manager, today - 1 - 7 * (week - 1), 23, -1 FROM managers, range(1, 9) AS weeks(week);
 
 CREATE TABLE means AS
 SELECT
@@ -38,21 +48,17 @@ CREATE TABLE expectations AS
 WITH days AS (SELECT manager, n FROM means WHERE hour = 0),
 known AS (
     SELECT
-        clocks.*, days.n,
-        elapsed * now.calls + (1 - elapsed) * coalesce(before.calls, 0) AS calls,
-        elapsed * now.calls_var + (1 - elapsed) * coalesce(before.calls_var, 0) AS calls_var,
-        elapsed * now.talk + (1 - elapsed) * coalesce(before.talk, 0) AS talk,
-        elapsed * now.talk_var + (1 - elapsed) * coalesce(before.talk_var, 0) AS talk_var,
-        elapsed * now.calls + coalesce((
-            SELECT sum(past.calls) FROM means AS past
-            WHERE past.manager = clocks.manager AND past.hour BETWEEN 0 AND clocks.hour - 1
-        ), 0) AS calls_today
-    FROM clocks JOIN days USING (manager)
-    JOIN means AS now ON now.manager = clocks.manager AND now.hour = clocks.hour
-    LEFT JOIN means AS before ON before.manager = clocks.manager AND before.hour = clocks.hour - 1
+        manager,
+        sum(in_1h * calls) AS calls,
+        sum(in_1h * calls_var) AS calls_var,
+        sum(in_1h * talk) AS talk,
+        sum(in_1h * talk_var) AS talk_var,
+        sum(in_today * calls) FILTER (is_todays) AS calls_today
+    FROM clocks JOIN means USING (manager, hour)
+    GROUP BY manager
 )
-SELECT known.*, sums.inbound + sums.outbound AS actual_calls, sums.talk_ms / 1000 AS actual_talk
-FROM known JOIN sums USING (manager) WHERE sums."window" = '1h';
+SELECT known.*, n, sums.inbound + sums.outbound AS actual_calls, sums.talk_ms / 1000 AS actual_talk
+FROM known JOIN days USING (manager) JOIN sums USING (manager) WHERE sums."window" = '1h';
 
 INSERT INTO answers
 SELECT 'expected_calls', manager, ['window', '1h'], calls FROM expectations
