@@ -44,7 +44,7 @@ class LeadsAgent:
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
-        decode, fold = facts.contact_decoder.decode, self._fold.fold
+        decode, fold = facts.contacts_decoder.decode, self._fold.fold
         src = f"{tp.topic}/{tp.partition}"
         applied = duplicates = 0
         times_ms = []
