@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from agents.cli.common import (
     USAGE,
@@ -48,7 +49,8 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
     for line in lines:
         style = "" if line.source == "default" else "bold"
-        table.add_row(line.key, line.value, line.source, style=style)
+        # Not as markup: a pattern like "[a-z]+" would lose what is in its brackets.
+        table.add_row(Text(line.key), Text(line.value), line.source, style=style)
     shown = console()
     shown.print(table)
     shown.print(f"\nNothing is wrong. {len(settings.managers)} managers in {len(settings.teams)} teams.")

@@ -78,6 +78,7 @@ class TestCheckConfig:
         assert said.code == 0, said.err
         assert "kafka.bootstrap" in said.out
         assert "Nothing is wrong. 12 managers in 3 teams." in said.out
+        assert r'"[a-z]+\\.[a-z]+"' in said.out  # the brackets are no markup
 
     def test_every_problem_is_named_by_its_key_and_the_exit_code_is_two(
         self, callpulse: Runner, tmp_path: Path
