@@ -14,7 +14,7 @@ from streams import events, facts
 from streams.calendars import local_time
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
 from streams.settings import Settings
-from streams.tables.manager import APPLIED, Effect, Leave, ManagerFold, ManagerRow
+from streams.tables.manager import APPLIED, Leave, ManagerFold, ManagerRow, Told
 
 _ASK_AGAIN_S = 60.0
 
@@ -39,7 +39,8 @@ class CallsAgent:
         self._contacts = contacts
         self._decode = events.Decoder[CallsEvent]("calls").decode
         self._fold = ManagerFold(settings.thresholds)
-        self._thresholds = settings.thresholds
+        self._future_ms = settings.thresholds.future_ms
+        self._conversation_ms = settings.thresholds.conversation_ms
         self._late = intake.count_of("late_total")
         self._too_late = intake.count_of("too_late_total")
         self._asked: dict[str, float] = {}
@@ -49,15 +50,16 @@ class CallsAgent:
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
         decode, fold = self._decode, self._fold.fold
-        future_ms = self._thresholds.future_ms
+        future_ms = self._future_ms
+        src = f"{tp.topic}/{tp.partition}"
         times_ms: list[int] = []
         applied_at = times_ms.append
         sources: dict[str, int] = {}
         again = late = too_late = duplicates = 0
         for record in records:
-            key = record.key
+            key, offset = record.key, record.offset  # aiokafka makes a new object each time it is asked
             row = rows.get(key)
-            if row is not None and record.offset <= row.live.pos:
+            if row is not None and offset <= row.live.pos:
                 again += 1  # folded before a restart
                 continue
             event = decode(record.value)
@@ -65,17 +67,18 @@ class CallsAgent:
                 self._intake.reject(tp, record, event)
                 continue
             at = event.at
+            latest = record.timestamp + future_ms
             if row is None or event.manager != row.id:
                 made = self._new_row(tp, record, event)
                 if made is None:
                     continue
-                if at <= record.timestamp + future_ms:
+                if at <= latest:
                     rows[key] = made
                 row = made
-            if at > record.timestamp + future_ms:
+            if at > latest:
                 self._intake.reject(tp, record, Rejection("future", "at is more than 5 min after the record's arrival"))
                 continue
-            effect = fold(row, event, record.offset)
+            effect = fold(row, event, offset)
             dirty[key] = row
             sources[event.source] = at
             if effect is not APPLIED:
@@ -89,7 +92,7 @@ class CallsAgent:
                     too_late += 1
                     continue
                 if effect.told:
-                    self._tell(tp, record, row, effect)
+                    self._tell(src, offset, row, effect.told)
             applied_at(at)
         self._late.inc(late)
         self._too_late.inc(too_late)
@@ -121,16 +124,17 @@ class CallsAgent:
             return ManagerRow(manager, local_time(self._settings.manager(manager).timezone))
         return None
 
-    def _tell(self, tp: TP, record: Any, row: ManagerRow, effect: Effect) -> None:
-        """Send what the event means for others."""
-        for slot, told in enumerate(effect.told):
+    def _tell(self, src: str, offset: int, row: ManagerRow, effects: tuple[Told, ...]) -> None:
+        """Send what the record at `offset` of `src` means for others."""
+        for slot, told in enumerate(effects):
             if isinstance(told, Leave):
                 finished = told.finished
                 lead = finished.lead
                 assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody
+                answered = finished.disposition == "answered"
                 contact = facts.Contact(
-                    src=f"{tp.topic}/{tp.partition}",
-                    seq=record.offset * facts.SLOTS + slot,
+                    src=src,
+                    seq=offset * facts.SLOTS + slot,
                     lead=lead,
                     manager=row.id,
                     call=told.call,
@@ -140,9 +144,8 @@ class CallsAgent:
                     direction=finished.direction,
                     kind=finished.kind or "unknown",
                     disposition=finished.disposition,
-                    answered=finished.disposition == "answered",
-                    conversation=finished.disposition == "answered"
-                    and finished.talk_ms >= self._thresholds.conversation_ms,
+                    answered=answered,
+                    conversation=answered and finished.talk_ms >= self._conversation_ms,
                     talk_ms=None if finished.talk_ms < 0 else finished.talk_ms,
                     withdrawn=told.withdrawn,
                 )

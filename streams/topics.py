@@ -109,12 +109,16 @@ def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     return (*named, *(changelog(table, group) for table in TABLES))
 
 
+@lru_cache(maxsize=256)
+def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
+    return struct.Struct(f"<{count}I").unpack_from
+
+
 def murmur2(key: bytes) -> int:
     """Return Kafka's own hash of a key (32 bits, murmur2 with Kafka's seed), as the Java client computes it."""
     length = len(key)
     h = 0x9747B28C ^ length
-    words = length >> 2
-    for k in struct.unpack_from(f"<{words}I", key):
+    for k in _words(length >> 2)(key):
         k = (k * 0x5BD1E995) & 0xFFFFFFFF  # noqa: PLW2901 - the algorithm's own name for the mixed word
         h = ((h * 0x5BD1E995) ^ ((k ^ (k >> 24)) * 0x5BD1E995)) & 0xFFFFFFFF
     tail = length & 3
