@@ -1,0 +1,290 @@
+"""The store: rows of a table on the worker's own disk, in RocksDB, and how far each partition of them is whole.
+
+The changelog in Kafka is the truth; the store is a copy of it that makes a restart quick and lets there be more rows
+than memory. So it may be behind the changelog, never ahead, and may be thrown away at any time. A `Shelf` holds the
+rows of one partition in a column family of its own, and under the empty key its `Mark`: the changelog offset up to
+which the rows are whole. Rows and mark are written in one batch: killed at any moment, the worker finds both as they
+were before it, or both as they were after.
+
+A copy that cannot be trusted is thrown away when the store is opened: one of another installation, number of
+partitions or row layout, one that RocksDB cannot read, one that has failed before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+import rocksdict
+from msgspec import Struct
+
+log = logging.getLogger("callpulse")
+
+FORMAT: Final = 1
+_MIB: Final = 1 << 20
+_MEMTABLES: Final = 64 * _MIB
+_CACHE: Final = 64 * _MIB
+_MARK: Final = b""  # no row has an empty key
+_IDENTITY: Final = b"identity"
+_BROKEN: Final = "broken"
+
+
+class StoreLockedError(OSError):
+    """Another process has the folder."""
+
+
+class StoreError(RuntimeError):
+    """The store failed. It is thrown away when it is opened the next time, and restored from the changelog."""
+
+
+class Mark(Struct, frozen=True, array_like=True):
+    """How far the rows of a partition are whole.
+
+    `offset` is the next offset of the changelog (0: there is nothing here to begin from), and `check` is a checksum of
+    the record before it, by which a changelog is known again. `at_ms` is when the rows were last known to be whole, and
+    `rows` is how many there are.
+    """
+
+    offset: int = 0
+    check: int = 0
+    at_ms: int = 0
+    rows: int = 0
+
+
+NOTHING: Final = Mark()
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Mark).decode
+
+
+def checksum(key: bytes, value: bytes | None) -> int:
+    """Return the checksum of a changelog record, for `Mark.check`; never 0."""
+    return crc32(b"" if value is None else value, crc32(key)) or 1
+
+
+class Shelf:
+    """The rows of one partition, as the changelog holds them. Made by `Store.shelf`."""
+
+    def __init__(self, store: Store, name: str, family: Any) -> None:
+        self._store = store
+        self._name = name
+        self._family = family
+        packed = self._guarded(family.get, _MARK)
+        self.mark: Mark = NOTHING if packed is None else _decode(packed)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a row, None where there is none."""
+        value: bytes | None = self._guarded(self._family.get, key)
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of `keys` in their order; a third of the time that so many `get` take."""
+        if not keys:
+            return []
+        values: list[bytes | None] = self._guarded(self._family.get, list(keys))
+        return values
+
+    def write(self, changes: Mapping[bytes, bytes | None], mark: Mark) -> None:
+        """Put rows (None removes one) and set the mark, both or neither."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.set_default_column_family(self._store.handle(self._name))
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(_MARK, _encode(mark))
+        self._guarded(self._store.database.write, batch)
+        self.mark = mark
+
+    def scan(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows with keys behind `after`, in the order of their keys, as they are when it begins."""
+        found = self._guarded(self._family.items, from_key=after)
+        while (item := self._guarded(next, found, None)) is not None:
+            if item[0] > after:
+                yield item
+
+    def clear(self) -> None:
+        """Throw the rows and the mark away."""
+        self._family = self._guarded(self._store.emptied, self._name)
+        self.mark = NOTHING
+
+    def _guarded(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return act(*args, **kwargs)
+        except Exception as error:
+            self._store.condemn()
+            raise StoreError(f"the store in {self._store.folder} failed and will be restored: {error}") from error
+
+
+class Store:
+    """The rows of one table of one worker, in `folder`. Open it before use; one process at a time can.
+
+    `identity` says what the rows are of: a store with another one is thrown away.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, str | int]) -> None:
+        self.folder = folder
+        self._rows = folder / "rows"
+        self._identity = msgspec.json.encode({"format": FORMAT, **identity}, order="sorted")
+        self._lock: int | None = None
+        self._database: Any = None
+        self._handles: dict[str, Any] = {}
+        self._shelves: dict[int, Shelf] = {}
+        self._options = _options()
+
+    @property
+    def database(self) -> Any:
+        """The RocksDB database. Raise StoreError where the store is not open."""
+        if self._database is None:
+            raise StoreError(f"the store in {self.folder} is not open")
+        return self._database
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store can be used."""
+        return self._database is not None
+
+    def open(self) -> None:
+        """Open the store, an empty one where there is none that can be trusted.
+
+        Raise StoreLockedError where another process has it, OSError where the folder cannot be used.
+        """
+        if self.is_open:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = self._locked()
+        try:
+            if (self.folder / _BROKEN).exists():
+                self._throw_away("it failed the last time")
+            try:
+                self._open_rows()
+            except Exception as error:  # noqa: BLE001 - RocksDB's errors have no type of their own
+                self._close_rows()
+                self._throw_away(str(error))
+                self._open_rows()
+            if self._database.get(_IDENTITY) != self._identity:
+                if self._shelf_names():
+                    self._close_rows()
+                    self._throw_away("it is of another installation or release")
+                    self._open_rows()
+                self._database.put(_IDENTITY, self._identity)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the store, if it is open, for another process to have it."""
+        self._close_rows()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def shelf(self, partition: int) -> Shelf:
+        """Return the shelf of `partition`, always the same while the store is open."""
+        found = self._shelves.get(partition)
+        if found is None:
+            name = str(partition)
+            if name in self._shelf_names():
+                family = self.database.get_column_family(name)
+            else:
+                family = self.database.create_column_family(name, self._options)
+            found = self._shelves[partition] = Shelf(self, name, family)
+        return found
+
+    def condemn(self) -> None:
+        """Let the store be thrown away when it is opened the next time."""
+        if self.is_open:  # one that was closed has not failed
+            (self.folder / _BROKEN).touch()
+
+    # -- for shelves
+
+    def handle(self, name: str) -> Any:
+        """Return RocksDB's name for a column family in a batch."""
+        found = self._handles.get(name)
+        if found is None:
+            found = self._handles[name] = self.database.get_column_family_handle(name)
+        return found
+
+    def emptied(self, name: str) -> Any:
+        """Return the column family `name` with nothing in it."""
+        self._handles.pop(name, None)
+        self.database.drop_column_family(name)
+        return self.database.create_column_family(name, self._options)
+
+    # -- within
+
+    def _locked(self) -> int:
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise StoreLockedError(
+                f"another worker has its rows in {self.folder}: no two workers may have the same worker.id "
+                "and worker.data_dir"
+            ) from None
+        return lock
+
+    def _open_rows(self) -> None:
+        names = rocksdict.Rdict.list_cf(str(self._rows)) if (self._rows / "CURRENT").exists() else []
+        families = {name: self._options for name in names if name != "default"}
+        self._database = rocksdict.Rdict(str(self._rows), self._options, column_families=families or None)
+
+    def _close_rows(self) -> None:
+        # RocksDB is open for as long as anything of it is held.
+        for shelf in self._shelves.values():
+            shelf._family.close()  # noqa: SLF001 - the two are one
+        self._shelves.clear()
+        self._handles.clear()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _shelf_names(self) -> set[str]:
+        names = rocksdict.Rdict.list_cf(str(self._rows), self._options)
+        return {name for name in names if name != "default"}
+
+    def _throw_away(self, why: str) -> None:
+        log.warning("the rows in %s are restored from the changelog: %s", self.folder, why)
+        shutil.rmtree(self._rows, ignore_errors=True)
+        (self.folder / _BROKEN).unlink(missing_ok=True)
+
+
+def now_ms() -> int:
+    """Return the time, for `Mark.at_ms`."""
+    return int(time.time() * 1000)
+
+
+def _options() -> rocksdict.Options:
+    """Return the options of every column family; together they share one bound on memory."""
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_manager(rocksdict.WriteBufferManager(_MEMTABLES, allow_stall=False))
+    options.set_write_buffer_size(_MEMTABLES // 4)
+    options.set_max_write_buffer_number(3)
+    options.set_max_total_wal_size(2 * _MEMTABLES)
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(1)
+    options.set_max_log_file_size(_MIB)
+    options.set_stats_dump_period_sec(0)
+    options.set_skip_stats_update_on_db_open(True)
+    options.set_compression_type(rocksdict.DBCompressionType.lz4())
+    # After a crash of the machine the log may end in the middle: all before that is a state there has been.
+    options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
+    table = rocksdict.BlockBasedOptions()
+    table.set_block_cache(rocksdict.Cache(_CACHE))
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_bloom_filter(10, block_based=False)
+    table.set_format_version(5)
+    options.set_block_based_table_factory(table)
+    return options

@@ -1,0 +1,212 @@
+"""The store on disk: rows and mark are one, a crash loses neither, what cannot be trusted is thrown away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.store import NOTHING, Mark, Shelf, Store, StoreError, StoreLockedError, checksum
+
+ROOT = Path(__file__).parents[2]
+OURS = {"changelog": "app-leads-changelog", "partitions": 4, "layout": 1}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "leads", OURS)
+    made.open()
+    yield made
+    made.close()
+
+
+def reopened(store: Store, identity: dict[str, str | int] | None = None) -> Store:
+    store.close()
+    again = Store(store.folder, identity or OURS)
+    again.open()
+    return again
+
+
+def rows(shelf: Shelf) -> dict[bytes, bytes]:
+    return dict(shelf.scan())
+
+
+def test_an_empty_shelf_has_nothing_to_begin_from(store: Store) -> None:
+    shelf = store.shelf(0)
+    assert (shelf.mark, rows(shelf), shelf.get(b"a"), shelf.get_many([b"a", b"b"])) == (NOTHING, {}, None, [None, None])
+    assert shelf.get_many([]) == []
+
+
+def test_rows_and_mark_survive_and_shelves_do_not_mix(store: Store) -> None:
+    mark = Mark(offset=7, check=9, at_ms=11, rows=2)
+    store.shelf(0).write({b"a": b"1", b"b": b"2"}, mark)
+    store.shelf(1).write({b"a": b"x"}, Mark(offset=1))
+    store.shelf(0).write({b"a": None, b"c": b"3"}, mark)
+    again = reopened(store)
+    try:
+        assert (rows(again.shelf(0)), again.shelf(0).mark) == ({b"b": b"2", b"c": b"3"}, mark)
+        assert (rows(again.shelf(1)), again.shelf(1).mark) == ({b"a": b"x"}, Mark(offset=1))
+        assert again.shelf(0).get_many([b"c", b"a", b"b"]) == [b"3", None, b"2"]
+    finally:
+        again.close()
+
+
+def test_a_scan_goes_on_behind_a_key(store: Store) -> None:
+    shelf = store.shelf(0)
+    shelf.write({b"%d" % number: b"x" for number in range(5)}, Mark(offset=5))
+    assert [key for key, _ in shelf.scan(b"2")] == [b"3", b"4"]
+    assert [key for key, _ in shelf.scan(b"21")] == [b"3", b"4"]
+    assert list(shelf.scan(b"4")) == []
+
+
+def test_a_cleared_shelf_is_empty_for_good_and_the_others_stay(store: Store) -> None:
+    for partition in (0, 1):
+        store.shelf(partition).write({b"a": b"1"}, Mark(offset=1, rows=1))
+    store.shelf(0).clear()
+    assert (store.shelf(0).mark, rows(store.shelf(0))) == (NOTHING, {})
+    store.shelf(0).write({b"b": b"2"}, Mark(offset=3))
+    again = reopened(store)
+    try:
+        assert rows(again.shelf(0)) == {b"b": b"2"}
+        assert rows(again.shelf(1)) == {b"a": b"1"}
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize(
+    "identity", [{**OURS, "changelog": "other-leads-changelog"}, {**OURS, "partitions": 8}, {**OURS, "layout": 2}]
+)
+def test_the_rows_of_something_else_are_thrown_away(
+    store: Store, identity: dict[str, str | int], caplog: pytest.LogCaptureFixture
+) -> None:
+    store.shelf(0).write({b"a": b"1"}, Mark(offset=1))
+    with caplog.at_level(logging.WARNING):
+        again = reopened(store, identity)
+    try:
+        assert (again.shelf(0).mark, rows(again.shelf(0))) == (NOTHING, {})
+        assert "another installation or release" in caplog.text
+    finally:
+        again.close()
+
+
+def test_two_workers_cannot_share_a_folder_and_the_error_says_so(store: Store) -> None:
+    store.shelf(0).write({b"a": b"1"}, Mark(offset=1))
+    other = Store(store.folder, OURS)
+    with pytest.raises(StoreLockedError, match=r"same worker\.id"):
+        other.open()
+    assert not other.is_open
+    assert rows(store.shelf(0)) == {b"a": b"1"}
+    store.close()
+    other.open()
+    assert rows(other.shelf(0)) == {b"a": b"1"}
+    other.close()
+
+
+def test_a_store_that_rocksdb_cannot_read_is_thrown_away(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.shelf(0).write({b"a": b"1"}, Mark(offset=1))
+    store.close()
+    (store.folder / "rows" / "CURRENT").write_text("nonsense\n")
+    again = reopened(store)
+    try:
+        assert again.shelf(0).mark == NOTHING
+        assert "restored from the changelog" in caplog.text
+    finally:
+        again.close()
+
+
+def test_a_store_that_fails_ends_the_worker_and_is_thrown_away_the_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = store.shelf(0)
+    shelf.write({b"a": b"1"}, Mark(offset=1))
+
+    class Failing:
+        def get(self, _key: object) -> None:
+            raise Exception("IO error: block checksum mismatch")  # noqa: TRY002 - as RocksDB's binding raises it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf, "_family", Failing())
+        with pytest.raises(StoreError, match="checksum mismatch"):
+            shelf.get(b"a")
+    again = reopened(store)
+    try:
+        assert again.shelf(0).mark == NOTHING
+        again.shelf(0).write({b"a": b"1"}, Mark(offset=1))
+    finally:
+        again.close()
+    third = reopened(store)
+    assert third.shelf(0).mark == Mark(offset=1)
+    third.close()
+
+
+def test_a_closed_store_says_that_it_is_closed(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="not open"):
+        store.shelf(0)
+
+
+def test_the_checksum_tells_records_apart_and_is_never_the_one_of_nothing() -> None:
+    records: list[tuple[bytes, bytes | None]] = [(b"a", b"bc"), (b"b", b"bc"), (b"a", b"bd"), (b"a", None), (b"", b"")]
+    checks = [checksum(*record) for record in records]
+    assert len(set(checks)) == len(checks)
+    assert 0 not in checks
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from agents.store import Mark, Store
+store = Store(Path(sys.argv[1]), {"partitions": 4})
+store.open()
+shelves = [store.shelf(0), store.shelf(1)]
+number = max(shelf.mark.offset for shelf in shelves)
+print("ready", flush=True)
+while True:
+    number += 1
+    for shelf in shelves:
+        shelf.write({b"%d" % (number * 7 % 5003 + i): b"%d" % number * 40 for i in range(20)}, Mark(number))
+"""
+
+
+def expected(number: int) -> dict[bytes, bytes]:
+    """What the writer has written when it is done with `number`."""
+    found = {}
+    for n in range(1, number + 1):
+        for i in range(20):
+            found[b"%d" % (n * 7 % 5003 + i)] = b"%d" % n * 40
+    return found
+
+
+def test_killed_at_random_moments_rows_and_mark_are_of_one_moment(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    chance = random.Random(seed)
+    written = 0
+    for _ in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "leads")], cwd=ROOT, stdout=subprocess.PIPE
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(chance.uniform(0.01, 0.4))
+            os.kill(writer.pid, signal.SIGKILL)
+        store = Store(tmp_path / "leads", {"partitions": 4})
+        store.open()
+        try:
+            for partition in (0, 1):
+                shelf = store.shelf(partition)
+                assert shelf.mark.offset >= written
+                assert rows(shelf) == expected(shelf.mark.offset)
+            written = store.shelf(1).mark.offset
+            assert store.shelf(0).mark.offset - written in (0, 1)
+        finally:
+            store.close()
+    assert written > 0
