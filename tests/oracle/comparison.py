@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.oracle.oracle import METRICS, Answers, Labels
+from tests.oracle.oracle import METRICS, RESULTS, TEAMS, Answers, Labels
 
 TOLERANCE: Final = 1e-9
+ANSWERED: Final = METRICS | RESULTS | TEAMS
 
 
 def from_exposition(text: str) -> Answers:
-    """Return the samples of a scrape that the oracle answers too, without the label `team`.
+    """Return the samples of a scrape that the oracle answers too.
 
-    Raises ValueError for a sample that is there twice.
+    Those of managers come without the label `team`, those of teams only where they are not 0. Raises ValueError for a
+    sample that is there twice.
     """
     found: Answers = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.name not in METRICS:
+            if sample.name not in ANSWERED or (sample.name in TEAMS and sample.value == 0):
                 continue
             # A state that the manager is not in may be exported as 0 or not at all: both say the same.
             if sample.name == "callpulse_presence" and sample.value == 0:
                 continue
-            labels = ((label, _plain(label, value)) for label, value in sample.labels.items() if label != "team")
-            key = sample.name, tuple(sorted(labels))
+            labels = {label: _plain(label, value) for label, value in sample.labels.items()}
+            if sample.name not in TEAMS:
+                del labels["team"]
+            key = sample.name, tuple(sorted(labels.items()))
             if key in found:
                 raise ValueError(f"{named(*key)} is exported twice")
             found[key] = sample.value
@@ -66,3 +70,12 @@ def _plain(label: str, value: str) -> str:
     if label != "le" or value == "+Inf":
         return value
     return f"{float(value):g}"
+
+
+def apart(ours: Mapping[Any, int], truth: Mapping[Any, int]) -> list[str]:
+    """Return a line for every number that is not what the truth says; one that is 0 may be missing."""
+    return [
+        f"{key} is {ours.get(key, 0)}; it should be {truth.get(key, 0)}"
+        for key in sorted(ours.keys() | truth.keys())
+        if ours.get(key, 0) != truth.get(key, 0)
+    ]

@@ -108,7 +108,13 @@ TEAMS: Final = frozenset(
         "weekday_talk_seconds",
     )
 )
-"""What it answers of teams, by partition; a sample that is 0 may be missing."""
+"""What it answers of teams, by partition, where it is not 0."""
+
+GLIDING: Final = frozenset(
+    f"callpulse_{name}"
+    for name in ("expected_calls", "expected_talk_seconds", "calls_zscore", "talk_zscore", "expectation_days")
+)
+"""What moves with the clock between two events, by every millisecond."""
 
 HERE: Final = Path(__file__).parent
 LATEST_MS: Final = 2**62
@@ -155,21 +161,29 @@ def answers(
     now_ms: int,
     thresholds: Thresholds = DEFAULTS,
     practice: Practice | None = None,
+    until_ms: int | None = None,
 ) -> Answers:
     """Return what every metric of every manager must be at `now_ms`; with a `practice` what comes of it, too.
+
+    With `until_ms`, in the same minute, those of `GLIDING` are what they must be then.
 
     `roster` maps managers to their IANA zones; others whom an event names live in `default_zone`. A ratio without a
     denominator is absent. Raises `duckdb.Error` for a zone that DuckDB does not know.
     """
     with duckdb.connect() as db:
         _ask(db, list(records), roster, default_zone, now_ms, thresholds, practice or Practice())
+        if until_ms is not None:
+            db.execute("DELETE FROM answers WHERE 'callpulse_' || name IN ?", [list(GLIDING)])
+            db.execute("SET VARIABLE now_ms = ?::BIGINT", [until_ms])
+            _run(db, "moment")
         found: Answers = {}
         for name, manager, labels, value in db.execute("SELECT name, manager, labels, value FROM answers").fetchall():
             if practice is not None or f"callpulse_{name}" in METRICS:
                 found[f"callpulse_{name}", _sorted(["manager", manager, *labels])] = value
         if practice is not None:
             for name, labels, value in db.execute("SELECT name, labels, value FROM team_answers").fetchall():
-                found[f"callpulse_{name}", _sorted(labels)] = value
+                if value != 0:
+                    found[f"callpulse_{name}", _sorted(labels)] = value
     return found
 
 
@@ -219,7 +233,7 @@ def _ask(
     _fill_records(db, "crm_records", _accepted(records, "crm", thresholds.future_ms))
     _run(db, "events")
     _derive(db)
-    for step in ("legs", "measures", "crm", "leads", "claims", "results", "expected"):
+    for step in ("legs", "measures", "crm", "leads", "claims", "results", "history", "moment"):
         _run(db, step)
     practice.fill_members(db)
     _run(db, "teams")

@@ -22,19 +22,27 @@ callpulse_presence{manager="anna",team="north",state="offline"} 0.0
 # HELP callpulse_idle_seconds Not the oracle's business.
 # TYPE callpulse_idle_seconds gauge
 callpulse_idle_seconds{manager="anna",team="north"} 9.0
+# HELP callpulse_team_touches Touches.
+# TYPE callpulse_team_touches gauge
+callpulse_team_touches{team="north",partition="3",window="90d",channel="call"} 4.0
+callpulse_team_touches{team="north",partition="3",window="90d",channel="email"} 0.0
 # HELP callpulse_records_total Nor this.
 # TYPE callpulse_records_total counter
 callpulse_records_total{topic="calls"} 12.0
 """
 
 
-def test_a_scrape_is_read_without_teams_and_without_what_the_oracle_does_not_answer() -> None:
+def test_a_scrape_is_read_without_the_teams_of_managers_and_without_what_the_oracle_does_not_answer() -> None:
     talked = "callpulse_calls_talked"
     assert from_exposition(SCRAPE) == {
         KEY: 3,
         (talked, (("le", "6"), ("manager", "anna"), ("window", "today"))): 1,
         (talked, (("le", "+Inf"), ("manager", "anna"), ("window", "today"))): 2,
         ("callpulse_presence", (("manager", "anna"), ("state", "paused"))): 1,
+        (
+            "callpulse_team_touches",
+            (("channel", "call"), ("partition", "3"), ("team", "north"), ("window", "90d")),
+        ): 4,
     }
 
 

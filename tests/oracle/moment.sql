@@ -1,20 +1,9 @@
--- What the manager's own last eight weeks let expect of this hour and of this day, and the weekdays of eight weeks.
--- In: finished, managers, sums (what the last hour held). Out: more rows of answers, weekdays.
-
-CREATE TABLE days_of AS
-SELECT manager, day, isodow(DATE '1970-01-01' + day::INT) AS weekday, count(*) AS calls,
-    coalesce(sum(talk_ms) FILTER (is_talked), 0) / 1000 AS talk
-FROM finished GROUP BY ALL;
-
-CREATE TABLE hours_of AS
-SELECT
-    manager, day, hour(local_time(zone, at_ms)) AS hour, count(*) AS calls,
-    coalesce(sum(talk_ms) FILTER (is_talked), 0) / 1000 AS talk
-FROM finished JOIN people USING (manager) GROUP BY ALL;
+-- What the last eight weeks let expect of the hour up to now, and of the day so far.
+-- In: means, managers, sums (what the last hour held). Out: more rows of answers.
 
 -- The quarters of an hour up to now, each with the hour that the clock shows in it: the last hour, and today so far.
 -- Where clocks change, an hour is repeated or skipped; it counts as long as it lasts.
-CREATE TABLE clocks AS
+CREATE OR REPLACE TABLE clocks AS
 WITH quarters AS (
     SELECT
         manager, today, zone, quarter * 900000 AS begins,
@@ -29,22 +18,7 @@ SELECT
     greatest(ends - greatest(begins, getvariable('now_ms') - 3600000), 0) / 3600000 AS in_1h
 FROM quarters;
 
--- Of today's weekday every hour; and, as hour -1, the last one of yesterday's weekday.
-CREATE TABLE wanted AS
-SELECT manager, today - 7 * week AS day, hours.hour, hours.hour AS of_hour
-FROM managers, range(1, 9) AS weeks(week), range(0, 24) AS hours(hour)
-UNION ALL
-SELECT manager, today - 1 - 7 * (week - 1), 23, -1 FROM managers, range(1, 9) AS weeks(week);
-
-CREATE TABLE means AS
-SELECT
-    manager, of_hour AS hour, count(*) AS n,
-    avg(coalesce(hours_of.calls, 0)) AS calls, coalesce(var_samp(coalesce(hours_of.calls, 0)), 0) AS calls_var,
-    avg(coalesce(hours_of.talk, 0)) AS talk, coalesce(var_samp(coalesce(hours_of.talk, 0)), 0) AS talk_var
-FROM wanted SEMI JOIN days_of USING (manager, day) LEFT JOIN hours_of USING (manager, day, hour)
-GROUP BY manager, of_hour;
-
-CREATE TABLE expectations AS
+CREATE OR REPLACE TABLE expectations AS
 WITH days AS (SELECT manager, n FROM means WHERE hour = 0),
 known AS (
     SELECT
@@ -74,10 +48,3 @@ SELECT 'talk_zscore', manager, ['window', '1h'], (actual_talk - talk) / sqrt(tal
 FROM expectations WHERE n >= 2
 UNION ALL
 SELECT 'expectation_days', manager, [], coalesce(n, 0) FROM managers LEFT JOIN expectations USING (manager);
-
-CREATE TABLE weekdays AS
-SELECT manager, ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'][weekday] AS weekday, count(*) AS days,
-    sum(calls) AS calls, sum(talk) AS talk
-FROM days_of JOIN managers USING (manager)
-WHERE day BETWEEN today - 56 AND today - 1
-GROUP BY ALL;

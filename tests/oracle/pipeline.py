@@ -1,0 +1,225 @@
+"""All folds one after the other, without Kafka: raw records in, rows of managers, leads and outcomes out.
+
+Partitions are lists; which one is read next is drawn by a seed. The hops behind `contacts` can crash: what was sent
+stays sent, unsent facts are lost, and each row comes back as some checkpoint wrote it, at or behind the offsets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from streams import facts
+from streams.calendars import LocalTime, local_time
+from streams.events import CallsEvent, CrmEvents, Decoder, Rejection
+from streams.facts import SLOTS, Contact, Forwarded, Outcome
+from streams.settings import Settings
+from streams.tables import lead as leads
+from streams.tables import outcome as outcomes
+from streams.tables.lead import LeadFold, LeadRow
+from streams.tables.manager import Leave, ManagerFold, ManagerRow
+from streams.tables.outcome import OutcomeRow
+from tests.oracle.chaos import place
+from tests.oracle.contract import Raw
+
+DAY_MS: Final = 86_400_000
+Log = dict[int, list[Any]]
+Table = dict[int, dict[str, Any]]
+
+
+class Pipeline:
+    """Rows, and the logs between them. `crashes` is how likely one is after a record of `contacts` or `outcomes`."""
+
+    def __init__(self, settings: Settings, partitions: int = 3, seed: int = 0, crashes: float = 0.0) -> None:
+        self.settings = settings
+        self.partitions = partitions
+        self.random = random.Random(seed)
+        self.folded: Counter[str] = Counter()
+        self.crashed = 0
+        self._crashes = crashes
+        self._manager_fold = ManagerFold(settings.thresholds)
+        self.lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, self.local)
+        self.managers: dict[str, ManagerRow] = {}
+        self._logs: dict[str, Log] = {
+            topic: {partition: [] for partition in range(partitions)}
+            for topic in ("calls", "crm", "contacts", "outcomes")
+        }
+        self._at = {(topic, partition): 0 for topic, log in self._logs.items() for partition in log}
+        self.leads: dict[str, LeadRow] = {}
+        self.outcomes: dict[str, OutcomeRow] = {}
+        self._unsent: list[tuple[str, str, Any]] = []
+        self._saved_at = dict(self._at)
+        self._saved: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
+        self._hops: dict[str, Callable[[int, int, Any], None]] = {
+            "calls": self._call,
+            "crm": self._crm,
+            "contacts": self._contact,
+            "outcomes": self._outcome,
+        }
+
+    def local(self, manager: str) -> LocalTime:
+        return local_time(self.settings.manager(manager).timezone)
+
+    def run(self, records: Iterable[Raw], now_ms: int) -> None:
+        """Take all records in and everything that follows from them; legs time out at `now_ms`."""
+        calls, crm = Decoder[CallsEvent]("calls"), Decoder[CrmEvents]("crm")
+        for record in records:
+            event = (crm if record.topic == "crm" else calls).decode(record.value)
+            assert not isinstance(event, Rejection), event
+            self._logs[record.topic][record.partition].append(event)
+        self._drain()
+        for row in list(self.managers.values()):
+            for end in self._manager_fold.timeouts(row, now_ms):
+                self._send_at_once("calls", end.manager, end)
+        self._drain()
+
+    def _drain(self) -> None:
+        while True:
+            ready = [where for where, at in self._at.items() if at < len(self._logs[where[0]][where[1]])]
+            if not ready:
+                if not self._unsent:
+                    return
+                self._flush()
+                continue
+            topic, partition = self.random.choice(ready)
+            for _ in range(self.random.randint(1, 20)):
+                offset = self._at[topic, partition]
+                if offset == len(self._logs[topic][partition]):
+                    break
+                self._hops[topic](partition, offset, self._logs[topic][partition][offset])
+                self._at[topic, partition] = offset + 1
+                self._perhaps_crash()
+
+    def _perhaps_crash(self) -> None:
+        drawn = self.random.random()
+        if drawn < 0.05:
+            self._flush()
+        if self._crashes and drawn < self._crashes:
+            if self.random.random() < 0.5:
+                self._checkpoint(torn=self.random.random() < 0.5)
+            else:
+                self._crash()
+
+    def _flush(self) -> None:
+        for topic, key, fact in self._unsent:
+            self._logs[topic][place(key, self.partitions)].append(fact)
+        self._unsent.clear()
+
+    def _checkpoint(self, *, torn: bool) -> None:
+        """Write rows, after what was sent has arrived; a torn one writes some rows and commits nothing, and crashes."""
+        self._flush()
+        lead_rows, outcome_rows = self._saved
+        for key, lead in self.leads.items():
+            if not torn or self.random.random() < 0.5:
+                lead_rows[key] = leads.dump(lead)
+        for key, outcome in self.outcomes.items():
+            if not torn or self.random.random() < 0.5:
+                outcome_rows[key] = outcomes.dump(outcome)
+        if torn:
+            self._crash()
+        else:
+            self._saved_at = dict(self._at)
+
+    def _crash(self) -> None:
+        """Lose the rows, and of what was not sent all but a beginning for each partition."""
+        self.crashed += 1
+        cuts: dict[tuple[str, int], bool] = {}
+        for topic, key, fact in self._unsent:
+            where = topic, place(key, self.partitions)
+            cuts[where] = cuts.get(where, False) or self.random.random() < 0.3
+            if not cuts[where]:
+                self._logs[topic][where[1]].append(fact)
+        self._unsent.clear()
+        self.leads = {key: leads.load(value) for key, value in self._saved[0].items()}
+        self.outcomes = {key: outcomes.load(value) for key, value in self._saved[1].items()}
+        for where in self._at:
+            if where[0] != "calls":
+                self._at[where] = self._saved_at[where]
+
+    def _send(self, topic: str, key: str, what: Any) -> None:
+        self._unsent.append((topic, key, what))
+
+    def _send_at_once(self, topic: str, key: str, what: Any) -> None:
+        """Send what follows from `calls`: that hop does not crash here."""
+        self._logs[topic][place(key, self.partitions)].append(what)
+
+    # -- the hops, as the agents do them
+
+    def row(self, manager: str) -> ManagerRow:
+        if manager not in self.managers:
+            self.managers[manager] = ManagerRow(manager, self.local(manager))
+        return self.managers[manager]
+
+    def _call(self, partition: int, offset: int, event: CallsEvent) -> None:
+        row = self.row(event.manager)
+        effect = self._manager_fold.fold(row, event, offset)
+        self.folded[f"calls {effect.outcome}"] += 1
+        for slot, told in enumerate(effect.told):
+            if not isinstance(told, Leave):
+                self._send_at_once("calls", told.manager, told)
+                continue
+            leg = told.finished
+            assert leg.lead is not None
+            contact = Contact(
+                src=f"calls/{partition}",
+                seq=offset * SLOTS + slot,
+                lead=leg.lead,
+                manager=row.id,
+                call=told.call,
+                day=row.local.day(leg.at),
+                at=leg.at,
+                started_at=leg.started_at,
+                direction=leg.direction,
+                kind=leg.kind or "unknown",
+                disposition=leg.disposition,
+                answered=leg.disposition == "answered",
+                conversation=leg.disposition == "answered" and leg.talk_ms >= self.settings.thresholds.conversation_ms,
+                talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
+                withdrawn=told.withdrawn,
+            )
+            self._send_at_once("contacts", leg.lead, contact)
+
+    def _crm(self, partition: int, offset: int, event: CrmEvents) -> None:
+        fact = Forwarded(src=f"crm/{partition}", seq=offset * SLOTS, lead=event.lead, event=event)
+        self._send("contacts", event.lead, fact)
+
+    def _contact(self, partition: int, offset: int, fact: Any) -> None:
+        fact = facts.contacts_decoder.decode(facts.encode(fact))
+        row = self.leads.setdefault(fact.lead, LeadRow())
+        src, seq = f"contacts/{partition}", offset * SLOTS
+        effect = self.lead_fold.contact(row, fact, src, seq)
+        self.folded[f"contacts {effect.outcome}"] += 1
+        assert effect.rejection is None
+        for manager, changes, attention in effect.told:
+            told = Outcome(src=src, seq=seq, manager=manager, changes=changes, attention=attention)
+            self._send("outcomes", manager, told)
+        for sent in effect.sent:
+            self._send("contacts", sent.lead, sent)
+
+    def _outcome(self, _partition: int, _offset: int, fact: Outcome) -> None:
+        fact = facts.outcome_decoder.decode(facts.encode(fact))
+        row = self.outcomes.setdefault(fact.manager, OutcomeRow())
+        self.folded[f"outcomes {outcomes.fold(row, fact)}"] += 1
+
+    # -- what came of it
+
+    def claimed(self) -> dict[tuple[str, str, int], int]:
+        """Return what all rows of leads claim together; nothing that is 0."""
+        found: Counter[tuple[str, str, int]] = Counter()
+        for row in self.leads.values():
+            for (manager, measure, day), n in self.lead_fold.contribution(row.state).items():
+                found[manager, measure, day] += n
+        return {key: n for key, n in found.items() if n}
+
+    def told(self) -> dict[tuple[str, str, int], int]:
+        """Return what the rows of outcomes sum."""
+        return dict(self._steps())
+
+    def _steps(self) -> Iterator[tuple[tuple[str, str, int], int]]:
+        for manager, row in self.outcomes.items():
+            for measure, days in row.state.steps.items():
+                for day, n in days.items():
+                    if n:
+                        yield (manager, measure, day), n
