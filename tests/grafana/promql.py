@@ -11,7 +11,7 @@ _SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{([^{}]*)\}")
 _MATCHER = re.compile(rf"(\w+)\s*(?:=~|!~|!=|=)\s*{_STRING}")
 _GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 _RANGE = re.compile(r"\[[^\]]*\]")
-_NUMBER = re.compile(r"\b\d+(?:\.\d+)?[a-z]*\b")
+_NUMBER = re.compile(r"(?<![\w:])\d+(?:\.\d+)?[a-z]*\b")  # but not the end of a name like `a:b:90d`
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _CALL = re.compile(r"\b(?!and\b|or\b|unless\b|bool\b)[a-zA-Z_][a-zA-Z0-9_]*\s*\(")
 _WORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan", "by", "without", "on", "ignoring"}

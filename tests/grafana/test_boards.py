@@ -146,6 +146,7 @@ def test_silent_means_the_same_on_the_board_and_in_the_alert():
         ('sum by (team) (rate(a_total{job="x", le=~"1|2"}[5m]))', {Named("a_total", frozenset({"job", "le"}))}),
         ("a * on (m) group_left (x) b:c > bool 3.5 or vector(0)", {Named("a", frozenset()), Named("b:c", frozenset())}),
         ("(a:b or on () (c * 0 + Inf)) > 1 and (d)", {Named(name, frozenset()) for name in ("a:b", "c", "d")}),
+        ("4 * a:b:90d / 90", {Named("a:b:90d", frozenset())}),
         ("time() - max(x offset 1h) + Inf", {Named("x", frozenset())}),
         ("avg_over_time(x[4d:10m] offset 1h) and count(y)", {Named("x", frozenset()), Named("y", frozenset())}),
     ],

@@ -57,6 +57,18 @@ def test_every_alert_is_asserted_by_a_case_with_its_texts():
     assert asserted == set(NAMES)
 
 
+def test_every_series_recorded_of_results_is_asserted_by_a_case():
+    asked = {
+        found.metric
+        for path in CASES
+        for test in yaml.safe_load(path.read_text("utf-8"))["tests"]
+        for case in test.get("promql_expr_test", ())
+        for found in named(case["expr"])
+    }
+    (results,) = yaml.safe_load((ROOT / "grafana/rules/results.yaml").read_text("utf-8"))["groups"]
+    assert [rule["record"] for rule in results["rules"] if rule.get("record") not in {None, *asked}] == []
+
+
 @pytest.mark.parametrize("rule", EACH)
 def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(rule):
     known, recorded = metrics(), {other["record"] for other in rules() if "record" in other}
@@ -85,7 +97,9 @@ def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(
 @pytest.mark.parametrize("rule", [param for param in EACH if "record" in param.values[0]])
 def test_a_recorded_series_is_named_by_level_metric_and_operation(rule):
     assert re.fullmatch(
-        r"((manager|team|topic|topic_reason|source):)?callpulse(_[a-z0-9_]+)?(:[a-z0-9_]+)*", rule["record"]
+        r"((manager|team|team_(value|step|channel|weekday)|kind|step|topic|topic_reason|source):)?"
+        r"callpulse(_[a-z0-9_]+)?(:[a-z0-9_]+)*",
+        rule["record"],
     )
     assert ":" in rule["record"]
 
