@@ -155,7 +155,7 @@ WITH owners AS (
     SELECT lead, manager AS owner, zone FROM legs QUALIFY row_number() OVER (PARTITION BY lead ORDER BY place DESC) = 1
 ),
 first_legs AS (
-    SELECT lead, day AS first_day, kind AS first_kind FROM noted WHERE place = 1
+    SELECT lead, day AS first_day, at_ms AS first_at, kind AS first_kind FROM noted WHERE place = 1
 ),
 -- The deal that speaks for the lead: the one that changed last, of those that are open if any is.
 speaking AS (
@@ -194,7 +194,7 @@ SELECT
     coalesce(is_open, true) AND without_progress >= getvariable('stuck_after') AS is_stuck,
     deal,
     coalesce(stage, 'none') AS stage,
-    since,
+    coalesce(since, first_at) AS since,
     if(since IS NULL, first_day, local_day(zone, since)) AS since_day,
     coalesce(product, 'none') AS product,
     coalesce(client_type, 'none') AS client_type,

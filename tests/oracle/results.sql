@@ -165,7 +165,7 @@ SELECT 'lead_attention', owner, ['lead', lead, 'why', if(is_stuck, 'stuck', 'con
 FROM leads JOIN managers ON owner = manager
 WHERE (is_due OR is_stuck) AND newest_day > today - 30
 QUALIFY row_number() OVER (
-    PARTITION BY owner ORDER BY is_stuck DESC, without_progress DESC, since_day, lead
+    PARTITION BY owner ORDER BY is_stuck DESC, without_progress DESC, since, lead
 ) <= getvariable('attention_series');
 
 INSERT INTO answers SELECT * FROM results WHERE value IS NOT NULL;
