@@ -1,12 +1,13 @@
-"""What is exported of managers: their rows in partitions owned now, read at one moment, and a collector over them.
+"""What is exported of managers and teams: rows in partitions owned now, read at one moment, and a collector over them.
 
 Every manager on the roster is there from the first scrape, at 0, and so is everyone whom events name. In a group of
-workers each manager is exported by the one that owns the manager's partition, and by no other.
+workers each manager is exported by the one that owns the manager's partition, and by no other. A team is exported
+partition by partition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -15,14 +16,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.calendars import local_time, shift_bounds
-from streams.catalogue import MANAGER_METRICS, Metric
+from streams.catalogue import MANAGER_METRICS, TEAM_METRICS, Metric
 from streams.settings import Manager, Settings
 from streams.tables.manager_row import ManagerRow
-from streams.tables.manager_series import ManagerSeries, Series, Value
-from streams.tables.manager_view import NO_ROSTER, ManagerReader, Roster
+from streams.tables.manager_series import VARYING, ManagerSeries
+from streams.tables.manager_view import NO_ROSTER, ManagerReader, ManagerView, Roster
+from streams.tables.outcome_view import Series
+from streams.tables.team_series import Found, TeamSeries, TeamSums
 
 MANAGERS: Final = "managers"
 OUTCOMES: Final = "outcomes"
+_BY_NAME: Final = {metric.name: metric for metric in MANAGER_METRICS}
 
 
 class Family(NamedTuple):
@@ -36,12 +40,13 @@ class Family(NamedTuple):
 class Entry:
     """A manager to be exported. `blank` is the row of one without events; `plan` is whose shifts are theirs too."""
 
-    __slots__ = ("blank", "id", "plan", "team")
+    __slots__ = ("blank", "id", "plan", "plan_deals", "team")
 
     def __init__(self, manager: Manager, plan: int | None) -> None:
         self.id = manager.id
         self.team = manager.team
         self.plan = plan
+        self.plan_deals = manager.plan_deals
         self.blank = ManagerRow(manager.id, local_time(manager.timezone))
 
 
@@ -59,11 +64,14 @@ class Managers:
     """
 
     def __init__(self, settings: Settings, tables: Mapping[str, Any], place: Callable[[bytes], int]) -> None:
-        series = ManagerSeries(settings.thresholds)
-        self.series: tuple[Series, ...] = series.series
+        manager_series = ManagerSeries(settings)
+        self.series: tuple[Series, ...] = manager_series.series
         self.families = _families(self.series)
-        self._values = series.values
-        self._read = ManagerReader(settings.thresholds).read
+        self.varying_metrics = tuple(_BY_NAME[name] for name in VARYING)
+        self.values = manager_series.values
+        self.varying = manager_series.varying
+        self.team_series = TeamSeries(settings).series
+        self._read = ManagerReader(settings).read
         self._settings = settings
         self._managers = tables[MANAGERS]
         self._outcomes = tables.get(OUTCOMES)
@@ -120,14 +128,14 @@ class Managers:
             Roster(shift=shift_bounds(self._settings, manager, now_ms), has_shifts=True) for manager in self._shifts
         ]
 
-    def values(self, partition: int, key: bytes, rosters: list[Roster], now_ms: int) -> list[Value]:
-        """Return the values of a manager at `now_ms`, aligned with `series`; None where there is nothing to export."""
+    def view(self, partition: int, key: bytes, rosters: list[Roster], now_ms: int) -> ManagerView:
+        """Return what is known of a manager at `now_ms`, for `values`, `varying` and `TeamSums.add`."""
         entry = self.entry(key)
         row, outcome = _row(self._managers, partition, key), None
         if self._outcomes is not None:
             outcome = _row(self._outcomes, partition, key)
         roster = NO_ROSTER if entry.plan is None else rosters[entry.plan]
-        return self._values(self._read(entry.blank if row is None else row, now_ms, roster, outcome))
+        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals)
 
     def teams(self) -> dict[str, int]:
         """Return the number of managers exported here by team; every team of the settings is there."""
@@ -158,28 +166,49 @@ class ManagerCollector(Collector):
         managers = self._managers
         now_ms = self._clock_ms()
         rosters = managers.rosters(now_ms)
-        read = [
-            (managers.entry(key), managers.values(partition, key, rosters, now_ms))
-            for partition in managers.partitions()
-            for key in managers.keys(partition)
-        ]
+        seen: list[tuple[Entry, ManagerView]] = []
+        teams: dict[tuple[str, str], TeamSums] = {}
+        for partition in managers.partitions():
+            for key in managers.keys(partition):
+                entry, view = managers.entry(key), managers.view(partition, key, rosters, now_ms)
+                seen.append((entry, view))
+                teams.setdefault((entry.team, str(partition)), TeamSums()).add(view)
+        read = [(entry, managers.values(view)) for entry, view in seen]
         for metric, start, end in managers.families:
-            family = GaugeMetricFamily(metric.full_name, metric.help, labels=metric.labels)
+            family = _family(metric)
             for entry, values in read:
                 for (_, labels), value in zip(managers.series[start:end], values[start:end], strict=True):
                     if value is not None:
                         family.add_metric((entry.id, entry.team, *labels), value)
             yield family
+        varying = [((entry.id, entry.team), managers.varying(view)) for entry, view in seen]
+        yield from _found(managers.varying_metrics, varying)
+        yield from _found(TEAM_METRICS, [(labels, managers.team_series(sums)) for labels, sums in teams.items()])
+
+
+def _found(
+    metrics: Iterable[Metric], told: Iterable[tuple[tuple[str, str], Sequence[Iterable[Found]]]]
+) -> Iterable[GaugeMetricFamily]:
+    """Yield the families of metrics whose series are not the same for everyone; `told` are labels and series."""
+    for place, metric in enumerate(metrics):
+        family = _family(metric)
+        for whose, of_metrics in told:
+            for labels, value in of_metrics[place]:
+                family.add_metric((*whose, *labels), value)
+        yield family
+
+
+def _family(metric: Metric) -> GaugeMetricFamily:
+    return GaugeMetricFamily(metric.full_name, metric.help, labels=metric.labels)
 
 
 def _families(series: tuple[Series, ...]) -> tuple[Family, ...]:
     """Return the metrics in the order of their series, each with its place among them."""
-    by_name = {metric.name: metric for metric in MANAGER_METRICS}
     families = []
     start = 0
     for name, group in groupby(series, key=itemgetter(0)):
         end = start + len(list(group))
-        families.append(Family(by_name[name], start, end))
+        families.append(Family(_BY_NAME[name], start, end))
         start = end
     return tuple(families)
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from agents.cli.common import JsonOption, console, print_json, write
-from streams.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, Metric
+from streams.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
 
 _INTRODUCTION = """\
 # Metrics
@@ -55,6 +55,7 @@ def page() -> str:
     """Return the text of docs/metrics.md."""
     lines = [_INTRODUCTION]
     lines += ["## Of a manager\n", *_table(MANAGER_METRICS, with_measure=True), ""]
+    lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
     lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,7 @@
 """The series of one manager: which there are, and their values in the same order.
 
-The list is the same for every manager, so whoever writes the exposition can make the beginning of each line once.
+The list is the same for every manager, so whoever writes the exposition can make the beginning of each line once. Only
+the metrics of `VARYING` have other series for each manager: one for the state of presence, one for each lead in need.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from itertools import accumulate, chain, product
 from typing import Final, TypeAlias
 
 from streams.catalogue import MANAGER_METRICS
-from streams.events import DIRECTIONS, DISPOSITIONS, PRESENCE_STATES
-from streams.settings import Thresholds
+from streams.events import DIRECTIONS, DISPOSITIONS
+from streams.settings import Problem, Settings, SettingsError
 from streams.tables.counts import (
     ALL_KINDS,
     ANSWERED,
@@ -29,45 +30,87 @@ from streams.tables.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.tables.lead import BUCKETS
 from streams.tables.manager_view import ManagerView
-from streams.windows import TODAY, WINDOWS
+from streams.tables.outcome_totals import PREVIOUS
+from streams.tables.outcome_view import OutcomeReader, Series, Value, Varying
+from streams.targets import plan_calls_per_day
+from streams.windows import HOUR, TODAY, WINDOWS
 
-Series: TypeAlias = tuple[str, tuple[str, ...]]
-"""(metric, values of its labels behind `manager` and `team`); the metric is a `Metric.name` of the catalogue."""
-Value: TypeAlias = float | None
+MAX_SERIES: Final = 150
+VARYING: Final = ("presence", "lead_attention")
+
 _Labels: TypeAlias = Iterable[tuple[str, ...]]
 _Read: TypeAlias = Callable[[ManagerView], Iterable[Value]]
+_Families: TypeAlias = dict[str, tuple[_Labels, _Read]]
 
 _STRUCTURE: Final = (TODAY, "30d", "90d")
-_CONTACT: Final = (TODAY, "30d")
+_SHORT_TERM: Final = (TODAY, "7d", "30d")
+_UNLABELLED: Final[_Labels] = ((),)
+_TODAY: Final[_Labels] = ((TODAY,),)
+_HOUR: Final[_Labels] = ((HOUR,),)
 
 
 class ManagerSeries:
-    """The series of a manager under the given thresholds: `series`, and `values` aligned with it."""
+    """The series of a manager under the given settings: `series`, `values` aligned with it, and `varying`."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        """Raise KeyError where the metrics of managers in the catalogue and those that are read here differ."""
-        families = _families(thresholds.histogram_ms)
-        names = [metric.name for metric in MANAGER_METRICS]
-        if set(names) != set(families):
-            raise KeyError(f"only here or only in the catalogue: {sorted(set(names) ^ set(families))}")
-        self.series: tuple[Series, ...] = tuple((name, labels) for name in names for labels in families[name][0])
-        self._reads = tuple(families[name][1] for name in names)
+    def __init__(self, settings: Settings) -> None:
+        """Raise SettingsError for more than 150 series a manager.
+
+        Raises KeyError where the metrics of managers in the catalogue and those that are read here differ.
+        """
+        before, after = _activity(settings.thresholds.histogram_ms), _together()
+        of_outcome = OutcomeReader(settings).series
+        series = [(name, labels) for name, (all_labels, _) in before.items() for labels in all_labels]
+        series += of_outcome
+        series += [(name, labels) for name, (all_labels, _) in after.items() for labels in all_labels]
+        self.series: tuple[Series, ...] = tuple(series)
+        names = {name for name, _ in series} | set(VARYING)
+        described = {metric.name for metric in MANAGER_METRICS}
+        if names != described:
+            raise KeyError(f"only here or only in the catalogue: {sorted(names ^ described)}")
+        self.count = len(series) + 1 + settings.results.attention_series
+        if self.count > MAX_SERIES:
+            raise SettingsError([_too_many(settings, self.count)])
+        self._before = tuple(read for _, read in before.values())
+        self._after = tuple(read for _, read in after.values())
 
     def values(self, view: ManagerView) -> list[Value]:
         """Return a value for every one of `series`; None where there is nothing to export."""
         values: list[Value] = []
-        for read in self._reads:
+        for read in self._before:
+            values += read(view)
+        values += view.outcome.values
+        for read in self._after:
             values += read(view)
         return values
 
+    def varying(self, view: ManagerView) -> tuple[list[Varying], ...]:
+        """Return the series that the manager has of each metric of `VARYING`."""
+        return [((view.presence,), 1)] if view.presence else [], view.outcome.attention
 
-def _families(bounds_ms: tuple[int, ...]) -> dict[str, tuple[_Labels, _Read]]:
-    """Return, for every metric, the values of its own labels, and how to read a view in their order."""
-    today = ((TODAY,),)
-    unlabelled: _Labels = ((),)
-    buckets = tuple((bucket,) for bucket in BUCKETS)
+
+def series_count(settings: Settings) -> int:
+    """Return how many series a manager has at most. Raise SettingsError for more than 150."""
+    return ManagerSeries(settings).count
+
+
+def _too_many(settings: Settings, count: int) -> Problem:
+    results = settings.results
+    parts = {
+        "thresholds.histogram_ms": len(settings.thresholds.histogram_ms) + 1,
+        "results.stages": 2 * (len(results.stages) - 2),
+        "results.reasons": len(results.reasons),
+        "results.attention_series": results.attention_series,
+    }
+    told = ", ".join(f"{key} makes {number}" for key, number in parts.items())
+    largest = max(parts, key=lambda key: parts[key])
+    return Problem(
+        largest, f"these settings make {count} series a manager, and at most {MAX_SERIES} are allowed: {told}"
+    )
+
+
+def _activity(bounds_ms: tuple[int, ...]) -> _Families:
+    """Return, for every metric of activity, the values of its own labels, and how to read a view in their order."""
     return {
         "calls": (
             tuple(product(WINDOWS, DIRECTIONS)),
@@ -81,12 +124,12 @@ def _families(bounds_ms: tuple[int, ...]) -> dict[str, tuple[_Labels, _Read]]:
             tuple(product((TODAY,), DISPOSITIONS)),
             lambda view: view.counts[TODAY][DISPOSITION:HOUR_CALLS],
         ),
-        "answered_calls": _counts(ANSWERED, WINDOWS),
-        "connect_ratio": _ratio(CONNECTED, OUTBOUND, WINDOWS),
-        "short_call_ratio": _ratio(SHORT, TALKED, WINDOWS),
-        "meaningful_calls": _counts(MEANINGFUL, WINDOWS),
-        "conversations": _counts(CONVERSATIONS, _CONTACT),
-        "attempts_per_contact": _ratio(OUTBOUND, CONNECTED, _CONTACT),
+        "answered_calls": _counts(ANSWERED, (HOUR, *_SHORT_TERM)),
+        "connect_ratio": _ratio(CONNECTED, OUTBOUND, _SHORT_TERM),
+        "short_call_ratio": _ratio(SHORT, TALKED, _SHORT_TERM),
+        "meaningful_calls": _counts(MEANINGFUL, _SHORT_TERM),
+        "conversations": _counts(CONVERSATIONS, (TODAY, "30d")),
+        "attempts_per_contact": _ratio(OUTBOUND, CONNECTED, ("30d",)),
         "talk_time_seconds": (
             tuple((window,) for window in WINDOWS),
             lambda view: [view.counts[window][TALK_MS] / 1000 for window in WINDOWS],
@@ -96,31 +139,52 @@ def _families(bounds_ms: tuple[int, ...]) -> dict[str, tuple[_Labels, _Read]]:
             lambda view: accumulate(view.counts[TODAY][HISTOGRAM : HISTOGRAM + len(bounds_ms) + 1]),
         ),
         "calls_timed_out": _counts(TIMED_OUT, (TODAY,)),
-        "calls_in_progress": (unlabelled, lambda view: [view.in_progress]),
-        "longest_call_in_progress_seconds": (unlabelled, lambda view: [view.longest / 1000]),
+        "calls_in_progress": (_UNLABELLED, lambda view: [view.in_progress]),
+        "longest_call_in_progress_seconds": (_UNLABELLED, lambda view: [view.longest / 1000]),
         "last_activity_timestamp_seconds": (
-            unlabelled,
+            _UNLABELLED,
             lambda view: [view.last_activity / 1000 if view.last_activity else None],
         ),
-        "idle_seconds": (unlabelled, lambda view: [view.idle / 1000]),
-        "on_shift": (unlabelled, lambda view: [1 if view.on_shift else 0]),
-        "presence": (
-            tuple((state,) for state in PRESENCE_STATES),
-            lambda view: [1 if view.presence == state else 0 for state in PRESENCE_STATES],
-        ),
-        "work_block_seconds": (unlabelled, lambda view: [view.work_block / 1000]),
-        "work_blocks": (today, lambda view: [view.work_blocks]),
-        "breaks_missed": (today, lambda view: [view.breaks_missed]),
-        "open_leads_by_calls": (buckets, lambda view: view.outcome.by_calls),
-        "open_leads_by_conversations": (buckets, lambda view: view.outcome.by_conversations),
-        "calls_per_lead": ((("30d",),), lambda view: [view.outcome.calls_per_lead]),
-        "leads_over_called": (today, lambda view: [view.outcome.over_called]),
+        "idle_seconds": (_UNLABELLED, lambda view: [view.idle / 1000]),
+        "on_shift": (_UNLABELLED, lambda view: [1 if view.on_shift else 0]),
+        "work_block_seconds": (_UNLABELLED, lambda view: [view.work_block / 1000]),
+        "work_blocks": (_TODAY, lambda view: [view.work_blocks]),
+        "breaks_missed": (_TODAY, lambda view: [view.breaks_missed]),
     }
+
+
+def _together() -> _Families:
+    """Return the metrics for which calls and what came of them, or calls and their expectation, stand together."""
+    return {
+        "calls_per_won_deal": ((("90d",), (PREVIOUS,)), _norms),
+        "plan_calls_per_day": (_UNLABELLED, lambda view: [plan_calls_per_day(view.plan_deals, _norms(view)[0])]),
+        "cost_per_won_deal": ((("90d",),), lambda view: [_divided(view.cost, view.outcome.won)]),
+        "expected_calls": (
+            ((HOUR,), (TODAY,)),
+            lambda view: [view.expectation.calls_1h, view.expectation.calls_today],
+        ),
+        "expected_talk_seconds": (_HOUR, lambda view: [view.expectation.talk_seconds_1h]),
+        "calls_zscore": (_HOUR, lambda view: [view.expectation.calls_zscore]),
+        "talk_zscore": (_HOUR, lambda view: [view.expectation.talk_zscore]),
+        "expectation_days": (_UNLABELLED, lambda view: [view.expectation.days]),
+    }
+
+
+def _norms(view: ManagerView) -> list[Value]:
+    before = view.legs_before
+    return [
+        _divided(view.legs, view.outcome.won),
+        None if before is None else _divided(before, view.outcome.won_before),
+    ]
 
 
 def seconds(ms: int) -> str:
     """Return a bound as the `le` label shows it: seconds without needless digits."""
     return f"{ms / 1000:g}"
+
+
+def _divided(part: float, whole: int) -> Value:
+    return part / whole if whole else None
 
 
 def _counts(place: int, windows: tuple[str, ...]) -> tuple[_Labels, _Read]:

@@ -11,15 +11,19 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.settings import Thresholds
-from streams.tables.counts import HISTOGRAM, HOUR_CALLS, WIDTH_MINUTE, unpack_counts
+from streams.norms import Expectation, Weekday, expectation, norms
+from streams.settings import Settings
+from streams.tables.counts import HISTOGRAM, HOUR_CALLS, INBOUND, OUTBOUND, WIDTH_MINUTE, unpack_counts
 from streams.tables.manager_row import ManagerRow
-from streams.tables.outcome import NO_OUTCOME, OutcomeRow, OutcomeView
-from streams.tables.outcome import read as read_outcome
+from streams.tables.outcome import OutcomeRow
+from streams.tables.outcome_totals import PREVIOUS
+from streams.tables.outcome_view import OutcomeReader, OutcomeView
 from streams.windows import DAYS, HOUR, MINUTE_MS, TODAY, last_hour, total
 
 # Without a shift to go by, presence that is older than a working day says nothing.
 _PRESENCE_HOLDS_MS: Final = 16 * 60 * MINUTE_MS
+_QUARTER: Final = DAYS["90d"]
+_LONGER: Final = tuple((window, length) for window, length in DAYS.items() if window != TODAY)
 
 
 class Roster(Struct, frozen=True, gc=False):
@@ -40,8 +44,9 @@ class ManagerView(Struct, gc=False):
 
     `counts` maps windows to buckets with the places of `counts.py`: that of `1h` has only those that minutes keep, that
     of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in
-    progress has lasted, `last_activity` when the last telephony event happened; 0 where there is none. The catalogue
-    says what the others mean.
+    progress has lasted, `last_activity` when the last telephony event happened; 0 where there is none. `legs` and
+    `legs_before` are the finished legs of the last 90 days and of the 90 before (None where rows are not kept for so
+    long), `cost` what all touches of the 90 days cost. The catalogue says what the others mean.
     """
 
     counts: Mapping[str, list[int]]
@@ -54,13 +59,23 @@ class ManagerView(Struct, gc=False):
     work_block: int
     work_blocks: int
     breaks_missed: int
+    legs: int
+    legs_before: int | None
+    plan_deals: float | None
+    cost: float
+    expectation: Expectation
+    weekdays: tuple[Weekday, ...]
     outcome: OutcomeView
 
 
 class ManagerReader:
-    """Reads manager rows by the given thresholds. Keeps nothing but what it caches in the rows."""
+    """Reads manager rows under the given settings. Keeps nothing but what it caches in the rows."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, settings: Settings) -> None:
+        thresholds = settings.thresholds
+        self._outcomes = OutcomeReader(settings)
+        self._cost_of_call = settings.economics.costs.call
+        self._keeps_quarters = thresholds.day_rows >= 2 * _QUARTER
         self._width = HISTOGRAM + len(thresholds.histogram_ms) + 1
         self._max_call_ms = thresholds.max_call_ms
         self._work_gap_ms = thresholds.work_gap_ms
@@ -73,6 +88,7 @@ class ManagerReader:
         now_ms: int,
         roster: Roster = NO_ROSTER,
         outcome: OutcomeRow | None = None,
+        plan_deals: float | None = None,
     ) -> ManagerView:
         """Return what is known of the manager at `now_ms`; a row without events gives a view full of zeros."""
         live = row.live
@@ -91,8 +107,12 @@ class ManagerReader:
         if on_shift and not in_progress:
             idle = max(0, now_ms - max(last_activity, shift_start))
         work_block, work_blocks, breaks_missed = self._work(row, now_ms, today, in_progress=in_progress > 0)
+        counts = self._windows(row, now_ms, today)  # before norms: these are kept beside the sums
+        of_leads = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today)
+        quarter = counts["90d"]
+        legs = quarter[INBOUND] + quarter[OUTBOUND]
         return ManagerView(
-            counts=self._windows(row, now_ms, today),
+            counts=counts,
             in_progress=in_progress,
             longest=max(0, now_ms - since),
             last_activity=last_activity,
@@ -102,7 +122,13 @@ class ManagerReader:
             work_block=work_block,
             work_blocks=work_blocks,
             breaks_missed=breaks_missed,
-            outcome=NO_OUTCOME if outcome is None else read_outcome(outcome, today),
+            legs=legs,
+            legs_before=row.sums[PREVIOUS][0] if self._keeps_quarters else None,
+            plan_deals=plan_deals,
+            cost=legs * self._cost_of_call + of_leads.touch_cost,
+            expectation=expectation(row, now_ms, counts[HOUR]),
+            weekdays=norms(row, today).weekdays,
+            outcome=of_leads,
         )
 
     def _windows(self, row: ManagerRow, now_ms: int, today: int) -> dict[str, list[int]]:
@@ -110,8 +136,9 @@ class ManagerReader:
             self._sum_past_days(row, today)
         of_today = self._day(row, today)
         counts = {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), TODAY: of_today}
-        for window, past in row.sums.items():
-            counts[window] = [a + b for a, b in zip(of_today, past, strict=False)]
+        sums = row.sums
+        for window, _ in _LONGER:
+            counts[window] = [a + b for a, b in zip(of_today, sums[window], strict=False)]
         return counts
 
     def _sum_past_days(self, row: ManagerRow, today: int) -> None:
@@ -119,20 +146,29 @@ class ManagerReader:
         sums = row.sums
         if row.sums_day == today - 1:
             yesterday = self._day(row, today - 1)
-            for window, past in sums.items():
-                gone = self._day(row, today - DAYS[window])
-                sums[window] = [a + b - c for a, b, c in zip(past, yesterday, gone, strict=False)]
+            for window, length in _LONGER:
+                gone = self._day(row, today - length)
+                sums[window] = [a + b - c for a, b, c in zip(sums[window], yesterday, gone, strict=False)]
+            sums[PREVIOUS] = [
+                sums[PREVIOUS][0] + self._legs(row, today - _QUARTER) - self._legs(row, today - 2 * _QUARTER)
+            ]
         else:
             so_far: list[int] = [0] * HOUR_CALLS
             newer = today
-            for window, length in DAYS.items():
-                if window != TODAY:
-                    oldest = today - length + 1
-                    days = (self._day(row, day) for day in range(oldest, newer) if _has(row, day))
-                    so_far = total([so_far, *days], HOUR_CALLS)
-                    newer = oldest
-                    sums[window] = so_far
+            for window, length in _LONGER:
+                oldest = today - length + 1
+                days = (self._day(row, day) for day in range(oldest, newer) if _has(row, day))
+                so_far = total([so_far, *days], HOUR_CALLS)
+                newer = oldest
+                sums[window] = so_far
+            sums[PREVIOUS] = [
+                sum(self._legs(row, day) for day in range(today - 2 * _QUARTER + 1, newer) if _has(row, day))
+            ]
         row.sums_day = today
+
+    def _legs(self, row: ManagerRow, day: int) -> int:
+        counts = self._day(row, day)
+        return counts[INBOUND] + counts[OUTBOUND]
 
     def _day(self, row: ManagerRow, day: int) -> list[int]:
         """Return a copy of the counts of a day, as many as there are places."""

@@ -1,63 +1,78 @@
-"""The outcome row: what a manager's leads come to, without a list of leads.
+"""The outcome row: what a manager's leads and deals come to, without a list of them.
 
-It sums the changes that lead rows tell (`lead.contribution`). Steps make the sums answer for any day: how many open
-leads have had exactly three calls in 30 days is known tomorrow too, although nobody calls.
+It sums the changes that lead rows tell (`lead_claims.py` says which measures there are), a number a measure and local
+day. Steps make the sums answer for any day: how many open leads have had exactly three calls in 30 days is known
+tomorrow too, although nobody calls. The leads that need help now are the exception: these are listed, so many at most.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
-from streams.facts import Outcome
-from streams.tables.lead import BUCKETS, DAYS_KEPT
+from streams.facts import Attention, Outcome
+from streams.tables.outcome_totals import PROMISES, Totals
 from streams.tables.records import body, is_newer, seal
-from streams.windows import DAYS, Steps
+
+DAYS_KEPT: Final = 182
+"""The longest window, `previous` with the 90 days behind it, and two days because managers live in different zones."""
+MAX_NAMES: Final = 64
+"""How many values of a dimension (products, say) a manager has by name; what comes later counts as `other`."""
+MAX_ATTENTION: Final = 1000
+ATTENTION_DAYS: Final = 30
+OTHER: Final = "other"
+# What is only read over 30 days need not be kept for longer, and it is most of what there is.
+_SHORT: Final = frozenset({
+    "calls", "sum", "over", "streak", "mentor", "stuck", "stage", "since", "reason", "moves", "talks", "agreed",
+    "off_hours", *PROMISES,
+})  # fmt: skip
+_LONG: Final = frozenset(("won", "given"))
+_SHORT_DAYS: Final = 32
+_MIDDLE_DAYS: Final = 92
+
+Urgency: TypeAlias = tuple[bool, int, int, str]
+"""Sorts leads, the one that needs help most first."""
 
 
 class OutcomeState(Struct, gc=False, array_like=True):
-    """`steps` maps measures to entries by day; days before `latest_day` - 31 are dropped: no window holds them."""
+    """`steps` maps measures to entries by local day; `attention` maps leads to how they are listed.
+
+    `latest_day` is the newest day of any measure but those of promises. Entries that no window can hold any more on it
+    are dropped.
+    """
 
     revision: int = 0
     applied: dict[str, int] = field(default_factory=dict)
     latest_day: int = 0
     steps: dict[str, dict[int, int]] = field(default_factory=dict)
+    attention: dict[str, Attention] = field(default_factory=dict)
 
-
-class OutcomeView(Struct, frozen=True, gc=False):
-    """A manager's open leads on a day. The numbers by calls and by conversations are for 1, 2, 3, 4 and 5+ in 30 days.
-
-    `calls` are all calls of the 30 days on leads that had any; `over_called` leads were dialled too often today.
-    """
-
-    by_calls: tuple[int, ...] = (0,) * len(BUCKETS)
-    by_conversations: tuple[int, ...] = (0,) * len(BUCKETS)
-    calls: int = 0
-    over_called: int = 0
-
-    @property
-    def calls_per_lead(self) -> float | None:
-        """Calls of the 30 days divided by the leads they were for; None without any."""
-        leads = sum(self.by_calls)
-        return self.calls / leads if leads else None
-
-
-NO_OUTCOME: Final = OutcomeView()
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(OutcomeState).decode
 
 
 class OutcomeRow:
-    """What a manager's leads come to."""
+    """What a manager's leads come to.
 
-    __slots__ = ("packed", "state", "view")
+    `totals`, `urgent` and `view` are caches for reading, made when first asked for: the sums by window, the listed
+    leads in the order of their urgency, and what was read last. `names` are values that each dimension may know;
+    `dropped` counts the listed leads that had to go because there were too many, since the row was made.
+    """
+
+    __slots__ = ("dropped", "names", "packed", "state", "totals", "urgent", "view")
 
     def __init__(self, packed: bytes | None = None) -> None:
         self.packed = packed
-        self.view: tuple[int, int, OutcomeView] | None = None  # a cache of `read`: (revision, day, what was read)
+        self.totals: Totals | None = None
+        self.urgent: list[Urgency] | None = None
+        self.view: Any = None
+        self.names: dict[str, set[str]] = {}
+        self.dropped = 0
         if packed is None:
             self.state = OutcomeState()
 
@@ -82,49 +97,154 @@ def fold(row: OutcomeRow, outcome: Outcome) -> Literal["applied", "duplicate"]:
         return "duplicate"
     state.revision += 1
     state.applied[outcome.src] = outcome.seq
-    latest = max((day for _, day, _ in outcome.changes), default=0)
-    if latest > state.latest_day:
-        state.latest_day = latest
-        _prune(state)
-    oldest = state.latest_day - DAYS_KEPT
-    for measure, day, by in outcome.changes:
-        if day >= oldest:
-            steps = state.steps.setdefault(measure, {})
-            Steps.change(steps, day, by)
-            if not steps:
-                del state.steps[measure]
+    if outcome.changes:
+        _count(row, outcome.changes)
+    if outcome.attention:
+        _list(row, outcome.attention)
     return "applied"
 
 
-def read(row: OutcomeRow, today: int) -> OutcomeView:
-    """Return what the manager's leads come to on the local day `today`."""
+def _count(row: OutcomeRow, changes: tuple[tuple[str, int, int], ...]) -> None:
     state = row.state
-    if row.view is not None and row.view[:2] == (state.revision, today):
-        return row.view[2]
-    cutoff = today - DAYS["30d"] + 1
-    empty: dict[int, int] = {}
-    steps = state.steps
+    latest = state.latest_day
+    oldest = latest - DAYS_KEPT
+    all_steps = state.steps
+    totals = row.totals
+    for measure, day, by in changes:
+        if day > latest and measure not in PROMISES:
+            latest = day
+        if day < oldest:
+            continue
+        steps = all_steps.get(measure)
+        if steps is None:
+            if "@" in measure:
+                measure = _admitted(row, measure)  # noqa: PLW2901 - one name or the other
+            steps = all_steps.setdefault(measure, {})
+        count = steps.get(day, 0) + by
+        if count:
+            steps[day] = count
+        else:
+            steps.pop(day, None)
+            if not steps:
+                del all_steps[measure]
+        if totals is not None:
+            totals.add(measure, day, by)
+    if latest > state.latest_day:
+        state.latest_day = latest
+        _prune(row)
 
-    def since(measure: str) -> int:
-        return Steps.at(steps.get(measure, empty), cutoff)
 
-    view = OutcomeView(
-        by_calls=tuple(since("calls:" + bucket) for bucket in BUCKETS),
-        by_conversations=tuple(since("conversations:" + bucket) for bucket in BUCKETS),
-        calls=since("sum"),
-        over_called=steps.get("over", empty).get(today, 0),
-    )
-    row.view = (state.revision, today, view)
-    return view
+def attention(row: OutcomeRow, today: int) -> Iterator[tuple[str, Attention]]:
+    """Yield the leads that need help on the local day `today`, called in the last 30 days, most urgent first.
+
+    Stuck before consultation due; then by conversations without progress, by time in the stage, by the lead's name.
+    """
+    listed = row.state.attention
+    for _, _, _, lead in _urgent(row):
+        known = listed[lead]
+        if known.day > today - ATTENTION_DAYS:
+            yield lead, known
 
 
-def _prune(state: OutcomeState) -> None:
-    oldest = state.latest_day - DAYS_KEPT
+def totals(row: OutcomeRow, today: int) -> Totals:
+    """Return the row's sums by window on the local day `today`. They go on with the row as it is folded."""
+    found = row.totals
+    if found is None:
+        found = row.totals = Totals(row.state.steps, today)
+    elif found.today != today:
+        found.advance(row.state.steps, today)
+    return found
+
+
+def _admitted(row: OutcomeRow, measure: str) -> str:
+    """Return the measure that counts what is told of `measure`, of which the row holds nothing: it, or that of `other`.
+
+    A value that once counted as `other` must go on doing so, or what is taken back later would be taken from the wrong
+    one. So after the first one no new name is admitted until nothing counts as `other` any more.
+    """
+    parts = split(measure)
+    if parts is None:
+        return measure
+    head, dimension, value, tail = parts
+    names = row.names.get(dimension)
+    if names is None or len(names) >= MAX_NAMES or OTHER in names:  # some may have gone meanwhile
+        names = row.names[dimension] = _names(row.state.steps, dimension)
+    if value not in names:
+        if value == OTHER or OTHER in names or len(names) >= MAX_NAMES:
+            value = OTHER
+        names.add(value)
+    return f"{head}@{dimension}={value}{tail}"
+
+
+def split(measure: str) -> tuple[str, str, str, str] | None:
+    """Return head, dimension, value and tail (`:CUR` or "") of `HEAD@DIMENSION=VALUE[:CUR]`, None of others."""
+    head, at, rest = measure.partition("@")
+    dimension, equals, value = rest.partition("=")
+    if not at or not equals or ":" in head:
+        return None
+    if head == "amount":
+        value, _, currency = value.rpartition(":")
+        return head, dimension, value, ":" + currency
+    return head, dimension, value, ""
+
+
+def _names(steps: dict[str, dict[int, int]], dimension: str) -> set[str]:
+    sign = f"@{dimension}="
+    found = (split(measure) for measure in steps if sign in measure)
+    return {parts[2] for parts in found if parts is not None and parts[1] == dimension}
+
+
+def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
+    listed = row.state.attention
+    urgent = row.urgent
+    for lead, known in changes.items():
+        before = listed.pop(lead, None)
+        if before is not None and urgent is not None:
+            del urgent[bisect_left(urgent, _urgency(lead, before))]
+        if known is not None:
+            listed[lead] = known
+            if urgent is not None:
+                insort(urgent, _urgency(lead, known))
+    if len(listed) > MAX_ATTENTION:
+        urgent = _urgent(row)
+        for _, _, _, lead in urgent[MAX_ATTENTION:]:
+            del listed[lead]
+        row.dropped += len(urgent) - MAX_ATTENTION
+        del urgent[MAX_ATTENTION:]
+
+
+def _urgency(lead: str, known: Attention) -> Urgency:
+    return known.why != "stuck", -known.without_progress, known.stage_since, lead
+
+
+def _urgent(row: OutcomeRow) -> list[Urgency]:
+    found = row.urgent
+    if found is None:
+        found = row.urgent = sorted(_urgency(lead, known) for lead, known in row.state.attention.items())
+    return found
+
+
+def _prune(row: OutcomeRow) -> None:
+    """Drop what no window holds any more, now that the newest day is another one."""
+    state = row.state
+    latest = state.latest_day
     for measure, steps in list(state.steps.items()):
+        oldest = latest - days_kept(measure)
         for day in [day for day in steps if day < oldest]:
             del steps[day]
         if not steps:
             del state.steps[measure]
+    gone = [lead for lead, known in state.attention.items() if known.day < latest - _SHORT_DAYS]
+    if gone:
+        for lead in gone:
+            del state.attention[lead]
+        row.urgent = None
+
+
+def days_kept(measure: str) -> int:
+    """Return how many days before the newest one the entries of `measure` are kept."""
+    head = measure.partition(":")[0]
+    return _SHORT_DAYS if head in _SHORT else DAYS_KEPT if head in _LONG else _MIDDLE_DAYS
 
 
 def dump(row: OutcomeRow) -> bytes:

@@ -51,7 +51,7 @@ class TestWhoIsExported:
         assert {labels: value for (name, labels), value in found.items() if name == "meaningful_calls"} == {
             (manager, team, window): 0
             for manager, team in (("ann", "north"), ("bob", "south"), ("cyd", "unassigned"))
-            for window in ("1h", "today", "7d", "30d", "90d")
+            for window in ("today", "7d", "30d")
         }
 
     def test_nobody_is_there_before_partitions_are_restored(self):
@@ -128,7 +128,7 @@ class TestValues:
         of.fold(ended("ann", NOON_MS - 2 * HOUR_MS))
         found = samples(of)
         assert found["connect_ratio", ("ann", "north", "today")] == 1.0
-        assert ("connect_ratio", ("ann", "north", "1h")) not in found
+        assert ("connect_ratio", ("bob", "south", "today")) not in found
         assert ("last_activity_timestamp_seconds", ("bob", "south")) not in found
 
     def test_the_outcomes_of_leads_stand_beside_the_calls(self):
@@ -175,7 +175,7 @@ class TestShifts:
         found = samples(of)
         assert found["on_shift", ("cyd", "unassigned")] == 1
         assert found["presence", ("cyd", "available", "unassigned")] == 1
-        assert found["presence", ("cyd", "paused", "unassigned")] == 0
+        assert ("presence", ("cyd", "paused", "unassigned")) not in found
 
     def test_nobody_with_a_call_in_progress_is_idle(self):
         of = core(ROSTER).own(0, 1, 2, 3)

@@ -165,8 +165,8 @@ class Folded:
 
     def answers(self, now_ms: int) -> Answers:
         """Return the series that are exported, named as the truth names them."""
-        series = ManagerSeries(self.settings.thresholds)
-        reader = ManagerReader(self.settings.thresholds)
+        series = ManagerSeries(self.settings)
+        reader = ManagerReader(self.settings)
         found: Answers = {}
         for id_ in self.rows.keys() | self.settings.managers.keys():
             manager = self.settings.manager(id_)

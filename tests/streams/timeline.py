@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.calendars import local_time
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
-from streams.settings import Thresholds
+from streams.settings import Settings, Thresholds
 from streams.tables.manager import Effect, ManagerFold
 from streams.tables.manager_row import ManagerRow
 from streams.tables.manager_view import ManagerReader, ManagerView
@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 NINE = 1_792_994_400_000  # 2026-10-26 09:00 in Moscow, a Monday
 THRESHOLDS = Thresholds()
 FOLD = ManagerFold(THRESHOLDS)
-READER = ManagerReader(THRESHOLDS)
+READER = ManagerReader(Settings())
 
 _HEAD: dict[str, Any] = {"v": 1, "source": "pbx", "manager": MANAGER}
 

@@ -1,0 +1,183 @@
+"""The series of a team: what its managers of one partition add up to.
+
+A worker knows the managers of its partitions only. So each partition is told by itself, and whoever reads adds the
+partitions up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from streams.catalogue import TEAM_METRICS
+from streams.numbers import has_number
+from streams.settings import Settings
+from streams.settings_forms import WEEKDAYS
+from streams.settings_results import CHANNELS, NONE, OTHER
+from streams.tables.manager_view import ManagerView
+from streams.tables.outcome import split
+from streams.tables.outcome_totals import REASON
+
+DIMENSIONS: Final = ("product", "client_type", "channel", "first_kind")
+STEPS: Final = ("call", "presentation", "proposal", "won")
+_WON: Final = "won"
+_PROPOSED: Final = "proposed"
+_AMOUNT: Final = "amount"
+_split: Final = lru_cache(maxsize=4096)(split)
+
+Found: TypeAlias = tuple[tuple[str, ...], float]
+"""(values of the labels behind `team` and `partition`, value)."""
+_Names: TypeAlias = dict[str, dict[str, str]]
+_NOTHING: Final = (0, 0)
+
+
+class TeamSums:
+    """What managers add up to: `sums` are (last 30 days, last 90 days) by measure, `weekdays` (days, calls, ms)."""
+
+    __slots__ = ("legs", "sums", "weekdays")
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[int]] = {}
+        self.legs = 0
+        self.weekdays = [[0, 0, 0] for _ in WEEKDAYS]
+
+    def add(self, view: ManagerView) -> None:
+        """Add a manager."""
+        sums = self.sums
+        for measure, bins in view.outcome.shared.items():
+            month = bins[0] + bins[1] + bins[2]
+            quarter = month + bins[3]
+            if quarter or month:
+                found = sums.get(measure)
+                if found is None:
+                    sums[measure] = [month, quarter]
+                else:
+                    found[0] += month
+                    found[1] += quarter
+        self.legs += view.legs
+        for found, weekday in zip(self.weekdays, view.weekdays, strict=True):
+            if weekday.days:
+                found[0] += weekday.days
+                found[1] += weekday.calls
+                found[2] += weekday.talk_ms
+
+
+class TeamSeries:
+    """Makes the series of a team out of its sums, metric by metric of the catalogue."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raise KeyError where the metrics of teams in the catalogue and those that are made here differ."""
+        results, economics = settings.results, settings.economics
+        self._max_values = results.max_values
+        self._listed: Mapping[str, Mapping[str, int]] = {
+            "product": _places(results.products),
+            "client_type": _places(results.client_types),
+            "channel": _places(results.channels),
+            "first_kind": {},
+        }
+        self._reasons = frozenset(results.reasons)
+        self._stages = frozenset((NONE, *results.stages))
+        self._currencies = economics.currencies
+        self._costs = tuple((channel, economics.costs[channel]) for channel in CHANNELS)
+        made: dict[str, Callable[[TeamSums, _Names], Iterable[Found]]] = {
+            "team_won_deals": lambda sums, names: self._by_dimension(sums, names, _WON),
+            "team_proposal_calls": lambda sums, names: self._by_dimension(sums, names, _PROPOSED),
+            "team_won_amount": self._amounts,
+            "team_touches": lambda sums, _: self._touches(sums),
+            "team_cost": lambda sums, _: self._spent(sums),
+            "team_funnel_leads": lambda sums, _: _funnel(sums),
+            "team_follow_up_calls": lambda sums, _: self._follow_ups(sums),
+            "team_weekday_days": lambda sums, _: _weekdays(sums, 0, 1),
+            "team_weekday_calls": lambda sums, _: _weekdays(sums, 1, 1),
+            "team_weekday_talk_seconds": lambda sums, _: _weekdays(sums, 2, 1000),
+        }
+        described = [metric.name for metric in TEAM_METRICS]
+        if set(described) != set(made):
+            raise KeyError(f"only here or only in the catalogue: {sorted(set(described) ^ set(made))}")
+        self._made = tuple(made[name] for name in described)
+
+    def series(self, sums: TeamSums) -> list[list[Found]]:
+        """Return, for each of the `TEAM_METRICS`, the series of the team; values that do not occur have none."""
+        names = self._names(sums)
+        return [list(make(sums, names)) for make in self._made]
+
+    def _names(self, sums: TeamSums) -> _Names:
+        """Return how each value that occurs is shown: by its name, or as `other`.
+
+        By name are those that the settings name, then those with most won deals and calls with a proposal.
+        """
+        counts: dict[str, dict[str, int]] = {dimension: {} for dimension in DIMENSIONS}
+        for measure, (_, quarter) in sums.sums.items():
+            parts = _split(measure)
+            if parts is not None and quarter and parts[0] in {_WON, _PROPOSED} and parts[1] in counts:
+                of = counts[parts[1]]
+                of[parts[2]] = of.get(parts[2], 0) + quarter
+        names: _Names = {}
+        for dimension, of in counts.items():
+            listed = self._listed[dimension]
+            last = len(listed)
+            allowed = [value for value in of if value != OTHER and (value in listed or not has_number(value))]
+            allowed.sort(key=lambda value: (listed.get(value, last), -of[value], value))
+            shown = set(allowed[: self._max_values])
+            names[dimension] = {value: value if value in shown else OTHER for value in of}
+        return names
+
+    def _by_dimension(self, sums: TeamSums, names: _Names, head: str) -> Iterator[Found]:
+        shown: dict[tuple[str, ...], float] = {}
+        for dimension in DIMENSIONS:
+            of = names[dimension]
+            for name in sorted(set(of.values())):
+                shown["90d", dimension, name] = 0
+            for value, name in of.items():
+                found = sums.sums.get(f"{head}@{dimension}={value}")
+                if found is not None:
+                    shown["90d", dimension, name] += found[1]
+        return iter(shown.items())
+
+    def _amounts(self, sums: TeamSums, names: _Names) -> Iterator[Found]:
+        shown: dict[tuple[str, ...], float] = {}
+        channels = names["channel"]
+        for measure, (_, quarter) in sums.sums.items():
+            parts = _split(measure)
+            if parts is not None and parts[0] == _AMOUNT and quarter and parts[3][1:] in self._currencies:
+                labels = ("90d", channels.get(parts[2], OTHER), parts[3][1:])
+                shown[labels] = shown.get(labels, 0) + quarter
+        return ((labels, amount / 1000) for labels, amount in sorted(shown.items()))
+
+    def _touches(self, sums: TeamSums) -> Iterator[Found]:
+        for channel, _ in self._costs:
+            touches = sums.legs if channel == "call" else sums.sums.get(f"touch:{channel}", _NOTHING)[1]
+            yield ("90d", channel), touches
+
+    def _spent(self, sums: TeamSums) -> Iterator[Found]:
+        for (labels, touches), (_, cost) in zip(self._touches(sums), self._costs, strict=True):
+            yield labels, touches * cost
+
+    def _follow_ups(self, sums: TeamSums) -> Iterator[Found]:
+        shown: dict[tuple[str, ...], float] = {}
+        for measure, (month, _) in sums.sums.items():
+            if month and measure.startswith(REASON):
+                reason, _, stage = measure.removeprefix(REASON).partition("@")
+                labels = (
+                    "30d",
+                    reason if reason in self._reasons else OTHER,
+                    stage if stage in self._stages else OTHER,
+                )
+                shown[labels] = shown.get(labels, 0) + month
+        return iter(sorted(shown.items()))
+
+
+def _funnel(sums: TeamSums) -> Iterator[Found]:
+    for place, window in enumerate(("30d", "90d")):
+        for step in STEPS:
+            yield (window, step), sums.sums.get(f"reach:{step}", _NOTHING)[place]
+
+
+def _weekdays(sums: TeamSums, place: int, unit: int) -> Iterator[Found]:
+    for name, counts in zip(WEEKDAYS, sums.weekdays, strict=True):
+        yield (name,), counts[place] / unit if unit != 1 else counts[place]
+
+
+def _places(values: tuple[str, ...]) -> Mapping[str, int]:
+    return {value: place for place, value in enumerate(values)}
