@@ -45,6 +45,11 @@ class LocalTime:
         """Return the local day of `at_ms`."""
         return self.day_hour(at_ms)[0]
 
+    def minute(self, at_ms: int) -> int:
+        """Return the minutes since midnight, 0-1439, that the local clock shows at `at_ms`."""
+        local = datetime.fromtimestamp(at_ms // 1000, self._zone)
+        return local.hour * 60 + local.minute
+
     def day_bounds(self, day: int) -> tuple[int, int]:
         """Return when a local day begins and ends: 23, 24 or 25 hours apart, or 0 for a day that the zone left out."""
         return self._start(day), self._start(day + 1)

@@ -1,0 +1,329 @@
+"""What a lead means for managers: claims, a pure function of what is known of it.
+
+A claim gives a manager `n` of a measure at a local day, and names the evidence. Outcome rows add them up; a change of
+the lead is told as the difference between the claims after it and those before. All measures, by whom they credit:
+
+    the lead's owner     calls:K sum over streak:K mentor stuck stage:S since:S given:K reach:STEP
+    the leg's manager    answered:K presented:K proposed proposed@D=V moves talks agreed reason:R@S off_hours due kept
+    the deal's manager   won won@D=V amount:CUR amounts:CUR amount@channel=H:CUR win_calls win_leads win_talk win_talked
+                         lost
+    the activity's       touch:CHANNEL
+
+Sums over days from a cut-off on answer for any window. Claims at the day of the lead's newest leg (streak, mentor,
+stuck, stage, since) so tell of the leads that were called inside the window.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from streams.facts import Attention
+from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.tables.lead_state import (
+    ANSWERED,
+    CALLS,
+    CONVERSATION,
+    DIALS,
+    KIND,
+    KINDS,
+    OUTBOUND,
+    Leg,
+    counts_by_day,
+    ended,
+)
+from streams.tables.lead_story import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules, Standing, Story, kind_of
+
+MANY: Final = 5
+BUCKETS: Final = ("1", "2", "3", "4", "5+")
+MEASURES_BOUNDED: Final = ("due", "kept")
+"""The measures that are at a day to come: a window ends with today for them."""
+
+Evidence: TypeAlias = Literal["lead", "call", "deal", "activity"]
+
+
+class Claim(NamedTuple):
+    """A manager is given `n` of `measure` at a local day, because of the call, deal or activity `id`, or the lead."""
+
+    manager: str
+    measure: str
+    day: int
+    n: int
+    of: Evidence = "lead"
+    id: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The evidence: "call:ID", "deal:ID", "activity:ID" or "lead"."""
+        return f"{self.of}:{self.id}" if self.id else self.of
+
+
+Raw: TypeAlias = tuple[str, str, int, int, Evidence, str]
+"""A claim as a plain tuple: a fold makes hundreds of thousands of them a second."""
+Component: TypeAlias = Callable[[Story, Rules], Iterable[Raw]]
+Contribution: TypeAlias = dict[tuple[str, str, int], int]
+"""(manager, measure, day) → n."""
+
+_ANSWERED: Final = tuple("answered:" + kind for kind in KINDS)
+_PRESENTED: Final = tuple("presented:" + kind for kind in KINDS)
+_GIVEN: Final = tuple("given:" + kind for kind in KINDS)
+_PROPOSED_FIRST: Final = tuple("proposed@first_kind=" + kind for kind in KINDS)
+_WON_FIRST: Final = tuple("won@first_kind=" + kind for kind in KINDS)
+_STREAKS: Final = tuple("streak:" + bucket for bucket in BUCKETS)
+_CALLED: Final = tuple("calls:" + bucket for bucket in BUCKETS)
+
+
+def days(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield how often the lead was called: `calls:K`, `sum`, `over`, for the 31 days before the newest leg's.
+
+    `calls:K` are steps (`windows.Steps`): the sum of the entries at days >= cutoff is 1 where the lead has K calls in
+    the days from `cutoff` on, else 0. `sum` is the calls of the day, `over` is 1 on days on which the lead was dialled
+    too often.
+
+        day        10    12    15                 cutoff   calls from it on
+        calls       1     2     1                 <= 10    4
+        calls:1                +1                 11-12    3
+        calls:3          +1    -1                 13-15    1
+        calls:4    +1    -1                       > 15     0
+    """
+    owner = story.owner
+    counts = counts_by_day(story.state)
+    later = 0
+    for day in sorted(counts, reverse=True):
+        packed = counts[day]
+        called = packed & CALLS
+        yield owner, "sum", day, called, "lead", ""
+        if later < MANY:
+            now = min(later + called, MANY)
+            if now > later:
+                yield owner, _CALLED[now - 1], day, 1, "lead", ""
+                if later:
+                    yield owner, _CALLED[later - 1], day, -1, "lead", ""
+            later = now
+        if packed >> DIALS > rules.calls_per_day:
+            yield owner, "over", day, 1, "lead", ""
+
+
+def standing(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield how an open lead stands, at its newest leg's day: `streak:K`, `mentor`, `stuck`, `stage:S`, `since:S`."""
+    legs = story.legs
+    if not legs or not story.is_open:
+        return
+    owner = story.owner
+    day = max([leg.day for leg in legs])
+    without = story.conversations_since(story.progress_at)
+    if without:
+        yield owner, _STREAKS[min(without, MANY) - 1], day, 1, "lead", ""
+        if without >= rules.stuck_after:
+            yield owner, "stuck", day, 1, "lead", ""
+        if without >= rules.mentor_after and is_due(story, rules):
+            yield owner, "mentor", day, 1, "lead", ""
+    deal = story.lead_deal
+    if deal is None:
+        yield owner, "stage:none", day, 1, "lead", ""
+        yield owner, "since:none", day, legs[0].day, "lead", ""
+    else:
+        yield owner, "stage:" + deal.stage, day, 1, "deal", deal.id
+        yield owner, "since:" + deal.stage, day, rules.day(owner, deal.since), "deal", deal.id
+
+
+def is_due(story: Story, rules: Rules) -> bool:
+    """Tell whether a consultation is due on an open lead."""
+    since = max(story.progress_at, story.state.consulted_at)
+    return story.conversations_since(since) >= rules.mentor_after
+
+
+def attention(story: Story, rules: Rules) -> Attention | None:
+    """Return how the lead is listed for its owner among those that need help; None where it needs none."""
+    if not story.is_open:
+        return None
+    without = story.conversations_since(story.progress_at)
+    stuck = without >= rules.stuck_after
+    if not stuck and not (without >= rules.mentor_after and is_due(story, rules)):
+        return None
+    legs = story.legs
+    return Attention(
+        attempts=sum([1 for leg in legs if leg.flags & OUTBOUND]),
+        without_progress=without,
+        stage=story.stage,
+        stage_since=story.stage_since,
+        why="stuck" if stuck else "consultation",
+        day=max([leg.day for leg in legs]),
+        reason=next((note.reason for _, note in reversed(story.noted) if note.reason), None),
+    )
+
+
+def steps(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield when and as what the lead was given, and how far it came: `given:K`, `reach:STEP`."""
+    first = story.first
+    if first is None:
+        return
+    owner = story.owner
+    yield owner, _GIVEN[story.first_kind], first.day, 1, "call", first.call
+    talked = min([ended(leg) for leg in story.legs if leg.flags & CONVERSATION], default=None)
+    call: tuple[int, Evidence, str] | None = None if talked is None else (talked[0], "call", talked[1])
+    presented = _reached(story, rules, rules.presentation)
+    if presented is not None and (call is None or presented[0] < call[0]):
+        call = presented
+    moments = (
+        ("reach:call", call),
+        ("reach:presentation", presented),
+        ("reach:proposal", None if presented is None else _reached(story, rules, rules.proposal)),
+        ("reach:won", _reached_deals(story, rules.won)),
+    )
+    for measure, moment in moments:
+        if moment is not None:
+            yield owner, measure, rules.day(owner, moment[0]), 1, moment[1], moment[2]
+
+
+def _reached(story: Story, rules: Rules, rank: int) -> tuple[int, Evidence, str] | None:
+    """Return when the lead came to a rank, in a leg or by a deal, and what shows it."""
+    ranks = rules.ranks
+    moment = _reached_deals(story, rank)
+    for leg, note in story.noted:
+        if note.stages and max([ranks.get(stage, -1) for stage in note.stages]) >= rank:
+            if moment is None or leg.at < moment[0]:
+                moment = leg.at, "call", leg.call
+            break  # they are in order
+    return moment
+
+
+def _reached_deals(story: Story, rank: int) -> tuple[int, Evidence, str] | None:
+    moment: tuple[int, Evidence, str] | None = None
+    for deal in story.deals:
+        if len(deal.reached) > rank and (moment is None or deal.reached[rank] < moment[0]):
+            moment = deal.reached[rank], "deal", deal.id
+    return moment
+
+
+def legs(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield what the legs were: those that nothing was noted of, and those that something was."""
+    noted = {id(leg) for leg, _ in story.noted}
+    for leg in story.legs:
+        if id(leg) not in noted:
+            yield from plain_leg(leg, rules)
+    yield from noted_legs(story, rules)
+
+
+def plain_leg(leg: Leg, rules: Rules) -> Iterator[Raw]:
+    """Yield what a leg was that nothing was noted of: `answered:K`, `talks`, `off_hours`."""
+    flags = leg.flags
+    if flags & ANSWERED:
+        yield leg.manager, _ANSWERED[flags & KIND], leg.day, 1, "call", leg.call
+    if flags & CONVERSATION:
+        yield leg.manager, "talks", leg.day, 1, "call", leg.call
+    if flags & OUTBOUND and rules.is_off_hours(leg.manager, leg.started_at):
+        yield leg.manager, "off_hours", leg.day, 1, "call", leg.call
+
+
+def noted_legs(story: Story, rules: Rules) -> Iterator[Raw]:  # noqa: C901 - one branch a measure, in one place
+    """Yield what noted legs were: as `plain_leg`, and `presented:K`, `proposed…`, `moves`, `agreed`, `reason:R@S`."""
+    named: set[str] = set()
+    for leg, note in story.noted:
+        manager, day, call, flags = leg.manager, leg.day, leg.call, leg.flags
+        if flags & ANSWERED:
+            kind = kind_of(leg, note)
+            yield manager, _ANSWERED[kind], day, 1, "call", call
+            if PRESENTATION in note.stages:
+                yield manager, _PRESENTED[kind], day, 1, "call", call
+            if PROPOSAL in note.stages:
+                yield from _proposed(story, leg)
+        if flags & CONVERSATION:
+            yield manager, "talks", day, 1, "call", call
+            if note.agreed:
+                yield manager, "agreed", day, 1, "call", call
+        if note.stages:
+            moves = len(named)
+            named.update(note.stages)
+            if len(named) > moves:
+                yield manager, "moves", day, len(named) - moves, "call", call
+        if note.reason:
+            yield manager, f"reason:{note.reason}@{story.stage_at(leg.at)}", day, 1, "call", call
+        if flags & OUTBOUND and rules.is_off_hours(manager, leg.started_at):
+            yield manager, "off_hours", day, 1, "call", call
+
+
+def _proposed(story: Story, leg: Leg) -> Iterator[Raw]:
+    manager, day, call = leg.manager, leg.day, leg.call
+    deal = story.lead_deal
+    yield manager, "proposed", day, 1, "call", call
+    yield manager, "proposed@product=" + (NONE if deal is None else deal.product), day, 1, "call", call
+    yield manager, "proposed@client_type=" + (NONE if deal is None else deal.client_type), day, 1, "call", call
+    yield manager, "proposed@channel=" + (NONE if deal is None else deal.channel), day, 1, "call", call
+    yield manager, _PROPOSED_FIRST[story.first_kind], day, 1, "call", call
+
+
+def promises(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield the next steps that were agreed, at the local day they are `due`, and which of them were `kept`."""
+    for leg, note in story.noted:
+        if note.due_at and leg.at <= note.due_at <= leg.at + FARTHEST_DUE_MS:
+            local = rules.local(leg.manager)
+            day = local.day(note.due_at)
+            yield leg.manager, "due", day, 1, "call", leg.call
+            if story.is_kept(leg, local.day_bounds(day)[1]):
+                yield leg.manager, "kept", day, 1, "call", leg.call
+
+
+def deals(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield what was won and lost, at the day it was: `won…`, `amount…`, `win_…`, `lost`."""
+    for deal in story.deals:
+        if deal.is_closed:
+            manager = deal.manager or story.owner
+            if manager:
+                yield from _closed(story, rules, deal, manager)
+
+
+def _closed(story: Story, rules: Rules, deal: Standing, manager: str) -> Iterator[Raw]:
+    day = rules.day(manager, deal.since)
+    if deal.stage == LOST:
+        yield manager, LOST, day, 1, "deal", deal.id
+        return
+    yield manager, WON, day, 1, "deal", deal.id
+    yield manager, "won@product=" + deal.product, day, 1, "deal", deal.id
+    yield manager, "won@client_type=" + deal.client_type, day, 1, "deal", deal.id
+    yield manager, "won@channel=" + deal.channel, day, 1, "deal", deal.id
+    first_kind = "won@first_kind=none" if story.first is None else _WON_FIRST[story.first_kind]
+    yield manager, first_kind, day, 1, "deal", deal.id
+    amount, currency = deal.amount, deal.currency
+    if amount is not None and currency in rules.currencies and abs(amount) <= MAX_THOUSANDTHS:
+        yield manager, f"amount:{currency}", day, amount, "deal", deal.id
+        yield manager, f"amounts:{currency}", day, 1, "deal", deal.id
+        yield manager, f"amount@channel={deal.channel}:{currency}", day, amount, "deal", deal.id
+    legs = story.legs
+    if legs:
+        yield manager, "win_calls", day, sum([1 for leg in legs if leg.started_at <= deal.since]), "deal", deal.id
+        yield manager, "win_leads", day, 1, "deal", deal.id
+        talk_ms = next((leg.talk_ms for leg in legs if leg.flags & ANSWERED and leg.talk_ms >= 0), None)
+        if talk_ms is not None:
+            yield manager, "win_talk", day, talk_ms, "deal", deal.id
+            yield manager, "win_talked", day, 1, "deal", deal.id
+
+
+def touches(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield the lead's activities other than calls: `touch:CHANNEL`."""
+    for activity in story.state.activities:
+        manager = activity.manager or story.owner
+        if manager:
+            day = rules.day(manager, activity.at)
+            yield manager, "touch:" + activity.channel, day, 1, "activity", activity.id
+
+
+EVERYTHING: Final[tuple[Component, ...]] = (days, standing, steps, legs, promises, deals, touches)
+
+
+def claims(story: Story, rules: Rules) -> Iterator[Claim]:
+    """Yield all that the lead means, with the evidence."""
+    for component in EVERYTHING:
+        for claim in component(story, rules):
+            if claim[3]:
+                yield Claim(*claim)
+
+
+def contribution(story: Story, rules: Rules) -> Contribution:
+    """Return what the lead means in all, by manager, measure and day; nothing that comes to 0."""
+    counts: Counter[tuple[str, str, int]] = Counter()
+    for component in EVERYTHING:
+        for manager, measure, day, n, _, _ in component(story, rules):
+            counts[manager, measure, day] += n
+    return {key: n for key, n in counts.items() if n}
