@@ -19,6 +19,7 @@ from agents.cli.common import (
     settings_text,
 )
 from streams.settings import SettingsError, explain, load
+from streams.tables.manager_series import series_count
 
 
 def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
@@ -35,6 +36,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     """
     try:
         settings = load(settings_text(config), environment())
+        series = series_count(settings)
     except SettingsError as error:
         if as_json:
             told = [{"key": problem.key, "message": problem.message} for problem in error.problems]
@@ -44,7 +46,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
         raise typer.Exit(USAGE) from None
     lines = explain(settings)
     if as_json:
-        print_json({"ok": True, "settings": [line._asdict() for line in lines]})
+        print_json({"ok": True, "series_per_manager": series, "settings": [line._asdict() for line in lines]})
         return
     table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
     for line in lines:
@@ -53,7 +55,8 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
         table.add_row(Text(line.key), Text(line.value), line.source, style=style)
     shown = console()
     shown.print(table)
-    shown.print(f"\nNothing is wrong. {len(settings.managers)} managers in {len(settings.teams)} teams.")
+    managers, teams = len(settings.managers), len(settings.teams)
+    shown.print(f"\nNothing is wrong. {managers} managers in {teams} teams, {series} series a manager at most.")
     if not settings.privacy.lead_secret:
         say(
             "Note: privacy.lead_secret is not set; sources that know telephone numbers need it (CALLPULSE_LEAD_SECRET)."

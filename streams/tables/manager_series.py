@@ -97,7 +97,7 @@ def series_count(settings: Settings) -> int:
 def _too_many(settings: Settings, count: int) -> Problem:
     results = settings.results
     parts = {
-        "thresholds.histogram_ms": len(settings.thresholds.histogram_ms) + 1,
+        "thresholds.histogram": len(settings.thresholds.histogram_ms) + 1,
         "results.stages": 2 * (len(results.stages) - 2),
         "results.reasons": len(results.reasons),
         "results.attention_series": results.attention_series,
