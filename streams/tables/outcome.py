@@ -42,7 +42,7 @@ class OutcomeState(Struct, gc=False, array_like=True):
     """`steps` maps measures to entries by local day; `attention` maps leads to how they are listed.
 
     `latest_day` is the newest day of any measure but those of promises. Entries that no window can hold any more on it
-    are dropped.
+    are dropped. `full` names the dimensions that had more values than are kept by name.
     """
 
     revision: int = 0
@@ -50,6 +50,7 @@ class OutcomeState(Struct, gc=False, array_like=True):
     latest_day: int = 0
     steps: dict[str, dict[int, int]] = field(default_factory=dict)
     attention: dict[str, Attention] = field(default_factory=dict)
+    full: list[str] = field(default_factory=list)
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -160,18 +161,24 @@ def _admitted(row: OutcomeRow, measure: str) -> str:
     """Return the measure that counts what is told of `measure`, of which the row holds nothing: it, or that of `other`.
 
     A value that once counted as `other` must go on doing so, or what is taken back later would be taken from the wrong
-    one. So after the first one no new name is admitted until nothing counts as `other` any more.
+    one. So after the first one no new name is admitted until nothing counts as `other` any more. A value that is called
+    "other" by those who gave it is a name like any.
     """
     parts = split(measure)
     if parts is None:
         return measure
     head, dimension, value, tail = parts
+    full = row.state.full
     names = row.names.get(dimension)
-    if names is None or len(names) >= MAX_NAMES or OTHER in names:  # some may have gone meanwhile
+    if names is None or len(names) >= MAX_NAMES or dimension in full:  # some may have gone meanwhile
         names = row.names[dimension] = _names(row.state.steps, dimension)
+    if dimension in full and OTHER not in names:
+        full.remove(dimension)
     if value not in names:
-        if value == OTHER or OTHER in names or len(names) >= MAX_NAMES:
+        if value != OTHER and (dimension in full or len(names) - (OTHER in names) >= MAX_NAMES):
             value = OTHER
+            if dimension not in full:
+                full.append(dimension)
         names.add(value)
     return f"{head}@{dimension}={value}{tail}"
 
