@@ -13,6 +13,10 @@ from tests.oracle.oracle import claims
 from tests.oracle.pipeline import Pipeline
 
 ROSTER = roster(5)
+LONGEST = {"won": 180, "given": 180} | dict.fromkeys(
+    "calls sum over streak mentor stuck stage since reason moves talks agreed off_hours due kept".split(), 30
+)
+Sums = dict[tuple[str, str, int], int]
 PARTITIONS = 3
 
 
@@ -21,11 +25,17 @@ def settings(more: str = "") -> Settings:
         f'[[managers]]\nid = "{manager}"\nteam = "t{number % 2}"\ntimezone = "{zone}"\n'
         for number, (manager, zone) in enumerate(ROSTER.items())
     )
-    return load(f'timezone = "UTC"\n{more}\n[[teams]]\nname = "t0"\n[[teams]]\nname = "t1"\n{managers}', {})
+    return load(f'timezone = "UTC"\n{more}\n[[teams]]\nid = "t0"\n[[teams]]\nid = "t1"\n{managers}', {})
 
 
 def chaos(seed: int) -> list[Raw]:
     return Chaos(seed=seed, now_ms=NOON, roster=ROSTER, leads=40).records(PARTITIONS)
+
+
+def in_window(told: Sums) -> Sums:
+    """Return what is inside the longest window that reads the measure; what is older, rows may have dropped."""
+    today = (NOON + DAY) // DAY
+    return {key: n for key, n in told.items() if key[2] > today - LONGEST.get(key[1].partition(":")[0], 90)}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -38,4 +48,4 @@ def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(se
     truth = claims(records, ROSTER, "UTC", NOON + DAY)
     mine = {key: n for key, n in folds.claimed().items() if not key[1].startswith(("calls:", "sum", "over"))}
     assert apart(mine, truth) == []
-    assert apart(folds.told(), folds.claimed()) == []
+    assert apart(in_window(folds.told()), in_window(folds.claimed())) == []
