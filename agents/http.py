@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import html
+import socket
 import time
 import zlib
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 from aiohttp import web
 
+from agents import attention
 from agents.exposition import CONTENT_TYPE, Exposition
 from agents.health import Health
 from agents.pulse import Pulse
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 _GZIP: Final = 31  # zlib's way to say: with the head of a gzip file
 _PAGES: Final = (
     ("/metrics", "every figure of the managers that this worker owns, for Prometheus"),
+    (
+        attention.PATH,
+        "leads of all managers that need help now; ?manager= ?team= ?why= ?limit= ?offset= ?format=csv",
+    ),
     ("/-/healthy", "200 while folding makes progress"),
     ("/-/ready", "200 once partitions are assigned and tables restored"),
 )
@@ -38,6 +46,7 @@ class Server:
         self._core = core
         self._settings = settings
         self.exposition = Exposition(core)
+        self.attention = attention.AttentionList(core, self.exposition.managers)
         self.health = Health(core, self.exposition.lag, self.exposition.restore)
         kafka = settings.kafka
         # The membership runs from the last heartbeat that arrived, and that may have been one interval ago.
@@ -52,6 +61,7 @@ class Server:
         app = web.Application(middlewares=[self._awake])
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get(attention.PATH, self._attention)
         app.router.add_get("/-/healthy", self._healthy)
         app.router.add_get("/-/ready", self._ready)
         self._runner = web.AppRunner(app, access_log=None)
@@ -68,6 +78,7 @@ class Server:
             ) from error
         bound_host, bound_port = self._runner.addresses[0][:2]
         self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
+        self.attention.own_url = self._settings.worker.advertised_url or _reachable(self.url, bound_host, bound_port)
         self.pulse.start()
         self._watching = [asyncio.create_task(work) for work in (self.health.watch(), self.exposition.lag.ask())]
         for task in self._watching:
@@ -111,6 +122,23 @@ class Server:
             self._scrape = asyncio.create_task(self.exposition.text(time.time_ns() // 1_000_000))
         return await self._scrape
 
+    async def _attention(self, request: web.Request) -> web.Response:
+        parameters = request.query
+        try:
+            query = attention.Query.read(parameters)
+        except attention.QueryError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        if query.local:
+            return web.Response(
+                body=msgspec.json.encode(await self.attention.local(query)), content_type="application/json"
+            )
+        page = await self.attention.page(query)
+        if query.csv:
+            missing = ",".join(map(str, page.missing_partitions))
+            headers = {"X-Missing-Partitions": missing, "Content-Disposition": 'attachment; filename="leads.csv"'}
+            return web.Response(text=attention.as_csv(page), content_type="text/csv", headers=headers)
+        return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
     async def _healthy(self, _: web.Request) -> web.Response:
         told = self.health.liveness()
         return _json(told, ok=told["healthy"])
@@ -134,6 +162,11 @@ async def serve(core: Core, settings: Settings) -> Server:
     server = Server(core, settings)
     await server.open()
     return server
+
+
+def _reachable(url: str, host: str, port: int) -> str:
+    """Return the URL under which other machines may find what listens at `url`."""
+    return f"http://{socket.gethostname()}:{port}" if ip_address(host).is_unspecified else url
 
 
 def _accepts_gzip(header: str) -> bool:

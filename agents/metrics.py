@@ -107,13 +107,17 @@ class Managers:
         )
 
     def keys(self, partition: int) -> list[bytes]:
-        """Return the keys of the partition's managers: those on the roster, then those whom only events name."""
+        """Return the keys of the partition's managers: those on the roster, then those whom only events name.
+
+        Somebody whom only the CRM names, and no call, is one of them.
+        """
         of_roster = self._roster.get(partition, [])
-        part = self._managers.parts.get(partition)
-        if part is None:
-            return of_roster
-        known = set(of_roster)
-        return [*of_roster, *sorted(key for key in part.rows if key not in known)]
+        named: set[bytes] = set()
+        for table in self._tables:
+            part = table.parts.get(partition)
+            if part is not None:
+                named.update(part.rows)
+        return [*of_roster, *sorted(named.difference(of_roster))] if named else of_roster
 
     def entry(self, key: bytes) -> Entry:
         """Return what the roster says of the manager with `key`; one whom it does not know is in team `unassigned`."""

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from yarl import URL
+
 from agents import http
 from agents.app import Callpulse, create_app
 from agents.core import Fail, leave
@@ -32,7 +34,7 @@ async def run(
     """Run a worker until SIGTERM or SIGINT; return the exit code.
 
     `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` says when the tables
-    are whole. Raise OSError for a port that cannot be had.
+    are whole. Raise OSError for a port that cannot be had, and for rows on disk that another worker has.
     """
     sys.setswitchinterval(_SWITCH_S)
     stop = asyncio.Event()
@@ -41,7 +43,10 @@ async def run(
         loop.add_signal_handler(number, stop.set)
     app = create_app(settings, fail=fail)
     core = app.callpulse
+    core.open_stores()
     server = await http.serve(core, settings)
+    # Told to the group with every assignment: so workers find each other.
+    app.conf.canonical_url = URL(server.attention.own_url)
     tasks = [asyncio.create_task(work) for work in background(core)]
     for task in tasks:
         task.add_done_callback(lambda done: _fail_if_broken(done, fail))

@@ -12,7 +12,9 @@ import typer
 from agents.cli import (
     check_config,
     demo,
+    explain,
     kafka,
+    leads,
     metrics,
     rejected,
     replay,
@@ -71,6 +73,8 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("top")(top.top)
+app.command("explain")(explain.explain)
+app.command("leads")(leads.leads)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
 app.add_typer(rejected.app, name="rejected")

@@ -39,7 +39,7 @@ class Table:
         self.parts: dict[int, Part[Any]] = {}
 
     def part(self, partition: int) -> Part[Any]:
-        return self.parts.setdefault(partition, Part())
+        return self.parts.setdefault(partition, Part(None))  # type: ignore[arg-type]  # nothing is restored
 
     def release(self, partition: int) -> None:
         self.owned -= {partition}

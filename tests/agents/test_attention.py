@@ -1,0 +1,264 @@
+"""The list of leads that need help: one worker's, all workers', in pages, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agents import http
+from agents.attention import Query, QueryError
+from agents.cli import leads as cli
+from agents.cli.common import Trouble
+from streams import topics
+from streams.facts import Attention, Outcome
+from streams.tables.outcome import OutcomeRow, fold
+from tests.agents.stand_in import Core, core
+
+PARTITIONS = (0, 1, 2, 3)
+DAY_MS = 86_400_000
+SETTINGS = """
+timezone = "UTC"
+[worker]
+http_port = 0
+[[teams]]
+id = "north"
+[[managers]]
+id = "ann"
+team = "north"
+[[managers]]
+id = "bob"
+"""
+
+
+def listed(why: str = "stuck", without_progress: int = 5, *, days_in_stage: int = 3, touched: int = 0) -> Attention:
+    """A lead that needs help, touched so many days ago."""
+    now_ms = time.time_ns() // 1_000_000
+    return Attention(
+        attempts=9,
+        without_progress=without_progress,
+        stage="proposal",
+        stage_since=now_ms - days_in_stage * DAY_MS,
+        why=why,  # type: ignore[arg-type]  # a literal
+        day=now_ms // DAY_MS - touched,
+        reason="price_objection",
+    )
+
+
+class Group:
+    """Workers that share the partitions, with what the group's assignment tells each of them."""
+
+    def __init__(self) -> None:
+        self.workers: list[tuple[Core, http.Server]] = []
+
+    async def join(self, *partitions: int) -> http.Server:
+        worker = core(SETTINGS).own(*partitions)
+        worker.app.assignor = SimpleNamespace(tables_metadata=self.metadata)
+        server = await http.serve(worker, worker.settings)  # type: ignore[arg-type]  # a stand-in
+        self.workers.append((worker, server))
+        return server
+
+    def metadata(self) -> dict[str, dict[str, list[int]]]:
+        changelog = topics.changelog("outcomes").name
+        return {server.url: {changelog: sorted(worker.tables["outcomes"].owned)} for worker, server in self.workers}
+
+    def tell(self, manager: str, **leads: Attention) -> None:
+        """Let the worker that owns the manager know of leads."""
+        for worker, _ in self.workers:
+            partition = worker.place(manager.encode())
+            if partition in worker.tables["outcomes"].owned:
+                rows = worker.tables["outcomes"].part(partition).rows
+                row = rows.setdefault(manager.encode(), OutcomeRow())
+                fold(row, Outcome(src="t", seq=row.state.revision, manager=manager, attention=dict(leads)))
+
+
+@pytest.fixture
+async def group() -> AsyncIterator[Group]:
+    made = Group()
+    yield made
+    for _, server in made.workers:
+        await server.close()
+
+
+async def ask(server: http.Server, expected: int = 200, **parameters: Any) -> Any:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.url}/leads/attention", params={k: str(v) for k, v in parameters.items()}) as response,
+    ):
+        assert response.status == expected, await response.text()
+        return await response.json() if response.content_type == "application/json" else await response.text()
+
+
+def names(page: Any) -> list[str]:
+    return [lead["lead"] for lead in page["leads"]]
+
+
+class TestOneWorker:
+    async def test_a_department_without_trouble_has_an_empty_list(self, group):
+        page = await ask(await group.join(*PARTITIONS))
+        assert page == {"leads": [], "total": 0, "next_offset": None, "missing_partitions": []}
+
+    async def test_a_lead_is_told_with_what_a_supervisor_must_know(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", **{"lead-1": listed()})
+        assert (await ask(server))["leads"] == [
+            {
+                "team": "north",
+                "manager": "ann",
+                "lead": "lead-1",
+                "why": "stuck",
+                "without_progress": 5,
+                "attempts": 9,
+                "reason": "price_objection",
+                "stage": "proposal",
+                "days_in_stage": 3,
+            }
+        ]
+
+    async def test_the_most_urgent_come_first_whoever_they_belong_to(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", due=listed("consultation", 4), stuck=listed("stuck", 5))
+        group.tell("bob", worse=listed("stuck", 7), older=listed("stuck", 5, days_in_stage=30))
+        assert names(await ask(server)) == ["worse", "older", "stuck", "due"]
+
+    async def test_a_lead_that_was_helped_leaves_the_list(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", one=listed(), two=listed())
+        group.tell("ann", one=None)  # type: ignore[arg-type]  # None: not any longer
+        assert names(await ask(server)) == ["two"]
+
+    async def test_a_lead_that_nobody_calls_any_more_is_not_listed(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", old=listed(touched=30), recent=listed(touched=29))
+        assert names(await ask(server)) == ["recent"]
+
+    @pytest.mark.parametrize(
+        ("parameters", "expected"),
+        [
+            ({"manager": "ann"}, ["a-stuck", "a-due"]),
+            ({"manager": "nobody"}, []),
+            ({"team": "north"}, ["a-stuck", "a-due"]),
+            ({"team": "unassigned"}, ["b-stuck"]),
+            ({"why": "consultation"}, ["a-due"]),
+            ({"manager": "ann", "team": "unassigned"}, []),
+        ],
+    )
+    async def test_it_can_be_narrowed(self, group, parameters, expected):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", **{"a-stuck": listed("stuck", 6), "a-due": listed("consultation", 3)})
+        group.tell("bob", **{"b-stuck": listed("stuck", 5)})
+        assert names(await ask(server, **parameters)) == expected
+
+    async def test_pages_join_to_the_whole(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", **{f"lead-{number:03}": listed("stuck", 500 - number) for number in range(25)})
+        seen, offset = [], 0
+        while offset is not None:
+            page = await ask(server, limit=10, offset=offset)
+            assert page["total"] == 25
+            seen += names(page)
+            offset = page["next_offset"]
+        assert seen == [f"lead-{number:03}" for number in range(25)]
+
+    @pytest.mark.parametrize(
+        ("parameters", "told"),
+        [
+            ({"limit": 0}, "limit is a whole number from 1"),
+            ({"limit": "all"}, "limit is a whole number"),
+            ({"offset": -1}, "offset is a whole number"),
+            ({"why": "bored"}, "why is one of stuck, consultation"),
+            ({"scope": "here"}, "scope is"),
+            ({"format": "xml"}, "format is"),
+            ({"managr": "ann"}, "unknown parameter 'managr'"),
+        ],
+    )
+    async def test_a_question_that_cannot_be_says_why(self, group, parameters, told):
+        assert told in await ask(await group.join(*PARTITIONS), expected=400, **parameters)
+
+    async def test_csv_is_for_spreadsheets_and_starts_no_formula(self, group):
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", **{"=cmd()": listed(), "lead, with a comma": listed(without_progress=6)})
+        rows = list(csv.DictReader(io.StringIO(await ask(server, format="csv"))))
+        assert [row["lead"] for row in rows] == ["lead, with a comma", "'=cmd()"]
+        assert rows[0]["days_in_stage"] == "3"
+
+
+class TestAllWorkers:
+    async def test_any_worker_answers_for_all(self, group):
+        first, second = await group.join(0, 1), await group.join(2, 3)
+        for number in range(40):
+            group.tell(f"manager-{number}", **{f"lead-{number}": listed("stuck", 100 - number)})
+        expected = [f"lead-{number}" for number in range(40)]
+        assert names(await ask(first)) == names(await ask(second)) == expected
+        own = await ask(first, scope="worker")
+        assert own["partitions"] == [0, 1]
+        assert 0 < own["total"] < 40
+
+    async def test_a_page_in_the_middle_is_the_same_whoever_is_asked(self, group):
+        servers = [await group.join(0), await group.join(1, 2), await group.join(3)]
+        for number in range(40):
+            group.tell(f"manager-{number}", **{f"lead-{number}": listed("stuck", 100 - number)})
+        for server in servers:
+            page = await ask(server, limit=7, offset=14)
+            assert names(page) == [f"lead-{number}" for number in range(14, 21)]
+            assert page["next_offset"] == 21
+
+    async def test_partitions_that_nobody_answers_for_are_named(self, group):
+        server, other = await group.join(0, 1), await group.join(2, 3)
+        await other.close()
+        assert (await ask(server))["missing_partitions"] == [2, 3]
+
+    async def test_a_worker_that_restores_has_no_answer_for_its_partitions(self, group):
+        server = await group.join(*PARTITIONS)
+        group.workers[0][0].tables["outcomes"].owned = frozenset({0, 1, 3})
+        assert (await ask(server))["missing_partitions"] == [2]
+
+    async def test_a_peer_that_answers_nonsense_counts_as_missing(self, group):
+        async def nonsense(_: aiohttp.web.Request) -> aiohttp.web.Response:
+            return aiohttp.web.Response(text="<html>")
+
+        app = aiohttp.web.Application()
+        app.router.add_get("/leads/attention", nonsense)
+        runner = aiohttp.web.AppRunner(app)
+        await runner.setup()
+        site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            server = await group.join(0, 1)
+            changelog = topics.changelog("outcomes").name
+            stranger = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            metadata = {**group.metadata(), stranger: {changelog: [2, 3]}}
+            group.workers[0][0].app.assignor.tables_metadata = lambda: metadata
+            assert (await ask(server))["missing_partitions"] == [2, 3]
+        finally:
+            await runner.cleanup()
+
+
+class TestQuery:
+    def test_defaults(self):
+        assert Query.read({}) == Query(offset=0, limit=100, local=False)
+
+    @pytest.mark.parametrize("number", ["١٢", "1e3", "+5", " 5", "9999999999"])
+    def test_numbers_are_plain_digits(self, number):
+        with pytest.raises(QueryError, match="limit"):
+            Query.read({"limit": number})
+
+
+class TestCommand:
+    async def test_it_fetches_page_after_page(self, group, monkeypatch):
+        monkeypatch.setattr(cli, "_PAGE", 10)
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", **{f"lead-{number:02}": listed("stuck", 99 - number) for number in range(25)})
+        found = await cli._fetch(server.url, {}, 23)
+        assert [lead["lead"] for lead in found["leads"]] == [f"lead-{number:02}" for number in range(23)]
+        assert found["total"] == 25
+
+    async def test_a_worker_that_is_not_there_is_named(self):
+        with pytest.raises(Trouble, match="Is it running"):
+            await cli._fetch("http://127.0.0.1:9", {}, 10)
