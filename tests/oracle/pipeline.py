@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from streams import facts
 from streams.calendars import LocalTime, local_time
+from streams.catalogue import CATALOGUE, TEAM_METRICS
 from streams.events import CallsEvent, CrmEvents, Decoder, Rejection
 from streams.facts import SLOTS, Contact, Forwarded, Outcome
 from streams.settings import Settings
@@ -20,11 +21,17 @@ from streams.tables import lead as leads
 from streams.tables import outcome as outcomes
 from streams.tables.lead import LeadFold, LeadRow
 from streams.tables.manager import Leave, ManagerFold, ManagerRow
+from streams.tables.manager_series import VARYING, ManagerSeries
+from streams.tables.manager_view import NO_ROSTER, ManagerReader
 from streams.tables.outcome import OutcomeRow
+from streams.tables.team_series import TeamSeries, TeamSums
 from tests.oracle.chaos import place
+from tests.oracle.comparison import ANSWERED
 from tests.oracle.contract import Raw
+from tests.oracle.oracle import TEAMS, Answers, Labels
 
 DAY_MS: Final = 86_400_000
+_LABELS: Final = {metric.name: metric.labels for metric in CATALOGUE}
 Log = dict[int, list[Any]]
 Table = dict[int, dict[str, Any]]
 
@@ -205,6 +212,29 @@ class Pipeline:
 
     # -- what came of it
 
+    def answers(self, now_ms: int) -> Answers:
+        """Return the series of every manager and team, as the oracle names them, as far as it does."""
+        reader, series, of_teams = ManagerReader(self.settings), ManagerSeries(self.settings), TeamSeries(self.settings)
+        found: Answers = {}
+        teams: dict[tuple[str, str], TeamSums] = {}
+        for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
+            manager = self.settings.manager(id_)
+            view = reader.read(self.row(id_), now_ms, NO_ROSTER, self.outcomes.get(id_), manager.plan_deals)
+            told = [*zip(series.series, series.values(view), strict=True)]
+            for name, varying in zip(VARYING, series.varying(view), strict=True):
+                told += [((name, labels), value) for labels, value in varying]
+            for (name, labels), value in told:
+                if value is not None and f"callpulse_{name}" in ANSWERED:
+                    found[_key(name, (id_, manager.team, *labels))] = float(value)
+            where = manager.team, str(place(id_, self.partitions))
+            teams.setdefault(where, TeamSums()).add(view)
+        for where, sums in teams.items():
+            for metric, lines in zip(TEAM_METRICS, of_teams.series(sums), strict=True):
+                for labels, value in lines:
+                    if value:
+                        found[_key(metric.name, (*where, *labels))] = float(value)
+        return found
+
     def claimed(self) -> dict[tuple[str, str, int], int]:
         """Return what all rows of leads claim together; nothing that is 0."""
         found: Counter[tuple[str, str, int]] = Counter()
@@ -223,3 +253,9 @@ class Pipeline:
                 for day, n in days.items():
                     if n:
                         yield (manager, measure, day), n
+
+
+def _key(name: str, values: Iterable[str]) -> tuple[str, Labels]:
+    full = f"callpulse_{name}"
+    pairs = zip(_LABELS[name], values, strict=True)
+    return full, tuple(sorted(pair for pair in pairs if full in TEAMS or pair[0] != "team"))

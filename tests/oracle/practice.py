@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import duckdb
-
-_KINDS: Final = ("cold", "targeted", "inbound", "repeat", "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,6 @@ class Practice:
             "product": self.products,
             "client_type": self.client_types,
             "channel": self.channels,
-            "first_kind": _KINDS,
         }
         listed = [(name, value, at) for name, values in lists.items() for at, value in enumerate(values)]
         _table(

@@ -131,11 +131,11 @@ SELECT 'next_steps_kept_ratio', manager, ['window', '30d'], ratio(n_of(n, 'kept'
 UNION ALL
 SELECT 'calls_off_hours', manager, ['window', 'today'], n_of(n, 'off_hours', 'today') FROM totals;
 
--- Wilson's interval for a share: https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval
+-- Wilson's interval for a share, with the usual 1.96: https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval
 INSERT INTO results
 WITH shares AS (
     SELECT manager, n_of(n, 'proposed', '90d') AS tries, least(n_of(n, 'won', '90d'), tries) / tries AS share,
-        1.959963984540054 AS z
+        1.96::DOUBLE AS z
     FROM totals WHERE n_of(n, 'proposed', '90d') > 0
 ),
 bounds_of AS (
