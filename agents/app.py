@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -13,12 +13,17 @@ from yarl import URL
 from agents import transport
 from agents.calls import CallsAgent
 from agents.core import Core, Fail, Fold, leave
-from agents.facts import LeadsAgent, OutcomesAgent
-from agents.tables import Kind
+from agents.crm import CrmAgent
+from agents.facts import OutcomesAgent
+from agents.leads import LeadsAgent
+from agents.store import Store
+from agents.tables import Kind, OnDisk
 from streams import topics
 from streams.calendars import local_time
 from streams.settings import Kafka, Settings
-from streams.tables.lead import LeadRecords
+from streams.tables import lead_codec, records
+from streams.tables.lead_codec import LeadRecords, LeadRow
+from streams.tables.lead_fold import LeadFold
 from streams.tables.manager_codec import ManagerRecords
 from streams.tables.outcome import OutcomeRecords
 
@@ -34,7 +39,13 @@ class Callpulse(faust.App):
     async def on_first_start(self) -> None:
         """Make the worker's own folder, which Faust expects to be there."""
         self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
+        self.callpulse.open_stores()
         await super().on_first_start()
+
+    async def on_shutdown(self) -> None:
+        """Close what lies on disk, when nothing works on it any more."""
+        await super().on_shutdown()
+        self.callpulse.close_stores()
 
     def _new_transport(self) -> Any:
         return transport.Transport(self.conf.broker_consumer, self, loop=self.loop)
@@ -73,44 +84,44 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         stream_buffer_maxsize=64,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
+        # What is on disk may be ahead of a changelog that was made anew; agents/transport.py sees to it.
+        recovery_consistency_check=False,
         store="memory://",
         datadir=f"{settings.worker.data_dir}/{settings.worker.id}",
         web_enabled=False,
         autodiscover=False,
     )
     app.delivery = transport.Delivery(
-        (kafka.topic_prefix + topic.name for topic in topics.TABLES.values()),
+        (kafka.topic_prefix + topic.name for topic in topics.TAKEN_IN),
         (topics.changelog(name, kafka.group).name for name in topics.TABLES),
     )
-    app.callpulse = core = Core(app, settings, _kinds(settings), fail)
+    app.callpulse = core = Core(app, settings, _kinds(settings), fail, _on_disk(settings))
     _declare(app, core)
     return app
 
 
 def _declare(app: Callpulse, core: Core) -> None:
     """Make the agents and the background tasks known to Faust."""
-    makers: dict[str, Callable[[], Fold]] = {
-        "managers": lambda: CallsAgent(
-            core.settings,
-            core.tables["managers"],
-            core.intake(topics.CALLS, contract=True),
-            core.outbox,
-            core.place,
-            core.name(topics.CONTACTS),
-        ),
-        "leads": lambda: LeadsAgent(
-            core.tables["leads"],
-            core.intake(topics.CONTACTS, contract=False),
-            core.outbox,
-            core.place,
-            core.name(topics.OUTCOMES),
-            core.settings.thresholds.calls_per_lead_day,
-        ),
-        "outcomes": lambda: OutcomesAgent(core.tables["outcomes"], core.intake(topics.OUTCOMES, contract=False)),
+    settings, tables, contacts = core.settings, core.tables, core.name(topics.CONTACTS)
+    calls = core.intake(topics.CALLS, contract=True)
+    crm = core.intake(topics.CRM, contract=True)
+    leads = core.intake(topics.CONTACTS, contract=False)
+    outcomes = core.intake(topics.OUTCOMES, contract=False)
+    lead_fold = LeadFold(
+        settings.results,
+        settings.thresholds,
+        settings.economics,
+        lambda manager: local_time(settings.manager(manager).timezone),
+    )
+    told = core.name(topics.OUTCOMES)
+    core.agents = {
+        "managers": CallsAgent(settings, tables["managers"], calls, core.outbox, core.place, contacts),
+        "crm": CrmAgent(settings, crm, core.outbox, core.place, contacts),
+        "leads": LeadsAgent(tables["leads"], lead_fold, leads, core.outbox, core.place, told),
+        "outcomes": OutcomesAgent(tables["outcomes"], outcomes),
     }
-    for table in core.tables:
-        source = topics.TABLES[table]
-        fold = core.agents[table] = makers[table]()
+    for name, fold in core.agents.items():
+        source = topics.TABLES.get(name, topics.CRM)
         channel = app.topic(
             core.name(source),
             key_serializer="raw",
@@ -124,8 +135,22 @@ def _declare(app: Callpulse, core: Core) -> None:
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
-    for work in (core.outbox.run, core.watch_delivery, core.sweep):
+    for work in (core.outbox.run, core.watch_delivery, core.sweep, core.expire):
         app.task(work)
+
+
+def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
+    """Return where the rows of tables live that do not live in memory."""
+    if settings.worker.store == "memory":
+        return {}
+    kafka = settings.kafka
+    identity: dict[str, str | int] = {
+        "changelog": topics.changelog("leads", kafka.group).name,
+        "partitions": kafka.partitions,
+        "layout": f"{records.LAYOUT}.{lead_codec.VERSION}",
+    }
+    folder = Path(settings.worker.data_dir) / settings.worker.id / "leads"
+    return {"leads": OnDisk(Store(folder, identity), LeadRow)}
 
 
 def _kinds(settings: Settings) -> dict[str, Kind[Any]]:

@@ -2,7 +2,8 @@
 
 That order makes the tables effectively once. Killed after the facts, the worker folds again and sends the same facts,
 which their rows know. Killed after the rows, it reads records that the rows know. Nothing is ever committed that is
-not in a row, and no row is ever ahead of its facts.
+not in a row, and no row is ever ahead of its facts. Rows that live on disk are written there last, when Kafka has them:
+the disk is never ahead of the changelog.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from faust.types import TP
 
 from agents.ledger import Ledger
 from agents.outbox import Outbox
-from agents.tables import RowTable
+from agents.tables import AnyPart, RowTable
+
+Records: TypeAlias = list[tuple[bytes, bytes | None]]
 
 _STEP_S: Final = 0.005
 
@@ -26,6 +29,15 @@ class Offsets(Protocol):
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; False where a rebalance came in between."""
+
+
+class Writing(NamedTuple):
+    """What a checkpoint writes of one partition of a table."""
+
+    table: RowTable[Any]
+    partition: int
+    part: AnyPart[Any]
+    records: Records
 
 
 class Checkpoint:
@@ -51,26 +63,35 @@ class Checkpoint:
                 offsets = self._ledger.snapshot()
             writes = await self._encode()
             await self._outbox.drain()
-            for topic, partition, key, value in writes:
-                self._outbox.add(topic, partition, key, value)
+            for table, partition, _, records in writes:
+                for key, value in records:
+                    self._outbox.add(table.changelog, partition, key, value)
             await self._outbox.drain()
+            await self._keep(writes)
             committed = await consumer.commit_offsets(offsets)
             self.count += 1
             self.seconds.append(time.monotonic() - begun)
             return committed
 
-    async def _encode(self) -> list[tuple[str, int, bytes, bytes | None]]:
+    async def _encode(self) -> list[Writing]:
         """Encode the rows that changed. All records of a row come from one moment; between rows the loop gets air."""
         writes = []
         deadline = time.monotonic() + _STEP_S
         for table in self._tables:
             for partition, part in list(table.parts.items()):
-                dirty, part.dirty = part.dirty, {}
-                for key, row in dirty.items():
-                    for record_key, value in table.kind.changelog(key, row):
-                        writes.append((table.changelog, partition, record_key, value))
-                        self.rows_written[table.name] += 1
+                records: Records = []
+                writes.append(Writing(table, partition, part, records))
+                for key, row in part.take_dirty().items():
+                    records += [(key, None)] if row is None else table.kind.changelog(key, row)
                     if time.monotonic() > deadline:
                         await asyncio.sleep(0)
                         deadline = time.monotonic() + _STEP_S
+                self.rows_written[table.name] += len(records)
         return writes
+
+    async def _keep(self, writes: list[Writing]) -> None:
+        """Let the parts know that Kafka has their records, and where."""
+        for table, partition, part, records in writes:
+            part.written(records, self._outbox.arrived(table.changelog, partition))
+            if records:
+                await asyncio.sleep(0)

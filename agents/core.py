@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, cast
 
 from faust.types import TP
@@ -15,14 +15,16 @@ from faust.types import TP
 from agents import transport
 from agents.calls import CallsAgent
 from agents.checkpoint import Checkpoint
+from agents.expiry import Expiry
 from agents.intake import Intake
 from agents.lag import Lag
 from agents.ledger import Batch
 from agents.operations import Operations
 from agents.outbox import Outbox
-from agents.tables import Kind, RowTable
+from agents.tables import Kind, OnDisk, RowTable
 from streams import topics
 from streams.settings import Settings
+from streams.topics import DAY_MS
 
 log = logging.getLogger("callpulse")
 
@@ -31,6 +33,7 @@ _LARGEST_STEP: Final = 4096
 # What waits for the loop often needs it several times (send, acknowledge, commit) before it is done.
 _AIR: Final = 3
 SWEEP_S: Final = 5.0
+MAX_DIRTY: Final = 50_000
 REFETCH_S: Final = 2.0
 EXIT_INFRASTRUCTURE: Final = 70  # EX_SOFTWARE: what runs the worker should start it again
 
@@ -56,7 +59,14 @@ class Fold(Protocol):
 class Core:
     """The parts of a worker that are not Faust's: tables, outbox, checkpoint, metrics."""
 
-    def __init__(self, app: Any, settings: Settings, kinds: dict[str, Kind[Any]], fail: Fail) -> None:
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        kinds: dict[str, Kind[Any]],
+        fail: Fail,
+        on_disk: Mapping[str, OnDisk[Any]] | None = None,
+    ) -> None:
         self.app = app
         self.settings = settings
         self.fail = fail
@@ -64,8 +74,11 @@ class Core:
         self.outbox = Outbox(lambda: app.producer._producer, fail)  # noqa: SLF001 - Faust has no batch interface
         self.place = topics.partitioner(settings.kafka.partitions)
         self.tables: dict[str, RowTable[Any]] = {
-            name: RowTable(app, name=name, kind=kind, fail=fail) for name, kind in kinds.items()
+            name: RowTable(app, name=name, kind=kind, fail=fail, disk=(on_disk or {}).get(name))
+            for name, kind in kinds.items()
         }
+        self._on_disk = [table for table in self.tables.values() if table.disk is not None]
+        self.outbox.watched = frozenset(table.changelog for table in self._on_disk)
         for table in self.tables.values():
             app.tables.add(table)
         self.checkpoint = Checkpoint(list(self.tables.values()), self.outbox, app.delivery.ledger)
@@ -101,6 +114,19 @@ class Core:
     def tables_owned(self) -> bool:
         """Whether any partition of a table is whole and ours."""
         return any(table.owned for table in self.tables.values())
+
+    def open_stores(self) -> None:
+        """Open what lies on disk, if it is not open yet. Raise OSError where it cannot be used."""
+        for table in self._on_disk:
+            assert table.disk is not None  # noqa: S101 - tells mypy
+            table.disk.store.open()
+
+    def close_stores(self) -> None:
+        """Let another process have what lies on disk."""
+        for table in self._on_disk:
+            assert table.disk is not None  # noqa: S101 - tells mypy
+            table.release()
+            table.disk.store.close()
 
     def freeze(self) -> dict[TP, int]:
         """Fold no more; return the offsets up to which all is folded."""
@@ -163,6 +189,8 @@ class Core:
                     for _ in range(_AIR):
                         await asyncio.sleep(0)
                 await self.outbox.ebb()
+                if sum(len(part.dirty) for table in self._on_disk for part in table.parts.values()) > MAX_DIRTY:
+                    await self.run_checkpoint()  # until then they are in memory all
             self._idle_since[topic] = time.monotonic()
 
     async def fetch_again(self, tp: TP) -> None:
@@ -204,14 +232,21 @@ class Core:
         """Conclude, for as long as the worker lives, the ends that never came."""
         calls = self.agents["managers"]
         assert isinstance(calls, CallsAgent)  # noqa: S101 - tells mypy
-        topic = self.name(topics.CALLS)
         while True:
             await asyncio.sleep(SWEEP_S)
             # A partition that lags may hold the real ends: what is concluded now would be taken back at once.
-            lags = self.lag.now()
-            calls.sweep(
-                int(time.time() * 1000), {tp.partition for tp, lag in lags.items() if not lag and tp.topic == topic}
-            )
+            calls.sweep(int(time.time() * 1000), self.caught_up(topics.CALLS))
+
+    async def expire(self) -> None:
+        """Remove, for as long as the worker lives, the leads that nobody has heard of for long."""
+        after_ms = self.settings.results.lead_expiry_days * DAY_MS
+        # While a history is fed in, what is old to the clock may be in the middle of its story.
+        await Expiry(self.tables["leads"], after_ms).run(lambda: self.caught_up(topics.CONTACTS))
+
+    def caught_up(self, topic: topics.Topic) -> set[int]:
+        """Return the partitions of `topic` in which there is nothing left to fold."""
+        name = self.name(topic)
+        return {tp.partition for tp, lag in self.lag.now().items() if not lag and tp.topic == name}
 
 
 def _next_step(records: int, seconds: float, step: int, goal_s: float) -> int:

@@ -47,9 +47,9 @@ class Intake:
         self._newest_ms = 0
         self._heartbeats: dict[str, int] = {}
 
-    def count_of(self, name: str) -> Counter:
-        """Return the counter `name` of the catalogue for this topic."""
-        return self._ops.counter(name, self.topic)
+    def count_of(self, name: str, *labels: str) -> Counter:
+        """Return the counter `name` of the catalogue for this topic; `labels` are those behind the topic's."""
+        return self._ops.counter(name, self.topic, *labels)
 
     def stray(self, tp: TP, record: Any) -> bool:
         """Send a record that lies in a partition which is not its key's to the right one.

@@ -31,6 +31,8 @@ class Outbox:
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
         self.failed: BaseException | None = None
+        self.watched: frozenset[str] = frozenset()  # topics of which it is known where batches came to lie
+        self._lie_at: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
 
     def add(
         self,
@@ -45,6 +47,13 @@ class Outbox:
         self._count += 1
         if self._count == 1:
             self._wake.set()
+
+    def arrived(self, topic: str, partition: int) -> list[tuple[int, int]]:
+        """Return where the batches that have arrived in a partition of a watched topic begin, and their lengths.
+
+        In their order, each batch once. An offset of -1 means that Kafka has the batch and does not say where.
+        """
+        return self._lie_at.pop((topic, partition), [])
 
     async def ebb(self) -> None:
         """Wait while too many records are waiting to leave."""
@@ -82,18 +91,22 @@ class Outbox:
     async def _send(self, topic: str, partition: int, records: list[tuple[bytes | None, bytes | None, Any]]) -> None:
         producer = self.producer()
         batch = producer.create_batch()
-        for key, value, headers in records:
+        begun = 0
+        for number, (key, value, headers) in enumerate(records):
             fits = batch.append(key=key, value=value, timestamp=None, headers=headers or [])
             if fits is None:
-                await self._enqueue(batch, topic, partition)
-                batch = producer.create_batch()
+                await self._enqueue(batch, topic, partition, number - begun)
+                batch, begun = producer.create_batch(), number
                 batch.append(key=key, value=value, timestamp=None, headers=headers or [])
-        await self._enqueue(batch, topic, partition)
+        await self._enqueue(batch, topic, partition, len(records) - begun)
 
-    async def _enqueue(self, batch: Any, topic: str, partition: int) -> None:
+    async def _enqueue(self, batch: Any, topic: str, partition: int, length: int) -> None:
         future = await self.producer().send_batch(batch, topic, partition=partition)
         self._in_flight.add(future)
         future.add_done_callback(self._arrived)
+        if topic in self.watched:
+            lie_at = self._lie_at[topic, partition]
+            future.add_done_callback(lambda done: lie_at.append((done.result().offset, length)))
 
     def _arrived(self, future: asyncio.Future[Any]) -> None:
         self._in_flight.discard(future)

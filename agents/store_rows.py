@@ -222,6 +222,16 @@ class StoredPart(Generic[Row]):
             # The log ends with offsets that hold no record. Nothing to know it by again, so this is not written down.
             self._shelf.mark = Mark(end, 0, mark.at_ms, mark.rows)
 
+    # -- folding
+
+    def fetch(self, keys: Sequence[bytes]) -> None:
+        """Read the rows that are about to be asked for."""
+        self.rows.fetch(keys)
+
+    def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
+        """Return up to `count` rows behind `key`, for a round that begins with an empty key."""
+        return self.rows.after(key, count)
+
     # -- checkpoints
 
     def take_dirty(self) -> dict[bytes, Row | None]:

@@ -180,12 +180,25 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Fetch the partitions from their offsets on, and wait until the consumer is there."""
+        partitions = await self._within_changelogs(partitions)
         await super().seek_wait(partitions)
         for tp, offset in partitions.items():
             if tp.topic not in self.delivery.sources:
                 self.delivery.restoring[tp] = offset
                 # What was read before the seek is read again; Faust would pass over offsets that it has seen.
                 cast(Any, self.app.tables).recovery.active_offsets[tp] = offset - 1
+
+    async def _within_changelogs(self, partitions: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Begin a changelog at its start where what is on disk is ahead of it: it is another one, then.
+
+        Faust would end the worker, or take the partition for restored.
+        """
+        ends = cast(Any, self.app.tables).recovery.active_highwaters
+        beyond = {tp for tp, at in partitions.items() if tp.topic not in self.delivery.sources and at > ends[tp]}
+        if not beyond:
+            return partitions
+        earliest = await self.earliest_offsets(*beyond)
+        return {**partitions, **{tp: earliest.get(tp) or 0 for tp in beyond}}
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching `tps`. Faust alone would go on fetching changelogs that it never reads, one request in ten."""

@@ -16,6 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 DAY_MS: Final = 86_400_000
+REMOVALS_KEPT_MS: Final = 7 * DAY_MS
+"""How long a changelog says that a row was removed. Rows on a worker's disk that are older may have missed it."""
 APP: Final = "callpulse"
 
 
@@ -66,7 +68,7 @@ SPEECH: Final = Topic(
 CONTACTS: Final = Topic(
     name="contacts",
     key="lead",
-    purpose="Facts of the calls agent: finished legs, told to their lead.",
+    purpose="All that reaches a lead, in one order: finished legs, events of `crm`, what leads tell each other.",
     retention_ms=90 * DAY_MS,
     extra=_ARRIVAL,
 )
@@ -85,6 +87,8 @@ REJECTED: Final = Topic(
     extra={**_ARRIVAL, "max.message.bytes": str(4 * 1024 * 1024)},
 )
 SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
+TAKEN_IN: Final = (CALLS, CRM, CONTACTS, OUTCOMES)
+"""The topics that an agent reads."""
 
 TABLES: Final[Mapping[str, Topic]] = {"managers": CALLS, "leads": CONTACTS, "outcomes": OUTCOMES}
 """The tables by name, each with the topic whose partitions its own follow."""
@@ -99,7 +103,11 @@ def changelog(table: str, group: str = APP) -> Topic:
         cleanup="compact",
         # A worker that was suspended and lost its partitions may still write an old row behind a newer one. Restoring
         # takes the newer of the two, so both must be there until the partition has been restored once.
-        extra={"min.compaction.lag.ms": str(DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
+        extra={
+            "min.compaction.lag.ms": str(DAY_MS),
+            "delete.retention.ms": str(REMOVALS_KEPT_MS),
+            "max.message.bytes": str(4 * 1024 * 1024),
+        },
     )
 
 

@@ -1,0 +1,98 @@
+"""The leads agent: what reaches a lead over topic `contacts` into its row, and what changed to whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from faust.types import TP
+
+from agents.facts import WRONG_KEY, decoded
+from agents.intake import Intake
+from agents.outbox import Outbox
+from agents.tables import RowTable
+from streams import facts
+from streams.facts import Contact, Forwarded
+from streams.tables.lead_codec import LeadRow
+from streams.tables.lead_fold import LeadEffect, LeadFold
+
+
+class LeadsAgent:
+    """Folds batches of topic `contacts` into the table of leads.
+
+    Tells the leads' managers what changed, over topic `outcomes`, and other leads, over `contacts` again.
+    """
+
+    def __init__(
+        self,
+        table: RowTable[LeadRow],
+        fold: LeadFold,
+        intake: Intake,
+        outbox: Outbox,
+        place: Callable[[bytes], int],
+        outcomes: str,
+    ) -> None:
+        self._table = table
+        self._fold = fold
+        self._intake = intake
+        self._outbox = outbox
+        self._place = place
+        self._outcomes = outcomes
+
+    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
+        """Fold `records` of `tp` in one step of the event loop."""
+        part = self._table.part(tp.partition)
+        part.fetch([record.key for record in records])
+        rows, dirty = part.rows, part.dirty
+        decode, fold = facts.contacts_decoder.decode, self._fold.contact
+        src = f"{tp.topic}/{tp.partition}"
+        applied = duplicates = 0
+        times_ms: list[int] = []
+        for record in records:
+            fact = decoded(self._intake, tp, record, decode)
+            if fact is None:
+                continue
+            key = record.key
+            if not key or key != fact.lead.encode():
+                self._intake.reject(tp, record, WRONG_KEY)
+                continue
+            row = rows.get(key)
+            known = row is not None
+            if row is None:
+                if self._intake.stray(tp, record):
+                    continue
+                row = LeadRow()
+            seq = record.offset * facts.SLOTS
+            effect = fold(row, fact, src, seq)
+            if effect.outcome == "duplicate":
+                duplicates += 1
+                continue
+            if effect.rejection is not None:
+                self._intake.reject(tp, record, effect.rejection)
+                continue
+            if not known:
+                rows[key] = row
+            dirty[key] = row
+            applied += 1
+            if isinstance(fact, Contact):
+                times_ms.append(fact.at)
+            elif isinstance(fact, Forwarded) and fact.event is not None and not fact.hops:
+                times_ms.append(fact.event.at)
+            for manager, changes, attention in effect.told:
+                told = facts.Outcome(src=src, seq=seq, manager=manager, changes=changes, attention=attention)
+                self._send(self._outcomes, manager, told)
+            if effect.sent or effect.folded or effect.link_ignored:
+                self._pass_on(effect)
+        self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources={})
+
+    def _pass_on(self, effect: LeadEffect) -> None:
+        for fact in effect.sent:
+            self._send(self._intake.topic, fact.lead, fact)
+        for field in effect.folded:
+            self._intake.count_of("folded_total", field).inc()
+        if effect.link_ignored:
+            self._intake.count_of("links_ignored_total").inc()
+
+    def _send(self, topic: str, name: str, fact: Any) -> None:
+        key = name.encode()
+        self._outbox.add(topic, self._place(key), key, facts.encode(fact))
