@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.calendars import weekday
 from streams.events import Direction, Disposition, Kind
+from streams.simulator.chance import Chance
+from streams.simulator.crm import Desk, Sender
 from streams.simulator.floor import HOUR_MS, MINUTE_MS, SECOND_MS, Floor, Line, Person
 from streams.simulator.legs import Leg
 from streams.simulator.people import Department
@@ -47,9 +50,19 @@ class Calls(Floor):
     """The floor with its telephones. `name` makes calls unlike those of other runs."""
 
     def __init__(
-        self, department: Department, start_ms: int, end_ms: int, intensity: float, tell: Teller, name: str
+        self,
+        department: Department,
+        start_ms: int,
+        end_ms: int,
+        intensity: float,
+        tell: Teller,
+        name: str,
+        crm: Sender | None = None,
     ) -> None:
         super().__init__(department, start_ms, end_ms, intensity, tell)
+        self._desk: Desk | None = None
+        if crm is not None:
+            self._desk = Desk(Chance(department.seed, "crm", start_ms), name, start_ms, self.later, crm)
         self._name = name
         self._count = 0
         self._rates = {team: len(people) * _INBOUND_AN_HOUR * intensity for team, people in self.teams.items()}
@@ -103,7 +116,7 @@ class Calls(Floor):
         person = line.person
         leg.disposition = "answered"
         self.tell.answered(leg, answered_at)
-        talk_ms = self._talk_time(person)
+        talk_ms = self._talk_time(person, answered_at)
         ended_at = answered_at + talk_ms
         if talk_ms > 30 * SECOND_MS and self.chance.happens(person.who.transfer):
             person.lines[line.number] = ended_at
@@ -118,7 +131,9 @@ class Calls(Floor):
         leg.talk_ms = ended_at - (leg.answered_at or ended_at)
         self.tell.ended(leg, ended_at)
         if leg.lead is not None:
-            person.book.note(leg.lead, ended_at, "answered", leg.talk_ms, 0)
+            again_ms = person.book.note(leg.lead, ended_at, "answered", leg.talk_ms, 0)
+            if self._desk is not None:
+                self._desk.hung_up(person, leg, again_ms)
         if leg.talk_ms < CONVERSATION_MS or not self.chance.happens(_NOTES):
             return ended_at + self.chance.between(1_000, 8_000)
         ready_at = ended_at + self.chance.between(15_000, 90_000)
@@ -126,9 +141,13 @@ class Calls(Floor):
         self.tell.presence(person.id, ready_at, "available")
         return ready_at
 
-    def _talk_time(self, person: Person) -> int:
+    def _talk_time(self, person: Person, at: int) -> int:
+        who = person.who
         least, most = _TALK_MS
-        return round(min(most, max(least, person.who.talk_ms * self.chance.lognormvariate(0, person.who.spread))))
+        talk_ms = who.talk_ms * self.chance.lognormvariate(0, who.spread)
+        if who.talks:
+            talk_ms *= who.talks[weekday(person.local.day(at))]
+        return round(min(most, max(least, talk_ms)))
 
     # -- transfers
 
@@ -244,11 +263,17 @@ class Calls(Floor):
 
     def _begin(self, manager: str, at: int, direction: Direction, lead: str, kind: Kind) -> Leg:
         self._count += 1
+        key = lead if self._desk is None else self._desk.key(lead)
         return Leg(
             f"{self._name}-{self._count}",
             manager,
             direction,
             None if self.chance.happens(_UNSORTED) else kind,
-            None if self.chance.happens(_UNNAMED) else lead,
+            None if self.chance.happens(_UNNAMED) else key,
             at,
         )
+
+    def _arrive(self, now_ms: int, what: tuple[Person, int]) -> None:
+        super()._arrive(now_ms, what)
+        if self._desk is not None:
+            self._desk.morning(what[0], now_ms)

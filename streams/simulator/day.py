@@ -23,13 +23,15 @@ def simulate(
     disturbance: Disturbance | None = None,
     intensity: float = 1.0,
     truth: Listener | None = None,
+    crm: bool = False,
 ) -> Iterator[Record]:
     """Yield the records of the department in the order in which they arrive.
 
     No call begins at or after `end_ms`; what was begun is finished, and everything still on its way arrives, so the
     last records may be due days later. The same arguments give the same records, and another disturbance lets the same
     things happen. `intensity` makes people do so many times more: each works on several lines at once, and talks are as
-    long as ever. `truth` hears of every record just before it is yielded.
+    long as ever. `truth` hears of every record just before it is yielded. With `crm` there are records of that topic,
+    too; the same calls happen, but some of their leads change keys.
 
     Raises ValueError for an intensity that is not above 0, or an end before the start.
     """
@@ -37,7 +39,7 @@ def simulate(
         raise ValueError(f"intensity is above 0; not {intensity}")
     if end_ms < start_ms:
         raise ValueError("the end is before the start")
-    return _records(department, start_ms, end_ms, disturbance or Disturbance(), intensity, truth)
+    return _records(department, start_ms, end_ms, disturbance or Disturbance(), intensity, truth, crm=crm)
 
 
 def _records(
@@ -47,11 +49,14 @@ def _records(
     disturbance: Disturbance,
     intensity: float,
     truth: Listener | None,
+    *,
+    crm: bool,
 ) -> Iterator[Record]:
     name = f"{department.seed}-{start_ms // 1000}"
     # Chances of its own, so that the same things happen whatever goes wrong on the way.
-    post = Post(Chance(department.seed, "post", start_ms), disturbance, start_ms, truth)
-    calls = Calls(department, start_ms, end_ms, intensity, Teller(post, name), name)
+    chances = Chance(department.seed, "post", start_ms), Chance(department.seed, "crm post", start_ms)
+    post = Post(*chances, disturbance, start_ms, truth)
+    calls = Calls(department, start_ms, end_ms, intensity, Teller(post, name), name, post if crm else None)
     look_ms = start_ms
     for now_ms in calls.happenings():
         if now_ms >= look_ms:

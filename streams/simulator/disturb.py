@@ -9,15 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import exp, log
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from streams.events import CallEvent, ManagerPresence
-from streams.simulator.bad import rubbish
+from streams.events import CallEvent, CrmEvent, ManagerPresence
+from streams.simulator.bad import crm_rubbish, rubbish
 from streams.simulator.chance import Chance
-from streams.simulator.legs import ANSWER, BAD, CDR, END, PRESENCE, START, TOPIC, TRANSFER, Leg, Presence, Record
+from streams.simulator.legs import (
+    ANSWER,
+    BAD,
+    BAD_CRM,
+    CDR,
+    CRM,
+    CRM_TOPIC,
+    END,
+    PRESENCE,
+    START,
+    TOPIC,
+    TRANSFER,
+    Leg,
+    Presence,
+    Record,
+)
+
+What: TypeAlias = Leg | Presence | CrmEvent | str
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -82,21 +99,27 @@ class Disturbance(Struct, frozen=True, kw_only=True):
 class Listener(Protocol):
     """Hears of every record in the order of arrival."""
 
-    def arrived(self, due_ms: int, what: Leg | Presence | str, piece: int) -> None:
-        """Take note of a piece of a leg, a presence, or (`what` is the reason) a bad record."""
+    def arrived(self, due_ms: int, what: What, piece: int) -> None:
+        """Take note of a piece of a leg, a presence, an event of the CRM, or (`what` is the reason) a bad record."""
 
 
 class Post:
-    """Takes what is said when it happens and gives it back as records, in the order in which they arrive."""
+    """Takes what is said when it happens and gives it back as records, in the order in which they arrive.
+
+    `crm` is the chance for topic `crm`, so that what goes wrong with the calls does not depend on it.
+    """
 
     _BUCKET_MS: Final = 10_000
 
-    def __init__(self, rng: Chance, disturbance: Disturbance, start_ms: int, listener: Listener | None) -> None:
+    def __init__(
+        self, rng: Chance, crm: Chance, disturbance: Disturbance, start_ms: int, listener: Listener | None
+    ) -> None:
         self._rng = rng
+        self._crm = crm
         self._random = rng.random
         self._d = disturbance
         self._listener = listener
-        self._buckets: dict[int, list[tuple[int, int, Leg | Presence | str, int, str | None, bytes]]] = {}
+        self._buckets: dict[int, list[tuple[int, int, What, int, str | None, bytes]]] = {}
         self._next = start_ms // self._BUCKET_MS
         self._count = 0
         self._encode = msgspec.json.Encoder().encode
@@ -160,6 +183,26 @@ class Post:
         if self._random() < self._d.duplicates:
             self._put(due + self._rng.between(*_AGAIN_MS), presence, PRESENCE, presence.manager, value)
 
+    def crm(self, event: CrmEvent) -> None:
+        """Send an event of the CRM: none is lost, any of them may come twice, out of order, or days late."""
+        chance, d = self._crm, self._d
+        draw = chance.random()
+        if draw >= self._late_or_disorder:
+            delay = chance.between(*d.delay_ms)
+        elif draw >= self._late:
+            delay = chance.between(1, max(1, d.disorder_ms))
+        else:
+            low, high = d.late_ms
+            delay = round(exp(chance.uniform(log(low), log(high))))
+        value = self._encode(event)
+        due = event.at + delay
+        self._put(due, event, CRM, event.lead, value)
+        if chance.random() < d.duplicates:
+            self._put(due + chance.between(*_AGAIN_MS), event, CRM, event.lead, value)
+        if chance.random() < d.bad:
+            key, value, reason = crm_rubbish(chance, event)
+            self._put(due, reason, BAD_CRM, key, value)
+
     def until(self, limit_ms: int) -> Iterator[Record]:
         """Yield what has arrived by about `limit_ms`, all of which must have been sent by now."""
         limit = limit_ms // self._BUCKET_MS
@@ -172,9 +215,7 @@ class Post:
         for bucket in sorted(self._buckets):
             yield from self._open(self._buckets.pop(bucket))
 
-    def _open(
-        self, items: list[tuple[int, int, Leg | Presence | str, int, str | None, bytes]] | None
-    ) -> Iterator[Record]:
+    def _open(self, items: list[tuple[int, int, What, int, str | None, bytes]] | None) -> Iterator[Record]:
         if items is None:
             return
         items.sort()
@@ -182,9 +223,9 @@ class Post:
         for due, _, what, piece, key, value in items:
             if listener is not None:
                 listener.arrived(due, what, piece)
-            yield Record(TOPIC, key, value, due)
+            yield Record(TOPIC if piece < CRM else CRM_TOPIC, key, value, due)
 
-    def _put(self, due: int, what: Leg | Presence | str, piece: int, key: str | None, value: bytes) -> None:
+    def _put(self, due: int, what: What, piece: int, key: str | None, value: bytes) -> None:
         self._count += 1
         item = (due, self._count, what, piece, key, value)
         bucket = due // self._BUCKET_MS

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, NamedTuple
 
-from streams.calendars import local_time
+from streams.calendars import local_time, weekday
 from streams.simulator.chance import Chance
 from streams.simulator.leads import Book, Register
 from streams.simulator.people import Department, Member
@@ -119,7 +119,10 @@ class Floor:
 
     def pause(self, person: Person, now_ms: int) -> int:
         """Draw how long until the next dial."""
-        mean = person.who.pause_ms / (self.pace(person, now_ms) * self._hurry)
+        pace = self.pace(person, now_ms)
+        if person.who.paces:
+            pace *= person.who.paces[weekday(person.local.day(now_ms))]
+        mean = person.who.pause_ms / (pace * self._hurry)
         return round(mean * (0.25 + 0.75 * self.chance.expovariate(1)))
 
     def dial(self, now_ms: int, line: Line) -> None:

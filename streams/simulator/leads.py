@@ -61,17 +61,20 @@ class Book:
         """Return a lead who calls in for the first time."""
         return self._register.caller()
 
-    def note(self, lead: str, now_ms: int, disposition: Disposition, talk_ms: int, failures: int) -> None:
-        """Decide whether and when the lead is called again."""
+    def note(self, lead: str, now_ms: int, disposition: Disposition, talk_ms: int, failures: int) -> int | None:
+        """Decide whether the lead is called again. Return when."""
         who = self._personality
         if disposition == "answered":
             again = who.follow_up if talk_ms >= _CONVERSATION_MS else 0.25
             if self._random() < again:
-                self._put(now_ms + round((0.7 + 5 * self._random()) * DAY_MS), lead, 0)
+                return self._put(now_ms + round((0.7 + 5 * self._random()) * DAY_MS), lead, 0)
         elif failures + 1 < who.persistence:
             wait = 0.25 if disposition == "busy" else 1.0
-            self._put(now_ms + round(who.retry_ms * wait * self._rng.uniform(0.4, 2.5)), lead, failures + 1)
+            return self._put(now_ms + round(who.retry_ms * wait * self._rng.uniform(0.4, 2.5)), lead, failures + 1)
+        return None
 
-    def _put(self, due_ms: int, lead: str, failures: int) -> None:
-        if len(self._due) < _MOST:
-            heappush(self._due, (due_ms, lead, failures))
+    def _put(self, due_ms: int, lead: str, failures: int) -> int | None:
+        if len(self._due) >= _MOST:
+            return None
+        heappush(self._due, (due_ms, lead, failures))
+        return due_ms

@@ -13,6 +13,7 @@ from msgspec import Struct
 from streams.events import Direction, Disposition, Kind, PresenceState
 
 TOPIC: Final = "calls"
+CRM_TOPIC: Final = "crm"
 
 # Pieces of a leg, as bits.
 START: Final = 1
@@ -22,6 +23,8 @@ END: Final = 8
 CDR: Final = 16
 PRESENCE: Final = 32  # not of a leg
 BAD: Final = 64
+CRM: Final = 128  # all from here on belong to topic `crm`
+BAD_CRM: Final = 256
 
 
 class Record(Struct, frozen=True, gc=False):

@@ -14,7 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from streams.settings import Manager, Settings, load
+from streams.simulator import manners
 from streams.simulator.chance import Chance
+from streams.simulator.manners import Manner
 
 MINUTE_MS: Final = 60_000
 
@@ -40,6 +42,9 @@ class Personality(Struct, frozen=True, kw_only=True):
     transfer: float = 0.02
     inbound: float = 1.0
     absent: float = 0.03  # of the days
+    paces: tuple[float, ...] = ()  # how much more is done on each weekday, Monday first; none: every day is alike
+    talks: tuple[float, ...] = ()  # how much longer talks are on each weekday
+    manner: Manner = manners.AVERAGE
 
 
 BUSY_DIALLER: Final = Personality(
@@ -52,6 +57,7 @@ BUSY_DIALLER: Final = Personality(
     persistence=9,
     retry_ms=55 * MINUTE_MS,
     follow_up=0.25,
+    manner=manners.NOISY,
 )
 QUIET_CLOSER: Final = Personality(
     name="quiet closer",
@@ -64,6 +70,7 @@ QUIET_CLOSER: Final = Personality(
     persistence=4,
     retry_ms=240 * MINUTE_MS,
     follow_up=0.8,
+    manner=manners.CLOSER,
 )
 AVERAGE: Final = Personality(name="average", pause_ms=150_000, connect=0.38, talk_ms=90_000)
 BEGINNER: Final = Personality(
@@ -77,6 +84,7 @@ BEGINNER: Final = Personality(
     follow_up=0.3,
     transfer=0.06,
     inbound=0.5,
+    manner=manners.BEGINNER,
 )
 FAST_HAND: Final = Personality(
     name="fast hand",
@@ -85,6 +93,7 @@ FAST_HAND: Final = Personality(
     talk_ms=110_000,
     inbound=1.5,
     follow_up=0.6,
+    manner=manners.FAST,
 )
 KEEPER: Final = Personality(
     name="keeper of accounts",
@@ -95,6 +104,7 @@ KEEPER: Final = Personality(
     fresh=0.08,
     follow_up=0.9,
     inbound=1.5,
+    manner=manners.KEEPER,
 )
 
 CAST: Final[Mapping[Personality, int]] = {
