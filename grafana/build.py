@@ -10,10 +10,15 @@ from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.boards import team_now
+from grafana.boards import conversion, leads, manager, team_now
 
 DASHBOARDS: Final = Path(__file__).parent / "dashboards"
-BOARDS: Final = {"team-now.json": team_now.board}
+BOARDS: Final = {
+    "team-now.json": team_now.board,
+    "manager.json": manager.board,
+    "leads.json": leads.board,
+    "conversion.json": conversion.board,
+}
 
 
 def rendered() -> dict[str, str]:

@@ -119,6 +119,15 @@ def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery])
     )
 
 
+def dashed() -> list[dashboard.DynamicConfigValue]:
+    """Return the properties of a line that is a yardstick and no event."""
+    return override(
+        custom_lineStyle={"fill": "dash", "dash": [8, 8]},
+        custom_fillOpacity=0,
+        color={"mode": "fixed", "fixedColor": GREY},
+    )
+
+
 def override(**properties: object) -> list[dashboard.DynamicConfigValue]:
     """Return the properties of an override; `custom_x` stands for Grafana's `custom.x`."""
     return [
@@ -127,31 +136,44 @@ def override(**properties: object) -> list[dashboard.DynamicConfigValue]:
     ]
 
 
-def _picker(name: str, label: str, of: str) -> dashboards.QueryVariable:
-    return (
+def _picker(name: str, label: str, of: str, *, many: bool = True) -> dashboards.QueryVariable:
+    picker = (
         dashboards.QueryVariable(name)
         .label(label)
         .datasource(DATASOURCE)
         .query({"query": f"label_values({of}, {name})", "refId": name})
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .all_value(".+")
-        .current(dashboard.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
+    if not many:
+        return picker.multi(False).include_all(False)
+    every = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+    return picker.multi(True).include_all(True).all_value(".+").current(every)
 
 
-def variables() -> list[Builder[dashboard.VariableModel]]:
-    """Return what the reader may pick: data source, team, manager."""
+def variables(*, one: bool = False) -> list[Builder[dashboard.VariableModel]]:
+    """Return what the reader may pick: data source, team, manager; with `one` a single manager."""
     return [
         dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _picker("team", "Team", "callpulse_on_shift"),
-        _picker("manager", "Manager", 'callpulse_on_shift{team=~"$team"}'),
+        _picker("manager", "Manager", 'callpulse_on_shift{team=~"$team"}', many=not one),
     ]
 
 
-def assemble(uid: str, title: str, description: str, panels: Sequence[Placed]) -> dashboards.Dashboard:
+def _links() -> dashboards.DashboardLink:
+    """Return the links to the other boards, which keep what the reader picked."""
+    return (
+        dashboards.DashboardLink("callpulse")
+        .type(dashboard.DashboardLinkType.DASHBOARDS)
+        .tags(["callpulse"])
+        .include_vars(True)
+        .keep_time(True)
+    )
+
+
+def assemble(
+    uid: str, title: str, description: str, panels: Sequence[Placed], *, one: bool = False, since: str = "now-9h"
+) -> dashboards.Dashboard:
     """Return the board. Panels are numbered in the order given; a row holds the panels after it."""
     made = (
         dashboards.Dashboard(title)
@@ -161,9 +183,10 @@ def assemble(uid: str, title: str, description: str, panels: Sequence[Placed]) -
         .readonly()
         .timezone("browser")
         .refresh("10s")
-        .time("now-9h", "now")
+        .time(since, "now")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .variables(variables())
+        .link(_links())
+        .variables(variables(one=one))
     )
     for number_, (x, y, width, height, panel) in enumerate(panels, start=1):
         place = dashboard.GridPos(x=x, y=y, w=width, h=height)

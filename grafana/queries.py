@@ -21,9 +21,30 @@ def manager(metric: str, *by: str, **labels: str) -> str:
     return f"max by ({', '.join(('manager', 'team', *by))}) (callpulse_{metric}{{{PICKED}{chosen}}})"
 
 
-def recorded(series: str) -> str:
-    """Return the query of a series that the alert rules record per manager, of the managers picked."""
-    return f"{series}{{{PICKED}}}"
+def recorded(series: str, **labels: str) -> str:
+    """Return the query of a series that the rules record per manager, of the managers picked."""
+    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
+    return f"{series}{{{PICKED}{chosen}}}"
+
+
+def of_teams(series: str, **labels: str) -> str:
+    """Return the query of a series that the rules record per team, of the teams picked."""
+    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
+    return f'{series}{{team=~"$team"{chosen}}}'
+
+
+def team(metric: str, *by: str, **labels: str) -> str:
+    """Return the query of a metric of a team (and per label of `by`), its partitions added, of the teams picked."""
+    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
+    once = f'max by ({", ".join(("team", "partition", *by))}) (callpulse_team_{metric}{{team=~"$team"{chosen}}})'
+    return f"sum by ({', '.join(('team', *by))}) ({once})"
+
+
+def bound(ratio: str, of: str, sign: str) -> str:
+    """Return the query of an end of Wilson's 95 % interval of a ratio of so many; `sign` is + for the upper end."""
+    part, middle = f"clamp_max({ratio}, 1)", "1.9208"
+    half = f"1.96 * sqrt({part} * (1 - {part}) / ({of}) + 0.9604 / ({of}) ^ 2)"
+    return f"({part} + {middle} / ({of}) {sign} {half}) / (1 + 3.8416 / ({of}))"
 
 
 def calls(window: str) -> str:
@@ -36,12 +57,22 @@ def weighted(ratio: str, weight: str) -> str:
     return f"sum(({ratio}) * on (manager, team) ({weight})) / sum(({weight}) and on (manager, team) ({ratio}))"
 
 
-def shift_hours() -> str:
-    """Return the query of the hours that a manager was on shift in the last 14 h: today, for whoever works by day.
+def usual() -> str:
+    """Return the query of the calls that are usual in the hour just gone.
 
-    Nothing before Prometheus has watched for 14 h.
+    The manager's own expectation, leaning on the team's where history is thin; without any the own last four days.
     """
-    return recorded("manager:callpulse_on_shift_hours:14h")
+    return f"{expected('1h')} or on (manager, team) {recorded('manager:callpulse_calls_full_hour:avg4d')}"
+
+
+def expected(window: str) -> str:
+    """Return the query of the calls expected in the window (1h, today), leaning on the team's where history is thin."""
+    return f"sum by (manager, team) ({recorded('manager:callpulse_expected_calls:shrunk', window=window)})"
+
+
+def attention(*by: str) -> str:
+    """Return the query of the leads that need help, with their conversations without progress, by these labels."""
+    return f"max by ({', '.join(by)}) ({manager('lead_attention', 'lead', 'why')})"
 
 
 # The states of a manager, in the order in which they want attention.

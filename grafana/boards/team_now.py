@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
-from grafana import common, queries
+from grafana import common, queries, tables
 from grafana.boards import team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.queries import calls, manager, recorded, weighted
@@ -151,23 +151,17 @@ def alerts() -> table.Panel:
 
 def pace() -> timeseries.Panel:
     """Return calls in the last hour against what is usual."""
-    usual = (
-        f"sum({recorded('manager:callpulse_calls_full_hour:avg4d')} "
-        f"and on (manager, team) {recorded('manager:callpulse_on_shift:max')} == 1)"
-    )
     panel = lines(
         "Calls in the last hour, and usual ones",
-        "Finished calls of the last 60 min of all managers picked; beside it the mean of their own full hours on "
-        "shift in the last four days, of those on shift at the moment.",
+        "Finished calls of the last 60 min of all managers picked; beside it what they make in this hour of this "
+        "weekday, from their own last eight weeks.",
         "none",
-        [query(f"sum({recorded('manager:callpulse_calls_1h:sum')})", "last hour"), query(usual, "usual", "B")],
+        [
+            query(f"sum({recorded('manager:callpulse_calls_1h:sum')})", "last hour"),
+            query(f"sum({queries.expected('1h')})", "usual", "B"),
+        ],
     )
-    dashed = common.override(
-        custom_lineStyle={"fill": "dash", "dash": [8, 8]},
-        custom_fillOpacity=0,
-        color={"mode": "fixed", "fixedColor": GREY},
-    )
-    return panel.override_by_name("usual", dashed)
+    return panel.override_by_name("usual", common.dashed())
 
 
 def presence() -> timeseries.Panel:
@@ -299,17 +293,20 @@ def board() -> dashboards.Dashboard:
     return common.assemble(
         "callpulse-team-now",
         "Team now",
-        "Who works, who is silent, who needs help; and whether the figures can be trusted.",
+        "Who works, who is silent, whose activity turns into result, who needs help; and whether the figures can be "
+        "trusted.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 24, 13, team_now_table.managers(STATES)),
-            (0, 17, 16, 10, day()),
-            (16, 17, 8, 10, alerts()),
-            (0, 27, 7, 8, pace()),
-            (7, 27, 7, 8, presence()),
-            (14, 27, 5, 8, lengths()),
-            (19, 27, 5, 8, repeats()),
-            (0, 35, 24, 1, dashboards.Row("Can these figures be trusted?")),
-            *((4 * column, 36, 4, 4, panel) for column, panel in enumerate(bottom)),
+            (0, 17, 16, 12, team_now_table.results()),
+            (16, 17, 8, 12, tables.attention({"manager": "Manager", "lead": "Lead", "why": "Why"})),
+            (0, 29, 16, 10, day()),
+            (16, 29, 8, 10, alerts()),
+            (0, 39, 7, 8, pace()),
+            (7, 39, 7, 8, presence()),
+            (14, 39, 5, 8, lengths()),
+            (19, 39, 5, 8, repeats()),
+            (0, 47, 24, 1, dashboards.Row("Can these figures be trusted?")),
+            *((4 * column, 48, 4, 4, panel) for column, panel in enumerate(bottom)),
         ],
     )

@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
 
-from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import table
-from grafana_foundation_sdk.models import common as options
-from grafana_foundation_sdk.models import dashboard
 
-from grafana import common, queries
+from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 from grafana.queries import calls, manager, recorded
-
-TEXT: Final = {"type": "color-text"}
-FILLED: Final = {"type": "color-background", "mode": "basic"}
-COLOURED: Final = options.TableColorTextCellOptions()
-GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-
-
-class Column(NamedTuple):
-    """A column: its head, query, unit, and how its cells look."""
-
-    head: str
-    expr: str
-    unit: str = "none"
-    thresholds: common.Steps = ()
-    cell: Mapping[str, str] = TEXT
-    more: Mapping[str, object] = {}
-
-
-def _quiet(word: str = "·") -> list[dashboard.ValueMapping]:
-    """Return a mapping that takes the noise out of a column of mostly zeros."""
-    return common.words({0: (word, GREY)})
+from grafana.tables import Column, quiet, share, whole
 
 
 def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
     busy, idle = manager("longest_call_in_progress_seconds"), manager("idle_seconds")
     return (
-        Column("Now", f"sort_desc({queries.state()})", cell=FILLED, more={"mappings": common.words(states)}),
-        Column("For", f"{busy} > 0 or {idle}", "s", more={"mappings": _quiet(), "decimals": 0}),
-        Column("Last hour", recorded("manager:callpulse_calls_1h:sum")),
-        Column("Usual", recorded("manager:callpulse_calls_full_hour:avg4d"), more={"decimals": 0}),
+        Column("Now", queries.state(), cell=tables.FILLED, more={"mappings": common.words(states)}),
+        Column("For", f"{busy} > 0 or {idle}", "s", more={"mappings": quiet(), "decimals": 0}),
+        Column("1 hour", recorded("manager:callpulse_calls_1h:sum")),
+        whole("Usual", queries.usual()),
         Column("Calls", calls("today")),
-        Column("Hours", queries.shift_hours(), more={"decimals": 1}),
-        Column("Connect", manager("connect_ratio", window="today"), "percentunit", more={"decimals": 0}),
+        whole("By now", queries.expected("today")),
+        share("Connect", manager("connect_ratio", window="today")),
         Column(
             "Short",
             manager("short_call_ratio", window="today"),
@@ -58,7 +34,7 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             "5 min +",
             manager("meaningful_calls", window="today"),
             thresholds=((None, BLUE), (40, GREEN), (61, YELLOW)),
-            cell=GAUGE,
+            cell=tables.GAUGE,
             more={"min": 0, "max": 60},
         ),
         Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
@@ -67,67 +43,77 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             manager("work_block_seconds"),
             "s",
             ((None, GREEN), (7200, YELLOW), (10800, RED)),
-            more={"mappings": _quiet(), "decimals": 1},
+            more={"mappings": quiet(), "decimals": 1},
         ),
-        Column(
-            "No break",
-            manager("breaks_missed", window="today"),
-            thresholds=((None, GREY), (1, ORANGE)),
-            more={"mappings": _quiet()},
+        Column("Won 30 d", manager("won_deals", window="30d"), thresholds=((None, BLUE),)),
+        *(
+            Column(head, expr, thresholds=((None, GREY), (1, ORANGE)), more={"mappings": quiet()})
+            for head, expr in (
+                ("No break", manager("breaks_missed", window="today")),
+                ("Too often", manager("leads_over_called", window="today")),
+                ("Consult", manager("leads_consultation_due")),
+            )
         ),
-        Column(
-            "Too often",
-            manager("leads_over_called", window="today"),
-            thresholds=((None, GREY), (1, ORANGE)),
-            more={"mappings": _quiet()},
-        ),
-        Column("Per lead", manager("calls_per_lead", window="30d"), more={"decimals": 1}),
     )
-
-
-def _arranged(heads: Mapping[str, str], hidden: tuple[str, ...] = ()) -> list[dashboard.DataTransformerConfig]:
-    """Return the transformations that make one table of the queries, its columns in this order with these heads."""
-    return [
-        dashboard.DataTransformerConfig(id_val="merge", options={}),
-        dashboard.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": dict.fromkeys(("Time", "__name__", *hidden), True),
-                "indexByName": {name: index for index, name in enumerate(heads)},
-                "renameByName": dict(heads),
-            },
-        ),
-    ]
 
 
 def managers(states: Mapping[int, tuple[str, str]]) -> table.Panel:
     """Return the table of managers; who is silent stands first."""
-    made = columns(states)
-    refs = [chr(ord("A") + index) for index in range(len(made))]
-    panel = common.described(
-        table.Panel(),
+    return tables.of_columns(
         "Managers",
-        "For: how long the call has lasted, or nothing has happened. Last hour: finished calls; Usual: the manager's "
-        "own mean of full hours on shift in the last four days. Calls, Connect, Short, Meaningful and Talk are of "
-        "today. Hours: on shift, in the last 14 h. Connect: dials answered by a person ÷ dials. Short: under 2 min of "
-        "talk ÷ answered. 5 min +: meaningful calls; the target is 40 to 60 a day. Block: calling without a "
-        "pause of 15 min. No break: one for each full 3 h of such a block today. Too often: leads dialled more than "
-        "3 times today. Per lead: calls a lead in 30 days.",
-        "none",
+        "For: how long the call has lasted, or nothing has happened. 1 hour: calls finished in it; Usual: what the "
+        "manager makes in this hour of this weekday. Calls, Connect, Short, 5 min + and Talk are of today; By now: the "
+        "calls that are usual by this time. Connect: dials answered by a person ÷ dials. Short: under 2 min of talk ÷ "
+        "answered. 5 min +: meaningful calls; the target is 40 to 60 a day. Block: calling without a pause of 15 min. "
+        "No break: one for each full 3 h of such a block today. Too often: leads dialled more than 3 times today. "
+        "Consult: leads that a mentor should look at with the manager.",
+        tables.MANAGER,
+        columns(states),
+        "Now",
     )
-    panel = panel.targets([common.row_query(column.expr, ref) for column, ref in zip(made, refs, strict=True)])
-    heads = {f"Value #{ref}": column.head for column, ref in zip(made, refs, strict=True)}
-    panel = panel.transformations(_arranged({"manager": "Manager", "team": "Team", **heads}))
-    panel = panel.sort_by([shared.TableSortByFieldState().display_name("Now").desc(True)])
-    panel = panel.override_by_name("Manager", common.override(custom_minWidth=130))
-    panel = panel.override_by_name("Team", common.override(custom_minWidth=100))
-    for column in made:
-        properties = common.override(unit=column.unit, custom_cellOptions=column.cell, custom_align="right")
-        if column.thresholds:
-            properties += common.override(thresholds=common.steps(column.thresholds).build())
-        panel = panel.override_by_name(column.head, properties + common.override(**column.more))
-    # Many columns in a screen's width: they share it evenly.
-    return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
+
+
+# What stands out in activity beside result, in the order in which it wants attention.
+NOISE, CLOSER = 2, 1
+
+
+def results() -> table.Panel:
+    """Return activity beside result; who is busy without result stands first."""
+    flags = (
+        f"({recorded('manager:callpulse_busy_noise')} * {NOISE}"
+        f" + on (manager, team) {recorded('manager:callpulse_quiet_closer')} * {CLOSER})"
+        f" or on (manager, team) {recorded('manager:callpulse_calls_30d:sum')} * 0"
+    )
+    said = {NOISE: ("busy, few deals", RED), CLOSER: ("calm, many deals", GREEN), 0: ("·", GREY)}
+    return tables.of_columns(
+        "Is activity turning into result?",
+        "Calls and won deals of 30 days, and # the place in the team by each (1 is the most). Busy, few deals: among "
+        "the third of the team that calls most and the third that wins least. Conversion: won deals ÷ calls in which a "
+        "proposal was discussed, 90 days; At least: what it surely is (95 %), as few calls prove little. Fair index: "
+        "won deals ÷ what the department wins from the same kinds of leads; 1 is as good as the others.",
+        tables.MANAGER,
+        (
+            Column("Stands out", flags, more={"mappings": common.words(said), "custom.width": 130}),
+            Column("Calls", recorded("manager:callpulse_calls_30d:sum")),
+            Column("Calls #", recorded("manager:callpulse_activity_30d:rank")),
+            Column("Won", recorded("manager:callpulse_won_deals_30d:max"), thresholds=((None, BLUE),)),
+            Column("Won #", recorded("manager:callpulse_result_30d:rank")),
+            share("Conversion", manager("conversion_ratio", window="90d"), 1),
+            share("At least", manager("conversion_ratio_lower", window="90d"), 1),
+            fair_index(),
+        ),
+        "Stands out",
+    )
+
+
+def fair_index() -> Column:
+    """Return the column of the fair comparison."""
+    return Column(
+        "Fair index",
+        recorded("manager:callpulse_mix_adjusted_index:90d"),
+        thresholds=((None, ORANGE), (0.8, "text"), (1.2, GREEN)),
+        more={"decimals": 2},
+    )
 
 
 def alerts() -> table.Panel:
@@ -148,10 +134,11 @@ def alerts() -> table.Panel:
     }
     return (
         panel.with_target(common.row_query(expr, "A"))
-        .transformations(_arranged(heads, hidden=("Value", "Value #A")))
+        .transformations(tables.arranged(heads, hidden=("Value", "Value #A")))
         .override_by_name("Alert", common.override(custom_minWidth=130))
         .override_by_name(
-            "Severity", common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=TEXT)
+            "Severity",
+            common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=tables.TEXT),
         )
         .min_width(60)
         .no_value("Nothing fires")

@@ -60,15 +60,42 @@ def test_a_panel_asks_the_data_source_that_the_reader_picks(panel):
     assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
 
 
-@pytest.mark.parametrize("board", EACH_BOARD)
-def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manager(board):
+@pytest.mark.parametrize(("name", "board"), BOARDS.items())
+def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manager(name, board):
     variables = board["templating"]["list"]
     assert [variable["name"] for variable in variables] == ["datasource", "team", "manager"]
     assert variables[0]["type"] == "datasource"
     assert variables[0]["query"] == "prometheus"
     for variable in variables[1:]:
         assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        assert (variable["includeAll"], variable["multi"], variable["allValue"]) == (True, True, ".+")
+        picked = (variable["includeAll"], variable["multi"], variable.get("allValue"))
+        one = name == "manager.json" and variable["name"] == "manager"
+        assert picked == ((False, False, None) if one else (True, True, ".+"))
+
+
+@pytest.mark.parametrize("board", EACH_BOARD)
+def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board):
+    (link,) = board["links"]
+    assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
+        "dashboards",
+        ["callpulse"],
+        True,
+        True,
+    )
+    assert board["tags"] == ["callpulse"]
+
+
+def test_a_name_in_a_table_leads_to_the_board_of_that_manager():
+    (uid,) = (board["uid"] for name, board in BOARDS.items() if name == "manager.json")
+    urls = {
+        link["url"].split("?")[0]
+        for param in EACH_DRAWN
+        for override in param.values[0]["fieldConfig"]["overrides"]
+        for property_ in override["properties"]
+        if property_["id"] == "links"
+        for link in property_["value"]
+    }
+    assert urls == {f"/d/{uid}"}
 
 
 @pytest.mark.parametrize("board", EACH_BOARD)
@@ -132,6 +159,13 @@ def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(
         once = re.sub(rf"max by \(manager, team[a-z, ]*\) \({metric}\{{", "(", expr)
         assert metric not in once
         assert f'{metric}{{team=~"$team", manager=~"$manager"' in expr, "the reader's choice is not heeded"
+
+
+@pytest.mark.parametrize("expr", EACH_EXPRESSION)
+def test_a_metric_of_a_team_is_taken_once_a_partition_and_only_of_the_teams_picked(expr):
+    of_teams = {name for name, metric in metrics().items() if "partition" in metric.labels and "team" in metric.labels}
+    for metric in {found.metric for found in named(expr)} & of_teams:
+        assert metric not in re.sub(rf"max by \(team, partition[a-z, ]*\) \({metric}\{{team=~\"\$team\"", "(", expr)
 
 
 def test_silent_means_the_same_on_the_board_and_in_the_alert():

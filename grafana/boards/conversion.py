@@ -1,0 +1,356 @@
+"""Conversion and funnel: what calls turn into, by product, client, channel and team, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as dashboards
+
+from grafana import common, queries, tables
+from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.queries import manager, of_teams, recorded
+from grafana.tables import Column, share
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+CHANNELS = ("call", "email", "messenger", "meeting")
+STEPS = ("presentation", "proposal", "won")
+WON, ASKED = "team_value:callpulse_won_deals_90d:sum", "team_value:callpulse_proposal_calls_90d:sum"
+
+
+def _won(window: str) -> str:
+    return f"sum({manager('won_deals', window=window)})"
+
+
+def _asked(window: str) -> str:
+    return f"(sum({manager('proposal_calls', window=window)}) > 0)"
+
+
+def won() -> stat.Panel:
+    """Return the deals won in a month."""
+    return number("Won 30 days", "Deals won in the last 30 days by all managers picked.", "none", _won("30d"))
+
+
+def week() -> stat.Panel:
+    """Return the conversion of the week."""
+    return number(
+        "Conv. 7 days",
+        "Won deals ÷ calls in which a proposal was discussed, of the last 7 days, over all managers picked.",
+        "percentunit",
+        f"{_won('7d')} / {_asked('7d')}",
+    ).decimals(1)
+
+
+def quarter() -> stat.Panel:
+    """Return the conversion of the quarter."""
+    return number(
+        "Conv. 90 days",
+        "Won deals ÷ calls in which a proposal was discussed, of the last 90 days: 14 deals of 200 such calls are 7 %.",
+        "percentunit",
+        f"{_won('90d')} / {_asked('90d')}",
+    ).decimals(1)
+
+
+def surely() -> stat.Panel:
+    """Return the interval of the conversion of the quarter."""
+    ratio = f"({_won('90d')} / {_asked('90d')})"
+    return (
+        number(
+            "Surely between",
+            "The 95 % interval of the conversion of 90 days (Wilson): the fewer calls, the wider.",
+            "percentunit",
+            queries.bound(ratio, _asked("90d"), "-"),
+            ((None, GREY),),
+        )
+        .decimals(1)
+        .with_target(instant(queries.bound(ratio, _asked("90d"), "+"), "and", "B"))
+        .override_by_query("A", common.override(displayName="at least"))
+        .override_by_query("B", common.override(displayName="at most"))
+    )
+
+
+def norm() -> stat.Panel:
+    """Return the calls a deal takes."""
+    legs = f"sum({queries.calls('90d')})"
+    return number(
+        "Calls a deal",
+        "Calls of the last 90 days ÷ deals won in them: 1,200 calls for 10 deals are 120 calls a deal.",
+        "none",
+        f"{legs} / ({_won('90d')} > 0)",
+    ).decimals(0)
+
+
+def price() -> stat.Panel:
+    """Return what a deal costs."""
+    return number(
+        "Cost a deal",
+        "What calls, e-mails, messages and meetings of 90 days cost, by the prices in the settings and in their "
+        "currency, ÷ deals won.",
+        "none",
+        f"sum({of_teams('team_channel:callpulse_cost_90d:sum')}) / (sum({of_teams(WON, dimension='channel')}) > 0)",
+    ).decimals(0)
+
+
+def amount() -> stat.Panel:
+    """Return what a deal brings."""
+    deals = manager("won_deals", window="90d")
+    each = f"max by (manager, team) ({manager('mean_won_amount', 'currency', window='90d')})"
+    return number(
+        "Amount a deal",
+        "Mean amount of a deal won in 90 days, in the currency of the costs.",
+        "none",
+        queries.weighted(each, deals),
+    ).decimals(0)
+
+
+def returned() -> stat.Panel:
+    """Return what comes back of what is spent."""
+    return number(
+        "Return",
+        "Amounts won ÷ cost of all touches, 90 days. 10: each euro brought ten.",
+        "none",
+        f"sum({of_teams('team_channel:callpulse_won_amount_90d:sum')}) "
+        f"/ (sum({of_teams('team_channel:callpulse_cost_90d:sum')}) > 0)",
+        ((None, RED), (1, YELLOW), (3, GREEN)),
+    ).decimals(1)
+
+
+def funnel() -> bargauge.Panel:
+    """Return how many leads came how far."""
+    names = (("call", "talked to"), ("presentation", "presentation"), ("proposal", "proposal"), ("won", "won"))
+    series = "team_step:callpulse_funnel_leads:sum"
+    return bars(
+        "Funnel, 90 days",
+        "Leads that came to each step for the first time in 90 days: a conversation, a presentation, a proposal, a "
+        "deal.",
+        "none",
+        [
+            instant(f"sum({of_teams(series, window='90d', step=step)})", name, chr(ord("A") + index))
+            for index, (step, name) in enumerate(names)
+        ],
+    )
+
+
+def leaks() -> table.Panel:
+    """Return the rates from step to step, and where most is lost."""
+    rate, every = "team_step:callpulse_funnel_rate:ratio", "step:callpulse_funnel_rate:ratio"
+    leak = "team:callpulse_leakiest_step:rate"
+    lost = "\nor ".join(
+        f"sum by (team) ({of_teams(leak, window='90d', step=step)}) * 0 + {code}"
+        for code, step in enumerate(STEPS, start=1)
+    )
+    said = {
+        1: ("talk to presentation", ORANGE),
+        2: ("presentation to proposal", ORANGE),
+        3: ("proposal to won", ORANGE),
+    }
+    columns = []
+    for step, head in zip(STEPS, ("To presentation", "To proposal", "To won"), strict=True):
+        own = f"sum by (team) ({of_teams(rate, window='90d', step=step)})"
+        against = f'{own} / on () group_left () sum({every}{{window="90d", step="{step}"}})'
+        columns += [
+            share(head, own),
+            Column("÷ all", against, thresholds=((None, RED), (0.8, "text"), (1.2, GREEN)), more={"decimals": 2}),
+        ]
+    for index, column in enumerate(columns):
+        if column.head == "÷ all":
+            columns[index] = column._replace(head=f"÷ all, {STEPS[index // 2]}")
+    return tables.of_columns(
+        "Where leads are lost, 90 days",
+        "Of the leads that came to a step, how many came to the next. ÷ all: the same rate ÷ that of all teams; 0.5: "
+        "half of what the department does. Loses most: the step with the lowest rate, of those that 20 leads could "
+        "take.",
+        {"team": "Team"},
+        (
+            *columns,
+            Column("Loses most", lost, more={"mappings": common.words(said), "custom.width": 170}),
+        ),
+        "Team",
+        down=False,
+    )
+
+
+def by(dimension: str, title: str, head: str) -> table.Panel:
+    """Return the conversion by the values of a dimension."""
+    deals = f"sum by (value) ({of_teams(WON, dimension=dimension)})"
+    asked = f"sum by (value) ({of_teams(ASKED, dimension=dimension)})"
+    ratio = f"(({deals} or {asked} * 0) / ({asked} > 0))"
+    return tables.of_columns(
+        title,
+        "Won deals and calls in which a proposal was discussed, 90 days, of the teams picked. Conversion: the former ÷ "
+        "the latter, surely (95 %) between the last two; the fewer calls, the wider. none: not named by the CRM.",
+        {"value": head},
+        (
+            Column("Won", f"{deals} or {asked} * 0", thresholds=((None, BLUE),)),
+            Column("Proposals", asked),
+            share("Conversion", ratio, 1),
+            share("At least", queries.bound(ratio, asked, "-"), 1),
+            share("At most", queries.bound(ratio, asked, "+"), 1),
+        ),
+        "Won",
+    )
+
+
+def _by_channel(title: str, text: str, unit: str, exprs: Sequence[str]) -> bargauge.Panel:
+    return bars(
+        title,
+        text,
+        unit,
+        [
+            instant(expr, channel, chr(ord("A") + index))
+            for index, (channel, expr) in enumerate(zip(CHANNELS, exprs, strict=True))
+        ],
+    )
+
+
+def _channel(series: str, channel: str) -> str:
+    return f"sum({of_teams(series, channel=channel)})"
+
+
+def deals() -> bargauge.Panel:
+    """Return the deals of each channel."""
+    return _by_channel(
+        "Deals by channel, 90 days",
+        "Deals won by the channel that the CRM names for them, e-mail included.",
+        "none",
+        [_channel("team_channel:callpulse_won_deals_90d:sum", channel) for channel in CHANNELS],
+    )
+
+
+def spent() -> bargauge.Panel:
+    """Return what a deal costs in each channel."""
+    cost, won_ = "team_channel:callpulse_cost_90d:sum", "team_channel:callpulse_won_deals_90d:sum"
+    return _by_channel(
+        "Cost of a deal by channel",
+        "Cost of the channel's touches in 90 days, by the prices in the settings, ÷ its deals.",
+        "none",
+        [f"{_channel(cost, channel)} / ({_channel(won_, channel)} > 0)" for channel in CHANNELS],
+    ).decimals(0)
+
+
+def returns() -> bargauge.Panel:
+    """Return what each channel brings for what it costs."""
+    brought, cost = "team_channel:callpulse_won_amount_90d:sum", "team_channel:callpulse_cost_90d:sum"
+    return _by_channel(
+        "Return by channel",
+        "Amounts won through the channel ÷ cost of its touches, 90 days.",
+        "none",
+        [f"{_channel(brought, channel)} / ({_channel(cost, channel)} > 0)" for channel in CHANNELS],
+    ).decimals(1)
+
+
+def weekdays(title: str, text: str, unit: str, series: str) -> bargauge.Panel:
+    """Return a figure by weekday."""
+    return bars(
+        title,
+        text,
+        unit,
+        [
+            instant(f"avg({of_teams(series, weekday=day)})", day, chr(ord("A") + index))
+            for index, day in enumerate(WEEKDAYS)
+        ],
+    ).decimals(0 if unit == "none" else 1)
+
+
+def managers() -> table.Panel:
+    """Return norms, targets and the fair comparison of each manager."""
+    said = {0: ("mixed", GREY), 1: ("long first call, quick close", GREEN), 2: ("many short calls", YELLOW)}
+    return tables.of_columns(
+        "Norms and fair comparison, 90 days",
+        "Conversion: won ÷ calls in which a proposal was discussed. Fair index: won ÷ what the department wins from "
+        "the same kinds of leads, surely (95 %) between the next two. Calls a deal: personal norm; Drift: this "
+        "quarter ÷ the one before. Plan: calls a working day that the plan needs. Of leads: won ÷ leads given, and its "
+        "realistic Target.",
+        tables.MANAGER,
+        (
+            Column(
+                "Fair index",
+                recorded("manager:callpulse_mix_adjusted_index:90d"),
+                thresholds=((None, ORANGE), (0.8, "text"), (1.2, GREEN)),
+                more={"decimals": 2},
+            ),
+            Column("from", recorded("manager:callpulse_mix_adjusted_index_lower:90d"), more={"decimals": 1}),
+            Column("to", recorded("manager:callpulse_mix_adjusted_index_upper:90d"), more={"decimals": 1}),
+            Column("Won", manager("won_deals", window="90d"), thresholds=((None, BLUE),)),
+            share("Conversion", manager("conversion_ratio", window="90d"), 1),
+            Column("Calls a deal", manager("calls_per_won_deal", window="90d"), more={"decimals": 0}),
+            Column(
+                "Drift",
+                recorded("manager:callpulse_norm:drift"),
+                thresholds=((None, GREEN), (0.95, "text"), (1.25, ORANGE)),
+                more={"decimals": 2},
+            ),
+            Column("Plan", manager("plan_calls_per_day"), more={"decimals": 0}),
+            share("Of leads", manager("first_call_deal_ratio", window="90d"), 1),
+            share("Target", manager("target_ratio"), 1),
+            Column(
+                "Signature",
+                recorded("manager:callpulse_skill_signature"),
+                more={"mappings": common.words(said), "custom.width": 180},
+            ),
+        ),
+        "Fair index",
+    )
+
+
+def course() -> timeseries.Panel:
+    """Return how the conversion of the teams goes."""
+    return lines(
+        "Conversion of the teams, 90 days, day by day",
+        "Won deals ÷ calls in which a proposal was discussed in the 90 days before; of the teams picked.",
+        "percentunit",
+        [query(of_teams("team:callpulse_conversion_ratio:90d"), "{{team}}")],
+    )
+
+
+def board() -> dashboards.Dashboard:
+    """Return the board."""
+    top = (won(), week(), quarter(), surely(), norm(), price(), amount(), returned())
+    per_day, per_call = (
+        "team_weekday:callpulse_calls_per_day:avg56d",
+        "team_weekday:callpulse_talk_per_call_seconds:avg56d",
+    )
+    return common.assemble(
+        "callpulse-conversion",
+        "Conversion and funnel",
+        "What calls turn into: by product, client, channel, kind of lead, team and manager; and what it costs.",
+        [
+            *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
+            (0, 4, 8, 8, funnel()),
+            (8, 4, 16, 8, leaks()),
+            (0, 12, 24, 13, managers()),
+            (0, 25, 12, 7, by("product", "By product", "Product")),
+            (12, 25, 12, 7, by("client_type", "By type of client", "Client")),
+            (0, 32, 12, 7, by("channel", "By channel of the deal", "Channel")),
+            (12, 32, 12, 7, by("first_kind", "By kind of the first call", "First call")),
+            (0, 39, 8, 7, deals()),
+            (8, 39, 8, 7, spent()),
+            (16, 39, 8, 7, returns()),
+            (
+                0,
+                46,
+                7,
+                9,
+                weekdays(
+                    "Calls a day, by weekday",
+                    "Calls of a manager on a day of work, mean of the last eight weeks and of the teams picked.",
+                    "none",
+                    per_day,
+                ),
+            ),
+            (
+                7,
+                46,
+                7,
+                9,
+                weekdays(
+                    "Talk a call, by weekday",
+                    "Talk time ÷ finished calls, mean of the last eight weeks and of the teams picked.",
+                    "s",
+                    per_call,
+                ),
+            ),
+            (14, 46, 10, 9, course()),
+        ],
+        since="now-30d",
+    )

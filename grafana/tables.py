@@ -1,0 +1,108 @@
+"""Tables made of columns that are data: one query a column, rows joined by their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from grafana_foundation_sdk.builders import common as shared
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard
+
+from grafana import common, queries
+from grafana.common import GREY, RED, YELLOW
+
+TEXT: Final = {"type": "color-text"}
+FILLED: Final = {"type": "color-background", "mode": "basic"}
+GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+COLOURED: Final = options.TableColorTextCellOptions()
+
+MANAGER: Final = {"manager": "Manager", "team": "Team"}
+"""The labels of a row of a manager, and the heads of their columns."""
+
+
+class Column(NamedTuple):
+    """A column: its head, query, unit, and how its cells look."""
+
+    head: str
+    expr: str
+    unit: str = "none"
+    thresholds: common.Steps = ()
+    cell: Mapping[str, str] = TEXT
+    more: Mapping[str, object] = {}
+
+
+def quiet(word: str = "·") -> list[dashboard.ValueMapping]:
+    """Return a mapping that takes the noise out of a column of mostly zeros."""
+    return common.words({0: (word, GREY)})
+
+
+def whole(head: str, expr: str, **more: object) -> Column:
+    """Return a column of whole numbers."""
+    return Column(head, expr, more={"decimals": 0, **more})
+
+
+def share(head: str, expr: str, decimals: int = 0, **more: object) -> Column:
+    """Return a column of percentages."""
+    return Column(head, expr, "percentunit", more={"decimals": decimals, **more})
+
+
+def arranged(heads: Mapping[str, str], hidden: Sequence[str] = ()) -> list[dashboard.DataTransformerConfig]:
+    """Return the transformations that make one table of the queries, its columns in this order with these heads."""
+    return [
+        dashboard.DataTransformerConfig(id_val="merge", options={}),
+        dashboard.DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": dict.fromkeys(("Time", "__name__", *hidden), True),
+                "indexByName": {name: index for index, name in enumerate(heads)},
+                "renameByName": dict(heads),
+            },
+        ),
+    ]
+
+
+def of_columns(
+    title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], sort: str, *, down: bool = True
+) -> table.Panel:
+    """Return a table with a column for each of the labels of its rows, then the columns; sorted by one of them."""
+    refs = [chr(ord("A") + index) for index in range(len(columns))]
+    panel = common.described(table.Panel(), title, description, "none")
+    exprs = (f"sort_desc({column.expr})" if down and column.head == sort else column.expr for column in columns)
+    panel = panel.targets([common.row_query(expr, ref) for expr, ref in zip(exprs, refs, strict=True)])
+    heads = {f"Value #{ref}": column.head for ref, column in zip(refs, columns, strict=True)}
+    if len(columns) == 1:  # Grafana leaves the letter out where there is one query
+        heads = {"Value": columns[0].head, **heads}
+    panel = panel.transformations(arranged({**labels, **heads}))
+    panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
+    for label, head in labels.items():
+        properties = common.override(custom_minWidth=90)
+        if label == "manager":
+            properties += common.override(links=[_to_manager()])
+        panel = panel.override_by_name(head, properties)
+    for column in columns:
+        properties = common.override(unit=column.unit, custom_cellOptions=column.cell, custom_align="right")
+        if column.thresholds:
+            properties += common.override(thresholds=common.steps(column.thresholds).build())
+        panel = panel.override_by_name(column.head, properties + common.override(**column.more))
+    # Many columns in a screen's width: they share it evenly.
+    return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
+
+
+def attention(labels: Mapping[str, str]) -> table.Panel:
+    """Return the leads that need help, with these labels; those that had most conversations in vain stand first."""
+    return of_columns(
+        "Leads that need help",
+        "Leads with whom conversation after conversation brought no next step and no new stage: after three a mentor "
+        "should look at the lead with the manager (consultation), after five it is stuck. In vain: how many in a "
+        "row. At most 8 a manager; callpulse leads lists all.",
+        labels,
+        (Column("In vain", queries.attention(*labels), thresholds=((None, YELLOW), (5, RED))),),
+        "In vain",
+    )
+
+
+def _to_manager() -> Mapping[str, object]:
+    """Return the link from a name to that person's board."""
+    return {"title": "The board of ${__value.text}", "url": "/d/callpulse-manager?var-manager=${__value.text}"}
