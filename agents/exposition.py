@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import compress
+from operator import ne
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Metric, generate_latest
@@ -21,13 +24,27 @@ from agents.restore import Restore
 from streams.catalogue import TEAM_METRICS
 from streams.catalogue import Metric as Described
 from streams.tables.manager_view import ManagerView
-from streams.tables.team_series import Found, TeamSums
+from streams.tables.outcome_view import Value, Varying
+from streams.tables.team_series import Found, Teams
 
 if TYPE_CHECKING:
     from agents.core import Core
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SLICE_S: Final = 0.008
+
+
+class Written:
+    """What was last written of a manager: the values with their lines, and the series that only this manager has."""
+
+    __slots__ = ("found", "labels", "lines", "texts", "values")
+
+    def __init__(self, entry: Entry, series: int, varying: int) -> None:
+        self.labels = f'manager="{_escape(entry.id)}",team="{_escape(entry.team)}"'
+        self.values: list[Value] = [None] * series
+        self.lines = [""] * series
+        self.found: list[list[Varying]] = [[]] * varying
+        self.texts = [""] * varying
 
 
 class Exposition:
@@ -40,12 +57,13 @@ class Exposition:
         self.gauges = Gauges(core, self.lag, self.restore, self.managers)
         self._registry = core.operations.registry
         self._slice_s = slice_s
-        self._labels: dict[Entry, str] = {}
+        self._written: dict[int, dict[Entry, Written]] = {}
         families = self.managers.families
         metrics = [*(family.metric for family in families), *self.managers.varying_metrics, *TEAM_METRICS]
         self._heads = [_head(metric) for metric in metrics]
         self._spans = [(family.start, family.end) for family in families]
         self._series = _series(self.managers)
+        self._places = range(len(self._series))
 
     async def text(self, now_ms: int) -> bytes:
         """Return the text format of a scrape, every manager read at `now_ms`.
@@ -54,65 +72,82 @@ class Exposition:
         """
         managers = self.managers
         rosters = managers.rosters(now_ms)
-        written = []
+        partitions = managers.partitions()
+        for partition in self._written.keys() - partitions:
+            del self._written[partition]
+        told = []
         deadline = time.perf_counter() + self._slice_s
-        for partition in managers.partitions():
+        for partition in partitions:
             held = managers.hold(partition)
-            chunks: list[list[str]] = [[] for _ in self._heads]
-            teams: dict[str, TeamSums] = {}
+            teams = managers.sums(held)
+            known = self._written.setdefault(partition, {})
+            lines: list[list[str]] = []
+            texts: list[list[str]] = []
             for key in managers.keys(partition):
                 if time.perf_counter() > deadline:
                     await asyncio.sleep(0)
                     deadline = time.perf_counter() + self._slice_s
                     if not managers.holds(held):
                         break
-                view = managers.view(partition, key, rosters, now_ms)
                 entry = managers.entry(key)
-                self._write(chunks, entry, view)
-                if entry.team not in teams:
-                    teams[entry.team] = TeamSums()
-                teams[entry.team].add(view)
+                view = managers.view(partition, key, rosters, now_ms)
+                teams.tell(entry.id, entry.team, view)
+                written = self._write(known, entry, view)
+                lines.append(written.lines)
+                texts.append(written.texts)
             else:
-                for team, sums in teams.items():
-                    if time.perf_counter() > deadline:
-                        await asyncio.sleep(0)
-                        deadline = time.perf_counter() + self._slice_s
-                    labels = f'team="{_escape(team)}",partition="{partition}"'
-                    of_team = chunks[-len(TEAM_METRICS) :]
-                    for metric, chunk, found in zip(TEAM_METRICS, of_team, managers.team_series(sums), strict=True):
-                        chunk.extend(_lines(metric, labels, found))
-                written.append((held, ["".join(chunk).encode() for chunk in chunks]))
+                await asyncio.sleep(0)
+                deadline = time.perf_counter() + self._slice_s
+                told.append((held, [*self._families(lines), *self._joined(texts), *self._of_teams(partition, teams)]))
         # From here on nothing is awaited: what is owned now is what is told.
-        still = [texts for held, texts in written if managers.holds(held)]
+        still = [texts_of for held, texts_of in told if managers.holds(held)]
         parts = []
         for place, head in enumerate(self._heads):
             parts.append(head)
-            parts += [texts[place] for texts in still]
+            parts += [texts_of[place] for texts_of in still]
         self.gauges.refresh()
         parts.append(generate_latest(_Countable(self._registry)))
         return b"".join(parts)
 
-    def _write(self, chunks: list[list[str]], entry: Entry, view: ManagerView) -> None:
-        """Write the lines of a manager to the chunks of their metrics."""
+    def _write(self, known: dict[Entry, Written], entry: Entry, view: ManagerView) -> Written:
+        """Return the lines of a manager; those whose values have not changed are the ones that were written before."""
         managers = self.managers
-        labels = self._labels_of(entry)
-        lines = [
-            f"{begin}{labels}{rest}{value}\n" if value is not None else ""
-            for (begin, rest), value in zip(self._series, managers.values(view), strict=True)
-        ]
-        for chunk, (start, end) in zip(chunks, self._spans, strict=False):
-            chunk.extend(lines[start:end])
-        place = len(self._spans)
-        for metric, found in zip(managers.varying_metrics, managers.varying(view), strict=True):
-            if found:
-                chunks[place].extend(_lines(metric, labels, found))
-            place += 1
+        written = known.get(entry)
+        if written is None:
+            written = known[entry] = Written(entry, len(self._series), len(managers.varying_metrics))
+        labels = written.labels
+        values = managers.values(view)
+        changed = [*compress(self._places, map(ne, values, written.values))]
+        if changed:
+            written.values = values
+            lines = written.lines = written.lines.copy()  # another scrape may hold those
+            for place in changed:
+                value = values[place]
+                begin, rest = self._series[place]
+                lines[place] = f"{begin}{labels}{rest}{value}\n" if value is not None else ""
+        for place, found in enumerate(managers.varying(view)):
+            if found != written.found[place]:
+                written.found[place] = found
+                written.texts[place] = _text(managers.varying_metrics[place], labels, found)
+        return written
 
-    def _labels_of(self, entry: Entry) -> str:
-        found = self._labels.get(entry)
-        if found is None:
-            found = self._labels[entry] = f'manager="{_escape(entry.id)}",team="{_escape(entry.team)}"'
-        return found
+    def _families(self, lines: list[list[str]]) -> Iterator[bytes]:
+        """Yield the text of each family of the managers whose `lines` are given: series by series, they are columns."""
+        columns = ["".join(column) for column in zip(*lines, strict=True)]
+        for start, end in self._spans:
+            yield "".join(columns[start:end]).encode()
+
+    def _joined(self, texts: list[list[str]]) -> Iterator[bytes]:
+        for place, _ in enumerate(self.managers.varying_metrics):
+            yield "".join(of_manager[place] for of_manager in texts).encode()
+
+    def _of_teams(self, partition: int, teams: Teams) -> list[bytes]:
+        texts = [""] * len(TEAM_METRICS)
+        for team, sums in teams.sums.items():
+            labels = f'team="{_escape(team)}",partition="{partition}"'
+            for place, (metric, found) in enumerate(zip(TEAM_METRICS, self.managers.team_series(sums), strict=True)):
+                texts[place] += _text(metric, labels, found)
+        return [text.encode() for text in texts]
 
 
 class _Countable(Collector):
@@ -138,12 +173,14 @@ def _series(managers: Managers) -> list[tuple[str, str]]:
     return lines
 
 
-def _lines(metric: Described, labels: str, found: Iterable[Found]) -> Iterator[str]:
-    """Yield the lines of a metric's series; `labels` are those of whom it is told."""
+def _text(metric: Described, labels: str, found: Iterable[Found]) -> str:
+    """Return the lines of a metric's series; `labels` are those of whom it is told."""
     begin, own = f"{metric.full_name}{{{labels}", metric.labels[2:]
+    lines = []
     for values, value in found:
-        rest = "".join(f',{name}="{_escape(told)}"' for name, told in zip(own, values, strict=True))
-        yield f"{begin}{rest}}} {value}\n"
+        rest = "".join([f',{name}="{_escape(told)}"' for name, told in zip(own, values, strict=True)])
+        lines.append(f"{begin}{rest}}} {value}\n")
+    return "".join(lines)
 
 
 def _head(metric: Described) -> bytes:
@@ -151,5 +188,6 @@ def _head(metric: Described) -> bytes:
     return f"# HELP {metric.full_name} {text}\n# TYPE {metric.full_name} {metric.type}\n".encode()
 
 
+@lru_cache(maxsize=16_384)
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -22,7 +22,7 @@ from streams.tables.manager_row import ManagerRow
 from streams.tables.manager_series import VARYING, ManagerSeries
 from streams.tables.manager_view import NO_ROSTER, ManagerReader, ManagerView, Roster
 from streams.tables.outcome_view import Series
-from streams.tables.team_series import Found, TeamSeries, TeamSums
+from streams.tables.team_series import Found, Teams, TeamSeries
 
 MANAGERS: Final = "managers"
 OUTCOMES: Final = "outcomes"
@@ -78,6 +78,7 @@ class Managers:
         self._tables = [table for table in (self._managers, self._outcomes) if table is not None]
         self._entries: dict[bytes, Entry] = {}
         self._roster: dict[int, list[bytes]] = {}
+        self._sums: dict[int, tuple[Held, Teams]] = {}
         self._shifts: list[Manager] = []  # one manager for each plan of shifts
         plans: dict[Any, int] = {}
         for manager in settings.managers.values():
@@ -106,6 +107,15 @@ class Managers:
             for table, part in zip(self._tables, held.parts, strict=True)
         )
 
+    def sums(self, held: Held) -> Teams:
+        """Return what the managers of the partition add up to by team, as they were last told to it."""
+        for partition in self._sums.keys() - self._managers.owned:
+            del self._sums[partition]
+        found = self._sums.get(held.partition)
+        if found is None or any(a is not b for a, b in zip(found[0].parts, held.parts, strict=True)):
+            found = self._sums[held.partition] = held, Teams()
+        return found[1]
+
     def keys(self, partition: int) -> list[bytes]:
         """Return the keys of the partition's managers: those on the roster, then those whom only events name.
 
@@ -133,7 +143,7 @@ class Managers:
         ]
 
     def view(self, partition: int, key: bytes, rosters: list[Roster], now_ms: int) -> ManagerView:
-        """Return what is known of a manager at `now_ms`, for `values`, `varying` and `TeamSums.add`."""
+        """Return what is known of a manager at `now_ms`, for `values`, `varying` and `Teams.tell`."""
         entry = self.entry(key)
         row, outcome = _row(self._managers, partition, key), None
         if self._outcomes is not None:
@@ -171,12 +181,15 @@ class ManagerCollector(Collector):
         now_ms = self._clock_ms()
         rosters = managers.rosters(now_ms)
         seen: list[tuple[Entry, ManagerView]] = []
-        teams: dict[tuple[str, str], TeamSums] = {}
+        of_teams = []
         for partition in managers.partitions():
+            teams = Teams()
             for key in managers.keys(partition):
                 entry, view = managers.entry(key), managers.view(partition, key, rosters, now_ms)
                 seen.append((entry, view))
-                teams.setdefault((entry.team, str(partition)), TeamSums()).add(view)
+                teams.tell(entry.id, entry.team, view)
+            for team, sums in teams.sums.items():
+                of_teams.append(((team, str(partition)), managers.team_series(sums)))
         read = [(entry, managers.values(view)) for entry, view in seen]
         for metric, start, end in managers.families:
             family = _family(metric)
@@ -187,7 +200,7 @@ class ManagerCollector(Collector):
             yield family
         varying = [((entry.id, entry.team), managers.varying(view)) for entry, view in seen]
         yield from _found(managers.varying_metrics, varying)
-        yield from _found(TEAM_METRICS, [(labels, managers.team_series(sums)) for labels, sums in teams.items()])
+        yield from _found(TEAM_METRICS, of_teams)
 
 
 def _found(

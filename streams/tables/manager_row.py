@@ -63,6 +63,8 @@ class ManagerRow:
         "again",
         "blocks",
         "cold",
+        "counts",
+        "counts_at",
         "days",
         "dropped",
         "fresh",
@@ -88,6 +90,9 @@ class ManagerRow:
         # A cache of `manager_view.read`: sums of the days before `sums_day`.
         self.sums: dict[str, list[int]] = {}
         self.sums_day = NO_DAY
+        # Another one: the counts by window of days as they were read at (position, local day).
+        self.counts: dict[str, list[int]] = {}
+        self.counts_at = (-1, NO_DAY)
         # A cache of `norms.norms`, dropped together with the sums.
         self.norms: Norms | None = None
         if frozen is None:

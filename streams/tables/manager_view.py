@@ -132,14 +132,17 @@ class ManagerReader:
         )
 
     def _windows(self, row: ManagerRow, now_ms: int, today: int) -> dict[str, list[int]]:
-        if row.sums_day != today:
-            self._sum_past_days(row, today)
-        of_today = self._day(row, today)
-        counts = {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), TODAY: of_today}
-        sums = row.sums
-        for window, _ in _LONGER:
-            counts[window] = [a + b for a, b in zip(of_today, sums[window], strict=False)]
-        return counts
+        now_at = row.live.pos, today
+        if row.counts_at != now_at or row.sums_day != today:
+            if row.sums_day != today:
+                self._sum_past_days(row, today)
+            of_today = self._day(row, today)
+            sums = row.sums
+            row.counts = {TODAY: of_today}
+            for window, _ in _LONGER:
+                row.counts[window] = [a + b for a, b in zip(of_today, sums[window], strict=False)]
+            row.counts_at = now_at
+        return {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), **row.counts}
 
     def _sum_past_days(self, row: ManagerRow, today: int) -> None:
         """Bring the sums of the days before `today` up to it."""

@@ -6,8 +6,8 @@ What depends on the manager's own calls as well (calls per won deal, cost per wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import islice, product
+from collections.abc import Iterable
+from itertools import islice, product, repeat
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -26,18 +26,28 @@ Series: TypeAlias = tuple[str, tuple[str, ...]]
 """(metric, values of its labels behind `manager` and `team`); the metric is a `Metric.name` of the catalogue."""
 Varying: TypeAlias = tuple[tuple[str, ...], float]
 """(values of those labels, value) of a metric whose series differ from manager to manager."""
+Shared: TypeAlias = tuple[str, int, int]
+"""(measure, its sum over 30 days, over 90 days)."""
 
 NUMBERS: Final = ("1", "2", "3", "4", "5+")
 KINDS: Final = ALL_KINDS[:-1]
 _DAY_S: Final = 86_400
 
 
+def _measures(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(prefix + name for name in names)
+
+
+_GIVEN: Final = _measures("given:", ALL_KINDS)
+_ANSWERED: Final = _measures("answered:", ALL_KINDS)
+
+
 class OutcomeView(Struct, gc=False):
     """A manager's leads and deals on a day.
 
     `values` are aligned with `OutcomeReader.series`. `won` and `won_before` are the deals won in the last 90 days and
-    in the 90 before, `touch_cost` what all touches but calls cost, `attention` the leads to show, `shared` the bins of
-    what teams add up, by measure.
+    in the 90 before, `touch_cost` what all touches but calls cost, `attention` the leads to show, `shared` what teams
+    add up.
     """
 
     values: list[Value]
@@ -45,7 +55,7 @@ class OutcomeView(Struct, gc=False):
     won_before: int
     touch_cost: float
     attention: list[Varying]
-    shared: Mapping[str, Bins]
+    shared: list[Shared]
 
 
 class OutcomeReader:
@@ -59,6 +69,20 @@ class OutcomeReader:
         self._costs = tuple((f"touch:{channel}", economics.costs[channel]) for channel in CHANNELS if channel != "call")
         self._stages = (NONE, *(stage for stage in results.stages if stage not in (WON, LOST)))
         self._reasons = results.reasons
+        self._months = (
+            *("sum", "moves", "agreed", "talks", "mentor", "stuck", "due", "kept"),
+            *_measures("calls:", NUMBERS),
+            *_measures("streak:", NUMBERS),
+            *_measures("stage:", self._stages),
+            *_measures("since:", self._stages),
+        )
+        self._quarters = (
+            *("won", "proposed", f"amount:{economics.currency}", f"amounts:{economics.currency}"),
+            *("win_talk", "win_talked", "win_calls", "win_leads"),
+            *_GIVEN,
+            *_ANSWERED,
+            *_measures("presented:", KINDS),
+        )
         self.series = self._series()
         self.nothing = self.read(OutcomeRow(), 0)
 
@@ -104,57 +128,45 @@ class OutcomeReader:
             return view
         totals = totals_of(row, today)
         get = totals.bins.get
-
-        def of_90(measure: str) -> int:
-            bins = get(measure, NO_BINS)
-            return bins[0] + bins[1] + bins[2] + bins[3]
-
+        won = get("won", NO_BINS)
         view = OutcomeView(
             values=self._values(row, totals),
-            won=of_90("won"),
-            won_before=get("won", NO_BINS)[4],
-            touch_cost=sum(of_90(measure) * cost for measure, cost in self._costs),
+            won=sum(won[:4]),
+            won_before=won[4],
+            touch_cost=sum([sum(get(measure, NO_BINS)[:4]) * cost for measure, cost in self._costs]),
             attention=[
                 ((lead, known.why), known.without_progress)
                 for lead, known in islice(attention(row, today), self._attention_series)
             ],
-            shared=totals.shared,
+            shared=[
+                (measure, month := bins[0] + bins[1] + bins[2], month + bins[3])
+                for measure, bins in totals.shared.items()
+            ],
         )
         row.view = (state.revision, today, self, view)
         return view
 
     def _values(self, row: OutcomeRow, totals: Totals) -> list[Value]:
         get = totals.bins.get
-
-        def of_30(measure: str) -> int:
-            bins = get(measure, NO_BINS)
-            return bins[0] + bins[1] + bins[2]
-
-        def of_90(measure: str) -> int:
-            bins = get(measure, NO_BINS)
-            return bins[0] + bins[1] + bins[2] + bins[3]
-
         today = totals.today
-        by_calls = [of_30("calls:" + number) for number in NUMBERS]
-        over = row.state.steps.get("over")
+        months = [bins[0] + bins[1] + bins[2] for bins in map(get, self._months, repeat(NO_BINS))]
+        calls, moves, agreed, talks, mentor, stuck, due, kept, *rest = months
+        numbers, stages = len(NUMBERS), len(self._stages)
+        by_calls, streaks = rest[:numbers], rest[numbers : 2 * numbers]
+        by_stage, since = rest[2 * numbers : 2 * numbers + stages], rest[2 * numbers + stages :]
+        quarters = [bins[0] + bins[1] + bins[2] + bins[3] for bins in map(get, self._quarters, repeat(NO_BINS))]
+        won_90, proposed_90, amount, amounts, talk_ms, talked, win_calls, win_leads, *rest = quarters
+        kinds = len(ALL_KINDS)
+        given, answered, presented = rest[:kinds], rest[kinds : 2 * kinds], rest[2 * kinds :]
+        leads_given = sum(given)
         won, proposed = get("won", NO_BINS), get("proposed", NO_BINS)
         won_7, proposed_7 = won[0] + won[1], proposed[0] + proposed[1]
         won_30, proposed_30 = won_7 + won[2], proposed_7 + proposed[2]
-        won_90, proposed_90 = won_30 + won[3], proposed_30 + proposed[3]
-        bounds = wilson(won_90, proposed_90)
-        answered = [get("answered:" + kind, NO_BINS) for kind in ALL_KINDS]
-        given = [get("given:" + kind, NO_BINS) for kind in ALL_KINDS]
-        given_90 = [bins[0] + bins[1] + bins[2] + bins[3] for bins in given]
-        own = _ratio(won_90, sum(given_90))
-        by_stage = [of_30("stage:" + stage) for stage in self._stages]
-        staged = sum([bins[0] + bins[1] + bins[2] for bins in totals.stages.values()])
-        reasons = totals.reasons
-        by_reason = [_sum_30(reasons.get(reason, ())) for reason in self._reasons]
-        all_reasons = sum([_sum_30(bins) for bins in reasons.values()])
-        due = of_30("due")
+        own = won_90 / leads_given if leads_given else None
+        over = row.state.steps.get("over")
         return [
             *by_calls,
-            _ratio(of_30("sum"), sum(by_calls)),
+            _ratio(calls, sum(by_calls)),
             0 if over is None else over.get(today, 0),
             won_7,
             won_30,
@@ -164,40 +176,39 @@ class OutcomeReader:
             _ratio(won_7, proposed_7),
             _ratio(won_30, proposed_30),
             _ratio(won_90, proposed_90),
-            *((None, None) if bounds is None else bounds),
-            *[
-                _ratio(of_90("presented:" + kind), bins[0] + bins[1] + bins[2] + bins[3])
-                for kind, bins in zip(KINDS, answered, strict=False)
-            ],
-            _ratio(of_30("moves"), _sum_30(answered)),
-            _ratio(of_30("agreed"), of_30("talks")),
-            *[of_30("streak:" + number) for number in NUMBERS],
-            of_30("mentor"),
-            of_30("stuck"),
+            *(wilson(won_90, proposed_90) or (None, None)),
+            *map(_ratio, presented, answered),
+            _ratio(moves, _month(map(get, _ANSWERED, repeat(NO_BINS)))),
+            _ratio(agreed, talks),
+            *streaks,
+            mentor,
+            stuck,
             *by_stage,
-            staged - sum(by_stage),
-            *[
-                (today - of_30("since:" + stage) / leads) * _DAY_S if leads else None
-                for stage, leads in zip(self._stages, by_stage, strict=True)
-            ],
-            *given_90,
+            _month(totals.stages.values()) - sum(by_stage),
+            *[(today - days / leads) * _DAY_S if leads else None for days, leads in zip(since, by_stage, strict=True)],
+            *given,
             own,
-            _ratio(won[4], sum([bins[4] for bins in given])),
+            _ratio(won[4], sum([bins[4] for bins in map(get, _GIVEN, repeat(NO_BINS))])),
             target(own, self._targets),
-            _ratio(of_90("amount:" + self._currency) / 1000, of_90("amounts:" + self._currency)),
-            _ratio(of_90("win_talk") / 1000, of_90("win_talked")),
-            _ratio(of_90("win_calls"), of_90("win_leads")),
-            *by_reason,
-            all_reasons - sum(by_reason),
+            _ratio(amount / 1000, amounts),
+            _ratio(talk_ms / 1000, talked),
+            _ratio(win_calls, win_leads),
+            *self._by_reason(totals),
             due,
-            _ratio(of_30("kept"), due),
+            _ratio(kept, due),
             get("off_hours", NO_BINS)[0],
         ]
+
+    def _by_reason(self, totals: Totals) -> list[int]:
+        """Return the calls of 30 days by reason, those of reasons without a name last."""
+        months = {reason: _month(bins) for reason, bins in totals.reasons.items()}
+        named = [months.get(reason, 0) for reason in self._reasons]
+        return [*named, sum(months.values()) - sum(named)]
 
 
 def _ratio(part: float, whole: int) -> Value:
     return part / whole if whole else None
 
 
-def _sum_30(all_bins: Iterable[Bins]) -> int:
+def _month(all_bins: Iterable[Bins]) -> int:
     return sum([bins[0] + bins[1] + bins[2] for bins in all_bins])

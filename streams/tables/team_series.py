@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from streams.catalogue import TEAM_METRICS
+from streams.norms import Weekday
 from streams.numbers import has_number
 from streams.settings import Settings
 from streams.settings_forms import WEEKDAYS
@@ -18,6 +20,7 @@ from streams.settings_results import CHANNELS, NONE, OTHER
 from streams.tables.manager_view import ManagerView
 from streams.tables.outcome import split
 from streams.tables.outcome_totals import REASON
+from streams.tables.outcome_view import Shared
 
 DIMENSIONS: Final = ("product", "client_type", "channel", "first_kind")
 STEPS: Final = ("call", "presentation", "proposal", "won")
@@ -33,7 +36,7 @@ _NOTHING: Final = (0, 0)
 
 
 class TeamSums:
-    """What managers add up to: `sums` are (last 30 days, last 90 days) by measure, `weekdays` (days, calls, ms)."""
+    """What managers add up to: `sums` are [last 30 days, last 90 days] by measure, `weekdays` [days, calls, ms]."""
 
     __slots__ = ("legs", "sums", "weekdays")
 
@@ -42,25 +45,59 @@ class TeamSums:
         self.legs = 0
         self.weekdays = [[0, 0, 0] for _ in WEEKDAYS]
 
-    def add(self, view: ManagerView) -> None:
-        """Add a manager."""
-        sums = self.sums
-        for measure, bins in view.outcome.shared.items():
-            month = bins[0] + bins[1] + bins[2]
-            quarter = month + bins[3]
-            if quarter or month:
-                found = sums.get(measure)
-                if found is None:
-                    sums[measure] = [month, quarter]
-                else:
-                    found[0] += month
-                    found[1] += quarter
-        self.legs += view.legs
-        for found, weekday in zip(self.weekdays, view.weekdays, strict=True):
+    def exchange(self, before: list[Shared], now: list[Shared]) -> None:
+        """Take away what a manager's leads and deals came to `before` and add what they come to `now`."""
+        for old, new in zip_longest(before, now):
+            if old != new:  # most are the same, in the same place
+                if old is not None:
+                    self._add(old[0], -old[1], -old[2])
+                if new is not None:
+                    self._add(*new)
+
+    def _add(self, measure: str, month: int, quarter: int) -> None:
+        found = self.sums.get(measure)
+        if found is None:
+            self.sums[measure] = [month, quarter]
+            return
+        found[0] += month
+        found[1] += quarter
+
+    def add_weekdays(self, weekdays: Iterable[Weekday], sign: int) -> None:
+        """Add what a manager's weekdays come to (`sign` -1: take it away)."""
+        for found, weekday in zip(self.weekdays, weekdays, strict=True):
             if weekday.days:
-                found[0] += weekday.days
-                found[1] += weekday.calls
-                found[2] += weekday.talk_ms
+                found[0] += sign * weekday.days
+                found[1] += sign * weekday.calls
+                found[2] += sign * weekday.talk_ms
+
+
+class Teams:
+    """The sums of each team of a partition, kept from one reading to the next: only what changed is added again."""
+
+    __slots__ = ("_seen", "sums")
+
+    def __init__(self) -> None:
+        self.sums: dict[str, TeamSums] = {}
+        self._seen: dict[str, tuple[list[Shared], int, tuple[Weekday, ...]]] = {}
+
+    def tell(self, manager: str, team: str, view: ManagerView) -> None:
+        """Let `manager` of `team` count as in `view`, instead of as told before."""
+        sums = self.sums.get(team)
+        if sums is None:
+            sums = self.sums[team] = TeamSums()
+        shared, legs, weekdays = seen = view.outcome.shared, view.legs, view.weekdays
+        before = self._seen.get(manager, _UNSEEN)
+        self._seen[manager] = seen
+        # What was read and has not changed since is the same object.
+        if before[0] is not shared:
+            sums.exchange(before[0], shared)
+        sums.legs += legs - before[1]
+        if before[2] is not weekdays:
+            sums.add_weekdays(before[2], -1)
+            sums.add_weekdays(weekdays, 1)
+
+
+_UNSEEN: Final[tuple[list[Shared], int, tuple[Weekday, ...]]] = ([], 0, (Weekday(),) * len(WEEKDAYS))
 
 
 class TeamSeries:

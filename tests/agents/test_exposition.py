@@ -23,7 +23,12 @@ STRANGE = ['Zoë "the closer"', "back\\slash", "queue:Sales / Berlin", "{}", 'a"
 def of_managers(families: Iterable[Metric]) -> list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]:
     names = {metric.full_name for metric in MANAGER_METRICS}
     return [
-        (family.name, family.type, family.documentation, [(s.name, s.labels, s.value) for s in family.samples])
+        (
+            family.name,
+            family.type,
+            family.documentation,
+            sorted(((s.name, s.labels, s.value) for s in family.samples), key=str),
+        )
         for family in families
         if family.name in names
     ]

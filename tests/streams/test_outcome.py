@@ -1,178 +1,313 @@
-"""Outcome rows: many leads summed for one manager, over both hops."""
+"""Outcome rows: what is told of many leads, summed by window for one manager, however telling and reading alternate."""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TypeAlias
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.facts import SLOTS, Contact, Outcome
-from streams.tables import lead, outcome
-from streams.tables.lead import LeadFold, LeadRow
-from streams.tables.outcome import OutcomeRecords, OutcomeRow, fold, read
+from streams.facts import Attention, Outcome
+from streams.tables import outcome
+from streams.tables.outcome import (
+    DAYS_KEPT,
+    MAX_ATTENTION,
+    MAX_NAMES,
+    OutcomeRecords,
+    OutcomeRow,
+    attention,
+    days_kept,
+    fold,
+    totals,
+)
+from streams.tables.outcome_totals import PROMISES
 
-FOLD = LeadFold(calls_per_day=3)
 TODAY = 20_000
+# Ages around the edges of every window, and some days ahead.
+AGES = [-1, 0, 1, 5, 6, 7, 28, 29, 30, 31, 88, 89, 90, 91, 178, 179, 180, 181, 190]
+MEASURES = ["sum", "calls:1", "due", "kept", "won", "given:cold", "stage:none", "stage:qualified", "reach:call"]
+DIMENSIONED = [
+    "won@product=a",
+    "proposed@product=a",
+    "proposed@product=b@c=d:e",
+    "amount@channel=phone:EUR",
+    "reason:x@none",
+]
 
 
-def told(seq: int, *changes: tuple[str, int, int], src: str = "contacts/0") -> Outcome:
-    return Outcome(src=src, seq=seq, manager="anna", changes=changes)
+Change: TypeAlias = tuple[str, int, int]
 
 
-def test_leads_are_read_by_their_calls_of_the_last_thirty_days() -> None:
-    #   lead with a call today and one 29 days ago; one with a call 30 days ago
+def changes(today: int) -> st.SearchStrategy[list[Change]]:
+    """Draw what a fact may say: ages at the edges of the windows, and promises for next year."""
+    by = st.sampled_from([1, 1, 2, -1, 1000])
+    days = st.sampled_from(AGES).map(today.__sub__)
+    later = st.sampled_from([today + 2, today + 400])
+    one = st.tuples(st.sampled_from(MEASURES + DIMENSIONED), days, by) | st.tuples(st.sampled_from(PROMISES), later, by)
+    return st.lists(one, max_size=6)
+
+
+def told(seq: int, *changes: tuple[str, int, int], src: str = "contacts/0", **leads: Attention | None) -> Outcome:
+    return Outcome(src=src, seq=seq, manager="anna", changes=changes, attention=leads)
+
+
+def row_of(*changes: tuple[str, int, int]) -> OutcomeRow:
     row = OutcomeRow()
-    fold(row, told(1, ("calls:1", TODAY, 1), ("calls:1", TODAY - 29, -1), ("calls:2", TODAY - 29, 1)))
-    fold(row, told(2, ("sum", TODAY, 1), ("sum", TODAY - 29, 1), ("sum", TODAY - 30, 1), ("calls:1", TODAY - 30, 1)))
-    view = read(row, TODAY)
-    assert (view.by_calls, view.calls, view.calls_per_lead) == ((0, 1, 0, 0, 0), 2, 2.0)
-    view = read(row, TODAY - 1)  # it was still inside yesterday
-    assert view.by_calls == (1, 1, 0, 0, 0)
-    view = read(row, TODAY + 1)
-    assert (view.by_calls, view.calls_per_lead) == ((1, 0, 0, 0, 0), 1.0)
+    fold(row, told(1, *changes))
+    return row
 
 
-def test_over_called_leads_are_those_of_the_day_alone() -> None:
-    row = OutcomeRow()
-    fold(row, told(1, ("over", TODAY, 1), ("over", TODAY - 1, 1)))
-    assert [read(row, day).over_called for day in (TODAY - 1, TODAY, TODAY + 1)] == [1, 1, 0]
+def listed(why: str = "consultation", *, without: int = 3, since: int = 0, day: int = TODAY) -> Attention:
+    return Attention(
+        attempts=9, without_progress=without, reason="reminder", stage="none", stage_since=since, why=why, day=day
+    )
 
 
-def test_without_leads_there_is_no_ratio() -> None:
-    assert read(OutcomeRow(), TODAY).calls_per_lead is None
+def sums(row: OutcomeRow, measure: str, today: int = TODAY) -> tuple[int, ...]:
+    """Return the sums of a measure: today, 7d, 30d, 90d, previous."""
+    bins = totals(row, today).bins.get(measure, [0] * 6)
+    return *(sum(bins[: last + 1]) for last in range(4)), bins[4]
 
 
-def test_a_fact_that_is_sent_again_is_a_duplicate() -> None:
-    row = OutcomeRow()
-    assert [fold(row, told(seq, ("sum", TODAY, 1))) for seq in (1, 1, 7, 3)] == [
-        "applied",
-        "duplicate",
-        "applied",
-        "duplicate",
-    ]
-    assert fold(row, told(1, ("sum", TODAY, 1), src="contacts/1")) == "applied"
-    assert read(row, TODAY).calls == 3
+def counted(entries: dict[tuple[str, int], int], measure: str, today: int) -> tuple[int, ...]:
+    """The definition: the sums of a measure by the days that its entries lie on."""
+
+    def between(first: int, last: int) -> int:
+        return sum(n for (name, day), n in entries.items() if name == measure and first <= day <= last)
+
+    ahead = today if measure in {"due", "kept"} else 1_000_000
+    windows = [between(today - length + 1, ahead) for length in (1, 7, 30, 90)]
+    return *windows, between(today - 179, today - 90)
 
 
-def test_a_reading_is_made_anew_after_a_change_and_on_another_day() -> None:
-    row = OutcomeRow()
-    fold(row, told(1, ("calls:1", TODAY, 1)))
-    assert read(row, TODAY) is read(row, TODAY)
-    fold(row, told(2, ("calls:1", TODAY, 1)))
-    assert read(row, TODAY).by_calls[0] == 2
-    assert read(row, TODAY + 30).by_calls[0] == 0
+class TestWindows:
+    @pytest.mark.parametrize("measure", ["won", "due"])
+    @pytest.mark.parametrize(("age", "windows"), [(0, 4), (1, 3), (6, 3), (7, 2), (29, 2), (30, 1), (89, 1), (90, 0)])
+    def test_a_window_holds_its_local_days(self, measure: str, age: int, windows: int) -> None:
+        row = row_of((measure, TODAY - age, 5))
+        assert sums(row, measure)[:4] == (0,) * (4 - windows) + (5,) * windows
+
+    @pytest.mark.parametrize(("age", "inside"), [(89, 0), (90, 5), (179, 5), (180, 0)])
+    def test_the_window_before_the_last_90_days_has_90_days(self, age: int, inside: int) -> None:
+        assert sums(row_of(("won", TODAY - age, 5)), "won")[4] == inside
+
+    def test_what_is_dated_ahead_counts_today_but_a_promise_on_its_day(self) -> None:
+        row = row_of(("won", TODAY + 1, 1), ("due", TODAY + 1, 1), ("kept", TODAY + 1, 1))
+        assert sums(row, "won")[0] == 1
+        assert (sums(row, "due")[3], sums(row, "kept")[3]) == (0, 0)
+        assert (sums(row, "due", TODAY + 1)[0], sums(row, "kept", TODAY + 1)[0]) == (1, 1)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_sums_are_those_of_the_entries_whenever_they_are_read(self, data: st.DataObject) -> None:
+        row, entries, today = OutcomeRow(), Counter[tuple[str, int]](), TODAY
+        for seq in range(data.draw(st.integers(1, 12))):
+            fact = told(seq, *data.draw(changes(today)))
+            fold(row, fact)
+            for measure, day, by in fact.changes:
+                entries[measure, day] += by
+            if data.draw(st.booleans()):  # the sums go on from here, change by change and day by day
+                today += data.draw(st.sampled_from([0, 0, 1, 1, 1, 2, 40]))
+                for measure in MEASURES + DIMENSIONED:
+                    assert self.read(row, measure, today) == self.expected(entries, measure, today)
+        fresh = outcome.load(outcome.dump(row))
+        assert fresh == row
+        for measure in MEASURES + DIMENSIONED:
+            assert self.read(fresh, measure, today) == self.expected(entries, measure, today)
+
+    def read(self, row: OutcomeRow, measure: str, today: int) -> tuple[int, ...]:
+        return sums(row, measure, today)[: self.windows(measure)]
+
+    def expected(self, entries: Counter[tuple[str, int]], measure: str, today: int) -> tuple[int, ...]:
+        return counted(entries, measure, today)[: self.windows(measure)]
+
+    @staticmethod
+    def windows(measure: str) -> int:
+        """Return how many of the windows anybody asks for: entries are not kept for the others."""
+        return {32: 3, 92: 4, DAYS_KEPT: 5}[days_kept(measure)]
 
 
-@st.composite
-def calls(draw: st.DrawFn) -> list[Contact]:
-    """Draw contacts of several leads by several managers, in an order in which they may arrive."""
-    facts = []
-    for seq in range(draw(st.integers(0, 25))):
-        manager = draw(st.integers(0, 2))
-        day = TODAY - draw(st.sampled_from([0, 0, 0, 1, 28, 29, 30, 31, 33]))
-        facts.append(
-            Contact(
-                src=f"calls/{manager}",
-                seq=seq,
-                lead=f"lead-{draw(st.integers(0, 3))}",
-                manager=f"manager-{manager}",
-                call=f"c{seq}",
-                day=day,
-                at=day * 86_400_000 + seq + 1000,
-                started_at=day * 86_400_000 + seq,
-                direction=draw(st.sampled_from(["outbound", "outbound", "inbound"])),
-                kind="cold",
-                disposition="answered",
-                conversation=draw(st.booleans()),
-            )
+class TestFacts:
+    def test_a_fact_that_is_sent_again_is_a_duplicate(self) -> None:
+        row = OutcomeRow()
+        folded = [fold(row, told(seq, ("sum", TODAY, 1))) for seq in (1, 1, 7, 3)]
+        assert folded == ["applied", "duplicate", "applied", "duplicate"]
+        assert fold(row, told(1, ("sum", TODAY, 1), src="contacts/1")) == "applied"
+        assert sums(row, "sum")[0] == 3
+
+    def test_a_duplicate_lists_no_lead(self) -> None:
+        row = OutcomeRow()
+        fold(row, told(2, lead=listed()))
+        fold(row, told(2, lead=None))
+        assert len(list(attention(row, TODAY))) == 1
+
+    def test_what_is_taken_back_leaves_nothing(self) -> None:
+        row = row_of(("won", TODAY, 1), ("won@product=a", TODAY, 1))
+        fold(row, told(2, ("won", TODAY, -1), ("won@product=a", TODAY, -1)))
+        assert row.state.steps == {}
+
+    def test_of_two_leads_one_may_take_back_before_the_other_gives(self) -> None:
+        row = row_of(("stage:none", TODAY - 3, -1))
+        fold(row, told(1, ("stage:none", TODAY - 3, 1), src="contacts/1"))
+        assert row.state.steps == {}
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(changes(TODAY), max_size=12),
+        st.data(),
+    )
+    def test_facts_sent_again_after_a_crash_change_nothing(self, log: list[list[Change]], data: st.DataObject) -> None:
+        facts = [told(seq, *said) for seq, said in enumerate(log)]
+        undisturbed, row = OutcomeRow(), OutcomeRow()
+        for fact in facts:
+            fold(undisturbed, fact)
+        at = data.draw(st.integers(0, len(facts)))
+        back = data.draw(st.integers(0, at))
+        for fact in [*facts[:at], *facts[back:], *facts[back:]]:
+            fold(row, fact)
+        assert row == undisturbed
+
+
+class TestForgetting:
+    @pytest.mark.parametrize(("measure", "days"), [("stage:none", 32), ("reach:call", 92), ("won", 182)])
+    def test_entries_go_once_no_window_holds_them(self, measure: str, days: int) -> None:
+        row = row_of((measure, TODAY - days, 1))
+        fold(row, told(2, ("sum", TODAY, 1)))
+        assert measure in row.state.steps
+        fold(row, told(3, ("sum", TODAY + 1, 1)))
+        assert measure not in row.state.steps
+
+    def test_a_promise_of_next_year_ages_nothing(self) -> None:
+        row = row_of(("stage:none", TODAY, 1), ("due", TODAY + 400, 1))
+        assert row.state.latest_day == TODAY
+        assert sums(row, "stage:none")[2] == 1
+
+    def test_listed_leads_go_with_their_month(self) -> None:
+        row = OutcomeRow()
+        fold(row, told(1, ("sum", TODAY, 1), lead=listed(day=TODAY)))
+        assert [lead for lead, _ in attention(row, TODAY + 29)] == ["lead"]
+        assert list(attention(row, TODAY + 30)) == []
+        fold(row, told(2, ("sum", TODAY + 33, 1)))
+        assert row.state.attention == {}
+
+
+class TestNames:
+    def test_beyond_the_limit_values_count_as_other(self) -> None:
+        row = OutcomeRow()
+        for number in range(1000):
+            fold(row, told(number, (f"proposed@product=p{number}", TODAY, 1), ("proposed@channel=phone", TODAY, 1)))
+        products = [measure for measure in row.state.steps if "@product=" in measure]
+        assert len(products) == MAX_NAMES + 1
+        assert sums(row, "proposed@product=other")[0] == 1000 - MAX_NAMES
+        assert sums(row, "proposed@channel=phone")[0] == 1000
+
+    def test_a_known_value_is_known_to_every_measure(self) -> None:
+        row = OutcomeRow()
+        for number in range(MAX_NAMES + 5):
+            fold(row, told(number, (f"proposed@channel=c{number}", TODAY, 1)))
+        fold(row, told(1000, ("won@channel=c3", TODAY, 1), ("amount@channel=c3:EUR", TODAY, 7)))
+        fold(row, told(1001, ("won@channel=c66", TODAY, 1), ("amount@channel=c66:EUR", TODAY, 9)))
+        found = {measure: sums(row, measure)[0] for measure in row.state.steps if not measure.startswith("proposed")}
+        assert found == {
+            "won@channel=c3": 1,
+            "amount@channel=c3:EUR": 7,
+            "won@channel=other": 1,
+            "amount@channel=other:EUR": 9,
+        }
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.data())
+    def test_what_counted_as_other_is_taken_back_from_other(self, data: st.DataObject) -> None:
+        row, given_, seq = OutcomeRow(), Counter[str](), 0
+        names = [f"p{number}" for number in range(MAX_NAMES + 6)]
+        for name in names:
+            fold(row, told(seq := seq + 1, (f"won@product={name}", TODAY, 1)))
+            given_[name] += 1
+        for _ in range(data.draw(st.integers(0, 60))):
+            name = data.draw(st.sampled_from(names))
+            by = -1 if given_[name] and data.draw(st.booleans()) else 1
+            fold(row, told(seq := seq + 1, (f"won@product={name}", TODAY, by)))
+            given_[name] += by
+            if data.draw(st.booleans()):
+                row = outcome.load(outcome.dump(row))
+        found = {measure: steps[TODAY] for measure, steps in row.state.steps.items()}
+        assert sum(found.values()) == given_.total()
+        assert min(found.values(), default=0) >= 0
+        assert len(found) <= MAX_NAMES + 1
+        for name in names:  # all of it lies under the name, or all of it under other
+            assert found.get(f"won@product={name}", 0) in {0, given_[name]}
+
+
+class TestAttention:
+    def test_the_most_urgent_lead_comes_first(self) -> None:
+        row = OutcomeRow()
+        fold(
+            row,
+            told(
+                1,
+                e=listed("consultation", without=9, since=1),
+                d=listed("stuck", without=5, since=8),
+                c=listed("stuck", without=5, since=7),
+                b=listed("stuck", without=5, since=7),
+                a=listed("stuck", without=6, since=9),
+            ),
         )
-    return facts
+        assert [lead for lead, _ in attention(row, TODAY)] == ["a", "b", "c", "d", "e"]
 
+    @settings(max_examples=100, deadline=None)
+    @given(st.data())
+    def test_the_list_is_sorted_whenever_it_is_read(self, data: st.DataObject) -> None:
+        row, known = OutcomeRow(), dict[str, Attention]()
+        for seq in range(data.draw(st.integers(0, 25))):
+            lead = data.draw(st.sampled_from("abcdef"))
+            state = data.draw(
+                st.none()
+                | st.builds(
+                    listed,
+                    st.sampled_from(["stuck", "consultation"]),
+                    without=st.integers(3, 5),
+                    since=st.integers(1, 3),
+                    day=st.sampled_from([TODAY - 31, TODAY - 30, TODAY - 29, TODAY, TODAY + 1]),
+                )
+            )
+            fold(row, told(seq, **{lead: state}))
+            known.pop(lead, None)
+            if state is not None:
+                known[lead] = state
+            if data.draw(st.booleans()):
+                assert [lead for lead, _ in attention(row, TODAY)] == sorted(
+                    (lead for lead, told_ in known.items() if told_.day > TODAY - 30),
+                    key=lambda lead: (
+                        known[lead].why != "stuck",
+                        -known[lead].without_progress,
+                        known[lead].stage_since,
+                        lead,
+                    ),
+                )
 
-def leads_agent(log: list[Contact], rows: dict[str, LeadRow], first: int = 0) -> list[Outcome]:
-    """Fold the contacts at offsets from `first` on; return the facts for managers."""
-    facts = []
-    for offset, contact in enumerate(log[first:], first):
-        effect = FOLD.fold(rows.setdefault(contact.lead, LeadRow()), contact)
-        for slot, (manager, changes) in enumerate(effect.told):
-            facts.append(Outcome(src="contacts/0", seq=offset * SLOTS + slot, manager=manager, changes=changes))
-    return facts
-
-
-def outcomes_agent(log: list[Outcome], rows: dict[str, OutcomeRow]) -> None:
-    for fact in log:
-        fold(rows.setdefault(fact.manager, OutcomeRow()), fact)
-
-
-def recount(log: list[Contact], today: int) -> dict[str, tuple[dict[int, int], dict[int, int], int, int]]:
-    """Return, for each manager: leads by calls, leads by conversations, calls, over-called leads."""
-    found: dict[str, tuple[dict[int, int], dict[int, int], int, int]] = {}
-    for name in {contact.lead for contact in log}:
-        of_lead = [contact for contact in log if contact.lead == name]
-        manager = max(of_lead, key=lambda contact: (contact.started_at, contact.call, contact.manager)).manager
-        by_calls, by_talks, total, over = found.get(manager, ({}, {}, 0, 0))
-        inside = [contact for contact in of_lead if today - 30 < contact.day <= today]
-        talks = sum(contact.conversation for contact in inside)
-        for counts, number in ((by_calls, len(inside)), (by_talks, talks)):
-            if number:
-                counts[min(number, 5)] = counts.get(min(number, 5), 0) + 1
-        dials = sum(contact.day == today and contact.direction == "outbound" for contact in of_lead)
-        found[manager] = (by_calls, by_talks, total + len(inside), over + (dials > 3))
-    return found
-
-
-@settings(max_examples=200, deadline=None)
-@given(calls(), st.integers(0, 2), st.data())
-def test_outcome_rows_are_a_recount_of_all_leads_in_spite_of_facts_sent_again(
-    log: list[Contact], later: int, data: st.DataObject
-) -> None:
-    leads: dict[str, LeadRow] = {}
-    rows: dict[str, OutcomeRow] = {}
-    facts = leads_agent(log, leads)
-    outcomes_agent(facts, rows)
-    # Both agents start again from earlier positions, their rows being further on.
-    first = data.draw(st.integers(0, len(log)))
-    assert leads_agent(log, leads, first) == []
-    outcomes_agent(facts[data.draw(st.integers(0, len(facts))) :], rows)
-    today = max((contact.day for contact in log), default=TODAY) + later
-    expected = recount(log, today)
-    for manager, row in rows.items():
-        by_calls, by_talks, total, over = expected.get(manager, ({}, {}, 0, 0))
-        view = read(row, today)
-        assert view.by_calls == tuple(by_calls.get(number, 0) for number in range(1, 6))
-        assert view.by_conversations == tuple(by_talks.get(number, 0) for number in range(1, 6))
-        assert (view.calls, view.over_called) == (total, over)
-        assert outcome.load(outcome.dump(row)) == row
-    assert set(expected) <= set(rows)
-
-
-@settings(max_examples=100, deadline=None)
-@given(calls(), st.data())
-def test_facts_of_a_lead_row_that_fell_back_are_the_same_facts(log: list[Contact], data: st.DataObject) -> None:
-    """The facts were sent, the rows were not written: the worker folds again and tells the same."""
-    written = data.draw(st.integers(0, len(log)))
-    leads: dict[str, LeadRow] = {}
-    facts = leads_agent(log[:written], leads)
-    rest = leads_agent(log, {name: _copy(row) for name, row in leads.items()}, written)
-    assert leads_agent(log, leads, written) == rest
-    rows: dict[str, OutcomeRow] = {}
-    outcomes_agent([*facts, *rest, *rest], rows)
-    undisturbed: dict[str, OutcomeRow] = {}
-    outcomes_agent(leads_agent(log, {}), undisturbed)
-    assert rows == undisturbed
-
-
-def _copy(row: LeadRow) -> LeadRow:
-    return lead.load(lead.dump(row))
+    def test_beyond_the_limit_the_least_urgent_is_dropped_and_counted(self) -> None:
+        row = OutcomeRow()
+        for number in range(MAX_ATTENTION + 2):
+            fold(row, told(number, **{f"lead-{number}": listed(without=3 + number)}))
+        assert row.dropped == 2
+        shown = [lead for lead, _ in attention(row, TODAY)]
+        assert len(shown) == len(row.state.attention) == MAX_ATTENTION
+        assert (shown[0], shown[-1]) == (f"lead-{MAX_ATTENTION + 1}", "lead-2")
+        fold(row, told(5000, **{"lead-0": None}))  # long gone
+        assert len(row.state.attention) == MAX_ATTENTION
 
 
 def test_a_row_comes_back_from_the_changelog() -> None:
-    row = OutcomeRow()
-    fold(row, told(1, ("calls:1", TODAY, 1)))
+    row = row_of(("calls:1", TODAY, 1))
+    fold(row, told(2, lead=listed()))
     records = OutcomeRecords()
     rows: dict[bytes, OutcomeRow] = {}
     older = records.changelog(b"anna", row)
-    fold(row, told(2, ("calls:2", TODAY, 1)))
+    fold(row, told(3, ("calls:2", TODAY, 1)))
     newer = records.changelog(b"anna", row)
     assert [records.restore(rows, key, value) for key, value in [*newer, *older]] == [None, b"anna"]
     assert rows[b"anna"] == row
-    assert read(rows[b"anna"], TODAY).by_calls == (1, 1, 0, 0, 0)
+    assert (sums(rows[b"anna"], "calls:1")[0], sums(rows[b"anna"], "calls:2")[0]) == (1, 1)
+    assert dict(attention(rows[b"anna"], TODAY)) == {"lead": listed()}
