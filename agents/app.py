@@ -11,6 +11,7 @@ import faust
 from yarl import URL
 
 from agents import transport
+from agents.assignor import Assignor
 from agents.calls import CallsAgent
 from agents.core import Core, Fail, Fold, leave
 from agents.crm import CrmAgent
@@ -72,6 +73,7 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         # A worker that comes back under its name takes its partitions up at once, even after kill -9; a nameless one
         # would wait until the session of its predecessor has run out.
         consumer_group_instance_id=settings.worker.id,
+        PartitionAssignor=Assignor,
         producer_acks=-1,
         producer_linger=0.0,
         producer_max_batch_size=1 << 18,

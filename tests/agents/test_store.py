@@ -167,7 +167,7 @@ from agents.store import Mark, Store
 store = Store(Path(sys.argv[1]), {"partitions": 4})
 store.open()
 shelves = [store.shelf(0), store.shelf(1)]
-number = max(shelf.mark.offset for shelf in shelves)
+number = min(shelf.mark.offset for shelf in shelves)
 print("ready", flush=True)
 while True:
     number += 1

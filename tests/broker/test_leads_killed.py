@@ -1,0 +1,104 @@
+"""A worker that is killed with kill -9 while leads are linked: no call is lost, none is counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streams import topics
+from streams.settings import Settings, load
+from tests.broker.in_process import PARTITIONS, Worker, end_tasks, make_topics
+from tests.broker.leads_fixture import all_folded, assert_exact, send_events, story
+from tests.faults.workers import ROOT, WorkerProcess
+from tests.kafka_fixture import committed_offsets, eventually, unique
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
+
+KILLS = 6
+
+
+def configured(bootstrap: str, folder: Path) -> tuple[Path, Settings]:
+    """A settings file of an installation of the test's own, and what it says."""
+    group = unique("killed")
+    text = f"""
+[kafka]
+bootstrap = "{bootstrap}"
+group = "{group}"
+topic_prefix = "{group}-"
+partitions = {PARTITIONS}
+session_timeout = "6s"
+heartbeat_interval = "1s"
+commit_interval = "100ms"
+[worker]
+id = "w1"
+data_dir = "{folder / "data"}"
+http_port = 0
+batch_records = 50
+"""
+    config = folder / "callpulse.toml"
+    config.write_text(text, encoding="utf-8")
+    return config, load(text, {})
+
+
+async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    chance = random.Random(seed)
+    config, settings = configured(bootstrap, tmp_path)
+    await make_topics(settings)
+    some = story(6000, 400, seed=seed, links=0.5)
+
+    def committed() -> int:
+        topic = settings.kafka.topic_prefix + topics.CONTACTS.name
+        return sum(committed_offsets(bootstrap, settings.kafka.group, topic).values())
+
+    sending = asyncio.create_task(send_events(settings, some))
+    for number in range(KILLS):
+        process = WorkerProcess("w1", config, tmp_path / "w1.log")
+        try:
+            process.await_url()
+            before = committed()
+            await asyncio.to_thread(eventually, lambda: committed() > before, within_s=60, what="something is folded")  # noqa: B023 - at once
+            await asyncio.sleep(chance.uniform(0, 0.6))
+        finally:
+            process.kill()
+        print("killed", number, "behind", committed())
+    await sending
+    worker = await Worker(settings).start()
+    try:
+        await all_folded(worker)
+        assert_exact(some, worker)
+        assert worker.core.tables["leads"].restored < 3000  # it had most of it on disk
+        await worker.stop()
+    finally:
+        await end_tasks()
+
+
+def test_a_second_worker_of_the_same_name_ends_with_an_error_that_says_why(bootstrap: str, tmp_path: Path) -> None:
+    config, settings = configured(bootstrap, tmp_path)
+    asyncio.run(make_topics(settings))
+    first = WorkerProcess("w1", config, tmp_path / "first.log")
+    try:
+        first.await_url()
+        begun = time.monotonic()
+        second = subprocess.run(
+            [sys.executable, "-m", "agents.cli", "worker", "--config", str(config)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert time.monotonic() - begun < 30
+        assert second.returncode == 70, second.stderr
+        assert "no two workers may have the same worker.id" in " ".join(second.stderr.split())
+        assert "Traceback" not in second.stderr
+        assert first.status is None
+    finally:
+        first.kill()
