@@ -66,6 +66,9 @@ def simulate(  # noqa: PLR0913 - one option each
     clean: Annotated[
         bool, typer.Option("--clean", help="Nothing lost, late, repeated, out of order or broken on the way.")
     ] = False,
+    crm: Annotated[
+        bool, typer.Option("--crm/--no-crm", help="Let the CRM tell what comes of the calls: notes, deals, links.")
+    ] = True,
     roster: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="Write the invented teams and managers as settings."),
@@ -78,8 +81,8 @@ def simulate(  # noqa: PLR0913 - one option each
 ) -> None:
     """Let a simulated department call: first its history, as fast as Kafka takes it, then live.
 
-    Teams, shifts, lunch, personalities, transfers, missed calls; and all that goes wrong on the way: lost and late
-    events, duplicates, disorder, records that are none. The same seed gives the same department.
+    Teams, shifts, lunch, personalities, transfers, missed calls, deals; and all that goes wrong on the way: lost and
+    late events, duplicates, disorder, records that are none. The same seed gives the same department.
 
     Managers of the settings work if there are any; the worker then knows their shifts. Invented ones are in team
     "unassigned" unless the worker gets the file of --roster, too.
@@ -100,7 +103,7 @@ def simulate(  # noqa: PLR0913 - one option each
         if not department.text:
             raise Trouble("--roster writes invented managers; those of the settings have a file already", USAGE)
         roster.write_text(department.toml(), encoding="utf-8")
-    work = _Work(settings, department, days, seconds, intensity=intensity, clean=clean)
+    work = _Work(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm)
     told = run(work.run(speed, rate))
     if answers is not None:
         answers.write_bytes(work.answers())
@@ -122,6 +125,7 @@ class _Work:
         *,
         intensity: float,
         clean: bool,
+        crm: bool,
     ) -> None:
         from streams.simulator import Disturbance, Truth  # noqa: PLC0415 - slow to import
 
@@ -137,6 +141,7 @@ class _Work:
             self.truth,
             Disturbance.none() if clean else Disturbance(),
             intensity,
+            crm=crm,
         )
 
     async def run(self, speed: float | None, rate: float | None) -> dict[str, Any]:
@@ -162,7 +167,8 @@ class _Work:
                 if self._live:
                     told.cancel()
         seconds = time.monotonic() - started
-        return {**self.truth.counts(), "sent": feeder.sent, "seconds": round(seconds, 3)}
+        crm = self.truth.crm["produced"]
+        return {**self.truth.counts(), "crm": crm, "sent": feeder.sent, "seconds": round(seconds, 3)}
 
     def answers(self) -> bytes:
         """Return the true answers of this moment as JSON."""
@@ -211,14 +217,29 @@ class Held:
 
 
 def records(
-    department: Department, start_ms: int, until_ms: int | None, truth: Truth, disturbance: Any, intensity: float = 1.0
+    department: Department,
+    start_ms: int,
+    until_ms: int | None,
+    truth: Truth,
+    disturbance: Any,
+    intensity: float = 1.0,
+    *,
+    crm: bool = True,
 ) -> Iterator[Pending]:
     """Yield the records of a department that works until `until_ms`, or as good as for ever."""
     from streams.simulator import simulate as work  # noqa: PLC0415 - slow to import
 
     end_ms = until_ms if until_ms is not None else start_ms + _HORIZON_DAYS * DAY_MS
     held = Held(truth)
-    made = work(department, start_ms, max(start_ms, end_ms), disturbance=disturbance, intensity=intensity, truth=held)
+    made = work(
+        department,
+        start_ms,
+        max(start_ms, end_ms),
+        disturbance=disturbance,
+        intensity=intensity,
+        truth=held,
+        crm=crm,
+    )
     for record in made:
         yield Pending(record.topic, record.key, record.value, record.due_ms, held)
 

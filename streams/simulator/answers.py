@@ -2,6 +2,8 @@
 
 Names and labels are the catalogue's, without the prefix of the product; the values of the labels come in the order in
 which the catalogue names them. A ratio whose denominator is 0 has no answer, nor has a moment that never was.
+
+These are the figures of activity (`NAMES`). What came of it is in `results.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +14,26 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from streams.calendars import shift_bounds
-from streams.events import DIRECTIONS, DISPOSITIONS, KINDS, PRESENCE_STATES
+from streams.events import DIRECTIONS, DISPOSITIONS, KINDS
 from streams.simulator.legs import TRANSFER, Leg
-from streams.simulator.truth import HOUR_MS, MINUTE_MS, Account, LeadAccount, Truth, Verdict, known, verdict
+from streams.simulator.truth import HOUR_MS, MINUTE_MS, Account, LeadAccount, Truth
+from streams.simulator.verdicts import Verdict, known, verdict
 
 Answers: TypeAlias = dict[tuple[str, tuple[str, ...]], float]
 Figure: TypeAlias = tuple[str, tuple[str, ...], float]
 
 DAYS: Final[Mapping[str, int]] = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 BUCKETS: Final = ("1", "2", "3", "4", "5+")
+NAMES: Final = frozenset(
+    {
+        "calls", "calls_by_kind", "calls_by_disposition", "answered_calls", "connect_ratio", "short_call_ratio",
+        "meaningful_calls", "conversations", "attempts_per_contact", "talk_time_seconds", "calls_talked",
+        "calls_timed_out", "calls_in_progress", "longest_call_in_progress_seconds", "last_activity_timestamp_seconds",
+        "idle_seconds", "on_shift", "presence", "work_block_seconds", "work_blocks", "breaks_missed",
+        "open_leads_by_calls", "calls_per_lead", "leads_over_called",
+    }
+)  # fmt: skip
+"""The metrics of which the truth knows every series."""
 _PRESENCE_KEPT_MS: Final = 16 * HOUR_MS
 _LEAD_DAYS: Final = 30
 
@@ -91,20 +104,22 @@ def _days(truth: Truth, account: Account, finished: list[tuple[Leg, Verdict]], d
 def _window(window: str, counts: Mapping[str, int]) -> Iterator[Figure]:
     for direction in DIRECTIONS:
         yield "calls", (window, direction), counts[direction]
-    yield "answered_calls", (window,), counts["answered"]
-    if counts["outbound"]:
-        yield "connect_ratio", (window,), counts["connected"] / counts["outbound"]
-    if counts["talked"]:
-        yield "short_call_ratio", (window,), counts["short"] / counts["talked"]
-    yield "meaningful_calls", (window,), counts["meaningful"]
+    if window != "90d":
+        yield "answered_calls", (window,), counts["answered"]
+    if window in ("today", "7d", "30d"):
+        if counts["outbound"]:
+            yield "connect_ratio", (window,), counts["connected"] / counts["outbound"]
+        if counts["talked"]:
+            yield "short_call_ratio", (window,), counts["short"] / counts["talked"]
+        yield "meaningful_calls", (window,), counts["meaningful"]
     yield "talk_time_seconds", (window,), counts["talk_ms"] / 1000
     if window in ("today", "30d", "90d"):
         for kind in (*KINDS, "unknown"):
             yield "calls_by_kind", (window, kind), counts[f"kind:{kind}"]
     if window in ("today", "30d"):
         yield "conversations", (window,), counts["conversations"]
-        if counts["connected"]:
-            yield "attempts_per_contact", (window,), counts["outbound"] / counts["connected"]
+    if window == "30d" and counts["connected"]:
+        yield "attempts_per_contact", (window,), counts["outbound"] / counts["connected"]
 
 
 def _today(truth: Truth, counts: Mapping[str, int]) -> Iterator[Figure]:
@@ -130,8 +145,8 @@ def _attendance(truth: Truth, account: Account, now_ms: int, *, busy: bool) -> I
     yield "on_shift", (), int(on_shift)
     idle_ms = now_ms - max(account.active_at, since) if on_shift and not busy else 0
     yield "idle_seconds", (), max(0, idle_ms) / 1000
-    for state in PRESENCE_STATES:
-        yield "presence", (state,), int(presence is not None and presence.state == state)
+    if presence is not None:
+        yield "presence", (presence.state,), 1
 
 
 def _work(truth: Truth, account: Account, now_ms: int, today: int, *, busy: bool) -> Iterator[Figure]:
@@ -160,34 +175,30 @@ class _Leads:
                 told = None if leg.lead is None else verdict(leg, now_ms, truth.thresholds.max_call_ms)
                 if told is None or leg.lead is None:
                     continue
-                lead = leads.get(leg.lead)
+                key = truth.links.get(leg.lead, leg.lead)
+                lead = leads.get(key)
                 if lead is None:
-                    lead = leads[leg.lead] = LeadAccount()
-                elif lead is settled.get(leg.lead):
-                    lead = leads[leg.lead] = copy.deepcopy(lead)
-                lead.add(account.local.day(told.at), leg, told, truth.thresholds.conversation_ms)
+                    lead = leads[key] = LeadAccount()
+                elif lead is settled.get(key):
+                    lead = leads[key] = copy.deepcopy(lead)
+                lead.add(account.local.day(told.at), leg, told)
         for lead in leads.values():
             self._owned.setdefault(lead.newest[2], []).append(lead)
 
     def figures(self, account: Account, today: int) -> Iterator[Figure]:
         """Yield what the leads of a manager come to."""
         by_calls: Counter[str] = Counter()
-        by_conversations: Counter[str] = Counter()
         called = calls = over_called = 0
         for lead in self._owned.get(account.manager.id, ()):
             recent = [counts for day, counts in lead.days.items() if day > today - _LEAD_DAYS]
             lead_calls = sum(counts[0] for counts in recent)
-            conversations = sum(counts[1] for counts in recent)
             if lead_calls:
                 by_calls[_bucket(lead_calls)] += 1
                 called += 1
                 calls += lead_calls
-            if conversations:
-                by_conversations[_bucket(conversations)] += 1
-            over_called += lead.days.get(today, (0, 0, 0))[2] > self._most_dials
+            over_called += lead.days.get(today, (0, 0))[1] > self._most_dials
         for bucket in BUCKETS:
             yield "open_leads_by_calls", (bucket,), by_calls[bucket]
-            yield "open_leads_by_conversations", (bucket,), by_conversations[bucket]
         if called:
             yield "calls_per_lead", ("30d",), calls / called
         yield "leads_over_called", ("today",), over_called

@@ -61,7 +61,10 @@ class Sender(Protocol):
 
 
 class Desk:
-    """The CRM of the department: hears of calls that are over, and says what comes of them. `name` makes ids unlike those of other runs; `later` plans what happens."""
+    """The CRM of the department: hears of calls that are over, and says what comes of them.
+
+    `name` makes ids unlike those of other runs; `later` plans what happens.
+    """
 
     def __init__(
         self,

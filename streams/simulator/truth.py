@@ -8,130 +8,24 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from streams.calendars import LocalTime, local_time
-from streams.events import DISPOSITIONS, KINDS, Disposition
-from streams.settings import Manager, Settings, Thresholds
-from streams.simulator.legs import ANSWER, BAD, CDR, END, PRESENCE, START, TRANSFER, Leg, Presence
+from streams.events import CrmEvent, LeadLinked
+from streams.settings import Manager, Settings
+from streams.simulator.disturb import What
+from streams.simulator.legs import ANSWER, BAD, CDR, CRM, END, PRESENCE, START, TRANSFER, Leg, Presence
+from streams.simulator.verdicts import Tally, Verdict, known, verdict
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 LATE_MS: Final = 10 * MINUTE_MS
 
-_FIELDS: Final = (
-    "inbound",
-    "outbound",
-    "answered",
-    "connected",
-    "talked",
-    "short",
-    "meaningful",
-    "conversations",
-    "talk_ms",
-    "timed_out",
-)
 _SWEEP_MS: Final = 30 * MINUTE_MS
 _FRESH_MS: Final = 75 * MINUTE_MS  # legs that ended so lately are kept apart, for the last hour
 _SPANS_MS: Final = 60 * HOUR_MS
 _LEAD_DAYS: Final = 33
-
-
-class Verdict(NamedTuple):
-    """What a finished leg comes to. `talk_ms` is None where it is not known."""
-
-    at: int
-    started_at: int
-    disposition: Disposition
-    talk_ms: int | None
-    timed_out: bool
-
-
-class Known(NamedTuple):
-    """What is known of a leg, by its own pieces or by the transfer that began it."""
-
-    started_at: int | None
-    answered_at: int | None
-
-
-def known(leg: Leg) -> Known:
-    """Return what the pieces that have arrived tell of a leg's beginning."""
-    started = leg.started_at if leg.got & START else None
-    answered = leg.answered_at if leg.got & ANSWER else None
-    if leg.by is not None and leg.by.handed_over:
-        at = leg.by.transfer_at
-        started = at if started is None else min(started, at)
-        if leg.by.how == "attended":
-            answered = at if answered is None else min(answered, at)
-    return Known(started, answered)
-
-
-def verdict(leg: Leg, now_ms: int, max_call_ms: int) -> Verdict | None:
-    """Return what the leg counts as at `now_ms`, or None if it does not count (yet)."""
-    if leg.got & END:
-        return Verdict(leg.ended_at, leg.started_at, leg.disposition, leg.talk_ms, timed_out=False)
-    if leg.got & CDR:
-        return Verdict(leg.cdr_at, leg.started_at, leg.disposition, leg.cdr_talk_ms, timed_out=False)
-    began = known(leg)
-    if began.started_at is None:
-        return None
-    if leg.got & TRANSFER:
-        talk = None if began.answered_at is None else max(0, leg.transfer_at - began.answered_at)
-        return Verdict(leg.transfer_at, began.started_at, "answered", talk, timed_out=False)
-    if began.started_at + max_call_ms <= now_ms:
-        disposition: Disposition = "no_answer" if began.answered_at is None else "answered"
-        return Verdict(began.started_at + max_call_ms, began.started_at, disposition, None, timed_out=True)
-    return None
-
-
-class Tally:
-    """How finished legs are counted: the names of the counts, and what one leg adds to them."""
-
-    def __init__(self, thresholds: Thresholds) -> None:
-        self._t = thresholds
-        names = [*_FIELDS, *(f"kind:{kind}" for kind in (*KINDS, "unknown"))]
-        names += [f"disposition:{disposition}" for disposition in DISPOSITIONS]
-        names += [f"le:{bound}" for bound in thresholds.histogram_ms]
-        self.places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
-
-    def add(self, counts: array[int] | list[int], leg: Leg, told: Verdict) -> None:
-        """Add what the leg counts."""
-        places = self.places
-        for name, amount in self._amounts(leg, told):
-            counts[places[name]] += amount
-
-    def empty(self) -> list[int]:
-        """Return counts of nothing."""
-        return [0] * len(self.places)
-
-    def _amounts(self, leg: Leg, told: Verdict) -> Iterator[tuple[str, int]]:
-        limits = self._t
-        yield leg.direction, 1
-        yield f"kind:{leg.kind or 'unknown'}", 1
-        yield f"disposition:{told.disposition}", 1
-        if told.timed_out:
-            yield "timed_out", 1
-        if told.disposition != "answered":
-            return
-        yield "answered", 1
-        if leg.direction == "outbound":
-            yield "connected", 1
-        talk_ms = told.talk_ms
-        if talk_ms is None:
-            return
-        yield "talked", 1
-        yield "talk_ms", talk_ms
-        if talk_ms < limits.short_ms:
-            yield "short", 1
-        if talk_ms >= limits.meaningful_ms:
-            yield "meaningful", 1
-        if talk_ms >= limits.conversation_ms:
-            yield "conversations", 1
-        for bound in limits.histogram_ms:
-            if talk_ms <= bound:
-                yield f"le:{bound}", 1
 
 
 class Account:
@@ -167,7 +61,7 @@ class Account:
 
 
 class LeadAccount:
-    """Finished legs of one lead: per local day calls, conversations and dials; the manager of the newest owns it."""
+    """Finished legs of one lead: per local day calls and dials; the manager of the newest owns it."""
 
     __slots__ = ("days", "newest")
 
@@ -175,13 +69,20 @@ class LeadAccount:
         self.days: dict[int, list[int]] = {}
         self.newest: tuple[int, str, str] = (0, "", "")
 
-    def add(self, day: int, leg: Leg, told: Verdict, conversation_ms: int) -> None:
+    def add(self, day: int, leg: Leg, told: Verdict) -> None:
         """Add a finished leg."""
-        counts = self.days.setdefault(day, [0, 0, 0])
+        counts = self.days.setdefault(day, [0, 0])
         counts[0] += 1
-        counts[1] += told.disposition == "answered" and told.talk_ms is not None and told.talk_ms >= conversation_ms
-        counts[2] += leg.direction == "outbound"
+        counts[1] += leg.direction == "outbound"
         self.newest = max(self.newest, (told.started_at, leg.call, leg.manager))
+
+    def join(self, other: LeadAccount) -> None:
+        """Add the legs of another lead, which is the same one under another key."""
+        for day, (calls, dials) in other.days.items():
+            counts = self.days.setdefault(day, [0, 0])
+            counts[0] += calls
+            counts[1] += dials
+        self.newest = max(self.newest, other.newest)
 
 
 class Truth:
@@ -190,7 +91,8 @@ class Truth:
     `produced` counts the records. `late` counts events more than 10 min behind the newest of their manager, of those
     that arrived before; it holds where records are taken in one after the other in order of arrival.
 
-    `leads=False` leaves out what is counted by lead: a quarter of a thousand managers has millions of them.
+    `leads=False` leaves out what is counted by lead: a quarter of a thousand managers has millions of them. `crm`
+    counts the records of that topic (produced, duplicates, rejected), `links` maps old keys of leads to new ones.
     """
 
     def __init__(self, settings: Settings, *, leads: bool = True) -> None:
@@ -201,6 +103,9 @@ class Truth:
         for manager in settings.managers:
             self.account(manager)
         self.leads: dict[str, LeadAccount] | None = {} if leads else None
+        self.links: dict[str, str] = {}
+        self.crm: Counter[str] = Counter()
+        self._crm_ids: set[str] = set()
         self.produced = 0
         self.duplicates = 0
         self.late = 0
@@ -243,10 +148,13 @@ class Truth:
 
     # -- hearing
 
-    def arrived(self, due_ms: int, what: Leg | Presence | str, piece: int) -> None:
-        """Take note of a piece of a leg, a presence, or (`what` is the reason) a bad record."""
-        self.produced += 1
+    def arrived(self, due_ms: int, what: What, piece: int) -> None:
+        """Take note of a piece of a leg, a presence, an event of the CRM, or (`what` is the reason) a bad record."""
         self.now_ms = due_ms
+        if piece >= CRM:
+            self._crm(what)
+            return
+        self.produced += 1
         if isinstance(what, Leg):
             self._leg(what, piece)
         elif piece == PRESENCE and isinstance(what, Presence):
@@ -255,6 +163,25 @@ class Truth:
             self.rejected[str(what)] += 1
         if due_ms >= self._next_sweep:
             self._sweep(due_ms)
+
+    def _crm(self, what: What) -> None:
+        self.crm["produced"] += 1
+        if not isinstance(what, CrmEvent):
+            self.crm["rejected"] += 1
+        elif what.id in self._crm_ids:
+            self.crm["duplicates"] += 1
+        else:
+            self._crm_ids.add(what.id)
+            if isinstance(what, LeadLinked):
+                self._link(what.old_key, what.lead)
+
+    def _link(self, old_key: str, lead: str) -> None:
+        self.links[old_key] = lead
+        if self.leads is not None and (old := self.leads.pop(old_key, None)) is not None:
+            if lead in self.leads:
+                self.leads[lead].join(old)
+            else:
+                self.leads[lead] = old
 
     def _leg(self, leg: Leg, piece: int) -> None:
         leg.on_the_way -= 1
@@ -335,10 +262,11 @@ class Truth:
             counts = account.days[day] = array("q", self.tally.empty())
         self.tally.add(counts, leg, told)
         if self.leads is not None and leg.lead is not None:
-            lead = self.leads.get(leg.lead)
+            key = self.links.get(leg.lead, leg.lead)
+            lead = self.leads.get(key)
             if lead is None:
-                lead = self.leads[leg.lead] = LeadAccount()
-            lead.add(day, leg, told, self.thresholds.conversation_ms)
+                lead = self.leads[key] = LeadAccount()
+            lead.add(day, leg, told)
         return True
 
     def _forget(self, account: Account, now_ms: int) -> None:

@@ -121,16 +121,17 @@ class TestHeldBack:
     def test_the_truth_hears_of_a_record_only_when_it_is_sent(self) -> None:
         department, truth = a_department()
         for sent, record in enumerate(records(department, NOON_MS - HOUR_MS, NOON_MS, truth, Disturbance())):
-            assert truth.produced == sent
+            assert truth.produced + truth.crm["produced"] == sent
             record.sent()
-            assert truth.produced == sent + 1
+            assert truth.produced + truth.crm["produced"] == sent + 1
+        assert truth.crm["produced"]
 
     def test_the_figures_are_those_of_a_truth_that_hears_directly(self) -> None:
         department, truth = a_department()
         for record in records(department, NOON_MS - HOUR_MS, NOON_MS, truth, Disturbance()):
             record.sent()
         direct = Truth(department.settings)
-        for _ in simulate(department, NOON_MS - HOUR_MS, NOON_MS, truth=direct):
+        for _ in simulate(department, NOON_MS - HOUR_MS, NOON_MS, truth=direct, crm=True):
             pass
         assert truth.answers(truth.now_ms) == direct.answers(truth.now_ms)
 

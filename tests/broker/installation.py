@@ -23,6 +23,7 @@ class Installation:
     def __init__(self, bootstrap: str, folder: Path) -> None:
         name = unique("live")
         self.calls = f"{name}.calls"
+        self.crm = f"{name}.crm"
         self.bootstrap = bootstrap
         self.folder = folder
         self.environment = {

@@ -1,0 +1,165 @@
+"""The folds of all hops in one process, one record after the other, as a worker does that never crashes."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from streams.calendars import LocalTime, local_time, shift_bounds
+from streams.events import CallsEvent, CrmEvents, Decoder, Rejection
+from streams.facts import SLOTS, Contact, ContactsFact, Forwarded, Outcome
+from streams.settings import Manager, Settings
+from streams.simulator import Record
+from streams.simulator.answers import Answers
+from streams.tables import outcome as outcomes
+from streams.tables.lead import LeadFold, LeadRow, refusal
+from streams.tables.manager import Leave, ManagerFold, ManagerRow
+from streams.tables.manager_series import VARYING, ManagerSeries
+from streams.tables.manager_view import ManagerReader, ManagerView, Roster
+from streams.tables.outcome import OutcomeRow
+
+FUTURE_MS: Final = 300_000
+_CONTACTS: Final = "contacts/0"
+
+
+class Folded:
+    """Rows of managers, leads and outcomes, after `records` and, at `now_ms`, what times out.
+
+    `outcomes` counts what became of the events of topic `calls`, `crm` of the other: applied, rejected by reason, and
+    the fields that were folded. With `hasty`, legs time out after every so many records already, as where a worker
+    reads a history within seconds.
+    """
+
+    def __init__(self, settings: Settings, records: Iterable[Record], now_ms: int, hasty: int | None = None) -> None:
+        self.settings = settings
+        self.managers: dict[str, ManagerRow] = {}
+        self.leads: dict[str, LeadRow] = {}
+        self.outcome_rows: dict[str, OutcomeRow] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.crm: Counter[str] = Counter()
+        self._fold = ManagerFold(settings.thresholds)
+        self.lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, self._local)
+        self._seq = 0
+        calls: Decoder[CallsEvent] = Decoder("calls")
+        crm: Decoder[CrmEvents] = Decoder("crm")
+        for record in records:
+            if record.topic == "crm":
+                self._note(crm.decode(record.value), record)
+                continue
+            event = calls.decode(record.value)
+            if isinstance(event, Rejection) or record.key != event.manager or event.at > record.due_ms + FUTURE_MS:
+                continue
+            self.outcomes[self._call(event)] += 1
+            if hasty is not None and self.outcomes.total() % hasty == 0:
+                self._time_out(now_ms)
+        self._time_out(now_ms)
+
+    def _local(self, manager: str) -> LocalTime:
+        return local_time(self.settings.manager(manager).timezone)
+
+    def _time_out(self, now_ms: int) -> None:
+        for row in list(self.managers.values()):
+            for end in self._fold.timeouts(row, now_ms):
+                self._call(end)
+
+    def row(self, manager: str) -> ManagerRow:
+        """Return the row of a manager, who may have done nothing."""
+        row = self.managers.get(manager)
+        if row is None:
+            row = self.managers[manager] = ManagerRow(manager, self._local(manager))
+        return row
+
+    def _next(self) -> int:
+        self._seq += SLOTS
+        return self._seq
+
+    # -- hops
+
+    def _call(self, event: CallsEvent) -> str:
+        row = self.row(event.manager)
+        effect = self._fold.fold(row, event, self._next())
+        for told in effect.told:
+            if isinstance(told, Leave):
+                self._leave(row, told)
+            else:
+                self._call(told)
+        return effect.outcome
+
+    def _leave(self, row: ManagerRow, leave: Leave) -> None:
+        leg = leave.finished
+        assert leg.lead is not None
+        talked = leg.disposition == "answered" and leg.talk_ms >= self.settings.thresholds.conversation_ms
+        contact = Contact(
+            src="calls/0",
+            seq=self._next(),
+            lead=leg.lead,
+            manager=row.id,
+            call=leave.call,
+            day=row.local.day(leg.at),
+            at=leg.at,
+            started_at=leg.started_at,
+            direction=leg.direction,
+            kind=leg.kind or "unknown",
+            disposition=leg.disposition,
+            answered=leg.disposition == "answered",
+            conversation=talked,
+            talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
+            withdrawn=leave.withdrawn,
+        )
+        self._contact(contact)
+
+    def _note(self, event: CrmEvents | Rejection, record: Record) -> None:
+        if isinstance(event, Rejection):
+            self.crm[event.reason] += 1
+        elif record.key is None:
+            self.crm["no_key"] += 1
+        elif record.key != event.lead:
+            self.crm["wrong_key"] += 1
+        elif event.at > record.due_ms + FUTURE_MS:
+            self.crm["future"] += 1
+        elif (refused := refusal(event)) is not None:
+            self.crm[refused.reason] += 1
+        else:
+            self.crm["applied"] += 1
+            self._contact(Forwarded(src="crm/0", seq=self._next(), lead=event.lead, event=event))
+
+    def _contact(self, first: ContactsFact) -> None:
+        waiting = deque([first])
+        while waiting:
+            fact = waiting.popleft()
+            row = self.leads.get(fact.lead)
+            if row is None:
+                row = self.leads[fact.lead] = LeadRow()
+            seq = self._next()
+            effect = self.lead_fold.contact(row, fact, _CONTACTS, seq)
+            assert effect.rejection is None
+            self.crm.update(effect.folded)
+            for manager, changes, attention in effect.told:
+                told = Outcome(src=_CONTACTS, seq=seq, manager=manager, changes=changes, attention=attention)
+                outcomes.fold(self.outcome_rows.setdefault(manager, OutcomeRow()), told)
+            waiting += effect.sent
+
+    # -- reading
+
+    def views(self, now_ms: int) -> Iterator[tuple[Manager, ManagerView]]:
+        """Yield everybody with what their rows say at `now_ms`."""
+        reader = ManagerReader(self.settings)
+        for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
+            manager = self.settings.manager(id_)
+            roster = Roster(shift_bounds(self.settings, manager, now_ms), bool(manager.shifts))
+            view = reader.read(self.row(id_), now_ms, roster, self.outcome_rows.get(id_), manager.plan_deals)
+            yield manager, view
+
+    def answers(self, now_ms: int) -> Answers:
+        """Return the series of managers that are exported, named as the truth names them."""
+        series = ManagerSeries(self.settings)
+        found: Answers = {}
+        for manager, view in self.views(now_ms):
+            told = [*zip(series.series, series.values(view), strict=True)]
+            for name, varying in zip(VARYING, series.varying(view), strict=True):
+                told += [((name, labels), value) for labels, value in varying]
+            for (name, labels), value in told:
+                if value is not None:
+                    found[name, (manager.id, manager.team, *labels)] = float(value)
+        return found
