@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
@@ -66,6 +67,7 @@ def surely() -> stat.Panel:
         .with_target(instant(queries.bound(ratio, _asked("90d"), "+"), "and", "B"))
         .override_by_query("A", common.override(displayName="at least"))
         .override_by_query("B", common.override(displayName="at most"))
+        .text_mode(options.BigValueTextMode.VALUE_AND_NAME)
     )
 
 
@@ -139,31 +141,29 @@ def leaks() -> table.Panel:
         f"sum by (team) ({of_teams(leak, window='90d', step=step)}) * 0 + {code}"
         for code, step in enumerate(STEPS, start=1)
     )
-    said = {
-        1: ("talk to presentation", ORANGE),
-        2: ("presentation to proposal", ORANGE),
-        3: ("proposal to won", ORANGE),
-    }
+    said = {code: (step, ORANGE) for code, step in enumerate(STEPS, start=1)}
     columns = []
-    for step, head in zip(STEPS, ("To presentation", "To proposal", "To won"), strict=True):
+    for step in STEPS:
         own = f"sum by (team) ({of_teams(rate, window='90d', step=step)})"
         against = f'{own} / on () group_left () sum({every}{{window="90d", step="{step}"}})'
         columns += [
-            share(head, own),
-            Column("÷ all", against, thresholds=((None, RED), (0.8, "text"), (1.2, GREEN)), more={"decimals": 2}),
+            share(f"To {step}", own),
+            Column(
+                f"{step[:4]} ÷ all",
+                against,
+                thresholds=((None, RED), (0.8, "text"), (1.2, GREEN)),
+                more={"decimals": 2},
+            ),
         ]
-    for index, column in enumerate(columns):
-        if column.head == "÷ all":
-            columns[index] = column._replace(head=f"÷ all, {STEPS[index // 2]}")
     return tables.of_columns(
         "Where leads are lost, 90 days",
         "Of the leads that came to a step, how many came to the next. ÷ all: the same rate ÷ that of all teams; 0.5: "
-        "half of what the department does. Loses most: the step with the lowest rate, of those that 20 leads could "
+        "half of what the department does. Loses before: the step with the lowest rate, of those that 20 leads could "
         "take.",
         {"team": "Team"},
         (
             *columns,
-            Column("Loses most", lost, more={"mappings": common.words(said), "custom.width": 170}),
+            Column("Loses before", lost, more={"mappings": common.words(said), "custom.width": 120}),
         ),
         "Team",
         down=False,
@@ -239,38 +239,44 @@ def returns() -> bargauge.Panel:
     ).decimals(1)
 
 
-def weekdays(title: str, text: str, unit: str, series: str) -> bargauge.Panel:
-    """Return a figure by weekday."""
+def weekdays(title: str, text: str, series: str, *, per: int, decimals: int) -> bargauge.Panel:
+    """Return a figure by weekday, in units of `per`."""
     return bars(
         title,
         text,
-        unit,
+        "none",
         [
-            instant(f"avg({of_teams(series, weekday=day)})", day, chr(ord("A") + index))
+            instant(f"avg({of_teams(series, weekday=day)}) / {per}", day, chr(ord("A") + index))
             for index, day in enumerate(WEEKDAYS)
         ],
-    ).decimals(0 if unit == "none" else 1)
+    ).decimals(decimals)
 
 
 def managers() -> table.Panel:
     """Return norms, targets and the fair comparison of each manager."""
-    said = {0: ("mixed", GREY), 1: ("long first call, quick close", GREEN), 2: ("many short calls", YELLOW)}
+    said = {0: ("·", GREY), 1: ("long talk", GREEN), 2: ("many calls", YELLOW)}
     return tables.of_columns(
         "Norms and fair comparison, 90 days",
         "Conversion: won ÷ calls in which a proposal was discussed. Fair index: won ÷ what the department wins from "
         "the same kinds of leads, surely (95 %) between the next two. Calls a deal: personal norm; Drift: this "
         "quarter ÷ the one before. Plan: calls a working day that the plan needs. Of leads: won ÷ leads given, and its "
-        "realistic Target.",
+        "realistic Target. Wins by: one long talk and a quick close, or many short calls.",
         tables.MANAGER,
         (
+            Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
+            # Coloured where it is no chance: better than the others at the least, or worse at the most.
             Column(
-                "Fair index",
-                recorded("manager:callpulse_mix_adjusted_index:90d"),
-                thresholds=((None, ORANGE), (0.8, "text"), (1.2, GREEN)),
+                "from",
+                recorded("manager:callpulse_mix_adjusted_index_lower:90d"),
+                thresholds=((None, "text"), (1, GREEN)),
                 more={"decimals": 2},
             ),
-            Column("from", recorded("manager:callpulse_mix_adjusted_index_lower:90d"), more={"decimals": 1}),
-            Column("to", recorded("manager:callpulse_mix_adjusted_index_upper:90d"), more={"decimals": 1}),
+            Column(
+                "to",
+                recorded("manager:callpulse_mix_adjusted_index_upper:90d"),
+                thresholds=((None, ORANGE), (1, "text")),
+                more={"decimals": 2},
+            ),
             Column("Won", manager("won_deals", window="90d"), thresholds=((None, BLUE),)),
             share("Conversion", manager("conversion_ratio", window="90d"), 1),
             Column("Calls a deal", manager("calls_per_won_deal", window="90d"), more={"decimals": 0}),
@@ -284,9 +290,9 @@ def managers() -> table.Panel:
             share("Of leads", manager("first_call_deal_ratio", window="90d"), 1),
             share("Target", manager("target_ratio"), 1),
             Column(
-                "Signature",
+                "Wins by",
                 recorded("manager:callpulse_skill_signature"),
-                more={"mappings": common.words(said), "custom.width": 180},
+                more={"mappings": common.words(said), "custom.width": 110},
             ),
         ),
         "Fair index",
@@ -318,39 +324,41 @@ def board() -> dashboards.Dashboard:
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 8, 8, funnel()),
             (8, 4, 16, 8, leaks()),
-            (0, 12, 24, 13, managers()),
-            (0, 25, 12, 7, by("product", "By product", "Product")),
-            (12, 25, 12, 7, by("client_type", "By type of client", "Client")),
-            (0, 32, 12, 7, by("channel", "By channel of the deal", "Channel")),
-            (12, 32, 12, 7, by("first_kind", "By kind of the first call", "First call")),
-            (0, 39, 8, 7, deals()),
-            (8, 39, 8, 7, spent()),
-            (16, 39, 8, 7, returns()),
+            (0, 12, 24, 14, managers()),
+            (0, 26, 12, 7, by("product", "By product", "Product")),
+            (12, 26, 12, 7, by("client_type", "By type of client", "Client")),
+            (0, 33, 12, 7, by("channel", "By channel of the deal", "Channel")),
+            (12, 33, 12, 7, by("first_kind", "By kind of the first call", "First call")),
+            (0, 40, 8, 7, deals()),
+            (8, 40, 8, 7, spent()),
+            (16, 40, 8, 7, returns()),
             (
                 0,
-                46,
+                47,
                 7,
                 9,
                 weekdays(
                     "Calls a day, by weekday",
                     "Calls of a manager on a day of work, mean of the last eight weeks and of the teams picked.",
-                    "none",
                     per_day,
+                    per=1,
+                    decimals=0,
                 ),
             ),
             (
                 7,
-                46,
+                47,
                 7,
                 9,
                 weekdays(
-                    "Talk a call, by weekday",
+                    "Minutes of talk a call, by weekday",
                     "Talk time ÷ finished calls, mean of the last eight weeks and of the teams picked.",
-                    "s",
                     per_call,
+                    per=60,
+                    decimals=1,
                 ),
             ),
-            (14, 46, 10, 9, course()),
+            (14, 47, 10, 9, course()),
         ],
         since="now-30d",
     )

@@ -131,29 +131,26 @@ def won() -> stat.Panel:
     )
 
 
-def place() -> stat.Panel:
-    """Return the places within the team."""
-    return (
-        number(
-            "Place in team",
-            "By calls and by won deals of 30 days; 1 is the most.",
-            "none",
-            recorded("manager:callpulse_activity_30d:rank"),
-        )
-        .with_target(instant(recorded("manager:callpulse_result_30d:rank"), "won deals", "B"))
-        .override_by_query("A", common.override(displayName="calls"))
-        .override_by_query("B", common.override(displayName="won deals"))
+def busy_place() -> stat.Panel:
+    """Return the place within the team by calls."""
+    return number(
+        "Place by calls",
+        "Place within the team by calls of 30 days; 1 is the most. Beside it the place by deals: first by calls and "
+        "last by deals is noise.",
+        "none",
+        recorded("manager:callpulse_activity_30d:rank"),
+        ((None, GREY),),
     )
 
 
-def conversion() -> stat.Panel:
-    """Return the conversion of the quarter."""
+def won_place() -> stat.Panel:
+    """Return the place within the team by won deals."""
     return number(
-        "Conv. 90 days",
-        "Won deals ÷ calls in which a proposal was discussed: 14 deals of 200 such calls are 7 %.",
-        "percentunit",
-        manager("conversion_ratio", window="90d"),
-    ).decimals(1)
+        "Place by deals",
+        "Place within the team by won deals of 30 days; 1 is the most, equals share one.",
+        "none",
+        recorded("manager:callpulse_result_30d:rank"),
+    )
 
 
 def fair() -> stat.Panel:
@@ -164,7 +161,6 @@ def fair() -> stat.Panel:
         "as good as the others with such leads, however high or low the conversion.",
         "none",
         recorded("manager:callpulse_mix_adjusted_index:90d"),
-        ((None, ORANGE), (0.8, BLUE), (1.2, GREEN)),
     ).decimals(2)
 
 
@@ -202,7 +198,7 @@ def planned() -> stat.Panel:
 
 
 def target() -> stat.Panel:
-    """Return the realistic target."""
+    """Return the deals of the leads given, and the realistic target."""
     return (
         number(
             "Leads to deals",
@@ -211,9 +207,11 @@ def target() -> stat.Panel:
             "percentunit",
             manager("first_call_deal_ratio", window="90d"),
         )
+        .decimals(1)
         .with_target(instant(manager("target_ratio"), "target", "B"))
         .override_by_query("A", common.override(displayName="now"))
-        .override_by_query("B", common.override(displayName="target"))
+        .override_by_query("B", common.override(displayName="target", color={"mode": "fixed", "fixedColor": GREY}))
+        .text_mode(options.BigValueTextMode.VALUE_AND_NAME)
     )
 
 
@@ -338,7 +336,7 @@ def attention() -> table.Panel:
 def board() -> dashboards.Dashboard:
     """Return the board."""
     top = (doing(), since(), last_hour(), usual_hour(), deviation(), today(), by_now(), meaningful())
-    norms = (won(), place(), conversion(), fair(), norm(), drift(), planned(), target())
+    norms = (won(), won_place(), busy_place(), fair(), norm(), drift(), planned(), target())
     return common.assemble(
         "callpulse-manager",
         "Manager",

@@ -84,13 +84,14 @@ def results() -> table.Panel:
         f" + on (manager, team) {recorded('manager:callpulse_quiet_closer')} * {CLOSER})"
         f" or on (manager, team) {recorded('manager:callpulse_calls_30d:sum')} * 0"
     )
-    said = {NOISE: ("busy, few deals", RED), CLOSER: ("calm, many deals", GREEN), 0: ("·", GREY)}
+    said = {NOISE: ("busy noise", RED), CLOSER: ("quiet closer", GREEN), 0: ("·", GREY)}
     return tables.of_columns(
         "Is activity turning into result?",
-        "Calls and won deals of 30 days, and # the place in the team by each (1 is the most). Busy, few deals: among "
-        "the third of the team that calls most and the third that wins least. Conversion: won deals ÷ calls in which a "
-        "proposal was discussed, 90 days; At least: what it surely is (95 %), as few calls prove little. Fair index: "
-        "won deals ÷ what the department wins from the same kinds of leads; 1 is as good as the others.",
+        "Calls and won deals of 30 days, and # the place in the team by each (1 is the most). Busy noise: among the "
+        "third of the team that calls most and the third that wins least; quiet closer: the reverse. Conversion: won "
+        "deals ÷ calls in which a proposal was discussed, 90 days; At least: what it surely is (95 %), as few calls "
+        "prove little. Fair index: won deals ÷ what the department wins from the same kinds of leads; 1 is as good as "
+        "the others.",
         tables.MANAGER,
         (
             Column("Stands out", flags, more={"mappings": common.words(said), "custom.width": 130}),
@@ -100,19 +101,9 @@ def results() -> table.Panel:
             Column("Won #", recorded("manager:callpulse_result_30d:rank")),
             share("Conversion", manager("conversion_ratio", window="90d"), 1),
             share("At least", manager("conversion_ratio_lower", window="90d"), 1),
-            fair_index(),
+            Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
         ),
         "Stands out",
-    )
-
-
-def fair_index() -> Column:
-    """Return the column of the fair comparison."""
-    return Column(
-        "Fair index",
-        recorded("manager:callpulse_mix_adjusted_index:90d"),
-        thresholds=((None, ORANGE), (0.8, "text"), (1.2, GREEN)),
-        more={"decimals": 2},
     )
 
 

@@ -205,7 +205,7 @@ def _wilson(won: int, of: int) -> tuple[float, float]:
 PRODUCTS: Final = {"crm": (0.5, 1.2), "telephony": (0.35, 0.8), "training": (0.15, 0.9)}
 CLIENTS: Final = {"small": (0.6, 0.9), "medium": (0.3, 1.2), "large": (0.1, 1.1)}
 CHANNELS: Final = {"phone": (0.72, 0.8), "email": (0.16, 3.0), "messenger": (0.05, 1.0), "meeting": (0.07, 1.6)}
-STEPS: Final = {"call": 1.0, "presentation": 0.36, "proposal": 0.19}
+STEPS: Final = {"call": 1.0, "presentation": 0.5, "proposal": 0.36}
 WEEK: Final = {"mon": (1.0, 1.3), "tue": (1.08, 1), "wed": (1.05, 1), "thu": (0.78, 1), "fri": (1.0, 0.95)}
 
 
@@ -247,7 +247,7 @@ def _steps(some: list[Person]) -> Iterator[tuple[str, float, Labels]]:
     won, talked = sum(sum(who.won.values()) for who in some), sum(sum(who.given.values()) for who in some) * 0.6
     for window in ("30d", "90d"):
         for step, share in STEPS.items():
-            leak = 0.45 if some[0].team == "berlin" and step == "proposal" else 1
+            leak = 0.35 if some[0].team == "berlin" and step == "proposal" else 1
             yield "funnel_leads", talked * share * leak * SHARES[window], _of(window, step=step)
         yield "funnel_leads", won * SHARES[window], _of(window, step="won")
     for stage, share in {"none": 0.2, "qualified": 0.35, "presentation": 0.25, "proposal": 0.2}.items():
