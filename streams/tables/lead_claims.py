@@ -30,6 +30,7 @@ from streams.tables.lead_state import (
     KINDS,
     OUTBOUND,
     Leg,
+    Note,
     counts_by_day,
     ended,
 )
@@ -70,8 +71,9 @@ _PRESENTED: Final = tuple("presented:" + kind for kind in KINDS)
 _GIVEN: Final = tuple("given:" + kind for kind in KINDS)
 _PROPOSED_FIRST: Final = tuple("proposed@first_kind=" + kind for kind in KINDS)
 _WON_FIRST: Final = tuple("won@first_kind=" + kind for kind in KINDS)
-_STREAKS: Final = tuple("streak:" + bucket for bucket in BUCKETS)
-_CALLED: Final = tuple("calls:" + bucket for bucket in BUCKETS)
+REACH_CALL: Final = "reach:call"
+STREAKS: Final = ("", *("streak:" + bucket for bucket in BUCKETS))
+CALLED: Final = tuple("calls:" + bucket for bucket in BUCKETS)
 
 
 def days(story: Story, rules: Rules) -> Iterator[Raw]:
@@ -97,9 +99,9 @@ def days(story: Story, rules: Rules) -> Iterator[Raw]:
         if later < MANY:
             now = min(later + called, MANY)
             if now > later:
-                yield owner, _CALLED[now - 1], day, 1, "lead", ""
+                yield owner, CALLED[now - 1], day, 1, "lead", ""
                 if later:
-                    yield owner, _CALLED[later - 1], day, -1, "lead", ""
+                    yield owner, CALLED[later - 1], day, -1, "lead", ""
             later = now
         if packed >> DIALS > rules.calls_per_day:
             yield owner, "over", day, 1, "lead", ""
@@ -114,7 +116,7 @@ def standing(story: Story, rules: Rules) -> Iterator[Raw]:
     day = max([leg.day for leg in legs])
     without = story.conversations_since(story.progress_at)
     if without:
-        yield owner, _STREAKS[min(without, MANY) - 1], day, 1, "lead", ""
+        yield owner, STREAKS[min(without, MANY)], day, 1, "lead", ""
         if without >= rules.stuck_after:
             yield owner, "stuck", day, 1, "lead", ""
         if without >= rules.mentor_after and is_due(story, rules):
@@ -161,13 +163,10 @@ def steps(story: Story, rules: Rules) -> Iterator[Raw]:
         return
     owner = story.owner
     yield owner, _GIVEN[story.first_kind], first.day, 1, "call", first.call
-    talked = min([ended(leg) for leg in story.legs if leg.flags & CONVERSATION], default=None)
-    call: tuple[int, Evidence, str] | None = None if talked is None else (talked[0], "call", talked[1])
     presented = _reached(story, rules, rules.presentation)
-    if presented is not None and (call is None or presented[0] < call[0]):
-        call = presented
+    call = _talked(story, presented)
     moments = (
-        ("reach:call", call),
+        (REACH_CALL, call),
         ("reach:presentation", presented),
         ("reach:proposal", None if presented is None else _reached(story, rules, rules.proposal)),
         ("reach:won", _reached_deals(story, rules.won)),
@@ -175,6 +174,19 @@ def steps(story: Story, rules: Rules) -> Iterator[Raw]:
     for measure, moment in moments:
         if moment is not None:
             yield owner, measure, rules.day(owner, moment[0]), 1, moment[1], moment[2]
+
+
+def talked_at(story: Story, rules: Rules) -> int | None:
+    """Return when the lead was first talked to: the first conversation, or a presentation that was before it."""
+    moment = _talked(story, _reached(story, rules, rules.presentation))
+    return None if moment is None else moment[0]
+
+
+def _talked(story: Story, presented: tuple[int, Evidence, str] | None) -> tuple[int, Evidence, str] | None:
+    talked = min([ended(leg) for leg in story.legs if leg.flags & CONVERSATION], default=None)
+    if talked is None or (presented is not None and presented[0] < talked[0]):
+        return presented
+    return talked[0], "call", talked[1]
 
 
 def _reached(story: Story, rules: Rules, rank: int) -> tuple[int, Evidence, str] | None:
@@ -191,7 +203,7 @@ def _reached(story: Story, rules: Rules, rank: int) -> tuple[int, Evidence, str]
 
 def _reached_deals(story: Story, rank: int) -> tuple[int, Evidence, str] | None:
     moment: tuple[int, Evidence, str] | None = None
-    for deal in story.deals:
+    for deal in story.deals.values():
         if len(deal.reached) > rank and (moment is None or deal.reached[rank] < moment[0]):
             moment = deal.reached[rank], "deal", deal.id
     return moment
@@ -199,11 +211,16 @@ def _reached_deals(story: Story, rank: int) -> tuple[int, Evidence, str] | None:
 
 def legs(story: Story, rules: Rules) -> Iterator[Raw]:
     """Yield what the legs were: those that nothing was noted of, and those that something was."""
+    yield from plain_legs(story, story.legs, rules)
+    yield from noted_legs(story, rules)
+
+
+def plain_legs(story: Story, among: Iterable[Leg], rules: Rules) -> Iterator[Raw]:
+    """Yield what those legs were that nothing was noted of."""
     noted = {id(leg) for leg, _ in story.noted}
-    for leg in story.legs:
+    for leg in among:
         if id(leg) not in noted:
             yield from plain_leg(leg, rules)
-    yield from noted_legs(story, rules)
 
 
 def plain_leg(leg: Leg, rules: Rules) -> Iterator[Raw]:
@@ -257,7 +274,7 @@ def _proposed(story: Story, leg: Leg) -> Iterator[Raw]:
 def promises(story: Story, rules: Rules) -> Iterator[Raw]:
     """Yield the next steps that were agreed, at the local day they are `due`, and which of them were `kept`."""
     for leg, note in story.noted:
-        if note.due_at and leg.at <= note.due_at <= leg.at + FARTHEST_DUE_MS:
+        if is_promise(leg, note):
             local = rules.local(leg.manager)
             day = local.day(note.due_at)
             yield leg.manager, "due", day, 1, "call", leg.call
@@ -265,9 +282,14 @@ def promises(story: Story, rules: Rules) -> Iterator[Raw]:
                 yield leg.manager, "kept", day, 1, "call", leg.call
 
 
+def is_promise(leg: Leg, note: Note) -> bool:
+    """Tell whether a next step was agreed in the leg that is due at a moment which can be meant."""
+    return bool(note.due_at) and leg.at <= note.due_at <= leg.at + FARTHEST_DUE_MS
+
+
 def deals(story: Story, rules: Rules) -> Iterator[Raw]:
     """Yield what was won and lost, at the day it was: `won…`, `amount…`, `win_…`, `lost`."""
-    for deal in story.deals:
+    for deal in story.deals.values():
         if deal.is_closed:
             manager = deal.manager or story.owner
             if manager:

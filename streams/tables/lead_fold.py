@@ -7,9 +7,8 @@ tests hold it against the plain definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -26,25 +25,17 @@ from streams.events import (
 )
 from streams.facts import MAX_HOPS, Attention, Contact, ContactsFact, Forwarded, Linked, Moved
 from streams.settings import Economics, Results, Thresholds
-from streams.settings_results import OTHER
+from streams.tables import lead_bounds as bounds
 from streams.tables import lead_claims as of
 from streams.tables import lead_state as known
-from streams.tables.lead_claims import Claim, Component, Contribution
+from streams.tables import lead_terms as terms
+from streams.tables import lead_told as tell
+from streams.tables.lead_claims import Claim, Component, Contribution, Raw
 from streams.tables.lead_codec import LeadRow, pack, unpack
-from streams.tables.lead_state import Activity, Change, LeadState, Leg, Note
-from streams.tables.lead_story import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules, Story
+from streams.tables.lead_state import Activity, LeadState
+from streams.tables.lead_story import Rules, Story
+from streams.tables.lead_told import Told
 from streams.tables.records import LayoutError
-
-Changes: TypeAlias = tuple[tuple[str, int, int], ...]
-"""(measure, day, difference), for `windows.Steps`."""
-Listing: TypeAlias = dict[str, Attention | None]
-Told: TypeAlias = tuple[str, Changes, Listing]
-"""A manager, and what goes into `Outcome.changes` and `Outcome.attention` for that manager."""
-
-MAX_ROW_BYTES: Final = 256 * 1024
-"""A row beyond it forgets more than the bounds ask for: what moves it to another lead must fit into a record."""
-_MANY_THINGS: Final = 64
-_KINDS: Final = {kind: place for place, kind in enumerate(known.KINDS)}
 
 
 class LeadEffect(Struct, frozen=True, gc=False):
@@ -155,13 +146,7 @@ class LeadFold:
         if isinstance(event, DealStageChanged):
             return self._deal(row, lead, event)
         if isinstance(event, LeadConsulted):
-            if event.at <= state.consulted_at:
-                return _DUPLICATE if event.at == state.consulted_at else _APPLIED
-
-            def consult() -> None:
-                state.consulted_at = event.at
-
-            return LeadEffect("applied", self._change(row, lead, (of.standing,), consult))
+            return self._consult(row, lead, event)
         return self._activity(row, lead, event)
 
     def _pass_on(
@@ -207,8 +192,8 @@ class LeadFold:
             return LeadEffect("applied", sent=(onward,))
         union = unpack(pack(state))
         known.merge(union, other)
-        if _forget(union, 0):
-            known.keep_only(state, union)
+        if bounds.keep_inside(union, 0):
+            bounds.keep_only(state, union)
             row.known = None
         return LeadEffect("applied", self._change(row, fact.lead, of.EVERYTHING, lambda: known.become(state, union)))
 
@@ -217,242 +202,136 @@ class LeadFold:
         if state.linked_to and hops < MAX_HOPS:
             return self._pass_on(state, contact.at, src, seq, hops, contact=contact)
         state.heard_at = max(state.heard_at, contact.at)
-        leg = _leg_of(contact)
-        if (
-            contact.withdrawn
-            or len(state.legs) >= known.MAX_LEGS
-            or leg.call in state.notes
-            or state.gone
-            or state.forgotten
-            or any(other.call == leg.call and other.manager == leg.manager for other in state.legs)
-        ):
-            self._make_room(row)
-
-            def apply() -> None:
-                (known.withdraw_leg if contact.withdrawn else known.add_leg)(state, leg)
-
-            return LeadEffect("applied", self._change(row, lead, of.EVERYTHING, apply))
-        return LeadEffect("applied", self._new_leg(row, lead, leg))
-
-    def _new_leg(self, row: LeadRow, lead: str, leg: Leg) -> tuple[Told, ...]:
-        """Add a leg that nothing is known of yet. What it cannot change is not looked at."""
-        state, rules = row.state, self._rules
-        story = self._story(row)
+        leg = terms.leg_of(contact)
         legs = state.legs
-        place = len(legs)
-        begun = known.begun(leg)
-        while place and known.begun(legs[place - 1]) > begun:
-            place -= 1
-        first = place == 0
-        hands = place == len(legs) and leg.manager != story.owner
-        if first and (state.notes or state.deals):
-            components = of.EVERYTHING  # what was won and proposed is told by the kind of the first leg
-        else:
-            parts: list[Component] = [of.days, of.standing]
-            if first or hands or leg.flags & known.CONVERSATION:
-                parts.append(of.steps)
-            if story.noted:
-                parts.append(of.promises)
-            if story.deals:
-                parts.append(of.deals)
-            if hands and state.activities:
-                parts.append(of.touches)
-            components = tuple(parts)
-        counts: dict[tuple[str, str, int], int] = {}
-        _add(counts, components, story, rules, -1)
-        listed = of.attention(story, rules) if legs else None
-        owner = story.owner
-        legs.insert(place, leg)
-        story.tell_legs()
-        _add(counts, components, story, rules, 1)
-        if components is not of.EVERYTHING:
-            for manager, measure, day, n, _, _ in of.plain_leg(leg, rules):
-                key = (manager, measure, day)
-                counts[key] = counts.get(key, 0) + n
-        return _told(lead, counts, owner, listed, story.owner, of.attention(story, rules))
+        if contact.withdrawn or state.gone or state.forgotten or leg.call in state.notes or _has(state, leg):
+            return self._other_leg(row, lead, leg, withdrawn=contact.withdrawn)
+        if not legs and not (state.notes or state.deals or state.activities):
+            return LeadEffect("applied", tell.add_first(lead, self._story(row), self._rules, leg))
+        self._make_room(row)
+        story = self._story(row)
+        if tell.is_on_top(story, leg):
+            told = tell.add_on_top(lead, story, self._rules, leg)
+            if told is not None:
+                story.tell_legs()
+                return LeadEffect("applied", told)
+        return self._other_leg(row, lead, leg, withdrawn=False)
+
+    def _other_leg(self, row: LeadRow, lead: str, leg: known.Leg, *, withdrawn: bool) -> LeadEffect:
+        """Add or withdraw a leg that may touch anything."""
+        self._make_room(row)
+        state = row.state
+        change = known.withdraw_leg if withdrawn else known.add_leg
+        return LeadEffect("applied", self._change(row, lead, of.EVERYTHING, lambda: change(state, leg)))
 
     def _note(self, row: LeadRow, lead: str, event: CallAnnotated) -> LeadEffect:
-        note, folded = self._note_of(event)
+        note, folded = terms.note_of(event, self._rules)
         state = row.state
         old = state.notes.get(event.call)
         if old is not None and known.rank_of(old) >= known.rank_of(note):
             return _DUPLICATE if known.rank_of(old) == known.rank_of(note) else _APPLIED
         self._make_room(row)
-        # The kind of the first leg may be the one that is noted; deals are told by it.
-        components = (of.standing, of.steps, of.legs, of.promises, *((of.deals,) if state.deals else ()))
+        story = self._story(row)
+        call = event.call
 
-        def apply() -> None:
-            known.add_note(state, event.call, note)
+        def of_call(story: Story, rules: Rules) -> Iterator[Raw]:
+            return of.plain_legs(story, [leg for leg in story.legs if leg.call == call], rules)
 
-        return LeadEffect("applied", self._change(row, lead, components, apply), folded=folded)
+        components: list[Component] = [of_call, of.noted_legs]
+        versions = (note,) if old is None else (old, note)
+        first = story.first
+        names_first = first is not None and first.call == call and first.flags & known.KIND == known.UNKNOWN
+        if any(version.stages or version.agreed for version in versions):
+            components += (of.standing, of.steps)
+        elif names_first:
+            components.append(of.steps)
+        if any(version.due_at for version in versions):
+            components.append(of.promises)
+        if names_first and story.deals:
+            components.append(of.deals)
+
+        def apply() -> Story:
+            known.add_note(state, call, note)
+            story.tell_notes()
+            return story
+
+        told = tell.changed(lead, story, self._rules, tuple(components), apply)
+        return LeadEffect("applied", told, folded=folded)
 
     def _deal(self, row: LeadRow, lead: str, event: DealStageChanged) -> LeadEffect:
-        state = row.state
+        state, rules = row.state, self._rules
         if any(change.id == event.id for change in state.deals.get(event.deal, ())):
             return _DUPLICATE
         self._make_room(row)
-        change, folded = self._change_of(event)
-        told = self._change(
-            row,
-            lead,
-            (of.standing, of.steps, of.noted_legs, of.deals),
-            lambda: known.add_change(state, event.deal, change),
-        )
-        return LeadEffect("applied", told, folded=folded)
+        change, folded = terms.change_of(event, rules)
+        story = self._story(row)
+        components = (of.standing, of.steps, of.deals, *((of.noted_legs,) if story.noted else ()))
+
+        def apply() -> Story:
+            known.add_change(state, event.deal, change)
+            story.tell_deal(event.deal, rules)
+            return story
+
+        return LeadEffect("applied", tell.changed(lead, story, rules, components, apply), folded=folded)
+
+    def _consult(self, row: LeadRow, lead: str, event: LeadConsulted) -> LeadEffect:
+        state = row.state
+        if event.at <= state.consulted_at:
+            return _DUPLICATE if event.at == state.consulted_at else _APPLIED
+        story = self._story(row)
+
+        def apply() -> Story:
+            state.consulted_at = event.at
+            return story
+
+        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.standing,), apply))
 
     def _activity(self, row: LeadRow, lead: str, event: ActivityLogged) -> LeadEffect:
         state = row.state
         if any(activity.id == event.id for activity in state.activities):
             return _DUPLICATE
         self._make_room(row)
+        story = self._story(row)
         activity = Activity(event.at, event.id, event.channel, event.manager or "")
-        told = self._change(row, lead, (of.promises, of.touches), lambda: known.add_activity(state, activity))
-        return LeadEffect("applied", told)
+
+        def apply() -> Story:
+            known.add_activity(state, activity)
+            return story
+
+        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.promises, of.touches), apply))
 
     # -- how
 
     def _story(self, row: LeadRow) -> Story:
         """Return the story of the row as it is: the one that the last fold ended with, if there is one."""
         story = row.known
-        if not isinstance(story, Story):
+        if story is None:
             story = row.known = Story(row.state, self._rules)
-        return story
+        known_story: Story = story
+        return known_story
 
     def _make_room(self, row: LeadRow) -> None:
         """Forget what is over the bounds once something more comes."""
-        if _forget(row.state, 1):
+        if bounds.keep_inside(row.state, 1):
             row.known = None
 
     def _change(
         self, row: LeadRow, lead: str, components: tuple[Component, ...], apply: Callable[[], object]
     ) -> tuple[Told, ...]:
-        """Change the row's state by `apply`, which can touch claims of `components` alone; return what is told."""
-        rules = self._rules
-        story = self._story(row)
-        counts: dict[tuple[str, str, int], int] = {}
-        _add(counts, components, story, rules, -1)
-        listed = of.attention(story, rules)
-        owner = story.owner
-        row.known = None
-        apply()
-        story = self._story(row)
-        _add(counts, components, story, rules, 1)
-        return _told(lead, counts, owner, listed, story.owner, of.attention(story, rules))
+        """Change the row's state by `apply`, and tell its story anew."""
 
-    def _note_of(self, event: CallAnnotated) -> tuple[Note, tuple[str, ...]]:
-        rules = self._rules
-        folded = []
-        stages = tuple(sorted({stage for stage in event.stages if stage in rules.ranks}, key=rules.ranks.__getitem__))
-        if not rules.stages.issuperset(event.stages):
-            folded.append("stage")
-        reason = event.reason or ""
-        if reason and reason not in rules.reasons:
-            reason = OTHER
-            folded.append("reason")
-        step = event.next_step
-        agreed = step is not None and step.agreed
-        due_at = step.due_at or 0 if step is not None and agreed else 0
-        if due_at > event.at + FARTHEST_DUE_MS:
-            folded.append("due_at")
-        kind = _KINDS["unknown" if event.kind is None else event.kind]
-        manager = event.manager or ""
-        return Note(event.revision, event.at, event.id, manager, kind, stages, reason, agreed, due_at), tuple(folded)
+        def change() -> Story:
+            row.known = None
+            apply()
+            return self._story(row)
 
-    def _change_of(self, event: DealStageChanged) -> tuple[Change, tuple[str, ...]]:
-        rules = self._rules
-        folded = []
-        stage = event.stage
-        if stage not in rules.stages:
-            stage = OTHER
-            folded.append("stage")
-        if event.currency is not None and event.currency not in rules.currencies:
-            folded.append("currency")
-        amount = None if event.amount is None else _thousandths(event.amount)
-        if amount is not None and abs(amount) > MAX_THOUSANDTHS:
-            folded.append("amount")
-        change = Change(
-            event.at,
-            event.id,
-            stage,
-            event.manager,
-            amount,
-            event.currency,
-            event.product,
-            event.channel,
-            event.client_type,
-        )
-        return change, tuple(folded)
+        return tell.changed(lead, self._story(row), self._rules, components, change)
 
 
-def _leg_of(contact: Contact) -> Leg:
-    flags = _KINDS.get(contact.kind, known.UNKNOWN)
-    if contact.direction == "outbound":
-        flags |= known.OUTBOUND
-    if contact.answered:
-        flags |= known.ANSWERED
-    if contact.conversation:
-        flags |= known.CONVERSATION
-    talk_ms = -1 if contact.talk_ms is None else contact.talk_ms
-    return Leg(contact.call, contact.manager, contact.day, contact.at, contact.started_at, flags, talk_ms, contact.seq)
-
-
-def _thousandths(amount: Decimal) -> int:
-    return int((amount * 1000).to_integral_value(ROUND_HALF_UP))
+def _has(state: LeadState, leg: known.Leg) -> bool:
+    return any(other.call == leg.call and other.manager == leg.manager for other in state.legs)
 
 
 def _contents(state: LeadState) -> bytes:
     """Return what is known of the lead, but not where facts came from and what the key was linked to."""
     return pack(msgspec.structs.replace(state, revision=0, applied={}, linked_to=""))
-
-
-def _forget(state: LeadState, more: int) -> bool:
-    """Forget what is over the bounds once `more` come; tell whether anything was."""
-    forgot = False
-    if known.is_over(state, more):
-        known.forget(state, more)
-        forgot = True
-    if len(state.legs) + len(state.notes) + len(state.activities) + len(state.deals) > _MANY_THINGS:
-        share = 1.0
-        while len(pack(state)) > MAX_ROW_BYTES and share > 0.01:  # noqa: PLR2004 - nothing is left below
-            share /= 2
-            known.forget(state, more, share)
-            forgot = True
-    return forgot
-
-
-def _add(
-    counts: dict[tuple[str, str, int], int], components: Iterable[Component], story: Story, rules: Rules, sign: int
-) -> None:
-    get = counts.get
-    for component in components:
-        for manager, measure, day, n, _, _ in component(story, rules):
-            key = (manager, measure, day)
-            counts[key] = get(key, 0) + sign * n
-
-
-def _told(
-    lead: str,
-    counts: dict[tuple[str, str, int], int],
-    owner: str,
-    listed: Attention | None,
-    new_owner: str,
-    new_listed: Attention | None,
-) -> tuple[Told, ...]:
-    """Return what each manager is told: the differences, and how the lead is listed from now on if that changed."""
-    by_manager: dict[str, list[tuple[str, int, int]]] = {}
-    for (manager, measure, day), n in counts.items():
-        if n:
-            changes = by_manager.get(manager)
-            if changes is None:
-                by_manager[manager] = [(measure, day, n)]
-            else:
-                changes.append((measure, day, n))
-    listings: dict[str, Listing] = {}
-    if listed is not None and owner != new_owner:
-        listings[owner] = {lead: None}
-        listed = None
-    if listed != new_listed:
-        listings[new_owner] = {lead: new_listed}
-    for manager in listings:
-        by_manager.setdefault(manager, [])
-    return tuple([(manager, tuple(changes), listings.get(manager, {})) for manager, changes in by_manager.items()])

@@ -49,6 +49,7 @@ class Rules:
         self.currencies = frozenset(economics.currencies)
         self.mentor_after = results.mentor_after
         self.stuck_after = results.stuck_after
+        self.least_listed = min(results.mentor_after, results.stuck_after)
         self.calls_per_day = thresholds.calls_per_lead_day
         self._permitted = results.permitted_from_minute, results.permitted_to_minute
         self._local = local
@@ -148,7 +149,11 @@ class Standing:
 
 
 class Story:
-    """A lead as its managers see it. All of it follows from the state."""
+    """A lead as its managers see it. All of it follows from the state.
+
+    After a change of the state the story is brought up to it by `tell_legs`, `tell_notes` or `tell_deal`, whichever
+    kind of thing has changed; each leaves what it cannot touch.
+    """
 
     __slots__ = (
         "deals",
@@ -165,30 +170,51 @@ class Story:
 
     def __init__(self, state: LeadState, rules: Rules) -> None:
         self.state = state
-        self.noted = noted_legs(state)
+        self.noted = noted_legs(state) if state.notes else []
         ranks = rules.ranks
-        self.deals = [Standing(deal, changes, ranks) for deal, changes in state.deals.items()]
+        self.deals = {deal: Standing(deal, changes, ranks) for deal, changes in state.deals.items()}
+        self.progress_at = 0
         self.lead_deal: Standing | None = None
         self.is_open = True
         if self.deals:
-            still_open = [deal for deal in self.deals if not deal.is_closed]
-            self.is_open = bool(still_open)
-            self.lead_deal = max(still_open or self.deals, key=_changed)
-        self.progress_at = self._progress()
+            self._choose_deal()
+        if self.noted or self.deals:
+            self.progress_at = self._progress()
         self.tell_legs()
 
     def tell_legs(self) -> None:
         """Take in which legs there are; none of those that are new has a note."""
         legs = self.legs = self.state.legs
-        self.owner = ""
-        self.first: Leg | None = None
-        self.first_kind = UNKNOWN
         if legs:
             self.owner = legs[-1].manager
-            first = self.first = legs[0]
-            self.first_kind = first.flags & KIND
-            if self.first_kind == UNKNOWN:
-                self.first_kind = kind_of(first, next((note for leg, note in self.noted if leg is first), None))
+            first: Leg | None = legs[0]
+            self.first = first
+            kind = legs[0].flags & KIND
+            if kind == UNKNOWN and self.noted:
+                kind = next((note.kind for leg, note in self.noted if leg is first), UNKNOWN)
+            self.first_kind = kind
+        else:
+            self.owner = ""
+            self.first = None
+            self.first_kind = UNKNOWN
+
+    def tell_notes(self) -> None:
+        """Take in what was noted."""
+        self.noted = noted_legs(self.state)
+        self.progress_at = self._progress()
+        self.tell_legs()
+
+    def tell_deal(self, deal: str, rules: Rules) -> None:
+        """Take in the changes of a deal."""
+        self.deals[deal] = Standing(deal, self.state.deals[deal], rules.ranks)
+        self._choose_deal()
+        self.progress_at = self._progress()
+
+    def _choose_deal(self) -> None:
+        deals = self.deals.values()
+        still_open = [deal for deal in deals if not deal.is_closed]
+        self.is_open = bool(still_open)
+        self.lead_deal = max(still_open or deals, key=_changed)
 
     @property
     def stage(self) -> str:
@@ -210,7 +236,7 @@ class Story:
             if note.agreed or not named.issuperset(note.stages):
                 last = leg.at  # they are in order
             named.update(note.stages)
-        for deal in self.deals:
+        for deal in self.deals.values():
             if deal.reached and deal.reached[-1] > last:
                 last = deal.reached[-1]
         return last
@@ -235,9 +261,14 @@ class Story:
     def is_kept(self, leg: Leg, end_ms: int) -> bool:
         """Tell whether the lead was reached, or dialled, after `leg` and before a moment."""
         after = leg.at
-        return any(
-            after < other.started_at < end_ms and other.flags & (OUTBOUND | ANSWERED) for other in self.legs
-        ) or any(after < activity.at < end_ms for activity in self.state.activities)
+        return any(reaches(other, after, end_ms) for other in self.legs) or any(
+            after < activity.at < end_ms for activity in self.state.activities
+        )
+
+
+def reaches(leg: Leg, after_ms: int, end_ms: int) -> bool:
+    """Tell whether the lead was reached, or dialled, by a leg that began between two moments."""
+    return after_ms < leg.started_at < end_ms and bool(leg.flags & (OUTBOUND | ANSWERED))
 
 
 def kind_of(leg: Leg, note: Note | None) -> int:

@@ -1,0 +1,322 @@
+"""What is told when a lead changes: the claims after it less the claims before it, by the shortest way there is.
+
+A fact can change few claims. Which components of `lead_claims` it may touch, and what a leg does that comes on top of
+others, is written out here; tests hold all of it against the plain difference of all claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+from streams.facts import Attention
+from streams.settings_results import NONE, WON
+from streams.tables import lead_claims as of
+from streams.tables.lead_claims import Component, Raw
+from streams.tables.lead_state import ANSWERED, CONVERSATION, DAYS_KEPT, OUTBOUND, Leg, begun
+from streams.tables.lead_story import Rules, Story, reaches
+
+Changes: TypeAlias = tuple[tuple[str, int, int], ...]
+"""(measure, day, difference), for `windows.Steps`."""
+Listing: TypeAlias = dict[str, Attention | None]
+Told: TypeAlias = tuple[str, Changes, Listing]
+"""A manager, and what goes into `Outcome.changes` and `Outcome.attention` for that manager."""
+
+_Steps: TypeAlias = list[tuple[str, int, int]]
+_MANY: Final = of.MANY
+
+
+class Difference:
+    """The claims that a change of a lead makes and takes back: first `before` it, then `after` it, then `told`."""
+
+    __slots__ = ("_counts", "_lead", "_listed", "_owner", "_rules", "_story")
+
+    def __init__(self, lead: str, story: Story, rules: Rules) -> None:
+        self._lead = lead
+        self._story = story
+        self._rules = rules
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._owner = story.owner
+        self._listed = of.attention(story, rules)
+
+    def before(self, components: Iterable[Component]) -> None:
+        """Note what is claimed before the change."""
+        self._add(components, self._story, -1)
+
+    def after(self, components: Iterable[Component], story: Story) -> None:
+        """Note what is claimed after the change, of which `story` tells."""
+        self._story = story
+        self._add(components, story, 1)
+
+    def told(self) -> tuple[Told, ...]:
+        """Return what each manager is told: the differences, and how the lead is listed from now on if that changed."""
+        by_manager: dict[str, _Steps] = {}
+        for (manager, measure, day), n in self._counts.items():
+            if n:
+                steps = by_manager.get(manager)
+                if steps is None:
+                    by_manager[manager] = [(measure, day, n)]
+                else:
+                    steps.append((measure, day, n))
+        owner, listed = self._story.owner, of.attention(self._story, self._rules)
+        return told(by_manager, self._lead, (self._owner, self._listed), (owner, listed))
+
+    def _add(self, components: Iterable[Component], story: Story, sign: int) -> None:
+        counts = self._counts
+        get = counts.get
+        for component in components:
+            for manager, measure, day, n, _, _ in component(story, self._rules):
+                key = (manager, measure, day)
+                counts[key] = get(key, 0) + sign * n
+
+
+def told(
+    by_manager: dict[str, _Steps],
+    lead: str,
+    was: tuple[str, Attention | None],
+    now: tuple[str, Attention | None],
+) -> tuple[Told, ...]:
+    """Return what each manager is told. `was` and `now` say who has the lead, and how it is listed for that manager."""
+    if was == now or (was[1] is None and now[1] is None):
+        return tuple([(manager, tuple(steps), {}) for manager, steps in by_manager.items()])
+    listings: dict[str, Listing] = {}
+    if was[0] != now[0] and was[1] is not None:
+        listings[was[0]] = {lead: None}
+    if now[1] is not None or was[0] == now[0]:
+        listings[now[0]] = {lead: now[1]}
+    for manager in listings:
+        by_manager.setdefault(manager, [])
+    return tuple([(manager, tuple(steps), listings.get(manager, {})) for manager, steps in by_manager.items()])
+
+
+def changed(
+    lead: str, story: Story, rules: Rules, components: tuple[Component, ...], apply: Callable[[], Story]
+) -> tuple[Told, ...]:
+    """Make a change by `apply`, which returns the story after it and can touch claims of `components` alone."""
+    difference = Difference(lead, story, rules)
+    difference.before(components)
+    difference.after(components, apply())
+    return difference.told()
+
+
+# -- legs
+
+
+def is_on_top(story: Story, leg: Leg) -> bool:
+    """Tell whether a leg that is new, and was not noted, leaves alone which leg is the first and whose the lead is."""
+    legs = story.legs
+    return bool(legs) and begun(leg) > begun(legs[0]) and (leg.manager == story.owner or begun(leg) < begun(legs[-1]))
+
+
+_OF_LEGS: Final[tuple[Component, ...]] = (of.days, of.standing, of.steps, of.legs)
+
+
+def add_first(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...]:
+    """Add the first leg of a lead of which nothing else is known: there is nothing to take back."""
+    story.legs.append(leg)
+    story.tell_legs()
+    owner = leg.manager
+    steps = [(measure, day, n) for part in _OF_LEGS for _, measure, day, n, _, _ in part(story, rules)]
+    return told({owner: steps}, lead, (owner, None), (owner, of.attention(story, rules)))
+
+
+def add_on_top(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...] | None:
+    """Add a leg that `is_on_top`, to a lead of which nothing is forgotten; None, and nothing done, for an odd one."""
+    if story.deals and _touches_won(story, leg):
+        return None
+    seen = _Seen(story, leg)
+    owner = story.owner
+    steps: _Steps = []
+    by_manager = {owner: steps}
+    days = tuple(of.days(story, rules)) if seen.is_old_news else None
+    if days is None:
+        _tell_days(steps, rules, leg, seen)
+    if story.is_open:
+        _tell_standing(steps, story, rules, leg, seen)
+    if leg.flags & CONVERSATION and (seen.talked == 0 or leg.at < seen.talked):
+        _tell_first_talk(steps, story, rules, leg)
+    if story.noted and leg.flags & (OUTBOUND | ANSWERED):
+        _tell_kept(by_manager, story, rules, leg)
+    for manager, measure, day, n, _, _ in of.plain_leg(leg, rules):
+        by_manager.setdefault(manager, []).append((measure, day, n))
+    may_be_listed = story.is_open and seen.without + 1 >= rules.least_listed
+    was = of.attention(story, rules) if may_be_listed else None
+    _insert(story.legs, leg)
+    now = of.attention(story, rules) if may_be_listed else None
+    if days is not None:
+        _tell_difference(steps, days, of.days(story, rules))
+    if not steps:
+        del by_manager[owner]
+    return told(by_manager, lead, (owner, was), (owner, now))
+
+
+def _insert(legs: list[Leg], leg: Leg) -> None:
+    """Insert a leg that is not the first where it belongs, most often at the end."""
+    place = len(legs)
+    key = begun(leg)
+    while begun(legs[place - 1]) > key:
+        place -= 1
+    legs.insert(place, leg)
+
+
+class _Seen:
+    """What the legs are that were there before `leg`, seen in one look.
+
+    `later`, `same` and `earlier` are the calls on days after, on, and before its own (these by day); `dials` those of
+    the same day. `without` and `since_help` are the conversations since the last progress, and since the consultation;
+    `talked` is the end of the first conversation, 0 without any.
+    """
+
+    __slots__ = ("_day", "dials", "earlier", "later", "newest", "oldest", "same", "since_help", "talked", "without")
+
+    def __init__(self, story: Story, leg: Leg) -> None:
+        self._day = day = leg.day
+        progress_at = story.progress_at
+        help_at = max(progress_at, story.state.consulted_at)
+        later = same = dials = without = since_help = talked = newest = 0
+        oldest = day
+        earlier: list[int] = []
+        for other in story.legs:
+            on = other.day
+            if on < day:
+                earlier.append(on)
+                oldest = min(on, oldest)
+            elif on == day:
+                same += 1
+                if other.flags & OUTBOUND:
+                    dials += 1
+            else:
+                later += 1
+            newest = max(newest, on)
+            if other.flags & CONVERSATION:
+                at = other.at
+                if at > progress_at:
+                    without += 1
+                    if at > help_at:
+                        since_help += 1
+                if not talked or at < talked:
+                    talked = at
+        earlier.sort(reverse=True)
+        self.later, self.same, self.dials, self.earlier = later, same, dials, earlier
+        self.newest, self.oldest = newest, oldest
+        self.without, self.since_help, self.talked = without, since_help, talked
+
+    @property
+    def is_old_news(self) -> bool:
+        """Whether a day is, or comes to be, too far back to be counted."""
+        return max(self.newest, self._day) - DAYS_KEPT > self.oldest
+
+
+def _touches_won(story: Story, leg: Leg) -> bool:
+    """Tell whether the leg may be one of those by which a deal was won."""
+    return any(
+        deal.stage == WON and (leg.flags & ANSWERED or leg.started_at <= deal.since) for deal in story.deals.values()
+    )
+
+
+def _tell_difference(steps: _Steps, before: Iterable[Raw], after: Iterable[Raw]) -> None:
+    counts: dict[tuple[str, int], int] = {}
+    for _, measure, day, n, _, _ in before:
+        counts[measure, day] = counts.get((measure, day), 0) - n
+    for _, measure, day, n, _, _ in after:
+        counts[measure, day] = counts.get((measure, day), 0) + n
+    steps += [(measure, day, n) for (measure, day), n in counts.items() if n]
+
+
+def _tell_days(steps: _Steps, rules: Rules, leg: Leg, seen: _Seen) -> None:
+    """Tell by how much `lead_claims.days` changes."""
+    day = leg.day
+    steps.append(("sum", day, 1))
+    if leg.flags & OUTBOUND and seen.dials == rules.calls_per_day:
+        steps.append(("over", day, 1))
+    later, same = seen.later, seen.same
+    if later + same >= _MANY:
+        return  # further back it is 5+ before and after
+    called = of.CALLED
+    was, now = later + same, later + same + 1
+    steps.append((called[now - 1], day, 1))
+    if same:
+        steps.append((called[was - 1], day, -1))
+    elif later:
+        steps.append((called[later - 1], day, -1))
+    earlier = seen.earlier
+    place, end = 0, len(earlier)
+    while place < end and was < _MANY:
+        day = earlier[place]
+        was_later, now_later = was, now
+        while place < end and earlier[place] == day:
+            place += 1
+            was += 1
+        now = min(was + 1, _MANY)
+        was = min(was, _MANY)
+        # Steps from `was_later` to `was` go, those from `now_later` to `now` come.
+        by = [0] * (_MANY + 1)
+        by[was] -= 1
+        by[was_later] += 1
+        if now != now_later:
+            by[now] += 1
+            by[now_later] -= 1
+        for number in range(1, _MANY + 1):
+            if by[number]:
+                steps.append((called[number - 1], day, by[number]))
+
+
+def _tell_standing(steps: _Steps, story: Story, rules: Rules, leg: Leg, seen: _Seen) -> None:
+    """Tell by how much `lead_claims.standing` changes for an open lead."""
+    was = now = seen.without
+    was_help = now_help = seen.since_help
+    if leg.flags & CONVERSATION and leg.at > story.progress_at:
+        now += 1
+        if leg.at > story.state.consulted_at:
+            now_help += 1
+    was_day, day = seen.newest, leg.day
+    if day > was_day:
+        if story.lead_deal is None:
+            stage, since = NONE, story.legs[0].day
+        else:
+            stage, since = story.lead_deal.stage, rules.day(story.owner, story.lead_deal.since)
+        stage_measure, since_measure = "stage:" + stage, "since:" + stage
+        steps.append((stage_measure, was_day, -1))
+        steps.append((since_measure, was_day, -since))
+        steps.append((stage_measure, day, 1))
+        steps.append((since_measure, day, since))
+    elif now == was:
+        return
+    else:
+        day = was_day
+    for measure, held, holds in (
+        ("stuck", was >= rules.stuck_after, now >= rules.stuck_after),
+        ("mentor", was_help >= rules.mentor_after, now_help >= rules.mentor_after),
+    ):
+        _tell_moved(steps, measure if held else "", was_day, measure if holds else "", day)
+    _tell_moved(steps, of.STREAKS[min(was, _MANY)], was_day, of.STREAKS[min(now, _MANY)], day)
+
+
+def _tell_moved(steps: _Steps, was: str, was_day: int, now: str, day: int) -> None:
+    """Tell that one measure at a day gives way to another; "" is none."""
+    if was != now or was_day != day:
+        if was:
+            steps.append((was, was_day, -1))
+        if now:
+            steps.append((now, day, 1))
+
+
+def _tell_first_talk(steps: _Steps, story: Story, rules: Rules, leg: Leg) -> None:
+    """Tell by how much `reach:call` changes by a conversation before all others."""
+    was = of.talked_at(story, rules)
+    if was is None or leg.at < was:
+        day = rules.day(story.owner, leg.at)
+        was_day = day if was is None else rules.day(story.owner, was)
+        if was is None or was_day != day:
+            _tell_moved(steps, "" if was is None else of.REACH_CALL, was_day, of.REACH_CALL, day)
+
+
+def _tell_kept(by_manager: dict[str, _Steps], story: Story, rules: Rules, leg: Leg) -> None:
+    """Tell of the promises that the leg keeps."""
+    for other, note in story.noted:
+        if leg.started_at > other.at and of.is_promise(other, note):
+            local = rules.local(other.manager)
+            day = local.day(note.due_at)
+            end_ms = local.day_bounds(day)[1]
+            if reaches(leg, other.at, end_ms) and not story.is_kept(other, end_ms):
+                by_manager.setdefault(other.manager, []).append(("kept", day, 1))
