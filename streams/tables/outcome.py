@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 from streams.facts import Attention, Outcome
-from streams.tables.outcome_totals import PROMISES, Totals
+from streams.tables.outcome_totals import NO_LAYOUT, PROMISES, Layout, Totals
 from streams.tables.records import body, is_newer, seal
 
 DAYS_KEPT: Final = 182
@@ -31,6 +31,8 @@ _SHORT: Final = frozenset({
     "off_hours", *PROMISES,
 })  # fmt: skip
 _LONG: Final = frozenset(("won", "given"))
+_EMPTY_KEPT: Final = 256
+"""How many more measures than the row has may have a place in its sums before these are made anew."""
 _SHORT_DAYS: Final = 32
 _MIDDLE_DAYS: Final = 92
 
@@ -61,11 +63,11 @@ class OutcomeRow:
     """What a manager's leads come to.
 
     `totals`, `urgent` and `view` are caches for reading, made when first asked for: the sums by window, the listed
-    leads in the order of their urgency, and what was read last. `names` are values that each dimension may know;
-    `dropped` counts the listed leads that had to go because there were too many, since the row was made.
+    leads in the order of their urgency, and what was read last. `names` are values that each dimension may know. Since
+    the row was made, `listings` counts the changes of the list, `dropped` the leads that were too many for it.
     """
 
-    __slots__ = ("dropped", "names", "packed", "state", "totals", "urgent", "view")
+    __slots__ = ("dropped", "listings", "names", "packed", "state", "totals", "urgent", "view")
 
     def __init__(self, packed: bytes | None = None) -> None:
         self.packed = packed
@@ -73,7 +75,7 @@ class OutcomeRow:
         self.urgent: list[Urgency] | None = None
         self.view: Any = None
         self.names: dict[str, set[str]] = {}
-        self.dropped = 0
+        self.dropped = self.listings = 0
         if packed is None:
             self.state = OutcomeState()
 
@@ -147,13 +149,16 @@ def attention(row: OutcomeRow, today: int) -> Iterator[tuple[str, Attention]]:
             yield lead, known
 
 
-def totals(row: OutcomeRow, today: int) -> Totals:
+def totals(row: OutcomeRow, today: int, layout: Layout = NO_LAYOUT) -> Totals:
     """Return the row's sums by window on the local day `today`. They go on with the row as it is folded."""
-    found = row.totals
-    if found is None:
-        found = row.totals = Totals(row.state.steps, today)
-    elif found.today != today:
-        found.advance(row.state.steps, today)
+    found, steps = row.totals, row.state.steps
+    if found is not None and found.layout is layout and len(found.places) <= len(steps) + _EMPTY_KEPT:
+        if found.day == today:
+            return found
+        if found.day + 1 == today:
+            found.advance(steps)
+            return found
+    found = row.totals = Totals(steps, today, layout)
     return found
 
 
@@ -204,6 +209,7 @@ def _names(steps: dict[str, dict[int, int]], dimension: str) -> set[str]:
 def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
     listed = row.state.attention
     urgent = row.urgent
+    row.listings += 1
     for lead, known in changes.items():
         before = listed.pop(lead, None)
         if before is not None and urgent is not None:
@@ -246,6 +252,7 @@ def _prune(row: OutcomeRow) -> None:
         for lead in gone:
             del state.attention[lead]
         row.urgent = None
+        row.listings += 1
 
 
 def days_kept(measure: str) -> int:

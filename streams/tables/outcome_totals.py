@@ -1,105 +1,160 @@
 """The sums of an outcome row by window, kept up to date change by change, so that a scrape need not add up days.
 
-An entry lies in the bin of its age, today less its day; a window is the sum of some bins:
+Each window is a list with a place for every measure. The measures that are read for every manager come first, in the
+same order in every row: to read them is to take slices.
 
-    age        <= 0    1-6    7-29    30-89    90-179    older
-    bin           0      1       2        3         4        5
-    today      └──┘                                                what is dated ahead counts today
-    7d         └─────────┘
-    30d        └────────────────┘
-    90d        └─────────────────────────┘
-    previous                              └─────────┘
+    age of an entry   <= 0    1-6    7-29    30-89    90-179    (today less its day; what is dated ahead counts today)
+    today             ████
+    week              ███████████
+    month             ███████████████████
+    quarter           ████████████████████████████
+    before                                           ███████
 
-On the next day only the entries at the oldest age of a bin change bins.
+On the next day only the entries that come to another age group change the sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from streams.windows import DAYS
 
 PREVIOUS: Final = "previous"
-Bins: TypeAlias = list[int]
-NO_BINS: Final[Bins] = [0] * 6
-
 DUE: Final = "due"
 KEPT: Final = "kept"
 PROMISES: Final = (DUE, KEPT)
 """Measures of days to come: they count once their day has come."""
 STAGE: Final = "stage:"
 REASON: Final = "reason:"
+Shared: TypeAlias = tuple[str, int, int]
+"""(measure, its sum over 30 days, over 90 days) of a measure that teams add up."""
+
 _SHARED: Final = (REASON, "reach:", "touch:")
-_LAST_AGES: Final = (*(length - 1 for length in DAYS.values()), 2 * DAYS["90d"] - 1)  # of bins 0 to 4
+_LAST_AGES: Final = (*(length - 1 for length in DAYS.values()), 2 * DAYS["90d"] - 1)
 _OLD: Final = len(_LAST_AGES)
-_PLACES: Final = tuple(sum(age > last for last in _LAST_AGES) for age in range(_LAST_AGES[-1] + 1))
-_AGES: Final = len(_PLACES)
-_EMPTY_KEPT: Final = 64
+_GROUPS: Final = tuple(sum(age > last for last in _LAST_AGES) for age in range(_LAST_AGES[-1] + 1))
+_AGES: Final = len(_GROUPS)
+
+
+class Layout:
+    """The measures that have the first places of every row, in this order."""
+
+    __slots__ = ("measures", "places")
+
+    def __init__(self, *measures: str) -> None:
+        self.measures = tuple(dict.fromkeys(measures))
+        self.places = {measure: place for place, measure in enumerate(self.measures)}
+
+
+NO_LAYOUT: Final = Layout()
 
 
 class Totals:
-    """The sums of all measures on the local day `today`, by measure.
+    """The sums of a row on the local day `day`; `places` says which place a measure has in each window."""
 
-    Some stand in a second place too: those that teams add up in `shared`, open leads by stage in `stages`, calls by
-    reason and stage in `reasons`.
-    """
+    __slots__ = (
+        "_shared",
+        "before",
+        "day",
+        "layout",
+        "month",
+        "places",
+        "quarter",
+        "reasons",
+        "stages",
+        "today",
+        "week",
+    )
 
-    __slots__ = ("bins", "reasons", "shared", "stages", "today")
-
-    def __init__(self, steps: Mapping[str, Mapping[int, int]], today: int) -> None:
-        self._make(steps, today)
-
-    def _make(self, steps: Mapping[str, Mapping[int, int]], today: int) -> None:
-        self.today = today
-        self.bins: dict[str, Bins] = {}
-        self.shared: dict[str, Bins] = {}
-        self.stages: dict[str, Bins] = {}
-        self.reasons: dict[str, list[Bins]] = {}
+    def __init__(self, steps: Mapping[str, Mapping[int, int]], day: int, layout: Layout) -> None:
+        self.day = day
+        self.layout = layout
+        self.places = layout.places.copy()
+        width = len(self.places)
+        self.today, self.week, self.month, self.quarter, self.before = ([0] * width for _ in range(5))
+        self.stages: list[int] = []
+        self.reasons: dict[str, list[int]] = {}
+        self._shared: dict[str, int] = {}
+        for measure, place in self.places.items():
+            self._sort(measure, place)
         for measure, entries in steps.items():
-            bins = self._made(measure)
-            for day, count in entries.items():
-                bins[_place(measure, today - day)] += count
+            if measure not in self.places:
+                self._place(measure)
+            self._sum(measure, entries)
 
     def add(self, measure: str, day: int, by: int) -> None:
         """Add `by` to what `measure` has on `day`."""
-        bins = self.bins.get(measure)
-        if bins is None:
-            bins = self._made(measure)
-        age = self.today - day
-        bins[_PLACES[age] if 0 <= age < _AGES else _place(measure, age)] += by
-
-    def advance(self, steps: Mapping[str, Mapping[int, int]], today: int) -> None:
-        """Bring the sums to another day; `steps` is what they are the sums of."""
-        if today != self.today + 1 or len(self.bins) > len(steps) + _EMPTY_KEPT:
-            self._make(steps, today)
+        place = self.places.get(measure)
+        if place is None:
+            place = self._place(measure)
+        age = self.day - day
+        if 0 <= age < _AGES:
+            group = _GROUPS[age]
+        elif age < 0 and measure not in PROMISES:
+            group = 0
+        else:
             return
-        self.today = today
-        last_days = [today - 1 - last for last in _LAST_AGES]
+        if group < 4:  # noqa: PLR2004 - the groups of the picture above, from the left
+            self.quarter[place] += by
+            if group < 3:  # noqa: PLR2004
+                self.month[place] += by
+                if group < 2:  # noqa: PLR2004
+                    self.week[place] += by
+                    if not group:
+                        self.today[place] += by
+        else:
+            self.before[place] += by
+
+    def advance(self, steps: Mapping[str, Mapping[int, int]]) -> None:
+        """Bring the sums to the next day; `steps` is what they are the sums of."""
+        day = self.day
+        self.day = day + 1
+        windows = (self.today, self.week, self.month, self.quarter, self.before)
+        leaving = [(day - last, window) for last, window in zip(_LAST_AGES, windows, strict=True)]
         for measure, entries in steps.items():
-            bins = self.bins[measure]
-            for place, day in enumerate(last_days):
-                if day in entries:
-                    count = entries[day]
-                    bins[place] -= count
-                    bins[place + 1] += count
-            if measure in PROMISES and today in entries:
-                bins[_OLD] -= entries[today]
-                bins[0] += entries[today]
+            place = self.places[measure]
+            for at, window in leaving:
+                if at in entries:
+                    window[place] -= entries[at]
+            if day - _LAST_AGES[-2] in entries:
+                self.before[place] += entries[day - _LAST_AGES[-2]]
+            if measure in PROMISES and day + 1 in entries:
+                for window in windows[:-1]:
+                    window[place] += entries[day + 1]
 
-    def _made(self, measure: str) -> Bins:
-        bins = self.bins[measure] = [0] * (_OLD + 1)
+    def shared(self) -> list[Shared]:
+        """Return what teams add up."""
+        if len(self._shared) < 2:  # noqa: PLR2004 - itemgetter gives a tuple from two on
+            return [(measure, self.month[place], self.quarter[place]) for measure, place in self._shared.items()]
+        pick = itemgetter(*self._shared.values())
+        return [*zip(self._shared, pick(self.month), pick(self.quarter), strict=True)]
+
+    def _sum(self, measure: str, entries: Mapping[int, int]) -> None:
+        """Add up all entries of a measure."""
+        groups = [0] * (_OLD + 1)
+        ahead = _OLD if measure in PROMISES else 0
+        for day, count in entries.items():
+            age = self.day - day
+            groups[ahead if age < 0 else _GROUPS[age] if age < _AGES else _OLD] += count
+        place = self.places[measure]
+        self.today[place], self.week[place], self.month[place], self.quarter[place] = accumulate(groups[:4])
+        self.before[place] = groups[4]
+
+    def _place(self, measure: str) -> int:
+        """Give `measure` the next place."""
+        place = self.places[measure] = len(self.today)
+        for window in (self.today, self.week, self.month, self.quarter, self.before):
+            window.append(0)
+        self._sort(measure, place)
+        return place
+
+    def _sort(self, measure: str, place: int) -> None:
         if measure.startswith(_SHARED) or "@" in measure:
-            self.shared[measure] = bins
+            self._shared[measure] = place
         if measure.startswith(STAGE):
-            self.stages[measure.removeprefix(STAGE)] = bins
+            self.stages.append(place)
         elif measure.startswith(REASON):
-            self.reasons.setdefault(measure.removeprefix(REASON).partition("@")[0], []).append(bins)
-        return bins
-
-
-def _place(measure: str, age: int) -> int:
-    """Return the bin of an entry. Promises that are not due yet lie in the last one, which no window holds."""
-    if age < 0:
-        return _OLD if measure in PROMISES else 0
-    return _PLACES[age] if age < _AGES else _OLD
+            self.reasons.setdefault(measure.removeprefix(REASON).partition("@")[0], []).append(place)

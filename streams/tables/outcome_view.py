@@ -7,7 +7,8 @@ What depends on the manager's own calls as well (calls per won deal, cost per wo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice, product, repeat
+from itertools import accumulate, chain, islice, product
+from operator import mul
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ from streams.settings_results import CHANNELS, LOST, NONE, OTHER, WON
 from streams.tables.counts import ALL_KINDS
 from streams.tables.outcome import OutcomeRow, attention
 from streams.tables.outcome import totals as totals_of
-from streams.tables.outcome_totals import NO_BINS, PREVIOUS, Bins, Totals
+from streams.tables.outcome_totals import PREVIOUS, PROMISES, Layout, Shared, Totals
 from streams.targets import target, wilson
 from streams.windows import TODAY
 
@@ -26,20 +27,11 @@ Series: TypeAlias = tuple[str, tuple[str, ...]]
 """(metric, values of its labels behind `manager` and `team`); the metric is a `Metric.name` of the catalogue."""
 Varying: TypeAlias = tuple[tuple[str, ...], float]
 """(values of those labels, value) of a metric whose series differ from manager to manager."""
-Shared: TypeAlias = tuple[str, int, int]
-"""(measure, its sum over 30 days, over 90 days)."""
 
 NUMBERS: Final = ("1", "2", "3", "4", "5+")
 KINDS: Final = ALL_KINDS[:-1]
+CALL: Final = "call"
 _DAY_S: Final = 86_400
-
-
-def _measures(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(prefix + name for name in names)
-
-
-_GIVEN: Final = _measures("given:", ALL_KINDS)
-_ANSWERED: Final = _measures("answered:", ALL_KINDS)
 
 
 class OutcomeView(Struct, gc=False):
@@ -66,23 +58,31 @@ class OutcomeReader:
         self._targets = settings.targets
         self._attention_series = results.attention_series
         self._currency = economics.currency
-        self._costs = tuple((f"touch:{channel}", economics.costs[channel]) for channel in CHANNELS if channel != "call")
         self._stages = (NONE, *(stage for stage in results.stages if stage not in (WON, LOST)))
         self._reasons = results.reasons
-        self._months = (
-            *("sum", "moves", "agreed", "talks", "mentor", "stuck", "due", "kept"),
-            *_measures("calls:", NUMBERS),
-            *_measures("streak:", NUMBERS),
-            *_measures("stage:", self._stages),
-            *_measures("since:", self._stages),
-        )
-        self._quarters = (
-            *("won", "proposed", f"amount:{economics.currency}", f"amounts:{economics.currency}"),
-            *("win_talk", "win_talked", "win_calls", "win_leads"),
-            *_GIVEN,
-            *_ANSWERED,
-            *_measures("presented:", KINDS),
-        )
+        touches = [channel for channel in CHANNELS if channel != CALL]
+        self._costs = [economics.costs[channel] for channel in touches]
+        blocks = {
+            "calls": _measures("calls:", NUMBERS),
+            "streak": _measures("streak:", NUMBERS),
+            "stage": _measures("stage:", self._stages),
+            "since": _measures("since:", self._stages),
+            "given": _measures("given:", ALL_KINDS),
+            "answered": _measures("answered:", ALL_KINDS),
+            "presented": _measures("presented:", KINDS),
+            "touch": _measures("touch:", touches),
+            "of month": ("sum", "moves", "agreed", "talks", "mentor", "stuck", *PROMISES),
+            "of quarter": (
+                *(f"amount:{self._currency}", f"amounts:{self._currency}"),
+                *("win_talk", "win_talked", "win_calls", "win_leads"),
+            ),
+            "of several": ("won", "proposed", "off_hours"),
+        }
+        ends = [*accumulate(map(len, blocks.values()))]
+        self._slices = {
+            name: slice(end - len(block), end) for (name, block), end in zip(blocks.items(), ends, strict=True)
+        }
+        self._layout = Layout(*chain.from_iterable(blocks.values()))
         self.series = self._series()
         self.nothing = self.read(OutcomeRow(), 0)
 
@@ -121,48 +121,41 @@ class OutcomeReader:
 
     def read(self, row: OutcomeRow, today: int) -> OutcomeView:
         """Return what the manager's leads and deals come to on the local day `today`."""
-        state = row.state
+        revision = row.state.revision
         seen = row.view
-        if seen is not None and seen[0] == state.revision and seen[1] == today and seen[2] is self:
-            view: OutcomeView = seen[3]
+        if seen is not None and seen[:2] != (self, today):
+            seen = None
+        if seen is not None and seen[2] == revision:
+            view: OutcomeView = seen[4]
             return view
-        totals = totals_of(row, today)
-        get = totals.bins.get
-        won = get("won", NO_BINS)
+        totals = totals_of(row, today, self._layout)
+        of_won = self._slices["of several"].start
         view = OutcomeView(
             values=self._values(row, totals),
-            won=sum(won[:4]),
-            won_before=won[4],
-            touch_cost=sum([sum(get(measure, NO_BINS)[:4]) * cost for measure, cost in self._costs]),
-            attention=[
-                ((lead, known.why), known.without_progress)
-                for lead, known in islice(attention(row, today), self._attention_series)
-            ],
-            shared=[
-                (measure, month := bins[0] + bins[1] + bins[2], month + bins[3])
-                for measure, bins in totals.shared.items()
-            ],
+            won=totals.quarter[of_won],
+            won_before=totals.before[of_won],
+            touch_cost=sum(map(mul, totals.quarter[self._slices["touch"]], self._costs)),
+            attention=seen[4].attention if seen is not None and seen[3] == row.listings else self._shown(row, today),
+            shared=totals.shared(),
         )
-        row.view = (state.revision, today, self, view)
+        row.view = self, today, revision, row.listings, view
         return view
 
+    def _shown(self, row: OutcomeRow, today: int) -> list[Varying]:
+        shown = islice(attention(row, today), self._attention_series)
+        return [((lead, known.why), known.without_progress) for lead, known in shown]
+
     def _values(self, row: OutcomeRow, totals: Totals) -> list[Value]:
-        get = totals.bins.get
-        today = totals.today
-        months = [bins[0] + bins[1] + bins[2] for bins in map(get, self._months, repeat(NO_BINS))]
-        calls, moves, agreed, talks, mentor, stuck, due, kept, *rest = months
-        numbers, stages = len(NUMBERS), len(self._stages)
-        by_calls, streaks = rest[:numbers], rest[numbers : 2 * numbers]
-        by_stage, since = rest[2 * numbers : 2 * numbers + stages], rest[2 * numbers + stages :]
-        quarters = [bins[0] + bins[1] + bins[2] + bins[3] for bins in map(get, self._quarters, repeat(NO_BINS))]
-        won_90, proposed_90, amount, amounts, talk_ms, talked, win_calls, win_leads, *rest = quarters
-        kinds = len(ALL_KINDS)
-        given, answered, presented = rest[:kinds], rest[kinds : 2 * kinds], rest[2 * kinds :]
-        leads_given = sum(given)
-        won, proposed = get("won", NO_BINS), get("proposed", NO_BINS)
-        won_7, proposed_7 = won[0] + won[1], proposed[0] + proposed[1]
-        won_30, proposed_30 = won_7 + won[2], proposed_7 + proposed[2]
-        own = won_90 / leads_given if leads_given else None
+        month, quarter, before, slices = totals.month, totals.quarter, totals.before, self._slices
+        today = totals.day
+        by_calls, by_stage, given = month[slices["calls"]], month[slices["stage"]], quarter[slices["given"]]
+        calls, moves, agreed, talks, mentor, stuck, due, kept = month[slices["of month"]]
+        amount, amounts, talk_ms, talked, win_calls, win_leads = quarter[slices["of quarter"]]
+        several = slices["of several"]
+        won_7, proposed_7, _ = totals.week[several]
+        won_30, proposed_30, _ = month[several]
+        won_90, proposed_90, _ = quarter[several]
+        own = _ratio(won_90, sum(given))
         over = row.state.steps.get("over")
         return [
             *by_calls,
@@ -177,18 +170,21 @@ class OutcomeReader:
             _ratio(won_30, proposed_30),
             _ratio(won_90, proposed_90),
             *(wilson(won_90, proposed_90) or (None, None)),
-            *map(_ratio, presented, answered),
-            _ratio(moves, _month(map(get, _ANSWERED, repeat(NO_BINS)))),
+            *map(_ratio, quarter[slices["presented"]], quarter[slices["answered"]]),
+            _ratio(moves, sum(month[slices["answered"]])),
             _ratio(agreed, talks),
-            *streaks,
+            *month[slices["streak"]],
             mentor,
             stuck,
             *by_stage,
-            _month(totals.stages.values()) - sum(by_stage),
-            *[(today - days / leads) * _DAY_S if leads else None for days, leads in zip(since, by_stage, strict=True)],
+            sum([month[place] for place in totals.stages]) - sum(by_stage),
+            *[
+                (today - days / leads) * _DAY_S if leads else None
+                for days, leads in zip(month[slices["since"]], by_stage, strict=True)
+            ],
             *given,
             own,
-            _ratio(won[4], sum([bins[4] for bins in map(get, _GIVEN, repeat(NO_BINS))])),
+            _ratio(before[several][0], sum(before[slices["given"]])),
             target(own, self._targets),
             _ratio(amount / 1000, amounts),
             _ratio(talk_ms / 1000, talked),
@@ -196,19 +192,20 @@ class OutcomeReader:
             *self._by_reason(totals),
             due,
             _ratio(kept, due),
-            get("off_hours", NO_BINS)[0],
+            totals.today[several][2],
         ]
 
     def _by_reason(self, totals: Totals) -> list[int]:
         """Return the calls of 30 days by reason, those of reasons without a name last."""
-        months = {reason: _month(bins) for reason, bins in totals.reasons.items()}
-        named = [months.get(reason, 0) for reason in self._reasons]
-        return [*named, sum(months.values()) - sum(named)]
+        month = totals.month
+        found = {reason: sum([month[place] for place in places]) for reason, places in totals.reasons.items()}
+        named = [found.get(reason, 0) for reason in self._reasons]
+        return [*named, sum(found.values()) - sum(named)]
 
 
 def _ratio(part: float, whole: int) -> Value:
     return part / whole if whole else None
 
 
-def _month(all_bins: Iterable[Bins]) -> int:
-    return sum([bins[0] + bins[1] + bins[2] for bins in all_bins])
+def _measures(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(prefix + name for name in names)

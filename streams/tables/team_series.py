@@ -19,8 +19,7 @@ from streams.settings_forms import WEEKDAYS
 from streams.settings_results import CHANNELS, NONE, OTHER
 from streams.tables.manager_view import ManagerView
 from streams.tables.outcome import split
-from streams.tables.outcome_totals import REASON
-from streams.tables.outcome_view import Shared
+from streams.tables.outcome_totals import REASON, Shared
 
 DIMENSIONS: Final = ("product", "client_type", "channel", "first_kind")
 STEPS: Final = ("call", "presentation", "proposal", "won")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.facts import Attention, Outcome
+from streams.facts import Attention, Outcome, Why
 from streams.tables import outcome
 from streams.tables.outcome import (
     DAYS_KEPT,
@@ -22,9 +22,10 @@ from streams.tables.outcome import (
     fold,
     totals,
 )
-from streams.tables.outcome_totals import PROMISES
+from streams.tables.outcome_totals import PROMISES, Layout
 
 TODAY = 20_000
+LAYOUT = Layout("won", "due", "stage:none")
 # Ages around the edges of every window, and some days ahead.
 AGES = [-1, 0, 1, 5, 6, 7, 28, 29, 30, 31, 88, 89, 90, 91, 178, 179, 180, 181, 190]
 MEASURES = ["sum", "calls:1", "due", "kept", "won", "given:cold", "stage:none", "stage:qualified", "reach:call"]
@@ -38,6 +39,7 @@ DIMENSIONED = [
 
 
 Change: TypeAlias = tuple[str, int, int]
+Leads: TypeAlias = dict[str, Attention | None]
 
 
 def changes(today: int) -> st.SearchStrategy[list[Change]]:
@@ -49,8 +51,8 @@ def changes(today: int) -> st.SearchStrategy[list[Change]]:
     return st.lists(one, max_size=6)
 
 
-def told(seq: int, *changes: tuple[str, int, int], src: str = "contacts/0", **leads: Attention | None) -> Outcome:
-    return Outcome(src=src, seq=seq, manager="anna", changes=changes, attention=leads)
+def told(seq: int, *changes: Change, src: str = "contacts/0", leads: Leads | None = None) -> Outcome:
+    return Outcome(src=src, seq=seq, manager="anna", changes=changes, attention=leads or {})
 
 
 def row_of(*changes: tuple[str, int, int]) -> OutcomeRow:
@@ -59,7 +61,7 @@ def row_of(*changes: tuple[str, int, int]) -> OutcomeRow:
     return row
 
 
-def listed(why: str = "consultation", *, without: int = 3, since: int = 0, day: int = TODAY) -> Attention:
+def listed(why: Why = "consultation", *, without: int = 3, since: int = 0, day: int = TODAY) -> Attention:
     return Attention(
         attempts=9, without_progress=without, reason="reminder", stage="none", stage_since=since, why=why, day=day
     )
@@ -67,8 +69,10 @@ def listed(why: str = "consultation", *, without: int = 3, since: int = 0, day: 
 
 def sums(row: OutcomeRow, measure: str, today: int = TODAY) -> tuple[int, ...]:
     """Return the sums of a measure: today, 7d, 30d, 90d, previous."""
-    bins = totals(row, today).bins.get(measure, [0] * 6)
-    return *(sum(bins[: last + 1]) for last in range(4)), bins[4]
+    found = totals(row, today, LAYOUT)
+    place = found.places.get(measure)
+    windows = (found.today, found.week, found.month, found.quarter, found.before)
+    return (0,) * 5 if place is None else tuple(window[place] for window in windows)
 
 
 def counted(entries: dict[tuple[str, int], int], measure: str, today: int) -> tuple[int, ...]:
@@ -139,8 +143,8 @@ class TestFacts:
 
     def test_a_duplicate_lists_no_lead(self) -> None:
         row = OutcomeRow()
-        fold(row, told(2, lead=listed()))
-        fold(row, told(2, lead=None))
+        fold(row, told(2, leads={"lead": listed()}))
+        fold(row, told(2, leads={"lead": None}))
         assert len(list(attention(row, TODAY))) == 1
 
     def test_what_is_taken_back_leaves_nothing(self) -> None:
@@ -186,7 +190,7 @@ class TestForgetting:
 
     def test_listed_leads_go_with_their_month(self) -> None:
         row = OutcomeRow()
-        fold(row, told(1, ("sum", TODAY, 1), lead=listed(day=TODAY)))
+        fold(row, told(1, ("sum", TODAY, 1), leads={"lead": listed(day=TODAY)}))
         assert [lead for lead, _ in attention(row, TODAY + 29)] == ["lead"]
         assert list(attention(row, TODAY + 30)) == []
         fold(row, told(2, ("sum", TODAY + 33, 1)))
@@ -247,11 +251,13 @@ class TestAttention:
             row,
             told(
                 1,
-                e=listed("consultation", without=9, since=1),
-                d=listed("stuck", without=5, since=8),
-                c=listed("stuck", without=5, since=7),
-                b=listed("stuck", without=5, since=7),
-                a=listed("stuck", without=6, since=9),
+                leads={
+                    "e": listed("consultation", without=9, since=1),
+                    "d": listed("stuck", without=5, since=8),
+                    "c": listed("stuck", without=5, since=7),
+                    "b": listed("stuck", without=5, since=7),
+                    "a": listed("stuck", without=6, since=9),
+                },
             ),
         )
         assert [lead for lead, _ in attention(row, TODAY)] == ["a", "b", "c", "d", "e"]
@@ -272,7 +278,7 @@ class TestAttention:
                     day=st.sampled_from([TODAY - 31, TODAY - 30, TODAY - 29, TODAY, TODAY + 1]),
                 )
             )
-            fold(row, told(seq, **{lead: state}))
+            fold(row, told(seq, leads={lead: state}))
             known.pop(lead, None)
             if state is not None:
                 known[lead] = state
@@ -290,18 +296,18 @@ class TestAttention:
     def test_beyond_the_limit_the_least_urgent_is_dropped_and_counted(self) -> None:
         row = OutcomeRow()
         for number in range(MAX_ATTENTION + 2):
-            fold(row, told(number, **{f"lead-{number}": listed(without=3 + number)}))
+            fold(row, told(number, leads={f"lead-{number}": listed(without=3 + number)}))
         assert row.dropped == 2
         shown = [lead for lead, _ in attention(row, TODAY)]
         assert len(shown) == len(row.state.attention) == MAX_ATTENTION
         assert (shown[0], shown[-1]) == (f"lead-{MAX_ATTENTION + 1}", "lead-2")
-        fold(row, told(5000, **{"lead-0": None}))  # long gone
+        fold(row, told(5000, leads={"lead-0": None}))  # long gone
         assert len(row.state.attention) == MAX_ATTENTION
 
 
 def test_a_row_comes_back_from_the_changelog() -> None:
     row = row_of(("calls:1", TODAY, 1))
-    fold(row, told(2, lead=listed()))
+    fold(row, told(2, leads={"lead": listed()}))
     records = OutcomeRecords()
     rows: dict[bytes, OutcomeRow] = {}
     older = records.changelog(b"anna", row)
