@@ -302,7 +302,7 @@ def managers() -> table.Panel:
 def course() -> timeseries.Panel:
     """Return how the conversion of the teams goes."""
     return lines(
-        "Conversion of the teams, 90 days, day by day",
+        "Conversion of the teams",
         "Won deals ÷ calls in which a proposal was discussed in the 90 days before; of the teams picked.",
         "percentunit",
         [query(of_teams("team:callpulse_conversion_ratio:90d"), "{{team}}")],

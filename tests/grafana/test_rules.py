@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from grafana import queries
+from streams.settings_results import Results
 from tests.grafana.promql import named
 from tests.grafana.tooling import CASES, ROOT, RULES, metrics, rules, run
 
@@ -126,6 +127,13 @@ def test_the_state_that_is_recorded_is_the_one_that_the_board_shows():
     assert rule["expr"].strip() == queries.state().replace(queries.PICKED + ", ", "").replace(
         f"{{{queries.PICKED}}}", ""
     )
+
+
+def test_the_bounds_of_a_signature_are_those_of_the_settings():
+    (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_skill_signature")
+    assert re.findall(r"[<>]=? bool (\d+)", rule["expr"]) == [
+        str(bound) for _ in range(2) for bound in (Results().long_first_call_ms // 1000, Results().quick_close)
+    ]
 
 
 def test_the_runbook_has_a_section_for_every_alert_and_no_other():

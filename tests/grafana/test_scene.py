@@ -37,7 +37,8 @@ def ask(address, expr):
 def prometheus(tmp_path_factory):
     scene = Scene(time.time() + 60)
     with running(tmp_path_factory.mktemp("scene"), scene, hours=1.5) as address:
-        eventually(lambda: ask(address, 'ALERTS{alertname="LeadsStuck", alertstate="firing"}'), "alerts fire", 120)
+        eventually(lambda: ask(address, "topic:callpulse_lag_records:sum"), "it is scraped and rules are evaluated")
+        eventually(lambda: ask(address, 'ALERTS{alertname="LeadsStuck", alertstate="firing"}'), "alerts fire")
         yield address
 
 
