@@ -14,7 +14,7 @@ from faust.types import TP
 
 from streams import events, topics
 from streams.calendars import local_time
-from streams.events import CrmEvent, Event, NextStep
+from streams.events import CallEvent, CrmEvent, Event, NextStep
 from streams.settings import Settings
 from streams.tables.lead_fold import LeadFold
 from tests.broker.in_process import PARTITIONS, START_MS, Worker, call_ended, wait_until
@@ -92,7 +92,8 @@ async def send_events(settings: Settings, some: Iterable[Event]) -> None:
             if isinstance(event, CrmEvent):
                 topic, key = topics.CRM, event.lead.encode()
             else:
-                topic, key = topics.CALLS, event.manager.encode()  # type: ignore[attr-defined]
+                assert isinstance(event, CallEvent)
+                topic, key = topics.CALLS, event.manager.encode()
             partition = topics.partition_of(key, PARTITIONS)
             await producer.send(
                 settings.kafka.topic_prefix + topic.name, events.encode(event), key, partition=partition
