@@ -29,7 +29,8 @@ from tests.faults.workers import Scrape, WorkerProcess
 from tests.kafka_fixture import consume, eventually, unique
 from tests.oracle.comparison import from_exposition, named
 from tests.oracle.contract import Raw
-from tests.oracle.oracle import GLIDING, Answers, Counts, answers, counts
+from tests.oracle.names import GLIDING
+from tests.oracle.oracle import Answers, Counts, between, counts
 from tests.oracle.wording import practice_of
 
 DAY_MS: Final = 86_400_000
@@ -54,7 +55,7 @@ def chosen_seed(default: int) -> int:
 
 
 class Feeding:
-    """Records on their way into `calls` on a thread of their own, at `rate` a second (None: as fast as they go)."""
+    """Records on their way to Kafka on a thread of their own, at `rate` a second (None: as fast as they go)."""
 
     def __init__(self, settings: Settings, records: list[Record], rate: float | None = None) -> None:
         self.total = len(records)
@@ -148,9 +149,8 @@ data_dir = "{folder / "data"}"
     def history(self, days: float, *, intensity: float = 1.0, disturbance: Disturbance = WEEK) -> list[Record]:
         """Return the records of the last `days` that have arrived by now, in the order of arrival."""
         now_ms = int(time.time() * 1000)
-        made = simulate(
-            self.department, now_ms - int(days * DAY_MS), now_ms, disturbance=disturbance, intensity=intensity
-        )
+        start_ms = now_ms - int(days * DAY_MS)
+        made = simulate(self.department, start_ms, now_ms, disturbance=disturbance, intensity=intensity, crm=True)
         return [record for record in made if record.due_ms <= now_ms]
 
     def feed(self, records: list[Record], rate: float | None = None) -> Feeding:
@@ -229,11 +229,11 @@ data_dir = "{folder / "data"}"
         }
         return Counter(letters.values())
 
-    def answers(self, raw: list[Raw], now_ms: int, until_ms: int | None = None) -> Answers:
-        """What every metric must be at `now_ms`; what glides with the clock, at `until_ms`."""
+    def answers(self, raw: list[Raw], moments_ms: tuple[int, int]) -> tuple[Answers, Answers]:
+        """What every metric must be at two moments of one minute."""
         zones = {manager.id: manager.timezone for manager in self.settings.managers.values()}
         practice = practice_of(self.settings)
-        return answers(raw, zones, self.settings.timezone, now_ms, practice=practice, until_ms=until_ms)
+        return between(raw, zones, self.settings.timezone, moments_ms, practice=practice)
 
     # -- comparing
 
@@ -292,8 +292,7 @@ data_dir = "{folder / "data"}"
             told = from_exposition(scrape.text)
             assert not ours.keys() & told.keys(), "two workers export the same manager"
             ours |= told
-        truth = self.answers(raw, began_ms)
-        later = self.answers(raw, began_ms, ended_ms)
+        truth, later = self.answers(raw, (began_ms, ended_ms))
         assert truth.keys() == later.keys()
         lines = []
         for key in sorted(ours.keys() | truth.keys()):

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.oracle.oracle import METRICS, RESULTS, TEAMS, Answers, Labels
+from tests.oracle.names import METRICS, RESULTS, TEAMS
+from tests.oracle.oracle import Answers, Labels
 
 TOLERANCE: Final = 1e-9
 ANSWERED: Final = METRICS | RESULTS | TEAMS

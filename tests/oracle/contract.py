@@ -139,24 +139,22 @@ def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
     event = _parsed(record.value)
     if isinstance(event, str):
         return event
-    reason = _kind(event, record.topic) or _fields(event)
-    if reason is not None:
-        return reason
+    return (
+        _kind(event, record.topic)
+        or _fields(event)
+        or _key(record, event)
+        or ("future" if event["at"] > record.timestamp_ms + future_ms else None)
+        or ("invalid_field" if event["type"] == "lead.linked" and event["old_key"] == event["lead"] else None)
+    )
+
+
+def _key(record: Raw, event: dict[str, Any]) -> str | None:
+    """Return what is wrong with the record's key, or with the manager's name, which becomes a label."""
     if record.key is None:
         return "no_key"
     if record.key != event["lead" if record.topic == "crm" else "manager"].encode():
         return "wrong_key"
-    if not _is_sayable(event):
-        return "invalid_field"
-    return "future" if event["at"] > record.timestamp_ms + future_ms else None
-
-
-def _is_sayable(event: dict[str, Any]) -> bool:
-    """Whether what becomes a label can be printed, and whether a link leads elsewhere."""
-    named = (event.get(field) for field in ("manager", "lead"))
-    if event["type"] not in _OF_CRM:
-        return event["manager"].isprintable()
-    return all(name is None or name.isprintable() for name in named) and event.get("old_key") != event["lead"]
+    return None if record.topic == "crm" or event["manager"].isprintable() else "invalid_field"
 
 
 def _parsed(value: bytes | None) -> dict[str, Any] | str:

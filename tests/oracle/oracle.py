@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 import duckdb
 
 from tests.oracle.contract import TYPES, Raw, why_not
+from tests.oracle.names import GLIDING, METRICS
 from tests.oracle.practice import Practice
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -26,95 +27,6 @@ Answers: TypeAlias = dict[tuple[str, Labels], float]
 """The value of each sample by (full name, sorted pairs of labels); `team` is a label of metrics of teams only."""
 Claims: TypeAlias = dict[tuple[str, str, int], int]
 """What leads mean for managers: how many by (manager, measure, day)."""
-
-METRICS: Final = frozenset(
-    f"callpulse_{name}"
-    for name in (
-        "calls",
-        "calls_by_kind",
-        "calls_by_disposition",
-        "answered_calls",
-        "connect_ratio",
-        "short_call_ratio",
-        "meaningful_calls",
-        "conversations",
-        "attempts_per_contact",
-        "talk_time_seconds",
-        "calls_talked",
-        "calls_timed_out",
-        "calls_in_progress",
-        "longest_call_in_progress_seconds",
-        "last_activity_timestamp_seconds",
-        "presence",
-        "work_block_seconds",
-        "work_blocks",
-        "breaks_missed",
-        "open_leads_by_calls",
-        "calls_per_lead",
-        "leads_over_called",
-    )
-)
-"""What the oracle answers of activity."""
-RESULTS: Final = frozenset(
-    f"callpulse_{name}"
-    for name in (
-        "won_deals",
-        "proposal_calls",
-        "conversion_ratio",
-        "conversion_ratio_lower",
-        "conversion_ratio_upper",
-        "presentation_ratio",
-        "stage_moves_per_call",
-        "next_step_ratio",
-        "open_leads_by_conversations",
-        "leads_consultation_due",
-        "leads_stuck",
-        "open_leads_by_stage",
-        "mean_stage_age_seconds",
-        "leads_given",
-        "first_call_deal_ratio",
-        "target_ratio",
-        "calls_per_won_deal",
-        "plan_calls_per_day",
-        "cost_per_won_deal",
-        "mean_won_amount",
-        "won_first_call_talk_seconds",
-        "won_calls_per_deal",
-        "follow_up_calls",
-        "next_steps_due",
-        "next_steps_kept_ratio",
-        "calls_off_hours",
-        "expected_calls",
-        "expected_talk_seconds",
-        "calls_zscore",
-        "talk_zscore",
-        "expectation_days",
-        "lead_attention",
-    )
-)
-"""What it answers of result, and of activity beside what was to be expected."""
-TEAMS: Final = frozenset(
-    f"callpulse_team_{name}"
-    for name in (
-        "won_deals",
-        "proposal_calls",
-        "won_amount",
-        "touches",
-        "cost",
-        "funnel_leads",
-        "follow_up_calls",
-        "weekday_days",
-        "weekday_calls",
-        "weekday_talk_seconds",
-    )
-)
-"""What it answers of teams, by partition, where it is not 0."""
-
-GLIDING: Final = frozenset(
-    f"callpulse_{name}"
-    for name in ("expected_calls", "expected_talk_seconds", "calls_zscore", "talk_zscore", "expectation_days")
-)
-"""What moves with the clock between two events, by every millisecond."""
 
 HERE: Final = Path(__file__).parent
 LATEST_MS: Final = 2**62
@@ -161,29 +73,48 @@ def answers(
     now_ms: int,
     thresholds: Thresholds = DEFAULTS,
     practice: Practice | None = None,
-    until_ms: int | None = None,
 ) -> Answers:
     """Return what every metric of every manager must be at `now_ms`; with a `practice` what comes of it, too.
-
-    With `until_ms`, in the same minute, those of `GLIDING` are what they must be then.
 
     `roster` maps managers to their IANA zones; others whom an event names live in `default_zone`. A ratio without a
     denominator is absent. Raises `duckdb.Error` for a zone that DuckDB does not know.
     """
+    return between(records, roster, default_zone, (now_ms, now_ms), thresholds, practice)[0]
+
+
+def between(
+    records: Iterable[Raw],
+    roster: Mapping[str, str],
+    default_zone: str,
+    moments_ms: tuple[int, int],
+    thresholds: Thresholds = DEFAULTS,
+    practice: Practice | None = None,
+) -> tuple[Answers, Answers]:
+    """Return the answers at the first of two moments of one minute; and with what glides with the clock, at the second.
+
+    That is `GLIDING`. What grows by a second every second is in both as it is at the first.
+    """
+    now_ms, later_ms = moments_ms
     with duckdb.connect() as db:
         _ask(db, list(records), roster, default_zone, now_ms, thresholds, practice or Practice())
-        if until_ms is not None:
+        first = second = _answers(db, practice)
+        if later_ms != now_ms:
             db.execute("DELETE FROM answers WHERE 'callpulse_' || name IN ?", [list(GLIDING)])
-            db.execute("SET VARIABLE now_ms = ?::BIGINT", [until_ms])
+            db.execute("SET VARIABLE now_ms = ?::BIGINT", [later_ms])
             _run(db, "moment")
-        found: Answers = {}
-        for name, manager, labels, value in db.execute("SELECT name, manager, labels, value FROM answers").fetchall():
-            if practice is not None or f"callpulse_{name}" in METRICS:
-                found[f"callpulse_{name}", _sorted(["manager", manager, *labels])] = value
-        if practice is not None:
-            for name, labels, value in db.execute("SELECT name, labels, value FROM team_answers").fetchall():
-                if value != 0:
-                    found[f"callpulse_{name}", _sorted(labels)] = value
+            second = _answers(db, practice)
+    return first, second
+
+
+def _answers(db: duckdb.DuckDBPyConnection, practice: Practice | None) -> Answers:
+    found: Answers = {}
+    for name, manager, labels, value in db.execute("SELECT name, manager, labels, value FROM answers").fetchall():
+        if practice is not None or f"callpulse_{name}" in METRICS:
+            found[f"callpulse_{name}", _sorted(["manager", manager, *labels])] = value
+    if practice is not None:
+        for name, labels, value in db.execute("SELECT name, labels, value FROM team_answers").fetchall():
+            if value != 0:
+                found[f"callpulse_{name}", _sorted(labels)] = value
     return found
 
 

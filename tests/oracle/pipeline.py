@@ -24,13 +24,15 @@ from streams.tables.manager import Leave, ManagerFold, ManagerRow
 from streams.tables.manager_series import VARYING, ManagerSeries
 from streams.tables.manager_view import NO_ROSTER, ManagerReader
 from streams.tables.outcome import OutcomeRow
-from streams.tables.team_series import TeamSeries, TeamSums
+from streams.tables.team_series import Teams, TeamSeries
 from tests.oracle.chaos import place
 from tests.oracle.comparison import ANSWERED
-from tests.oracle.contract import Raw
-from tests.oracle.oracle import TEAMS, Answers, Labels
+from tests.oracle.contract import Raw, why_not
+from tests.oracle.names import TEAMS
+from tests.oracle.oracle import Answers, Labels
 
 DAY_MS: Final = 86_400_000
+LOOKS: Final = 0.996
 _LABELS: Final = {metric.name: metric.labels for metric in CATALOGUE}
 Log = dict[int, list[Any]]
 Table = dict[int, dict[str, Any]]
@@ -45,6 +47,7 @@ class Pipeline:
         self.random = random.Random(seed)
         self.folded: Counter[str] = Counter()
         self.crashed = 0
+        self._now_ms = 0
         self._crashes = crashes
         self._manager_fold = ManagerFold(settings.thresholds)
         self.lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, self.local)
@@ -59,6 +62,10 @@ class Pipeline:
         self._unsent: list[tuple[str, str, Any]] = []
         self._saved_at = dict(self._at)
         self._saved: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
+        self._reader = ManagerReader(settings)
+        self._series = ManagerSeries(settings)
+        self._of_teams = TeamSeries(settings)
+        self._teams = {partition: Teams() for partition in range(partitions)}
         self._hops: dict[str, Callable[[int, int, Any], None]] = {
             "calls": self._call,
             "crm": self._crm,
@@ -70,9 +77,15 @@ class Pipeline:
         return local_time(self.settings.manager(manager).timezone)
 
     def run(self, records: Iterable[Raw], now_ms: int) -> None:
-        """Take all records in and everything that follows from them; legs time out at `now_ms`."""
+        """Take all records in and everything that follows from them; legs time out at `now_ms`.
+
+        Now and then somebody looks, so that what is kept for reading is there to go wrong.
+        """
+        self._now_ms = now_ms
         calls, crm = Decoder[CallsEvent]("calls"), Decoder[CrmEvents]("crm")
         for record in records:
+            if why_not(record) is not None:
+                continue
             event = (crm if record.topic == "crm" else calls).decode(record.value)
             assert not isinstance(event, Rejection), event
             self._logs[record.topic][record.partition].append(event)
@@ -101,6 +114,8 @@ class Pipeline:
 
     def _perhaps_crash(self) -> None:
         drawn = self.random.random()
+        if drawn > LOOKS:
+            self.answers(self._now_ms - self.random.choice((0, 0, DAY_MS)))
         if drawn < 0.05:
             self._flush()
         if self._crashes and drawn < self._crashes:
@@ -139,6 +154,7 @@ class Pipeline:
             if not cuts[where]:
                 self._logs[topic][where[1]].append(fact)
         self._unsent.clear()
+        self._teams = {partition: Teams() for partition in range(self.partitions)}
         self.leads = {key: leads.load(value) for key, value in self._saved[0].items()}
         self.outcomes = {key: outcomes.load(value) for key, value in self._saved[1].items()}
         for where in self._at:
@@ -214,25 +230,24 @@ class Pipeline:
 
     def answers(self, now_ms: int) -> Answers:
         """Return the series of every manager and team, as the oracle names them, as far as it does."""
-        reader, series, of_teams = ManagerReader(self.settings), ManagerSeries(self.settings), TeamSeries(self.settings)
+        series = self._series
         found: Answers = {}
-        teams: dict[tuple[str, str], TeamSums] = {}
         for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
             manager = self.settings.manager(id_)
-            view = reader.read(self.row(id_), now_ms, NO_ROSTER, self.outcomes.get(id_), manager.plan_deals)
+            view = self._reader.read(self.row(id_), now_ms, NO_ROSTER, self.outcomes.get(id_), manager.plan_deals)
             told = [*zip(series.series, series.values(view), strict=True)]
             for name, varying in zip(VARYING, series.varying(view), strict=True):
                 told += [((name, labels), value) for labels, value in varying]
             for (name, labels), value in told:
                 if value is not None and f"callpulse_{name}" in ANSWERED:
                     found[_key(name, (id_, manager.team, *labels))] = float(value)
-            where = manager.team, str(place(id_, self.partitions))
-            teams.setdefault(where, TeamSums()).add(view)
-        for where, sums in teams.items():
-            for metric, lines in zip(TEAM_METRICS, of_teams.series(sums), strict=True):
-                for labels, value in lines:
-                    if value:
-                        found[_key(metric.name, (*where, *labels))] = float(value)
+            self._teams[place(id_, self.partitions)].tell(id_, manager.team, view)
+        for partition, teams in self._teams.items():
+            for team, sums in teams.sums.items():
+                for metric, lines in zip(TEAM_METRICS, self._of_teams.series(sums), strict=True):
+                    for labels, value in lines:
+                        if value:
+                            found[_key(metric.name, (team, str(partition), *labels))] = float(value)
         return found
 
     def claimed(self) -> dict[tuple[str, str, int], int]:

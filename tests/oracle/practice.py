@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -89,6 +89,6 @@ class Practice:
         )
 
 
-def _table(db: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, tuple[str, list[object]]]) -> None:
+def _table(db: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, tuple[str, Sequence[object]]]) -> None:
     columns_of = ", ".join(f'unnest(?::{kind}[]) AS "{column}"' for column, (kind, _) in columns.items())
     db.execute(f"CREATE TABLE {name} AS SELECT {columns_of}", [values for _, values in columns.values()])

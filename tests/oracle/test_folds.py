@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from streams.settings import Settings, load
+from streams.tables.outcome import dump as dump_outcome
+from streams.tables.outcome import load as load_outcome
 from tests.oracle.chaos import Chaos, place, roster
 from tests.oracle.comparison import apart, differences
 from tests.oracle.contract import Raw
@@ -18,7 +20,7 @@ from tests.oracle.wording import practice_of
 ROSTER = roster(5)
 PARTITIONS = 3
 MONTH = ("calls", "sum", "over", "streak", "mentor", "stuck", "stage", "since", "reason", "moves", "talks", "agreed")
-LONGEST = {"won": 180, "given": 180} | dict.fromkeys((*MONTH, "off_hours", "due", "kept"), 30)
+LONGEST = {"won": 180, "given": 180} | dict.fromkeys((*MONTH, "due", "kept"), 30) | {"off_hours": 1}
 Sums = dict[tuple[str, str, int], int]
 OTHERWISE = """
 [results]
@@ -61,7 +63,7 @@ def in_window(told: Sums) -> Sums:
     return {key: n for key, n in told.items() if key[2] > today - LONGEST.get(key[1].partition(":")[0], 90)}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("crashes", [0.0, 0.03], ids=["calm", "crashes"])
 def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(seed: int, crashes: float) -> None:
     records = chaos(seed)
@@ -75,7 +77,7 @@ def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(se
 
 
 @pytest.mark.parametrize("more", ["", OTHERWISE], ids=["usual", "otherwise"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_series_is_what_the_oracle_answers(seed: int, more: str) -> None:
     records = chaos(seed)
     told = settings(more)
@@ -85,3 +87,28 @@ def test_every_series_is_what_the_oracle_answers(seed: int, more: str) -> None:
     for later_ms in (0, 33 * MINUTE + 7, 12 * HOUR - 1, DAY, 20 * DAY, 95 * DAY):
         truth = answers(records, ROSTER, "UTC", NOON + later_ms, practice=practice)
         assert differences(folds.answers(NOON + later_ms), truth) == []
+
+
+def test_a_single_wrong_claim_of_any_measure_is_seen() -> None:
+    records = chaos(1)
+    told = settings()
+    folds = Pipeline(told, PARTITIONS, 1)
+    folds.run(records, NOON)
+    practice = replace(practice_of(told), place=lambda manager: place(manager, PARTITIONS))
+    truth = answers(records, ROSTER, "UTC", NOON, practice=practice)
+    seen, told_of = set(), set()
+    for manager, row in folds.outcomes.items():
+        for measure, days in row.state.steps.items():
+            head = measure.partition(":")[0]
+            today = folds.local(manager).day(NOON)
+            day = next((day for day in days if today - LONGEST.get(head, 90) < day <= today), None)
+            if day is None or head in seen:
+                continue
+            told_of.add(head)
+            folds.outcomes[manager] = wrong = load_outcome(dump_outcome(row))
+            wrong.state.steps[measure][day] += 1
+            if differences(folds.answers(NOON), truth):
+                seen.add(head)
+        folds.outcomes[manager] = row
+    assert len(seen) > 30
+    assert told_of - seen <= {"lost"}  # no series tells of lost deals

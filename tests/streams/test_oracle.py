@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.oracle.handmade import HOUR, MINUTE, NOON, Told, ended, utc
-from tests.oracle.oracle import METRICS, RESULTS
+from tests.oracle.names import METRICS, RESULTS
 
 WITHOUT_DEALS = {
     f"callpulse_{name}"
