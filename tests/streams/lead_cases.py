@@ -38,7 +38,7 @@ FOLD = fold_by()
 def leg(call: str = "c1", at: int = NOON, manager: str = "anna", **more: Any) -> Contact:
     """Return an answered conversation of five minutes that the manager dialled."""
     said = {
-        "src": "calls/0",
+        "src": f"calls/{manager}-{call}",  # so that legs may come in any order; a source of its own for each is as good
         "seq": at // 1000,
         "lead": "lead-1",
         "day": local(manager).day(at),
