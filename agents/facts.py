@@ -50,6 +50,10 @@ class OutcomesAgent:
                 continue
             dirty[key] = row
             applied += 1
+            if row.folded:
+                for field in row.folded:
+                    self._intake.count_of("folded_total", field).inc()
+                row.folded.clear()
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=[], sources={})
 
 

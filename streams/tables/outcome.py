@@ -64,10 +64,11 @@ class OutcomeRow:
 
     `totals`, `urgent` and `view` are caches for reading, made when first asked for: the sums by window, the listed
     leads in the order of their urgency, and what was read last. `names` are values that each dimension may know. Since
-    the row was made, `listings` counts the changes of the list, `dropped` the leads that were too many for it.
+    the row was made, `listings` counts the changes of the list. `folded` names what could not be kept as it came, for
+    whoever counts it: a dimension for each change that went to `other`, "attention" for each lead beyond the limit.
     """
 
-    __slots__ = ("dropped", "listings", "names", "packed", "state", "totals", "urgent", "view")
+    __slots__ = ("folded", "listings", "names", "packed", "state", "totals", "urgent", "view")
 
     def __init__(self, packed: bytes | None = None) -> None:
         self.packed = packed
@@ -75,7 +76,8 @@ class OutcomeRow:
         self.urgent: list[Urgency] | None = None
         self.view: Any = None
         self.names: dict[str, set[str]] = {}
-        self.dropped = self.listings = 0
+        self.listings = 0
+        self.folded: list[str] = []
         if packed is None:
             self.state = OutcomeState()
 
@@ -182,6 +184,7 @@ def _admitted(row: OutcomeRow, measure: str) -> str:
     if value not in names:
         if value != OTHER and (dimension in full or len(names) - (OTHER in names) >= MAX_NAMES):
             value = OTHER
+            row.folded.append(dimension)
             if dimension not in full:
                 full.append(dimension)
         names.add(value)
@@ -222,7 +225,7 @@ def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
         urgent = _urgent(row)
         for _, _, _, lead in urgent[MAX_ATTENTION:]:
             del listed[lead]
-        row.dropped += len(urgent) - MAX_ATTENTION
+        row.folded += ["attention"] * (len(urgent) - MAX_ATTENTION)
         del urgent[MAX_ATTENTION:]
 
 

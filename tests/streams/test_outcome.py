@@ -206,6 +206,7 @@ class TestNames:
         assert len(products) == MAX_NAMES + 1
         assert sums(row, "proposed@product=other")[0] == 1000 - MAX_NAMES
         assert sums(row, "proposed@channel=phone")[0] == 1000
+        assert row.folded == ["product"] * (1000 - MAX_NAMES)
 
     def test_a_known_value_is_known_to_every_measure(self) -> None:
         row = OutcomeRow()
@@ -297,7 +298,7 @@ class TestAttention:
         row = OutcomeRow()
         for number in range(MAX_ATTENTION + 2):
             fold(row, told(number, leads={f"lead-{number}": listed(without=3 + number)}))
-        assert row.dropped == 2
+        assert row.folded == ["attention"] * 2
         shown = [lead for lead, _ in attention(row, TODAY)]
         assert len(shown) == len(row.state.attention) == MAX_ATTENTION
         assert (shown[0], shown[-1]) == (f"lead-{MAX_ATTENTION + 1}", "lead-2")
