@@ -63,8 +63,8 @@ class OutcomeRow:
     """What a manager's leads come to.
 
     `totals`, `urgent` and `view` are caches for reading, made when first asked for: the sums by window, the listed
-    leads in the order of their urgency, and what was read last. `names` are values that each dimension may know. Since
-    the row was made, `listings` counts the changes of the list. `folded` names what could not be kept as it came, for
+    leads in the order of their urgency, and what was read last; so are `names`, the values of each dimension. Since the
+    row was made, `listings` counts the changes of the list. `folded` names what could not be kept as it came, for
     whoever counts it: a dimension for each change that went to `other`, "attention" for each lead beyond the limit.
     """
 
@@ -75,7 +75,7 @@ class OutcomeRow:
         self.totals: Totals | None = None
         self.urgent: list[Urgency] | None = None
         self.view: Any = None
-        self.names: dict[str, set[str]] = {}
+        self.names: dict[str, dict[str, int]] | None = None
         self.listings = 0
         self.folded: list[str] = []
         if packed is None:
@@ -131,7 +131,7 @@ def _count(row: OutcomeRow, changes: tuple[tuple[str, int, int], ...]) -> None:
         else:
             steps.pop(day, None)
             if not steps:
-                del all_steps[measure]
+                _gone(row, measure)
         if totals is not None:
             totals.add(measure, day, by)
     if latest > state.latest_day:
@@ -175,20 +175,44 @@ def _admitted(row: OutcomeRow, measure: str) -> str:
     if parts is None:
         return measure
     head, dimension, value, tail = parts
-    full = row.state.full
-    names = row.names.get(dimension)
-    if names is None or len(names) >= MAX_NAMES or dimension in full:  # some may have gone meanwhile
-        names = row.names[dimension] = _names(row.state.steps, dimension)
+    full, names = row.state.full, _names(row).setdefault(dimension, {})
     if dimension in full and OTHER not in names:
         full.remove(dimension)
-    if value not in names:
-        if value != OTHER and (dimension in full or len(names) - (OTHER in names) >= MAX_NAMES):
-            value = OTHER
-            row.folded.append(dimension)
-            if dimension not in full:
-                full.append(dimension)
-        names.add(value)
-    return f"{head}@{dimension}={value}{tail}"
+    is_full = dimension in full or len(names) - (OTHER in names) >= MAX_NAMES
+    if is_full and value != OTHER and value not in names:
+        value = OTHER
+        row.folded.append(dimension)
+        if dimension not in full:
+            full.append(dimension)
+    measure = f"{head}@{dimension}={value}{tail}"
+    if measure not in row.state.steps:
+        names[value] = names.get(value, 0) + 1
+    return measure
+
+
+def _gone(row: OutcomeRow, measure: str) -> None:
+    """Drop `measure`, of which nothing is left."""
+    parts = split(measure) if "@" in measure else None
+    if parts is not None:
+        _, dimension, value, _ = parts
+        names = _names(row)[dimension]
+        names[value] -= 1
+        if not names[value]:
+            del names[value]
+    del row.state.steps[measure]
+
+
+def _names(row: OutcomeRow) -> dict[str, dict[str, int]]:
+    """Return, by dimension, the values that the row knows, each with the number of its measures."""
+    found = row.names
+    if found is None:
+        found = row.names = {}
+        for measure in row.state.steps:
+            parts = split(measure) if "@" in measure else None
+            if parts is not None:
+                names = found.setdefault(parts[1], {})
+                names[parts[2]] = names.get(parts[2], 0) + 1
+    return found
 
 
 def split(measure: str) -> tuple[str, str, str, str] | None:
@@ -201,12 +225,6 @@ def split(measure: str) -> tuple[str, str, str, str] | None:
         value, _, currency = value.rpartition(":")
         return head, dimension, value, ":" + currency
     return head, dimension, value, ""
-
-
-def _names(steps: dict[str, dict[int, int]], dimension: str) -> set[str]:
-    sign = f"@{dimension}="
-    found = (split(measure) for measure in steps if sign in measure)
-    return {parts[2] for parts in found if parts is not None and parts[1] == dimension}
 
 
 def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
@@ -250,6 +268,7 @@ def _prune(row: OutcomeRow) -> None:
             del steps[day]
         if not steps:
             del state.steps[measure]
+            row.names = None
     gone = [lead for lead, known in state.attention.items() if known.day < latest - _SHORT_DAYS]
     if gone:
         for lead in gone:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 import pytest
@@ -9,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents.exposition import Exposition
 from agents.metrics import ManagerCollector
-from streams.catalogue import CATALOGUE, MANAGER_METRICS
+from streams.catalogue import CATALOGUE, MANAGER_METRICS, TEAM_METRICS
 from streams.events import ManagerPresence
-from streams.facts import Outcome
+from streams.facts import Attention, Outcome
 from streams.tables import outcome
 from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, Core, core, ended
 
@@ -21,7 +22,7 @@ STRANGE = ['Zoë "the closer"', "back\\slash", "queue:Sales / Berlin", "{}", 'a"
 
 
 def of_managers(families: Iterable[Metric]) -> list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]:
-    names = {metric.full_name for metric in MANAGER_METRICS}
+    names = {metric.full_name for metric in (*MANAGER_METRICS, *TEAM_METRICS)}
     return [
         (
             family.name,
@@ -64,7 +65,7 @@ class TestText:
         text = (await exposition.text(NOON_MS)).decode()
         ours, truth = of_managers(text_string_to_metric_families(text)), of_managers(registry.collect())
         assert ours == truth
-        assert len(ours) == len(MANAGER_METRICS)
+        assert len(ours) == len(MANAGER_METRICS) + len(TEAM_METRICS)
         assert {labels["manager"] for _, labels, _ in ours[0][3]} == {*MANAGERS, *STRANGE}
 
     async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy):
@@ -97,6 +98,107 @@ class TestText:
         text = await Exposition(core(ROSTER)).text(NOON_MS)
         assert exported(text) == set()
         assert b'callpulse_restore_progress_ratio{table="managers"} 0.0\n' in text
+
+
+class TestResults:
+    """Managers of two teams with all that leads can tell, some of it of values that nobody has heard of."""
+
+    DAY = NOON_MS // 86_400_000
+
+    @pytest.fixture
+    def crowded(self) -> Core:
+        of = core(ROSTER.replace('"\n', '"\nteam = "north"\n') + '[[teams]]\nid = "north"\n').own(0, 1, 2, 3)
+        for number, manager in enumerate([*MANAGERS, *STRANGE]):
+            of.fold(ended(manager, NOON_MS - HOUR_MS), ended(manager, NOON_MS - 7 * 24 * HOUR_MS))
+            of.fold(ManagerPresence(v=1, id="p", at=NOON_MS, source="pbx", manager=manager, state="paused"))
+            self.tell(of, manager, 0, *self.changes(number), leads=self.leads(40))
+        return of
+
+    def changes(self, number: int) -> Iterable[tuple[str, int, int]]:
+        for head in ("won", "proposed"):
+            yield head, self.DAY, number + 1
+            for dimension in ("product", "client_type", "channel", "first_kind"):
+                yield from ((f"{head}@{dimension}=value {number}.{n}", self.DAY, 1) for n in range(80))
+        yield from ((f"amount@channel=value {number}.{n}:EUR", self.DAY, 1_500) for n in range(80))
+        yield from ((f"reason:reason {n}@stage {n}", self.DAY, 1) for n in range(80))
+        yield from ((f"{head}:strange {n}", self.DAY, 1) for head in ("stage", "since", "given") for n in range(80))
+
+    def leads(self, number: int) -> dict[str, Attention | None]:
+        return {
+            f'lead "{n}"\\': Attention(
+                attempts=9, without_progress=5 + n, stage="none", stage_since=NOON_MS, why="stuck", day=self.DAY
+            )
+            for n in range(number)
+        }
+
+    @staticmethod
+    def tell(
+        of: Core,
+        manager: str,
+        seq: int,
+        *changes: tuple[str, int, int],
+        leads: dict[str, Attention | None] | None = None,
+    ) -> None:
+        key = manager.encode()
+        row = of.tables["outcomes"].part(of.place(key)).rows.setdefault(key, outcome.OutcomeRow())
+        fact = Outcome(src="contacts/0", seq=seq, manager=manager, changes=changes, attention=leads or {})
+        assert outcome.fold(row, fact) == "applied"
+
+    async def compared(self, exposition: Exposition, now_ms: int) -> list[Metric]:
+        """Return the families of a scrape, which must be those of the collector."""
+        registry = CollectorRegistry()
+        registry.register(ManagerCollector(exposition.managers, lambda: now_ms))
+        families = list(text_string_to_metric_families((await exposition.text(now_ms)).decode()))
+        assert of_managers(families) == of_managers(registry.collect())
+        return families
+
+    async def test_a_manager_has_at_most_150_series_and_unknown_values_make_none(self, crowded):
+        families = await self.compared(Exposition(crowded), NOON_MS)
+        samples = [sample for family in families for sample in family.samples]
+        of_each = Counter(sample.labels["manager"] for sample in samples if "manager" in sample.labels)
+        assert of_each.keys() == {*MANAGERS, *STRANGE}
+        assert max(of_each.values()) <= 150
+        of_teams = Counter(
+            (sample.labels["team"], sample.labels["partition"])
+            for sample in samples
+            if sample.name.startswith("callpulse_team_") and "partition" in sample.labels
+        )
+        assert of_teams.keys() == {(team, str(partition)) for team in ("north", "unassigned") for partition in range(4)}
+        assert max(of_teams.values()) <= 150
+        reasons = {sample.labels["reason"] for sample in samples if "reason" in sample.labels and sample.value}
+        assert reasons == {"other"}
+
+    async def test_what_is_kept_from_one_scrape_to_the_next_is_told_anew_where_it_changed(self, crowded):
+        exposition = Exposition(crowded)
+        await self.compared(exposition, NOON_MS)
+        await self.compared(exposition, NOON_MS + MINUTE_MS)
+        ann, bob = MANAGERS[:2]
+        self.tell(crowded, ann, 1, ("won@product=value 0.1", self.DAY, -1), ("won", self.DAY, 5))
+        crowded.fold(ended(bob, NOON_MS, call="new"), ended(bob, NOON_MS - 24 * HOUR_MS, call="late"))
+        await self.compared(exposition, NOON_MS + MINUTE_MS)
+        self.tell(crowded, ann, 2, leads={'lead "39"\\': None})
+        crowded.fold(ManagerPresence(v=1, id="q", at=NOON_MS, source="pbx", manager=bob, state="offline"))
+        for later in (24 * HOUR_MS, 91 * 24 * HOUR_MS):
+            await self.compared(exposition, NOON_MS + later)
+
+    async def test_a_partition_that_left_takes_its_teams_along(self, crowded):
+        exposition = Exposition(crowded)
+        before = await self.compared(exposition, NOON_MS)
+        for table in crowded.tables.values():
+            table.release(2)
+        after = await self.compared(exposition, NOON_MS)
+        crowded.own(0, 1, 2, 3)  # and comes back without rows
+        again = await self.compared(exposition, NOON_MS)
+
+        def partitions(families: list[Metric]) -> dict[str, float]:
+            family = next(family for family in families if family.name == "callpulse_team_touches")
+            touches: dict[str, float] = {}
+            for sample in family.samples:
+                touches[sample.labels["partition"]] = touches.get(sample.labels["partition"], 0) + sample.value
+            return touches
+
+        assert partitions(after) == {key: value for key, value in partitions(before).items() if key != "2"}
+        assert partitions(again) == dict.fromkeys("0123", 0.0)
 
 
 class TestSlices:

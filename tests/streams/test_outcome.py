@@ -263,7 +263,7 @@ class TestAttention:
         )
         assert [lead for lead, _ in attention(row, TODAY)] == ["a", "b", "c", "d", "e"]
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(st.data())
     def test_the_list_is_sorted_whenever_it_is_read(self, data: st.DataObject) -> None:
         row, known = OutcomeRow(), dict[str, Attention]()
