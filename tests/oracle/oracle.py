@@ -96,7 +96,7 @@ def between(
     """
     now_ms, later_ms = moments_ms
     with duckdb.connect() as db:
-        _ask(db, list(records), roster, default_zone, now_ms, thresholds, practice or Practice())
+        _ask(db, list(records), roster, default_zone, now_ms, thresholds, practice)
         first = second = _answers(db, practice)
         if later_ms != now_ms:
             db.execute("DELETE FROM answers WHERE 'callpulse_' || name IN ?", [list(GLIDING)])
@@ -145,9 +145,11 @@ def _ask(
     default_zone: str,
     now_ms: int,
     thresholds: Thresholds,
-    practice: Practice,
+    practice: Practice | None,
 ) -> None:
-    """Fill `db` with all that follows from the records."""
+    """Fill `db` with all that follows from the records; without a `practice`, of results only whose the leads are."""
+    with_results = practice is not None
+    practice = practice or Practice()
     db.execute("SET VARIABLE default_zone = ?", [default_zone])
     for name, value in (("now_ms", now_ms), *_numbers(thresholds)):
         db.execute(f"SET VARIABLE {name} = ?::BIGINT", [value])
@@ -164,10 +166,13 @@ def _ask(
     _fill_records(db, "crm_records", _accepted(records, "crm", thresholds.future_ms))
     _run(db, "events")
     _derive(db)
-    for step in ("legs", "measures", "crm", "leads", "claims", "results", "history", "moment"):
+    for step in ("legs", "measures", "crm", "leads"):
         _run(db, step)
-    practice.fill_members(db)
-    _run(db, "teams")
+    if with_results:
+        for step in ("claims", "results", "history", "moment"):
+            _run(db, step)
+        practice.fill_members(db)
+        _run(db, "teams")
 
 
 def _sorted(labels: list[str]) -> Labels:
