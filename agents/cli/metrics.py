@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from rich.table import Table
 
 from agents.cli.common import JsonOption, console, print_json, write
 from streams.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
+from streams.settings import Settings
+from streams.tables.manager_series import MAX_SERIES, series_count
 
 _INTRODUCTION = """\
 # Metrics
@@ -17,11 +20,18 @@ _INTRODUCTION = """\
 Generated from the catalogue in `streams/catalogue.py` by `callpulse metrics --markdown`; a test keeps it current.
 
 A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is the manager's own local day; `7d`, `30d`
-and `90d` are today and the 6, 29 and 89 local days before it. Windows are decided when they are read, so they decay to
-zero with no event at all. A ratio whose denominator is 0 is not exported.
+and `90d` are today and the 6, 29 and 89 local days before it; `previous` is the 90 days before those. Windows are
+decided when they are read, so they decay to zero with no event at all. A ratio whose denominator is 0 is not exported.
 
 Every metric of a manager has the labels `manager` (the id that events carry) and `team`. Before adding managers up,
-take `max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment.
+take `max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment. With the
+default settings a manager has at most {series} series; settings that make more than {most} are refused.
+
+What crosses products, channels or weekdays is exported by team, for each partition of its managers. To read it, add
+the partitions up:
+`sum by (team, value) (max by (team, partition, value) (callpulse_team_won_deals{{dimension="product"}}))`. A value that
+does not occur has no series.
+
 """
 
 
@@ -53,7 +63,9 @@ def metrics(
 
 def page() -> str:
     """Return the text of docs/metrics.md."""
-    lines = [_INTRODUCTION]
+    introduction = _INTRODUCTION.format(series=series_count(Settings()), most=MAX_SERIES)
+    definitions = resources.files(__package__).joinpath("definitions.md").read_text(encoding="utf-8")
+    lines = [introduction + definitions]
     lines += ["## Of a manager\n", *_table(MANAGER_METRICS, with_measure=True), ""]
     lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
     lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]
