@@ -1,4 +1,8 @@
-"""Reads the source topics once more to show what a manager's figures count. Workers are not needed, nor touched."""
+"""Reads topics to show what a manager's figures count. Workers are not needed, nor touched.
+
+Calls come from their source topic: tables hold no calls, only their sums. Leads come from the changelog of their table,
+which holds the very rows that the figures are made of, also of leads whose events the topics have long dropped.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +13,38 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from agents.clients import client_options, connected
-from streams import events, facts, topics
+from agents.clients import KafkaUnusableError, client_options, connected
+from streams import events, topics
 from streams.calendars import LocalTime, local_time
 from streams.events import CallsEvent, Rejection
 from streams.evidence import CallLog, Known
-from streams.facts import Contact, ContactsFact, Forwarded, Moved
 from streams.settings import Kafka, Settings
-from streams.tables.lead_codec import LeadRow
+from streams.tables.lead_codec import load
 from streams.tables.lead_fold import LeadFold
 from streams.tables.manager_row import ManagerRow
+from streams.tables.records import LayoutError, position
 
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 Progress = Callable[[int], None]
 
 
 async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> Known:
-    """Return what the topics hold of `manager`. Raises KafkaUnusableError.
+    """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
 
-    Topics keep records for their retention; what is older is counted by tables and no longer to be shown.
+    `on_progress` is told how many more records were read. Raises KafkaUnusableError.
     """
     log = await _calls(settings, manager, on_progress)
-    leads = await _leads_of(settings, manager, on_progress)
-    rows = await _rows(settings, leads, on_progress)
-    fold = _lead_fold(settings)
-    claims = [
-        (lead, claim) for lead, row in rows.items() for claim in fold.claims(row.state) if claim.manager == manager
-    ]
+    rows = await _leads(settings, manager, on_progress)
+    fold = LeadFold(settings.results, settings.thresholds, settings.economics, _local(settings))
+    try:
+        claims = [
+            (key.decode(), claim)
+            for key, value in rows.items()
+            for claim in fold.claims(load(value).state)
+            if claim.manager == manager
+        ]
+    except (LayoutError, msgspec.MsgspecError) as error:
+        raise KafkaUnusableError(f"the table of leads was written by another release: {error}") from None
     return Known(log, claims)
 
 
@@ -45,7 +54,8 @@ async def _calls(settings: Settings, manager: str, on_progress: Progress) -> Cal
     decode = events.Decoder[CallsEvent]("calls").decode
     key = manager.encode()
     partition = topics.partition_of(key, settings.kafka.partitions)
-    async for record in _records(settings.kafka, topics.CALLS, [partition]):
+    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    async for record in _records(settings.kafka, topic, [partition]):
         on_progress(1)
         if record.key == key:
             event = decode(record.value)
@@ -54,53 +64,27 @@ async def _calls(settings: Settings, manager: str, on_progress: Progress) -> Cal
     return log
 
 
-async def _leads_of(settings: Settings, manager: str, on_progress: Progress) -> set[bytes]:
-    """Return the keys of all leads that have to do with the manager."""
-    found = set()
+async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dict[bytes, bytes]:
+    """Return the rows, as bytes, of all leads that name the manager."""
+    kafka = settings.kafka
     name = manager.encode()
-    async for record in _records(settings.kafka, topics.CONTACTS):
+    rows: dict[bytes, bytes] = {}
+    newest: dict[bytes, int] = {}
+    async for record in _records(kafka, topics.changelog("leads", kafka.group).name, range(kafka.partitions)):
         on_progress(1)
-        # The name is looked for in the bytes first: most records are of other managers.
-        if record.value and (name in record.value or b'"moved"' in record.value):
-            fact = _fact(record)
-            if fact is not None and _concerns(fact, manager):
-                found.add(record.key)
-    return found
-
-
-def _concerns(fact: ContactsFact, manager: str) -> bool:
-    if isinstance(fact, Contact):
-        return fact.manager == manager
-    if isinstance(fact, Forwarded):
-        told = fact.contact or fact.event
-        return told is not None and told.manager == manager
-    return isinstance(fact, Moved) and manager.encode() in fact.state
-
-
-async def _rows(settings: Settings, leads: set[bytes], on_progress: Progress) -> dict[str, LeadRow]:
-    """Fold all that `contacts` holds of the leads."""
-    rows: dict[str, LeadRow] = {}
-    fold = _lead_fold(settings)
-    partitions = {topics.partition_of(key, settings.kafka.partitions) for key in leads}
-    async for record in _records(settings.kafka, topics.CONTACTS, partitions):
-        on_progress(1)
-        if record.key in leads and (fact := _fact(record)) is not None:
-            row = rows.setdefault(fact.lead, LeadRow())
-            src = f"{settings.kafka.topic_prefix}{topics.CONTACTS.name}/{record.partition}"
-            fold.contact(row, fact, src, record.offset * facts.SLOTS)
+        key, value = record.key, record.value
+        if value is None:
+            rows.pop(key, None)
+            newest.pop(key, None)
+            continue
+        # As in a restore: of two records of a row the one that was written for the later state counts.
+        at = position(value)
+        if at >= newest.get(key, at):
+            newest[key] = at
+            rows.pop(key, None)
+            if name in value:  # names stand in a row as they are
+                rows[key] = value
     return rows
-
-
-def _fact(record: Any) -> ContactsFact | None:
-    try:
-        fact: ContactsFact = facts.contacts_decoder.decode(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None  # a dead letter by now
-    return fact if fact.lead.encode() == record.key else None
-
-
-def _lead_fold(settings: Settings) -> LeadFold:
-    return LeadFold(settings.results, settings.thresholds, settings.economics, _local(settings))
 
 
 def _local(settings: Settings) -> Callable[[str], LocalTime]:
@@ -111,12 +95,9 @@ def _is_past(settings: Settings, at_ms: int, record: Any) -> bool:
     return bool(at_ms <= record.timestamp + settings.thresholds.future_ms)
 
 
-async def _records(kafka: Kafka, topic: topics.Topic, partitions: Iterable[int] | None = None) -> AsyncIterator[Any]:
-    """Yield what is in the partitions of a topic at this moment (None: in all), each in the order of its offsets."""
-    wanted = range(kafka.partitions) if partitions is None else sorted(partitions)
-    tps = [TopicPartition(kafka.topic_prefix + topic.name, partition) for partition in wanted]
-    if not tps:
-        return
+async def _records(kafka: Kafka, topic: str, partitions: Iterable[int]) -> AsyncIterator[Any]:
+    """Yield what is in the partitions of a topic at this moment, each in the order of its offsets."""
+    tps = [TopicPartition(topic, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
         **client_options(kafka),
         group_id=None,

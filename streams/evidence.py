@@ -1,45 +1,54 @@
 """The evidence behind a figure: which calls, leads and deals of a manager it counts.
 
-The source topics are folded once more, by the very folds that make the tables, but with what a table forgets kept: each
-finished leg by its call, each claim of a lead by its call, deal or activity. So a figure that somebody disputes can be
-taken apart, down to the ids that the telephone system and the CRM know.
+Calls are folded once more, by the very fold that makes the table, but each finished leg is kept by its call. Leads say
+what they mean for the manager in claims, and name the call, deal or activity behind each. So a figure that somebody
+disputes can be taken apart, down to the ids that the telephone system and the CRM know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from streams.catalogue import CATALOGUE
-from streams.events import CallsEvent, ManagerPresence
-from streams.settings import Thresholds
-from streams.tables.lead_claims import MEASURES_BOUNDED, Claim
-from streams.tables.legs import TIMEOUT, Finished, alike
+from streams.catalogue import MANAGER, MANAGER_METRICS
+from streams.events import CallsEvent
+from streams.evidence_recipes import NOT_COUNTED, NOW, OfClaims, OfLegs, OfOpenLegs, Recipe, Source, recipes
+from streams.settings import Settings, Thresholds
+from streams.tables.lead_claims import Claim
+from streams.tables.legs import Finished, alike
 from streams.tables.manager import ManagerFold
 from streams.tables.manager_row import ManagerRow
+from streams.tables.manager_series import ManagerSeries
+from streams.tables.outcome import OTHER
+from streams.tables.outcome_totals import PREVIOUS
 from streams.windows import DAYS, HOUR, HOUR_MINUTES, MINUTE_MS, TODAY
 
-PREVIOUS: Final = "previous"
-WINDOWS: Final = (HOUR, *DAYS, PREVIOUS)
-_QUARTER: Final = DAYS["90d"]
+__all__ = ["NOT_COUNTED", "CallLog", "Explainer", "Explanation", "Known", "Piece"]
 
+_QUARTER: Final = DAYS["90d"]
+_USUAL: Final = (TODAY, "30d", "90d", NOW)
+"""The window that is meant where none is named: the first of these that a figure has."""
 Role: TypeAlias = Literal["counted", "divided by"]
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """One thing that a figure counts, `n` times, on the manager's local `day` (days since 1970-01-01).
+    """One thing that a figure counts, on the manager's local `day` (days since 1970-01-01).
 
-    `of` says what `id` names. `lead` is the lead's reference, "" where none is known. `label` is the value of the
-    figure's own label, "" for a figure without one. `at` is the moment, ms; 0 where only the day counts.
+    `of` says what `id` names. `lead` is the lead's reference, "" where none is known. `adds` is what it adds to the
+    sum, in the figure's unit. `label` is the value of the figure's own label, "" for a figure without one. `at` is the
+    moment, ms; 0 where only the day is known.
     """
 
     of: str
     id: str
     lead: str
     day: int
-    n: int
+    adds: float
     role: Role
     label: str = ""
     at: int = 0
@@ -49,7 +58,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 class Explanation(Struct, frozen=True, kw_only=True):
     """A figure of a window, by the value of its label, with everything that it counts, oldest first.
 
-    A figure is None where nothing was there to divide by.
+    `figures` has every label that is exported; None where nothing was there to divide by.
     """
 
     metric: str
@@ -59,33 +68,38 @@ class Explanation(Struct, frozen=True, kw_only=True):
     pieces: list[Piece]
 
 
+class _NotingFold(ManagerFold):
+    """The fold of managers that notes each finished leg as it counts it."""
+
+    def __init__(self, thresholds: Thresholds, note: Callable[[Finished, int], None]) -> None:
+        super().__init__(thresholds)
+        self._note = note
+
+    def _count(self, row: ManagerRow, leg: Finished, sign: int) -> None:
+        super()._count(row, leg, sign)
+        self._note(leg, sign)
+
+
 class CallLog:
     """The finished legs of one manager, by call, as the manager's row counts them."""
 
     def __init__(self, row: ManagerRow, thresholds: Thresholds) -> None:
         self.row = row
         self.legs: dict[str, list[Finished]] = {}
-        self._fold = ManagerFold(thresholds)
+        self._call = ""
+        self._fold = _NotingFold(thresholds, self._note)
 
     def feed(self, event: CallsEvent, pos: int) -> None:
         """Fold an event, the record at offset `pos`, and note how the legs that count change by it."""
-        if isinstance(event, ManagerPresence):
-            self._fold.fold(self.row, event, pos)
-            return
-        before = self._concluded(event.call)
+        self._call = getattr(event, "call", "")  # an event of presence has none, and counts no leg
         self._fold.fold(self.row, event, pos)
-        after = self._concluded(event.call)
-        if alike(before, after):
-            return
-        counted = self.legs.setdefault(event.call, [])
-        if before is not None:
-            counted[:] = [leg for leg in counted if not alike(leg, before)]
-        if after is not None:
-            counted.append(after)
 
-    def _concluded(self, call: str) -> Finished | None:
-        leg = self.row.past.get(call) or self.row.timed_out.get(call)
-        return None if leg is None else leg.concluded()
+    def _note(self, leg: Finished, sign: int) -> None:
+        counted = self.legs.setdefault(self._call, [])
+        if sign > 0:
+            counted.append(leg)
+        else:
+            del counted[next(place for place, other in enumerate(counted) if alike(other, leg))]
 
     def all(self) -> Iterator[tuple[str, Finished]]:
         """Yield every leg that counts, with its call."""
@@ -95,117 +109,44 @@ class CallLog:
 
 
 class Known(Struct, frozen=True):
-    """What is known of a manager: finished legs, the claims that leads make for the manager, and the local day."""
+    """What is known of a manager: finished legs, and the claims that leads make for the manager, as (lead, claim)."""
 
     calls: CallLog
     claims: list[tuple[str, Claim]] = field(default_factory=list)
-    """(lead, claim)"""
 
     def day(self, at_ms: int) -> int:
         """Return the manager's local day of a moment."""
         return self.calls.row.local.day(at_ms)
 
 
-class _Legs(Struct, frozen=True):
-    """Legs that are counted, by a label of theirs; `amount` is what each of them adds."""
+class _Moment(Struct, frozen=True):
+    """The moment of reading, and the window that ends with it."""
 
-    counts: Callable[[Finished], bool]
-    label: Callable[[Finished], str] = lambda _leg: ""
-    amount: Callable[[Finished], int] = lambda _leg: 1
+    now_ms: int
+    today: int
+    window: str
 
-
-class _Claims(Struct, frozen=True):
-    """Claims of a measure; of all that begin with it if it ends with ":" and the rest is the label."""
-
-    measure: str
-    labelled: bool = True
-
-
-_Source: TypeAlias = _Legs | _Claims
-
-
-class _Recipe(Struct, frozen=True):
-    """How a figure is made: what is counted, what that is divided by, in which windows, and the unit's size."""
-
-    windows: tuple[str, ...]
-    counted: _Source
-    divided: _Source | None = None
-    scale: float = 1.0
-
-
-def _is_answered(leg: Finished) -> bool:
-    return leg.disposition == "answered"
-
-
-def _is_dial(leg: Finished) -> bool:
-    return leg.direction == "outbound"
-
-
-def _is_reached(leg: Finished) -> bool:
-    return _is_dial(leg) and _is_answered(leg)
-
-
-def _is_talk(leg: Finished) -> bool:
-    return _is_answered(leg) and leg.talk_ms >= 0
-
-
-def _recipes(thresholds: Thresholds) -> Mapping[str, _Recipe]:
-    """Return how every figure that counts calls, leads or deals is made."""
-    always, recent = (HOUR, *DAYS), (TODAY, "7d", "30d")
-    answered = _Claims("answered:", labelled=False)
-    given = _Claims("given:", labelled=False)
-    won = _Claims("won")
-
-    def talked(least_ms: int) -> _Legs:
-        return _Legs(lambda leg: _is_talk(leg) and leg.talk_ms >= least_ms)
-
-    return {
-        "calls": _Recipe(always, _Legs(lambda _leg: True, lambda leg: leg.direction)),
-        "calls_by_kind": _Recipe((TODAY, "30d", "90d"), _Legs(lambda _leg: True, lambda leg: leg.kind or "unknown")),
-        "calls_by_disposition": _Recipe((TODAY,), _Legs(lambda _leg: True, lambda leg: leg.disposition)),
-        "answered_calls": _Recipe((HOUR, *recent), _Legs(_is_answered)),
-        "connect_ratio": _Recipe(recent, _Legs(_is_reached), _Legs(_is_dial)),
-        "attempts_per_contact": _Recipe(("30d",), _Legs(_is_dial), _Legs(_is_reached)),
-        "short_call_ratio": _Recipe(
-            recent, _Legs(lambda leg: _is_talk(leg) and leg.talk_ms < thresholds.short_ms), _Legs(_is_talk)
-        ),
-        "meaningful_calls": _Recipe(recent, talked(thresholds.meaningful_ms)),
-        "conversations": _Recipe((TODAY, "30d"), talked(thresholds.conversation_ms)),
-        "talk_time_seconds": _Recipe(always, _Legs(_is_talk, amount=lambda leg: leg.talk_ms), scale=1000),
-        "calls_timed_out": _Recipe((TODAY,), _Legs(lambda leg: leg.rank == TIMEOUT)),
-        "calls_per_won_deal": _Recipe(("90d", PREVIOUS), _Legs(lambda _leg: True), won),
-        "won_deals": _Recipe(("30d", "7d", "90d"), won),
-        "proposal_calls": _Recipe(("7d", "90d"), _Claims("proposed")),
-        "conversion_ratio": _Recipe(("30d", "7d", "90d"), won, _Claims("proposed")),
-        "presentation_ratio": _Recipe(("90d",), _Claims("presented:"), _Claims("answered:")),
-        "stage_moves_per_call": _Recipe(("30d",), _Claims("moves"), answered),
-        "next_step_ratio": _Recipe(("30d",), _Claims("agreed"), _Claims("talks")),
-        "open_leads_by_calls": _Recipe(("30d",), _Claims("calls:")),
-        "open_leads_by_conversations": _Recipe(("30d",), _Claims("streak:")),
-        "leads_consultation_due": _Recipe(("30d",), _Claims("mentor")),
-        "leads_stuck": _Recipe(("30d",), _Claims("stuck")),
-        "leads_over_called": _Recipe((TODAY,), _Claims("over")),
-        "open_leads_by_stage": _Recipe(("30d",), _Claims("stage:")),
-        "leads_given": _Recipe(("90d",), _Claims("given:")),
-        "first_call_deal_ratio": _Recipe(("90d", PREVIOUS), won, given),
-        "mean_won_amount": _Recipe(("90d",), _Claims("amount:"), _Claims("amounts:"), scale=1000),
-        "won_calls_per_deal": _Recipe(("90d",), _Claims("win_calls"), _Claims("win_leads")),
-        "won_first_call_talk_seconds": _Recipe(("90d",), _Claims("win_talk"), _Claims("win_talked"), scale=1000),
-        "follow_up_calls": _Recipe(("30d",), _Claims("reason:")),
-        "next_steps_due": _Recipe(("30d",), _Claims("due")),
-        "next_steps_kept_ratio": _Recipe(("30d",), _Claims("kept"), _Claims("due")),
-        "calls_off_hours": _Recipe((TODAY,), _Claims("off_hours")),
-    }
+    def holds(self, day: int, at_ms: int, *, bounded: bool) -> bool:
+        """Tell whether a local day (in the last hour: a moment) lies in the window."""
+        if self.window == HOUR:
+            last = self.now_ms // MINUTE_MS
+            return last - HOUR_MINUTES < at_ms // MINUTE_MS <= last
+        if self.window == PREVIOUS:
+            return self.today - 2 * _QUARTER < day <= self.today - _QUARTER
+        return self.today - DAYS[self.window] < day and (not bounded or day <= self.today)
 
 
 class Explainer:
-    """Takes figures apart under the given thresholds. `windows` are those of each figure, the usual one first."""
+    """Takes figures apart under the given settings. `windows` are those of each figure, the usual one first."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        self._recipes = _recipes(thresholds)
-        self._help = {metric.name: metric.help for metric in CATALOGUE}
+    def __init__(self, settings: Settings) -> None:
+        """Raise SettingsError for settings that make more series than a manager may have."""
+        self._recipes = recipes(settings)
+        self._help = {metric.name: metric.help for metric in MANAGER_METRICS}
+        self._labels = _exported(settings, self._recipes)
         self.windows: Mapping[str, tuple[str, ...]] = {
-            name: recipe.windows for name, recipe in self._recipes.items() if name in self._help
+            name: tuple(sorted(labels, key=lambda window: _USUAL.index(window) if window in _USUAL else len(_USUAL)))
+            for name, labels in self._labels.items()
         }
 
     def explain(self, metric: str, known: Known, now_ms: int, window: str | None = None) -> Explanation:
@@ -214,75 +155,129 @@ class Explainer:
         `window` is one of those of the metric; its usual one if none is given. Raise ValueError for another.
         """
         recipe = self._recipes[metric]
-        window = window or recipe.windows[0]
-        if window not in recipe.windows:
-            raise ValueError(f"{metric} has the windows {', '.join(recipe.windows)}")
-        pieces = list(self._pieces(recipe.counted, known, "counted", window, now_ms))
-        if recipe.divided is not None:
-            pieces += self._pieces(recipe.divided, known, "divided by", window, now_ms)
+        window = window or self.windows[metric][0]
+        if window not in self.windows[metric]:
+            raise ValueError(f"{metric} has the windows {', '.join(self.windows[metric])}")
+        labels = self._labels[metric][window]
+        moment = _Moment(now_ms, known.day(now_ms), window)
+        pieces = [
+            *_pieces(recipe.counted, known, "counted", labels, moment),
+            *_pieces(recipe.divided, known, "divided by", labels, moment),
+        ]
         pieces.sort(key=lambda piece: (piece.role, piece.day, piece.at, piece.id))
-        figures = _figures(pieces, recipe)
+        figures = _figures(pieces, recipe, labels)
         return Explanation(metric=metric, help=self._help[metric], window=window, figures=figures, pieces=pieces)
 
-    def _pieces(self, source: _Source, known: Known, role: Role, window: str, now_ms: int) -> Iterator[Piece]:
-        is_in = _bounds(window, known.day(now_ms), now_ms)
-        if isinstance(source, _Legs):
-            for call, leg in known.calls.all():
-                day = known.day(leg.at)
-                if source.counts(leg) and is_in(day, leg.at, bounded=False):
-                    yield Piece(
-                        of="call",
-                        id=call,
-                        lead=leg.lead or "",
-                        day=day,
-                        at=leg.at,
-                        n=source.amount(leg),
-                        role=role,
-                        label=source.label(leg),
-                        says=_said(leg),
-                    )
-            return
-        of_family = source.measure.endswith(":")
-        for lead, claim in known.claims:
-            matches = claim.measure.startswith(source.measure) if of_family else claim.measure == source.measure
-            if matches and is_in(claim.day, 0, bounded=claim.measure in MEASURES_BOUNDED):
-                label = claim.measure.removeprefix(source.measure) if of_family and source.labelled else ""
-                yield Piece(
-                    of=claim.of,
-                    id=claim.id or lead,
-                    lead=lead,
-                    day=claim.day,
-                    n=claim.n,
-                    role=role,
-                    label=label.partition("@")[0] if source.measure == "reason:" else label,
-                    says=claim.measure,
-                )
+
+def _exported(settings: Settings, made: Mapping[str, Recipe]) -> dict[str, dict[str, list[str]]]:
+    """Return the labels with which every figure is exported, by window."""
+    own = {metric.name: metric.labels[len(MANAGER) :] for metric in MANAGER_METRICS}
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, values in ManagerSeries(settings).series:
+        recipe = made.get(name)
+        if recipe is not None:
+            labels = dict(zip(own[name], values, strict=True))
+            window = labels.pop("window", recipe.window)
+            if window not in recipe.beyond:
+                found.setdefault(name, {}).setdefault(window, []).append(next(iter(labels.values()), ""))
+    return found
 
 
-def _bounds(window: str, today: int, now_ms: int) -> Callable[..., bool]:
-    """Return whether a day (or, in the last hour, a moment) lies in the window."""
-    if window == HOUR:
-        last = now_ms // MINUTE_MS
-        return lambda _day, at, *, bounded: last - HOUR_MINUTES < at // MINUTE_MS <= last  # noqa: ARG005 - an hour is bounded anyway
-    if window == PREVIOUS:
-        return lambda day, _at, *, bounded: today - 2 * _QUARTER < day <= today - _QUARTER  # noqa: ARG005 - as above
-    first = today - DAYS[window] + 1
-    return lambda day, _at, *, bounded: first <= day and (not bounded or day <= today)
+def _pieces(sources: Iterable[Source], known: Known, role: Role, labels: list[str], moment: _Moment) -> Iterator[Piece]:
+    """Yield what is counted under the labels that are exported; `other` stands for those that are not, if it is."""
+    for source in sources:
+        for piece in _of(source, known, role, moment):
+            if piece.label in labels:
+                yield piece
+            elif OTHER in labels:
+                yield replace(piece, label=OTHER)
 
 
-def _figures(pieces: list[Piece], recipe: _Recipe) -> dict[str, float | None]:
-    """Return the figure by label: the sum of what is counted, divided by the sum of what it is divided by."""
-    counted: dict[str, int] = {}
-    divided: dict[str, int] = {}
+def _of(source: Source, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+    if isinstance(source, OfLegs):
+        return _of_legs(source, known, role, moment)
+    if isinstance(source, OfOpenLegs):
+        return _of_open_legs(source, known, role, moment)
+    return _netted(_of_claims(source, known, role, moment)) if source.net else _of_claims(source, known, role, moment)
+
+
+def _of_legs(source: OfLegs, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+    for call, leg in known.calls.all():
+        day = known.day(leg.at)
+        if moment.holds(day, leg.at, bounded=True) and source.counts(leg):
+            yield Piece(
+                of="call",
+                id=call,
+                lead=leg.lead or "",
+                day=day,
+                at=leg.at,
+                adds=source.amount(leg) * source.unit,
+                role=role,
+                label=source.label(leg),
+                says=_said(leg),
+            )
+
+
+def _of_open_legs(source: OfOpenLegs, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+    for call, leg in known.calls.row.live.open.items():
+        since = leg.since_ms
+        if since > moment.now_ms - source.max_call_ms:
+            says = f"{leg.direction}, {leg.kind or 'kind unknown'}, in progress" if leg.described else "in progress"
+            yield Piece(
+                of="call", id=call, lead=leg.lead or "", day=known.day(since), at=since, adds=1, role=role, says=says
+            )
+
+
+def _of_claims(source: OfClaims, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+    measure, is_family, bounded = source.measure, source.is_family, source.bounded
+    for lead, claim in known.claims:
+        matches = claim.measure.startswith(measure) if is_family else claim.measure == measure
+        if matches and moment.holds(claim.day, 0, bounded=bounded):
+            at, says = _seen(known.calls, claim)
+            yield Piece(
+                of=claim.of,
+                id=claim.id or lead,
+                lead=lead,
+                day=claim.day,
+                at=at,
+                adds=source.amount(claim.n, moment.today) * source.unit,
+                role=role,
+                label=claim.measure.removeprefix(measure).partition("@")[0] if is_family and source.labelled else "",
+                says=says,
+            )
+
+
+def _netted(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield one piece for all that are of one lead and label, unless they come to nothing together."""
+    sums: dict[tuple[str, str], Piece] = {}
     for piece in pieces:
-        sums = counted if piece.role == "counted" else divided
-        sums[piece.label] = sums.get(piece.label, 0) + piece.n
-    if recipe.divided is None:
-        return {label: total / recipe.scale for label, total in sorted(counted.items())} or {"": 0.0}
-    return {
-        label: counted.get(label, 0) / recipe.scale / whole if (whole := divided.get(label, 0)) else None
-        for label in sorted({*counted, *divided}) or [""]
-    }
+        before = sums.get((piece.lead, piece.label))
+        if before is not None:
+            piece = replace(piece, adds=before.adds + piece.adds, day=max(before.day, piece.day))  # noqa: PLW2901 - the sum so far
+        sums[piece.lead, piece.label] = piece
+    return (piece for piece in sums.values() if piece.adds)
+
+
+def _figures(pieces: list[Piece], recipe: Recipe, labels: list[str]) -> dict[str, float | None]:
+    """Return the figure by label: the sum of what is counted, divided by the sum of what it is divided by."""
+    counted: dict[str, list[float]] = {label: [] for label in labels}
+    divided: dict[str, list[float]] = {label: [] for label in labels}
+    for piece in pieces:
+        (counted if piece.role == "counted" else divided)[piece.label].append(piece.adds)
+    sums = [math.fsum(adds) for adds in counted.values()]
+    if recipe.cumulative:
+        sums = list(accumulate(sums))
+    if not recipe.divided:
+        return dict(zip(labels, sums, strict=True))
+    wholes = [math.fsum(adds) for adds in divided.values()]
+    return {label: part / whole if whole else None for label, part, whole in zip(labels, sums, wholes, strict=True)}
+
+
+def _seen(calls: CallLog, claim: Claim) -> tuple[int, str]:
+    """Return the moment of a claim, 0 where only its day is known, and what stands behind it."""
+    says = claim.measure.replace(":", " ").replace("@", ", deal: ")
+    legs = calls.legs.get(claim.id) if claim.of == "call" else None
+    return (legs[-1].at, f"{says}; {_said(legs[-1])}") if legs else (0, says)
 
 
 def _said(leg: Finished) -> str:

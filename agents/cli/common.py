@@ -14,6 +14,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from streams.settings import CONFIG_VARIABLE, Settings, SettingsError, load
 
@@ -121,6 +122,11 @@ def console(stream: TextIO | None = None) -> Console:
     stream = stream or sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 120
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def cell(text: str) -> Text:
+    """Return what others wrote, for a table: its brackets are no markup, its control characters no orders."""
+    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -15,6 +16,8 @@ from agents.cli.common import (
     ConfigOption,
     JsonOption,
     Trouble,
+    bullets,
+    cell,
     console,
     print_json,
     progress,
@@ -22,6 +25,7 @@ from agents.cli.common import (
     run,
     say,
 )
+from streams.settings import SettingsError
 from streams.settings_reader import did_you_mean
 
 if TYPE_CHECKING:
@@ -39,15 +43,17 @@ def explain(
     bootstrap: BootstrapOption = None,
     *,
     window: Annotated[
-        str | None, typer.Option(help="1h, today, 7d, 30d, 90d or previous (the 90 days before).", show_default=False)
+        str | None,
+        typer.Option(help="1h, today, 7d, 30d, 90d, previous (the 90 days before) or now.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show so many pieces at most: the newest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a figure counts: every call, lead and deal, with its id, and the sum.
 
-    The topics are read once more and folded by the same rules as the tables, so the sum is the figure on the board, as
-    far back as the topics reach. Nothing is written, and workers are not asked.
+    For when somebody disputes a number. Calls are read from their topic and counted once more by the rules of the
+    tables, leads as their table holds them, so the sum is the figure on the board. Workers are not asked and nothing is
+    written. What was folded in the last second may not be there yet.
 
     For example:
 
@@ -61,11 +67,15 @@ def explain(
     from streams.evidence import Explainer  # noqa: PLC0415 - slow to import
 
     settings = read_settings(config, bootstrap)
-    explainer = Explainer(settings.thresholds)
-    name = None if measure is None else _metric(explainer, measure, window)
+    try:
+        explainer = Explainer(settings)
+    except SettingsError as error:
+        raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
+    name = None if measure is None else _metric(explainer, measure)
+    _check_window(explainer, name, window)
     with progress("reading the topics", None) as advance:
         known = run(evidence.read(settings, manager, advance))
-    if not known.calls.legs and not known.claims:
+    if not known.calls.legs and not known.calls.row.live.open and not known.claims:
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
         raise Trouble(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
     now_ms = time.time_ns() // 1_000_000
@@ -76,23 +86,35 @@ def explain(
     if as_json:
         print_json(_plain(found))
     else:
-        _show(manager, found, limit)
+        _show(manager, found, limit, ZoneInfo(settings.manager(manager).timezone))
 
 
-def _metric(explainer: Explainer, measure: str, window: str | None) -> str:
-    """Return the metric that is meant. Raises Trouble for one that cannot be taken apart, or has no such window."""
+def _metric(explainer: Explainer, measure: str) -> str:
+    """Return the metric that is meant. Raises Trouble, with the reason, for one that cannot be taken apart."""
+    from streams.evidence import NOT_COUNTED  # noqa: PLC0415 - slow to import
+
     name = measure.removeprefix("callpulse_")
-    windows = explainer.windows.get(name)
-    if windows is None:
+    if name in NOT_COUNTED:
+        raise Trouble(f"{name} has no calls, leads or deals of its own: {NOT_COUNTED[name]}.", USAGE)
+    if name not in explainer.windows:
         raise Trouble(
-            f"{measure!r} is no figure that counts calls, leads or deals"
-            f"{did_you_mean(name, explainer.windows) or '.'} "
-            f"These do: {', '.join(sorted(explainer.windows))}.",
+            f"{measure!r} is no figure of a manager{did_you_mean(name, (*explainer.windows, *NOT_COUNTED)) or '.'} "
+            f"These can be explained: {', '.join(sorted(explainer.windows))}.",
             USAGE,
         )
-    if window is not None and window not in windows:
-        raise Trouble(f"{name} has the windows {', '.join(windows)}.", USAGE)
     return name
+
+
+def _check_window(explainer: Explainer, name: str | None, window: str | None) -> None:
+    """Raise Trouble for a window that the figure, or without one every figure, does not have."""
+    if window is None:
+        return
+    if name is not None and window not in explainer.windows[name]:
+        windows = explainer.windows[name]
+        raise Trouble(f"{name} has the window{'s' if len(windows) > 1 else ''} {', '.join(windows)}.", USAGE)
+    known = sorted({window for windows in explainer.windows.values() for window in windows})
+    if window not in known:
+        raise Trouble(f"{window!r} is no window; there are {', '.join(known)}.", USAGE)
 
 
 def _all(explainer: Explainer, known: Known, now_ms: int, window: str | None, *, as_json: bool) -> None:
@@ -111,38 +133,46 @@ def _all(explainer: Explainer, known: Known, now_ms: int, window: str | None, *,
     say("callpulse explain MANAGER FIGURE shows the pieces of one.")
 
 
-def _show(manager: str, found: Explanation, limit: int) -> None:
+def _show(manager: str, found: Explanation, limit: int, zone: ZoneInfo) -> None:
     typer.echo(f"{found.metric} of {manager}, {found.window}: {_values(found)}")
     typer.echo(found.help)
     divided = any(piece.role == "divided by" for piece in found.pieces)
-    table = Table("day", "what", "id", "lead", "n", "", box=None, header_style="bold", pad_edge=False)
+    table = Table(f"when ({zone.key})", "what", "id", "lead", "adds", "", box=None, header_style="bold", pad_edge=False)
     if divided:
         table.add_column("")
-    shown = found.pieces[-limit:] if not divided else _newest_of_both(found.pieces, limit)
+    shown = _newest(found.pieces, limit)
     for piece in shown:
-        row = [_when(piece), piece.of, piece.id, piece.lead, str(piece.n), piece.says]
-        table.add_row(*row, *([piece.role] if divided else []))
+        of = cell(piece.id), cell(piece.lead), _number(piece.adds), cell(piece.says)
+        table.add_row(_when(piece, zone), piece.of, *of, *([piece.role] if divided else []))
     console().print(table)
     if len(shown) < len(found.pieces):
         say(f"These are the newest {len(shown)} of {len(found.pieces)}; --limit shows more, --json all.")
 
 
-def _newest_of_both(pieces: list[Piece], limit: int) -> list[Piece]:
-    """Return the newest pieces, of what is counted and of what it is divided by alike."""
-    roles = ("counted", "divided by")
-    return [piece for role in roles for piece in [each for each in pieces if each.role == role][-(limit + 1) // 2 :]]
+def _newest(pieces: list[Piece], limit: int) -> list[Piece]:
+    """Return the newest pieces, half of them of what the figure is divided by if it is."""
+    counted = [piece for piece in pieces if piece.role == "counted"]
+    divided = [piece for piece in pieces if piece.role == "divided by"]
+    of_divided = min(len(divided), max(limit // 2, limit - len(counted)))
+    return counted[-max(1, limit - of_divided) :] + divided[len(divided) - of_divided :]
 
 
 def _values(found: Explanation) -> str:
     def shown(value: float | None) -> str:
-        return "nothing to divide by" if value is None else f"{value:.4g}"
+        return "nothing to divide by" if value is None else _number(value)
 
     return ", ".join(f"{label}: {shown(value)}" if label else shown(value) for label, value in found.figures.items())
 
 
-def _when(piece: Piece) -> str:
+def _number(value: float) -> str:
+    if value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 - from here on no digit is lost
+
+
+def _when(piece: Piece, zone: ZoneInfo) -> str:
     if piece.at:
-        return f"{datetime.fromtimestamp(piece.at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{datetime.fromtimestamp(piece.at / 1000, zone):%Y-%m-%d %H:%M:%S}"
     return str(_EPOCH + timedelta(days=piece.day))
 
 

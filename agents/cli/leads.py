@@ -13,6 +13,7 @@ from agents.cli.common import (
     ConfigOption,
     JsonOption,
     Trouble,
+    cell,
     console,
     print_json,
     read_settings,
@@ -123,13 +124,13 @@ def _show(found: dict[str, Any]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
-            row["manager"],
-            row["lead"],
+            cell(row["manager"]),
+            cell(row["lead"]),
             str(row["without_progress"]),
             str(row["attempts"]),
             str(row["days_in_stage"]),
-            row["stage"],
-            row["reason"] or "-",
+            cell(row["stage"]),
+            cell(row["reason"] or "-"),
             _WHY[row["why"]],
         )
     console().print(table)
