@@ -1,7 +1,8 @@
 """How much is kept of a lead: what is over the bounds is forgotten, oldest first.
 
-Forgetting tells nobody anything: what was claimed by what is forgotten stays as it was told. So a row is brought inside
-the bounds before a change, and what is told is the difference that the change makes to what is left.
+What was done stays as it was told when the leg, deal or activity by which it was done is forgotten; how the lead stands
+and how far it came is told anew. So a row is brought inside the bounds before a change, and what the change tells is
+the difference that it makes to what is left.
 """
 
 from __future__ import annotations
@@ -29,22 +30,33 @@ MAX_DEALS: Final = 32
 MAX_CHANGES: Final = 64
 MAX_ROW_BYTES: Final = 256 * 1024
 """A row beyond it forgets more than the bounds ask for: what moves it to another lead must fit into a record."""
-_MANY_THINGS: Final = 64
+_MANY_THINGS: Final = 48
+_NOW_AND_THEN: Final = 8
+_ROOM: Final = 7 / 8
 
 
-def keep_inside(state: LeadState, more: int) -> bool:
-    """Forget what is over the bounds once `more` of anything come; tell whether anything was."""
-    forgot = False
+def must_forget(state: LeadState, more: int) -> bool:
+    """Tell whether a row is over its bounds once `more` of anything come. Bytes are counted now and then."""
+    return is_over(state, more) or (not state.revision % _NOW_AND_THEN and _is_heavy(state))
+
+
+def make_room(state: LeadState, more: int) -> None:
+    """Forget what is over the bounds once `more` of anything come, and an eighth more, so that it is seldom needed."""
     if is_over(state, more):
-        forget(state, more)
-        forgot = True
-    if len(state.legs) + len(state.notes) + len(state.activities) + len(state.deals) > _MANY_THINGS:
-        share = 1.0
-        while len(pack(state)) > MAX_ROW_BYTES and share > 0.01:  # noqa: PLR2004 - nothing is left below
-            share /= 2
-            forget(state, more, share)
-            forgot = True
-    return forgot
+        forget(state, more, _ROOM if more else 1.0)
+    share = 1.0
+    while _is_heavy(state) and share > 0.01:  # noqa: PLR2004 - nothing is left below
+        share /= 2
+        forget(state, more, share)
+
+
+def _is_heavy(state: LeadState) -> bool:
+    return _things(state) > _MANY_THINGS and len(pack(state)) > MAX_ROW_BYTES
+
+
+def _things(state: LeadState) -> int:
+    changes = sum([len(changes) for changes in state.deals.values()])
+    return len(state.legs) + len(state.notes) + len(state.activities) + changes
 
 
 def is_over(state: LeadState, more: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.calendars import LocalTime
 from streams.events import (
@@ -111,7 +112,7 @@ class LeadFold:
             effect = self._moved(row, fact, src, seq)
         else:
             effect = self._linked(row, fact, src, seq)
-        if effect.outcome != "rejected":
+        if effect.outcome == "applied":
             applied[fact.src] = fact.seq
             state.revision += 1
         return effect
@@ -192,10 +193,12 @@ class LeadFold:
             return LeadEffect("applied", sent=(onward,))
         union = unpack(pack(state))
         known.merge(union, other)
-        if bounds.keep_inside(union, 0):
-            bounds.keep_only(state, union)
-            row.known = None
-        return LeadEffect("applied", self._change(row, fact.lead, of.EVERYTHING, lambda: known.become(state, union)))
+        forgot: tuple[Told, ...] = ()
+        if bounds.must_forget(union, 0):
+            bounds.make_room(union, 0)
+            forgot = self._forget(row, fact.lead, lambda: bounds.keep_only(state, union))
+        told = self._change(row, fact.lead, of.EVERYTHING, lambda: known.become(state, union))
+        return LeadEffect("applied", tell.merged(forgot, told))
 
     def _leg(self, row: LeadRow, lead: str, contact: Contact, src: str, seq: int, hops: int) -> LeadEffect:
         state = row.state
@@ -204,25 +207,27 @@ class LeadFold:
         state.heard_at = max(state.heard_at, contact.at)
         leg = terms.leg_of(contact)
         legs = state.legs
-        if contact.withdrawn or state.gone or state.forgotten or leg.call in state.notes or _has(state, leg):
+        if contact.withdrawn or state.gone or leg.call in state.notes or _has(state, leg):
             return self._other_leg(row, lead, leg, withdrawn=contact.withdrawn)
-        if not legs and not (state.notes or state.deals or state.activities):
+        if not legs and not (state.notes or state.deals or state.activities or state.forgotten):
             return LeadEffect("applied", tell.add_first(lead, self._story(row), self._rules, leg))
-        self._make_room(row)
+        forgot = self._make_room(row, lead)
         story = self._story(row)
         if tell.is_on_top(story, leg):
             told = tell.add_on_top(lead, story, self._rules, leg)
             if told is not None:
                 story.tell_legs()
-                return LeadEffect("applied", told)
-        return self._other_leg(row, lead, leg, withdrawn=False)
+                return LeadEffect("applied", tell.merged(forgot, told))
+        effect = self._other_leg(row, lead, leg, withdrawn=False)
+        return replace(effect, told=tell.merged(forgot, effect.told)) if forgot else effect
 
     def _other_leg(self, row: LeadRow, lead: str, leg: known.Leg, *, withdrawn: bool) -> LeadEffect:
         """Add or withdraw a leg that may touch anything."""
-        self._make_room(row)
+        forgot = self._make_room(row, lead)
         state = row.state
         change = known.withdraw_leg if withdrawn else known.add_leg
-        return LeadEffect("applied", self._change(row, lead, of.EVERYTHING, lambda: change(state, leg)))
+        told = self._change(row, lead, of.EVERYTHING, lambda: change(state, leg))
+        return LeadEffect("applied", tell.merged(forgot, told))
 
     def _note(self, row: LeadRow, lead: str, event: CallAnnotated) -> LeadEffect:
         note, folded = terms.note_of(event, self._rules)
@@ -230,7 +235,7 @@ class LeadFold:
         old = state.notes.get(event.call)
         if old is not None and known.rank_of(old) >= known.rank_of(note):
             return _DUPLICATE if known.rank_of(old) == known.rank_of(note) else _APPLIED
-        self._make_room(row)
+        forgot = self._make_room(row, lead)
         story = self._story(row)
         call = event.call
 
@@ -256,13 +261,13 @@ class LeadFold:
             return story
 
         told = tell.changed(lead, story, self._rules, tuple(components), apply)
-        return LeadEffect("applied", told, folded=folded)
+        return LeadEffect("applied", tell.merged(forgot, told), folded=folded)
 
     def _deal(self, row: LeadRow, lead: str, event: DealStageChanged) -> LeadEffect:
         state, rules = row.state, self._rules
         if any(change.id == event.id for change in state.deals.get(event.deal, ())):
             return _DUPLICATE
-        self._make_room(row)
+        forgot = self._make_room(row, lead)
         change, folded = terms.change_of(event, rules)
         story = self._story(row)
         components = (of.standing, of.steps, of.deals, *((of.noted_legs,) if story.noted else ()))
@@ -272,7 +277,8 @@ class LeadFold:
             story.tell_deal(event.deal, rules)
             return story
 
-        return LeadEffect("applied", tell.changed(lead, story, rules, components, apply), folded=folded)
+        told = tell.changed(lead, story, rules, components, apply)
+        return LeadEffect("applied", tell.merged(forgot, told), folded=folded)
 
     def _consult(self, row: LeadRow, lead: str, event: LeadConsulted) -> LeadEffect:
         state = row.state
@@ -290,7 +296,7 @@ class LeadFold:
         state = row.state
         if any(activity.id == event.id for activity in state.activities):
             return _DUPLICATE
-        self._make_room(row)
+        forgot = self._make_room(row, lead)
         story = self._story(row)
         activity = Activity(event.at, event.id, event.channel, event.manager or "")
 
@@ -298,7 +304,8 @@ class LeadFold:
             known.add_activity(state, activity)
             return story
 
-        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.promises, of.touches), apply))
+        told = tell.changed(lead, story, self._rules, (of.promises, of.touches), apply)
+        return LeadEffect("applied", tell.merged(forgot, told))
 
     # -- how
 
@@ -310,10 +317,15 @@ class LeadFold:
         known_story: Story = story
         return known_story
 
-    def _make_room(self, row: LeadRow) -> None:
-        """Forget what is over the bounds once something more comes."""
-        if bounds.keep_inside(row.state, 1):
-            row.known = None
+    def _make_room(self, row: LeadRow, lead: str) -> tuple[Told, ...]:
+        """Forget what is over the bounds once something more comes; return what is told of that."""
+        state = row.state
+        if not bounds.must_forget(state, 1):
+            return ()
+        return self._forget(row, lead, lambda: bounds.make_room(state, 1))
+
+    def _forget(self, row: LeadRow, lead: str, forget: Callable[[], None]) -> tuple[Told, ...]:
+        return self._change(row, lead, (of.standing, of.steps), forget)
 
     def _change(
         self, row: LeadRow, lead: str, components: tuple[Component, ...], apply: Callable[[], object]
@@ -334,4 +346,4 @@ def _has(state: LeadState, leg: known.Leg) -> bool:
 
 def _contents(state: LeadState) -> bytes:
     """Return what is known of the lead, but not where facts came from and what the key was linked to."""
-    return pack(msgspec.structs.replace(state, revision=0, applied={}, linked_to=""))
+    return pack(replace(state, revision=0, applied={}, linked_to=""))

@@ -89,6 +89,24 @@ def told(
     return tuple([(manager, tuple(steps), listings.get(manager, {})) for manager, steps in by_manager.items()])
 
 
+def merged(first: tuple[Told, ...], then: tuple[Told, ...]) -> tuple[Told, ...]:
+    """Return what is told where a record tells twice: one entry a manager."""
+    if not first or not then:
+        return first or then
+    counts: dict[str, dict[tuple[str, int], int]] = {}
+    listings: dict[str, Listing] = {}
+    for manager, changes, listing in (*first, *then):
+        of_manager = counts.setdefault(manager, {})
+        for measure, day, n in changes:
+            of_manager[measure, day] = of_manager.get((measure, day), 0) + n
+        listings[manager] = listings.get(manager, {}) | listing
+    return tuple(
+        (manager, steps, listings[manager])
+        for manager, of_manager in counts.items()
+        if (steps := tuple((measure, day, n) for (measure, day), n in of_manager.items() if n)) or listings[manager]
+    )
+
+
 def changed(
     lead: str, story: Story, rules: Rules, components: tuple[Component, ...], apply: Callable[[], Story]
 ) -> tuple[Told, ...]:
@@ -121,14 +139,14 @@ def add_first(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ..
 
 
 def add_on_top(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...] | None:
-    """Add a leg that `is_on_top`, to a lead of which nothing is forgotten; None, and nothing done, for an odd one."""
+    """Add a leg that `is_on_top`; return None, and do nothing, for one that may touch more than is looked at here."""
     if story.deals and _touches_won(story, leg):
         return None
     seen = _Seen(story, leg)
     owner = story.owner
     steps: _Steps = []
     by_manager = {owner: steps}
-    days = tuple(of.days(story, rules)) if seen.is_old_news else None
+    days = tuple(of.days(story, rules)) if seen.is_old_news or story.state.forgotten else None
     if days is None:
         _tell_days(steps, rules, leg, seen)
     if story.is_open:

@@ -1,235 +1,263 @@
-"""Lead rows: what each manager is told of a lead, and that being told again changes nothing."""
+"""Lead rows: what comes twice, how much is kept, bytes, and what cannot be meant."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from streams.facts import Contact
-from streams.tables import lead
-from streams.tables.lead import LeadEffect, LeadFold, LeadRecords, LeadRow
+from streams import events
+from streams.facts import Contact, Linked, Moved
+from streams.tables import lead as leads
+from streams.tables import lead_bounds as bounds
+from streams.tables.lead import LeadRecords, LeadRow
+from streams.tables.lead_codec import pack
 from streams.tables.records import LayoutError
-from streams.windows import Steps
+from tests.streams.lead_cases import (
+    ANYWHERE,
+    DAY,
+    FOLD,
+    HOUR,
+    NOON,
+    TODAY,
+    Told,
+    consulted,
+    dial,
+    lead,
+    leg,
+    note,
+    stage,
+    touched,
+)
 
-FOLD = LeadFold(calls_per_day=3)
-TODAY = 20_000
-
-
-def contact(seq: int, day: int = TODAY, manager: str = "anna", **more: Any) -> Contact:
-    said = {
-        "src": "calls/0",
-        "lead": "lead-1",
-        "call": f"c{seq}",
-        "at": day * 86_400_000 + seq + 1000,
-        "started_at": day * 86_400_000 + seq,
-        "direction": "outbound",
-        "kind": "cold",
-        "disposition": "answered",
-        "answered": True,
-        **more,
-    }
-    return Contact(seq=seq, day=day, manager=manager, **said)
+MINUTE = 60_000
 
 
-def folded(contacts: list[Contact]) -> tuple[LeadRow, list[LeadEffect]]:
-    row = LeadRow()
-    return row, [FOLD.fold(row, fact) for fact in contacts]
-
-
-def sums(effects: list[LeadEffect]) -> dict[str, dict[tuple[str, int], int]]:
-    """Return what each manager knows once every change has reached them."""
-    known: dict[str, Counter[tuple[str, int]]] = {}
-    for effect in effects:
-        for manager, changes in effect.told:
-            for measure, day, by in changes:
-                known.setdefault(manager, Counter())[measure, day] += by
-    return {
-        manager: nonzero for manager, counts in known.items() if (nonzero := {k: n for k, n in counts.items() if n})
-    }
-
-
-def at(contribution: dict[tuple[str, int], int], measure: str, cutoff: int) -> int:
-    return Steps.at({day: n for (name, day), n in contribution.items() if name == measure}, cutoff)
-
-
-def test_a_lead_is_counted_by_its_calls_from_each_cutoff_on() -> None:
-    #  day         -5  -2   0
-    #  calls        1   2   1          calls from the cut-off on: 4 4 .. 3 3 .. 1 1 .. 0
-    row, _ = folded([contact(1, TODAY - 5), contact(2, TODAY - 2), contact(3, TODAY - 2), contact(4)])
-    told = FOLD.contribution(row)
-    held = {
-        cutoff: [bucket for bucket in lead.BUCKETS if at(told, "calls:" + bucket, TODAY + cutoff)]
-        for cutoff in (-9, -5, -4, -2, -1, 0, 1)
-    }
-    assert held == {-9: ["4"], -5: ["4"], -4: ["3"], -2: ["3"], -1: ["1"], 0: ["1"], 1: []}
-    assert at(told, "sum", TODAY - 4) == 3
-
-
-def test_five_calls_and_more_are_one_bucket() -> None:
-    row, _ = folded([contact(seq, TODAY - seq) for seq in range(8)])
-    told = FOLD.contribution(row)
-    assert [at(told, "calls:5+", TODAY - back) for back in (7, 5, 4, 3)] == [1, 1, 1, 0]
-
-
-def test_conversations_are_counted_apart_from_calls() -> None:
-    row, _ = folded([contact(1), contact(2, conversation=True), contact(3, TODAY - 1, conversation=True)])
-    told = FOLD.contribution(row)
-    assert at(told, "calls:3", TODAY - 1) == 1
-    assert at(told, "conversations:2", TODAY - 1) == 1
-    assert at(told, "conversations:1", TODAY) == 1
-
-
-@pytest.mark.parametrize(("dials", "inbound", "over"), [(3, 0, 0), (3, 2, 0), (4, 0, 1), (9, 0, 1)])
-def test_a_lead_dialled_more_often_than_allowed_on_a_day_is_over_called(dials: int, inbound: int, over: int) -> None:
-    facts = [contact(seq) for seq in range(dials)]
-    facts += [contact(dials + seq, direction="inbound") for seq in range(inbound)]
-    row, _ = folded(facts)
-    assert FOLD.contribution(row).get(("over", TODAY), 0) == over
-
-
-def test_dials_of_all_managers_count_as_calls_on_the_lead() -> None:
-    facts = [contact(seq, manager="boris" if seq % 2 else "anna", src=f"calls/{seq % 2}") for seq in range(4)]
-    row, effects = folded(facts)
-    assert row.state.manager == "boris"
-    assert sums(effects) == {"boris": FOLD.contribution(row)}
-    assert FOLD.contribution(row)["over", TODAY] == 1
-
-
-def test_a_lead_belongs_to_the_manager_of_the_leg_that_was_begun_last() -> None:
-    #  anna   ■■■■■■■■■■■■
-    #  boris       ■■              ends first, but was begun later
-    anna = contact(1, started_at=1_000, at=9_000)
-    boris = contact(1, manager="boris", src="calls/1", started_at=2_000, at=3_000)
-    for order in ([anna, boris], [boris, anna]):
-        row, effects = folded(order)
-        assert row.state.manager == "boris"
-        assert set(sums(effects)) == {"boris"}
-
-
-def test_a_change_of_hands_takes_all_from_one_manager_and_gives_all_to_the_other() -> None:
-    row, effects = folded([contact(1), contact(2), contact(9, manager="boris", src="calls/1")])
-    assert [manager for manager, _ in effects[-1].told] == ["anna", "boris"]
-    assert sums(effects) == {"boris": FOLD.contribution(row)}
-
-
-def test_a_withdrawn_call_leaves_no_count_but_decides_whose_the_lead_is() -> None:
-    withdrawn = contact(3, manager="boris", withdrawn=True, call="c2")
-    row, effects = folded([contact(1), contact(2, manager="boris"), withdrawn])
-    assert (row.state.calls, row.state.manager) == (1, "boris")
-    assert sums(effects) == {"boris": {("calls:1", TODAY): 1, ("sum", TODAY): 1}}
-
-
-def test_days_that_no_window_holds_are_dropped_and_taken_back() -> None:
-    row, effects = folded([contact(1, TODAY - 32), contact(2, TODAY - 31), contact(3, TODAY)])
-    assert sorted(row.state.days) == [TODAY - 31, TODAY]
-    assert sums(effects) == {"anna": FOLD.contribution(row)}
-    assert row.state.calls == 3
+# -- twice
 
 
 def test_a_fact_that_is_sent_again_is_a_duplicate() -> None:
-    row, _ = folded([contact(1), contact(5)])
-    for again in (contact(5), contact(1), contact(4)):
-        assert FOLD.fold(row, again).outcome == "duplicate"
-    assert row.state.calls == 2
-    assert FOLD.fold(row, contact(4, src="calls/1")).outcome == "applied"
+    row = LeadRow()
+
+    def outcome(seq: int, src: str = "calls/0") -> str:
+        return FOLD.contact(row, dial(f"c{src}-{seq}", NOON + seq, src=src, seq=seq), ANYWHERE, seq).outcome
+
+    assert [outcome(seq) for seq in (1, 5, 5, 1, 4, 6)] == [
+        "applied",
+        "applied",
+        "duplicate",
+        "duplicate",
+        "duplicate",
+        "applied",
+    ]
+    assert outcome(4, "calls/1") == "applied"
+    assert row.state.revision == 4
 
 
-@st.composite
-def contacts(draw: st.DrawFn) -> list[Contact]:
-    """Draw the facts of a lead: of each source in order, some of them withdrawn later."""
-    facts = []
-    for source in range(draw(st.integers(1, 3))):
-        seq = 0
-        for _ in range(draw(st.integers(0, 7))):
-            seq += draw(st.integers(1, 9))
-            fact = contact(
-                seq,
-                TODAY - draw(st.sampled_from([0, 0, 1, 2, 29, 30, 31, 32, 60])),
-                f"manager-{source}-{draw(st.integers(0, 1))}",
-                src=f"calls/{source}",
-                call=f"c{source}-{seq}",
-                direction=draw(st.sampled_from(["inbound", "outbound"])),
-                conversation=draw(st.booleans()),
-            )
-            facts.append(fact)
-            if draw(st.integers(0, 3)) == 0:
-                seq += 1
-                facts.append(withdrawal(fact, seq))
-    order = draw(st.permutations(sorted(fact.src for fact in facts)))
-    queues = {src: iter([fact for fact in facts if fact.src == src]) for src in set(order)}
-    return [next(queues[src]) for src in order]
+@pytest.mark.parametrize(
+    "event",
+    [note("c1", reason="reminder"), stage("won"), consulted(), touched()],
+    ids=["note", "deal", "consultation", "activity"],
+)
+def test_an_event_that_is_sent_again_at_another_place_is_a_duplicate(event: events.CrmEvents) -> None:
+    told = lead(leg(), event)
+    before = leads.dump(told.row)
+    assert told.take(event).effects[-1].outcome == "duplicate"
+    assert leads.dump(told.row) == before
+    assert FOLD.crm(told.row, event, "crm/7", 3).outcome == "duplicate"
 
 
-def withdrawal(fact: Contact, seq: int) -> Contact:
-    said = {name: getattr(fact, name) for name in fact.__struct_fields__}
-    return Contact(**{**said, "seq": seq, "withdrawn": True})
+def test_an_event_may_come_straight_from_its_own_topic() -> None:
+    row = LeadRow()
+    told = Told()
+    for seq, event in enumerate([stage("won", manager="anna"), touched(manager="anna")]):
+        told.take(FOLD.crm(row, event, "crm/0", seq))
+    assert told.known == FOLD.contribution(row.state)
+    assert FOLD.crm(row, stage("lost"), "crm/0", 1).outcome == "duplicate"  # by its place
 
 
-@settings(max_examples=300, deadline=None)
-@given(contacts(), st.data())
-def test_managers_know_what_the_row_says_however_facts_arrive(facts: list[Contact], data: st.DataObject) -> None:
-    row, effects = folded(facts)
-    assert sums(effects) == ({row.state.manager: told} if (told := FOLD.contribution(row)) else {})
-    # Each source again from an earlier position on, as after a crash.
-    begin = data.draw(st.integers(0, len(facts)))
-    again, more = folded([*facts[:begin], *facts[data.draw(st.integers(0, begin)) :]])
-    assert again == row
-    assert sums(more) == sums(effects)
-    assert lead.load(lead.dump(row)) == row
+# -- bounds
 
 
-@settings(max_examples=200, deadline=None)
-@given(contacts(), st.integers(0, 3))
-def test_a_contribution_is_what_a_recount_of_the_calls_gives(facts: list[Contact], later: int) -> None:
-    row, _ = folded(facts)
-    told = FOLD.contribution(row)
-    newest = max((fact.day for fact in facts), default=TODAY)
-    today = newest + later
-    cutoff = today - 29
-    inside = [(fact, -1 if fact.withdrawn else 1) for fact in facts if cutoff <= fact.day <= today]
-    calls = sum(sign for _, sign in inside)
-    talks = sum(sign for fact, sign in inside if fact.conversation)
-    for place, bucket in enumerate(lead.BUCKETS, 1):
-        is_in = min(calls, 5) == place
-        assert at(told, "calls:" + bucket, cutoff) == is_in
-        assert at(told, "conversations:" + bucket, cutoff) == (min(talks, 5) == place)
-    assert at(told, "sum", cutoff) == calls
-    dials = sum(sign for fact, sign in inside if fact.day == today and fact.direction == "outbound")
-    assert told.get(("over", today), 0) == (dials > 3)
+def test_a_lead_of_ten_thousand_calls_keeps_its_calls_of_a_month_and_how_it_began() -> None:
+    row, told = LeadRow(), Told()
+    first = NOON - 60 * DAY
+    opening = [leg("first", first, kind="targeted", src="calls/9"), leg("second", first + HOUR, src="calls/9")]
+    for number in range(10_000):
+        at = first + 2 * HOUR + number * 60 * DAY // 10_000
+        opening.append(dial(f"c{number}", at, "boris" if number > 9_990 else "anna", src="calls/0", seq=number))
+    for seq, contact in enumerate(opening):
+        told.take(FOLD.contact(row, contact, ANYWHERE, seq))
+    state = row.state
+    assert bounds.MAX_LEGS * 7 // 8 <= len(state.legs) <= bounds.MAX_LEGS
+    assert len(leads.dump(row)) < 20_000
+    assert [leg.call for leg in state.legs] == ["first", *(leg.call for leg in opening[-len(state.legs) + 1 :])]
+    expected: dict[int, int] = {}
+    for contact in opening:
+        if contact.day >= state.latest_day - 31:
+            expected[contact.day] = expected.get(contact.day, 0) + 1
+    known = {key: n for key, n in told.known.items() if key[0] == "boris"}
+    assert {day: n for (_, measure, day), n in known.items() if measure == "sum"} == expected
+    assert {day for (_, measure, day) in known if measure == "over"} == {day for day, n in expected.items() if n > 3}
+    assert known["boris", "calls:5+", max(expected)] == 1
+    assert known["boris", "given:targeted", opening[0].day] == 1
+    assert known["boris", "reach:call", opening[0].day] == 1
+    assert all(n > 0 for (_, measure, _), n in told.known.items() if not measure.startswith("calls:"))
+
+
+def test_legs_that_named_a_stage_first_are_not_forgotten() -> None:
+    shown = lead(leg("c0", NOON - 50 * DAY), note("c0", NOON - 50 * DAY, stages=("presentation",)))
+    for number in range(1, bounds.MAX_LEGS + 40):
+        shown.take(dial(f"c{number}", NOON + number * MINUTE))  # which checks that nothing is told at odds with it
+    assert shown.row.state.legs[0].call == "c0"
+    assert shown.some("reach:presentation", "moves") == {"reach:presentation": {-50: 1}, "moves": {-50: 1}}
+
+
+def test_a_leg_that_was_forgotten_can_still_be_withdrawn() -> None:
+    row, told = LeadRow(), Told()
+    contacts = [dial(f"c{number}", NOON + number * MINUTE, src="calls/0", seq=number) for number in range(300)]
+    fields = {name: getattr(contacts[50], name) for name in Contact.__struct_fields__}
+    contacts.append(Contact(**{**fields, "seq": 300, "withdrawn": True}))
+    for contact in contacts:
+        told.take(FOLD.contact(row, contact, ANYWHERE, contact.seq))
+    assert told.known["anna", "sum", TODAY] == 299
+    assert len(row.state.legs) <= bounds.MAX_LEGS
+
+
+def many(what: str) -> list[Any]:
+    count = 250
+    if what == "notes":
+        return [note(f"n{number}", NOON + number) for number in range(count)]
+    if what == "activities":
+        return [touched("email", NOON + number, manager="anna") for number in range(count)]
+    if what == "deals":
+        return [stage("won", NOON + number, f"deal-{number}", manager="anna") for number in range(count)]
+    stages = ["qualified", "proposal"]
+    return [stage(stages[number % 2], NOON + number, manager="anna") for number in range(count)]
+
+
+@pytest.mark.parametrize("what", ["notes", "activities", "deals", "changes"])
+def test_what_is_over_a_bound_is_forgotten_oldest_first_and_not_taken_back(what: str) -> None:
+    row, told = LeadRow(), Told()
+    said = many(what)
+    for seq, event in enumerate([leg(), *said]):
+        effect = (
+            FOLD.contact(row, event, ANYWHERE, seq)
+            if isinstance(event, Contact)
+            else FOLD.crm(row, event, "crm/0", seq)
+        )
+        told.take(effect)
+    state = row.state
+    kept = {
+        "notes": sorted(state.notes, key=lambda call: state.notes[call].at),
+        "activities": [activity.id for activity in state.activities],
+        "deals": sorted(state.deals, key=lambda deal: state.deals[deal][0].at),
+        "changes": [change.id for change in state.deals.get("deal-1", [])],
+    }[what]
+    name = {"notes": "call", "deals": "deal"}.get(what, "id")
+    most = {"notes": 200, "activities": 200, "deals": 32, "changes": 64}[what]
+    assert most * 7 // 8 <= len(kept) <= most
+    assert kept == [getattr(event, name) for event in said[-len(kept) :]]
+    if what == "activities":
+        assert told.known["anna", "touch:email", TODAY] == 250
+    if what == "deals":
+        assert told.known["anna", "won", TODAY] == 250
+
+
+def test_a_row_of_long_words_stays_small_enough_to_be_moved() -> None:
+    row = LeadRow()
+    word = "\N{GRINNING FACE}" * 120
+    for number in range(120):
+        FOLD.crm(row, note(f"{word}{number:04}", NOON + number, id=f"{word}{number:04}"), "crm/0", 3 * number)
+        long = stage("won", NOON + number, f"{word}{number % 9}", id=f"{word}{number:04}", product=word * 2)
+        FOLD.crm(row, long, "crm/0", 3 * number + 1)
+        contact = dial(f"{word}{number:04}", NOON + number, src="calls/0", seq=number)
+        FOLD.contact(row, contact, ANYWHERE, 3 * number + 2)
+    assert len(pack(row.state)) < bounds.MAX_ROW_BYTES + 8_000
+    assert f"{word}0119" in row.state.notes
+    link = Linked(src="x", seq=1, lead="lead-1", to="lead-2", at=NOON, id="i")
+    moved = FOLD.contact(row, link, ANYWHERE, 1).sent[0]
+    assert isinstance(moved, Moved)
+
+
+def test_two_leads_at_their_bounds_become_one_inside_them() -> None:
+    rows = [LeadRow(), LeadRow()]
+    told = Told()
+    contacts = [dial(f"c{number}", NOON + number * MINUTE, src="calls/0", seq=number) for number in range(360)]
+    for contact in contacts:
+        told.take(FOLD.contact(rows[contact.seq % 2], contact, ANYWHERE, contact.seq))
+    link = Linked(src="x", seq=1, lead="phone:1", to="lead-1", at=NOON, id="i")
+    effect = FOLD.contact(rows[0], link, ANYWHERE, 9_999)
+    told.take(effect)
+    told.take(FOLD.contact(rows[1], effect.sent[0], ANYWHERE, 1))
+    assert len(rows[1].state.legs) <= bounds.MAX_LEGS
+    assert {key: n for key, n in told.known.items() if key[1] in {"sum", "over"}} == {
+        ("anna", "sum", TODAY): 360,
+        ("anna", "over", TODAY): 1,
+    }
+
+
+# -- what cannot be meant
+
+
+def test_a_consultation_for_a_lead_that_nobody_knows_is_kept_and_says_nothing() -> None:
+    told = lead(consulted(NOON))
+    assert [effect.outcome for effect in told.effects] == ["applied"]
+    assert told.claims == {}
+    told.take(*(leg(f"c{back}", NOON - back * DAY) for back in range(4)))
+    assert told.some("mentor", "streak:") == {"streak:4": {0: 1}}
+
+
+def test_events_alone_make_no_lead_of_anybodys() -> None:
+    told = lead(note(stages=("proposal",)), stage("proposal"), touched(), consulted())
+    assert told.claims == {}
+    assert told.told.listed == {}
+
+
+def test_a_kind_that_nobody_knows_is_unknown() -> None:
+    assert lead(leg(kind="mystery")).some("given:") == {"given:unknown": {0: 1}}
+
+
+# -- bytes
 
 
 def test_a_row_comes_back_from_the_changelog() -> None:
-    row, _ = folded([contact(1), contact(2, TODAY - 3, conversation=True)])
-    expected = lead.load(lead.dump(row))
+    told = lead(leg("c1"), dial("c2", NOON - 3 * DAY), note("c1", due_at=NOON + DAY), stage("won"), touched())
+    expected = leads.load(leads.dump(told.row))
     records = LeadRecords()
     rows: dict[bytes, LeadRow] = {}
-    for key, value in records.changelog(b"lead-1", row):
+    for key, value in records.changelog(b"lead-1", told.row):
         assert records.restore(rows, key, value) is None
     assert rows[b"lead-1"] == expected
-    assert row == expected  # the row goes on, though only its bytes were kept
-    assert FOLD.fold(row, contact(2)).outcome == "duplicate"
+    assert told.row == expected  # the row goes on, though only its bytes were kept
+    told.take(leg("c3", NOON + HOUR))
     assert records.restore(rows, b"lead-1", None) is None
     assert rows == {}
 
 
 def test_an_older_record_behind_a_newer_one_is_passed_over_and_must_be_written_again() -> None:
     records = LeadRecords()
-    older, newer = lead.dump(folded([contact(1)])[0]), lead.dump(folded([contact(1), contact(2)])[0])
+    older, newer = leads.dump(lead(dial("c1")).row), leads.dump(lead(dial("c1"), dial("c2")).row)
     rows: dict[bytes, LeadRow] = {}
     assert [records.restore(rows, b"lead-1", value) for value in (newer, older)] == [None, b"lead-1"]
-    assert rows[b"lead-1"].state.calls == 2
+    assert len(rows[b"lead-1"].state.legs) == 2
 
 
-@pytest.mark.parametrize("value", [b"", b"\x02" + bytes(8) + b"\x90", b"\x90"])
+@pytest.mark.parametrize("value", [b"", b"\x02" + bytes(8) + b"\x90", b"\x90", b"\x01" + bytes(8) + b"\x90"])
 def test_a_record_of_another_layout_is_refused_with_what_to_do(value: bytes) -> None:
     with pytest.raises(LayoutError, match="delete the changelog topic"):
-        lead.load(value)
+        leads.load(value)
 
 
-def test_a_lead_with_a_month_of_calls_takes_some_hundred_bytes() -> None:
-    row, _ = folded([contact(seq, TODAY - seq % 10) for seq in range(30)])
-    assert len(lead.dump(row)) < 250
+def test_when_a_lead_was_heard_of_is_read_from_its_bytes() -> None:
+    told = lead(leg(), stage("won", NOON + 9 * DAY), touched("email", NOON - DAY))
+    assert leads.heard_at(leads.dump(told.row)) == NOON + 9 * DAY
+
+
+def test_a_lead_of_five_calls_takes_less_than_five_hundred_bytes() -> None:
+    calls = [
+        leg(f"1732441234.{number}", NOON - number * DAY, f"manager-{number % 2:03}", src=f"calls/{number % 2}")
+        for number in range(5)
+    ]
+    told = lead(*calls, note("1732441234.2", due_at=NOON + DAY, stages=("presentation",), reason="reminder"))
+    assert len(leads.dump(told.row)) < 500
