@@ -18,6 +18,9 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
+WIDE: Final = {"manager": 130, "lead": 150}
+"""How wide the columns of labels with long values are at least, in pixels; others 90."""
+
 MANAGER: Final = {"manager": "Manager", "team": "Team"}
 """The labels of a row of a manager, and the heads of their columns."""
 
@@ -77,7 +80,7 @@ def of_columns(
     panel = panel.transformations(arranged({**labels, **heads}))
     panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
     for label, head in labels.items():
-        properties = common.override(custom_minWidth=90)
+        properties = common.override(custom_minWidth=WIDE.get(label, 90))
         if label == "manager":
             properties += common.override(links=[_to_manager()])
         panel = panel.override_by_name(head, properties)

@@ -126,7 +126,7 @@ def alerts() -> table.Panel:
     return (
         panel.with_target(common.row_query(expr, "A"))
         .transformations(tables.arranged(heads, hidden=("Value", "Value #A")))
-        .override_by_name("Alert", common.override(custom_minWidth=130))
+        .override_by_name("Alert", common.override(custom_minWidth=170))
         .override_by_name(
             "Severity",
             common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=tables.TEXT),
