@@ -133,7 +133,7 @@ class ManagerReader:
 
     def _windows(self, row: ManagerRow, now_ms: int, today: int) -> dict[str, list[int]]:
         now_at = row.live.pos, today
-        if row.counts_at != now_at or row.sums_day != today:
+        if row.counts_at != now_at:
             if row.sums_day != today:
                 self._sum_past_days(row, today)
             of_today = self._day(row, today)

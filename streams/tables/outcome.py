@@ -274,7 +274,6 @@ def _prune(row: OutcomeRow) -> None:
         for lead in gone:
             del state.attention[lead]
         row.urgent = None
-        row.listings += 1
 
 
 def days_kept(measure: str) -> int:

@@ -222,6 +222,27 @@ class TestNames:
             "amount@channel=other:EUR": 9,
         }
 
+    def test_names_of_which_nothing_is_left_make_room(self) -> None:
+        row = OutcomeRow()
+        for seq, (name, by) in enumerate((name, by) for by in (1, -1) for name in range(MAX_NAMES)):
+            fold(row, told(seq, (f"won@product=old {name}", TODAY, by)))
+        fold(row, told(1000, *((f"won@product=new {name}", TODAY, 1) for name in range(MAX_NAMES))))
+        assert row.folded == []
+        fold(row, told(1001, ("won@product=one more", TODAY - 50, 1), ("won@product=new 1", TODAY, -1)))
+        assert row.folded == ["product"]
+        fold(row, told(1002, ("won@product=late", TODAY, 1)))  # a name is free, but `other` is not
+        assert row.folded == ["product"] * 2
+        fold(row, told(1003, ("won@product=one more", TODAY - 50, -1), ("won@product=late", TODAY, -1)))
+        fold(row, told(1004, ("won@product=later", TODAY, 1)))
+        assert "won@product=later" in row.state.steps
+
+    def test_names_of_days_that_are_forgotten_make_room(self) -> None:
+        row = row_of(*((f"won@product=old {name}", TODAY, 1) for name in range(MAX_NAMES + 1)))
+        fold(row, told(2, ("sum", TODAY + 93, 1)))
+        fold(row, told(3, *((f"won@product=new {name}", TODAY + 93, 1) for name in range(MAX_NAMES))))
+        assert row.folded == ["product"]
+        assert len(row.state.steps) == MAX_NAMES + 1
+
     @settings(max_examples=50, deadline=None)
     @given(st.data())
     def test_what_counted_as_other_is_taken_back_from_other(self, data: st.DataObject) -> None:
