@@ -168,19 +168,20 @@ def _series(managers: Managers) -> list[tuple[str, str]]:
     for metric, start, end in managers.families:
         own = metric.labels[2:]  # behind manager and team
         for _, values in managers.series[start:end]:
-            rest = "".join(f',{name}="{_escape(value)}"' for name, value in zip(own, values, strict=True))
-            lines.append((f"{metric.full_name}{{", f"{rest}}} "))
+            lines.append((f"{metric.full_name}{{", _rest(own, values)))
     return lines
 
 
 def _text(metric: Described, labels: str, found: Iterable[Found]) -> str:
     """Return the lines of a metric's series; `labels` are those of whom it is told."""
     begin, own = f"{metric.full_name}{{{labels}", metric.labels[2:]
-    lines = []
-    for values, value in found:
-        rest = "".join([f',{name}="{_escape(told)}"' for name, told in zip(own, values, strict=True)])
-        lines.append(f"{begin}{rest}}} {value}\n")
-    return "".join(lines)
+    return "".join([f"{begin}{_rest(own, values)}{value}\n" for values, value in found])
+
+
+@lru_cache(maxsize=16_384)
+def _rest(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """Return what stands between the labels of whom a line is told and its value."""
+    return "".join(f',{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True)) + "} "
 
 
 def _head(metric: Described) -> bytes:
@@ -188,6 +189,5 @@ def _head(metric: Described) -> bytes:
     return f"# HELP {metric.full_name} {text}\n# TYPE {metric.full_name} {metric.type}\n".encode()
 
 
-@lru_cache(maxsize=16_384)
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
