@@ -6,15 +6,19 @@ import logging
 
 from agents.cli.common import (
     INFRASTRUCTURE,
+    USAGE,
     BootstrapOption,
     ConfigOption,
     JsonOption,
     Trouble,
+    bullets,
     print_json,
     read_settings,
     run,
     say,
 )
+from streams.settings import SettingsError
+from streams.tables.manager_series import series_count
 
 
 def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
@@ -33,6 +37,10 @@ def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
         CALLPULSE_WORKER_ID=worker-2 CALLPULSE_HTTP_PORT=8788 callpulse worker
     """
     settings = read_settings(config, bootstrap)
+    try:
+        series_count(settings)
+    except SettingsError as error:
+        raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
     from agents import admin, worker  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

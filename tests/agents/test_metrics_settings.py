@@ -1,0 +1,16 @@
+"""Settings that would give a manager too many series: no command that exports them goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.agents.cli_runner import Runner
+
+
+@pytest.mark.parametrize("command", ["check-config", "worker"])
+def test_settings_for_too_many_series_are_refused_with_the_count(callpulse: Runner, command: str) -> None:
+    said = callpulse(command, CALLPULSE_RESULTS__ATTENTION_SERIES="20")
+    assert said.code == 2
+    assert "results.attention_series" in said.err
+    assert "these settings make 159 series a manager, and at most 150 are allowed" in " ".join(said.err.split())
+    assert "Traceback" not in said.err
