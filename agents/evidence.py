@@ -106,6 +106,10 @@ async def _records(kafka: Kafka, topic: str, partitions: Iterable[int]) -> Async
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
     async with connected(consumer, kafka):
+        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait for it to be made
+            raise KafkaUnusableError(
+                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
+            )
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         await consumer.seek_to_beginning(*tps)

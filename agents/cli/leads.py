@@ -10,6 +10,7 @@ from rich.table import Table
 
 from agents.cli.common import (
     INFRASTRUCTURE,
+    USAGE,
     ConfigOption,
     JsonOption,
     Trouble,
@@ -54,8 +55,10 @@ def leads(
         callpulse leads http://worker-1:8787 --why stuck --csv > stuck.csv
     """
     if as_csv and as_json:
-        raise Trouble("choose one of --csv and --json.", 2)
+        raise Trouble("choose one of --csv and --json.", USAGE)
     settings = read_settings(config).worker
+    if not (worker or settings.advertised_url or settings.http_port):
+        raise Trouble("worker.http_port is 0, any free one: name the URL that the worker told when it started.", USAGE)
     address = worker or settings.advertised_url or f"{settings.http_host}:{settings.http_port}"
     url = address if "://" in address else f"http://{address}"
     parameters = {"manager": manager, "team": team, "why": why}

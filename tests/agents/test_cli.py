@@ -23,6 +23,8 @@ COMMANDS = (
     ("check-config",),
     ("kafka",),
     ("demo",),
+    ("explain",),
+    ("leads",),
     ("metrics",),
     ("rejected", "list"),
     ("rejected", "redrive"),
