@@ -114,7 +114,8 @@ class Installation:
         self.bootstrap = bootstrap
         self.folder = folder
         self.random = random.Random(seed)
-        text = f"""{self.department.toml()}
+        planned = self.department.toml().replace("[[teams]]\n", "[[teams]]\nplan_deals = 12\n")
+        text = f"""{planned}
 [kafka]
 bootstrap = "{bootstrap}"
 group = "{self.group}"

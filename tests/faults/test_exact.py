@@ -1,38 +1,64 @@
-"""A week of a simulated department through real Kafka, beside the batch oracle: every manager, window and measure."""
+"""A simulated quarter through real Kafka, beside the batch oracle: every manager, team, window and measure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from tests.faults.department import Installation, chosen_seed
-from tests.oracle.contract import why_not
+from tests.oracle.contract import Raw, why_not
+from tests.oracle.names import RESULTS, TEAMS
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
+
+DAYS = 115
+"""A quarter, and enough of the one before it for `previous` to have something to say."""
+MORE = """
+[results]
+products = ["starter"]
+max_values = 4
+attention_series = 5
+[economics]
+currencies = ["EUR", "USD"]
+"""
 
 
-def test_a_week_of_a_hundred_thousand_events_gives_what_the_oracle_counts(bootstrap: str, tmp_path: Path) -> None:
-    with Installation(bootstrap, tmp_path, chosen_seed(7), managers=40) as place:
-        records = place.history(7, intensity=0.4)
-        assert 80_000 < len(records) < 140_000
+def test_a_quarter_gives_what_the_oracle_counts(bootstrap: str, tmp_path: Path) -> None:
+    with Installation(bootstrap, tmp_path, chosen_seed(7), managers=10, more=MORE) as place:
+        records = place.history(DAYS, intensity=0.06)
+        assert 100_000 < len(records) < 220_000
         feeding = place.feed(records)
         place.start("worker-1").await_url()
         feeding.join()
         found = place.assert_exact()
         print(found)
-        assert found.records - found.own == len(records)
+        assert found.records - found.own + found.crm == len(records)
         assert found.duplicates > 1_000
         assert found.own > 100  # legs that transfers began, and ends that never came
+        assert found.crm > 10_000
         assert sum(found.rejected.values()) > 100
-        # The comparison can see a single call in a hundred thousand events.
         raw = place.raw()
-        ends = [
-            record
-            for record in raw
-            if b'"hangup"' in (record.value or b"") and record.topic == "calls" and why_not(record) is None
-        ]
-        call = orjson.loads(ends[-1].value or b"")["call"].encode()
-        without = [record for record in raw if call not in (record.value or b"")]
-        assert place.differences(place.scrapes(), without)
+        scrapes = place.scrapes()
+        shown = {line.partition("{")[0] for line in scrapes[0].text.splitlines() if not line.endswith((" 0", " 0.0"))}
+        assert shown >= RESULTS | TEAMS
+        # The comparison can see a single call and a single deal among all these.
+        hangup = last(raw, lambda event: event.get("ended_by") == "hangup")
+        assert place.differences(
+            scrapes, [record for record in raw if hangup["call"].encode() not in (record.value or b"")]
+        )
+        won = last(raw, lambda event: event.get("stage") == "won")
+        assert place.differences(scrapes, [record for record in raw if won["id"].encode() not in (record.value or b"")])
+
+
+def last(raw: list[Raw], which: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Return the last event of a sort that was accepted."""
+    for record in reversed(raw):
+        if record.topic in {"calls", "crm"} and why_not(record) is None:
+            event: dict[str, Any] = orjson.loads(record.value or b"")
+            if which(event):
+                return event
+    raise LookupError("there is no such event")
