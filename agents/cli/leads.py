@@ -26,7 +26,7 @@ from agents.cli.common import (
 PATH: Final = "/leads/attention"
 _PAGE: Final = 1000
 _TIMEOUT_S: Final = 15.0
-_WHY: Final = {"stuck": "stuck: bring in somebody else, or let it go", "consultation": "talk it over with a mentor"}
+_WHY: Final = {"stuck": "stuck: bring in somebody else", "consultation": "talk it over with a mentor"}
 
 
 def leads(
@@ -118,10 +118,11 @@ def _show(found: dict[str, Any]) -> None:
     if not rows:
         typer.echo("No lead needs help now." if not found["missing_partitions"] else "None that is known of.")
         return
-    table = Table(title=f"{len(rows)} of {found['total']} leads that need help", title_justify="left")
+    typer.echo(f"{len(rows)} of {found['total']} leads that need help")
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("manager", "lead"):
         table.add_column(name, overflow="fold")
-    for name in ("without progress", "dials", "days in stage"):
+    for name in ("no progress", "dials", "days in stage"):
         table.add_column(name, justify="right")
     for name in ("stage", "last reason", "what to do"):
         table.add_column(name, overflow="fold")
