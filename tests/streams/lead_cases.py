@@ -79,7 +79,7 @@ def consulted(at: int = NOON, **more: Any) -> LeadConsulted:
 
 def touched(channel: str = "email", at: int = NOON, **more: Any) -> ActivityLogged:
     said = {"id": f"touch-{at}", "lead": "lead-1", **more}
-    return ActivityLogged(v=1, source="crm", channel=channel, at=at, **said)  # type: ignore[arg-type]
+    return ActivityLogged(v=1, source="crm", channel=channel, at=at, **said)  # type: ignore[arg-type]  # a literal, in each case
 
 
 Said = Contact | CrmEvents
