@@ -66,7 +66,7 @@ def is_over(state: LeadState, more: int) -> bool:
         or len(state.notes) + more > MAX_NOTES
         or len(state.activities) + more > MAX_ACTIVITIES
         or len(state.deals) + more > MAX_DEALS
-        or any(len(changes) + more > MAX_CHANGES for changes in state.deals.values())
+        or (bool(state.deals) and any(len(changes) + more > MAX_CHANGES for changes in state.deals.values()))
     )
 
 

@@ -26,7 +26,6 @@ from streams.tables.lead_state import (
     CALLS,
     CONVERSATION,
     DIALS,
-    KIND,
     KINDS,
     OUTBOUND,
     Leg,
@@ -107,20 +106,29 @@ def days(story: Story, rules: Rules) -> Iterator[Raw]:
             yield owner, "over", day, 1, "lead", ""
 
 
-def standing(story: Story, rules: Rules) -> Iterator[Raw]:
-    """Yield how an open lead stands, at its newest leg's day: `streak:K`, `mentor`, `stuck`, `stage:S`, `since:S`."""
+def streaks(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield, at its newest leg's day, an open lead's conversations without progress: `streak:K`, `mentor`, `stuck`."""
     legs = story.legs
     if not legs or not story.is_open:
         return
-    owner = story.owner
-    day = max([leg.day for leg in legs])
     without = story.conversations_since(story.progress_at)
     if without:
+        owner = story.owner
+        day = max([leg.day for leg in legs])
         yield owner, STREAKS[min(without, MANY)], day, 1, "lead", ""
         if without >= rules.stuck_after:
             yield owner, "stuck", day, 1, "lead", ""
         if without >= rules.mentor_after and is_due(story, rules):
             yield owner, "mentor", day, 1, "lead", ""
+
+
+def stages(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield, at its newest leg's day, the stage of an open lead, and the day since when: `stage:S`, `since:S`."""
+    legs = story.legs
+    if not legs or not story.is_open:
+        return
+    owner = story.owner
+    day = max([leg.day for leg in legs])
     deal = story.lead_deal
     if deal is None:
         yield owner, "stage:none", day, 1, "lead", ""
@@ -156,13 +164,18 @@ def attention(story: Story, rules: Rules) -> Attention | None:
     )
 
 
-def steps(story: Story, rules: Rules) -> Iterator[Raw]:
-    """Yield when and as what the lead was given, and how far it came: `given:K`, `reach:STEP`."""
+def given(story: Story, rules: Rules) -> Iterator[Raw]:  # noqa: ARG001 - as all components
+    """Yield when and as what the lead was given: `given:K`."""
     first = story.first
-    if first is None:
-        return
+    if first is not None:
+        yield story.owner, _GIVEN[story.first_kind], first.day, 1, "call", first.call
+
+
+def reach(story: Story, rules: Rules) -> Iterator[Raw]:
+    """Yield how far the lead came, and when: `reach:STEP`."""
     owner = story.owner
-    yield owner, _GIVEN[story.first_kind], first.day, 1, "call", first.call
+    if not owner:
+        return
     presented = _reached(story, rules, rules.presentation)
     call = _talked(story, presented)
     moments = (
@@ -210,55 +223,44 @@ def _reached_deals(story: Story, rank: int) -> tuple[int, Evidence, str] | None:
 
 
 def legs(story: Story, rules: Rules) -> Iterator[Raw]:
-    """Yield what the legs were: those that nothing was noted of, and those that something was."""
-    yield from plain_legs(story, story.legs, rules)
-    yield from noted_legs(story, rules)
+    """Yield what the legs were: `answered:K`, `talks`, `off_hours`."""
+    noted = {id(leg): note for leg, note in story.noted}
+    for leg in story.legs:
+        yield from one_leg(leg, kind_of(leg, noted.get(id(leg))), rules)
 
 
-def plain_legs(story: Story, among: Iterable[Leg], rules: Rules) -> Iterator[Raw]:
-    """Yield what those legs were that nothing was noted of."""
-    noted = {id(leg) for leg, _ in story.noted}
-    for leg in among:
-        if id(leg) not in noted:
-            yield from plain_leg(leg, rules)
-
-
-def plain_leg(leg: Leg, rules: Rules) -> Iterator[Raw]:
-    """Yield what a leg was that nothing was noted of: `answered:K`, `talks`, `off_hours`."""
+def one_leg(leg: Leg, kind: int, rules: Rules) -> Iterator[Raw]:
+    """Yield what a leg of a kind was."""
     flags = leg.flags
     if flags & ANSWERED:
-        yield leg.manager, _ANSWERED[flags & KIND], leg.day, 1, "call", leg.call
+        yield leg.manager, _ANSWERED[kind], leg.day, 1, "call", leg.call
     if flags & CONVERSATION:
         yield leg.manager, "talks", leg.day, 1, "call", leg.call
     if flags & OUTBOUND and rules.is_off_hours(leg.manager, leg.started_at):
         yield leg.manager, "off_hours", leg.day, 1, "call", leg.call
 
 
-def noted_legs(story: Story, rules: Rules) -> Iterator[Raw]:  # noqa: C901 - one branch a measure, in one place
-    """Yield what noted legs were: as `plain_leg`, and `presented:K`, `proposed…`, `moves`, `agreed`, `reason:R@S`."""
+def said(story: Story, rules: Rules, only: str | None = None) -> Iterator[Raw]:  # noqa: ARG001 - as all components
+    """Yield what was said in legs: `presented:K`, `proposed…`, `agreed`, `moves`, `reason:R@S`; `only` in one call."""
     named: set[str] = set()
     for leg, note in story.noted:
-        manager, day, call, flags = leg.manager, leg.day, leg.call, leg.flags
-        if flags & ANSWERED:
-            kind = kind_of(leg, note)
-            yield manager, _ANSWERED[kind], day, 1, "call", call
-            if PRESENTATION in note.stages:
-                yield manager, _PRESENTED[kind], day, 1, "call", call
-            if PROPOSAL in note.stages:
+        manager, day, call, stages = leg.manager, leg.day, leg.call, note.stages
+        before = len(named)
+        if stages:
+            named.update(stages)
+        if only is not None and call != only:
+            continue
+        if stages and leg.flags & ANSWERED:
+            if PRESENTATION in stages:
+                yield manager, _PRESENTED[kind_of(leg, note)], day, 1, "call", call
+            if PROPOSAL in stages:
                 yield from _proposed(story, leg)
-        if flags & CONVERSATION:
-            yield manager, "talks", day, 1, "call", call
-            if note.agreed:
-                yield manager, "agreed", day, 1, "call", call
-        if note.stages:
-            moves = len(named)
-            named.update(note.stages)
-            if len(named) > moves:
-                yield manager, "moves", day, len(named) - moves, "call", call
+        if note.agreed and leg.flags & CONVERSATION:
+            yield manager, "agreed", day, 1, "call", call
+        if len(named) > before:
+            yield manager, "moves", day, len(named) - before, "call", call
         if note.reason:
             yield manager, f"reason:{note.reason}@{story.stage_at(leg.at)}", day, 1, "call", call
-        if flags & OUTBOUND and rules.is_off_hours(manager, leg.started_at):
-            yield manager, "off_hours", day, 1, "call", call
 
 
 def _proposed(story: Story, leg: Leg) -> Iterator[Raw]:
@@ -271,10 +273,10 @@ def _proposed(story: Story, leg: Leg) -> Iterator[Raw]:
     yield manager, _PROPOSED_FIRST[story.first_kind], day, 1, "call", call
 
 
-def promises(story: Story, rules: Rules) -> Iterator[Raw]:
-    """Yield the next steps that were agreed, at the local day they are `due`, and which of them were `kept`."""
+def promises(story: Story, rules: Rules, only: str | None = None) -> Iterator[Raw]:
+    """Yield the next steps that were agreed, at the day they are `due`, and which were `kept`; `only` of one call."""
     for leg, note in story.noted:
-        if is_promise(leg, note):
+        if is_promise(leg, note) and (only is None or leg.call == only):
             local = rules.local(leg.manager)
             day = local.day(note.due_at)
             yield leg.manager, "due", day, 1, "call", leg.call
@@ -331,7 +333,9 @@ def touches(story: Story, rules: Rules) -> Iterator[Raw]:
             yield manager, "touch:" + activity.channel, day, 1, "activity", activity.id
 
 
-EVERYTHING: Final[tuple[Component, ...]] = (days, standing, steps, legs, promises, deals, touches)
+NOW: Final[tuple[Component, ...]] = (streaks, stages, given, reach)
+"""How the lead stands and how far it came; all but these, and the days of calls, is history that stays as it is."""
+EVERYTHING: Final[tuple[Component, ...]] = (days, *NOW, legs, said, promises, deals, touches)
 
 
 def claims(story: Story, rules: Rules) -> Iterator[Claim]:

@@ -31,7 +31,7 @@ from streams.tables import lead_claims as of
 from streams.tables import lead_state as known
 from streams.tables import lead_terms as terms
 from streams.tables import lead_told as tell
-from streams.tables.lead_claims import Claim, Component, Contribution, Raw
+from streams.tables.lead_claims import Claim, Component, Contribution
 from streams.tables.lead_codec import LeadRow, pack, unpack
 from streams.tables.lead_state import Activity, LeadState
 from streams.tables.lead_story import Rules, Story
@@ -218,6 +218,8 @@ class LeadFold:
             if told is not None:
                 story.tell_legs()
                 return LeadEffect("applied", tell.merged(forgot, told))
+        elif legs and known.begun(leg) > known.begun(legs[-1]):
+            return LeadEffect("applied", tell.merged(forgot, tell.add_hand_over(lead, story, self._rules, leg)))
         effect = self._other_leg(row, lead, leg, withdrawn=False)
         return replace(effect, told=tell.merged(forgot, effect.told)) if forgot else effect
 
@@ -236,31 +238,15 @@ class LeadFold:
         if old is not None and known.rank_of(old) >= known.rank_of(note):
             return _DUPLICATE if known.rank_of(old) == known.rank_of(note) else _APPLIED
         forgot = self._make_room(row, lead)
-        story = self._story(row)
-        call = event.call
-
-        def of_call(story: Story, rules: Rules) -> Iterator[Raw]:
-            return of.plain_legs(story, [leg for leg in story.legs if leg.call == call], rules)
-
-        components: list[Component] = [of_call, of.noted_legs]
-        versions = (note,) if old is None else (old, note)
-        first = story.first
-        names_first = first is not None and first.call == call and first.flags & known.KIND == known.UNKNOWN
-        if any(version.stages or version.agreed for version in versions):
-            components += (of.standing, of.steps)
-        elif names_first:
-            components.append(of.steps)
-        if any(version.due_at for version in versions):
-            components.append(of.promises)
-        if names_first and story.deals:
-            components.append(of.deals)
-
-        def apply() -> Story:
-            known.add_note(state, call, note)
-            story.tell_notes()
-            return story
-
-        told = tell.changed(lead, story, self._rules, tuple(components), apply)
+        told = tell.add_note(
+            lead,
+            self._story(row),
+            self._rules,
+            event.call,
+            note,
+            old,
+            lambda: known.add_note(state, event.call, note),
+        )
         return LeadEffect("applied", tell.merged(forgot, told), folded=folded)
 
     def _deal(self, row: LeadRow, lead: str, event: DealStageChanged) -> LeadEffect:
@@ -270,7 +256,7 @@ class LeadFold:
         forgot = self._make_room(row, lead)
         change, folded = terms.change_of(event, rules)
         story = self._story(row)
-        components = (of.standing, of.steps, of.deals, *((of.noted_legs,) if story.noted else ()))
+        components = (of.streaks, of.stages, of.reach, of.deals, *((of.said,) if story.noted else ()))
 
         def apply() -> Story:
             known.add_change(state, event.deal, change)
@@ -290,7 +276,7 @@ class LeadFold:
             state.consulted_at = event.at
             return story
 
-        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.standing,), apply))
+        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.streaks,), apply))
 
     def _activity(self, row: LeadRow, lead: str, event: ActivityLogged) -> LeadEffect:
         state = row.state
@@ -325,7 +311,7 @@ class LeadFold:
         return self._forget(row, lead, lambda: bounds.make_room(state, 1))
 
     def _forget(self, row: LeadRow, lead: str, forget: Callable[[], None]) -> tuple[Told, ...]:
-        return self._change(row, lead, (of.standing, of.steps), forget)
+        return self._change(row, lead, of.NOW, forget)
 
     def _change(
         self, row: LeadRow, lead: str, components: tuple[Component, ...], apply: Callable[[], object]
@@ -341,7 +327,11 @@ class LeadFold:
 
 
 def _has(state: LeadState, leg: known.Leg) -> bool:
-    return any(other.call == leg.call and other.manager == leg.manager for other in state.legs)
+    call = leg.call
+    for other in state.legs:  # noqa: SIM110 - twice as fast as `any` for the few legs that a lead has
+        if other.call == call and other.manager == leg.manager:
+            return True
+    return False
 
 
 def _contents(state: LeadState) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from streams.calendars import SLOT_MS, LocalTime
+from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
 from streams.settings import Economics, Results, Thresholds
 from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
 from streams.tables.lead_state import (
@@ -54,7 +54,7 @@ class Rules:
         self._permitted = results.permitted_from_minute, results.permitted_to_minute
         self._local = local
         self._locals: dict[str, LocalTime] = {}
-        self._minutes: dict[tuple[str, int], int] = {}
+        self._minutes: dict[str, dict[int, int]] = {}  # by zone and slot
 
     def local(self, manager: str) -> LocalTime:
         """Return the local time of a manager."""
@@ -72,14 +72,17 @@ class Rules:
     def is_off_hours(self, manager: str, at_ms: int) -> bool:
         """Tell whether the manager's clock shows a time outside the permitted hours."""
         local = self.local(manager)
-        slot, rest = divmod(at_ms, SLOT_MS)
-        minute = self._minutes.get((local.zone, slot))
+        minutes = self._minutes.get(local.zone)
+        if minutes is None:
+            minutes = self._minutes[local.zone] = {}
+        slot = at_ms // SLOT_MS
+        minute = minutes.get(slot)
         if minute is None:
-            if len(self._minutes) >= _REMEMBERED:
-                self._minutes.clear()
-            minute = self._minutes[local.zone, slot] = local.minute(slot * SLOT_MS)
+            if len(minutes) >= MAX_SLOTS:
+                minutes.clear()
+            minute = minutes[slot] = local.minute(slot * SLOT_MS)
         first, end = self._permitted
-        return not first <= minute + rest // MINUTE_MS < end
+        return not first <= minute + at_ms % SLOT_MS // MINUTE_MS < end
 
 
 class Standing:

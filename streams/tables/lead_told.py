@@ -13,7 +13,18 @@ from streams.facts import Attention
 from streams.settings_results import NONE, WON
 from streams.tables import lead_claims as of
 from streams.tables.lead_claims import Component, Raw
-from streams.tables.lead_state import ANSWERED, CONVERSATION, DAYS_KEPT, OUTBOUND, Leg, begun
+from streams.tables.lead_state import (
+    ANSWERED,
+    CONVERSATION,
+    DAYS_KEPT,
+    KIND,
+    OUTBOUND,
+    UNKNOWN,
+    Leg,
+    Note,
+    begun,
+    ended,
+)
 from streams.tables.lead_story import Rules, Story, reaches
 
 Changes: TypeAlias = tuple[tuple[str, int, int], ...]
@@ -47,6 +58,13 @@ class Difference:
         """Note what is claimed after the change, of which `story` tells."""
         self._story = story
         self._add(components, story, 1)
+
+    def add(self, claims: Iterable[Raw]) -> None:
+        """Note claims that come."""
+        counts = self._counts
+        for manager, measure, day, n, _, _ in claims:
+            key = (manager, measure, day)
+            counts[key] = counts.get(key, 0) + n
 
     def told(self) -> tuple[Told, ...]:
         """Return what each manager is told: the differences, and how the lead is listed from now on if that changed."""
@@ -123,10 +141,53 @@ def changed(
 def is_on_top(story: Story, leg: Leg) -> bool:
     """Tell whether a leg that is new, and was not noted, leaves alone which leg is the first and whose the lead is."""
     legs = story.legs
-    return bool(legs) and begun(leg) > begun(legs[0]) and (leg.manager == story.owner or begun(leg) < begun(legs[-1]))
+    if not legs:
+        return False
+    key = begun(leg)
+    return key > begun(legs[0]) and (leg.manager == story.owner or key < begun(legs[-1]))
 
 
-_OF_LEGS: Final[tuple[Component, ...]] = (of.days, of.standing, of.steps, of.legs)
+def add_note(
+    lead: str, story: Story, rules: Rules, call: str, note: Note, old: Note | None, apply: Callable[[], object]
+) -> tuple[Told, ...]:
+    """Add by `apply` what was noted of a call, instead of the `old` note if there is one."""
+    versions = (note,) if old is None else (old, note)
+    of_call = [leg for leg in story.legs if leg.call == call]
+    first = story.first
+    components: list[Component] = []
+    names_first = first is not None and first.call == call and first.flags & KIND == UNKNOWN
+    if names_first or (any(version.stages for version in versions) and not _is_last(story, of_call)):
+        components.append(of.said)
+    else:
+        components.append(lambda story, rules: of.said(story, rules, call))
+    if any(leg.flags & KIND == UNKNOWN for leg in of_call):
+        components.append(of.legs)
+    if any(version.stages or version.agreed for version in versions):
+        components.append(of.streaks)
+    if names_first:
+        components.append(of.given)
+    if any(version.stages for version in versions):
+        components.append(of.reach)
+    if any(version.due_at for version in versions):
+        components.append(lambda story, rules: of.promises(story, rules, call))
+    if names_first and story.deals:
+        components.append(of.deals)
+
+    def change() -> Story:
+        apply()
+        story.tell_notes()
+        return story
+
+    return changed(lead, story, rules, tuple(components), change)
+
+
+def _is_last(story: Story, legs: list[Leg]) -> bool:
+    """Tell whether legs ended after all that anything was noted of."""
+    noted = story.noted
+    return not noted or all(ended(leg) > ended(noted[-1][0]) for leg in legs)
+
+
+_OF_LEGS: Final[tuple[Component, ...]] = (of.days, *of.NOW, of.legs)
 
 
 def add_first(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...]:
@@ -155,7 +216,7 @@ def add_on_top(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, .
         _tell_first_talk(steps, story, rules, leg)
     if story.noted and leg.flags & (OUTBOUND | ANSWERED):
         _tell_kept(by_manager, story, rules, leg)
-    for manager, measure, day, n, _, _ in of.plain_leg(leg, rules):
+    for manager, measure, day, n, _, _ in of.one_leg(leg, leg.flags & KIND, rules):
         by_manager.setdefault(manager, []).append((measure, day, n))
     may_be_listed = story.is_open and seen.without + 1 >= rules.least_listed
     was = of.attention(story, rules) if may_be_listed else None
@@ -166,6 +227,24 @@ def add_on_top(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, .
     if not steps:
         del by_manager[owner]
     return told(by_manager, lead, (owner, was), (owner, now))
+
+
+def add_hand_over(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...]:
+    """Add a leg that began last and was not noted: the lead changes hands."""
+    components: list[Component] = [of.days, *of.NOW]
+    if story.noted:
+        components.append(of.promises)
+    if story.deals:
+        components.append(of.deals)
+    if story.state.activities:
+        components.append(of.touches)
+    difference = Difference(lead, story, rules)
+    difference.before(components)
+    story.legs.append(leg)
+    story.tell_legs()
+    difference.after(components, story)
+    difference.add(of.one_leg(leg, leg.flags & KIND, rules))
+    return difference.told()
 
 
 def _insert(legs: list[Leg], leg: Leg) -> None:
@@ -250,37 +329,45 @@ def _tell_days(steps: _Steps, rules: Rules, leg: Leg, seen: _Seen) -> None:
     later, same = seen.later, seen.same
     if later + same >= _MANY:
         return  # further back it is 5+ before and after
-    called = of.CALLED
-    was, now = later + same, later + same + 1
-    steps.append((called[now - 1], day, 1))
-    if same:
-        steps.append((called[was - 1], day, -1))
-    elif later:
-        steps.append((called[later - 1], day, -1))
+    was = later + same
+    steps += [(measure, day, n) for measure, n in _STEPS[later, was]]
     earlier = seen.earlier
     place, end = 0, len(earlier)
     while place < end and was < _MANY:
-        day = earlier[place]
-        was_later, now_later = was, now
+        day, was_later = earlier[place], was
         while place < end and earlier[place] == day:
             place += 1
             was += 1
-        now = min(was + 1, _MANY)
         was = min(was, _MANY)
-        # Steps from `was_later` to `was` go, those from `now_later` to `now` come.
-        by = [0] * (_MANY + 1)
-        by[was] -= 1
-        by[was_later] += 1
-        if now != now_later:
-            by[now] += 1
-            by[now_later] -= 1
-        for number in range(1, _MANY + 1):
-            if by[number]:
-                steps.append((called[number - 1], day, by[number]))
+        steps += [(measure, day, n) for measure, n in _SHIFTS[was_later, was]]
+
+
+def _by_measure(by: Iterable[tuple[int, int]]) -> tuple[tuple[str, int], ...]:
+    counts = [0] * (_MANY + 1)
+    for number, n in by:
+        counts[number] += n
+    return tuple((of.CALLED[number - 1], n) for number, n in enumerate(counts) if number and n)
+
+
+def _step(later: int, now: int, sign: int) -> tuple[tuple[int, int], ...]:
+    """Return how a day counts that brings the calls from `later` to `now`."""
+    return ((now, sign), (later, -sign)) if now != later else ()
+
+
+_PAIRS: Final = tuple((later, now) for now in range(_MANY + 1) for later in range(now + 1))
+_STEPS: Final = {
+    (later, was): _by_measure([*_step(later, was, -1), *_step(later, min(was + 1, _MANY), 1)]) for later, was in _PAIRS
+}
+"""By calls on later days, and on the day too: how a call more on the day changes what the day counts."""
+_SHIFTS: Final = {
+    (later, was): _by_measure([*_step(later, was, -1), *_step(min(later + 1, _MANY), min(was + 1, _MANY), 1)])
+    for later, was in _PAIRS
+}
+"""The same for a call more on a later day."""
 
 
 def _tell_standing(steps: _Steps, story: Story, rules: Rules, leg: Leg, seen: _Seen) -> None:
-    """Tell by how much `lead_claims.standing` changes for an open lead."""
+    """Tell by how much what `lead_claims.streaks` and `stages` yield changes for an open lead."""
     was = now = seen.without
     was_help = now_help = seen.since_help
     if leg.flags & CONVERSATION and leg.at > story.progress_at:
