@@ -104,24 +104,7 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
 
 def _declare(app: Callpulse, core: Core) -> None:
     """Make the agents and the background tasks known to Faust."""
-    settings, tables, contacts = core.settings, core.tables, core.name(topics.CONTACTS)
-    calls = core.intake(topics.CALLS, contract=True)
-    crm = core.intake(topics.CRM, contract=True)
-    leads = core.intake(topics.CONTACTS, contract=False)
-    outcomes = core.intake(topics.OUTCOMES, contract=False)
-    lead_fold = LeadFold(
-        settings.results,
-        settings.thresholds,
-        settings.economics,
-        lambda manager: local_time(settings.manager(manager).timezone),
-    )
-    told = core.name(topics.OUTCOMES)
-    core.agents = {
-        "managers": CallsAgent(settings, tables["managers"], calls, core.outbox, core.place, contacts),
-        "crm": CrmAgent(settings, crm, core.outbox, core.place, contacts),
-        "leads": LeadsAgent(tables["leads"], lead_fold, leads, core.outbox, core.place, told),
-        "outcomes": OutcomesAgent(tables["outcomes"], outcomes),
-    }
+    core.agents = _agents(core)
     for name, fold in core.agents.items():
         source = topics.TABLES.get(name, topics.CRM)
         channel = app.topic(
@@ -139,6 +122,28 @@ def _declare(app: Callpulse, core: Core) -> None:
 
     for work in (core.outbox.run, core.watch_delivery, core.sweep, core.expire):
         app.task(work)
+
+
+def _agents(core: Core) -> dict[str, Fold]:
+    """Return the agents by the table that they fold into; the one of `crm` has none."""
+    settings, tables, contacts = core.settings, core.tables, core.name(topics.CONTACTS)
+    calls = core.intake(topics.CALLS, contract=True)
+    crm = core.intake(topics.CRM, contract=True)
+    leads = core.intake(topics.CONTACTS, contract=False)
+    outcomes = core.intake(topics.OUTCOMES, contract=False)
+    lead_fold = LeadFold(
+        settings.results,
+        settings.thresholds,
+        settings.economics,
+        lambda manager: local_time(settings.manager(manager).timezone),
+    )
+    told = core.name(topics.OUTCOMES)
+    return {
+        "managers": CallsAgent(settings, tables["managers"], calls, core.outbox, core.place, contacts),
+        "crm": CrmAgent(settings, crm, core.outbox, core.place, contacts),
+        "leads": LeadsAgent(tables["leads"], lead_fold, leads, core.outbox, core.place, told),
+        "outcomes": OutcomesAgent(tables["outcomes"], outcomes),
+    }
 
 
 def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:

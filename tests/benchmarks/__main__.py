@@ -16,7 +16,17 @@ from agents.embedded import EmbeddedKafka
 from tests.benchmarks import machine
 from tests.benchmarks.measures import MISSED, WRONG, Result
 
-BENCHMARKS: Final = ("throughput", "delay", "restore", "scrape", "memory")
+BENCHMARKS: Final = (
+    "throughput",
+    "topology",
+    "leads",
+    "leads-restore",
+    "leads-memory",
+    "delay",
+    "restore",
+    "scrape",
+    "memory",
+)
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"
 
@@ -37,10 +47,15 @@ def _run() -> int:
     with EmbeddedKafka(heap=options.heap) as kafka:
         for name in options.only:
             print(f"-- {name}", file=sys.stderr)
-            benchmark = import_module(f"tests.benchmarks.{name}")
-            extra = {"only": options.peers} if name == "throughput" else {}
+            benchmark = import_module(f"tests.benchmarks.{name.replace('-', '_')}")
             try:
-                result = benchmark.measure(kafka.bootstrap, runs=options.runs, events=options.events, **extra)
+                result = benchmark.measure(
+                    kafka.bootstrap,
+                    runs=options.runs,
+                    events=options.events,
+                    leads=options.leads,
+                    only=options.peers,
+                )
             except Exception as error:  # noqa: BLE001 - the figures of the other benchmarks are not to be lost
                 result = Result(name, {}, [], [], [], [f"{type(error).__name__}: {error}"])
             results.append(result)
@@ -60,10 +75,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", type=_names, default=list(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
     parser.add_argument(
-        "--peers", type=lambda text: frozenset(text.split(",")), default=frozenset(), help="for throughput"
+        "--peers", type=lambda text: frozenset(text.split(",")), default=frozenset(), help="for throughput and topology"
     )
     parser.add_argument("--runs", type=int, default=5, help="of each peer (default %(default)s)")
-    parser.add_argument("--events", type=int, default=400_000, help="for throughput (default %(default)s)")
+    parser.add_argument("--events", type=int, default=400_000, help="of throughput and topology (default %(default)s)")
+    parser.add_argument("--leads", type=int, default=1_000_000, help="of leads-* (default %(default)s)")
     parser.add_argument("--heap", default="1g", help="largest heap of the broker (default %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 2 where a target is missed")
     return parser.parse_args()

@@ -57,6 +57,18 @@ class Result(Struct):
         return "\n".join(lines) + "\n"
 
 
+def wrong_sums(name: str, told: Mapping[str, int] | None, known: Mapping[str, int]) -> str | None:
+    """Return in which sums an answer differs from the known ones, None where in none. Other sums do not matter."""
+    if told is None:
+        return f"{name} gave no sums"
+    differing = [
+        f"{what} {told.get(what, 0):,} instead of {value:,}"
+        for what, value in known.items()
+        if told.get(what, 0) != value
+    ]
+    return f"{name}: {', '.join(differing)}" if differing else None
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of `values` do not exceed. Raises IndexError without values."""
     ordered = sorted(values)

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
-import uuid
-from collections import defaultdict
-from statistics import median
 from typing import Final
 
 from tests.benchmarks import broker, workload
-from tests.benchmarks.measures import Result, Target, span, spread
-from tests.benchmarks.peers.catalogue import CALLPULSE, PEERS, Peer, PeerError, run
-from tests.benchmarks.peers.job import Answer, Job
+from tests.benchmarks.interleaved import Answers, interleave, run_once
+from tests.benchmarks.measures import Result, Target
+from tests.benchmarks.peers.catalogue import CALLPULSE, PEERS, Peer
+from tests.benchmarks.peers.job import Answer
 
 SHORT_EVENTS: Final = 30_000
 FULL: Final = "bench.calls"
 SHORT: Final = "bench.calls-short"
 
 
-def measure(bootstrap: str, *, runs: int, events: int, only: frozenset[str] = frozenset()) -> Result:
+def measure(bootstrap: str, *, runs: int, events: int, only: frozenset[str] = frozenset(), **_: object) -> Result:
     """Run every peer `runs` times, interleaved. `only`: names of peers, empty for all."""
     bench = _Bench(bootstrap, events)
     peers = [peer for peer in PEERS if not only or peer.name in only]
-    answers: dict[str, list[Answer]] = defaultdict(list)
-    missing: list[str] = []
-    wrong: list[str] = []
-    for number in range(runs):
-        for peer in list(peers):
-            try:
-                told = bench.run(peer)
-            except PeerError as error:
-                _say(f"{peer.name}: {error}")
-                wrong.append(str(error))
-                peers.remove(peer)
-                continue
-            if told is None:
-                missing.append(f"{peer.title}: not measured, what it needs is not installed")
-                peers.remove(peer)
-                continue
-            if (complaint := bench.complaint(peer, told)) is not None:
-                _say(complaint)
-                wrong.append(complaint)
-            answers[peer.name].append(told)
-            _say(f"run {number + 1}/{runs}  {peer.name:<10} {told.events / told.seconds:>12,.0f} events/s")
-    return _result(answers, bench, missing, wrong)
+    return _result(interleave(peers, runs, bench.run, bench.complaint), bench)
 
 
 class _Bench:
@@ -69,26 +43,8 @@ class _Bench:
 
     def run(self, peer: Peer) -> Answer | None:
         """Run a peer once on its topic."""
-        run_id = f"{peer.name}-{uuid.uuid4().hex[:8]}"
-        topic = SHORT if peer.slow else FULL
-        load = self.load_of(peer)
-        if peer.own_topic:
-            topic = f"{run_id}.calls"
-            broker.create_installation(self.bootstrap, run_id, f"{run_id}.")
-            broker.fill(self.bootstrap, topic, load.records)
-        folder = tempfile.mkdtemp(prefix="callpulse-bench-")
-        try:
-            job = Job(
-                bootstrap=self.bootstrap,
-                topic=topic,
-                events=len(load.records),
-                run=run_id,
-                folder=folder,
-                variant=peer.variant,
-            )
-            return run(peer, job)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        records = self.load_of(peer).records
+        return run_once(self.bootstrap, peer, SHORT if peer.slow else FULL, len(records), {"calls": records})
 
     def complaint(self, peer: Peer, told: Answer) -> str | None:
         """Return what is wrong with an answer, None where it is the known one."""
@@ -106,35 +62,7 @@ class _Bench:
             self.run(raw)
 
 
-def _result(answers: dict[str, list[Answer]], bench: _Bench, missing: list[str], wrong: list[str]) -> Result:
-    rates = {name: [told.events / told.seconds for told in given] for name, given in answers.items()}
-    medians = {name: median(values) for name, values in rates.items()}
-    ours = medians.get(CALLPULSE)
-    table = [["what", "events/s, median", "least to most", "CPU µs/event", "callpulse is"]]
-    figures: dict[str, object] = {}
-    for peer in PEERS:
-        if peer.name not in rates:
-            continue
-        cpu = median(told.cpu_seconds / told.events for told in answers[peer.name]) * 1e6
-        times = "" if ours is None or peer.name == CALLPULSE else f"{ours / medians[peer.name]:.2f} times as fast"
-        values = rates[peer.name]
-        table.append(
-            [
-                peer.title + (" ¹" if peer.slow else ""),
-                f"{medians[peer.name]:,.0f}",
-                span(values, ",.0f"),
-                f"{cpu:.2f}",
-                times,
-            ]
-        )
-        figures[peer.name] = {
-            "events_per_second": spread(values),
-            "cpu_us_per_event": cpu,
-            "events": answers[peer.name][0].events,
-            "runs": len(values),
-            "durable_seconds": [told.durable_seconds for told in answers[peer.name]],
-            "seconds": [told.seconds for told in answers[peer.name]],
-        }
+def _result(answers: Answers, bench: _Bench) -> Result:
     workload_note = (
         f"{len(bench.full.records):,} events of {bench.full.mean_bytes:.0f} bytes on average, "
         f"{workload.MANAGERS} managers, {workload.PARTITIONS} partitions; runs interleaved."
@@ -143,9 +71,10 @@ def _result(answers: dict[str, list[Answer]], bench: _Bench, missing: list[str],
         workload_note,
         f"¹ on the first {len(bench.short.records):,} events only, because it is slow.",
         "Every answer's totals were compared with the known ones (the limit has none: it decodes and forgets).",
-        *missing,
+        *answers.missing,
     ]
-    return Result("throughput", figures, table, _targets(medians), notes, wrong)
+    table = answers.table(PEERS, CALLPULSE, lambda peer: " ¹" if peer.slow else "")
+    return Result("throughput", answers.figures(), table, _targets(answers.medians()), notes, answers.wrong)
 
 
 def _targets(medians: dict[str, float]) -> list[Target]:
@@ -159,7 +88,3 @@ def _targets(medians: dict[str, float]) -> list[Target]:
         if name in medians
     ]
     return [Target("callpulse, events/s", ours, at_least=120_000), *ratios]
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
 """callpulse itself: the worker as the command line starts it, watched from inside its process.
 
-Variant `calls` leaves out the agents of leads and outcomes: what the peers do is the calls agent's work alone. The
-facts for the leads are sent all the same.
+Variant `calls` has the calls agent alone: what the peers of that benchmark do is its work. The facts for the leads are
+sent all the same. The other variants are the whole worker: `worker` counts calls, `topology` calls and events of the
+CRM, `leads` what reaches the leads; these two answer with sums, and end when nothing is left in any topic.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ from unittest import mock
 
 import agents.app
 import agents.worker
+from agents.calls import CallsAgent
+from agents.core import Core, Fold
+from streams import topics
 from streams.settings import load
 from tests.benchmarks.peers import rows
-from tests.benchmarks.peers.job import Job, Stopwatch, answer, read
+from tests.benchmarks.peers.job import Job, Stopwatch, answer, answer_sums, read
 
 QUIET_S = 1.0
+COUNTED = {
+    "calls": ("managers",),
+    "": ("managers",),
+    "topology": ("managers", "crm"),
+    "leads": ("leads",),
+}
+"""By variant, the agents whose records are the events that were asked for."""
 CONFIG = """\
 [kafka]
 bootstrap = "{bootstrap}"
@@ -28,6 +39,7 @@ topic_prefix = "{run}."
 id = "bench"
 data_dir = "{folder}"
 http_port = 0
+store = "{store}"
 """
 
 
@@ -36,25 +48,28 @@ class Watch:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._counted = COUNTED[job.variant]
+        self._whole = job.variant in ("topology", "leads")
         self._clock = Stopwatch()
         self._core: Any = None
         self._seen = 0
         self._elapsed = (0.0, 0.0)
         self._last = 0.0
-        self._durable = 0.0
+        self._durable = self._durable_at = 0.0
 
     def attach(self, app: Any) -> None:
         """Wrap what is watched: the agents' folds and the checkpoint."""
         self._core = core = app.callpulse
         for name, agent in core.agents.items():
-            agent.fold = self._timed(agent.fold, counts=name == "managers")
+            agent.fold = self._timed(agent.fold, counts=name in self._counted)
         checkpoint = core.checkpoint.run
 
         async def timed_checkpoint(*args: Any) -> bool:
-            begun = self._seen
+            begun = self._seen, self._last
             committed: bool = await checkpoint(*args)
-            if committed and begun >= self._job.events and not self._durable:
+            if committed and begun[0] >= self._job.events and (not self._durable or begun[1] > self._durable_at):
                 self._durable = self._clock.read()[0]
+                self._durable_at = self._last
             self._end_if_quiet()
             return committed
 
@@ -67,7 +82,7 @@ class Watch:
             if counts:
                 self._seen += len(records)
             # What the worker itself adds to the topic while it catches up is beyond what was asked for.
-            if counts and self._seen - len(records) >= self._job.events:
+            if counts and not self._whole and self._seen - len(records) >= self._job.events:
                 return
             self._last = time.monotonic()
             self._elapsed = self._clock.read()
@@ -75,14 +90,25 @@ class Watch:
         return timed_fold
 
     def _end_if_quiet(self) -> None:
-        if self._durable and time.monotonic() - self._last > QUIET_S:
+        if not self._durable or time.monotonic() - self._last < QUIET_S:
+            return
+        if not self._whole:
             managers = [row for _, row in self._core.tables["managers"].owned_rows()]
             answer(self._job.events, self._elapsed, rows.totals(managers), durable=self._durable)
+        elif not any(self._core.lag.now().values()):
+            answer_sums(self._job.events, self._elapsed, self._sums(), durable=self._durable)
+
+    def _sums(self) -> dict[str, int]:
+        managers = [row for _, row in self._core.tables["managers"].owned_rows()]
+        outcomes = [row for _, row in self._core.tables["outcomes"].owned_rows()]
+        totals = rows.totals(managers)
+        calls = {"calls": totals.calls, "calls_answered": totals.answered, "calls_talk_ms": totals.talk_ms}
+        return calls | rows.sums(outcomes)
 
 
 async def main(job: Job) -> None:
     """Run the worker until the watch ends the process."""
-    settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder), {})
+    settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder, store=job.store), {})
     watch = Watch(job)
     create_app, kinds = agents.app.create_app, agents.app._kinds
 
@@ -91,15 +117,25 @@ async def main(job: Job) -> None:
         watch.attach(app)
         return app
 
-    def calls_only(of: Any) -> Any:
-        return {"managers": kinds(of)["managers"]}
-
     with mock.patch.object(agents.worker, "create_app", watched):
         if job.variant == "calls":
-            with mock.patch.object(agents.app, "_kinds", calls_only):
+            with (
+                mock.patch.object(agents.app, "_agents", _calls_alone),
+                mock.patch.object(agents.app, "_kinds", lambda of: {"managers": kinds(of)["managers"]}),
+                mock.patch.object(Core, "expire", _nothing),  # there are no leads
+            ):
                 await agents.worker.run(settings)
         else:
             await agents.worker.run(settings)
+
+
+def _calls_alone(core: Core) -> dict[str, Fold]:
+    calls, contacts = core.intake(topics.CALLS, contract=True), core.name(topics.CONTACTS)
+    return {"managers": CallsAgent(core.settings, core.tables["managers"], calls, core.outbox, core.place, contacts)}
+
+
+async def _nothing(_: Any) -> None:
+    pass
 
 
 if __name__ == "__main__":

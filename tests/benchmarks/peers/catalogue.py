@@ -36,6 +36,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     slow: bool = False
     own_topic: bool = False
     variant: str = ""
+    store: str = "rocksdb"
 
     def command(self, job: Job) -> list[str] | None:
         """Return the command line, None where something it needs is not installed."""
@@ -95,6 +96,38 @@ PEERS: Final[tuple[Peer, ...]] = (
         title="callpulse, whole worker: the leads and outcomes that follow from the calls too",
         module="callpulse_worker",
         own_topic=True,
+    ),
+)
+LEADS: Final[tuple[Peer, ...]] = (
+    Peer(
+        name=CALLPULSE,
+        title="callpulse: CRM, leads and outcomes; lead rows in RocksDB, changelogs, commits",
+        module="callpulse_worker",
+        own_topic=True,
+        variant="leads",
+    ),
+    Peer(
+        name="memory",
+        title="the same with the lead rows in memory",
+        module="callpulse_worker",
+        own_topic=True,
+        variant="leads",
+        store="memory",
+    ),
+)
+TOPOLOGY: Final[tuple[Peer, ...]] = (
+    Peer(
+        name="quix",
+        title="Quix Streams: three stateful dataframes in one application, RocksDB and changelogs",
+        module="quix_topology",
+        needs=("quixstreams",),
+    ),
+    Peer(
+        name=CALLPULSE,
+        title="callpulse: the worker as it is",
+        module="callpulse_worker",
+        own_topic=True,
+        variant="topology",
     ),
 )
 

@@ -16,7 +16,10 @@ ONE_SECOND = 1.0
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """Process `events` records of `topic` from its start. `run` is unique: group, application and table names."""
+    """Process `events` records of `topic` from its start; several topics have commas between them.
+
+    `run` is unique: group, application and table names.
+    """
 
     bootstrap: str
     topic: str
@@ -24,12 +27,14 @@ class Job(Struct, frozen=True, kw_only=True):
     run: str
     folder: str  # an empty folder for local state
     variant: str = ""
+    store: str = "rocksdb"  # where callpulse keeps lead rows
 
 
 class Answer(Struct, frozen=True, kw_only=True):
     """`seconds` from the first record in hand to the last one folded; `cpu_seconds` of the process in that time.
 
-    `durable_seconds`: until the last record was committed, where the peer knows. `totals`: None only for the raw limit.
+    `durable_seconds`: until the last record was committed, where the peer knows. `totals`: what the calls come to, None
+    for the raw limit and where more than calls is folded. That comes to `sums` (`mix.Mix.sums`).
     """
 
     events: int
@@ -37,6 +42,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     cpu_seconds: float
     totals: Totals | None = None
     durable_seconds: float | None = None
+    sums: dict[str, int] | None = None
 
 
 def read() -> Job:
@@ -64,6 +70,14 @@ class Stopwatch:
 
 def answer(events: int, elapsed: tuple[float, float], totals: Totals | None, durable: float | None = None) -> None:
     """Write the answer and end the process at once: how a framework shuts down is not measured."""
-    told = Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], totals=totals, durable_seconds=durable)
+    _tell(Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], totals=totals, durable_seconds=durable))
+
+
+def answer_sums(events: int, elapsed: tuple[float, float], sums: dict[str, int], durable: float | None = None) -> None:
+    """Write the answer of a peer that folds more than calls, and end the process."""
+    _tell(Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], sums=sums, durable_seconds=durable))
+
+
+def _tell(told: Answer) -> None:
     os.write(1, b"\n" + msgspec.json.encode(told) + b"\n")  # Faust turns sys.stdout into its log
     os._exit(0)

@@ -1,9 +1,10 @@
-"""callpulse's own fold for the peers that can hold its rows, and what those rows add up to."""
+"""callpulse's own fold for the peers that can hold its rows, and what its rows add up to."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from streams.calendars import local_time
 from streams.events import DISPOSITIONS
@@ -11,7 +12,22 @@ from streams.settings import Thresholds
 from streams.tables import counts
 from streams.tables.manager import ManagerFold
 from streams.tables.manager_row import ManagerRow, all_days
+from streams.tables.outcome import OutcomeRow
 from tests.benchmarks.workload import HISTOGRAM_MS, Totals
+
+SUMS: Final = {
+    "sum": "contacts",
+    "given": "leads",
+    "answered": "answered",
+    "talks": "conversations",
+    "agreed": "agreed",
+    "presented": "presented",
+    "won": "won",
+    "lost": "lost",
+    "amount": "amount",
+    "touch": "touches",
+}
+"""Measures of outcomes, without what stands behind their colon, by what `mix.Mix.sums` calls them."""
 
 
 def manager_fold() -> ManagerFold:
@@ -43,3 +59,14 @@ def totals(rows: Iterable[ManagerRow]) -> Totals:
         dispositions={name: number for name, number in sorted(dispositions.items()) if number},
         histogram=[places[counts.HISTOGRAM + place] for place in range(len(HISTOGRAM_MS) + 1)],
     )
+
+
+def sums(outcomes: Iterable[OutcomeRow]) -> dict[str, int]:
+    """Add up what the leads of all managers come to, by the names of `mix.Mix.sums`."""
+    found: Counter[str] = Counter()
+    for row in outcomes:
+        for measure, days in row.state.steps.items():
+            head = measure.partition(":")[0]
+            if head in SUMS:
+                found[SUMS[head]] += sum(days.values())
+    return dict(found)
