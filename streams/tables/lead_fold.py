@@ -28,6 +28,7 @@ from streams.facts import MAX_HOPS, Attention, Contact, ContactsFact, Forwarded,
 from streams.settings import Economics, Results, Thresholds
 from streams.tables import lead_bounds as bounds
 from streams.tables import lead_claims as of
+from streams.tables import lead_on_top as on_top
 from streams.tables import lead_state as known
 from streams.tables import lead_terms as terms
 from streams.tables import lead_told as tell
@@ -213,8 +214,8 @@ class LeadFold:
             return LeadEffect("applied", tell.add_first(lead, self._story(row), self._rules, leg))
         forgot = self._make_room(row, lead)
         story = self._story(row)
-        if tell.is_on_top(story, leg):
-            told = tell.add_on_top(lead, story, self._rules, leg)
+        if on_top.is_on_top(story, leg):
+            told = on_top.add_on_top(lead, story, self._rules, leg)
             if told is not None:
                 story.tell_legs()
                 return LeadEffect("applied", tell.merged(forgot, told))
