@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from agents import clients
 from agents.embedded import EmbeddedKafka
 from tests.faults.department import Feeding, Installation, Watch, chosen_seed, reached
 from tests.faults.workers import WorkerProcess
@@ -129,7 +130,11 @@ def test_a_rebalance_storm_from_one_worker_to_three_and_back(bootstrap: str, tmp
     watch.assert_never_twice()
 
 
-def test_kill_9_and_restart_of_the_broker_under_load(own_kafka: EmbeddedKafka, tmp_path: Path) -> None:
+def test_kill_9_and_restart_of_the_broker_under_load(
+    own_kafka: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The feed has to outlast the broker's absence, also where a busy machine takes its time to start another.
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT_MS", 90_000)
     with Installation(own_kafka.bootstrap, tmp_path, chosen_seed(14)) as place:
         feeding = place.feed(place.history(DAYS, intensity=0.035), EVENTS_S)
         place.start("worker-1").await_url()

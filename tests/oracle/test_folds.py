@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from streams.settings import Settings, load
+from streams.simulator import Department, Disturbance, simulate
 from streams.tables.outcome import dump as dump_outcome
 from streams.tables.outcome import load as load_outcome
 from tests.oracle.chaos import Chaos, place, roster
@@ -21,6 +23,7 @@ ROSTER = roster(5)
 PARTITIONS = 3
 MONTH = ("calls", "sum", "over", "streak", "mentor", "stuck", "stage", "since", "reason", "moves", "talks", "agreed")
 LONGEST = {"won": 180, "given": 180} | dict.fromkeys((*MONTH, "due", "kept"), 30) | {"off_hours": 1}
+WILD = Disturbance(lost_ends=0.05, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.05, bad=0.01)
 Sums = dict[tuple[str, str, int], int]
 OTHERWISE = """
 [results]
@@ -63,7 +66,7 @@ def in_window(told: Sums) -> Sums:
     return {key: n for key, n in told.items() if key[2] > today - LONGEST.get(key[1].partition(":")[0], 90)}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 @pytest.mark.parametrize("crashes", [0.0, 0.03], ids=["calm", "crashes"])
 def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(seed: int, crashes: float) -> None:
     records = chaos(seed)
@@ -76,6 +79,7 @@ def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(se
     assert apart(in_window(folds.told()), in_window(folds.claimed())) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", OTHERWISE], ids=["usual", "otherwise"])
 @pytest.mark.parametrize("seed", range(2))
 def test_every_series_is_what_the_oracle_answers(seed: int, more: str) -> None:
@@ -87,6 +91,28 @@ def test_every_series_is_what_the_oracle_answers(seed: int, more: str) -> None:
     for later_ms in (0, 33 * MINUTE + 7, 12 * HOUR - 1, DAY, 20 * DAY, 95 * DAY):
         truth = answers(records, ROSTER, "UTC", NOON + later_ms, practice=practice)
         assert differences(folds.answers(NOON + later_ms), truth) == []
+
+
+@pytest.mark.slow
+def test_two_simulated_weeks_give_what_the_oracle_answers() -> None:
+    department = Department.make(3, 8, 3)
+    made = simulate(department, NOON - 14 * DAY, NOON, disturbance=WILD, intensity=0.5, crm=True)
+    offsets: Counter[tuple[str, int]] = Counter()
+    records = []
+    for record in made:
+        where = record.topic, place(record.key or "", PARTITIONS)
+        key = None if record.key is None else record.key.encode()
+        if record.due_ms <= NOON:
+            records.append(Raw(*where, offsets[where], record.due_ms, key, record.value))
+            offsets[where] += 1
+    assert offsets.total() > 15_000
+    folds = Pipeline(department.settings, PARTITIONS, 3, 0.0005)
+    folds.run(records, NOON)
+    assert folds.crashed > 3
+    zones = {manager.id: manager.timezone for manager in department.settings.managers.values()}
+    practice = replace(practice_of(department.settings), place=lambda manager: place(manager, PARTITIONS))
+    truth = answers(records, zones, department.settings.timezone, NOON, practice=practice)
+    assert differences(folds.answers(NOON), truth) == []
 
 
 def test_a_single_wrong_claim_of_any_measure_is_seen() -> None:
