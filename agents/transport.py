@@ -26,6 +26,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from agents.ledger import MAX_AHEAD_RECORDS, Batch, Ledger
+from agents.unpacking import by_batch
 
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
@@ -69,10 +70,6 @@ class HasDelivery(Protocol):
     delivery: Delivery
 
 
-def _as_it_is(_: Any, record: Any) -> Any:
-    return record
-
-
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka fetches. Batches are made here: no seek can come between a fetch and its start."""
 
@@ -84,12 +81,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         consumer = args[0] if args else kwargs["consumer"]
-        # What the client has in store becomes records only when it is taken out; those of its own making, which repeat
-        # the topic, the partition and sizes for each, cost as much as decoding an event does.
         for stored in consumer._fetcher._records.values():  # noqa: SLF001 - there is no public way to choose
-            unpacked = getattr(stored, "_partition_records", None)
-            if unpacked is not None:
-                unpacked._consumer_record = _as_it_is  # noqa: SLF001
+            by_batch(stored, consumer._max_poll_records)  # noqa: SLF001 - as Faust asks it
         fetched = await super()._fetch_records(*args, **kwargs)
         batched = self.consumer.delivery.batched
         delivered: dict[TP, list[Any]] = {}

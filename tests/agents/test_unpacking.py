@@ -1,0 +1,129 @@
+"""Taking out by the batch gives what aiokafka's own fetcher gives, and leaves the same position behind."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from agents.unpacking import by_batch
+
+TP = TopicPartition("calls", 0)
+
+
+def kafka_batch(offsets: list[int]) -> bytearray:
+    """Records with keys and values that name their offsets, as the log keeps them."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=1 << 20,
+    )  # fmt: skip
+    for offset in offsets:
+        name = str(offset).encode()
+        assert builder.append(offset - offsets[0], timestamp=1_700_000_000_000, key=name, value=b"v" + name, headers=[])
+    made = bytearray(builder.build())
+    made[:8] = offsets[0].to_bytes(8, "big")  # the broker's part: where the batch lies; no checksum is over it
+    return made
+
+
+class Fetched:
+    """A fetch of one partition: the log's bytes, and the position that the client keeps."""
+
+    def __init__(self, log: bytes, position: int, *, hooked: bool, most: int = 500) -> None:
+        self.state = SimpleNamespace(paused=False, position=position, consumed_to=self.moved)
+        assignment = SimpleNamespace(state_value=lambda _: self.state, active=True)
+        unpacked = PartitionRecords(TP, MemoryRecords(log), [], position, None, None, True, READ_UNCOMMITTED)
+        self.result: Any = FetchResult(TP, assignment=assignment, partition_records=unpacked, backoff=0)
+        self.hooked = hooked
+        self.most = most
+
+    def moved(self, position: int) -> None:
+        self.state.position = position
+
+    def take(self, most: int | None = None) -> list[tuple[int, bytes, bytes]]:
+        if self.hooked:
+            by_batch(self.result, self.most)
+        return [
+            (record.offset, record.key, record.value)
+            for record in self.result.getall(self.most if most is None else most)
+        ]
+
+
+LOG = b"".join(
+    [
+        kafka_batch(list(range(100, 180))),
+        kafka_batch([180]),
+        kafka_batch(list(range(200, 203))),  # the log has holes where it was compacted
+        kafka_batch(list(range(203, 1203))),
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def _assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(self: FetchResult, _: Any) -> bool:
+        return bool(self._assignment.state_value(TP).position == self._partition_records.next_fetch_offset)
+
+    monkeypatch.setattr(FetchResult, "check_assignment", check)
+
+
+@pytest.mark.parametrize("position", [100, 101, 179, 180, 181, 200, 500, 1202])
+@pytest.mark.parametrize("most", [1, 7, 256, 500, 5000])
+def test_all_records_from_the_position_on_come_out_in_order_and_once(position: int, most: int) -> None:
+    plain, hooked = (Fetched(LOG, position, hooked=hooked, most=most) for hooked in (False, True))
+    expected: list[Any] = []
+    while plain.result.has_more():
+        expected += plain.take()
+    found: list[Any] = []
+    while hooked.result.has_more():
+        taken = hooked.take()
+        assert len(taken) <= most
+        found += taken
+        if taken:
+            assert hooked.state.position >= taken[-1][0] + 1
+    assert found == expected
+    assert hooked.state.position == plain.state.position == 1203
+
+
+def test_what_is_taken_out_one_by_one_already_is_left_to_the_client() -> None:
+    fetched = Fetched(LOG, 100, hooked=False)
+    first = fetched.take(10)
+    by_batch(fetched.result, 500)
+    rest = fetched.take(5000)
+    assert [offset for offset, _, _ in first + rest] == [*range(100, 181), *range(200, 1203)]
+
+
+def test_a_turn_that_is_nearly_over_takes_nothing_and_loses_nothing() -> None:
+    fetched = Fetched(LOG, 100, hooked=True)
+    assert fetched.take(255) == []
+    assert [offset for offset, _, _ in fetched.take(5000)] == [*range(100, 181), *range(200, 1203)]
+
+
+def test_nothing_is_returned_once_the_position_was_sought_away() -> None:
+    fetched = Fetched(LOG, 100, hooked=True)
+    fetched.take(256)
+    fetched.state.position = 100
+    assert fetched.take() == []
+
+
+def test_a_batch_whose_checksum_is_wrong_is_an_error_and_the_position_stays_before_it() -> None:
+    broken = bytearray(kafka_batch(list(range(100, 180))))
+    broken[-1] ^= 1
+    fetched = Fetched(bytes(kafka_batch(list(range(90, 100))) + broken), 90, hooked=True)
+    with pytest.raises(CorruptRecordException):
+        fetched.take()
+    assert fetched.state.position == 90
+
+
+def test_markers_of_transactions_are_no_records() -> None:
+    marker = kafka_batch([180])
+    marker[22] |= 0x20  # attributes: a control batch
+    log = bytes(kafka_batch(list(range(100, 180)))) + bytes(marker) + bytes(kafka_batch([181]))
+    fetched = Fetched(log, 100, hooked=True)
+    fetched.result._partition_records._check_crcs = False  # the marker above is made by hand
+    assert [offset for offset, _, _ in fetched.take()] == [*range(100, 180), 181]
