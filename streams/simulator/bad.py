@@ -1,6 +1,6 @@
-"""Records that are no events, each with the reason for which it must be rejected; and events that are absurd.
+"""Records that are no events, each with the reason for which it must be rejected.
 
-Each bad record is made from a good event, with an id of its own: one that is wrongly taken in changes a figure.
+Each is made from a good event, with an id of its own: one that is wrongly taken in changes a figure.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from streams.events import MAX_BYTES, CallEvent, CrmEvent, DealStageChanged, Reason
+from streams.simulator.absurd import FAR_MS
 from streams.simulator.chance import Chance
 
 Fields: TypeAlias = dict[str, Any]
-_FAR_MS: Final = 4_070_908_800_000  # 2099-01-01
 _STRANGER: Final = "nobody.at.all"
 
 
@@ -102,7 +102,7 @@ _RECIPES: Final[tuple[tuple[Reason, Callable[[Fields], bytes]], ...]] = (
     ("invalid_field", _with(source="")),
     ("invalid_time", lambda fields: _json({**fields, "at": fields["at"] // 1000})),  # seconds for milliseconds
     ("invalid_time", _with(at=-1)),
-    ("future", _with(at=_FAR_MS)),
+    ("future", _with(at=FAR_MS)),
     ("no_key", _json),
     ("wrong_key", _json),
 )
@@ -123,7 +123,7 @@ _CRM_RECIPES: Final[tuple[tuple[Reason, Callable[[Fields], bytes]], ...]] = (
     ("invalid_field", _with(manager=17)),
     ("invalid_field", _of_itself),
     ("invalid_time", lambda fields: _json({**fields, "at": fields["at"] // 1000})),
-    ("future", _with(at=_FAR_MS)),
+    ("future", _with(at=FAR_MS)),
     ("no_key", _json),
     ("wrong_key", _json),
 )

@@ -7,7 +7,8 @@ from typing import Final
 from streams.calendars import weekday
 from streams.events import Direction, Disposition, Kind
 from streams.simulator.chance import Chance
-from streams.simulator.crm import Desk, Sender
+from streams.simulator.clerk import Sender
+from streams.simulator.crm import Desk
 from streams.simulator.floor import HOUR_MS, MINUTE_MS, SECOND_MS, Floor, Line, Person
 from streams.simulator.legs import Leg
 from streams.simulator.people import Department
@@ -263,7 +264,7 @@ class Calls(Floor):
 
     def _begin(self, manager: str, at: int, direction: Direction, lead: str, kind: Kind) -> Leg:
         self._count += 1
-        key = lead if self._desk is None else self._desk.key(lead)
+        key = lead if self._desk is None else self._desk.key(lead, kind)
         return Leg(
             f"{self._name}-{self._count}",
             manager,

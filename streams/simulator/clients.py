@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.events import Kind
 from streams.simulator.chance import Chance
 from streams.simulator.manners import KINDS, STAGES, Manner
 
@@ -17,7 +18,7 @@ PROPOSAL: Final = STAGES.index("proposal")
 NONE: Final = -1
 _PRODUCTS: Final = {"basic": (6, 900), "plus": (3, 2_400), "enterprise": (1, 14_000)}  # weight, median amount
 _CLIENT_TYPES: Final = {"small business": 6, "mid market": 3, "public sector": 1}
-_WRITTEN: Final = {"email": 3, "messenger": 2}
+WRITTEN: Final = {"email": 3, "messenger": 2}  # channels of deals that come about in writing
 _SPOKEN: Final = {"phone": 9, "meeting": 1}
 _CURRENCIES: Final = {"EUR": 94, "USD": 5, "CHF": 1}
 _SPREAD: Final = 0.5
@@ -43,12 +44,11 @@ class Client:
     `closing` is set once the end of the deal is planned. `idle` counts conversations without progress.
     """
 
-    __slots__ = ("bargain", "closed", "closing", "far", "idle", "key", "kind", "old_key", "stage", "talks", "touched")
+    __slots__ = ("bargain", "closed", "closing", "far", "idle", "key", "old_key", "stage", "talks", "touched")
 
-    def __init__(self, key: str, kind: str, far: int, bargain: Bargain) -> None:
+    def __init__(self, key: str, far: int, bargain: Bargain) -> None:
         self.key = key
         self.old_key = ""
-        self.kind = kind
         self.far = far
         self.bargain = bargain
         self.stage = NONE
@@ -63,7 +63,7 @@ class Client:
         self.old_key, self.key = self.key, key
 
 
-def far(chance: Chance, manner: Manner, kind: str, day: int) -> int:
+def far(chance: Chance, manner: Manner, kind: Kind, day: int) -> int:
     """Draw the rank of the stage to which a lead will come that is first talked to on `day` of the simulation."""
     rank = NONE
     for place, likely in enumerate(manner.steps):
@@ -85,7 +85,7 @@ def bargain(chance: Chance, id_: str, *, written: bool) -> Bargain:
         id_,
         product,
         _drawn(chance, _CLIENT_TYPES),
-        _drawn(chance, _WRITTEN if written else _SPOKEN),
+        _drawn(chance, WRITTEN if written else _SPOKEN),
         Decimal(round(euros * 100)).scaleb(-2),
         _drawn(chance, _CURRENCIES),
     )

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.events import CallEvent, CrmEvent, ManagerPresence
+from streams.simulator.absurd import absurd
 from streams.simulator.bad import crm_rubbish, rubbish
 from streams.simulator.chance import Chance
 from streams.simulator.legs import (
@@ -51,7 +52,8 @@ class Disturbance(Struct, frozen=True, kw_only=True):
     `lost_starts`, `lost_answers` and `lost_ends` are of the starts, answers and ends there are; a lost end is told by
     a row of the call detail records (CDR) in `rescued` of the cases, and otherwise never comes. `cdr` is the share of
     ends that are told twice, by the telephony source and by a CDR row. `duplicates`, `disorder` and `late` are of the
-    events, and `bad` is the number of bad records for each event. Raises ValueError for what cannot be.
+    events, and `bad` is the number of bad records for each event. Topic `crm` has as many absurd events besides, and
+    loses nothing. Raises ValueError for what cannot be.
     """
 
     lost_starts: float = 0.005
@@ -195,13 +197,16 @@ class Post:
             low, high = d.late_ms
             delay = round(exp(chance.uniform(log(low), log(high))))
         value = self._encode(event)
-        due = event.at + delay
+        # What is dated back to the middle of a call cannot arrive among records that have left already.
+        due = max(event.at + delay, self._next * self._BUCKET_MS)
         self._put(due, event, CRM, event.lead, value)
         if chance.random() < d.duplicates:
             self._put(due + chance.between(*_AGAIN_MS), event, CRM, event.lead, value)
         if chance.random() < d.bad:
             key, value, reason = crm_rubbish(chance, event)
             self._put(due, reason, BAD_CRM, key, value)
+            odd = absurd(chance, event.at)
+            self._put(due, odd, CRM, odd.lead, self._encode(odd))
 
     def until(self, limit_ms: int) -> Iterator[Record]:
         """Yield what has arrived by about `limit_ms`, all of which must have been sent by now."""

@@ -12,6 +12,9 @@ from streams.calendars import local_time, on_shift, weekday
 from streams.events import CallEnded, CallStarted, Decoder, ManagerPresence, Rejection
 from streams.settings import load
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
+from streams.simulator.absurd import absurd
+from streams.simulator.chance import Chance
+from streams.simulator.disturb import Post
 from streams.simulator.people import BUSY_DIALLER, QUIET_CLOSER
 
 HOUR = 3_600_000
@@ -93,6 +96,15 @@ def test_records_come_in_the_order_in_which_they_are_due() -> None:
     assert all(
         record.due_ms > event.at for record in records if isinstance(event := DECODER.decode(record.value), CallEnded)
     )
+
+
+def test_what_the_crm_dates_back_arrives_behind_what_has_left_already() -> None:
+    post = Post(Chance(1, "calls"), Chance(1, "crm"), CLEAN, MONDAY, None)
+    left, rest = MONDAY + 60_000, MONDAY + 120_000
+    assert not list(post.until(left))
+    event = absurd(Chance(1, "odd"), left - 50_000)
+    post.crm(event)
+    assert [(record.key, record.due_ms) for record in post.until(rest)] == [(event.lead, left)]
 
 
 def test_more_calls_are_made_at_eleven_than_at_one_and_on_tuesday_than_on_friday() -> None:
