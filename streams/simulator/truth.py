@@ -15,6 +15,7 @@ from streams.events import CrmEvent, LeadLinked
 from streams.settings import Manager, Settings
 from streams.simulator.disturb import What
 from streams.simulator.legs import ANSWER, BAD, CDR, CRM, END, PRESENCE, START, TRANSFER, Leg, Presence
+from streams.simulator.results import Results
 from streams.simulator.verdicts import Tally, Verdict, known, verdict
 
 MINUTE_MS: Final = 60_000
@@ -93,9 +94,10 @@ class Truth:
 
     `leads=False` leaves out what is counted by lead: a quarter of a thousand managers has millions of them. `crm`
     counts the records of that topic (produced, duplicates, rejected), `links` maps old keys of leads to new ones.
+    `results=True` keeps what it takes to say what must have come of the calls, in `results`.
     """
 
-    def __init__(self, settings: Settings, *, leads: bool = True) -> None:
+    def __init__(self, settings: Settings, *, leads: bool = True, results: bool = False) -> None:
         self.settings = settings
         self.thresholds = settings.thresholds
         self.tally = Tally(settings.thresholds)
@@ -104,6 +106,7 @@ class Truth:
             self.account(manager)
         self.leads: dict[str, LeadAccount] | None = {} if leads else None
         self.links: dict[str, str] = {}
+        self.results = Results(settings) if results else None
         self.crm: Counter[str] = Counter()
         self._crm_ids: set[str] = set()
         self.produced = 0
@@ -172,6 +175,8 @@ class Truth:
             self.crm["duplicates"] += 1
         else:
             self._crm_ids.add(what.id)
+            if self.results is not None:
+                self.results.crm(what)
             if isinstance(what, LeadLinked):
                 self._link(what.old_key, what.lead)
 
@@ -190,7 +195,7 @@ class Truth:
             return
         account = self.accounts.get(leg.manager) or self.account(leg.manager)
         if not leg.got and not (leg.by is not None and leg.by.handed_over):
-            account.legs.append(leg)
+            self._heard_of(account, leg)
         leg.got |= piece
         if piece == START:
             start = at = leg.started_at
@@ -207,9 +212,14 @@ class Truth:
             leg.handed_over = True
             other = self.account(leg.to.manager)
             if not leg.to.got:
-                other.legs.append(leg.to)
+                self._heard_of(other, leg.to)
             other.active(leg.transfer_at, leg.transfer_at)
             other.watermark = max(other.watermark, leg.transfer_at)
+
+    def _heard_of(self, account: Account, leg: Leg) -> None:
+        account.legs.append(leg)
+        if self.results is not None:
+            self.results.leg(leg)
 
     def _presence(self, presence: Presence) -> None:
         if presence.got:

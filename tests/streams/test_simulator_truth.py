@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from streams.catalogue import MANAGER_METRICS
 from streams.events import REASONS
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
 from streams.simulator.answers import NAMES, Answers
+from streams.simulator.results import MEASURES
 from tests.oracle.comparison import differences
 from tests.oracle.contract import Raw
 from tests.oracle.oracle import METRICS, counts
@@ -33,7 +35,7 @@ class Run:
         self, department: Department, days: int, disturbance: Disturbance, until_ms: int | None = None, **options: Any
     ) -> None:
         self.department = department
-        self.truth = Truth(department.settings)
+        self.truth = Truth(department.settings, results=options.get("crm", False))
         self.records: list[Record] = []
         end_ms = MONDAY + days * DAY
         for record in simulate(department, MONDAY, end_ms, disturbance=disturbance, truth=self.truth, **options):
@@ -137,6 +139,30 @@ def test_the_truth_follows_leads_that_get_another_key(until: int | None) -> None
     crm = run.truth.crm
     assert sum(folded.crm[reason] for reason in REASONS) == crm["rejected"] > 0
     assert folded.crm["applied"] == crm["produced"] - crm["rejected"]  # what comes twice is found out in the lead's row
+
+
+def told_of(measure: str) -> bool:
+    """Tell whether the simulator knows what a measure must be."""
+    return any(measure == name or (name[-1] in "=:" and measure.startswith(name)) for name in MEASURES)
+
+
+@pytest.mark.parametrize("until", [pytest.param(None, marks=pytest.mark.slow), 19 * DAY + 15 * HOUR])
+def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None) -> None:
+    disturbance = Disturbance(
+        lost_ends=0.02, lost_starts=0.02, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
+    )
+    run = Run(Department.make(5, 10, 4), 25, disturbance, None if until is None else MONDAY + until, crm=True)
+    assert run.truth.results is not None
+    told = run.truth.results.counts(run.now_ms)
+    folded = fold(run)
+    found: Counter[tuple[str, str, int]] = Counter()
+    for row in folded.leads.values():
+        found.update(folded.lead_fold.contribution(row.state))
+    mine = {key: n for key, n in found.items() if n and told_of(key[1])}
+    assert mine == told
+    assert {key[1].partition("=")[0].partition(":")[0] for key in told} == {
+        "won", "won@first_kind", "lost", "proposed", "given", "mentor",
+    }  # fmt: skip
 
 
 def test_the_truth_holds_through_weeks_of_leads_that_change_hands() -> None:
