@@ -38,6 +38,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
     """The broker of the session. Tests share it: take topic and group names from `unique`, and do not harm it."""
     with EmbeddedKafka() as broker:
         yield broker
+        broker.kill()  # nobody wants what it would write down in good order of a thousand topics
 
 
 @pytest.fixture
