@@ -30,8 +30,8 @@ install: $(INSTALLED) ## make the virtual environment, with exactly the locked p
 demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the board (ARGS="--seconds 60 --report FILE.json")
 	@$(BIN)/callpulse demo $(ARGS)
 
-test: $(INSTALLED) tools ## run every test (ARGS="-k word")
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED) tools ## run every test, two files at a time (ARGS="-k word"; "-n 0": one test after the other)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types and the fast tests: under a minute
 	$(BIN)/ruff check

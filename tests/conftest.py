@@ -1,5 +1,30 @@
-"""Fixtures that every folder of tests may use."""
+"""Fixtures that every folder of tests may use, and the order in which processes beside each other take the folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
 
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
+
+LONG: Final = ("faults", "broker", "oracle", "grafana")
+"""Folders of which one file can take minutes, the longest first."""
+
+# Brokers of tests live for seconds: what the JVM's second compiler does for them costs more than it ever gives back.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With more than one process begin with what takes long, so that none is left alone with it in the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(path: Path) -> int:
+    folder = path.relative_to(Path(__file__).parent).parts[0]
+    return LONG.index(folder) if folder in LONG else len(LONG)

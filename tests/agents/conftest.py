@@ -16,5 +16,6 @@ def callpulse(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     for name in list(os.environ):
         if name.startswith("CALLPULSE_"):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("COLUMNS", raising=False)  # a test that cares for the width says so
     monkeypatch.chdir(tmp_path)
     return Runner(capfd, monkeypatch)
