@@ -11,6 +11,7 @@ from bisect import bisect_left
 from typing import Final
 
 from streams.tables.lead_codec import pack
+from streams.tables.lead_sets import noted_legs, remember
 from streams.tables.lead_state import (
     CONVERSATION,
     DAYS_KEPT,
@@ -19,8 +20,6 @@ from streams.tables.lead_state import (
     begun,
     ended,
     moment,
-    noted_legs,
-    remember,
 )
 
 MAX_LEGS: Final = 200

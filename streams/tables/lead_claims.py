@@ -21,6 +21,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streams.facts import Attention
 from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.tables.lead_sets import counts_by_day
 from streams.tables.lead_state import (
     ANSWERED,
     CALLS,
@@ -30,7 +31,6 @@ from streams.tables.lead_state import (
     OUTBOUND,
     Leg,
     Note,
-    counts_by_day,
     ended,
 )
 from streams.tables.lead_story import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules, Standing, Story, kind_of

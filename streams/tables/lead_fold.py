@@ -29,12 +29,12 @@ from streams.settings import Economics, Results, Thresholds
 from streams.tables import lead_bounds as bounds
 from streams.tables import lead_claims as of
 from streams.tables import lead_on_top as on_top
-from streams.tables import lead_state as known
+from streams.tables import lead_sets as known
 from streams.tables import lead_terms as terms
 from streams.tables import lead_told as tell
 from streams.tables.lead_claims import Claim, Component, Contribution
 from streams.tables.lead_codec import LeadRow, pack, unpack
-from streams.tables.lead_state import Activity, LeadState
+from streams.tables.lead_state import Activity, LeadState, Leg, begun, rank_of
 from streams.tables.lead_story import Rules, Story
 from streams.tables.lead_told import Told
 from streams.tables.records import LayoutError
@@ -219,12 +219,12 @@ class LeadFold:
             if told is not None:
                 story.tell_legs()
                 return LeadEffect("applied", tell.merged(forgot, told))
-        elif legs and known.begun(leg) > known.begun(legs[-1]):
+        elif legs and begun(leg) > begun(legs[-1]):
             return LeadEffect("applied", tell.merged(forgot, tell.add_hand_over(lead, story, self._rules, leg)))
         effect = self._other_leg(row, lead, leg, withdrawn=False)
         return replace(effect, told=tell.merged(forgot, effect.told)) if forgot else effect
 
-    def _other_leg(self, row: LeadRow, lead: str, leg: known.Leg, *, withdrawn: bool) -> LeadEffect:
+    def _other_leg(self, row: LeadRow, lead: str, leg: Leg, *, withdrawn: bool) -> LeadEffect:
         """Add or withdraw a leg that may touch anything."""
         forgot = self._make_room(row, lead)
         state = row.state
@@ -236,8 +236,8 @@ class LeadFold:
         note, folded = terms.note_of(event, self._rules)
         state = row.state
         old = state.notes.get(event.call)
-        if old is not None and known.rank_of(old) >= known.rank_of(note):
-            return _DUPLICATE if known.rank_of(old) == known.rank_of(note) else _APPLIED
+        if old is not None and rank_of(old) >= rank_of(note):
+            return _DUPLICATE if rank_of(old) == rank_of(note) else _APPLIED
         forgot = self._make_room(row, lead)
         told = tell.add_note(
             lead,
@@ -327,7 +327,7 @@ class LeadFold:
         return tell.changed(lead, self._story(row), self._rules, components, change)
 
 
-def _has(state: LeadState, leg: known.Leg) -> bool:
+def _has(state: LeadState, leg: Leg) -> bool:
     call = leg.call
     for other in state.legs:  # noqa: SIM110 - twice as fast as `any` for the few legs that a lead has
         if other.call == call and other.manager == leg.manager:

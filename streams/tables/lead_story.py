@@ -12,6 +12,7 @@ from typing import Final
 from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
 from streams.settings import Economics, Results, Thresholds
 from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.tables.lead_sets import noted_legs
 from streams.tables.lead_state import (
     ANSWERED,
     CONVERSATION,
@@ -22,7 +23,6 @@ from streams.tables.lead_state import (
     LeadState,
     Leg,
     Note,
-    noted_legs,
 )
 
 DAY_MS: Final = 86_400_000
