@@ -8,7 +8,7 @@ disputes can be taken apart, down to the ids that the telephone system and the C
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, Literal, TypeAlias
 
@@ -68,18 +68,6 @@ class Explanation(Struct, frozen=True, kw_only=True):
     pieces: list[Piece]
 
 
-class _NotingFold(ManagerFold):
-    """The fold of managers that notes each finished leg as it counts it."""
-
-    def __init__(self, thresholds: Thresholds, note: Callable[[Finished, int], None]) -> None:
-        super().__init__(thresholds)
-        self._note = note
-
-    def _count(self, row: ManagerRow, leg: Finished, sign: int) -> None:
-        super()._count(row, leg, sign)
-        self._note(leg, sign)
-
-
 class CallLog:
     """The finished legs of one manager, by call, as the manager's row counts them."""
 
@@ -87,7 +75,7 @@ class CallLog:
         self.row = row
         self.legs: dict[str, list[Finished]] = {}
         self._call = ""
-        self._fold = _NotingFold(thresholds, self._note)
+        self._fold = ManagerFold(thresholds, self._note)
 
     def feed(self, event: CallsEvent, pos: int) -> None:
         """Fold an event, the record at offset `pos`, and note how the legs that count change by it."""

@@ -7,12 +7,12 @@ remembered for the retry horizon in `past`, or in `timed_out` until its real end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, Event, ManagerPresence
+from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
 from streams.settings import Thresholds
 from streams.tables.counts import WIDTH_MINUTE, Counter
 from streams.tables.derived import SOURCE, handed_over, timeout
@@ -27,7 +27,7 @@ _RING_MINUTES: Final = 70  # an hour, and the clock skew that sources are allowe
 _RUNS_KEPT_MS: Final = 48 * 60 * MINUTE_MS
 # A night without calls is no time in which repeats could have come: what the evening told may be repeated next morning.
 _LONGEST_TICK_MS: Final = 30 * MINUTE_MS
-_FORGET_EVERY_MS: Final = 10 * MINUTE_MS
+_FORGET_EVERY_MS: Final = 30 * MINUTE_MS
 _TIMED_OUT_KEPT: Final = 2000
 _PRESENCES_KEPT: Final = 64
 
@@ -56,31 +56,25 @@ DUPLICATE: Final = Effect("duplicate")
 TOO_LATE: Final = Effect("too_late")
 
 _NOTHING: Final[tuple[Told, ...]] = ()
-# None: the event is known already. The event is of the type under which the function is kept.
-_Apply: TypeAlias = Callable[[ManagerRow, Live, Any], tuple[Told, ...] | None]
 
 
 class ManagerFold:
-    """Folds telephony events into manager rows by the given thresholds. Holds no state of its own."""
+    """Folds telephony events into manager rows by the given thresholds. Holds no state of its own.
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    `note` hears of each finished leg when it is counted (1) and when that is taken back (-1).
+    """
+
+    def __init__(self, thresholds: Thresholds, note: Callable[[Finished, int], None] | None = None) -> None:
         self._counter = Counter(thresholds)
-        self._add = self._counter.add
+        self._note = note
         self._width = self._counter.width
         self._max_call_ms = thresholds.max_call_ms
         self._work_gap_ms = thresholds.work_gap_ms
         self._kept_ms = thresholds.day_rows * DAY_MS
-        self._apply: Mapping[type[Event], _Apply] = {
-            CallStarted: self._started,
-            CallAnswered: self._answered,
-            CallTransferred: self._transferred,
-            CallEnded: self._ended,
-            ManagerPresence: self._presence,
-        }
         # Long enough that an open leg is never forgotten before it times out.
         self._memory_ms = max(thresholds.retry_horizon_ms, thresholds.max_call_ms + LATE_MS)
 
-    def fold(self, row: ManagerRow, event: CallsEvent, pos: int) -> Effect:
+    def fold(self, row: ManagerRow, event: CallsEvent, pos: int) -> Effect:  # noqa: C901 - a branch for each type
         """Apply `event`, the record at offset `pos` of the manager's partition, to `row`.
 
         A record at or below the row's `live.pos` must not be given again: the caller checks, because it also skips
@@ -98,7 +92,17 @@ class ManagerFold:
                     self._forget(row)
         elif behind > self._memory_ms and self._is_too_late(live, event, behind):
             return TOO_LATE
-        told = self._apply[type(event)](row, live, event)
+        told: tuple[Told, ...] | None  # None: the event is known already
+        if isinstance(event, CallStarted):
+            told = self._started(row, live, event)
+        elif isinstance(event, CallEnded):
+            told = self._ended(row, live, event)
+        elif isinstance(event, ManagerPresence):
+            told = self._presence(live, event)
+        elif isinstance(event, CallAnswered):
+            told = self._answered(row, live, event)
+        else:
+            told = self._transferred(row, live, event)
         if not told:
             if told is None:
                 return DUPLICATE
@@ -126,7 +130,7 @@ class ManagerFold:
 
     # -- events; each returns what must be told, or None where the event is known already
 
-    def _presence(self, _: ManagerRow, live: Live, event: ManagerPresence) -> tuple[Told, ...] | None:
+    def _presence(self, live: Live, event: ManagerPresence) -> tuple[Told, ...] | None:
         presences = live.presences
         if event.id in presences:
             return None
@@ -299,7 +303,9 @@ class ManagerFold:
         if day < row.sums_day:
             row.sums_day = NO_DAY
             row.norms = None
-        self._add(leg, sign, bucket, counts, hour)
+        self._counter.add(leg, sign, bucket, counts, hour)
+        if self._note is not None:
+            self._note(leg, sign)
 
     def _work(self, live: Live, start_ms: int, end_ms: int) -> None:
         """Note that the manager was at work on calls in `[start_ms, end_ms]`."""
