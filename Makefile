@@ -15,12 +15,13 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
+NATIVE := build/native
 # In two halves beside each other; a half in which ARGS choose no test ends with 5.
 FAST = $(BIN)/python -m pytest -q -m "not broker and not slow"
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-options --upgrade
 
-.PHONY: help install demo test check bench lock boards docs tools clean
+.PHONY: help install demo test check bench native lock boards docs tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -41,8 +42,10 @@ check: $(INSTALLED) ## lint, format, types and the fast tests: under a minute
 	$(FAST) tests/streams tests/oracle $(ARGS) || [ $$? = 5 ] || code=1; \
 	wait $$! || code=1; cat build/check.log; exit $$code
 
-bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure, beside other ways to do the same
+bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m tests.benchmarks --docs docs/benchmarks.md $(ARGS)
+
+native: $(NATIVE)/.installed ## compile the folds, as in the wheel that is deployed, into build/native
 
 lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and write them down
 	@mkdir -p build
@@ -60,16 +63,18 @@ docs: $(INSTALLED) ## generate docs/metrics.md and docs/schema
 	$(BIN)/callpulse metrics --markdown > docs/metrics.md
 	for topic in calls crm speech; do $(BIN)/callpulse schema "$$topic" > "docs/schema/$$topic.json"; done
 
-tools: ## install promtool and amtool, where they are missing and this is root
+tools: ## install promtool, amtool and a C compiler, where they are missing and this is root
 	@missing=""; \
-	command -v promtool > /dev/null || missing="prometheus"; \
+	command -v cc > /dev/null || missing="gcc libc6-dev"; \
+	[ -f "$$("$(PYTHON)" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing="$$missing python3-dev"; \
+	command -v promtool > /dev/null || missing="$$missing prometheus"; \
 	command -v amtool > /dev/null || missing="$$missing prometheus-alertmanager"; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		echo "installing $$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
 	else \
-		echo "The tests of the alert rules need promtool and amtool. Install: $$missing (Debian's names)." >&2; exit 1; \
+		echo "The tests need promtool, amtool and a C compiler. Install: $$missing (Debian's names)." >&2; exit 1; \
 	fi
 
 clean: ## remove what was built, but not the virtual environments
@@ -82,6 +87,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NATIVE)/.installed: $(INSTALLED) hatch_build.py $(shell find streams agents -name '*.py')
+	@rm -rf $(NATIVE); mkdir -p $(NATIVE)
+	CALLPULSE_COMPILE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--target $(NATIVE) .
 	@touch $@
 
 $(BENCH_INSTALLED): requirements-bench.lock pyproject.toml

@@ -7,12 +7,14 @@ suit because nothing gains from another number.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
-from murmurhash2 import murmurhash2
+from mypy_extensions import i64
 
 DAY_MS: Final = 86_400_000
 REMOVALS_KEPT_MS: Final = 7 * DAY_MS
@@ -116,19 +118,30 @@ def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     return (*named, *(changelog(table, group) for table in TABLES))
 
 
-# The seed of Kafka's Java client.
-_SEED: Final = 0x9747B28C
+@lru_cache(maxsize=256)
+def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
+    return struct.Struct(f"<{count}I").unpack_from
+
+
+def murmur2(key: bytes) -> int:
+    """Return Kafka's own hash of a key (32 bits, murmur2 with Kafka's seed), as the Java client computes it."""
+    length = len(key)
+    h: i64 = 0x9747B28C ^ length
+    for word in _words(length >> 2)(key):
+        k: i64 = (i64(word) * 0x5BD1E995) & 0xFFFFFFFF
+        h = ((h * 0x5BD1E995) & 0xFFFFFFFF) ^ (((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF)
+    tail = length & 3
+    if tail:
+        h = ((h ^ int.from_bytes(key[length - tail :], "little")) * 0x5BD1E995) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 0x5BD1E995) & 0xFFFFFFFF
+    return h ^ (h >> 15)
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that the Java client's default partitioner gives to `key`: by murmur2, its sign bit off."""
-    return (murmurhash2(key, _SEED) & 0x7FFFFFFF) % partitions
+    """Return the partition that the Java client's default partitioner gives to `key`."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def partitioner(partitions: int) -> Callable[[bytes], int]:
-    """Return `partition_of` for a fixed number of partitions."""
-
-    def place(key: bytes) -> int:
-        return (murmurhash2(key, _SEED) & 0x7FFFFFFF) % partitions
-
-    return place
+def partitioner(partitions: int, remembered: int = 1 << 16) -> Callable[[bytes], int]:
+    """Return `partition_of` for a fixed number of partitions that remembers the keys it saw last."""
+    return lru_cache(maxsize=remembered)(lambda key: partition_of(key, partitions))

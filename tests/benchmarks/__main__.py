@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from agents.embedded import EmbeddedKafka
-from tests.benchmarks import machine
+from tests.benchmarks import machine, native
 from tests.benchmarks.measures import MISSED, WRONG, Result
 
 BENCHMARKS: Final = (
@@ -43,6 +43,8 @@ def _run() -> int:
     options = _options()
     described = machine.describe()
     print(machine.line(described), file=sys.stderr)
+    if not native.is_built():
+        print(native.PURE_NOTE, file=sys.stderr)
     results: list[Result] = []
     with EmbeddedKafka(heap=options.heap) as kafka:
         for name in options.only:
@@ -113,6 +115,8 @@ def _write(options: argparse.Namespace, described: dict[str, object], results: l
         before, _, rest = text.partition(BEGIN)
         _, _, after = rest.partition(END)
         head = f"Measured on {str(described['date'])[:10]}: {machine.line(described)}.\n"
+        if not native.is_built():
+            head += f"\n{native.PURE_NOTE}\n"
         body = "\n".join([head, *(result.text() for result in results)])
         options.docs.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
 

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.benchmarks import broker
+from tests.benchmarks import broker, native
 from tests.benchmarks.peers.catalogue import ROOT
 
 START_DEADLINE_S: Final = 120.0
@@ -94,10 +93,11 @@ class Worker:
         self._port = installation.port
         self._calls = installation.calls
         self._connection: http.client.HTTPConnection | None = None
+        compiled = native.is_built()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable,
+                    *native.python(native=compiled),
                     "-c",
                     "from agents.cli import main; main()",
                     "worker",
@@ -105,6 +105,7 @@ class Worker:
                     str(installation.config),
                 ],
                 cwd=ROOT,
+                env=native.environment(native=compiled),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -108,7 +108,7 @@ def _restore_seconds(worker: Worker) -> float:
 
 def _contacts(installation: Installation) -> Iterator[Record]:
     """Yield a fact about one call for each of a million leads."""
-    place = partitioner(PARTITIONS)
+    place = partitioner(PARTITIONS, remembered=1)
     at = int(time.time() * 1000)
     for number in range(ROWS):
         lead = f"lead-{number:07d}"

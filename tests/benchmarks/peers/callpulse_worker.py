@@ -43,6 +43,13 @@ store = "{store}"
 """
 
 
+class Timed:
+    """Stands for an agent of which each fold is timed."""
+
+    def __init__(self, fold: Any) -> None:
+        self.fold = fold
+
+
 class Watch:
     """Times the folds of all agents; ends the process when all is folded and the checkpoint after it is done."""
 
@@ -58,10 +65,15 @@ class Watch:
         self._durable = self._durable_at = 0.0
 
     def attach(self, app: Any) -> None:
-        """Wrap what is watched: the agents' folds and the checkpoint."""
+        """Wrap what is watched: the folds, where they are called (compiled agents stay as they are), and checkpoints."""
         self._core = core = app.callpulse
-        for name, agent in core.agents.items():
-            agent.fold = self._timed(agent.fold, counts=name in self._counted)
+        consume = core.consume
+        names = {id(agent): name for name, agent in core.agents.items()}
+
+        async def timed_consume(stream: Any, agent: Any, topic: str) -> None:
+            await consume(stream, Timed(self._timed(agent.fold, counts=names[id(agent)] in self._counted)), topic)
+
+        core.consume = timed_consume
         checkpoint = core.checkpoint.run
 
         async def timed_checkpoint(*args: Any) -> bool:

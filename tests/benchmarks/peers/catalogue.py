@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from tests.benchmarks import native
 from tests.benchmarks.peers import plain
 from tests.benchmarks.peers.job import Answer, Job
 
@@ -27,7 +28,10 @@ RUN_DEADLINE_S: Final = 600
 
 
 class Peer(Struct, frozen=True, kw_only=True):
-    """One way to aggregate the topic. `slow`: it gets a short topic. `own_topic`: it may write to the topic."""
+    """One way to aggregate the topic. `slow`: it gets a short topic. `own_topic`: it may write to the topic.
+
+    `native`: it is callpulse as it is deployed, compiled where that has been built.
+    """
 
     name: str
     title: str
@@ -37,6 +41,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     own_topic: bool = False
     variant: str = ""
     store: str = "rocksdb"
+    native: bool = False
 
     def command(self, job: Job) -> list[str] | None:
         """Return the command line, None where something it needs is not installed."""
@@ -45,7 +50,12 @@ class Peer(Struct, frozen=True, kw_only=True):
             return (
                 None
                 if python is None
-                else [python, "-m", f"tests.benchmarks.peers.{self.module}", msgspec.json.encode(job).decode()]
+                else [
+                    *native.python(native=self.native and native.is_built(), executable=python),
+                    "-m",
+                    f"tests.benchmarks.peers.{self.module}",
+                    msgspec.json.encode(job).decode(),
+                ]
             )
         if not _build_kstreams():
             return None
@@ -88,6 +98,14 @@ PEERS: Final[tuple[Peer, ...]] = (
         name=CALLPULSE,
         title="callpulse, calls agent: whole fold, changelog, facts, commits",
         module="callpulse_worker",
+        native=True,
+        own_topic=True,
+        variant="calls",
+    ),
+    Peer(
+        name="pure",
+        title="the same, not compiled",
+        module="callpulse_worker",
         own_topic=True,
         variant="calls",
     ),
@@ -95,6 +113,7 @@ PEERS: Final[tuple[Peer, ...]] = (
         name="worker",
         title="callpulse, whole worker: the leads and outcomes that follow from the calls too",
         module="callpulse_worker",
+        native=True,
         own_topic=True,
     ),
 )
@@ -103,6 +122,7 @@ LEADS: Final[tuple[Peer, ...]] = (
         name=CALLPULSE,
         title="callpulse: CRM, leads and outcomes; lead rows in RocksDB, changelogs, commits",
         module="callpulse_worker",
+        native=True,
         own_topic=True,
         variant="leads",
     ),
@@ -110,6 +130,7 @@ LEADS: Final[tuple[Peer, ...]] = (
         name="memory",
         title="the same with the lead rows in memory",
         module="callpulse_worker",
+        native=True,
         own_topic=True,
         variant="leads",
         store="memory",
@@ -126,6 +147,7 @@ TOPOLOGY: Final[tuple[Peer, ...]] = (
         name=CALLPULSE,
         title="callpulse: the worker as it is",
         module="callpulse_worker",
+        native=True,
         own_topic=True,
         variant="topology",
     ),
@@ -141,7 +163,8 @@ def run(peer: Peer, job: Job) -> Answer | None:
     command = peer.command(job)
     if command is None:
         return None
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+    compiled = peer.native and native.is_built()
+    environment = {**native.environment(native=compiled), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=RUN_DEADLINE_S, check=False

@@ -1,0 +1,80 @@
+"""Builds the wheel; with CALLPULSE_COMPILE=1 in the environment, what every event passes through becomes native code.
+
+mypyc compiles the very modules that run without it, by their types, so there is one source and one behaviour: the
+tests of `streams` run against both. It needs a C compiler. Without the variable the wheel is pure Python.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+COMPILED = (
+    "streams/calendars.py",
+    "streams/windows.py",
+    "streams/tables/counts.py",
+    "streams/tables/derived.py",
+    "streams/tables/manager.py",
+    "streams/tables/lead_bounds.py",
+    "streams/tables/lead_claims.py",
+    "streams/tables/lead_fold.py",
+    "streams/tables/lead_on_top.py",
+    "streams/tables/lead_sets.py",
+    "streams/tables/lead_story.py",
+    "streams/tables/lead_terms.py",
+    "streams/tables/lead_told.py",
+    "streams/topics.py",
+    "agents/calls.py",
+    "agents/facts.py",
+    "agents/leads.py",
+)
+"""The folds, what they stand on, and the loops that feed them.
+
+Not the rows: msgspec reads the annotations of what it decodes, which are not those of the source once it is compiled.
+"""
+
+_SETUP = """\
+from mypyc.build import mypycify
+from setuptools import setup
+
+setup(name="callpulse-native", packages=[], ext_modules=mypycify({modules!r}, opt_level="3", debug_level="0"))
+"""
+
+
+class CompileHook(BuildHookInterface[Any]):
+    """Hatchling's hook: adds the compiled modules to the wheel, beside their sources."""
+
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """Return what compiling needs beyond hatchling: the compiler, and the types that the modules are made of."""
+        return ["mypy>=1.14", "msgspec>=0.19", "setuptools>=75"] if _wanted() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, unless the wheel is to be pure or stands for the source folder itself."""
+        if not _wanted() or version == "editable":
+            return
+        root = Path(self.root)
+        folder = root / "build" / "mypyc"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(root / "streams", folder / "streams", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(root / "agents", folder / "agents", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(root / "pyproject.toml", folder)  # mypy's settings
+        (folder / "setup.py").write_text(_SETUP.format(modules=list(COMPILED)), encoding="utf-8")
+        subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder, check=True)
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        made = [path for path in folder.rglob(f"*{suffix}") if "build" not in path.relative_to(folder).parts]
+        build_data["force_include"] |= {str(path): str(path.relative_to(folder)) for path in made}
+        build_data["infer_tag"] = True
+        build_data["pure_python"] = False
+
+
+def _wanted() -> bool:
+    return os.environ.get("CALLPULSE_COMPILE", "") not in ("", "0")
