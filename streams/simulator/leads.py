@@ -49,6 +49,9 @@ class Book:
         if self._due and self._due[0][0] <= now_ms and self._random() >= self._personality.fresh:
             _, lead, failures = heappop(self._due)
             return lead, "repeat", failures
+        # Who inherits nobody draws no chance for it, and so works as ever.
+        if self._personality.inherited and self._random() < self._personality.inherited:
+            return self._register.reference(), "repeat", 0
         if self._random() < self._personality.cold:
             return self._register.caller(), "cold", 0
         return self._register.reference(), "targeted", 0

@@ -35,6 +35,7 @@ class Personality(Struct, frozen=True, kw_only=True):
     talk_ms: int
     spread: float = 1.1
     cold: float = 0.5  # of the new leads; the others are targeted
+    inherited: float = 0.0  # of the new leads: clients of the house whom somebody else called before
     fresh: float = 0.35  # of the dials, although a known lead is due
     persistence: int = 5
     retry_ms: int = 150 * MINUTE_MS  # typical time until the next dial where nobody picked up

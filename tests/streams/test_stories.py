@@ -1,0 +1,263 @@
+"""The stories of the simulated department: each is seen in the measure that should show it, and in no other.
+
+A sign is a measure with a line drawn through it: those beyond it are the people, or teams, that a supervisor would look
+at. It is read from the series that workers export, after the folds of all hops; where it compares people with each
+other, as the recording rules do (`grafana/rules/results.yaml`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from statistics import quantiles
+from typing import Final
+
+import pytest
+import yaml
+
+from streams.catalogue import CATALOGUE, TEAM_METRICS
+from streams.events import DIRECTIONS
+from streams.settings import load
+from streams.simulator import simulate
+from streams.simulator.stories import LONG_DAYS, STORIES, Story, department
+from streams.tables.team_series import Teams, TeamSeries
+from tests.streams.folded import Folded
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
+SHORT_DAYS = 56
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = ("cold", "targeted", "inbound", "repeat", "unknown")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri")
+STEPS = ("call", "presentation", "proposal", "won")
+
+
+class Figures:
+    """What is exported of the department of the stories, after so many days."""
+
+    def __init__(self, days: int, seed: int) -> None:
+        made = department(seed, days)
+        self.now_ms = MONDAY + days * DAY - 5 * HOUR
+        records = (
+            record for record in simulate(made, MONDAY, MONDAY + days * DAY, crm=True) if record.due_ms <= self.now_ms
+        )
+        self.teams = {id_: manager.team for id_, manager in made.roster().items()}
+        self.folded = folded = Folded(made.settings, records, self.now_ms)
+        self._values = {
+            (name, labels[0], *labels[2:]): value for (name, labels), value in folded.answers(self.now_ms).items()
+        }
+        sums = Teams()
+        for manager, view in folded.views(self.now_ms):
+            sums.tell(manager.id, manager.team, view)
+        series = TeamSeries(made.settings)
+        for team, of_team in sums.sums.items():
+            for metric, lines in zip(TEAM_METRICS, series.series(of_team), strict=True):
+                self._values |= {(metric.name, team, *labels): value for labels, value in lines}
+
+    def of(self, name: str, who: str, *labels: str) -> float:
+        """Return the value of a series, 0 where there is none."""
+        return self._values.get((name, who, *labels)) or 0.0
+
+    def people(self, team: str) -> list[str]:
+        return [id_ for id_, of in self.teams.items() if of == team]
+
+    @cached_property
+    def deals_by_kind(self) -> Counter[str]:
+        """Won deals of the department by kind of the lead's first call."""
+        found: Counter[str] = Counter()
+        for key, value in self._values.items():
+            if key[0] == "team_won_deals" and key[2:4] == ("90d", "first_kind"):
+                found[key[4]] += round(value)
+        return found
+
+    def given(self, who: str, kind: str) -> float:
+        return self.of("leads_given", who, "90d", kind)
+
+    def index(self, who: str, deals: float | None = None) -> float:
+        """Return won deals divided by those that the department wins from leads of the same kinds."""
+        expected = 0.0
+        for kind in KINDS:
+            given = sum(self.given(each, kind) for each in self.teams)
+            if given:
+                expected += self.given(who, kind) * self.deals_by_kind[kind] / given
+        won = self.of("won_deals", who, "90d") if deals is None else deals
+        return won / expected if expected >= 1 else 1.0
+
+    @cached_property
+    def usual_ratio(self) -> float:
+        """Won deals per lead given, in the whole department."""
+        given = sum(self.given(who, kind) for who in self.teams for kind in KINDS)
+        return sum(self.of("won_deals", who, "90d") for who in self.teams) / given
+
+
+Sign = Callable[[Figures], Iterator[str]]
+Thirds = tuple[set[str], set[str]]
+
+
+def thirds(values: dict[str, float]) -> Thirds:
+    """Return who is in the lower and in the upper third, as the rules draw them."""
+    deciles = quantiles(values.values(), n=10, method="inclusive")
+    low, high = deciles[2], deciles[6]
+    return {who for who, n in values.items() if n <= low < high}, {who for who, n in values.items() if n >= high > low}
+
+
+def compared(figures: Figures) -> Iterator[tuple[Thirds, Thirds]]:
+    """Yield the thirds by calls and by deals of each team of three or more."""
+    for team, size in Counter(figures.teams.values()).items():
+        if size >= 3:
+            people = figures.people(team)
+            calls = {who: sum(figures.of("calls", who, "30d", direction) for direction in DIRECTIONS) for who in people}
+            yield thirds(calls), thirds({who: figures.of("won_deals", who, "30d") for who in people})
+
+
+def busy_noise(figures: Figures) -> Iterator[str]:
+    """In the upper third of the team by calls, in the lower by deals."""
+    for calls, deals in compared(figures):
+        yield from calls[1] & deals[0]
+
+
+def quiet_closer(figures: Figures) -> Iterator[str]:
+    """The reverse."""
+    for calls, deals in compared(figures):
+        yield from calls[0] & deals[1]
+
+
+def reminders(figures: Figures) -> Iterator[str]:
+    """Seven of ten follow-ups remind of what was said before."""
+    reasons = ("spec_clarification", "sending_proposal", "price_objection", "reminder", "other")
+    for who in figures.teams:
+        calls = {reason: figures.of("follow_up_calls", who, "30d", reason) for reason in reasons}
+        if (total := sum(calls.values())) >= 20 and calls["reminder"] / total >= 0.7:
+            yield who
+
+
+def stuck(figures: Figures) -> Iterator[str]:
+    """A fifth of the open leads are stuck: conversation after conversation, and no progress."""
+    for who in figures.teams:
+        leads = sum(figures.of("open_leads_by_conversations", who, bucket) for bucket in ("1", "2", "3", "4", "5+"))
+        if leads >= 20 and figures.of("leads_stuck", who) / leads >= 0.2:
+            yield who
+
+
+def warm_ratio(figures: Figures) -> Iterator[str]:
+    """Wins a fifth more of the leads than the department does; fairly compared, nothing like it."""
+    for who in figures.teams:
+        ratio = figures.of("first_call_deal_ratio", who, "90d") / figures.usual_ratio
+        index = figures.index(who)
+        if ratio > 1.2 and index < 1.15 and ratio > 1.25 * index:
+            yield who
+
+
+def cold_index(figures: Figures) -> Iterator[str]:
+    """Calls strangers; wins more than the department would, which is no chance (95 %)."""
+    for who in figures.teams:
+        cold = figures.given(who, "cold") / sum(figures.given(who, kind) for kind in KINDS)
+        least = max(0.0, figures.of("won_deals", who, "90d") ** 0.5 - 0.98) ** 2
+        if cold > 0.8 and figures.index(who, least) > 1:
+            yield who
+
+
+def leak(figures: Figures) -> Iterator[str]:
+    """From presentation to proposal fewer leads come than at any other step."""
+    for team in set(figures.teams.values()):
+        leads = [figures.of("team_funnel_leads", team, "90d", step) for step in STEPS]
+        rates = {to: leads[at + 1] / leads[at] for at, to in enumerate(STEPS[1:]) if leads[at] >= 20}
+        if rates and min(rates, key=lambda step: rates[step]) == "proposal":
+            yield team
+
+
+def weekday_ratio(figures: Figures, team: str, over: str, under: str) -> dict[str, float]:
+    """Return what each weekday is to the mean of all days."""
+    parts = {day: figures.of(over, team, day) for day in WEEKDAYS}
+    wholes = {day: figures.of(under, team, day) for day in WEEKDAYS}
+    mean = sum(parts.values()) / sum(wholes.values())
+    return {day: parts[day] / wholes[day] / mean for day in WEEKDAYS}
+
+
+def dips(figures: Figures) -> Iterator[str]:
+    """On some weekday a third fewer calls than usual."""
+    for team in set(figures.teams.values()):
+        ratio = weekday_ratio(figures, team, "team_weekday_calls", "team_weekday_days")
+        yield from (f"{team} {day}" for day in WEEKDAYS if ratio[day] < 0.67)
+
+
+def long_days(figures: Figures) -> Iterator[str]:
+    """On some weekday talks are a half longer than usual."""
+    for team in set(figures.teams.values()):
+        ratio = weekday_ratio(figures, team, "team_weekday_talk_seconds", "team_weekday_calls")
+        yield from (f"{team} {day}" for day in WEEKDAYS if ratio[day] > 1.4)
+
+
+def drift(figures: Figures) -> Iterator[str]:
+    """A won deal costs twice the calls of a quarter ago; from ten deals on."""
+    for who in figures.teams:
+        now, before = (figures.of("calls_per_won_deal", who, window) for window in ("90d", "previous"))
+        if before and figures.of("won_deals", who, "90d") >= 10 and now / before > 2:
+            yield who
+
+
+SIGNS: Final[dict[str, tuple[str, tuple[Sign, ...]]]] = {  # by story: whom the signs must point at, and the signs
+    "busy noise-maker": ("bruno.laut", (busy_noise,)),
+    "quiet closer": ("clara.still", (quiet_closer,)),
+    "only reminds": ("rita.mahn", (reminders, stuck)),
+    "inherits warm clients": ("wanda.erbe", (warm_ratio,)),
+    "cold caller": ("kolja.frost", (cold_index,)),
+    "leaks before the proposal": ("bridge", (leak,)),
+    "Thursday dip": ("ferry thu", (dips,)),
+    "Monday of long talks": ("garden mon", (long_days,)),
+    "norm that drifts": ("dora.weiler", (drift,)),
+}
+
+
+def pointed_at(story: Story, figures: Figures) -> list[set[str]]:
+    """Return whom each sign of a story points at."""
+    return [set(sign(figures)) for sign in SIGNS[story.name][1]]
+
+
+@cache
+def figures_after(days: int, seed: int = 1) -> Figures:
+    return Figures(days, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_after_two_quarters_each_story_is_seen_where_it_should_be_and_nobody_else_is(story: Story) -> None:
+    who, signs = SIGNS[story.name]
+    assert pointed_at(story, figures_after(LONG_DAYS)) == [{who}] * len(signs)
+    assert who.split()[0] == story.who
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "story", [story for story in STORIES if story.days <= SHORT_DAYS], ids=lambda story: story.name
+)
+def test_stories_that_need_no_quarter_are_seen_after_two_months(story: Story) -> None:
+    who, signs = SIGNS[story.name]
+    assert pointed_at(story, figures_after(SHORT_DAYS, 2)) == [{who}] * len(signs)
+
+
+def test_the_catalogue_of_stories_names_measures_that_there_are_and_people_who_work_there() -> None:
+    rules = yaml.safe_load((ROOT / "grafana" / "rules" / "results.yaml").read_text(encoding="utf-8"))
+    known = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
+    known |= {metric.name for metric in CATALOGUE}
+    made = department(1)
+    assert {measure for story in STORIES for measure in story.measures} <= known
+    assert {story.who for story in STORIES} <= made.roster().keys() | made.settings.teams.keys()
+    assert {story.name for story in STORIES} == SIGNS.keys()
+
+
+def test_the_page_of_the_simulator_tells_every_story_with_who_lives_it_and_where_it_shows() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    rows = {cells[0]: cells[1:] for line in page.splitlines() if len(cells := line.strip("| ").split(" | ")) == 5}
+    for story in STORIES:
+        who, sees, measures, days = rows[story.name]
+        assert (who, sees, days) == (f"`{story.who}`", story.sees, str(story.days))
+        assert measures == ", ".join(f"`{measure}`" for measure in story.measures)
+
+
+def test_the_department_of_the_stories_writes_settings_that_say_the_same() -> None:
+    made = department(1)
+    assert load(made.toml(), {}).managers == made.roster()
