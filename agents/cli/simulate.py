@@ -39,7 +39,12 @@ def simulate(  # noqa: PLR0913 - one option each
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
     *,
-    days: Annotated[float, typer.Option(min=0, help="Days of history before now.")] = 1.0,
+    days: Annotated[
+        float | None,
+        typer.Option(
+            min=0, show_default=False, help="Days of history before now. Without it: 1, or 200 with --stories."
+        ),
+    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(min=0, show_default=False, help="Work live for so long, 0 not at all. Without it: until Ctrl-C."),
@@ -62,6 +67,9 @@ def simulate(  # noqa: PLR0913 - one option each
     teams: Annotated[int, typer.Option(min=1, max=500, help="Invent so many teams.")] = 5,
     always: Annotated[
         bool, typer.Option("--always", help="Invent shifts round the clock: for a demo at night.")
+    ] = False,
+    stories: Annotated[
+        bool, typer.Option("--stories", help="Let people work whose stories the figures must tell: docs/simulator.md.")
     ] = False,
     clean: Annotated[
         bool, typer.Option("--clean", help="Nothing lost, late, repeated, out of order or broken on the way.")
@@ -87,6 +95,9 @@ def simulate(  # noqa: PLR0913 - one option each
     Managers of the settings work if there are any; the worker then knows their shifts. Invented ones are in team
     "unassigned" unless the worker gets the file of --roster, too.
 
+    With --stories, people work of whom it is known what the figures must show: who is busy and wins nothing, who calls
+    little and closes, which team leaks, whose norm drifts. Some stories take two quarters to show.
+
     For example:
 
         callpulse simulate --days 30
@@ -94,11 +105,19 @@ def simulate(  # noqa: PLR0913 - one option each
         callpulse simulate --days 7 --seconds 0 --rate 10000 --json
 
         callpulse simulate --managers 200 --always --intensity 5 --roster roster.toml
+
+        callpulse simulate --stories --roster stories.toml --seconds 0
     """
     settings = read_settings(config, bootstrap)
     if speed is not None and rate is not None:
         raise Trouble("--speed and --rate are two ways to pace the history: give one of them", USAGE)
-    department = _department(settings, seed, managers, teams, always=always)
+    if stories and (managers is not None or always):
+        raise Trouble("--stories has its own people and shifts: leave --managers and --always out", USAGE)
+    if stories:
+        department, days = _of_stories(seed, days)
+    else:
+        department = _department(settings, seed, managers, teams, always=always)
+        days = 1.0 if days is None else days
     if roster is not None:
         if not department.text:
             raise Trouble("--roster writes invented managers; those of the settings have a file already", USAGE)
@@ -257,3 +276,14 @@ def _department(settings: Settings, seed: int, managers: int | None, teams: int,
     if managers is None and settings.managers:
         return Department.from_settings(settings, seed, always=always)
     return Department.make(seed, managers or 60, teams, always=always)
+
+
+def _of_stories(seed: int, days: float | None) -> tuple[Department, float]:
+    """Return the department of the stories and the days of its history, and say which stories these days tell."""
+    from streams.simulator.stories import LONG_DAYS, STORIES, department  # noqa: PLC0415 - slow to import
+
+    days = LONG_DAYS if days is None else days
+    for story in STORIES:
+        if story.days <= days:
+            say(f"{story.name}: {story.who}. {story.sees}")
+    return department(seed, int(days)), days

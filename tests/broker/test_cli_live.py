@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from streams.settings import load
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
 
@@ -69,6 +70,21 @@ def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
     gone = callpulse("top", url, "--once")
     assert gone.returncode == 70
     assert "no worker answers" in gone.stderr
+
+
+def test_the_people_of_the_stories_call_and_the_settings_file_knows_them(
+    callpulse: Installation, tmp_path: Path
+) -> None:
+    assert callpulse("topics", "create").returncode == 0
+    roster = tmp_path / "stories.toml"
+    said = callpulse("simulate", "--stories", "--days", 3, "--seconds", 0, "--clean", "--json", "--roster", roster)
+    assert said.returncode == 0, said.stderr
+    told = orjson.loads(said.stdout)
+    keys = {record.key.decode() for record in consume(callpulse.bootstrap, callpulse.calls, at_least=told["produced"])}
+    settings = load(roster.read_text(encoding="utf-8"), {})
+    people = keys - {f"queue:{team}" for team in settings.teams}
+    assert people <= settings.managers.keys()
+    assert len(people) > len(settings.managers) // 2  # somebody may be away for all of three days
 
 
 def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Installation) -> None:

@@ -1,0 +1,53 @@
+"""`callpulse simulate` without a broker: whose settings it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.settings import load
+from streams.simulator.stories import STORIES
+from tests.agents.cli_runner import Runner
+
+# Nobody listens on port 9: what comes before sending has been done, and no more.
+NOWHERE = ("--bootstrap", "127.0.0.1:9", "--seconds", "0")
+
+
+def test_the_department_of_the_stories_gives_its_settings_and_says_whom_to_look_for_after_two_quarters(
+    callpulse: Runner, tmp_path: Path
+) -> None:
+    file = tmp_path / "stories.toml"
+    said = callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
+    assert said.code == 70
+    for story in STORIES:
+        assert f"{story.name}: {story.who}. {story.sees}" in said.err
+    settings = load(file.read_text(encoding="utf-8"), {})
+    assert {story.who for story in STORIES} <= settings.managers.keys() | settings.teams.keys()
+    checked = callpulse("check-config", "--config", file)
+    assert checked.code == 0
+    assert "22 managers in 6 teams" in checked.out
+
+
+def test_stories_for_which_the_history_is_too_short_are_not_announced(callpulse: Runner) -> None:
+    said = callpulse("simulate", "--stories", "--days", 60, *NOWHERE)
+    assert "busy noise-maker: bruno.laut" in said.err
+    assert "Thursday dip: ferry" in said.err
+    assert "norm that drifts" not in said.err
+
+
+@pytest.mark.parametrize("more", [("--managers", "5"), ("--always",)], ids=" ".join)
+def test_the_stories_take_no_other_people_and_shifts(callpulse: Runner, more: tuple[str, ...]) -> None:
+    said = callpulse("simulate", "--stories", *more, *NOWHERE)
+    assert said.code == 2
+    assert "--stories has its own people and shifts" in said.err
+
+
+def test_the_people_of_the_stories_work_although_the_settings_name_others(callpulse: Runner, tmp_path: Path) -> None:
+    (tmp_path / "callpulse.toml").write_text('[[managers]]\nid = "anna"\n')
+    file = tmp_path / "stories.toml"
+    callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
+    assert '"anna"' not in file.read_text(encoding="utf-8")
+    said = callpulse("simulate", "--roster", file, *NOWHERE)
+    assert said.code == 2
+    assert "those of the settings have a file already" in said.err
