@@ -167,6 +167,7 @@ def test_no_moment_before_an_instant_shows_its_time_and_the_instant_does(place, 
     assert all(shown(found - back) < wall for back in (1, 60_000, 59 * 60_000, 3 * HOUR_MS))
 
 
+@pytest.mark.source
 def test_the_slots_remembered_are_bounded(monkeypatch):
     monkeypatch.setattr(calendars, "MAX_SLOTS", 10)
     times = LocalTime("Europe/Berlin")

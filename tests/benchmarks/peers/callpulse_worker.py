@@ -65,7 +65,7 @@ class Watch:
         self._durable = self._durable_at = 0.0
 
     def attach(self, app: Any) -> None:
-        """Wrap what is watched: the folds, where they are called (compiled agents stay as they are), and checkpoints."""
+        """Wrap what is watched: folds, where they are called (compiled agents stay as they are), and checkpoints."""
         self._core = core = app.callpulse
         consume = core.consume
         names = {id(agent): name for name, agent in core.agents.items()}

@@ -1,0 +1,86 @@
+"""The compiled build behaves as the source does: the tests of the tables run against it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPILED = (  # of tests/streams, those that pass through what is compiled
+    "test_calendars.py",
+    "test_evidence.py",
+    "test_lead.py",
+    "test_lead_claims.py",
+    "test_lead_links.py",
+    "test_lead_told.py",
+    "test_manager.py",
+    "test_manager_codec.py",
+    "test_manager_view.py",
+    "test_outcome.py",
+    "test_outcome_view.py",
+    "test_properties.py",
+    "test_topics.py",
+    "test_windows.py",
+)
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("cc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        pytest.skip("no C compiler, or none of Python's headers: `make tools` installs them where it may")
+    folder = tmp_path_factory.mktemp("native")
+    source = folder / "source"  # built apart, so that nothing of it stays in the project's folder
+    for name in ("streams", "agents"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run(
+        [*pip, "--no-build-isolation", "--target", str(folder / "native"), str(source)],
+        env={**os.environ, "CALLPULSE_COMPILE": "1"},
+        check=True,
+    )
+    return folder / "native"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_tests_of_the_tables_pass_on_the_compiled_build(native: Path) -> None:
+    made = {path.relative_to(native).as_posix().split(".")[0] for path in native.rglob("*.so")}
+    assert {"streams/tables/manager", "streams/tables/lead_fold", "streams/topics", "agents/calls"} <= made
+    origin = "import streams.tables.manager as m, agents.calls as c; print(m.__file__, c.__file__)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(native), str(ROOT)])}
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", origin], env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert re.findall(r"\.so\b", told) == [".so", ".so"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *("-o", f"pythonpath={native} ."),
+            *("-m", "not slow and not source"),
+            *(f"tests/streams/{name}" for name in COMPILED),
+        ],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed
+    assert int(passed[1]) > 300
