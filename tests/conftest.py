@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
@@ -17,6 +18,10 @@ LONG: Final = ("faults", "broker", "oracle", "grafana")
 
 # Brokers of tests live for seconds: what the JVM's second compiler does for them costs more than it ever gives back.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# By the clock, an example takes as long as the other process lets it; pytest-timeout ends what hangs.
+settings.register_profile("beside others", deadline=None)
+settings.load_profile("beside others")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
