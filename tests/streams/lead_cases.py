@@ -246,7 +246,14 @@ CRM: st.SearchStrategy[CrmEvents] = st.one_of(
 @st.composite
 def histories(draw: st.DrawFn, most: int = 14) -> list[Said]:
     """Draw what is said of a lead: legs by (call, manager), each once or with versions that replace each other."""
-    said: list[Said] = [*draw(st.lists(CRM, max_size=most))]
+    notes: dict[tuple[object, ...], CallAnnotated] = {}
+    said: list[Said] = [
+        fact
+        for fact in draw(st.lists(CRM, max_size=most))
+        # The same id is the same note: of two that differ, nothing but the order of arrival could decide.
+        if not isinstance(fact, CallAnnotated)
+        or notes.setdefault((fact.call, fact.revision, fact.at, fact.id), fact) == fact
+    ]
     legs: dict[tuple[str, str], Contact] = {}
     for contact in draw(st.lists(contacts(), max_size=most)):
         legs.setdefault((contact.call, contact.manager), contact)
