@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -194,3 +194,7 @@ async def wait_until(condition: Callable[[], object], what: str, within_s: float
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:g} s: {what}")
         await asyncio.sleep(0.02)
+
+
+Start = Callable[[Settings], Awaitable[Worker]]
+"""Starts a worker; the fixture `start` ends those that are left."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,40 +14,13 @@ from faust.types import TP
 from agents.ledger import Batch, Ledger
 from agents.tables import RowTable
 from agents.transport import BatchConsumer
-from streams import topics
+from streams import events, topics
 from streams.settings import Settings
-from tests.broker.in_process import PARTITIONS, Worker, end_tasks, make_topics, send, settings_for, wait_until
+from tests.broker.in_process import PARTITIONS, Start, Worker, call_ended, send, settings_for, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 N = 3000
-Start = Callable[[Settings], Awaitable[Worker]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Start workers, and end those that are left."""
-    workers: list[Worker] = []
-
-    async def start(settings: Settings) -> Worker:
-        worker = Worker(settings)
-        workers.append(worker)
-        return await worker.start()
-
-    yield start
-    try:
-        for worker in workers:
-            if worker.app.started and not worker.app.should_stop:
-                await worker.crash()
-    finally:
-        await end_tasks()
-
-
-@pytest.fixture
-async def settings(bootstrap: str, tmp_path: Path) -> Settings:
-    made = settings_for(bootstrap, tmp_path)
-    await make_topics(made)
-    return made
 
 
 async def folded(worker: Worker, calls: int, within_s: float = 60.0) -> None:
@@ -168,20 +140,23 @@ async def test_an_error_in_a_fold_ends_the_worker_before_it_commits(
     assert not any(tp.topic.endswith("-calls") for tp in worker.committed())
 
 
+class WithoutKafka:
+    """A producer whose every batch fails."""
+
+    def __init__(self, real: Any) -> None:
+        self.create_batch = real.create_batch
+
+    async def send_batch(self, *_: Any, **__: Any) -> Any:
+        failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        failed.set_exception(ConnectionError("Kafka is gone"))
+        return failed
+
+
 async def test_a_send_that_fails_ends_the_worker_before_it_commits(start: Start, settings: Settings) -> None:
     worker = await start(settings)
 
     real = worker.core.outbox.producer()
-
-    class WithoutKafka:
-        create_batch = real.create_batch
-
-        async def send_batch(self, *_: Any, **__: Any) -> Any:
-            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            failed.set_exception(ConnectionError("Kafka is gone"))
-            return failed
-
-    worker.core.outbox.producer = WithoutKafka
+    worker.core.outbox.producer = lambda: WithoutKafka(real)
     await send(settings, range(100))
     await wait_until(lambda: worker.failures, "the worker gives up")
     with pytest.raises(Exception, match="did not take a record"):
@@ -214,8 +189,6 @@ async def test_a_hole_in_the_log_does_not_stop_a_partition(start: Start, setting
     topic = settings.kafka.topic_prefix + topics.CALLS.name
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, transactional_id=settings.kafka.group)
     await producer.start()
-    from streams import events  # noqa: PLC0415 - only here
-    from tests.broker.in_process import call_ended  # noqa: PLC0415
 
     for number in range(30):
         async with producer.transaction():
@@ -299,6 +272,11 @@ async def test_two_workers_share_a_machine(start: Start, settings: Settings, boo
     second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
     assert not first.app.conf.web_enabled
     assert first.app.conf.datadir != second.app.conf.datadir
+
+
+async def test_a_fetch_does_not_wait_long_for_records(start: Start, settings: Settings) -> None:
+    worker = await start(settings)
+    assert worker.core.consumer._thread._ensure_consumer()._fetcher._fetch_max_wait_ms <= 50
 
 
 async def test_faust_is_set_up_as_it_must_be(settings: Settings) -> None:

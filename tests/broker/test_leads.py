@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,9 @@ from streams.settings import Settings
 from tests.broker.in_process import (
     PARTITIONS,
     START_MS,
+    Start,
     Worker,
     call_ended,
-    end_tasks,
-    make_topics,
     settings_for,
     wait_until,
 )
@@ -40,34 +38,6 @@ from tests.broker.leads_fixture import (
 from tests.kafka_fixture import consume
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
-
-Start = Callable[[Settings], Awaitable[Worker]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Start workers, and end those that are left."""
-    workers: list[Worker] = []
-
-    async def start(settings: Settings) -> Worker:
-        worker = Worker(settings)
-        workers.append(worker)
-        return await worker.start()
-
-    yield start
-    try:
-        for worker in workers:
-            if worker.app.started and not worker.app.should_stop:
-                await worker.crash()
-    finally:
-        await end_tasks()
-
-
-@pytest.fixture
-async def settings(bootstrap: str, tmp_path: Path) -> Settings:
-    made = settings_for(bootstrap, tmp_path)
-    await make_topics(made)
-    return made
 
 
 async def test_calls_and_what_the_crm_says_meet_in_the_lead_and_reach_its_manager(

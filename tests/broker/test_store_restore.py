@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -17,40 +16,13 @@ from agents.store import StoreLockedError, now_ms
 from streams import topics
 from streams.events import Event
 from streams.settings import Settings
-from tests.broker.in_process import PARTITIONS, START_MS, Worker, end_tasks, make_topics, settings_for, wait_until
+from tests.broker.in_process import PARTITIONS, START_MS, Start, Worker, settings_for, wait_until
 from tests.broker.leads_fixture import all_folded, assert_exact, legs_by_lead, rows_of, send_events, story
 from tests.kafka_fixture import consume, produce
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 LEADS = 400
-Start = Callable[[Settings], Awaitable[Worker]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Start workers, and end those that are left."""
-    workers: list[Worker] = []
-
-    async def start(settings: Settings) -> Worker:
-        worker = Worker(settings)
-        workers.append(worker)
-        return await worker.start()
-
-    yield start
-    try:
-        for worker in workers:
-            if worker.app.started and not worker.app.should_stop:
-                await worker.crash()
-    finally:
-        await end_tasks()
-
-
-@pytest.fixture
-async def settings(bootstrap: str, tmp_path: Path) -> Settings:
-    made = settings_for(bootstrap, tmp_path)
-    await make_topics(made)
-    return made
 
 
 def folder_of(settings: Settings) -> Path:

@@ -1,0 +1,37 @@
+"""Workers inside the test's own process, on topics of their own, for the tests that provoke faults in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from tests.broker.in_process import Start, Worker, end_tasks, make_topics, settings_for
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start workers, and end those that are left."""
+    workers: list[Worker] = []
+
+    async def start(settings: Settings) -> Worker:
+        worker = Worker(settings)
+        workers.append(worker)
+        return await worker.start()
+
+    yield start
+    try:
+        for worker in workers:
+            if worker.app.started and not worker.app.should_stop:
+                await worker.crash()
+    finally:
+        await end_tasks()
+
+
+@pytest.fixture
+async def settings(bootstrap: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, tmp_path)
+    await make_topics(made)
+    return made
