@@ -91,7 +91,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 $(NATIVE)/.installed: $(INSTALLED) hatch_build.py $(shell find streams agents -name '*.py')
 	@rm -rf $(NATIVE); mkdir -p $(NATIVE)
-	CALLPULSE_COMPILE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	COMPILE_CALLPULSE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--target $(NATIVE) .
 	@touch $@
 

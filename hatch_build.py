@@ -1,4 +1,4 @@
-"""Builds the wheel; with CALLPULSE_COMPILE=1 in the environment, what every event passes through becomes native code.
+"""Builds the wheel; with COMPILE_CALLPULSE=1 in the environment, what every event passes through becomes native code.
 
 mypyc compiles the very modules that run without it, by their types, so there is one source and one behaviour: the
 tests of `streams` run against both. It needs a C compiler. Without the variable the wheel is pure Python.
@@ -77,4 +77,4 @@ class CompileHook(BuildHookInterface[Any]):
 
 
 def _wanted() -> bool:
-    return os.environ.get("CALLPULSE_COMPILE", "") not in ("", "0")
+    return os.environ.get("COMPILE_CALLPULSE", "") not in ("", "0")

@@ -44,7 +44,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run(
         [*pip, "--no-build-isolation", "--target", str(folder / "native"), str(source)],
-        env={**os.environ, "CALLPULSE_COMPILE": "1"},
+        env={**os.environ, "COMPILE_CALLPULSE": "1"},
         check=True,
     )
     return folder / "native"
