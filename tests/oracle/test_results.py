@@ -27,6 +27,8 @@ from tests.oracle.handmade import (
 )
 from tests.oracle.practice import Practice
 
+pytestmark = pytest.mark.slow  # a query of every measure for each of a hundred cases
+
 
 def talk(at: int, call: str, lead: str = "A", manager: str = "anna", **more: object) -> Event:
     """Return a conversation of two minutes."""

@@ -146,7 +146,8 @@ def told_of(measure: str) -> bool:
     return any(measure == name or (name[-1] in "=:" and measure.startswith(name)) for name in MEASURES)
 
 
-@pytest.mark.parametrize("until", [pytest.param(None, marks=pytest.mark.slow), 19 * DAY + 15 * HOUR])
+@pytest.mark.slow
+@pytest.mark.parametrize("until", [None, 19 * DAY + 15 * HOUR])
 def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None) -> None:
     disturbance = Disturbance(
         lost_ends=0.02, lost_starts=0.02, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
@@ -165,6 +166,7 @@ def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None)
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_truth_holds_through_weeks_of_leads_that_change_hands() -> None:
     run = Run(Department.make(9, 6, 2), 45, Disturbance(late=0.02, lost_ends=0.03), MONDAY + 43 * DAY + 14 * HOUR)
     folded = fold(run)
