@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,15 @@ from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
-LONG: Final = ("faults", "broker", "oracle", "grafana")
-"""Folders of which one file can take minutes, the longest first."""
+LONG: Final = ("faults", "broker", "test_native.py", "oracle", "grafana")
+"""Folders, and a file, of which one can take minutes, the longest first."""
 
 # Brokers of tests live for seconds: what the JVM's second compiler does for them costs more than it ever gives back.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # By the clock, an example takes as long as the other process lets it; pytest-timeout ends what hangs.
 settings.register_profile("beside others", deadline=None)
