@@ -20,8 +20,6 @@ BENCHMARKS: Final = (
     "throughput",
     "topology",
     "leads",
-    "leads-restore",
-    "leads-memory",
     "delay",
     "restore",
     "scrape",
@@ -49,13 +47,12 @@ def _run() -> int:
     with EmbeddedKafka(heap=options.heap) as kafka:
         for name in options.only:
             print(f"-- {name}", file=sys.stderr)
-            benchmark = import_module(f"tests.benchmarks.{name.replace('-', '_')}")
+            benchmark = import_module(f"tests.benchmarks.{name}")
             try:
                 result = benchmark.measure(
                     kafka.bootstrap,
                     runs=options.runs,
                     events=options.events,
-                    leads=options.leads,
                     only=options.peers,
                 )
             except Exception as error:  # noqa: BLE001 - the figures of the other benchmarks are not to be lost
@@ -81,7 +78,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=5, help="of each peer (default %(default)s)")
     parser.add_argument("--events", type=int, default=400_000, help="of throughput and topology (default %(default)s)")
-    parser.add_argument("--leads", type=int, default=1_000_000, help="of leads-* (default %(default)s)")
     parser.add_argument("--heap", default="1g", help="largest heap of the broker (default %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 2 where a target is missed")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic: a figure that is worked out wrongly is worse than none."""
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 import orjson
@@ -21,6 +22,11 @@ EVENTS = 20_000
 @pytest.fixture(scope="module")
 def work() -> workload.Workload:
     return workload.make(EVENTS)
+
+
+def test_there_is_a_module_for_every_benchmark():
+    for name in command.BENCHMARKS:
+        assert callable(import_module(f"tests.benchmarks.{name}").measure)
 
 
 def test_the_workload_is_the_same_every_time(work):
