@@ -55,7 +55,7 @@ class CompileHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return what compiling needs beyond hatchling: the compiler, and the types that the modules are made of."""
-        return ["mypy>=1.14", "msgspec>=0.19", "setuptools>=75"] if _wanted() else []
+        return ["mypy>=1.14", "setuptools>=75", *self.metadata.core.dependencies] if _wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the wheel is to be pure or stands for the source folder itself."""
