@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,12 @@ PURE_NOTE: Final = (
 )
 
 
+@cache
 def is_built() -> bool:
-    """Tell whether there is a compiled callpulse, made of the sources as they are."""
+    """Tell whether there is a compiled callpulse, made of the sources as they are.
+
+    Asked once: a source that is edited while benchmarks run must not make the rest of them another callpulse's.
+    """
     compiled = list(NATIVE.rglob("*.so"))
     if not compiled:
         return False
