@@ -5,19 +5,26 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias
 
+import msgspec
+
+from streams import topics
 from tests.benchmarks import broker, native
 from tests.benchmarks.peers.catalogue import ROOT
+from tests.benchmarks.watched_worker import Restored
+
+Store: TypeAlias = Literal["rocksdb", "memory"]
 
 START_DEADLINE_S: Final = 120.0
 CATCH_UP_DEADLINE_S: Final = 600.0
@@ -49,6 +56,8 @@ class Installation:
         self.name = f"bench-{uuid.uuid4().hex[:8]}"
         self.calls = f"{self.name}.calls"
         self.contacts = f"{self.name}.contacts"
+        self.crm = f"{self.name}.crm"
+        self.changelog = topics.changelog("leads", self.name).name
         self._folder = tempfile.TemporaryDirectory(prefix="callpulse-bench-")
         self.folder = Path(self._folder.name)
         self.config = self.folder / "callpulse.toml"
@@ -57,11 +66,15 @@ class Installation:
         broker.create_installation(bootstrap, self.name, f"{self.name}.")
         self.config.write_text(self._settings(), encoding="utf-8")
 
-    def start(self) -> Worker:
-        """Start a worker; it is not ready yet."""
-        worker = Worker(self, number=len(self._workers))
+    def start(self, store: Store = "rocksdb") -> Worker:
+        """Start a worker with its lead rows in `store`; it is not ready yet."""
+        worker = Worker(self, number=len(self._workers), store=store)
         self._workers.append(worker)
         return worker
+
+    def lose_rows(self) -> None:
+        """Remove the workers' folder, as if the next one ran on another machine. None may be running."""
+        shutil.rmtree(self.folder / "data")
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +100,9 @@ class Installation:
 class Worker:
     """A process of `callpulse worker`, and what its port says."""
 
-    def __init__(self, installation: Installation, number: int) -> None:
+    def __init__(self, installation: Installation, number: int, store: Store) -> None:
         self.log = installation.folder / f"worker-{number}.log"
+        self._told = installation.folder / f"worker-{number}.json"
         self.started_at = time.time()
         self._port = installation.port
         self._calls = installation.calls
@@ -98,14 +112,15 @@ class Worker:
             self._process = subprocess.Popen(
                 [
                     *native.python(native=compiled),
-                    "-c",
-                    "from agents.cli import main; main()",
+                    "-m",
+                    "tests.benchmarks.watched_worker",
+                    str(self._told),
                     "worker",
                     "--config",
                     str(installation.config),
                 ],
                 cwd=ROOT,
-                env=native.environment(native=compiled),
+                env={**native.environment(native=compiled), "CALLPULSE_WORKER__STORE": store},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -147,6 +162,22 @@ class Worker:
 
         self.wait(caught_up, f"through {records} records", CATCH_UP_DEADLINE_S, every_s=0.5)
 
+    def wait_applied(self, events: Mapping[str, int], deadline_s: float) -> None:
+        """Wait until so many events of each topic (by name) have changed a table, and no topic has a lag.
+
+        Twice in a row: what the last of them caused may have been on its way to Kafka at the first look.
+        """
+        looks = 0
+
+        def applied() -> bool:
+            nonlocal looks
+            metrics = self.metrics()
+            through = all(metrics.sum("events_applied_total", topic=name) >= count for name, count in events.items())
+            looks = looks + 1 if through and not metrics.sum("lag_records") else 0
+            return looks > 1
+
+        self.wait(applied, f"through {sum(events.values()):,} events", deadline_s, every_s=2)
+
     def wait(self, condition: Callable[[], bool], what: str, deadline_s: float, every_s: float = POLL_S) -> None:
         """Wait for a condition; raise RuntimeError with the end of the log where it does not come true."""
         deadline = time.monotonic() + deadline_s
@@ -169,6 +200,11 @@ class Worker:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def restored(self) -> Restored:
+        """End the worker in good order and return what it restored."""
+        self.end(signal.SIGTERM)
+        return msgspec.json.decode(self._told.read_bytes(), type=Restored)
 
     def rss_mib(self) -> float:
         """Return the resident memory of the process, MiB."""

@@ -1,0 +1,64 @@
+"""What a restore has read is known: one that found its rows on disk is not taken for a fast one."""
+
+import asyncio
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from agents.core import Core
+from agents.tables import RowTable
+from tests.benchmarks import watched_worker
+from tests.benchmarks.restore import GONE, INTACT, LEADS, MEMORY
+from tests.benchmarks.watched_worker import Restored
+
+
+@pytest.mark.parametrize(
+    ("way", "records", "rows", "complaint"),
+    [
+        (MEMORY, LEADS, LEADS, None),
+        (GONE, LEADS, LEADS, None),
+        (INTACT, 4, LEADS, None),
+        (GONE, 4, LEADS, "gone: 4 changelog records were read instead of 1,000,000 to 1,000,000"),
+        (INTACT, LEADS, LEADS, "intact: 1,000,000 changelog records were read instead of 1 to 4"),
+        (INTACT, 0, LEADS, "intact: 0 changelog records were read instead of 1 to 4"),
+        (MEMORY, LEADS, LEADS - 1, "memory: 999,999 lead rows were there in the end instead of 1,000,000"),
+    ],
+)
+def test_a_restore_that_was_another_one_than_is_meant_is_told(way, records, rows, complaint):
+    assert way.complaint(Restored(assigned_at=1.0, records=records, rows=rows)) == complaint
+
+
+def test_the_rate_is_that_of_the_records_from_the_first_in_hand():
+    told = Restored(assigned_at=10.0, read_at=12.0, whole_at=14.0, records=1_000)
+    assert told.records_per_second == 500
+
+
+def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(tmp_path, monkeypatch):
+    async def nothing(*_: object) -> None:
+        pass
+
+    for name in ("on_rebalance", "on_changelog_event", "on_recovery_completed"):
+        monkeypatch.setattr(RowTable, name, nothing)  # besides, the originals are put back after the test
+    ended = []
+    monkeypatch.setattr(Core, "release_all", ended.append)
+    watched_worker.watch(tmp_path / "told")
+
+    leads = SimpleNamespace(name="leads", restored=0, owned_rows=lambda: iter("abc"))
+    managers = SimpleNamespace(name="managers", restored=0)
+    core = SimpleNamespace(tables={"leads": leads, "managers": managers})
+
+    async def restore(records: int) -> None:
+        for table in (managers, leads):
+            await RowTable.on_rebalance(table)
+        for table in (managers, leads):
+            await RowTable.on_changelog_event(table, None)
+            table.restored += records
+            await RowTable.on_recovery_completed(table)
+
+    for records in (5, 3):
+        asyncio.run(restore(records))
+    Core.release_all(core)
+    told = msgspec.json.decode((tmp_path / "told").read_bytes(), type=Restored)
+    assert (told.records, told.rows, ended) == (3, 3, [core])
+    assert 0 < told.assigned_at <= told.read_at <= told.whole_at
