@@ -16,8 +16,9 @@ CRM: Final = "bench.mix-crm"
 LEAST_TIMES: Final = 2.0
 
 
-def measure(bootstrap: str, *, runs: int, events: int, **_: Any) -> Result:
-    """Run both `runs` times, interleaved, on about `events` events."""
+def measure(bootstrap: str, *, runs: int, events: int, only: frozenset[str] = frozenset(), **_: Any) -> Result:
+    """Run both `runs` times, interleaved, on about `events` events. `only`: names of peers, empty for both."""
+    peers = [peer for peer in TOPOLOGY if not only or peer.name in only]
     load = mix.make(events)
     topics = {"calls": load.calls, "crm": load.crm}
     count = len(load.calls) + len(load.crm)
@@ -31,7 +32,7 @@ def measure(bootstrap: str, *, runs: int, events: int, **_: Any) -> Result:
     def complaint(peer: Peer, told: Answer) -> str | None:
         return wrong_sums(peer.name, told.sums, load.sums)
 
-    answers = interleave(TOPOLOGY, runs, run, complaint)
+    answers = interleave(peers, runs, run, complaint)
     medians = answers.medians()
     targets = [
         Target(f"callpulse ÷ {name}", medians[CALLPULSE] / rate, at_least=LEAST_TIMES)
