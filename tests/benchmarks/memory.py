@@ -17,7 +17,7 @@ CALLS_A_DAY: Final = 15
 
 
 def measure(bootstrap: str, **_: Any) -> Result:
-    """Fold the history, look; start again from the changelog, look again."""
+    """Fold the history, look; start again, look again."""
     with Installation(bootstrap, MANAGERS) as installation:
         past = history(installation.managers, DAYS, CALLS_A_DAY, now_ms=int(time.time() * 1000))
         broker.fill(bootstrap, installation.calls, past)
@@ -45,11 +45,12 @@ def measure(bootstrap: str, **_: Any) -> Result:
     table = [
         ["resident memory, MiB", "now", "peak"],
         [f"after folding {records:,} calls", f"{folded:.0f}", _mib(peak)],
-        ["after a restart from the changelog", f"{restored:.0f}", _mib(restored_peak)],
+        ["after a restart", f"{restored:.0f}", _mib(restored_peak)],
     ]
     note = (
         f"{MANAGERS:,} managers, {DAYS} days of history, {CALLS_A_DAY} calls a manager and day on "
-        f"{LEADS_A_MANAGER} leads each; all three tables in one worker: {rows}."
+        f"{LEADS_A_MANAGER} leads each; all three tables in one worker: "
+        f"rows of {', '.join(f'{count:,.0f} {name}' for name, count in rows.items())}."
     )
     target = Target("resident memory, MiB", max(folded, restored), at_most=600)
     return Result("memory", figures, table, [target], [note], [])
