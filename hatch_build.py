@@ -18,10 +18,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 COMPILED = (
     "streams/calendars.py",
+    "streams/decoding.py",
     "streams/windows.py",
     "streams/tables/counts.py",
     "streams/tables/derived.py",
+    "streams/tables/legs.py",
     "streams/tables/manager.py",
+    "streams/tables/manager_codec.py",
+    "streams/tables/manager_row.py",
     "streams/tables/lead_bounds.py",
     "streams/tables/lead_claims.py",
     "streams/tables/lead_fold.py",
@@ -37,7 +41,7 @@ COMPILED = (
 )
 """The folds, what they stand on, and the loops that feed them.
 
-Not the rows: msgspec reads the annotations of what it decodes, which are not those of the source once it is compiled.
+Not what msgspec decodes: it reads annotations, which are not those of the source once they are compiled.
 """
 
 _SETUP = """\

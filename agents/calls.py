@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from faust.types import TP
 
@@ -12,6 +12,7 @@ from agents.outbox import Outbox
 from agents.tables import RowTable
 from streams import events, facts
 from streams.calendars import local_time
+from streams.decoding import Decoder
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
 from streams.settings import Settings
 from streams.tables.manager import APPLIED, Leave, ManagerFold, ManagerRow, Told
@@ -37,7 +38,7 @@ class CallsAgent:
         self._outbox = outbox
         self._place = place
         self._contacts = contacts
-        self._decode = events.Decoder[CallsEvent]("calls").decode
+        self._decoder: Decoder[CallsEvent] = Decoder("calls")
         self._fold = ManagerFold(settings.thresholds)
         self._future_ms = settings.thresholds.future_ms
         self._conversation_ms = settings.thresholds.conversation_ms
@@ -48,12 +49,13 @@ class CallsAgent:
     def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
         """Fold `records` of `tp`: one step, without a pause in which the tables would be half way."""
         part = self._table.part(tp.partition)
-        rows, dirty = part.rows, part.dirty
-        decode, fold = self._decode, self._fold.fold
+        # Rows of managers are in memory; told so, the compiler makes plain lookups of what follows.
+        rows: dict[bytes, ManagerRow] = cast(dict[bytes, ManagerRow], part.rows)
+        dirty: dict[bytes, ManagerRow | None] = part.dirty
+        decoder, folder = self._decoder, self._fold
         future_ms = self._future_ms
         src = f"{tp.topic}/{tp.partition}"
         times_ms: list[int] = []
-        applied_at = times_ms.append
         sources: dict[str, int] = {}
         again = late = too_late = duplicates = 0
         for record in records:
@@ -62,8 +64,8 @@ class CallsAgent:
             if row is not None and offset <= row.live.pos:
                 again += 1  # folded before a restart
                 continue
-            event = decode(record.value)
-            if isinstance(event, Rejection):
+            event = decoder.decode(record.value)
+            if type(event) is Rejection:
                 self._intake.reject(tp, record, event)
                 continue
             at = event.at
@@ -78,7 +80,7 @@ class CallsAgent:
             if at > latest:
                 self._intake.reject(tp, record, Rejection("future", "at is more than 5 min after the record's arrival"))
                 continue
-            effect = fold(row, event, offset)
+            effect = folder.fold(row, event, offset)
             dirty[key] = row
             sources[event.source] = at
             if effect is not APPLIED:
@@ -93,7 +95,7 @@ class CallsAgent:
                     continue
                 if effect.told:
                     self._tell(src, offset, row, effect.told)
-            applied_at(at)
+            times_ms.append(at)
         self._late.inc(late)
         self._too_late.inc(too_late)
         self._intake.counted(
@@ -127,7 +129,7 @@ class CallsAgent:
     def _tell(self, src: str, offset: int, row: ManagerRow, effects: tuple[Told, ...]) -> None:
         """Send what the record at `offset` of `src` means for others."""
         for slot, told in enumerate(effects):
-            if isinstance(told, Leave):
+            if type(told) is Leave:
                 finished = told.finished
                 lead = finished.lead
                 assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody

@@ -13,7 +13,8 @@ from faust.types import TP
 
 from agents.intake import Intake
 from agents.outbox import Outbox
-from streams import events, facts
+from streams import facts
+from streams.decoding import Decoder
 from streams.events import CrmEvents, Rejection
 from streams.settings import Settings
 from streams.tables.lead_fold import refusal
@@ -33,7 +34,7 @@ class CrmAgent:
         self._outbox = outbox
         self._place = place
         self._contacts = contacts
-        self._decode = events.Decoder[CrmEvents]("crm").decode
+        self._decode = Decoder[CrmEvents]("crm").decode
         self._future_ms = settings.thresholds.future_ms
 
     def fold(self, tp: TP, records: list[Any]) -> None:

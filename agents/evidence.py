@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from agents.clients import KafkaUnusableError, client_options, connected
-from streams import events, topics
+from streams import topics
 from streams.calendars import LocalTime, local_time
+from streams.decoding import Decoder
 from streams.events import CallsEvent, Rejection
 from streams.evidence import CallLog, Known
 from streams.settings import Kafka, Settings
@@ -51,7 +52,7 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
 async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:
     """Fold the manager's partition of `calls`, of which the manager's own records count."""
     log = CallLog(ManagerRow(manager, _local(settings)(manager)), settings.thresholds)
-    decode = events.Decoder[CallsEvent]("calls").decode
+    decode = Decoder[CallsEvent]("calls").decode
     key = manager.encode()
     partition = topics.partition_of(key, settings.kafka.partitions)
     topic = settings.kafka.topic_prefix + topics.CALLS.name

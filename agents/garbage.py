@@ -12,8 +12,8 @@ import asyncio
 import gc
 from typing import Final
 
-_YOUNG: Final = 10_000
-_STEPS: Final = 10
+_YOUNG: Final = 50_000  # more than the records of some fetches: these are freed before anybody looks at them
+_STEPS: Final = 2
 _NEVER: Final = 1_000_000
 _LOOK_EVERY_S: Final = 0.5
 

@@ -7,10 +7,9 @@ contract asks; an unknown `type` or `v` is rejected, because guessing would make
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Final, Literal, TypeAlias, final, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -59,6 +58,7 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     lead: Name | None = None
 
 
+@final
 class CallStarted(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.started"):
     """A leg began: the manager dialled, or the manager's telephone began to ring."""
 
@@ -68,10 +68,12 @@ class CallStarted(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.star
     queue: Name | None = None
 
 
+@final
 class CallAnswered(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.answered"):
     """The two parties of the leg can talk from `at` on."""
 
 
+@final
 class CallTransferred(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.transferred"):
     """The manager handed the call to `to_manager`: this leg ends at `at` and the other manager's leg begins."""
 
@@ -79,6 +81,7 @@ class CallTransferred(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.
     how: Literal["blind", "attended"]
 
 
+@final
 class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"):
     """The leg is over. Self-contained, so that it counts even where its start or answer was lost.
 
@@ -101,6 +104,7 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
             raise ValueError("answered_at is later than at")
 
 
+@final
 class ManagerPresence(Event, frozen=True, kw_only=True, gc=False, tag="manager.presence"):
     """What the manager's telephone, agent desktop or the manager said: ready for calls or not."""
 
@@ -204,7 +208,6 @@ CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded
 CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | LeadConsulted | ActivityLogged | LeadLinked
 SpeechEvents: TypeAlias = SpeechUtterance | SpeechEnded
 AnyEvent: TypeAlias = CallsEvent | CrmEvents | SpeechEvents
-E = TypeVar("E")
 
 TOPIC_EVENTS: Final[Mapping[str, object]] = {"calls": CallsEvent, "crm": CrmEvents, "speech": SpeechEvents}
 EVENT_TYPES: Final[Mapping[str, tuple[type[Event], ...]]] = {
@@ -229,6 +232,7 @@ Reason: TypeAlias = Literal[
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 
+@final
 class Rejection(Struct, frozen=True, gc=False):
     """Why a record is not an event. `detail` is for the person who mends the source; it never quotes a value."""
 
@@ -236,69 +240,6 @@ class Rejection(Struct, frozen=True, gc=False):
     detail: str
 
 
-class Decoder(Generic[E]):
-    """Bytes of one topic to its events, `E`. Reusable; keeps nothing between calls."""
-
-    def __init__(self, topic: str) -> None:
-        """Raise KeyError for a topic that carries no contract events."""
-        self._types = {cls.__struct_config__.tag for cls in EVENT_TYPES[topic]}
-        self._decode = msgspec.json.Decoder(TOPIC_EVENTS[topic]).decode
-
-    def decode(self, value: bytes | None) -> E | Rejection:
-        """Return the event that `value` holds, or why it holds none. Never raises."""
-        if not value:
-            return Rejection("empty", "the record has no value")
-        if len(value) > MAX_BYTES:
-            return Rejection("too_large", f"{len(value)} bytes; at most {MAX_BYTES} are allowed")
-        try:
-            event: E = self._decode(value)
-        except RecursionError:
-            return Rejection("too_deep", "nested too deeply")
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return self._explain(value, str(error))
-        # The decoder skips the text of unknown fields without looking; the contract says UTF-8 for all of the record.
-        if not value.isascii() and (broken := _not_utf8(value)) is not None:
-            return broken
-        return event
-
-    def _explain(self, value: bytes, error: str) -> Rejection:  # noqa: PLR0911 - a return for each reason
-        """Name the reason of a failed decode. The slow path: it looks at the value a second time."""
-        if (broken := _not_utf8(value)) is not None:
-            return broken
-        try:
-            raw = msgspec.json.decode(value)
-        except RecursionError:
-            return Rejection("too_deep", "nested too deeply")
-        except msgspec.MsgspecError as broken_json:
-            return Rejection("not_json", _without_values(str(broken_json)))
-        if not isinstance(raw, dict):
-            return Rejection("not_json", f"a JSON object was expected, not {type(raw).__name__}")
-        if "type" not in raw:
-            return Rejection("missing_field", "`type` is missing")
-        if not isinstance(raw["type"], str) or raw["type"] not in self._types:
-            return Rejection("unknown_type", f"known here: {', '.join(sorted(map(str, self._types)))}")
-        if "v" in raw and (raw["v"] != VERSION or isinstance(raw["v"], bool)):
-            return Rejection("unknown_version", f"this release understands version {VERSION}")
-        if "missing required field" in error:
-            return Rejection("missing_field", _without_values(error))
-        if re.search(r"`\$\.(at|\w+_at|next_step\.due_at)`", error) or re.search(r"(later than|before) \w+", error):
-            return Rejection("invalid_time", _without_values(error))
-        return Rejection("invalid_field", _without_values(error))
-
-
 def encode(event: Event) -> bytes:
     """Return the event as the bytes of a record's value."""
     return msgspec.json.encode(event)
-
-
-def _not_utf8(value: bytes) -> Rejection | None:
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        return Rejection("not_utf8", f"invalid UTF-8 at byte {error.start}")
-    return None
-
-
-def _without_values(text: str) -> str:
-    # An enum error quotes the value it saw, which may be a number or a word of a customer.
-    return re.sub(r"Invalid enum value .+? -", "Invalid enum value -", text)[:300]

@@ -118,16 +118,17 @@ def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     return (*named, *(changelog(table, group) for table in TABLES))
 
 
-@lru_cache(maxsize=256)
-def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
-    return struct.Struct(f"<{count}I").unpack_from
+_WORDS: Final = tuple(struct.Struct(f"<{count}I").unpack_from for count in range(64))
+_IS_COMPILED: Final = not __file__.endswith(".py")
 
 
 def murmur2(key: bytes) -> int:
     """Return Kafka's own hash of a key (32 bits, murmur2 with Kafka's seed), as the Java client computes it."""
     length = len(key)
     h: i64 = 0x9747B28C ^ length
-    for word in _words(length >> 2)(key):
+    count = length >> 2
+    words: tuple[int, ...] = _WORDS[count](key) if count < len(_WORDS) else struct.unpack_from(f"<{count}I", key)
+    for word in words:
         k: i64 = (i64(word) * 0x5BD1E995) & 0xFFFFFFFF
         h = ((h * 0x5BD1E995) & 0xFFFFFFFF) ^ (((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF)
     tail = length & 3
@@ -143,5 +144,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def partitioner(partitions: int, remembered: int = 1 << 16) -> Callable[[bytes], int]:
-    """Return `partition_of` for a fixed number of partitions that remembers the keys it saw last."""
+    """Return `partition_of` for a fixed number of partitions; it may remember the keys it saw last."""
+    if _IS_COMPILED:  # hashing takes less time than remembering
+        return lambda key: partition_of(key, partitions)
     return lru_cache(maxsize=remembered)(lambda key: partition_of(key, partitions))

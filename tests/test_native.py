@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED = (  # of tests/streams, those that pass through what is compiled
     "test_calendars.py",
+    "test_contract.py",
     "test_evidence.py",
     "test_lead.py",
     "test_lead_claims.py",

@@ -17,60 +17,193 @@ Each line is stronger than those above it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, final
 
-from msgspec import Struct
-from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from streams.events import Direction, Disposition, Kind
 
-TIMEOUT, TRANSFER, CDR, HANGUP = range(4)
+TIMEOUT: Final = 0
+TRANSFER: Final = 1
+CDR: Final = 2
+HANGUP: Final = 3
 RANKS: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": CDR, "hangup": HANGUP}
 NOT_KNOWN: Final = -1
 
 
-class Finished(Struct, frozen=True, gc=False, array_like=True):
-    """What a finished leg counts. `talk_ms` is -1 where it is not known; such a leg is left out of talk time."""
-
-    at: int
-    started_at: int
-    direction: Direction
-    kind: Kind | None
-    disposition: Disposition
-    talk_ms: int
-    lead: str | None
-    rank: int
-    id: str
-
-
-class Transfer(Struct, frozen=True, gc=False, array_like=True):
-    """The manager handed the leg's call to `to_manager`."""
-
-    at: int
-    to_manager: str
-    how: Literal["blind", "attended"]
-    id: str
+How: TypeAlias = Literal["blind", "attended"]
+FinishedRecord: TypeAlias = tuple[int, int, Direction, Kind | None, Disposition, int, str | None, int, str]
+TransferRecord: TypeAlias = tuple[int, str, How, str]
+LegRecord: TypeAlias = tuple[
+    int,
+    str,
+    Direction,
+    Kind | None,
+    str | None,
+    str | None,
+    int,
+    str,
+    FinishedRecord | None,
+    tuple[TransferRecord, ...],
+    tuple[str, ...],
+    int,
+]
+"""A leg as it is written: the attributes of `Leg` in their order. The other two likewise."""
 
 
-class Leg(Struct, gc=False, array_like=True):
+@final
+@mypyc_attr(acyclic=True)
+class Finished:
+    """What a finished leg counts; it never changes.
+
+    `talk_ms` is -1 where it is not known; such a leg is left out of talk time.
+    """
+
+    __slots__ = ("at", "direction", "disposition", "id", "kind", "lead", "rank", "started_at", "talk_ms")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as many as a leg counts, in the order in which they are written
+        self,
+        at: int,
+        started_at: int,
+        direction: Direction,
+        kind: Kind | None,
+        disposition: Disposition,
+        talk_ms: int,
+        lead: str | None,
+        rank: int,
+        id: str,  # noqa: A002 - what events call it
+    ) -> None:
+        self.at = at
+        self.started_at = started_at
+        self.direction: Direction = direction
+        self.kind: Kind | None = kind
+        self.disposition: Disposition = disposition
+        self.talk_ms = talk_ms
+        self.lead = lead
+        self.rank = rank
+        self.id = id
+
+    def packed(self) -> FinishedRecord:
+        """Return all of it as plain data; `Finished(*packed)` is the same again."""
+        return (
+            self.at,
+            self.started_at,
+            self.direction,
+            self.kind,
+            self.disposition,
+            self.talk_ms,
+            self.lead,
+            self.rank,
+            self.id,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Finished) and self.packed() == other.packed()
+
+    def __hash__(self) -> int:
+        return hash(self.packed())
+
+    def __repr__(self) -> str:
+        return f"Finished{self.packed()}"
+
+
+@final
+@mypyc_attr(acyclic=True)
+class Transfer:
+    """The manager handed the leg's call to `to_manager`; it never changes."""
+
+    __slots__ = ("at", "how", "id", "to_manager")
+
+    def __init__(self, at: int, to_manager: str, how: How, id: str) -> None:  # noqa: A002 - what events call it
+        self.at = at
+        self.to_manager = to_manager
+        self.how: How = how
+        self.id = id
+
+    def packed(self) -> TransferRecord:
+        """Return all of it as plain data; `Transfer(*packed)` is the same again."""
+        return self.at, self.to_manager, self.how, self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Transfer) and self.packed() == other.packed()
+
+    def __hash__(self) -> int:
+        return hash(self.packed())
+
+    def __repr__(self) -> str:
+        return f"Transfer{self.packed()}"
+
+
+@final
+@mypyc_attr(acyclic=True)
+class Leg:
     """One leg. The moments are 0 where they are not known, which no event can say.
 
     `others` are the ids of events that were outdone by better ones; with them a repeat is known as such. `stamp` is the
     event time of the manager's newest event when the leg ceased to be in progress; it serves forgetting only.
     """
 
-    started_at: int = 0
-    start_id: str = ""
-    direction: Direction = "inbound"
-    kind: Kind | None = None
-    lead: str | None = None
-    queue: str | None = None
-    answered_at: int = 0
-    answer_id: str = ""
-    end: Finished | None = None
-    transfers: tuple[Transfer, ...] = ()
-    others: tuple[str, ...] = ()
-    stamp: int = 0
+    __slots__ = (
+        "answer_id",
+        "answered_at",
+        "direction",
+        "end",
+        "kind",
+        "lead",
+        "others",
+        "queue",
+        "stamp",
+        "start_id",
+        "started_at",
+        "transfers",
+    )
+
+    def __init__(
+        self,
+        started_at: int = 0,
+        start_id: str = "",
+        direction: Direction = "inbound",
+        kind: Kind | None = None,
+        lead: str | None = None,
+        queue: str | None = None,
+    ) -> None:
+        self.started_at = started_at
+        self.start_id = start_id
+        self.direction: Direction = direction
+        self.kind: Kind | None = kind
+        self.lead = lead
+        self.queue = queue
+        self.answered_at = 0
+        self.answer_id = ""
+        self.end: Finished | None = None
+        self.transfers: tuple[Transfer, ...] = ()
+        self.others: tuple[str, ...] = ()
+        self.stamp = 0
+
+    def packed(self) -> LegRecord:
+        """Return all of it as plain data, of which `unpacked` makes the same again."""
+        return (
+            self.started_at,
+            self.start_id,
+            self.direction,
+            self.kind,
+            self.lead,
+            self.queue,
+            self.answered_at,
+            self.answer_id,
+            None if self.end is None else self.end.packed(),
+            tuple([transfer.packed() for transfer in self.transfers]),
+            self.others,
+            self.stamp,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Leg) and self.packed() == other.packed()
+
+    __hash__ = None  # type: ignore[assignment]  # legs change
+
+    def __repr__(self) -> str:
+        return f"Leg{self.packed()}"
 
     @property
     def since_ms(self) -> int:
@@ -101,7 +234,17 @@ class Leg(Struct, gc=False, array_like=True):
         if self.transfers and self.described:
             return self._until(max(self.transfers, key=lambda transfer: (transfer.at, transfer.id)))
         if end is not None and self.answered_at and end.disposition != "answered":
-            return replace(end, disposition="answered")
+            return Finished(
+                end.at,
+                end.started_at,
+                end.direction,
+                end.kind,
+                "answered",
+                end.talk_ms,
+                end.lead,
+                end.rank,
+                end.id,
+            )
         return end
 
     def _until(self, transfer: Transfer) -> Finished:
@@ -119,6 +262,19 @@ class Leg(Struct, gc=False, array_like=True):
             TRANSFER,
             transfer.id,
         )
+
+
+def unpacked(record: LegRecord) -> Leg:
+    """Return the leg that `Leg.packed` gave."""
+    started_at, start_id, direction, kind, lead, queue, answered_at, answer_id, end, transfers, others, stamp = record
+    leg = Leg(started_at, start_id, direction, kind, lead, queue)
+    leg.answered_at = answered_at
+    leg.answer_id = answer_id
+    leg.end = None if end is None else Finished(*end)
+    leg.transfers = tuple([Transfer(*transfer) for transfer in transfers])
+    leg.others = others
+    leg.stamp = stamp
+    return leg
 
 
 def worth(end: Finished) -> tuple[int, bool, int, str]:

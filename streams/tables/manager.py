@@ -8,9 +8,9 @@ remembered for the retry horizon in `past`, or in `timed_out` until its real end
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, final
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
 from streams.settings import Thresholds
@@ -32,22 +32,54 @@ _TIMED_OUT_KEPT: Final = 2000
 _PRESENCES_KEPT: Final = 64
 
 
-class Leave(Struct, frozen=True, gc=False):
+Outcome: TypeAlias = Literal["applied", "late", "duplicate", "too_late"]
+
+
+@final
+@mypyc_attr(acyclic=True)
+class Leave:
     """A finished leg that the lead must hear of, or must forget (`withdrawn`)."""
 
-    call: str
-    finished: Finished
-    withdrawn: bool
+    __slots__ = ("call", "finished", "withdrawn")
+
+    def __init__(self, call: str, finished: Finished, *, withdrawn: bool) -> None:
+        self.call = call
+        self.finished = finished
+        self.withdrawn = withdrawn
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Leave)
+            and (self.call, self.withdrawn) == (other.call, other.withdrawn)
+            and self.finished == other.finished
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.call, self.finished, self.withdrawn))
 
 
 Told: TypeAlias = Leave | CallStarted | CallAnswered
 
 
-class Effect(Struct, frozen=True, gc=False):
+@final
+@mypyc_attr(acyclic=True)
+class Effect:
     """What folding an event did: `outcome`, and what must be told to others because of it."""
 
-    outcome: Literal["applied", "late", "duplicate", "too_late"]
-    told: tuple[Told, ...] = ()
+    __slots__ = ("outcome", "told")
+
+    def __init__(self, outcome: Outcome, told: tuple[Told, ...] = ()) -> None:
+        self.outcome: Outcome = outcome
+        self.told = told
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Effect) and self.outcome == other.outcome and self.told == other.told
+
+    def __hash__(self) -> int:
+        return hash((self.outcome, self.told))
+
+    def __repr__(self) -> str:
+        return f"Effect({self.outcome!r}, {self.told!r})"
 
 
 APPLIED: Final = Effect("applied")
@@ -93,13 +125,13 @@ class ManagerFold:
         elif behind > self._memory_ms and self._is_too_late(live, event, behind):
             return TOO_LATE
         told: tuple[Told, ...] | None  # None: the event is known already
-        if isinstance(event, CallStarted):
+        if type(event) is CallStarted:
             told = self._started(row, live, event)
-        elif isinstance(event, CallEnded):
+        elif type(event) is CallEnded:
             told = self._ended(row, live, event)
-        elif isinstance(event, ManagerPresence):
+        elif type(event) is ManagerPresence:
             told = self._presence(live, event)
-        elif isinstance(event, CallAnswered):
+        elif type(event) is CallAnswered:
             told = self._answered(row, live, event)
         else:
             told = self._transferred(row, live, event)
@@ -135,10 +167,12 @@ class ManagerFold:
         if event.id in presences:
             return None
         presences[event.id] = None
-        if len(presences) > _PRESENCES_KEPT:
-            del presences[next(iter(presences))]
-        if (event.at, event.id) > (live.presence_at, live.presence_id):
-            live.presence, live.presence_at, live.presence_id = event.state, event.at, event.id
+        if len(presences) > _PRESENCES_KEPT:  # many at once: finding a dictionary's first key passes over removed ones
+            for gone in list(presences)[: _PRESENCES_KEPT // 4]:
+                del presences[gone]
+        at = event.at
+        if at > live.presence_at or (at == live.presence_at and event.id > live.presence_id):
+            live.presence, live.presence_at, live.presence_id = event.state, at, event.id
         return _NOTHING
 
     def _started(self, row: ManagerRow, live: Live, event: CallStarted) -> tuple[Told, ...] | None:
@@ -177,7 +211,8 @@ class ManagerFold:
         if leg is None:
             leg = row.past.get(call) or row.timed_out.get(call)
             if leg is None:
-                leg = live.open[call] = Leg(stamp=live.clock)
+                leg = live.open[call] = Leg()
+                leg.stamp = live.clock
         if leg.knows(event.id):
             return None
         self._work(live, at, at)

@@ -18,12 +18,11 @@ from hashlib import blake2b
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from streams.calendars import LocalTime
 from streams.tables.counts import pack_counts
-from streams.tables.legs import Leg
-from streams.tables.manager_row import Live, ManagerRow, all_days, is_timed_out
+from streams.tables.legs import Leg, LegRecord, unpacked
+from streams.tables.manager_row import LiveRecord, ManagerRow, all_days, awoken, is_timed_out
 from streams.tables.records import body, is_newer, position, seal
 
 Record: TypeAlias = tuple[bytes, bytes | None]
@@ -32,18 +31,12 @@ SEPARATOR: Final = b"\0"
 _BLOCK: Final = b"l"
 
 
-class LiveRecord(Struct, gc=False, array_like=True):
-    """The live row as it is written."""
-
-    live: Live
-    legs: dict[str, Leg]
-    days: dict[int, list[int]]
-    blocks: list[bytes]
-
+RowRecord: TypeAlias = tuple[LiveRecord, dict[str, LegRecord], dict[int, list[int]], list[bytes]]
+"""The live row as it is written: what is of the moment, fresh legs, recent days, and the names of the valid blocks."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_live: Final = msgspec.msgpack.Decoder(LiveRecord).decode
-_decode_block: Final = msgspec.msgpack.Decoder(dict[str, Leg]).decode
+_decode_live: Final = msgspec.msgpack.Decoder(RowRecord).decode
+_decode_block: Final = msgspec.msgpack.Decoder(dict[str, LegRecord]).decode
 
 
 class Packed:
@@ -58,18 +51,22 @@ class Packed:
 
     def thaw(self, row: ManagerRow) -> None:
         """Decode. Raise LayoutError for records of another release's layout."""
-        record = LiveRecord(Live(), {}, {}, []) if self.live is None else _decode_live(body(self.live))
-        horizon = record.live.horizon
-        for day in record.days:
-            row.cold.pop(day, None)
-        row.fill(record.live, record.legs, record.days)
-        for name in record.blocks:
+        names: list[bytes] = []
+        if self.live is not None:
+            record: RowRecord = _decode_live(body(self.live))
+            days = record[2]
+            names = record[3]
+            for day in days:
+                row.cold.pop(day, None)
+            row.fill(awoken(record[0]), _legs(record[1]), days)
+        horizon = row.live.horizon
+        for name in names:
             packed = self.blocks.pop(name, None)
             if packed is None:
                 continue  # its legs are forgotten early; nothing that was counted changes
             legs = {
                 call: leg
-                for call, leg in _decode_block(body(packed)).items()
+                for call, leg in _legs(_decode_block(body(packed))).items()
                 if leg.stamp >= horizon or is_timed_out(leg)
             }
             row.remember(legs)
@@ -77,16 +74,16 @@ class Packed:
                 row.fresh.update(legs)
             else:
                 row.blocks[name] = list(legs)
-        row.past = dict(sorted(row.past.items(), key=_stamp))  # forgetting goes by this order
+        row.set_past(dict(sorted(row.past.items(), key=_stamp)))  # forgetting goes by this order
         # Blocks of a checkpoint that was cut off. One that was written for a later position may belong to a live row
         # that is still on its way from a suspended worker.
-        row.dropped = {name: position(value) for name, value in self.blocks.items()}
+        row.set_dropped({name: position(value) for name, value in self.blocks.items()})
 
 
 def dump(row: ManagerRow) -> bytes:
     """Return the whole row in one value."""
     legs = {**row.past, **row.timed_out}
-    return seal(row.live.pos, _encode(LiveRecord(row.live, legs, all_days(row), [])))
+    return seal(row.live.pos, _encode((row.live.packed(), _packed(legs), all_days(row), [])))
 
 
 def load(manager: str, local: LocalTime, value: bytes) -> ManagerRow:
@@ -119,13 +116,14 @@ class ManagerRecords:
         records: list[Record] = []
         _drop_forgotten(row)
         if len(row.fresh) >= self._block_legs:
-            payload = _encode(row.fresh)
+            payload = _encode(_packed(row.fresh))
             name = blake2b(payload, digest_size=8).hexdigest().encode()
             records.append((prefix + _BLOCK + name, seal(pos, payload)))
             row.blocks[name] = list(row.fresh)
             row.dropped.pop(name, None)
-            row.fresh = {}
-        records.append((key, seal(pos, _encode(LiveRecord(live, row.fresh, row.days, list(row.blocks))))))
+            row.set_fresh({})
+        record: RowRecord = (live.packed(), _packed(row.fresh), row.days, list(row.blocks))
+        records.append((key, seal(pos, _encode(record))))
         if len(row.days) > 1:
             yesterday = max(row.days) - 1
             settled = [day for day in row.days if day < yesterday]
@@ -197,11 +195,25 @@ def _restore_block(packed: Packed, name: bytes, value: bytes | None) -> bool:
         packed.blocks[name] = value
         packed.again.discard(name)
         return False
-    if name in packed.blocks and packed.live is not None and name in _decode_live(body(packed.live)).blocks:
+    if name in packed.blocks and packed.live is not None and name in _names(packed.live):
         packed.again.add(name)
         return True
     packed.blocks.pop(name, None)
     return False
+
+
+def _names(live: bytes) -> list[bytes]:
+    """Return the names of the blocks that a live row declares valid."""
+    record: RowRecord = _decode_live(body(live))
+    return record[3]
+
+
+def _packed(legs: dict[str, Leg]) -> dict[str, LegRecord]:
+    return {call: leg.packed() for call, leg in legs.items()}
+
+
+def _legs(records: dict[str, LegRecord]) -> dict[str, Leg]:
+    return {call: unpacked(record) for call, record in records.items()}
 
 
 def _drop_forgotten(row: ManagerRow) -> None:

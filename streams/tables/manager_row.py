@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-from msgspec import Struct, field
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
 from streams.calendars import LocalTime
 from streams.tables.counts import unpack_counts
-from streams.tables.legs import TIMEOUT, Leg
+from streams.tables.legs import TIMEOUT, Leg, LegRecord, unpacked
 
 if TYPE_CHECKING:
     from streams.norms import Norms
@@ -19,37 +17,109 @@ if TYPE_CHECKING:
 NO_DAY: Final = -1
 
 
-class Live(Struct, gc=False, array_like=True):
-    """What of a manager is of the moment, in the form in which it is kept and written.
+LiveRecord: TypeAlias = tuple[
+    int,
+    int,
+    int,
+    int,
+    str,
+    int,
+    str,
+    dict[str, None],
+    dict[int, list[int]],
+    dict[str, LegRecord],
+    list[list[int]],
+    int,
+]
+"""What is of the moment, as it is written: the attributes of `Live` in their order."""
+
+
+@final
+class Live:
+    """What of a manager is of the moment.
 
     `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with
     the watermark but passes over the hours without events; it alone decides what is forgotten, so that a replay forgets
-    the same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `ring` maps
-    minutes since epoch to counts, `runs` are the spans of work on calls: sorted, disjoint, back to two days before the
-    last one.
+    the same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `presences` are
+    the ids of the last events of presence. `ring` maps minutes since epoch to counts, `runs` are the spans of work on
+    calls: sorted, disjoint, back to two days before the last one.
     """
 
-    pos: int = -1
-    watermark: int = 0
-    forgot_at: int = 0
-    horizon: int = 0
-    presence: str = ""
-    presence_at: int = 0
-    presence_id: str = ""
-    presences: dict[str, None] = field(default_factory=dict)  # ids of the last events of presence
-    ring: dict[int, list[int]] = field(default_factory=dict)
-    open: dict[str, Leg] = field(default_factory=dict)
-    runs: list[list[int]] = field(default_factory=list)
-    clock: int = 0
+    __slots__ = (
+        "clock",
+        "forgot_at",
+        "horizon",
+        "open",
+        "pos",
+        "presence",
+        "presence_at",
+        "presence_id",
+        "presences",
+        "ring",
+        "runs",
+        "watermark",
+    )
+
+    def __init__(self) -> None:
+        self.pos = -1
+        self.watermark = 0
+        self.forgot_at = 0
+        self.horizon = 0
+        self.presence = ""
+        self.presence_at = 0
+        self.presence_id = ""
+        self.presences: dict[str, None] = {}
+        self.ring: dict[int, list[int]] = {}
+        self.open: dict[str, Leg] = {}
+        self.runs: list[list[int]] = []
+        self.clock = 0
+
+    def packed(self) -> LiveRecord:
+        """Return all of it as plain data, of which `awoken` makes the same again."""
+        return (
+            self.pos,
+            self.watermark,
+            self.forgot_at,
+            self.horizon,
+            self.presence,
+            self.presence_at,
+            self.presence_id,
+            self.presences,
+            self.ring,
+            {call: leg.packed() for call, leg in self.open.items()},
+            self.runs,
+            self.clock,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Live) and self.packed() == other.packed()
+
+    __hash__ = None  # type: ignore[assignment]  # rows change
+
+    def __repr__(self) -> str:
+        return f"Live{self.packed()}"
+
+
+def awoken(record: LiveRecord) -> Live:
+    """Return what `Live.packed` gave."""
+    live = Live()
+    live.pos, live.watermark, live.forgot_at, live.horizon = record[0], record[1], record[2], record[3]
+    live.presence, live.presence_at, live.presence_id, live.presences = record[4], record[5], record[6], record[7]
+    live.ring = record[8]
+    live.open = {call: unpacked(leg) for call, leg in record[9].items()}
+    live.runs = record[10]
+    live.clock = record[11]
+    return live
 
 
 class Frozen(Protocol):
     """What a row that was restored and not touched since is made of."""
 
     def thaw(self, row: ManagerRow) -> None:
-        """Set every attribute of `row` that was left unset."""
+        """Fill `row`."""
 
 
+@final
 class ManagerRow:
     """Everything that is known of one manager.
 
@@ -60,23 +130,23 @@ class ManagerRow:
     """
 
     __slots__ = (
+        "_blocks",
+        "_days",
+        "_dropped",
+        "_fresh",
+        "_live",
+        "_past",
+        "_timed_out",
         "again",
-        "blocks",
         "cold",
         "counts",
         "counts_at",
-        "days",
-        "dropped",
-        "fresh",
         "frozen",
         "id",
-        "live",
         "local",
         "norms",
-        "past",
         "sums",
         "sums_day",
-        "timed_out",
     )
 
     def __init__(
@@ -86,50 +156,118 @@ class ManagerRow:
         self.local = local
         self.cold: dict[int, bytes] = {}
         self.again: set[int] = set()
-        self.frozen = frozen
+        self.frozen: Frozen | None = frozen
         # A cache of `manager_view.read`: sums of the days before `sums_day`.
         self.sums: dict[str, list[int]] = {}
-        self.sums_day = NO_DAY
+        self.sums_day: int = NO_DAY
         # Another one: the counts by window of days as they were read at (position, local day).
         self.counts: dict[str, list[int]] = {}
-        self.counts_at = (-1, NO_DAY)
+        self.counts_at: tuple[int, int] = (-1, NO_DAY)
         # A cache of `norms.norms`, dropped together with the sums.
         self.norms: Norms | None = None
-        if frozen is None:
-            self.fill(live or Live(), {}, {})
+        self._live = live or Live()
+        self._past: dict[str, Leg] = {}
+        self._timed_out: dict[str, Leg] = {}
+        self._fresh: dict[str, Leg] = {}
+        self._blocks: dict[bytes, list[str]] = {}
+        self._dropped: dict[bytes, int] = {}
+        self._days: dict[int, list[int]] = {}
 
     def fill(self, live: Live, legs: dict[str, Leg], days: dict[int, list[int]]) -> None:
         """Set what a frozen row lacks; `legs` are those that no block holds, in the order of their stamps."""
-        self.live = live
-        self.past: dict[str, Leg] = {}
-        self.timed_out: dict[str, Leg] = {}
-        self.fresh = legs
-        self.blocks: dict[bytes, list[str]] = {}
-        self.dropped: dict[bytes, int] = {}
-        self.days = days
+        self._live = live
+        self._fresh = legs
+        self._days = days
         self.remember(legs)
 
     def remember(self, legs: dict[str, Leg]) -> None:
         """Put finished legs where they belong."""
         for call, leg in legs.items():
-            (self.timed_out if is_timed_out(leg) else self.past)[call] = leg
+            (self._timed_out if is_timed_out(leg) else self._past)[call] = leg
 
-    def __getattr__(self, name: str) -> Any:
-        """Decode a frozen row: Python asks here only for what is not set."""
+    def set_past(self, legs: dict[str, Leg]) -> None:
+        """Replace the past legs."""
+        self._past = legs
+
+    def set_fresh(self, legs: dict[str, Leg]) -> None:
+        """Replace the legs that no block holds."""
+        self._fresh = legs
+
+    def set_dropped(self, blocks: dict[bytes, int]) -> None:
+        """Replace the blocks that are to be removed."""
+        self._dropped = blocks
+
+    def _thaw(self) -> None:
         frozen = self.frozen
         if frozen is None:
-            raise AttributeError(name)
+            return
         self.frozen = None
-        frozen.thaw(self)
-        return getattr(self, name)
+        try:
+            frozen.thaw(self)
+        except BaseException:
+            self.frozen = frozen  # or the row would pass for an empty one
+            raise
+
+    @property
+    def live(self) -> Live:
+        """What is of the moment."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._live
+
+    @property
+    def past(self) -> dict[str, Leg]:
+        """The finished legs that are remembered, by call, in the order of their stamps."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._past
+
+    @property
+    def timed_out(self) -> dict[str, Leg]:
+        """The legs of which nothing is known but that their end did not come."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._timed_out
+
+    @property
+    def fresh(self) -> dict[str, Leg]:
+        """The past and timed-out legs that no block of the changelog holds yet."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._fresh
+
+    @property
+    def blocks(self) -> dict[bytes, list[str]]:
+        """The calls in each block of the changelog."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._blocks
+
+    @property
+    def dropped(self) -> dict[bytes, int]:
+        """Blocks that are to be removed, with the position up to which a live row may name them."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._dropped
+
+    @property
+    def days(self) -> dict[int, list[int]]:
+        """The counts of the days that are recent or have just changed."""
+        if self.frozen is not None:
+            self._thaw()
+        return self._days
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both rows hold the same, however they are laid out."""
         if not isinstance(other, ManagerRow):
             return NotImplemented
-        return all(
-            getattr(self, name) == getattr(other, name) for name in ("id", "live", "past", "timed_out")
-        ) and all_days(self) == all_days(other)
+        return (
+            self.id == other.id
+            and self.live == other.live
+            and self.past == other.past
+            and self.timed_out == other.timed_out
+            and all_days(self) == all_days(other)
+        )
 
     __hash__ = None  # type: ignore[assignment]  # rows change
 

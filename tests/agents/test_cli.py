@@ -13,7 +13,8 @@ import pytest
 
 from agents.cli.metrics import page
 from streams.catalogue import CATALOGUE
-from streams.events import Decoder, Rejection
+from streams.decoding import Decoder
+from streams.events import Rejection
 from tests.agents.cli_runner import Runner
 
 ROOT = Path(__file__).parents[2]

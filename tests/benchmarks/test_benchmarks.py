@@ -1,7 +1,6 @@
 """The benchmarks' own arithmetic: a figure that is worked out wrongly is worse than none."""
 
 import argparse
-from importlib import import_module
 from pathlib import Path
 
 import orjson
@@ -26,7 +25,7 @@ def work() -> workload.Workload:
 
 def test_there_is_a_module_for_every_benchmark():
     for name in command.BENCHMARKS:
-        assert callable(import_module(f"tests.benchmarks.{name}").measure)
+        assert callable(command.module(name).measure)
 
 
 def test_the_workload_is_the_same_every_time(work):

@@ -14,7 +14,8 @@ from typing import Any, Final
 from streams import facts
 from streams.calendars import LocalTime, local_time
 from streams.catalogue import CATALOGUE, TEAM_METRICS
-from streams.events import CallsEvent, CrmEvents, Decoder, Rejection
+from streams.decoding import Decoder
+from streams.events import CallsEvent, CrmEvents, Rejection
 from streams.facts import SLOTS, Contact, Forwarded, Outcome
 from streams.settings import Settings
 from streams.tables import lead as leads

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from streams.calendars import LocalTime, local_time, shift_bounds
-from streams.events import CallsEvent, CrmEvents, Decoder, Rejection
+from streams.decoding import Decoder
+from streams.events import CallsEvent, CrmEvents, Rejection
 from streams.facts import SLOTS, Contact, ContactsFact, Forwarded, Outcome
 from streams.settings import Manager, Settings
 from streams.simulator import Record

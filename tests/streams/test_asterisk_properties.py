@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.events import Decoder, Event, encode
+from streams.decoding import Decoder
+from streams.events import Event, encode
 from streams.sources.asterisk import DRY_RUN_SECRET, Asterisk, AsteriskMapping, replay
 from streams.sources.asterisk.machine import _HANDLERS
 from tests.streams.asterisk_sessions import (

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.cli.schema import text
+from streams.decoding import Decoder
 from streams.events import (
     EARLIEST_MS,
     EVENT_TYPES,
@@ -21,7 +22,6 @@ from streams.events import (
     MAX_BYTES,
     REASONS,
     CallEnded,
-    Decoder,
     Event,
     Rejection,
     encode,

@@ -12,7 +12,8 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from streams.catalogue import MANAGER_METRICS
-from streams.events import CallsEvent, Decoder, Rejection
+from streams.decoding import Decoder
+from streams.events import CallsEvent, Rejection
 from streams.evidence import NOT_COUNTED, CallLog, Explainer, Explanation, Known
 from streams.settings import Settings, load
 from streams.tables import lead as leads

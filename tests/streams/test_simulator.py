@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 
 from streams.calendars import local_time, on_shift, weekday
-from streams.events import CallEnded, CallStarted, Decoder, ManagerPresence, Rejection
+from streams.decoding import Decoder
+from streams.events import CallEnded, CallStarted, ManagerPresence, Rejection
 from streams.settings import load
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
 from streams.simulator.absurd import absurd

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from streams.events import DealStageChanged, Decoder, Rejection, encode
+from streams.decoding import Decoder
+from streams.events import DealStageChanged, Rejection, encode
 from streams.simulator import Department, Disturbance, Record, simulate
 from streams.simulator.absurd import absurd, much_called
 from streams.simulator.chance import Chance

@@ -11,7 +11,7 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.run import cli_main
 
-from streams.events import Decoder
+from streams.decoding import Decoder
 from streams.tables.manager_row import ManagerRow
 from tests.benchmarks.peers import rows as own
 from tests.benchmarks.peers.job import Job, Stopwatch, answer, read

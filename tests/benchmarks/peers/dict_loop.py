@@ -6,7 +6,8 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
-from streams.events import Decoder, Rejection
+from streams.decoding import Decoder
+from streams.events import Rejection
 from streams.tables.manager_row import ManagerRow
 from tests.benchmarks.peers import rows as own
 from tests.benchmarks.peers.job import Job, Stopwatch, answer, read
