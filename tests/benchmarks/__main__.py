@@ -8,6 +8,7 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ BENCHMARKS: Final = (
     "restore",
     "scrape",
     "memory",
+    "leads-memory",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"
@@ -47,7 +49,7 @@ def _run() -> int:
     with EmbeddedKafka(heap=options.heap) as kafka:
         for name in options.only:
             print(f"-- {name}", file=sys.stderr)
-            benchmark = import_module(f"tests.benchmarks.{name}")
+            benchmark = module(name)
             try:
                 result = benchmark.measure(
                     kafka.bootstrap,
@@ -64,6 +66,11 @@ def _run() -> int:
         return WRONG
     missed = any(not target.met for result in results for target in result.targets)
     return MISSED if options.strict and missed else 0
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a benchmark."""
+    return import_module(f"tests.benchmarks.{name.replace('-', '_')}")
 
 
 def _options() -> argparse.Namespace:
