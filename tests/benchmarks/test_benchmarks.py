@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streams.events import Decoder
+from streams.decoding import Decoder
 from streams.tables.manager_row import ManagerRow
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import delay, load, scrape, workload
