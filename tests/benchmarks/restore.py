@@ -79,7 +79,7 @@ def measure(bootstrap: str, *, runs: int, **_: Any) -> Result:
     starts, empty, wrong = _starts(bootstrap, runs)
     fresh = _kill_to_fresh(bootstrap, runs)
     rates = {way: [start.restored.records_per_second for start in starts[way]] for way in ("memory", "gone")}
-    waits = {way: [start.restore_to_ready for start in starts[way]] for way in ("gone", "intact")}
+    waits = {way: [start.restore_to_ready for start in found] for way, found in starts.items()}
     figures = {
         "rows": LEADS,
         **{f"rows_per_second_{way}": spread(found) for way, found in rates.items()},
@@ -93,10 +93,10 @@ def measure(bootstrap: str, *, runs: int, **_: Any) -> Result:
         ["what", "median", "least to most"],
         _row(f"restore of {LEADS:,} small rows {MEMORY.title}, rows/s", rates["memory"], ",.0f"),
         _row("the same to disk, rows/s", rates["gone"], ",.0f"),
-        *(_row(f"start of the restore to ready, {way.title}, s", waits[way.name], ".2f") for way in (GONE, INTACT)),
+        *(_row(f"start of the restore to ready, {way.title}, s", waits[way.name], ".2f") for way in WAYS),
         *(
             _row(f"start of the worker to ready, {way.title}, s", [s.to_ready for s in starts[way.name]], ".2f")
-            for way in (GONE, INTACT)
+            for way in WAYS
         ),
         _row("start of the worker to ready, nothing to restore, s", empty, ".2f"),
         _row(f"kill -9 to fresh metrics with {MANAGERS:,} managers, s", fresh, ".2f"),
