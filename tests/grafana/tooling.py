@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from streams.catalogue import CATALOGUE, Metric
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))
 CASES = sorted((ROOT / "grafana/rules/tests").glob("*.yaml"))
+# Cases of days make much garbage and little else: collected seldom, they take two thirds of the time.
+_ROOMY = {**os.environ, "GOGC": "400"}
 PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "docker": "docker-cli"}
 
 
@@ -30,15 +34,17 @@ def tool(*names: str) -> str:
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a tool to its end and return what it said."""
     return subprocess.run(
-        [tool(str(command[0])), *command[1:]], capture_output=True, text=True, check=False, timeout=120
+        [tool(str(command[0])), *command[1:]], capture_output=True, text=True, check=False, timeout=120, env=_ROOMY
     )
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     """Return every rule of every file."""
     return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
+@cache
 def metrics() -> dict[str, Metric]:
     """Return what may be named, by the name it is scraped under."""
     known = {}
