@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -16,6 +15,7 @@ from agents import store_rows
 from agents.store import NOTHING, Mark, Store, checksum, now_ms
 from agents.store_rows import Room, StoredPart, resumes_at
 from streams.tables.records import position, seal
+from tests.examples import examples
 
 DAY_MS = 86_400_000
 
@@ -191,7 +191,7 @@ class StoredRowsMachine(RuleBasedStateMachine):
 
 
 TestStoredRows = StoredRowsMachine.TestCase
-TestStoredRows.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+TestStoredRows.settings = examples(80, stateful_step_count=60)
 
 
 def fold(part: StoredPart[Row], key: bytes, number: int) -> None:

@@ -6,13 +6,14 @@ from functools import cache
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.decoding import Decoder
 from streams.events import Event, encode
 from streams.sources.asterisk import DRY_RUN_SECRET, Asterisk, AsteriskMapping, replay
 from streams.sources.asterisk.machine import _HANDLERS
+from tests.examples import examples
 from tests.streams.asterisk_sessions import (
     NAMES,
     Ami,
@@ -39,7 +40,7 @@ def alone(name: str) -> tuple[Event, ...]:
     return tuple(fed(machine(), list(session(name))))
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(first=names, second=names, seed=st.integers(0, 1 << 32))
 def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, second: str, seed: int):
     if first == second:
@@ -56,7 +57,7 @@ def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, se
     assert tracker.is_idle
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(chosen=st.lists(names, min_size=3, max_size=6, unique=True), seed=st.integers(0, 1 << 32))
 def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[str], seed: int):
     turns = [name for name in chosen for _ in session(name)]
@@ -73,7 +74,7 @@ def test_every_event_twice_changes_nothing(name: str):
     assert tuple(fed(machine(), twice)) == alone(name)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(name=names, data=st.data())
 def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject):
     events = list(session(name))
@@ -117,7 +118,7 @@ def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing
         assert {manager for _, manager in answered(found)} <= {manager for _, manager in answered(list(alone(name)))}
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(name=names, seed=st.integers(0, 1 << 32), share=st.floats(0, 1))
 def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float):
     events = session(name)
@@ -129,7 +130,7 @@ def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int
     assert_sound(found)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(name=names, seed=st.integers(0, 1 << 32))
 def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int):
     events = list(session(name))
@@ -168,7 +169,7 @@ def garbage(draw: st.DrawFn) -> Ami:
     return event
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(st.lists(garbage(), max_size=40))
 def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]):
     tracker = machine()
@@ -180,7 +181,7 @@ def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]):
         assert decode(encode(event)) == event  # what the contract would not accept must not be written
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(name=names, secret=st.binary(min_size=16, max_size=64))
 def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes):
     one = list(replay(recorded(name)))

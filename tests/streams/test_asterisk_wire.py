@@ -6,11 +6,12 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.sources.asterisk import AmiParser, BadLine, read_recording, replay
 from streams.sources.asterisk.wire import LONGEST_LINE
+from tests.examples import examples
 from tests.streams.asterisk_sessions import FOLDER, NAMES, recorded
 
 STREAM = (
@@ -88,7 +89,7 @@ def test_a_stream_that_ends_in_the_middle_says_so_and_the_next_connection_begins
     assert parser.feed(b"Event: Hangup\r\n\r\n") == [{"Event": "Hangup"}]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(st.binary(max_size=80), max_size=8))
 def test_any_bytes_are_read_without_an_error(pieces: list[bytes]):
     parser = AmiParser()
@@ -97,7 +98,7 @@ def test_any_bytes_are_read_without_an_error(pieces: list[bytes]):
     parser.finish()
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.one_of(
         st.binary(max_size=200), st.builds(lambda s: s.encode("utf-8", "replace"), st.text(alphabet='[{"}]:,aE1 \n'))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from streams.catalogue import MANAGER_METRICS
@@ -20,6 +19,7 @@ from streams.tables import lead as leads
 from streams.tables.manager_row import ManagerRow
 from streams.tables.manager_series import ManagerSeries
 from streams.tables.manager_view import NO_ROSTER, ManagerReader
+from tests.examples import examples
 from tests.oracle.chaos import Chaos, roster
 from tests.oracle.handmade import (
     DAY,
@@ -178,7 +178,7 @@ def compare(folds: Pipeline, manager: str, moments: Iterable[int]) -> set[tuple[
     return found
 
 
-@pytest.mark.parametrize("more", ["", OTHERWISE], ids=["usual", "otherwise"])
+@pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), OTHERWISE], ids=["usual", "otherwise"])
 def test_every_figure_of_every_manager_is_the_sum_of_its_evidence(more: str) -> None:
     later = (0, 33 * MINUTE + 7, 12 * HOUR - 1, DAY, 20 * DAY, 95 * DAY)
     compared: set[tuple[str, str]] = set()
@@ -238,7 +238,7 @@ def mornings(draw: st.DrawFn) -> list[Event]:
 
 
 @given(mornings(), st.sampled_from([0, 20 * MINUTE, 6 * HOUR, 31 * DAY]))
-@given_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150, suppress_health_check=[HealthCheck.too_slow])
 def test_the_evidence_comes_to_the_figure_in_whatever_order_events_came(events: list[Event], later_ms: int) -> None:
     folds = folded(events, NOON + 6 * HOUR)
     explainer = Explainer(folds.settings)

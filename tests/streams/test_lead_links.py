@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from streams.events import LeadLinked
 from streams.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved
 from streams.tables import lead as leads
 from streams.tables.lead import LeadRow, refusal
+from tests.examples import examples
 from tests.streams.lead_cases import (
     DAY,
     FOLD,
@@ -234,7 +235,7 @@ def test_a_fact_that_says_nothing_is_rejected_and_changes_nothing(fact: Contacts
     assert row == LeadRow()
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(histories(10), st.data())
 def test_a_caller_linked_at_any_time_is_as_if_all_had_been_the_leads(said: list[Said], data: st.DataObject) -> None:
     """The facts of one leg may name the caller and the lead; links form a chain; workers crash between the hops."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.facts import Contact
 from streams.tables import lead as leads
 from streams.tables.lead import LeadRow
+from tests.examples import examples
 from tests.streams.lead_cases import FOLD, Lead, Said, fold_by, histories, in_order_of_their_sources
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(histories(), st.data())
 def test_managers_know_what_a_lead_claims_in_whatever_order_its_facts_come(
     said: list[Said], data: st.DataObject
@@ -23,7 +24,7 @@ def test_managers_know_what_a_lead_claims_in_whatever_order_its_facts_come(
     assert one.told.listed == other.told.listed
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(histories(), st.data())
 def test_what_is_said_twice_counts_once(said: list[Said], data: st.DataObject) -> None:
     twice = [*said, *(fact for fact in said if not isinstance(fact, Contact))]
@@ -32,7 +33,7 @@ def test_what_is_said_twice_counts_once(said: list[Said], data: st.DataObject) -
     assert again.claims == once.claims
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(histories(), st.data())
 def test_a_row_that_is_written_and_read_in_between_tells_the_same(said: list[Said], data: st.DataObject) -> None:
     order = in_order_of_their_sources(said, data.draw(st.permutations(range(len(said)))))
@@ -46,7 +47,7 @@ def test_a_row_that_is_written_and_read_in_between_tells_the_same(said: list[Sai
         assert leads.heard_at(leads.dump(lead.row)) == lead.row.state.heard_at
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(histories(), st.integers(1, 4), st.integers(4, 6))
 def test_the_short_ways_hold_for_other_settings(said: list[Said], mentor_after: int, stuck_after: int) -> None:
     stages = ("presentation", "contract", "proposal", "won", "lost")
@@ -54,7 +55,7 @@ def test_the_short_ways_hold_for_other_settings(said: list[Said], mentor_after: 
     Lead(fold).take(*in_order_of_their_sources(said, range(len(said))))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(histories())
 def test_the_evidence_adds_up_to_the_contribution(said: list[Said]) -> None:
     lead = Lead().take(*in_order_of_their_sources(said, range(len(said))))

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.facts import Attention, Outcome, Why
@@ -23,6 +23,7 @@ from streams.tables.outcome import (
     totals,
 )
 from streams.tables.outcome_totals import PROMISES, Layout
+from tests.examples import examples
 
 TODAY = 20_000
 LAYOUT = Layout("won", "due", "stage:none")
@@ -103,7 +104,7 @@ class TestWindows:
         assert (sums(row, "due")[3], sums(row, "kept")[3]) == (0, 0)
         assert (sums(row, "due", TODAY + 1)[0], sums(row, "kept", TODAY + 1)[0]) == (1, 1)
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(st.data())
     def test_sums_are_those_of_the_entries_whenever_they_are_read(self, data: st.DataObject) -> None:
         row, entries, today = OutcomeRow(), Counter[tuple[str, int]](), TODAY
@@ -157,7 +158,7 @@ class TestFacts:
         fold(row, told(1, ("stage:none", TODAY - 3, 1), src="contacts/1"))
         assert row.state.steps == {}
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(
         st.lists(changes(TODAY), max_size=12),
         st.data(),
@@ -243,7 +244,7 @@ class TestNames:
         assert row.folded == ["product"]
         assert len(row.state.steps) == MAX_NAMES + 1
 
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     @given(st.data())
     def test_what_counted_as_other_is_taken_back_from_other(self, data: st.DataObject) -> None:
         row, given_, seq = OutcomeRow(), Counter[str](), 0
@@ -284,7 +285,7 @@ class TestAttention:
         )
         assert [lead for lead, _ in attention(row, TODAY)] == ["a", "b", "c", "d", "e"]
 
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     @given(st.data())
     def test_the_list_is_sorted_whenever_it_is_read(self, data: st.DataObject) -> None:
         row, known = OutcomeRow(), dict[str, Attention]()

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from hypothesis import event as note
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
@@ -33,6 +33,7 @@ from streams.tables.manager import Effect, Leave
 from streams.tables.manager_codec import ManagerRecords, dump, load
 from streams.tables.manager_row import ManagerRow
 from streams.tables.manager_view import ManagerView
+from tests.examples import examples
 from tests.streams.recount import counted_legs, recount
 from tests.streams.timeline import (
     DAY,
@@ -169,7 +170,7 @@ def net_of(effects: list[Effect]) -> dict[str, Any]:
     return {call: found for call, found in believed.items() if found}
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(arrivals(), st.data())
 def test_a_row_reads_as_a_recount_of_its_events_whatever_their_order(
     drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
@@ -190,7 +191,7 @@ def test_a_row_reads_as_a_recount_of_its_events_whatever_their_order(
     note(f"repeats: {min(repeats, 3)}")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(arrivals(), st.data())
 def test_reading_between_events_changes_nothing(
     drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
@@ -206,7 +207,7 @@ def test_reading_between_events_changes_nothing(
     assert found == expected(history, now, found)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(arrivals())
 def test_what_is_dumped_is_loaded_again(drawn: tuple[list[CallsEvent], list[CallsEvent]]) -> None:
     _, arrived = drawn
@@ -227,7 +228,7 @@ def compacted(log: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes 
     return [record for place, record in enumerate(log) if last[record[0]] == place]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(arrivals(), st.data())
 def test_a_crash_at_any_record_of_any_checkpoint_changes_nothing(
     drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
@@ -267,7 +268,7 @@ def test_a_crash_at_any_record_of_any_checkpoint_changes_nothing(
     assert list(facts.values()) == [told for effect in effects for told in effect.told]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(arrivals(), st.data())
 def test_rows_that_a_suspended_worker_writes_late_are_passed_over(
     drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
@@ -299,7 +300,7 @@ def test_rows_that_a_suspended_worker_writes_late_are_passed_over(
     assert last == undisturbed
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(arrivals(), st.data())
 def test_timeouts_of_lost_ends_are_replaced_by_ends_that_come_after_all(
     drawn: tuple[list[CallsEvent], list[CallsEvent]], data: st.DataObject
@@ -322,7 +323,7 @@ def test_timeouts_of_lost_ends_are_replaced_by_ends_that_come_after_all(
         assert found == expected([*history, *timeouts], now, found)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(arrivals())
 def test_windows_decay_to_zero_without_any_event(drawn: tuple[list[CallsEvent], list[CallsEvent]]) -> None:
     history, arrived = drawn

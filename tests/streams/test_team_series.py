@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.catalogue import TEAM_METRICS
@@ -13,6 +13,7 @@ from streams.tables.manager_row import ManagerRow
 from streams.tables.manager_view import ManagerReader, ManagerView
 from streams.tables.outcome import OutcomeRow, fold
 from streams.tables.team_series import Teams, TeamSeries
+from tests.examples import examples
 from tests.streams.timeline import DAY, NINE, ended, folded, new_row
 
 TODAY = NINE // DAY
@@ -173,7 +174,7 @@ def test_unknown_values_never_blow_up_the_series() -> None:
     assert sum(found["team_follow_up_calls"].values()) == 2000
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_sums_that_are_kept_are_those_of_what_was_told_last(data: st.DataObject) -> None:
     measures = ["won@product=a", "won@product=b", "proposed@product=a", "reach:call", "touch:email", "reason:x@none"]

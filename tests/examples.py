@@ -1,0 +1,17 @@
+"""How many examples a property is tried with: all that it asks for in `make test`, a tenth of them in `make check`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypothesis import settings
+
+QUICK: Final = "quick"
+"""The profile of `make check`; see tests/conftest.py."""
+USUAL: Final = 100
+"""Examples of a property that asks for no number, outside the quick profile."""
+
+
+def examples(count: int, **more: Any) -> settings:
+    """Return the settings of a property that asks for `count` examples; the profile in use says which share it gets."""
+    return settings(max_examples=max(10, count * settings().max_examples // USUAL), **more)
