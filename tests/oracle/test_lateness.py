@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, answered, ended, records, started, transferred
 from tests.oracle.oracle import Thresholds, answers
+
+pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
 
 
 def test_a_call_that_is_told_days_late_counts_on_its_own_day() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, ended, started, transferred, utc
 
+pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+
 
 def test_leads_are_sorted_by_their_calls_and_their_conversations() -> None:
     events = []

@@ -6,6 +6,8 @@ import pytest
 
 from tests.oracle.handmade import HOUR, MINUTE, NOON, SECOND, Told, answered, ended, started, transferred
 
+pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+
 # -- one leg, several reports
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, Told, answered, ended, presence, started, utc
 
+pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+
 # -- activity and presence
 
 

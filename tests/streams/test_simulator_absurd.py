@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from streams.decoding import Decoder
 from streams.events import DealStageChanged, Rejection, encode
 from streams.simulator import Department, Disturbance, Record, simulate
@@ -34,6 +36,7 @@ def test_absurd_events_are_allowed_and_change_no_figure() -> None:
     assert beside.answers(now_ms) == alone.answers(now_ms)
 
 
+@pytest.mark.slow  # the lead alone: tests/streams/test_lead.py
 def test_a_lead_that_is_called_ten_thousand_times_is_counted_to_the_call_and_its_row_stays_small() -> None:
     department = Department.make(4, 1, 1)
     anna, team = next((manager.id, manager.team) for manager in department.roster().values())

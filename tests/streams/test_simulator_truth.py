@@ -28,6 +28,11 @@ WILD = Disturbance(
 )
 
 
+def whole(case: Any) -> Any:
+    """Leave a case to `make test`: others like it take less time."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 class Run:
     """A simulated span, taken in until `until_ms` and no further."""
 
@@ -70,8 +75,8 @@ def as_oracle(found: Answers) -> OracleAnswers:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("until", [None, 10 * HOUR, DAY + 15 * HOUR + 77_000])
+@pytest.mark.parametrize("seed", [1, whole(2)])
+@pytest.mark.parametrize("until", [None, 10 * HOUR, whole(DAY + 15 * HOUR + 77_000)])
 def test_the_truth_is_what_the_oracle_finds_in_the_records(seed: int, until: int | None) -> None:
     department = Department.make(seed, 12, 5)
     run = Run(department, 2, WILD, None if until is None else MONDAY + until)
@@ -103,7 +108,7 @@ def activity(found: Answers) -> Answers:
     return {key: value for key, value in found.items() if key[0] in NAMES}
 
 
-@pytest.mark.parametrize("until", [None, 10 * HOUR, DAY + 15 * HOUR + 77_000])
+@pytest.mark.parametrize("until", [None, 10 * HOUR, whole(DAY + 15 * HOUR + 77_000)])
 @pytest.mark.parametrize("disturbance", [Disturbance(), WILD], ids=["usual", "wild"])
 def test_the_truth_is_what_the_tables_say_series_by_series(disturbance: Disturbance, until: int | None) -> None:
     run = Run(Department.make(7, 20, 5), 3, disturbance, None if until is None else MONDAY + until)
@@ -113,7 +118,7 @@ def test_the_truth_is_what_the_tables_say_series_by_series(disturbance: Disturba
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
 
 
-@pytest.mark.parametrize("until", [None, DAY + 15 * HOUR])
+@pytest.mark.parametrize("until", [whole(None), DAY + 15 * HOUR])
 def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it_has_read_on(until: int | None) -> None:
     run = Run(Department.make(1, 12, 4), 2, WILD, None if until is None else MONDAY + until)
     folded = fold(run, hasty=300)
@@ -123,7 +128,7 @@ def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
 
 
-@pytest.mark.parametrize("until", [None, 5 * DAY + 15 * HOUR])
+@pytest.mark.parametrize("until", [whole(None), 5 * DAY + 15 * HOUR])
 def test_the_truth_follows_leads_that_get_another_key(until: int | None) -> None:
     disturbance = Disturbance(lost_ends=0.02, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
     run = Run(Department.make(3, 10, 3), 8, disturbance, None if until is None else MONDAY + until, crm=True)
@@ -187,7 +192,7 @@ def test_a_truth_without_leads_answers_the_same_for_everything_else() -> None:
     assert {key: value for key, value in found[0].items() if key[0] not in by_lead} == found[1]
 
 
-@pytest.mark.parametrize("disturbance", [Disturbance(), WILD, Disturbance.none()], ids=["usual", "wild", "none"])
+@pytest.mark.parametrize("disturbance", [whole(Disturbance()), WILD, Disturbance.none()], ids=["usual", "wild", "none"])
 def test_the_fold_calls_the_same_events_repeated_and_late_as_the_truth(disturbance: Disturbance) -> None:
     run = Run(Department.make(4, 20, 4), 3, disturbance)
     folded = fold(run)
