@@ -28,16 +28,22 @@ COMPILED = (
     "streams/tables/manager_row.py",
     "streams/tables/lead_bounds.py",
     "streams/tables/lead_claims.py",
+    "streams/tables/lead_codec.py",
     "streams/tables/lead_fold.py",
     "streams/tables/lead_on_top.py",
     "streams/tables/lead_sets.py",
     "streams/tables/lead_story.py",
     "streams/tables/lead_terms.py",
     "streams/tables/lead_told.py",
+    "streams/tables/outcome.py",
+    "streams/tables/outcome_totals.py",
+    "streams/tables/records.py",
     "streams/topics.py",
     "agents/calls.py",
+    "agents/crm.py",
     "agents/facts.py",
     "agents/leads.py",
+    "agents/store_rows.py",
 )
 """The folds, what they stand on, and the loops that feed them.
 

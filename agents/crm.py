@@ -34,7 +34,7 @@ class CrmAgent:
         self._outbox = outbox
         self._place = place
         self._contacts = contacts
-        self._decode = Decoder[CrmEvents]("crm").decode
+        self._decoder: Decoder[CrmEvents] = Decoder("crm")
         self._future_ms = settings.thresholds.future_ms
 
     def fold(self, tp: TP, records: list[Any]) -> None:
@@ -43,7 +43,7 @@ class CrmAgent:
         times_ms: list[int] = []
         sources: dict[str, int] = {}
         for record in records:
-            event = self._decode(record.value)
+            event = self._decoder.decode(record.value)
             rejection = event if isinstance(event, Rejection) else self._refusal(record, event)
             if rejection is not None:
                 self._intake.reject(tp, record, rejection)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, final
 
 import msgspec
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from streams.tables.lead_state import LeadState
 from streams.tables.records import HEAD, LayoutError, body, is_newer, seal
@@ -39,12 +39,20 @@ def heard_at(value: bytes) -> int:
     return int.from_bytes(value[HEAD + 1 : HEAD + _PREFIX], "big")
 
 
-class LeadRow(Struct, gc=False):
-    """A lead's row: its bytes, or its state while it is being changed."""
+@final
+@mypyc_attr(acyclic=True)
+class LeadRow:
+    """A lead's row: its bytes, or its state while it is being changed.
 
-    packed: bytes | None = None
-    unpacked: LeadState | None = None
-    known: Any = None  # what the fold wants to find again the next time, as long as the row is not packed
+    `known` is what the fold wants to find again the next time, as long as the row is not packed.
+    """
+
+    __slots__ = ("known", "packed", "unpacked")
+
+    def __init__(self, packed: bytes | None = None, unpacked: LeadState | None = None) -> None:
+        self.packed = packed
+        self.unpacked = unpacked
+        self.known: Any = None
 
     @property
     def state(self) -> LeadState:

@@ -8,11 +8,11 @@ tests hold it against the plain definition.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Literal
+from typing import Final, Literal, final
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from streams.calendars import LocalTime
 from streams.events import (
@@ -40,7 +40,9 @@ from streams.tables.lead_told import Told
 from streams.tables.records import LayoutError
 
 
-class LeadEffect(Struct, frozen=True, gc=False):
+@final
+@mypyc_attr(acyclic=True)
+class LeadEffect:
     """What folding a fact did.
 
     `told` is for managers, one entry each; `sent` are facts for the rows of other leads. A fact that is rejected, or a
@@ -48,12 +50,37 @@ class LeadEffect(Struct, frozen=True, gc=False):
     is set where a lead that was linked before was linked to yet another.
     """
 
-    outcome: Literal["applied", "duplicate", "rejected"]
-    told: tuple[Told, ...] = ()
-    sent: tuple[Linked | Moved | Forwarded, ...] = ()
-    rejection: Rejection | None = None
-    folded: tuple[str, ...] = ()
-    link_ignored: bool = False
+    __slots__ = ("folded", "link_ignored", "outcome", "rejection", "sent", "told")
+
+    def __init__(
+        self,
+        outcome: Literal["applied", "duplicate", "rejected"],
+        told: tuple[Told, ...] = (),
+        sent: tuple[Linked | Moved | Forwarded, ...] = (),
+        rejection: Rejection | None = None,
+        folded: tuple[str, ...] = (),
+        *,
+        link_ignored: bool = False,
+    ) -> None:
+        self.outcome: Literal["applied", "duplicate", "rejected"] = outcome
+        self.told = told
+        self.sent = sent
+        self.rejection = rejection
+        self.folded = folded
+        self.link_ignored = link_ignored
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, LeadEffect)
+            and (self.outcome, self.told, self.sent) == (other.outcome, other.told, other.sent)
+            and (self.rejection, self.folded) == (other.rejection, other.folded)
+            and self.link_ignored == other.link_ignored
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # what is told holds dictionaries
+
+    def __repr__(self) -> str:
+        return f"LeadEffect({self.outcome!r}, {self.told!r}, {self.sent!r}, {self.rejection!r}, {self.folded!r})"
 
 
 _APPLIED: Final = LeadEffect("applied")
@@ -222,7 +249,7 @@ class LeadFold:
         elif legs and begun(leg) > begun(legs[-1]):
             return LeadEffect("applied", tell.merged(forgot, tell.add_hand_over(lead, story, self._rules, leg)))
         effect = self._other_leg(row, lead, leg, withdrawn=False)
-        return replace(effect, told=tell.merged(forgot, effect.told)) if forgot else effect
+        return LeadEffect("applied", tell.merged(forgot, effect.told)) if forgot else effect
 
     def _other_leg(self, row: LeadRow, lead: str, leg: Leg, *, withdrawn: bool) -> LeadEffect:
         """Add or withdraw a leg that may touch anything."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from typing import Any, Final, Literal, TypeAlias
-
-import msgspec
-from msgspec import Struct, field
+from typing import Any, Final, Literal, TypeAlias, final
 
 from streams.facts import Attention, Outcome
+from streams.tables.outcome_state import OutcomeState, decode, encode
 from streams.tables.outcome_totals import NO_LAYOUT, PROMISES, Layout, Totals
 from streams.tables.records import body, is_newer, seal
 
@@ -40,25 +38,7 @@ Urgency: TypeAlias = tuple[bool, int, int, str]
 """Sorts leads, the one that needs help most first."""
 
 
-class OutcomeState(Struct, gc=False, array_like=True):
-    """`steps` maps measures to entries by local day; `attention` maps leads to how they are listed.
-
-    `latest_day` is the newest day of any measure but those of promises. Entries that no window can hold any more on it
-    are dropped. `full` names the dimensions that had more values than are kept by name.
-    """
-
-    revision: int = 0
-    applied: dict[str, int] = field(default_factory=dict)
-    latest_day: int = 0
-    steps: dict[str, dict[int, int]] = field(default_factory=dict)
-    attention: dict[str, Attention] = field(default_factory=dict)
-    full: list[str] = field(default_factory=list)
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(OutcomeState).decode
-
-
+@final
 class OutcomeRow:
     """What a manager's leads come to.
 
@@ -68,25 +48,26 @@ class OutcomeRow:
     whoever counts it: a dimension for each change that went to `other`, "attention" for each lead beyond the limit.
     """
 
-    __slots__ = ("folded", "listings", "names", "packed", "state", "totals", "urgent", "view")
+    __slots__ = ("_state", "folded", "listings", "names", "packed", "totals", "urgent", "view")
 
     def __init__(self, packed: bytes | None = None) -> None:
         self.packed = packed
+        self._state: OutcomeState | None = OutcomeState() if packed is None else None
         self.totals: Totals | None = None
         self.urgent: list[Urgency] | None = None
         self.view: Any = None
         self.names: dict[str, dict[str, int]] | None = None
         self.listings = 0
         self.folded: list[str] = []
-        if packed is None:
-            self.state = OutcomeState()
 
-    def __getattr__(self, name: str) -> OutcomeState:
-        """Decode a row that was restored: Python asks here only for what is not set."""
-        if name != "state" or self.packed is None:
-            raise AttributeError(name)
-        self.state = _decode(body(self.packed))
-        return self.state
+    @property
+    def state(self) -> OutcomeState:
+        """All that is kept. A row that was restored is decoded when it is first asked for it."""
+        state = self._state
+        if state is None:
+            assert self.packed is not None  # noqa: S101 - a row is made with one or the other
+            state = self._state = decode(body(self.packed))
+        return state
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both rows hold the same."""
@@ -284,13 +265,13 @@ def days_kept(measure: str) -> int:
 
 def dump(row: OutcomeRow) -> bytes:
     """Return the row as one value."""
-    return seal(row.state.revision, _encode(row.state))
+    return seal(row.state.revision, encode(row.state))
 
 
 def load(value: bytes) -> OutcomeRow:
     """Return the row that `dump` gave. Raise LayoutError for a value of another release's layout."""
-    row = OutcomeRow()
-    row.state = _decode(body(value))
+    row = OutcomeRow(value)
+    row.state  # noqa: B018 - decodes it
     return row
 
 
