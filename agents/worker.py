@@ -13,6 +13,7 @@ from typing import Final
 from yarl import URL
 
 from agents import http
+from agents.agreement import agree
 from agents.app import Callpulse, create_app
 from agents.core import Fail, leave
 from agents.health import background
@@ -30,12 +31,15 @@ async def run(
     *,
     on_ready: Callable[[str], None] | None = None,
     fail: Fail = leave,
+    accept: bool = False,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit code.
 
     `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` says when the tables
-    are whole. Raise OSError for a port that cannot be had, and for rows on disk that another worker has.
+    are whole. `accept` goes on with tables that were made by other settings. Raise MeaningChangedError for such tables,
+    KafkaUnusableError, OSError for a port that cannot be had, and for rows on disk that another worker has.
     """
+    await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

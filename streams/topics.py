@@ -26,7 +26,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     """One topic. `key` names the field of the value that is the record's key."""
 
     name: str
-    key: Literal["manager", "lead", "source position", "row"]
+    key: Literal["manager", "lead", "source position", "row", "none"]
     purpose: str
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = -1
@@ -112,10 +112,20 @@ def changelog(table: str, group: str = APP) -> Topic:
     )
 
 
+def agreement(group: str = APP) -> Topic:
+    """Return the topic that says by which settings the tables of the consumer group `group` are made."""
+    return Topic(
+        name=f"{group}-settings",
+        key="none",
+        purpose="The settings that the tables are made by; all in one partition, and kept: few records ever come.",
+        extra={"max.message.bytes": str(4 * 1024 * 1024)},
+    )
+
+
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
-    """Return every topic of an installation; `prefix` goes before the names of all but the changelogs."""
+    """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
     named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
-    return (*named, *(changelog(table, group) for table in TABLES))
+    return (*named, *(changelog(table, group) for table in TABLES), agreement(group))
 
 
 _WORDS: Final = tuple(struct.Struct(f"<{count}I").unpack_from for count in range(64))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated
+
+import typer
 
 from agents.cli.common import (
     INFRASTRUCTURE,
@@ -20,13 +23,30 @@ from agents.cli.common import (
 from streams.settings import SettingsError
 from streams.tables.manager_series import series_count
 
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-settings-change",
+        help="Go on with tables that were made by other settings. Once: from then on the group is made by these.",
+    ),
+]
 
-def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
+
+def worker(
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    *,
+    accept: AcceptOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Run a worker: take events from Kafka, keep the tables, answer /metrics, /-/healthy and /-/ready.
 
     Start as many as the topics have partitions, each with its own worker.id (CALLPULSE_WORKER_ID); they share the
     managers. SIGTERM or Ctrl-C ends a worker in good order. A worker that must not go on ends itself with 70, for
     whatever supervises it to start it again.
+
+    Settings that decide what rows mean (thresholds, stages, time zones) are kept with the tables. Where others are set
+    now, the worker does not start, names them, and ends with 2.
 
     With --json, the first line on standard output tells the address once the port answers.
 
@@ -41,7 +61,7 @@ def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
         series_count(settings)
     except SettingsError as error:
         raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
-    from agents import admin, worker  # noqa: PLC0415 - slow to import
+    from agents import admin, agreement, worker  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
@@ -57,7 +77,9 @@ def worker(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
             say(f"worker {settings.worker.id} answers at {url}/metrics")
 
     try:
-        code = run(worker.run(settings, on_ready=ready))
+        code = run(worker.run(settings, on_ready=ready, accept=accept))
+    except agreement.MeaningChangedError as error:
+        raise Trouble(str(error), USAGE) from None
     except OSError as error:
         raise Trouble(error.strerror or str(error), INFRASTRUCTURE) from None
     if code:

@@ -1,0 +1,72 @@
+"""By which settings the tables of a group are made: the log of agreements, and what is told of a change."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agents.agreement import Agreed, MeaningChangedError, last_that_counts, may_be_accepted
+from streams import meaning
+from streams.meaning import Change, Meaning
+from streams.settings import load
+
+ONE, OTHER, THIRD = (meaning.of(load(f"results.stuck_after = {count}", {})) for count in (5, 6, 7))
+MIXED = Change("thresholds.short", '"2m"', '"90s"', "mixed")
+WRONG = Change("results.stuck_after", "5", "6", "wrong")
+UNUSABLE = Change("kafka.topic_prefix", '""', '"other."', "unusable")
+
+
+def record(replaces: int, says: Meaning) -> bytes:
+    return msgspec.json.encode(Agreed(replaces=replaces, meaning=says, at_ms=0, worker="w"))
+
+
+def counts(*records: bytes | None) -> tuple[int, Meaning | None]:
+    offset, agreed = last_that_counts(enumerate(records))
+    return offset, None if agreed is None else agreed.meaning
+
+
+def test_nothing_is_agreed_before_the_first_record() -> None:
+    assert counts() == (-1, None)
+
+
+def test_the_last_record_counts_that_replaces_the_one_before() -> None:
+    assert counts(record(-1, ONE), record(0, OTHER), record(1, THIRD)) == (2, THIRD)
+
+
+def test_of_two_that_write_at_the_same_time_the_first_has_won() -> None:
+    assert counts(record(-1, ONE), record(-1, OTHER)) == (0, ONE)
+    assert counts(record(-1, ONE), record(0, OTHER), record(0, THIRD)) == (1, OTHER)
+    assert counts(record(-1, ONE), record(-1, OTHER), record(0, THIRD)) == (2, THIRD)
+
+
+def test_what_is_no_agreement_is_passed_over() -> None:
+    assert counts(None, b"", b"{}", record(-1, ONE), b"nonsense", record(3, OTHER)) == (5, OTHER)
+
+
+def test_a_change_is_told_with_what_to_do() -> None:
+    said = str(MeaningChangedError("sales", [MIXED]))
+    assert "group sales" in said
+    assert 'thresholds.short: "2m" -> "90s"' in said
+    assert "docs/operations.md" in said
+    assert "--accept-settings-change" in said
+    assert "take back" not in said
+
+
+def test_of_what_leads_take_back_it_is_told_which_figures_go_wrong() -> None:
+    said = str(MeaningChangedError("sales", [MIXED, WRONG]))
+    assert "By results.stuck_after leads take back" in said
+    assert "--accept-settings-change" in said
+
+
+def test_rows_that_cannot_be_gone_on_with_cannot_be_accepted() -> None:
+    assert may_be_accepted([MIXED, WRONG])
+    assert not may_be_accepted([MIXED, UNUSABLE])
+    said = str(MeaningChangedError("sales", [MIXED, UNUSABLE]))
+    assert "the old kafka.topic_prefix cannot be gone on with" in said
+    assert "--accept-settings-change" not in said
+
+
+def test_of_many_changes_some_are_named_and_the_rest_counted() -> None:
+    zones = [Change(f"managers.m{number}.timezone", "a", "b", "wrong") for number in range(500)]
+    said = str(MeaningChangedError("sales", zones))
+    assert "and 488 more" in said
+    assert len(said) < 3000
