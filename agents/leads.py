@@ -14,7 +14,8 @@ from agents.tables import RowTable
 from streams import facts
 from streams.facts import Contact, Forwarded
 from streams.tables.lead_codec import LeadRow
-from streams.tables.lead_fold import LeadEffect, LeadFold
+from streams.tables.lead_effect import LeadEffect
+from streams.tables.lead_fold import LeadFold
 
 
 class LeadsAgent:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from streams.tables.lead_claims import BUCKETS, Claim, Contribution
 from streams.tables.lead_codec import LeadRecords, LeadRow, dump, heard_at, load
-from streams.tables.lead_fold import LeadEffect, LeadFold, refusal
+from streams.tables.lead_effect import LeadEffect
+from streams.tables.lead_fold import LeadFold, refusal
 from streams.tables.lead_state import DAYS_KEPT, LeadState
 from streams.tables.lead_told import Changes
 

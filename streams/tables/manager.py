@@ -8,15 +8,14 @@ remembered for the retry horizon in `past`, or in `timed_out` until its real end
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias, final
-
-from mypy_extensions import mypyc_attr
+from typing import Final
 
 from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
 from streams.settings import Thresholds
 from streams.tables.counts import WIDTH_MINUTE, Counter
 from streams.tables.derived import SOURCE, handed_over, timeout
 from streams.tables.legs import NOT_KNOWN, RANKS, TIMEOUT, Finished, Leg, Transfer, alike, worth
+from streams.tables.manager_effect import APPLIED, DUPLICATE, LATE, NOTHING, TOO_LATE, Effect, Leave, Told
 from streams.tables.manager_row import NO_DAY, Live, ManagerRow, dissolve, warm
 from streams.windows import DAY_MS, MINUTE_MS, merge_run
 
@@ -30,64 +29,6 @@ _LONGEST_TICK_MS: Final = 30 * MINUTE_MS
 _FORGET_EVERY_MS: Final = 30 * MINUTE_MS
 _TIMED_OUT_KEPT: Final = 2000
 _PRESENCES_KEPT: Final = 64
-
-
-Outcome: TypeAlias = Literal["applied", "late", "duplicate", "too_late"]
-
-
-@final
-@mypyc_attr(acyclic=True)
-class Leave:
-    """A finished leg that the lead must hear of, or must forget (`withdrawn`)."""
-
-    __slots__ = ("call", "finished", "withdrawn")
-
-    def __init__(self, call: str, finished: Finished, *, withdrawn: bool) -> None:
-        self.call = call
-        self.finished = finished
-        self.withdrawn = withdrawn
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Leave)
-            and (self.call, self.withdrawn) == (other.call, other.withdrawn)
-            and self.finished == other.finished
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.call, self.finished, self.withdrawn))
-
-
-Told: TypeAlias = Leave | CallStarted | CallAnswered
-
-
-@final
-@mypyc_attr(acyclic=True)
-class Effect:
-    """What folding an event did: `outcome`, and what must be told to others because of it."""
-
-    __slots__ = ("outcome", "told")
-
-    def __init__(self, outcome: Outcome, told: tuple[Told, ...] = ()) -> None:
-        self.outcome: Outcome = outcome
-        self.told = told
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Effect) and self.outcome == other.outcome and self.told == other.told
-
-    def __hash__(self) -> int:
-        return hash((self.outcome, self.told))
-
-    def __repr__(self) -> str:
-        return f"Effect({self.outcome!r}, {self.told!r})"
-
-
-APPLIED: Final = Effect("applied")
-LATE: Final = Effect("late")
-DUPLICATE: Final = Effect("duplicate")
-TOO_LATE: Final = Effect("too_late")
-
-_NOTHING: Final[tuple[Told, ...]] = ()
 
 
 class ManagerFold:
@@ -173,7 +114,7 @@ class ManagerFold:
         at = event.at
         if at > live.presence_at or (at == live.presence_at and event.id > live.presence_id):
             live.presence, live.presence_at, live.presence_id = event.state, at, event.id
-        return _NOTHING
+        return NOTHING
 
     def _started(self, row: ManagerRow, live: Live, event: CallStarted) -> tuple[Told, ...] | None:
         call = event.call
@@ -182,7 +123,7 @@ class ManagerFold:
         if leg is None:
             live.open[call] = Leg(at, event.id, event.direction, event.kind, event.lead, event.queue)
             self._work(live, at, at)
-            return _NOTHING
+            return NOTHING
         if leg.knows(event.id):
             return None
         self._work(live, at, at)
@@ -196,7 +137,7 @@ class ManagerFold:
         else:
             leg.others += (event.id,)
         if call in live.open:
-            return _NOTHING
+            return NOTHING
         told = self._settle(row, call, leg, before)
         return told if was_described else told + handed_over(row.id, call, leg, leg.transfers)
 
@@ -207,7 +148,7 @@ class ManagerFold:
         if leg is not None and not leg.answered_at:
             leg.answered_at, leg.answer_id = at, event.id
             self._work(live, at, at)
-            return _NOTHING
+            return NOTHING
         if leg is None:
             leg = row.past.get(call) or row.timed_out.get(call)
             if leg is None:
@@ -223,7 +164,7 @@ class ManagerFold:
             leg.answered_at, leg.answer_id = at, event.id
         else:
             leg.others += (event.id,)
-        return _NOTHING if call in live.open else self._settle(row, call, leg, before)
+        return NOTHING if call in live.open else self._settle(row, call, leg, before)
 
     def _ended(self, row: ManagerRow, live: Live, event: CallEnded) -> tuple[Told, ...] | None:
         call = event.call
@@ -264,7 +205,7 @@ class ManagerFold:
                 end = leg.concluded() or end
                 self._bound_timed_out(row)
             self._count(row, end, 1)
-            return _NOTHING if end.lead is None else (Leave(call, end, withdrawn=False),)
+            return NOTHING if end.lead is None else (Leave(call, end, withdrawn=False),)
         before = leg.concluded()
         was_described = leg.described
         if leg.end is None or worth(end) > worth(leg.end):
@@ -307,8 +248,8 @@ class ManagerFold:
             leg.stamp = row.live.clock
             row.past[call] = leg
         if alike(before, after):
-            return _NOTHING
-        told: tuple[Told, ...] = _NOTHING
+            return NOTHING
+        told: tuple[Told, ...] = NOTHING
         if before is not None:
             self._count(row, before, -1)
             if before.lead is not None:
