@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakSet
 
 from agents.store import Mark, Shelf, checksum, now_ms
-from streams.tables.records import is_newer
+from agents.store_positions import ABSENT, Positions
+from streams.tables.records import position
 
 Row = TypeVar("Row")
 
@@ -29,6 +31,7 @@ class Room:
     def __init__(self, total: int = CACHED_ROWS) -> None:
         self._total = total
         self.rows = total
+        self.restoring: WeakSet[Positions] = WeakSet()
 
     def share(self, partitions: int) -> None:
         """Share the room out to so many partitions."""
@@ -171,6 +174,7 @@ class StoredPart(Generic[Row]):
         self.known = shelf.mark.offset == 0  # whether the changelog is the one that the shelf is of
         self._shelf = shelf
         self._thaw = thaw
+        self._positions = Positions(shelf, room.restoring)
 
     @property
     def dirty(self) -> dict[bytes, Row | None]:
@@ -188,35 +192,41 @@ class StoredPart(Generic[Row]):
     def clear(self) -> None:
         """Throw away what is on the shelf: it is not of this changelog, or too old."""
         self._shelf.clear()
-        self.rows = StoredRows(self._shelf, self.rows._room, self._thaw)  # noqa: SLF001 - the two are one
+        room = self.rows._room  # noqa: SLF001 - the two are one
+        self.rows = StoredRows(self._shelf, room, self._thaw)
+        self._positions = Positions(self._shelf, room.restoring)
         self.known = True
 
     def restore(self, records: Sequence[Any], end: int) -> None:
         """Apply records of the changelog, of which `end` is the next offset. A row that is there and newer stays."""
         if not records:
             return
-        there: dict[bytes, bytes | None] = {}
-        keys = list({record.key for record in records})
-        there.update(zip(keys, self._shelf.get_many(keys), strict=True))
+        positions = self._positions.learn(record.key for record in records)
         changes: dict[bytes, bytes | None] = {}
         dirty = self.rows.dirty
         count = self._shelf.mark.rows
         for record in records:
             key, value = record.key, record.value
-            old = there[key]
-            if value is not None and old is not None and is_newer(old, value):
-                dirty[key] = self._thaw(old)
+            there = positions.get(key, ABSENT)
+            at = ABSENT if value is None else position(value)
+            if ABSENT < at < there:
+                newer = changes[key] if key in changes else self._shelf.get(key)
+                assert newer is not None  # noqa: S101 - it has a position
+                dirty[key] = self._thaw(newer)
                 continue
             dirty.pop(key, None)
-            count += (value is not None) - (old is not None)
-            there[key] = changes[key] = value
+            count += (at != ABSENT) - (there != ABSENT)
+            positions[key] = at
+            changes[key] = value
         last = records[-1]
         self._shelf.write(changes, Mark(end, checksum(last.key, last.value), now_ms(), count))
+        self._positions.bound()
         self.rows._count = count  # noqa: SLF001 - the two are one
         self.rows.forget_misses()
 
     def restored(self, end: int) -> None:
         """Note that all of the changelog up to the offset `end` is here."""
+        self._positions.forget()
         mark = self._shelf.mark
         if mark.offset < end:
             # The log ends with offsets that hold no record. Nothing to know it by again, so this is not written down.
