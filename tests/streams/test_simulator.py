@@ -108,6 +108,7 @@ def test_what_the_crm_dates_back_arrives_behind_what_has_left_already() -> None:
     assert [(record.key, record.due_ms) for record in post.until(rest)] == [(event.lead, left)]
 
 
+@pytest.mark.slow  # frequencies take many events
 def test_more_calls_are_made_at_eleven_than_at_one_and_on_tuesday_than_on_friday() -> None:
     department = Department.make(2)
     hours: Counter[int] = Counter()
@@ -281,6 +282,7 @@ def test_without_disturbance_every_event_arrives_once_in_time_and_in_order() -> 
     assert all(record.due_ms - event.at == 1 for record, event in zip(records, told, strict=True))
 
 
+@pytest.mark.slow  # frequencies take many events; that each kind of fault happens takes few
 def test_faults_are_as_frequent_as_asked() -> None:
     department = Department.make(1, 40, 4)
     truth = Truth(department.settings)
