@@ -11,16 +11,9 @@ from bisect import bisect_left
 from typing import Final
 
 from streams.tables.lead_codec import pack
+from streams.tables.lead_parts import CONVERSATION, Leg, begun, ended, moment
 from streams.tables.lead_sets import noted_legs, remember
-from streams.tables.lead_state import (
-    CONVERSATION,
-    DAYS_KEPT,
-    LeadState,
-    Leg,
-    begun,
-    ended,
-    moment,
-)
+from streams.tables.lead_state import DAYS_KEPT, LeadState
 
 MAX_LEGS: Final = 200
 MAX_NOTES: Final = 200

@@ -21,18 +21,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streams.facts import Attention
 from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.tables.lead_parts import ANSWERED, CONVERSATION, KINDS, OUTBOUND, Leg, Note, ended, newest_day
 from streams.tables.lead_sets import counts_by_day
-from streams.tables.lead_state import (
-    ANSWERED,
-    CALLS,
-    CONVERSATION,
-    DIALS,
-    KINDS,
-    OUTBOUND,
-    Leg,
-    Note,
-    ended,
-)
+from streams.tables.lead_state import CALLS, DIALS
 from streams.tables.lead_story import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules, Standing, Story, kind_of
 
 MANY: Final = 5
@@ -114,7 +105,7 @@ def streaks(story: Story, rules: Rules) -> Iterator[Raw]:
     without = story.conversations_since(story.progress_at)
     if without:
         owner = story.owner
-        day = max([leg.day for leg in legs])
+        day = newest_day(legs)
         yield owner, STREAKS[min(without, MANY)], day, 1, "lead", ""
         if without >= rules.stuck_after:
             yield owner, "stuck", day, 1, "lead", ""
@@ -128,7 +119,7 @@ def stages(story: Story, rules: Rules) -> Iterator[Raw]:
     if not legs or not story.is_open:
         return
     owner = story.owner
-    day = max([leg.day for leg in legs])
+    day = newest_day(legs)
     deal = story.lead_deal
     if deal is None:
         yield owner, "stage:none", day, 1, "lead", ""
@@ -159,7 +150,7 @@ def attention(story: Story, rules: Rules) -> Attention | None:
         stage=story.stage,
         stage_since=story.stage_since,
         why="stuck" if stuck else "consultation",
-        day=max([leg.day for leg in legs]),
+        day=newest_day(legs),
         reason=next((note.reason for _, note in reversed(story.noted) if note.reason), None),
     )
 
@@ -196,7 +187,10 @@ def talked_at(story: Story, rules: Rules) -> int | None:
 
 
 def _talked(story: Story, presented: tuple[int, Evidence, str] | None) -> tuple[int, Evidence, str] | None:
-    talked = min([ended(leg) for leg in story.legs if leg.flags & CONVERSATION], default=None)
+    talked: tuple[int, str, str] | None = None
+    for leg in story.legs:
+        if leg.flags & CONVERSATION and (talked is None or ended(leg) < talked):
+            talked = ended(leg)
     if talked is None or (presented is not None and presented[0] < talked[0]):
         return presented
     return talked[0], "call", talked[1]

@@ -7,7 +7,7 @@ from typing import Any, Final, final
 import msgspec
 from mypy_extensions import mypyc_attr
 
-from streams.tables.lead_state import LeadState
+from streams.tables.lead_state import LeadState, StateRecord, unpacked
 from streams.tables.records import HEAD, LayoutError, body, is_newer, seal
 
 VERSION: Final = 2
@@ -16,12 +16,12 @@ _MOMENT: Final = 6
 _PREFIX: Final = 1 + _MOMENT
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(LeadState).decode
+_decode: Final = msgspec.msgpack.Decoder(StateRecord).decode
 
 
 def pack(state: LeadState) -> bytes:
     """Return a state as bytes: the version, the moment it was heard of, then the state in MessagePack."""
-    return bytes([VERSION]) + state.heard_at.to_bytes(_MOMENT, "big") + _encode(state)
+    return bytes([VERSION]) + state.heard_at.to_bytes(_MOMENT, "big") + _encode(state.packed())
 
 
 def unpack(payload: bytes | memoryview) -> LeadState:
@@ -31,7 +31,7 @@ def unpack(payload: bytes | memoryview) -> LeadState:
             f"a lead row has version {payload[0] if payload else 'none'}; this release reads {VERSION}. Start the "
             "release that wrote it, or delete the changelog topic and let the table be built from its source topic"
         )
-    return _decode(payload[_PREFIX:])
+    return unpacked(_decode(payload[_PREFIX:]))
 
 
 def heard_at(value: bytes) -> int:

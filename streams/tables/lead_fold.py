@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from streams.calendars import LocalTime
 from streams.events import (
@@ -34,7 +33,8 @@ from streams.tables import lead_told as tell
 from streams.tables.lead_claims import Claim, Component, Contribution
 from streams.tables.lead_codec import LeadRow, pack, unpack
 from streams.tables.lead_effect import LeadEffect
-from streams.tables.lead_state import Activity, LeadState, Leg, begun, rank_of
+from streams.tables.lead_parts import Activity, Leg, begun, rank_of
+from streams.tables.lead_state import LeadState
 from streams.tables.lead_story import Rules, Story
 from streams.tables.lead_told import Told
 from streams.tables.records import LayoutError
@@ -320,4 +320,6 @@ def _has(state: LeadState, leg: Leg) -> bool:
 
 def _contents(state: LeadState) -> bytes:
     """Return what is known of the lead, but not where facts came from and what the key was linked to."""
-    return pack(replace(state, revision=0, applied={}, linked_to=""))
+    contents = LeadState()
+    known.become(contents, state)
+    return pack(contents)

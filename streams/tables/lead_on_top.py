@@ -8,12 +8,15 @@ without all claims before and after; tests hold that against them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, final
+
+from mypy_extensions import mypyc_attr
 
 from streams.settings_results import NONE, WON
 from streams.tables import lead_claims as of
 from streams.tables.lead_claims import Raw
-from streams.tables.lead_state import ANSWERED, CONVERSATION, DAYS_KEPT, KIND, OUTBOUND, Leg, begun
+from streams.tables.lead_parts import ANSWERED, CONVERSATION, KIND, OUTBOUND, Leg, begun
+from streams.tables.lead_state import DAYS_KEPT
 from streams.tables.lead_story import Rules, Story, reaches
 from streams.tables.lead_told import Steps, Told, told
 
@@ -68,6 +71,8 @@ def _insert(legs: list[Leg], leg: Leg) -> None:
     legs.insert(place, leg)
 
 
+@final
+@mypyc_attr(acyclic=True)
 class _Seen:
     """What the legs are that were there before `leg`, seen in one look.
 

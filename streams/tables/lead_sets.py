@@ -9,21 +9,8 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-from streams.tables.lead_state import (
-    DAYS_KEPT,
-    DIALS,
-    OUTBOUND,
-    Activity,
-    Change,
-    Gone,
-    LeadState,
-    Leg,
-    Note,
-    begun,
-    ended,
-    moment,
-    rank_of,
-)
+from streams.tables.lead_parts import OUTBOUND, Activity, Change, Gone, Leg, Note, begun, ended, moment, rank_of
+from streams.tables.lead_state import DAYS_KEPT, DIALS, LeadState
 
 MAX_GONE: Final = 200
 

@@ -7,95 +7,51 @@ in its source), never by the time it came. Bounds keep a row small; what is over
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias, final
 
-from msgspec import Struct, field
+from mypy_extensions import mypyc_attr
 
-from streams import events
+from streams.tables.lead_parts import (
+    Activity,
+    ActivityRecord,
+    Change,
+    ChangeRecord,
+    Gone,
+    GoneRecord,
+    Leg,
+    LegRecord,
+    Note,
+    NoteRecord,
+    newest_day,
+)
 
 DAYS_KEPT: Final = 31
 """How many days before the newest one calls are counted: the longest window of them is 30 days, and zones differ."""
-
-KINDS: Final[tuple[str, ...]] = (*events.KINDS, "unknown")
-UNKNOWN: Final = KINDS.index("unknown")
-# A leg's flags in one small integer: the place of its kind in KINDS, and three bits.
-KIND: Final = 7
-OUTBOUND: Final = 8
-ANSWERED: Final = 16
-CONVERSATION: Final = 32
 
 # A day's calls and dials that were forgotten in one integer: calls in the low 32 bits.
 DIALS: Final = 32
 CALLS: Final = (1 << DIALS) - 1
 
 
-class Leg(Struct, frozen=True, gc=False, array_like=True):
-    """A finished leg. `day` is the local day of its manager in which it ended, `talk_ms` is -1 where it is not known.
-
-    `seq` is the place of the fact in its source: of two facts of the same leg (call, manager) the later one holds.
-    """
-
-    call: str
-    manager: str
-    day: int
-    at: int
-    started_at: int
-    flags: int
-    talk_ms: int
-    seq: int
-
-
-class Gone(Struct, frozen=True, gc=False, array_like=True):
-    """A leg that was withdrawn by the fact at `seq`: earlier facts of it say nothing any more."""
-
-    call: str
-    manager: str
-    seq: int
+StateRecord: TypeAlias = tuple[
+    int,
+    int,
+    dict[str, int],
+    list[LegRecord],
+    dict[str, NoteRecord],
+    dict[str, list[ChangeRecord]],
+    list[ActivityRecord],
+    int,
+    str,
+    dict[int, int],
+    list[GoneRecord],
+]
+"""A state as it is written: the attributes of `LeadState` in their order."""
 
 
-class Note(Struct, frozen=True, gc=False, array_like=True):
-    """What was said of a call. `manager` is "" where nobody was named, `reason` where none was given.
-
-    `stages` are known and ranked, `reason` is one of the settings or "other", `due_at` is 0 without an agreed next step
-    that has a moment.
-    """
-
-    revision: int
-    at: int
-    id: str
-    manager: str
-    kind: int
-    stages: tuple[str, ...]
-    reason: str
-    agreed: bool
-    due_at: int
-
-
-class Change(Struct, frozen=True, gc=False, array_like=True):
-    """A deal came to `stage` ("other" for one that is not of the settings). `amount` is in thousandths."""
-
-    at: int
-    id: str
-    stage: str
-    manager: str | None = None
-    amount: int | None = None
-    currency: str | None = None
-    product: str | None = None
-    channel: str | None = None
-    client_type: str | None = None
-
-
-class Activity(Struct, frozen=True, gc=False, array_like=True):
-    """The lead was reached by something other than a call. `manager` is "" where nobody was named."""
-
-    at: int
-    id: str
-    channel: str
-    manager: str
-
-
-class LeadState(Struct, gc=False, array_like=True):
+@final
+@mypyc_attr(acyclic=True)
+class LeadState:
     """A lead. `revision` counts the facts applied, `applied` holds the highest `seq` of each `src`.
 
     `heard_at` is the newest moment of anything applied. `legs` are in the order in which they began, the changes of a
@@ -103,17 +59,56 @@ class LeadState(Struct, gc=False, array_like=True):
     the calls and dials of legs that are over the bounds. `linked_to` is the lead that this key became, "" if none.
     """
 
-    revision: int = 0
-    heard_at: int = 0
-    applied: dict[str, int] = field(default_factory=dict)
-    legs: list[Leg] = field(default_factory=list)
-    notes: dict[str, Note] = field(default_factory=dict)
-    deals: dict[str, list[Change]] = field(default_factory=dict)
-    activities: list[Activity] = field(default_factory=list)
-    consulted_at: int = 0
-    linked_to: str = ""
-    forgotten: dict[int, int] = field(default_factory=dict)
-    gone: list[Gone] = field(default_factory=list)
+    __slots__ = (
+        "activities",
+        "applied",
+        "consulted_at",
+        "deals",
+        "forgotten",
+        "gone",
+        "heard_at",
+        "legs",
+        "linked_to",
+        "notes",
+        "revision",
+    )
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.heard_at = 0
+        self.applied: dict[str, int] = {}
+        self.legs: list[Leg] = []
+        self.notes: dict[str, Note] = {}
+        self.deals: dict[str, list[Change]] = {}
+        self.activities: list[Activity] = []
+        self.consulted_at = 0
+        self.linked_to = ""
+        self.forgotten: dict[int, int] = {}
+        self.gone: list[Gone] = []
+
+    def packed(self) -> StateRecord:
+        """Return all of it as plain data, of which `unpacked` makes the same again."""
+        return (
+            self.revision,
+            self.heard_at,
+            self.applied,
+            [leg.packed() for leg in self.legs],
+            {call: note.packed() for call, note in self.notes.items()},
+            {deal: [change.packed() for change in changes] for deal, changes in self.deals.items()},
+            [activity.packed() for activity in self.activities],
+            self.consulted_at,
+            self.linked_to,
+            self.forgotten,
+            [gone.packed() for gone in self.gone],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LeadState) and self.packed() == other.packed()
+
+    __hash__ = None  # type: ignore[assignment]  # states change
+
+    def __repr__(self) -> str:
+        return f"LeadState{self.packed()}"
 
     @property
     def is_empty(self) -> bool:
@@ -125,18 +120,17 @@ class LeadState(Struct, gc=False, array_like=True):
     @property
     def latest_day(self) -> int:
         """The newest local day of a leg, 0 without any."""
-        return max([leg.day for leg in self.legs], default=0)
+        return newest_day(self.legs) if self.legs else 0
 
 
-def begun(leg: Leg) -> tuple[int, str, str]:
-    """Return what orders legs: which began first, and a rule for those that began at once."""
-    return leg.started_at, leg.call, leg.manager
-
-
-def ended(leg: Leg) -> tuple[int, str, str]:
-    """Return what orders what was said in legs: which ended first."""
-    return leg.at, leg.call, leg.manager
-
-
-moment: Final = attrgetter("at", "id")
-rank_of: Final = attrgetter("revision", "at", "id")
+def unpacked(record: StateRecord) -> LeadState:
+    """Return the state that `LeadState.packed` gave."""
+    state = LeadState()
+    state.revision, state.heard_at, state.applied = record[0], record[1], record[2]
+    state.legs = [Leg(*leg) for leg in record[3]]
+    state.notes = {call: Note(*note) for call, note in record[4].items()}
+    state.deals = {deal: [Change(*change) for change in changes] for deal, changes in record[5].items()}
+    state.activities = [Activity(*activity) for activity in record[6]]
+    state.consulted_at, state.linked_to, state.forgotten = record[7], record[8], record[9]
+    state.gone = [Gone(*gone) for gone in record[10]]
+    return state

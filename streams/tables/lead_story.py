@@ -7,23 +7,16 @@ whom.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, final
+
+from mypy_extensions import mypyc_attr
 
 from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
 from streams.settings import Economics, Results, Thresholds
 from streams.settings_results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.tables.lead_parts import ANSWERED, CONVERSATION, KIND, OUTBOUND, UNKNOWN, Change, Leg, Note
 from streams.tables.lead_sets import noted_legs
-from streams.tables.lead_state import (
-    ANSWERED,
-    CONVERSATION,
-    KIND,
-    OUTBOUND,
-    UNKNOWN,
-    Change,
-    LeadState,
-    Leg,
-    Note,
-)
+from streams.tables.lead_state import LeadState
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
@@ -85,6 +78,8 @@ class Rules:
         return not first <= minute + at_ms % SLOT_MS // MINUTE_MS < end
 
 
+@final
+@mypyc_attr(acyclic=True)
 class Standing:
     """How a deal stands after all its changes.
 
@@ -151,6 +146,8 @@ class Standing:
         return self.stage in (WON, LOST)
 
 
+@final
+@mypyc_attr(acyclic=True)
 class Story:
     """A lead as its managers see it. All of it follows from the state.
 
@@ -246,7 +243,11 @@ class Story:
 
     def conversations_since(self, at_ms: int) -> int:
         """Return the conversations that ended after a moment."""
-        return sum([1 for leg in self.legs if leg.flags & CONVERSATION and leg.at > at_ms])
+        count = 0
+        for leg in self.legs:
+            if leg.flags & CONVERSATION and leg.at > at_ms:
+                count += 1
+        return count
 
     def stage_at(self, at_ms: int) -> str:
         """Return the stage of the deal that changed last up to a moment, as it was then; "none" without one."""

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from streams.events import CallAnnotated, DealStageChanged
 from streams.facts import Contact
 from streams.settings_results import OTHER
-from streams.tables.lead_state import ANSWERED, CONVERSATION, KINDS, OUTBOUND, UNKNOWN, Change, Leg, Note
+from streams.tables.lead_parts import ANSWERED, CONVERSATION, KINDS, OUTBOUND, UNKNOWN, Change, Leg, Note
 from streams.tables.lead_story import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules
 
 Folded: TypeAlias = tuple[str, ...]

@@ -7,18 +7,14 @@ for the most frequent fact; tests hold all of it against the plain difference of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
+
+from mypy_extensions import mypyc_attr
 
 from streams.facts import Attention
 from streams.tables import lead_claims as of
 from streams.tables.lead_claims import Component, Raw
-from streams.tables.lead_state import (
-    KIND,
-    UNKNOWN,
-    Leg,
-    Note,
-    ended,
-)
+from streams.tables.lead_parts import KIND, UNKNOWN, Leg, Note, ended
 from streams.tables.lead_story import Rules, Story
 
 Changes: TypeAlias = tuple[tuple[str, int, int], ...]
@@ -30,6 +26,8 @@ Told: TypeAlias = tuple[str, Changes, Listing]
 Steps: TypeAlias = list[tuple[str, int, int]]
 
 
+@final
+@mypyc_attr(acyclic=True)
 class Difference:
     """The claims that a change of a lead makes and takes back: first `before` it, then `after` it, then `told`."""
 
@@ -74,11 +72,10 @@ class Difference:
 
     def _add(self, components: Iterable[Component], story: Story, sign: int) -> None:
         counts = self._counts
-        get = counts.get
         for component in components:
             for manager, measure, day, n, _, _ in component(story, self._rules):
                 key = (manager, measure, day)
-                counts[key] = get(key, 0) + sign * n
+                counts[key] = counts.get(key, 0) + sign * n
 
 
 def told(

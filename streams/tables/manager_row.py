@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
+from mypy_extensions import mypyc_attr
+
 from streams.calendars import LocalTime
 from streams.tables.counts import unpack_counts
 from streams.tables.legs import TIMEOUT, Leg, LegRecord, unpacked
@@ -35,6 +37,7 @@ LiveRecord: TypeAlias = tuple[
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Live:
     """What of a manager is of the moment.
 

@@ -12,7 +12,7 @@ from agents import evidence
 from agents.clients import KafkaUnusableError
 from streams.settings import load
 from streams.tables.lead_codec import LeadRow, dump
-from streams.tables.lead_state import Activity
+from streams.tables.lead_parts import Activity
 
 SETTINGS = load('timezone = "UTC"', {})
 DAY_MS = 86_400_000
