@@ -58,8 +58,10 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
         topic = settings.kafka.topic_prefix + topics.CONTACTS.name
         return sum(committed_offsets(bootstrap, settings.kafka.group, topic).values())
 
-    sending = asyncio.create_task(send_events(settings, some))
+    share = -(-len(some) // KILLS)
     for number in range(KILLS):
+        # What comes now waits for this worker: none is killed with nothing to fold, however fast the others were.
+        sending = asyncio.create_task(send_events(settings, some[number * share : (number + 1) * share]))
         process = WorkerProcess("w1", config, tmp_path / "w1.log")
         try:
             process.await_url()
@@ -69,7 +71,7 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
         finally:
             process.kill()
         print("killed", number, "behind", committed())
-    await sending
+        await sending
     worker = await Worker(settings).start()
     try:
         await all_folded(worker)
