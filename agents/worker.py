@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -21,6 +20,7 @@ from streams.settings import Settings
 
 log = logging.getLogger("callpulse")
 
+START_DEADLINE_S: Final = 20.0
 STOP_DEADLINE_S: Final = 30.0
 # Faust fetches in a thread of its own, which at Python's default of 5 ms waits longer for its turn than for Kafka.
 _SWITCH_S: Final = 0.001
@@ -64,7 +64,9 @@ async def run(
         if not stop.is_set():
             fail(RuntimeError("the application stopped by itself; its log says why"))
             return 1
-        await _finish(app)
+        # Faust can be stopped only once it has started: before, it would wait for its own thread for ever.
+        await asyncio.wait({starting}, timeout=START_DEADLINE_S)
+        await _finish(app, fail)
         return 0
     finally:
         for task in tasks:
@@ -73,12 +75,12 @@ async def run(
         await server.close()
 
 
-async def _finish(app: Callpulse) -> None:
-    """Fold no more, make durable what was folded, and let the group know."""
+async def _finish(app: Callpulse, fail: Fail) -> None:
+    """Fold no more, make durable what was folded, and let the group know. What hangs ends the process."""
     log.info("stopping: writing the last checkpoint")
     core = app.callpulse
     core.stopping = True
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(STOP_DEADLINE_S):
             if app.consumer is not None and core.tables_owned:
                 # First no more folding, then the checkpoint of what was folded: nothing comes between.
@@ -86,6 +88,8 @@ async def _finish(app: Callpulse) -> None:
                 await core.run_checkpoint(offsets)
             core.release_all()
             await app.stop()
+    except TimeoutError:
+        fail(TimeoutError(f"the worker did not stop within {STOP_DEADLINE_S:g} s"))
 
 
 def _fail_if_broken(task: asyncio.Task[None], fail: Fail) -> None:

@@ -1,0 +1,39 @@
+"""A worker that is asked to end while it is still starting: it does so in good order, whenever that is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from streams.settings import load
+from tests.broker.in_process import PARTITIONS, make_topics
+from tests.faults.workers import WorkerProcess
+from tests.kafka_fixture import unique
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.8])
+def test_asked_to_end_before_it_is_ready(bootstrap: str, tmp_path: Path, after_s: float) -> None:
+    group = unique("ends")
+    text = f"""
+[kafka]
+bootstrap = "{bootstrap}"
+group = "{group}"
+topic_prefix = "{group}-"
+partitions = {PARTITIONS}
+[worker]
+data_dir = "{tmp_path / "data"}"
+http_port = 0
+"""
+    config = tmp_path / "callpulse.toml"
+    config.write_text(text, encoding="utf-8")
+    asyncio.run(make_topics(load(text, {})))
+    worker = WorkerProcess("w1", config, tmp_path / "w1.log")
+    worker.await_url()
+    time.sleep(after_s)
+    assert worker.terminate() == 0, worker.tail()
+    assert "Traceback" not in worker.said()
