@@ -198,13 +198,18 @@ class StoredPart(Generic[Row]):
         self.known = True
 
     def restore(self, records: Sequence[Any], end: int) -> None:
-        """Apply records of the changelog, of which `end` is the next offset. A row that is there and newer stays."""
+        """Apply records of the changelog, of which `end` is the next offset. A row that is there and newer stays.
+
+        Such a row is dirty until it has been written again, and the mark stays before the older record: a worker that
+        is killed until then reads that record once more.
+        """
         if not records:
             return
         positions = self._positions.learn(record.key for record in records)
         changes: dict[bytes, bytes | None] = {}
         dirty = self.rows.dirty
-        count = self._shelf.mark.rows
+        mark = self._shelf.mark
+        count = mark.rows
         for record in records:
             key, value = record.key, record.value
             there = positions.get(key, ABSENT)
@@ -219,7 +224,11 @@ class StoredPart(Generic[Row]):
             positions[key] = at
             changes[key] = value
         last = records[-1]
-        self._shelf.write(changes, Mark(end, checksum(last.key, last.value), now_ms(), count))
+        if dirty:
+            now = Mark(mark.offset, mark.check, mark.at_ms, count)
+        else:
+            now = Mark(end, checksum(last.key, last.value), now_ms(), count)
+        self._shelf.write(changes, now)
         self._positions.bound()
         self.rows._count = count  # noqa: SLF001 - the two are one
         self.rows.forget_misses()

@@ -209,6 +209,7 @@ def restored(store: Store, log: list[tuple[bytes, bytes | None]]) -> StoredPart[
     if records:
         part.recognise(records[0])
         part.restore(records, len(log))
+    part.restored(len(log))
     return part
 
 
@@ -268,6 +269,23 @@ def test_the_mark_stays_before_what_somebody_else_wrote(store: Store) -> None:
     checkpoint(again, log)
     assert log[-1] == (b"k0", Row(10).packed)
     assert store.shelf(0).mark.offset == len(log)
+
+
+def test_killed_before_the_newer_row_was_written_again_the_older_record_is_read_once_more(store: Store) -> None:
+    part = part_of(store)
+    log: list[tuple[bytes, bytes | None]] = []
+    for number in range(4):
+        fold(part, b"k%d" % number, number + 10)
+    checkpoint(part, log, foreign=3)
+    for _ in range(3):
+        part.released = True  # killed, and started again
+        part = restored(store, log)
+        assert {key: row.number for key, row in part.dirty.items() if row} == {b"k0": 10}
+        assert held(part) == {b"k0": 10, b"k1": 11, b"k2": 12, b"k3": 13}
+    checkpoint(part, log)
+    assert log[-1] == (b"k0", Row(10).packed)
+    part.released = True
+    assert not restored(store, log).dirty
 
 
 def test_an_acknowledgement_without_an_offset_moves_no_mark(store: Store) -> None:
