@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import signal
 import sys
@@ -24,6 +25,7 @@ START_DEADLINE_S: Final = 20.0
 STOP_DEADLINE_S: Final = 30.0
 # Faust fetches in a thread of its own, which at Python's default of 5 ms waits longer for its turn than for Kafka.
 _SWITCH_S: Final = 0.001
+_M_ARENA_MAX: Final = -8  # malloc.h
 
 
 async def run(
@@ -41,6 +43,7 @@ async def run(
     """
     await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
+    _bound_arenas()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,6 +76,13 @@ async def run(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.close()
+
+
+def _bound_arenas() -> None:
+    """Let glibc keep freed memory in two places, not in one for each of RocksDB's threads: tens of MiB less."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 async def _finish(app: Callpulse, fail: Fail) -> None:
