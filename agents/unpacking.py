@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final
+from weakref import ref
 
 from aiokafka.errors import CorruptRecordException
 
@@ -33,17 +34,18 @@ def by_batch(stored: Any, most: int) -> None:
 
 
 class _Take:
-    """Stands for `FetchResult.getall`."""
+    """Stands for `FetchResult.getall`, and does not keep its result alive: a ring would stay where it was frozen."""
 
     __slots__ = ("_piece", "_stored")
 
     def __init__(self, stored: Any, piece: int) -> None:
-        self._stored = stored
+        self._stored = ref(stored)
         self._piece = piece
 
     def __call__(self, max_records: int) -> list[Any]:
         """Return up to so many records in whole pieces; none where not even one piece is sure to fit."""
-        stored = self._stored
+        stored = self._stored()
+        assert stored is not None  # noqa: S101 - it is what was called
         if max_records < self._piece or not stored.check_assignment(stored._topic_partition) or not stored.has_more():
             return []
         taken: list[Any] = []

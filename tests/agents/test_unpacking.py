@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,3 +129,16 @@ def test_markers_of_transactions_are_no_records() -> None:
     fetched = Fetched(log, 100, hooked=True)
     fetched.result._partition_records._check_crcs = False  # the marker above is made by hand
     assert [offset for offset, _, _ in fetched.take()] == [*range(100, 180), 181]
+
+
+def test_what_was_taken_out_is_freed_without_a_collection() -> None:
+    fetched = Fetched(LOG, 100, hooked=True, most=5000)
+    while fetched.result.has_more():
+        fetched.take()
+    gone = weakref.ref(fetched.result)
+    gc.disable()
+    try:
+        fetched.result = None
+        assert gone() is None
+    finally:
+        gc.enable()
