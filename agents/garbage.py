@@ -4,7 +4,7 @@ A worker keeps millions of objects that live as long as it does, and a full coll
 and heartbeats waiting. Here what is young is collected when there is much of it, and what survives is frozen: no later
 collection looks at it again. What is frozen is still freed when its last reference goes; only a ring of references that
 breaks apart after it was frozen stays. So every object that lives is looked at once: Python's own three generations
-would look three times, and under load that is a tenth of what a worker does.
+would look three times, and under load that was 8 % of what a worker did.
 """
 
 from __future__ import annotations

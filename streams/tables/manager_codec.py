@@ -74,10 +74,12 @@ class Packed:
                 row.fresh.update(legs)
             else:
                 row.blocks[name] = list(legs)
-        row.set_past(dict(sorted(row.past.items(), key=_stamp)))  # forgetting goes by this order
+        by_stamp = sorted(row.past.items(), key=_stamp)  # forgetting goes by this order
+        row.past.clear()
+        row.past.update(by_stamp)
         # Blocks of a checkpoint that was cut off. One that was written for a later position may belong to a live row
         # that is still on its way from a suspended worker.
-        row.set_dropped({name: position(value) for name, value in self.blocks.items()})
+        row.dropped.update({name: position(value) for name, value in self.blocks.items()})
 
 
 def dump(row: ManagerRow) -> bytes:
@@ -121,7 +123,7 @@ class ManagerRecords:
             records.append((prefix + _BLOCK + name, seal(pos, payload)))
             row.blocks[name] = list(row.fresh)
             row.dropped.pop(name, None)
-            row.set_fresh({})
+            row.fresh.clear()
         record: RowRecord = (live.packed(), _packed(row.fresh), row.days, list(row.blocks))
         records.append((key, seal(pos, _encode(record))))
         if len(row.days) > 1:

@@ -152,9 +152,7 @@ class ManagerRow:
         "sums_day",
     )
 
-    def __init__(
-        self, manager: str, local: LocalTime, live: Live | None = None, *, frozen: Frozen | None = None
-    ) -> None:
+    def __init__(self, manager: str, local: LocalTime, *, frozen: Frozen | None = None) -> None:
         self.id = manager
         self.local = local
         self.cold: dict[int, bytes] = {}
@@ -168,7 +166,7 @@ class ManagerRow:
         self.counts_at: tuple[int, int] = (-1, NO_DAY)
         # A cache of `norms.norms`, dropped together with the sums.
         self.norms: Norms | None = None
-        self._live = live or Live()
+        self._live = Live()
         self._past: dict[str, Leg] = {}
         self._timed_out: dict[str, Leg] = {}
         self._fresh: dict[str, Leg] = {}
@@ -187,18 +185,6 @@ class ManagerRow:
         """Put finished legs where they belong."""
         for call, leg in legs.items():
             (self._timed_out if is_timed_out(leg) else self._past)[call] = leg
-
-    def set_past(self, legs: dict[str, Leg]) -> None:
-        """Replace the past legs."""
-        self._past = legs
-
-    def set_fresh(self, legs: dict[str, Leg]) -> None:
-        """Replace the legs that no block holds."""
-        self._fresh = legs
-
-    def set_dropped(self, blocks: dict[bytes, int]) -> None:
-        """Replace the blocks that are to be removed."""
-        self._dropped = blocks
 
     def _thaw(self) -> None:
         frozen = self.frozen

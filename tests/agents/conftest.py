@@ -1,12 +1,14 @@
-"""Fixtures of the tests of the command line."""
+"""The command line as a person runs it, and a store to put rows on."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agents.store import Store
 from tests.agents.cli_runner import Runner
 
 
@@ -19,3 +21,12 @@ def callpulse(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("COLUMNS", raising=False)  # a test that cares for the width says so
     monkeypatch.chdir(tmp_path)
     return Runner(capfd, monkeypatch)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store, open."""
+    made = Store(tmp_path / "leads", {})
+    made.open()
+    yield made
+    made.close()

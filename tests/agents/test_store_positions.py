@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from unittest import mock
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,14 +18,6 @@ from streams.tables.records import position, seal
 
 KEYS = [b"a", b"b", b"c", b"d"]
 Log = Sequence[tuple[bytes, int | None]]  # key, and the position for which it was written; None: removed
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "leads", {})
-    made.open()
-    yield made
-    made.close()
 
 
 def part_of(store: Store, room: Room | None = None, partition: int = 0) -> StoredPart[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,14 +42,6 @@ def small_room() -> Room:
     room = Room()
     room.rows = 2
     return room
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "leads", {})
-    made.open()
-    yield made
-    made.close()
 
 
 def part_of(store: Store) -> StoredPart[Row]:
