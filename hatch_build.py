@@ -41,6 +41,7 @@ COMPILED = (
     "streams/tables/lead_told.py",
     "streams/tables/outcome.py",
     "streams/tables/outcome_totals.py",
+    "streams/tables/plain.py",
     "streams/tables/records.py",
     "streams/topics.py",
     "agents/calls.py",

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, final
 from mypy_extensions import mypyc_attr
 
 from streams import events
+from streams.tables.plain import Plain
 
 KINDS: Final[tuple[str, ...]] = (*events.KINDS, "unknown")
 UNKNOWN: Final = KINDS.index("unknown")
@@ -27,7 +28,7 @@ ActivityRecord: TypeAlias = tuple[int, str, str, str]
 
 @final
 @mypyc_attr(acyclic=True)
-class Leg:
+class Leg(Plain):
     """A finished leg. `day` is the local day of its manager in which it ended, `talk_ms` is -1 where it is not known.
 
     `seq` is the place of the fact in its source: of two facts of the same leg (call, manager) the later one holds.
@@ -68,19 +69,10 @@ class Leg:
             self.seq,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Leg) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Leg{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Gone:
+class Gone(Plain):
     """A leg that was withdrawn by the fact at `seq`: earlier facts of it say nothing any more."""
 
     __slots__ = ("call", "manager", "seq")
@@ -103,19 +95,10 @@ class Gone:
             self.seq,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Gone) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Gone{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Note:
+class Note(Plain):
     """What was said of a call. `manager` is "" where nobody was named, `reason` where none was given.
 
     `stages` are known and ranked, `reason` is one of the settings or "other", `due_at` is 0 without an agreed next step
@@ -160,19 +143,10 @@ class Note:
             self.due_at,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Note) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Note{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Change:
+class Change(Plain):
     """A deal came to `stage` ("other" for one that is not of the settings). `amount` is in thousandths."""
 
     __slots__ = ("amount", "at", "channel", "client_type", "currency", "id", "manager", "product", "stage")
@@ -213,19 +187,10 @@ class Change:
             self.client_type,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Change) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Change{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Activity:
+class Activity(Plain):
     """The lead was reached by something other than a call. `manager` is "" where nobody was named."""
 
     __slots__ = ("at", "channel", "id", "manager")
@@ -250,15 +215,6 @@ class Activity:
             self.channel,
             self.manager,
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Activity) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Activity{self.packed()}"
 
 
 def newest_day(legs: list[Leg]) -> int:

@@ -24,6 +24,7 @@ from streams.tables.lead_parts import (
     NoteRecord,
     newest_day,
 )
+from streams.tables.plain import Plain
 
 DAYS_KEPT: Final = 31
 """How many days before the newest one calls are counted: the longest window of them is 30 days, and zones differ."""
@@ -51,7 +52,7 @@ StateRecord: TypeAlias = tuple[
 
 @final
 @mypyc_attr(acyclic=True)
-class LeadState:
+class LeadState(Plain):
     """A lead. `revision` counts the facts applied, `applied` holds the highest `seq` of each `src`.
 
     `heard_at` is the newest moment of anything applied. `legs` are in the order in which they began, the changes of a
@@ -102,13 +103,7 @@ class LeadState:
             [gone.packed() for gone in self.gone],
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LeadState) and self.packed() == other.packed()
-
     __hash__ = None  # type: ignore[assignment]  # states change
-
-    def __repr__(self) -> str:
-        return f"LeadState{self.packed()}"
 
     @property
     def is_empty(self) -> bool:

@@ -22,6 +22,7 @@ from typing import Final, Literal, TypeAlias, final
 from mypy_extensions import mypyc_attr
 
 from streams.events import Direction, Disposition, Kind
+from streams.tables.plain import Plain
 
 TIMEOUT: Final = 0
 TRANSFER: Final = 1
@@ -53,7 +54,7 @@ LegRecord: TypeAlias = tuple[
 
 @final
 @mypyc_attr(acyclic=True)
-class Finished:
+class Finished(Plain):
     """What a finished leg counts; it never changes.
 
     `talk_ms` is -1 where it is not known; such a leg is left out of talk time.
@@ -97,19 +98,10 @@ class Finished:
             self.id,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Finished) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Finished{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Transfer:
+class Transfer(Plain):
     """The manager handed the leg's call to `to_manager`; it never changes."""
 
     __slots__ = ("at", "how", "id", "to_manager")
@@ -124,19 +116,10 @@ class Transfer:
         """Return all of it as plain data; `Transfer(*packed)` is the same again."""
         return self.at, self.to_manager, self.how, self.id
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Transfer) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Transfer{self.packed()}"
-
 
 @final
 @mypyc_attr(acyclic=True)
-class Leg:
+class Leg(Plain):
     """One leg. The moments are 0 where they are not known, which no event can say.
 
     `others` are the ids of events that were outdone by better ones; with them a repeat is known as such. `stamp` is the
@@ -197,13 +180,7 @@ class Leg:
             self.stamp,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Leg) and self.packed() == other.packed()
-
     __hash__ = None  # type: ignore[assignment]  # legs change
-
-    def __repr__(self) -> str:
-        return f"Leg{self.packed()}"
 
     @property
     def since_ms(self) -> int:

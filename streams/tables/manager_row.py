@@ -12,6 +12,7 @@ from mypy_extensions import mypyc_attr
 from streams.calendars import LocalTime
 from streams.tables.counts import unpack_counts
 from streams.tables.legs import TIMEOUT, Leg, LegRecord, unpacked
+from streams.tables.plain import Plain
 
 if TYPE_CHECKING:
     from streams.norms import Norms
@@ -38,7 +39,7 @@ LiveRecord: TypeAlias = tuple[
 
 @final
 @mypyc_attr(acyclic=True)
-class Live:
+class Live(Plain):
     """What of a manager is of the moment.
 
     `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with
@@ -94,13 +95,7 @@ class Live:
             self.clock,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Live) and self.packed() == other.packed()
-
     __hash__ = None  # type: ignore[assignment]  # rows change
-
-    def __repr__(self) -> str:
-        return f"Live{self.packed()}"
 
 
 def awoken(record: LiveRecord) -> Live:
