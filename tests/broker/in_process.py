@@ -41,11 +41,12 @@ START_MS = 1_790_000_000_000
 PARTITIONS = 4
 
 
-def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1") -> Settings:
-    """Settings of an installation of the test's own: its topics are named after its group."""
+def settings_text(
+    bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1", commit: str = "200ms", batch: int = 4_000
+) -> str:
+    """Settings of an installation of the test's own, as in a file: its topics are named after its group."""
     group = group or unique("delivery")
-    return load(
-        f"""
+    return f"""
         [kafka]
         bootstrap = "{bootstrap}"
         group = "{group}"
@@ -53,14 +54,18 @@ def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str
         partitions = {PARTITIONS}
         session_timeout = "6s"
         heartbeat_interval = "1s"
-        commit_interval = "200ms"
+        commit_interval = "{commit}"
         [worker]
         id = "{worker}"
         data_dir = "{data_dir}"
         http_port = 0
-        """,
-        {},
-    )
+        batch_records = {batch}
+        """
+
+
+def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1") -> Settings:
+    """What `settings_text` says."""
+    return load(settings_text(bootstrap, data_dir, group=group, worker=worker), {})
 
 
 async def make_topics(settings: Settings) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from streams import topics
 from streams.settings import Settings, load
-from tests.broker.in_process import PARTITIONS, Worker, end_tasks, make_topics
+from tests.broker.in_process import Worker, end_tasks, make_topics, settings_text
 from tests.broker.leads_fixture import all_folded, assert_exact, send_events, story
 from tests.faults.workers import ROOT, WorkerProcess
 from tests.kafka_fixture import committed_offsets, eventually, unique
@@ -25,22 +25,7 @@ KILLS = 6
 
 def configured(bootstrap: str, folder: Path) -> tuple[Path, Settings]:
     """A settings file of an installation of the test's own, and what it says."""
-    group = unique("killed")
-    text = f"""
-[kafka]
-bootstrap = "{bootstrap}"
-group = "{group}"
-topic_prefix = "{group}-"
-partitions = {PARTITIONS}
-session_timeout = "6s"
-heartbeat_interval = "1s"
-commit_interval = "100ms"
-[worker]
-id = "w1"
-data_dir = "{folder / "data"}"
-http_port = 0
-batch_records = 50
-"""
+    text = settings_text(bootstrap, folder / "data", group=unique("killed"), commit="100ms", batch=50)
     config = folder / "callpulse.toml"
     config.write_text(text, encoding="utf-8")
     return config, load(text, {})

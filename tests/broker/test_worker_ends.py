@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import load
-from tests.broker.in_process import PARTITIONS, make_topics
+from tests.broker.in_process import make_topics, settings_text
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import unique
 
@@ -18,17 +18,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 0.8])
 def test_asked_to_end_before_it_is_ready(bootstrap: str, tmp_path: Path, after_s: float) -> None:
-    group = unique("ends")
-    text = f"""
-[kafka]
-bootstrap = "{bootstrap}"
-group = "{group}"
-topic_prefix = "{group}-"
-partitions = {PARTITIONS}
-[worker]
-data_dir = "{tmp_path / "data"}"
-http_port = 0
-"""
+    text = settings_text(bootstrap, tmp_path / "data", group=unique("ends"))
     config = tmp_path / "callpulse.toml"
     config.write_text(text, encoding="utf-8")
     asyncio.run(make_topics(load(text, {})))
