@@ -68,14 +68,17 @@ def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str
     return load(settings_text(bootstrap, data_dir, group=group, worker=worker), {})
 
 
-async def make_topics(settings: Settings) -> None:
-    """Make every topic of the installation."""
+async def make_topics(settings: Settings, **more: str) -> None:
+    """Make every topic of the installation; `compression_type="zstd"` sets `compression.type` on all of them."""
     kafka = settings.kafka
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:
         declared = topics.declared(kafka.group, kafka.topic_prefix)
-        await admin.create_topics([NewTopic(t.name, kafka.partitions, 1, topic_configs=t.config) for t in declared])
+        also = {key.replace("_", "."): value for key, value in more.items()}
+        await admin.create_topics(
+            [NewTopic(t.name, kafka.partitions, 1, topic_configs={**t.config, **also}) for t in declared]
+        )
     finally:
         await admin.close()
 
@@ -100,9 +103,15 @@ def call_ended(number: int, manager: str, **more: Any) -> events.CallEnded:
     return events.CallEnded(**{**fields, **more})
 
 
-async def send(settings: Settings, numbers: Iterable[int], managers: int = 20, partition: int | None = None) -> None:
-    """Send a `call_ended` for each number, to its manager's partition or to `partition`."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, linger_ms=5)
+async def send(
+    settings: Settings,
+    numbers: Iterable[int],
+    managers: int = 20,
+    partition: int | None = None,
+    codec: str | None = None,
+) -> None:
+    """Send a `call_ended` for each number, to its manager's partition or to `partition`, compressed by `codec`."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, linger_ms=5, compression_type=codec)
     await producer.start()
     topic = settings.kafka.topic_prefix + topics.CALLS.name
     try:
