@@ -140,7 +140,7 @@ class BatchConsumer(driver.Consumer):
         if wanted is not None:
             wanted = {tp for tp in wanted if not self._piled_up(tp)}
             if not wanted:
-                await asyncio.sleep(0.002)  # a batch takes up to 20 ms to fold; soon there is room again
+                await asyncio.sleep(0.002)  # a fold gives way after `worker.batch` (8 ms by default): room comes soon
                 return {}
         return await super()._getmany(wanted, min(timeout, POLL_S))
 

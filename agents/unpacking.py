@@ -3,7 +3,8 @@
 aiokafka hands out one record after the other through a generator, wrapped into an object that repeats the topic, the
 partition and sizes: as costly as decoding an event. Here a fetch gives its batches whole, and the records are those
 that the client's native code makes. Checksums are checked, markers of transactions are passed over, and the position
-moves as in the client.
+moves as in the client that reads uncommitted records, which is what Faust asks for. Records of aborted transactions are
+handed out too. The client's filter for `read_committed` is not here.
 """
 
 # ruff: noqa: SLF001 - aiokafka's fetcher has no public side

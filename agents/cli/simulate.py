@@ -83,7 +83,7 @@ def simulate(  # noqa: PLR0913 - one option each
     ] = None,
     answers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="Write what every figure must be, as JSON, at the end."),
+        typer.Option(metavar="FILE", show_default=False, help="Write what every activity figure must be, as JSON."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -25,10 +25,9 @@ ROOTS = (
 def resolve(repository: Path) -> list[Jar]:
     """Resolve and download Kafka's class path from Maven Central into a local repository folder; pure Python."""
     context = jgo.maven.MavenContext(resolver=jgo.maven.PythonResolver(), repo_cache=repository, timeout=30)
-    coordinates = [replace(Coordinate.parse(root), scope="compile", raw=True) for root in ROOTS]  # raw: Log4j's opinion
-    roots, others = context.resolver.resolve(
-        [context.create_dependency(one) for one in coordinates]
-    )  # on Kafka is void
+    # raw: the versions that Log4j manages must not replace those of Kafka.
+    coordinates = [replace(Coordinate.parse(root), scope="compile", raw=True) for root in ROOTS]
+    roots, others = context.resolver.resolve([context.create_dependency(one) for one in coordinates])
     wanted = [*roots, *(other for other in others if other.scope in ("compile", "runtime"))]
     jars = [
         Jar(

@@ -1,8 +1,8 @@
 """A simulated department: seeded, with a rhythm and all the faults of real sources, and with known answers.
 
 `Department` says who works; `simulate` yields the records that their work sends to Kafka, in the order of arrival;
-`Truth` listens and can say at any moment what every figure must be. `stories.department` has people with a story each,
-which the figures should tell. Pure: no clock, and no chance but the seed.
+`Truth` listens and can say at any moment what every figure of activity must be. `stories.department` has people with a
+story each, which the figures should tell. Pure: no clock, and no chance but the seed.
 """
 
 from streams.simulator.day import simulate

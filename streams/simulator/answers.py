@@ -39,7 +39,7 @@ _LEAD_DAYS: Final = 30
 
 
 def answers(truth: Truth, now_ms: int) -> Answers:
-    """Return every figure of every manager at `now_ms`."""
+    """Return every figure of `NAMES` of every manager at `now_ms`."""
     found: Answers = {}
     leads = None if truth.leads is None else _Leads(truth, truth.leads, now_ms)
     for account in truth.accounts.values():

@@ -1,4 +1,4 @@
-"""The true answers: what every figure of a manager must be, known from what was meant and which pieces of it arrived.
+"""The true answers: what the activity figures of a manager must be, from what was meant and which pieces of it arrived.
 
 Nothing here folds events. Each leg is asked what it comes to, given the pieces that have arrived (`verdict`), and the
 figures are counted from those verdicts. Legs of which no more will be heard are added to sums per local day.
@@ -132,7 +132,7 @@ class Truth:
         }
 
     def answers(self, now_ms: int) -> dict[tuple[str, tuple[str, ...]], float]:
-        """Return every figure of every manager at `now_ms`, by name (without prefix) and values of the labels.
+        """Return the figures of `answers.NAMES` of every manager at `now_ms`, by name and values of the labels.
 
         Raises ValueError for a moment before the last record: what had not arrived by then is not told apart.
         """

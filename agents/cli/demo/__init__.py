@@ -33,8 +33,8 @@ def demo(
     Nothing has to be installed or configured. Kafka and the worker take free ports of 127.0.0.1 and a temporary folder;
     all is gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
 
-    With --seconds the demo ends by itself: with 0 only if every figure of every simulated manager is what the simulator
-    knows to be true, else with 1.
+    With --seconds the demo ends by itself: with 0 only if every activity figure of every simulated manager is what the
+    simulator knows to be true, else with 1.
 
     For example:
 

@@ -1,0 +1,216 @@
+"""The pages are true of the code: their paths and names exist, their numbers and algorithms are the code's."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agents import attention, rejected
+from streams import events, facts, topics
+from streams.numbers import lead_key
+from streams.settings import Settings, explain, load
+from streams.simulator.answers import NAMES
+from streams.simulator.stories import STORIES
+from streams.tables import lead_story
+from tests.test_repository import FILES, ROOT, named
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "grafana/runbook.md"])
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(r"[\w.-]*(?:/[\w.*-]*)*\.(?:py|md|toml|ya?ml|sql|lock|json)|[a-z]+/(?:[a-z_]+/?)*")
+DOTTED = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
+FOREIGN = {
+    "manager.conf": "a file of Asterisk",
+    "orjson.loads": "of a package that only the benchmarks use",
+    "truth.rejected": "an attribute of the object that the page has made above",
+}
+TOP = {"streams", "agents", "grafana", "tests", "deploy", "docs"}
+DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
+
+
+@cache
+def text(page: str) -> str:
+    """A page with single spaces for line breaks, so that a sentence can be looked for."""
+    return re.sub(r"\s+", " ", (ROOT / page).read_text(encoding="utf-8"))
+
+
+def spans(page: Path) -> set[str]:
+    return set(SPAN.findall(FENCED.sub("", page.read_text(encoding="utf-8"))))
+
+
+@cache
+def modules() -> dict[str, list[str]]:
+    """The modules of the project by the last part of their name."""
+    found = defaultdict(list)
+    for name in map(named, FILES):
+        if name.startswith(("streams/", "agents/", "grafana/")) and name.endswith(".py"):
+            dotted = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            found[dotted.rpartition(".")[2]].append(dotted)
+    return found
+
+
+@cache
+def words() -> set[str]:
+    """Dotted words that are not names of the code: keys of settings, types of events, managers of the simulator."""
+    settings = {line.key for line in explain(load("", {}))}
+    types = {cls.__struct_config__.tag for classes in events.EVENT_TYPES.values() for cls in classes}
+    return {*settings, "economics.costs", "kafka.sasl_", *types, *(story.who for story in STORIES), *FOREIGN}
+
+
+def exists(path: str) -> bool:
+    """A path from the root, from `tests/benchmarks`, or the bare name of a file; `*` stands for any name."""
+    if "/" not in path:
+        return any(known.name == path for known in FILES)
+    return any(any(folder.glob(path.rstrip("/"))) for folder in (ROOT, ROOT / "tests/benchmarks"))
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is something in a module, which may be named by the last part of its name alone."""
+    first, *rest = name.split(".")
+    starts = [first] if first in TOP else modules().get(first, [])
+    return any(_leads_to_something(start, rest) for start in starts)
+
+
+def _leads_to_something(start: str, rest: list[str]) -> bool:
+    found: object = importlib.import_module(start)
+    so_far = start
+    for part in rest:
+        so_far = f"{so_far}.{part}"
+        if hasattr(found, part):
+            found = getattr(found, part)
+        elif part in getattr(found, "__annotations__", {}):
+            found = None
+        elif so_far in modules().get(part, []):
+            found = importlib.import_module(so_far)
+        else:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    missing = {
+        span
+        for span in spans(page) - FOREIGN.keys()
+        if PATH.fullmatch(span) and ("." in span or span.split("/")[0] in TOP) and span not in words()
+        if not exists(span)
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_dotted_name_that_a_page_names_exists(page: Path) -> None:
+    named_here = {span for span in spans(page) if DOTTED.fullmatch(span)} - words()
+    assert {name for name in named_here if not exists(name) and not resolves(name)} == set()
+
+
+def test_a_path_or_a_name_that_does_not_exist_is_seen() -> None:
+    assert exists("streams/numbers.py")
+    assert not exists("streams/number.py")
+    assert resolves("streams.numbers.lead_key")
+    assert resolves("numbers.lead_key")
+    assert not resolves("numbers.lead_lock")
+    assert not resolves("streams.number")
+
+
+def test_a_source_that_is_built_by_the_contract_makes_the_lead_keys_of_the_code() -> None:
+    page = text("docs/events.md")
+    (vector,) = re.findall(r"\| `([^`]+)` \| `(\+\d+)` \| `(phone:[^`]+)` \|", page)
+    secret, number, key = vector
+    assert lead_key(number, secret.encode()) == key
+    assert "HMAC-SHA256" in page
+
+
+def test_no_page_names_another_hash() -> None:
+    assert [page.name for page in PAGES if re.search("BLAKE|SHA-1|MD5", page.read_text(encoding="utf-8"))] == []
+
+
+SETTINGS = Settings()
+LARGEST_AMOUNT = lead_story.MAX_THOUSANDTHS // 1000
+KEPT_DAYS = {topic.name: topic.retention_ms // DAY_MS for topic in (topics.CALLS, topics.REJECTED, topics.SPEECH)}
+SAID = [
+    ("docs/events.md", r"at most (\d+) KiB", events.MAX_BYTES // 1024),
+    ("docs/events.md", r"more than (\d+) KiB", events.MAX_BYTES // 1024),
+    ("docs/events.md", r"an amount in another currency does not count, nor one above 10([⁰¹²³⁴-⁹]+)", LARGEST_AMOUNT),
+    ("docs/events.md", r"An amount above 10([⁰¹²³⁴-⁹]+) is refused", events.MAX_AMOUNT),
+    ("docs/events.md", r"a promise more than (\d+) days ahead", lead_story.FARTHEST_DUE_MS // DAY_MS),
+    ("docs/events.md", r"within (\d+) hours of event time", SETTINGS.thresholds.retry_horizon_ms // HOUR_MS),
+    ("docs/events.md", r"is closed after (\d+) hours", SETTINGS.thresholds.max_call_ms // HOUR_MS),
+    ("docs/events.md", r"dated more than (\d+) minutes", SETTINGS.thresholds.future_ms // MINUTE_MS),
+    ("docs/events.md", r"Kept for (a week) only", KEPT_DAYS["speech"]),
+    ("docs/architecture.md", r"`topics.REMOVALS_KEPT_MS`, (\d+) days", topics.REMOVALS_KEPT_MS // DAY_MS),
+    ("docs/architecture.md", r"links that lead round in a circle end after (eight) hops", facts.MAX_HOPS),
+    ("docs/operations.md", r"a page, at most (\d+) long", attention.LARGEST_PAGE),
+    ("docs/operations.md", r"no worker answered within (\d+) s", attention.PEER_TIMEOUT_S),
+    ("docs/operations.md", r"A record above (\d+) MiB is kept only in part", rejected.MAX_KEPT >> 20),
+    ("docs/operations.md", r"in the topic `rejected` for (\d+) days", KEPT_DAYS["rejected"]),
+    ("docs/operations.md", r"All tables anew from the topics\*\* \((\d+) days", KEPT_DAYS["calls"]),
+    ("docs/simulator.md", r"counts the (\d+) metrics of", len(NAMES)),
+    ("grafana/runbook.md", r"the stall deadline \((\d+) min\)", SETTINGS.worker.stall_deadline_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"Kafka keeps the events \((\d+) days for `calls`\)", KEPT_DAYS["calls"]),
+    ("README.md", r"every activity figure \((\d+) of the metrics", len(NAMES)),
+    ("README.md", r"as far back as the topic keeps them, (\d+) days", KEPT_DAYS["calls"]),
+    ("README.md", r"it closes legs after (four) hours", SETTINGS.thresholds.max_call_ms // HOUR_MS),
+    ("README.md", r"An event id is remembered for (six) hours", SETTINGS.thresholds.retry_horizon_ms // HOUR_MS),
+]
+IN_WORDS = {"a week": 7, "four": 4, "six": 6, "eight": 8}
+
+
+@pytest.mark.parametrize(("page", "sentence", "value"), SAID, ids=[f"{page}: {sentence}" for page, sentence, _ in SAID])
+def test_a_number_on_a_page_is_that_of_the_code(page: str, sentence: str, value: float) -> None:
+    found = re.findall(sentence, text(page), re.IGNORECASE)
+    assert found, "the page says this in other words; look for them here"
+    for number in found:
+        raised = re.fullmatch("[⁰¹²³⁴-⁹]+", number)
+        plain = number.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789"))
+        assert (10 ** int(plain) if raised else IN_WORDS.get(number) or int(plain)) == value
+
+
+def test_an_alert_fires_after_the_time_that_the_page_says() -> None:
+    rules = [
+        rule
+        for path in (ROOT / "grafana/rules").glob("*.yaml")
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    after = {rule["alert"]: rule["for"].replace("60m", "1h") for rule in rules}
+    rows = re.findall(
+        r"^\| `(\w+)` \| .* \| (\d+ (?:min|h)) \| [^|]+ \|$", (ROOT / "docs/alerts.md").read_text(), re.MULTILINE
+    )
+    assert {name: said.replace(" min", "m").replace(" h", "h") for name, said in rows} == after
+
+
+def measured(what: str) -> str:
+    """The median of a row of the benchmarks."""
+    (median,) = re.findall(
+        rf"^\| {re.escape(what)} \| ([\d,]+) \|", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE
+    )
+    return str(median)
+
+
+def test_the_speeds_of_the_readme_are_those_that_were_measured_and_it_says_of_what() -> None:
+    page = text("README.md")
+    agent = measured("callpulse, calls agent: whole fold, changelog, facts, commits")
+    worker = measured("callpulse, whole worker: the leads and outcomes that follow from the calls too")
+    topology = measured("callpulse: the worker as it is")
+    assert f"the calls agent alone folds {agent} telephony events a second" in page
+    assert f"The whole worker, leads and outcomes included, takes {worker} a second" in page
+    assert f"{topology} calls and CRM events a second" in page
+    ((missed, target),) = re.findall(
+        r"(MISSED|met) +callpulse, events/s: [\d,]+ \(at least ([\d,]+)\)", text("docs/benchmarks.md")
+    )
+    assert (f"short of the target of {target}" in page) is (missed == "MISSED")
+    times = {
+        peer: float(ratio)
+        for peer, ratio in re.findall(r"callpulse ÷ (kstreams|faust): ([\d.]+)", text("docs/benchmarks.md"))
+    }
+    assert (
+        f"{times['kstreams']:g} times as many as Kafka Streams and {times['faust']:.0f} times as many as Faust" in page
+    )
