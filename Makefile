@@ -45,7 +45,7 @@ check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, w
 	wait $$! || code=1; cat build/check.log; exit $$code
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
-	$(BIN)/python -m tests.benchmarks --docs docs/benchmarks.md $(ARGS)
+	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)
 
 native: $(NATIVE)/.installed ## compile the folds, as in the wheel that is deployed, into build/native
 

@@ -10,23 +10,24 @@ from typing import Any, Final
 import faust
 from yarl import URL
 
-from agents import transport
-from agents.assignor import Assignor
 from agents.calls import CallsAgent
 from agents.core import Core, Fail, Fold, leave
 from agents.crm import CrmAgent
-from agents.facts import OutcomesAgent
+from agents.delivery import transport
+from agents.delivery.assignor import Assignor
 from agents.leads import LeadsAgent
-from agents.store import Store
-from agents.tables import Kind, OnDisk
-from streams import topics
+from agents.outcomes import OutcomesAgent
+from agents.state.rocksdb import Store
+from agents.state.tables import Kind, OnDisk
 from streams.calendars import local_time
-from streams.settings import Kafka, Settings
-from streams.tables import lead_codec, records
-from streams.tables.lead_codec import LeadRecords, LeadRow
-from streams.tables.lead_fold import LeadFold
-from streams.tables.manager_codec import ManagerRecords
-from streams.tables.outcome import OutcomeRecords
+from streams.contract import topics
+from streams.settings.settings import Kafka, Settings
+from streams.tables import changelog as records
+from streams.tables.lead import codec as lead_codec
+from streams.tables.lead.codec import LeadRecords, LeadRow
+from streams.tables.lead.fold import LeadFold
+from streams.tables.manager.codec import ManagerRecords
+from streams.tables.outcome.fold import OutcomeRecords
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
 
@@ -86,7 +87,7 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         stream_buffer_maxsize=64,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
-        # What is on disk may be ahead of a changelog that was made anew; agents/transport.py sees to it.
+        # What is on disk may be ahead of a changelog that was made anew; agents/delivery/transport.py sees to it.
         recovery_consistency_check=False,
         store="memory://",
         datadir=f"{settings.worker.data_dir}/{settings.worker.id}",

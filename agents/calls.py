@@ -7,15 +7,15 @@ from typing import Any, cast
 
 from faust.types import TP
 
-from agents.intake import Intake
-from agents.outbox import Outbox
-from agents.tables import RowTable
-from streams import events, facts
+from agents.delivery.intake import Intake
+from agents.delivery.outbox import Outbox
+from agents.state.tables import RowTable
 from streams.calendars import local_time
-from streams.decoding import Decoder
-from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
-from streams.settings import Settings
-from streams.tables.manager import APPLIED, Leave, ManagerFold, ManagerRow, Told
+from streams.contract import events, facts
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
+from streams.settings.settings import Settings
+from streams.tables.manager.fold import APPLIED, Leave, ManagerFold, ManagerRow, Told
 
 _ASK_AGAIN_S = 60.0
 

@@ -12,19 +12,19 @@ from typing import Any, Final, Protocol, cast
 
 from faust.types import TP
 
-from agents import transport
 from agents.calls import CallsAgent
-from agents.checkpoint import Checkpoint
-from agents.expiry import Expiry
-from agents.intake import Intake
-from agents.lag import Lag
-from agents.ledger import Batch
-from agents.operations import Operations
-from agents.outbox import Outbox
-from agents.tables import Kind, OnDisk, RowTable
-from streams import topics
-from streams.settings import Settings
-from streams.topics import DAY_MS
+from agents.delivery import transport
+from agents.delivery.counters import Operations
+from agents.delivery.intake import Intake
+from agents.delivery.offsets import Batch
+from agents.delivery.outbox import Outbox
+from agents.state.checkpoint import Checkpoint
+from agents.state.expiry import Expiry
+from agents.state.tables import Kind, OnDisk, RowTable
+from agents.telemetry.lag import Lag
+from streams.contract import topics
+from streams.contract.topics import DAY_MS
+from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from faust.types import TP
 
-from agents.intake import Intake
-from agents.outbox import Outbox
-from streams import facts
-from streams.decoding import Decoder
-from streams.events import CrmEvents, Rejection
-from streams.settings import Settings
-from streams.tables.lead_fold import refusal
+from agents.delivery.intake import Intake
+from agents.delivery.outbox import Outbox
+from streams.contract import facts
+from streams.contract.decoding import Decoder
+from streams.contract.events import CrmEvents, Rejection
+from streams.settings.settings import Settings
+from streams.tables.lead.fold import refusal
 
 _NO_KEY = Rejection("no_key", "the key of a record of `crm` is its lead")
 _WRONG_KEY = Rejection("wrong_key", "the key of a record of `crm` is its lead")

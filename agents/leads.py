@@ -7,15 +7,15 @@ from typing import Any
 
 from faust.types import TP
 
-from agents.facts import WRONG_KEY, decoded
-from agents.intake import Intake
-from agents.outbox import Outbox
-from agents.tables import RowTable
-from streams import facts
-from streams.facts import Contact, Forwarded
-from streams.tables.lead_codec import LeadRow
-from streams.tables.lead_effect import LeadEffect
-from streams.tables.lead_fold import LeadFold
+from agents.delivery.intake import Intake
+from agents.delivery.outbox import Outbox
+from agents.outcomes import WRONG_KEY, decoded
+from agents.state.tables import RowTable
+from streams.contract import facts
+from streams.contract.facts import Contact, Forwarded
+from streams.tables.lead.codec import LeadRow
+from streams.tables.lead.effect import LeadEffect
+from streams.tables.lead.fold import LeadFold
 
 
 class LeadsAgent:

@@ -12,12 +12,12 @@ from typing import Final
 
 from yarl import URL
 
-from agents import http
-from agents.agreement import agree
 from agents.app import Callpulse, create_app
 from agents.core import Fail, leave
-from agents.health import background
-from streams.settings import Settings
+from agents.kafka.settings_log import agree
+from agents.telemetry import http
+from agents.telemetry.health import background
+from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
 

@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from streams.settings_forms import WEEKDAYS
+from streams.settings.fields import WEEKDAYS
 
 if TYPE_CHECKING:
-    from streams.settings import Calendar, Manager, Settings, Shift
+    from streams.settings.settings import Calendar, Manager, Settings, Shift
 
 DAY_MS: Final = 86_400_000
 SLOT_MS: Final = 900_000

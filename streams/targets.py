@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final
 
-from streams.settings import Targets
+from streams.settings.settings import Targets
 
 Z_95: Final = 1.96
 """The 97.5 % quantile of the standard normal distribution: a two-sided interval with it holds in 95 % of cases."""

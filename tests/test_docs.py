@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents import attention, rejected
-from streams import events, facts, topics
-from streams.numbers import lead_key
-from streams.settings import Settings, explain, load
-from streams.simulator.answers import NAMES
-from streams.simulator.stories import STORIES
-from streams.tables import lead_story
+from agents.delivery import dead_letter as rejected
+from agents.telemetry import attention
+from streams.contract import events, facts, topics
+from streams.phone_numbers import lead_key
+from streams.settings.settings import Settings, explain, load
+from streams.simulator.people.stories import STORIES
+from streams.simulator.truth.figures import NAMES
+from streams.tables.lead import summary as lead_story
 from tests.test_repository import FILES, ROOT, named
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "grafana/runbook.md"])
@@ -26,11 +27,12 @@ SPAN = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"[\w.-]*(?:/[\w.*-]*)*\.(?:py|md|toml|ya?ml|sql|lock|json)|[a-z]+/(?:[a-z_]+/?)*")
 DOTTED = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
 FOREIGN = {
+    "compression.type": "a setting of Kafka",
     "manager.conf": "a file of Asterisk",
     "orjson.loads": "of a package that only the benchmarks use",
     "truth.rejected": "an attribute of the object that the page has made above",
 }
-TOP = {"streams", "agents", "grafana", "tests", "deploy", "docs"}
+TOP = {"benchmarks", "streams", "agents", "grafana", "tests", "deploy", "docs"}
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 
 
@@ -64,10 +66,10 @@ def words() -> set[str]:
 
 
 def exists(path: str) -> bool:
-    """A path from the root, from `tests/benchmarks`, or the bare name of a file; `*` stands for any name."""
+    """A path from the root, from `benchmarks`, or the bare name of a file; `*` stands for any name."""
     if "/" not in path:
         return any(known.name == path for known in FILES)
-    return any(any(folder.glob(path.rstrip("/"))) for folder in (ROOT, ROOT / "tests/benchmarks"))
+    return any(any(folder.glob(path.rstrip("/"))) for folder in (ROOT, ROOT / "benchmarks"))
 
 
 def resolves(name: str) -> bool:
@@ -111,11 +113,11 @@ def test_every_dotted_name_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_a_path_or_a_name_that_does_not_exist_is_seen() -> None:
-    assert exists("streams/numbers.py")
+    assert exists("streams/phone_numbers.py")
     assert not exists("streams/number.py")
-    assert resolves("streams.numbers.lead_key")
-    assert resolves("numbers.lead_key")
-    assert not resolves("numbers.lead_lock")
+    assert resolves("streams.phone_numbers.lead_key")
+    assert resolves("phone_numbers.lead_key")
+    assert not resolves("phone_numbers.lead_lock")
     assert not resolves("streams.number")
 
 

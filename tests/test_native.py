@@ -59,8 +59,13 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(900)
 def test_the_tests_of_the_tables_pass_on_the_compiled_build(native: Path) -> None:
     made = {path.relative_to(native).as_posix().split(".")[0] for path in native.rglob("*.so")}
-    assert {"streams/tables/manager", "streams/tables/lead_fold", "streams/topics", "agents/calls"} <= made
-    origin = "import streams.tables.manager as m, agents.calls as c; print(m.__file__, c.__file__)"
+    assert {
+        "streams/tables/manager/fold",
+        "streams/tables/lead/fold",
+        "streams/contract/topics",
+        "agents/calls",
+    } <= made
+    origin = "import streams.tables.manager.fold as m, agents.calls as c; print(m.__file__, c.__file__)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(native), str(ROOT)])}
     told = subprocess.run(
         [sys.executable, "-P", "-c", origin], env=environment, cwd=ROOT, check=True, capture_output=True, text=True

@@ -62,7 +62,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    from agents.clients import quiet  # noqa: PLC0415 - slow to import; --help and --version do not need it
+    from agents.kafka.clients import quiet  # noqa: PLC0415 - slow to import; --help and --version do not need it
 
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -103,7 +103,7 @@ def main() -> None:
 
 def _expected(error: Exception) -> bool:
     """Tell whether an error has a text for the person who must act, so that a traceback would only hide it."""
-    from agents.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
     from agents.embedded import EmbeddedKafkaError  # noqa: PLC0415 - slow to import
+    from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
 
     return isinstance(error, KafkaUnusableError | EmbeddedKafkaError)

@@ -18,8 +18,8 @@ from agents.cli.common import (
     say,
     settings_text,
 )
-from streams.settings import SettingsError, explain, load
-from streams.tables.manager_series import series_count
+from streams.settings.settings import SettingsError, explain, load
+from streams.tables.manager.series import series_count
 
 
 def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from streams.settings import CONFIG_VARIABLE, Settings, SettingsError, load
+from streams.settings.settings import CONFIG_VARIABLE, Settings, SettingsError, load
 
 OK: Final = 0
 FAILED: Final = 1  # the answer is no: a check found something, figures do not agree, some of the work could not be done

@@ -25,11 +25,11 @@ from agents.cli.common import (
     run,
     say,
 )
-from streams.settings import SettingsError
-from streams.settings_reader import did_you_mean
+from streams.settings.reader import did_you_mean
+from streams.settings.settings import SettingsError
 
 if TYPE_CHECKING:
-    from streams.evidence import Explainer, Explanation, Known, Piece
+    from streams.explain.explainer import Explainer, Explanation, Known, Piece
 
 _EPOCH = date(1970, 1, 1)
 
@@ -63,8 +63,8 @@ def explain(
 
         callpulse explain anna.weber won_deals --json | jq -r '.pieces[].id'
     """
-    from agents import evidence  # noqa: PLC0415 - slow to import
-    from streams.evidence import Explainer  # noqa: PLC0415 - slow to import
+    from agents.kafka import evidence  # noqa: PLC0415 - slow to import
+    from streams.explain.explainer import Explainer  # noqa: PLC0415 - slow to import
 
     settings = read_settings(config, bootstrap)
     try:
@@ -91,7 +91,7 @@ def explain(
 
 def _metric(explainer: Explainer, measure: str) -> str:
     """Return the metric that is meant. Raises Trouble, with the reason, for one that cannot be taken apart."""
-    from streams.evidence import NOT_COUNTED  # noqa: PLC0415 - slow to import
+    from streams.explain.explainer import NOT_COUNTED  # noqa: PLC0415 - slow to import
 
     name = measure.removeprefix("callpulse_")
     if name in NOT_COUNTED:

@@ -107,7 +107,7 @@ async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
 def _as_csv(rows: list[dict[str, Any]]) -> str:
     from msgspec import convert  # noqa: PLC0415 - slow to import, and only here
 
-    from agents.attention import Listed, Page, as_csv  # noqa: PLC0415 - slow to import, and only here
+    from agents.telemetry.attention import Listed, Page, as_csv  # noqa: PLC0415 - slow to import, and only here
 
     listed = convert(rows, list[Listed])
     return as_csv(Page(leads=listed, total=len(listed), next_offset=None, missing_partitions=[]))

@@ -10,14 +10,15 @@ import typer
 from rich.table import Table
 
 from agents.cli.common import JsonOption, console, print_json, write
-from streams.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
-from streams.settings import Settings
-from streams.tables.manager_series import MAX_SERIES, series_count
+from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
+from streams.settings.settings import Settings
+from streams.tables.manager.series import MAX_SERIES, series_count
 
 _INTRODUCTION = """\
 # Metrics
 
-Generated from the catalogue in `streams/catalogue.py` by `callpulse metrics --markdown`; a test keeps it current.
+Generated from the catalogue, `streams/metrics/catalogue.py`, by `callpulse metrics --markdown`; a test keeps it
+current.
 
 A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is the manager's own local day; `7d`, `30d`
 and `90d` are today and the 6, 29 and 89 local days before it; `previous` is the 90 days before those. Windows are

@@ -23,11 +23,11 @@ from agents.cli.common import (
     run,
     say,
 )
-from streams.events import REASONS
-from streams.settings_reader import did_you_mean, duration
+from streams.contract.events import REASONS
+from streams.settings.reader import did_you_mean, duration
 
 if TYPE_CHECKING:
-    from agents.dead_letters import Filter, Letter
+    from agents.kafka.dead_letters import Filter, Letter
 
 app = typer.Typer(no_args_is_help=True, help="Records that were no events: list them, send them back.")
 
@@ -74,7 +74,7 @@ def list_(
 
         callpulse rejected list --json | jq -r '.letters[].reason' | sort | uniq -c
     """
-    from agents import dead_letters  # noqa: PLC0415 - slow to import
+    from agents.kafka import dead_letters  # noqa: PLC0415 - slow to import
 
     kafka = read_settings(config, bootstrap).kafka
     wanted = _filter(reason, topic, since)
@@ -133,7 +133,7 @@ def redrive(  # noqa: PLR0913 - one option each
 
         callpulse rejected redrive --reason unknown_version --since 7d
     """
-    from agents import dead_letters  # noqa: PLC0415 - slow to import
+    from agents.kafka import dead_letters  # noqa: PLC0415 - slow to import
 
     kafka = read_settings(config, bootstrap).kafka
     wanted = _filter(reason, topic, since, redriven=again)
@@ -161,7 +161,7 @@ def redrive(  # noqa: PLR0913 - one option each
 
 
 def _filter(reasons: list[str] | None, topics: list[str] | None, since: str | None, *, redriven: bool = True) -> Filter:
-    from agents import dead_letters  # noqa: PLC0415 - slow to import
+    from agents.kafka import dead_letters  # noqa: PLC0415 - slow to import
 
     for reason in reasons or ():
         if reason not in REASONS:

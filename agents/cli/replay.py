@@ -25,9 +25,9 @@ from agents.cli.common import (
     say,
     write,
 )
-from streams import topics
-from streams.events import Event, encode
-from streams.settings import Settings
+from streams.contract import topics
+from streams.contract.events import Event, encode
+from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping, BadLine, read_recording
 from streams.sources.asterisk import replay as replay_asterisk
 
@@ -137,7 +137,7 @@ def moved(events: list[Event], ends_ms: int) -> list[Event]:
 
 
 async def _produce(settings: Settings, sessions: Iterable[Session], total: int) -> list[Session]:
-    from agents.producing import BatchProducer  # noqa: PLC0415 - slow to import
+    from agents.kafka.producer import BatchProducer  # noqa: PLC0415 - slow to import
 
     topic = _topic(settings)
     done = []

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from agents.cli.common import write
-from streams.events import TOPIC_EVENTS, VERSION
+from streams.contract.events import TOPIC_EVENTS, VERSION
 
 
 def schema(

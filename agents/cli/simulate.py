@@ -24,10 +24,10 @@ from agents.cli.common import (
     run,
     say,
 )
-from streams.settings import Settings
+from streams.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from agents.feeding import Feeder
+    from agents.kafka.feeder import Feeder
     from streams.simulator import Department, Truth
 
 DAY_MS: Final = 86_400_000
@@ -165,8 +165,8 @@ class _Work:
 
     async def run(self, speed: float | None, rate: float | None) -> dict[str, Any]:
         """Send, and return what was done."""
-        from agents.feeding import Feeder  # noqa: PLC0415 - slow to import
-        from agents.producing import BatchProducer  # noqa: PLC0415 - slow to import
+        from agents.kafka.feeder import Feeder  # noqa: PLC0415 - slow to import
+        from agents.kafka.producer import BatchProducer  # noqa: PLC0415 - slow to import
 
         started = time.monotonic()
         with progress("history", None) as advance:
@@ -280,7 +280,7 @@ def _department(settings: Settings, seed: int, managers: int | None, teams: int,
 
 def _of_stories(seed: int, days: float | None) -> tuple[Department, float]:
     """Return the department of the stories and the days of its history, and say which stories these days tell."""
-    from streams.simulator.stories import LONG_DAYS, STORIES, department  # noqa: PLC0415 - slow to import
+    from streams.simulator.people.stories import LONG_DAYS, STORIES, department  # noqa: PLC0415 - slow to import
 
     days = LONG_DAYS if days is None else days
     for story in STORIES:

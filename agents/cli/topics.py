@@ -31,7 +31,7 @@ def create(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
 
         callpulse topics create --bootstrap kafka-1:9092 --config callpulse.toml
     """
-    from agents import admin  # noqa: PLC0415 - slow to import
+    from agents.kafka import admin  # noqa: PLC0415 - slow to import
 
     made = run(admin.create(read_settings(config, bootstrap).kafka))
     if as_json:
@@ -59,8 +59,8 @@ def check(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_
 
         callpulse topics check --json
     """
-    from agents import admin  # noqa: PLC0415 - slow to import
-    from streams import topics  # noqa: PLC0415 - kept beside its user
+    from agents.kafka import admin  # noqa: PLC0415 - slow to import
+    from streams.contract import topics  # noqa: PLC0415 - kept beside its user
 
     kafka = read_settings(config, bootstrap).kafka
     differences = run(admin.check(kafka))

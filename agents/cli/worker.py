@@ -20,8 +20,8 @@ from agents.cli.common import (
     run,
     say,
 )
-from streams.settings import SettingsError
-from streams.tables.manager_series import series_count
+from streams.settings.settings import SettingsError
+from streams.tables.manager.series import series_count
 
 AcceptOption = Annotated[
     bool,
@@ -61,7 +61,9 @@ def worker(
         series_count(settings)
     except SettingsError as error:
         raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
-    from agents import admin, agreement, worker  # noqa: PLC0415 - slow to import
+    from agents import worker  # noqa: PLC0415 - slow to import
+    from agents.kafka import admin  # noqa: PLC0415 - slow to import
+    from agents.kafka import settings_log as agreement  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker

@@ -5,10 +5,10 @@
 story each, which the figures should tell. Pure: no clock, and no chance but the seed.
 """
 
-from streams.simulator.day import simulate
-from streams.simulator.disturb import Disturbance
-from streams.simulator.legs import Record
-from streams.simulator.people import CAST, Department, Member, Personality
-from streams.simulator.truth import Truth
+from streams.simulator.faults.injection import Disturbance
+from streams.simulator.people.roster import CAST, Department, Member, Personality
+from streams.simulator.simulation import simulate
+from streams.simulator.telephony.legs import Record
+from streams.simulator.truth.truth import Truth
 
 __all__ = ["CAST", "Department", "Disturbance", "Member", "Personality", "Record", "Truth", "simulate"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.store import Store
+from agents.state.rocksdb import Store
 from tests.agents.cli_runner import Runner
 
 

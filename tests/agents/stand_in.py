@@ -11,17 +11,17 @@ from typing import Any
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from agents.checkpoint import Checkpoint
-from agents.lag import Lag
-from agents.ledger import Ledger
-from agents.operations import Operations
-from agents.tables import Part
-from streams import topics
+from agents.delivery.counters import Operations
+from agents.delivery.offsets import Ledger
+from agents.state.checkpoint import Checkpoint
+from agents.state.tables import Part
+from agents.telemetry.lag import Lag
 from streams.calendars import local_time
-from streams.events import CallEnded, CallsEvent
-from streams.settings import Settings, load
-from streams.tables.manager import ManagerFold
-from streams.tables.manager_row import ManagerRow
+from streams.contract import topics
+from streams.contract.events import CallEnded, CallsEvent
+from streams.settings.settings import Settings, load
+from streams.tables.manager.fold import ManagerFold
+from streams.tables.manager.row import ManagerRow
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

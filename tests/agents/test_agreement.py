@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from agents.agreement import Agreed, MeaningChangedError, last_that_counts, may_be_accepted
-from streams import meaning
-from streams.meaning import Change, Meaning
-from streams.settings import load
+from agents.kafka.settings_log import Agreed, MeaningChangedError, last_that_counts, may_be_accepted
+from streams.settings import compatibility as meaning
+from streams.settings.compatibility import Change, Meaning
+from streams.settings.settings import load
 
 ONE, OTHER, THIRD = (meaning.of(load(f"results.stuck_after = {count}", {})) for count in (5, 6, 7))
 MIXED = Change("thresholds.short", '"2m"', '"90s"', "mixed")

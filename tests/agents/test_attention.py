@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from agents import http
-from agents.attention import Query, QueryError
 from agents.cli import leads as cli
 from agents.cli.common import Trouble
-from streams import topics
-from streams.facts import Attention, Outcome
-from streams.tables.outcome import OutcomeRow, fold
+from agents.telemetry import http
+from agents.telemetry.attention import Query, QueryError
+from streams.contract import topics
+from streams.contract.facts import Attention, Outcome
+from streams.tables.outcome.fold import OutcomeRow, fold
 from tests.agents.stand_in import Core, core
 
 PARTITIONS = (0, 1, 2, 3)

@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from agents.cli.metrics import page
-from streams.catalogue import CATALOGUE
-from streams.decoding import Decoder
-from streams.events import Rejection
+from streams.contract.decoding import Decoder
+from streams.contract.events import Rejection
+from streams.metrics.catalogue import CATALOGUE
 from tests.agents.cli_runner import Runner
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from agents.cli.common import cell
 from agents.cli.explain import _newest, _number
-from streams.evidence import Piece, Role
+from streams.explain.explainer import Piece, Role
 from tests.agents.cli_runner import Runner
 from tests.agents.test_cli import closed_port
 

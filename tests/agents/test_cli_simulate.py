@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import load
-from streams.simulator.stories import STORIES
+from streams.settings.settings import load
+from streams.simulator.people.stories import STORIES
 from tests.agents.cli_runner import Runner
 
 # Nobody listens on port 9: what comes before sending has been done, and no more.

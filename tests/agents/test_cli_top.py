@@ -14,7 +14,7 @@ from agents.cli.scrape import Scrape
 from agents.cli.top import picture
 from agents.cli.top.board import COLUMNS, View, board, fitting, silent, span
 from agents.cli.top.standing import Feed, Line, Standing, standing
-from streams.settings import Manager, Thresholds
+from streams.settings.settings import Manager, Thresholds
 from tests.agents.cli_runner import Runner
 
 NOW_MS = 1_795_435_200_000

@@ -11,8 +11,8 @@ from agents.cli.demo.probe import Probe
 from agents.cli.demo.verdict import mismatches
 from agents.cli.scrape import Sample, Scrape, metrics_url, samples
 from agents.cli.simulate import Pending, records
-from agents.feeding import Feeder
-from streams.catalogue import MANAGER_METRICS
+from agents.kafka.feeder import Feeder
+from streams.metrics.catalogue import MANAGER_METRICS
 from streams.simulator import Department, Disturbance, Truth, simulate
 
 NOON_MS = 1_795_435_200_000
@@ -61,7 +61,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock(NOON_MS / 1000)
-    monkeypatch.setattr("agents.feeding.asyncio.sleep", made.nap)
+    monkeypatch.setattr("agents.kafka.feeder.asyncio.sleep", made.nap)
     return made
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agents import evidence
-from agents.clients import KafkaUnusableError
-from streams.settings import load
-from streams.tables.lead_codec import LeadRow, dump
-from streams.tables.lead_parts import Activity
+from agents.kafka import evidence
+from agents.kafka.clients import KafkaUnusableError
+from streams.settings.settings import load
+from streams.tables.lead.codec import LeadRow, dump
+from streams.tables.lead.records import Activity
 
 SETTINGS = load('timezone = "UTC"', {})
 DAY_MS = 86_400_000

@@ -8,12 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.exposition import Exposition
-from agents.metrics import ManagerCollector
-from streams.catalogue import CATALOGUE, MANAGER_METRICS, TEAM_METRICS
-from streams.events import ManagerPresence
-from streams.facts import Attention, Outcome
-from streams.tables import outcome
+from agents.telemetry.exposition import Exposition
+from agents.telemetry.managers import ManagerCollector
+from streams.contract.events import ManagerPresence
+from streams.contract.facts import Attention, Outcome
+from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, TEAM_METRICS
+from streams.tables.outcome import fold as outcome
 from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, Core, core, ended
 
 MANAGERS = [f"manager-{number}" for number in range(30)]

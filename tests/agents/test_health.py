@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from agents.health import Health, NotReadyError
-from agents.lag import Lag
-from agents.restore import Restore
+from agents.state.recovery import Restore
+from agents.telemetry.health import Health, NotReadyError
+from agents.telemetry.lag import Lag
 from tests.agents.stand_in import Core, core
 
 SETTINGS = '[worker]\nstall_deadline = "60s"\nrestore_deadline = "5m"\n'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents import garbage
+from agents import gc_tuning as garbage
 from tests.agents.stand_in import eventually
 
 

@@ -10,13 +10,13 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from agents.pulse import Pulse, SuspendedError, wakeful_clock, watch_loop
+from agents.suspension import Pulse, SuspendedError, wakeful_clock, watch_loop
 from tests.agents.stand_in import eventually
 
 # A worker whose event loop does not come to any timer: only the thread can notice.
 BUSY_PROCESS = """
 import os, time
-from agents.pulse import Pulse
+from agents.suspension import Pulse
 
 def leave(error):
     print(error, flush=True)

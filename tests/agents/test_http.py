@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from agents import http
-from agents.pulse import SuspendedError
+from agents.suspension import SuspendedError
+from agents.telemetry import http
 from tests.agents.stand_in import Core, core, eventually
 
 SETTINGS = '[worker]\nhttp_port = 0\nid = "w-1"\n[[managers]]\nid = "ann"\n'

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agents.metrics import ManagerCollector, Managers
-from streams.events import CallStarted, ManagerPresence
-from streams.facts import Outcome
-from streams.tables import outcome
+from agents.telemetry.managers import ManagerCollector, Managers
+from streams.contract.events import CallStarted, ManagerPresence
+from streams.contract.facts import Outcome
+from streams.tables.outcome import fold as outcome
 from tests.agents.stand_in import HOUR_MS, MINUTE_MS, MONDAY_MS, NOON_MS, Core, core, ended
 
 ROSTER = """

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from agents.exposition import Exposition
-from agents.lag import Lag
+from agents.telemetry.exposition import Exposition
+from agents.telemetry.lag import Lag
 from tests.agents.stand_in import NOON_MS, Core, core, ended
 
 CALLS_0 = TP("calls", 0)

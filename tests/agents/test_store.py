@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.store import NOTHING, Mark, Shelf, Store, StoreError, StoreLockedError, checksum
+from agents.state.rocksdb import NOTHING, Mark, Shelf, Store, StoreError, StoreLockedError, checksum
 
 ROOT = Path(__file__).parents[2]
 OURS = {"changelog": "app-leads-changelog", "partitions": 4, "layout": 1}
@@ -163,7 +163,7 @@ def test_the_checksum_tells_records_apart_and_is_never_the_one_of_nothing() -> N
 WRITER = """
 import sys
 from pathlib import Path
-from agents.store import Mark, Store
+from agents.state.rocksdb import Mark, Store
 store = Store(Path(sys.argv[1]), {"partitions": 4})
 store.open()
 shelves = [store.shelf(0), store.shelf(1)]

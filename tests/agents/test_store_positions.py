@@ -11,10 +11,10 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import store_positions
-from agents.store import Shelf, Store
-from agents.store_rows import Room, StoredPart
-from streams.tables.records import position, seal
+from agents.state import positions as store_positions
+from agents.state.rocksdb import Shelf, Store
+from agents.state.rows import Room, StoredPart
+from streams.tables.changelog import position, seal
 
 KEYS = [b"a", b"b", b"c", b"d"]
 Log = Sequence[tuple[bytes, int | None]]  # key, and the position for which it was written; None: removed

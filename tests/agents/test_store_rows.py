@@ -10,10 +10,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from agents import store_rows
-from agents.store import NOTHING, Mark, Store, checksum, now_ms
-from agents.store_rows import Room, StoredPart, resumes_at
-from streams.tables.records import position, seal
+from agents.state import rows as store_rows
+from agents.state.rocksdb import NOTHING, Mark, Store, checksum, now_ms
+from agents.state.rows import Room, StoredPart, resumes_at
+from streams.tables.changelog import position, seal
 from tests.examples import examples
 
 DAY_MS = 86_400_000

@@ -14,7 +14,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from agents.unpacking import by_batch
+from agents.delivery.batches import by_batch
 
 TP = TopicPartition("calls", 0)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streams.decoding import Decoder
-from streams.tables.manager_row import ManagerRow
-from tests.benchmarks import __main__ as command
-from tests.benchmarks import delay, load, scrape, workload
-from tests.benchmarks.installation import Metrics
-from tests.benchmarks.measures import Result, Target, percentile
-from tests.benchmarks.peers import plain, rows
-from tests.benchmarks.peers.tutorial_faust import TelephonyEvent, fold
+from benchmarks import __main__ as command
+from benchmarks import delay, load, scrape, workload
+from benchmarks.installation import Metrics
+from benchmarks.measures import Result, Target, percentile
+from benchmarks.peers import plain, rows
+from benchmarks.peers.tutorial_faust import TelephonyEvent, fold
+from streams.contract.decoding import Decoder
+from streams.tables.manager.row import ManagerRow
 
 EVENTS = 20_000
 

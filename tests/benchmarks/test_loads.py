@@ -6,11 +6,11 @@ from collections import Counter, deque
 import orjson
 import pytest
 
-from streams import facts
-from streams.topics import partition_of
-from tests.benchmarks import many_leads, mix, workload
-from tests.benchmarks.measures import wrong_sums
-from tests.benchmarks.peers import plain_leads
+from benchmarks import many_leads, mix, workload
+from benchmarks.measures import wrong_sums
+from benchmarks.peers import plain_leads
+from streams.contract import facts
+from streams.contract.topics import partition_of
 
 EVENTS = 20_000
 NOW_MS = 1_740_960_000_000

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from agents.core import Core
-from agents.tables import RowTable
-from tests.benchmarks import watched_worker
-from tests.benchmarks.restore import GONE, INTACT, LEADS, MEMORY
-from tests.benchmarks.watched_worker import Restored
+from agents.state.tables import RowTable
+from benchmarks import watched_worker
+from benchmarks.restore import GONE, INTACT, LEADS, MEMORY
+from benchmarks.watched_worker import Restored
 
 
 @pytest.mark.parametrize(

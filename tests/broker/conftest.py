@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings
+from streams.settings.settings import Settings
 from tests.broker.in_process import Start, Worker, end_tasks, make_topics, settings_for
 
 

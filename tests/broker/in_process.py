@@ -14,10 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from mode.threads import ServiceThread, WorkerThread
 
 from agents.app import Callpulse, create_app
-from streams import events, topics
-from streams.settings import Settings, load
-from streams.tables.counts import INBOUND, OUTBOUND
-from streams.tables.manager_row import all_days
+from streams.contract import events, topics
+from streams.settings.settings import Settings, load
+from streams.tables.manager.counts import INBOUND, OUTBOUND
+from streams.tables.manager.row import all_days
 from tests.kafka_fixture import unique
 
 STOP_S = 10.0

@@ -12,11 +12,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from streams import events, topics
 from streams.calendars import local_time
-from streams.events import CallEvent, CrmEvent, Event, NextStep
-from streams.settings import Settings
-from streams.tables.lead_fold import LeadFold
+from streams.contract import events, topics
+from streams.contract.events import CallEvent, CrmEvent, Event, NextStep
+from streams.settings.settings import Settings
+from streams.tables.lead.fold import LeadFold
 from tests.broker.in_process import PARTITIONS, START_MS, Worker, call_ended, wait_until
 
 HOUR_MS = 3_600_000

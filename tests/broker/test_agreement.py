@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agents import admin, agreement
-from agents.agreement import MeaningChangedError, agree
-from agents.clients import KafkaUnusableError
-from streams import topics
-from streams.settings import Kafka, Settings, load
+from agents.kafka import admin
+from agents.kafka import settings_log as agreement
+from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.settings_log import MeaningChangedError, agree
+from streams.contract import topics
+from streams.settings.settings import Kafka, Settings, load
 from tests.broker.in_process import Start, send, settings_for, wait_until
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams import events, facts, topics
+from streams.contract import events, facts, topics
 from tests.broker.in_process import PARTITIONS, Worker, call_ended, end_tasks, make_topics, settings_for, wait_until
 from tests.kafka_fixture import consume
 

@@ -12,11 +12,11 @@ import msgspec
 import orjson
 import pytest
 
-from agents import dead_letters
-from agents.dead_letters import Filter
-from agents.producing import BatchProducer
-from streams import topics
-from streams.settings import Kafka
+from agents.kafka import dead_letters
+from agents.kafka.dead_letters import Filter
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.settings.settings import Kafka
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
 from tests.streams.test_contract import BAD, ENDED, LATEST_MS

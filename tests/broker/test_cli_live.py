@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streams.settings import load
+from streams.settings.settings import load
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
 

@@ -12,14 +12,14 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents import admin, dead_letters
-from agents.clients import KafkaUnusableError
-from agents.dead_letters import Filter, Letter
-from agents.producing import BatchProducer
-from agents.rejected import MAX_KEPT, dead_letter
-from streams import topics
-from streams.events import Rejection
-from streams.settings import Kafka
+from agents.delivery.dead_letter import MAX_KEPT, dead_letter
+from agents.kafka import admin, dead_letters
+from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.dead_letters import Filter, Letter
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.contract.events import Rejection
+from streams.settings.settings import Kafka
 from tests.kafka_fixture import consume, unique
 
 pytestmark = pytest.mark.broker

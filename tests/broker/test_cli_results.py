@@ -16,9 +16,9 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from agents import admin
-from streams import topics
-from streams.settings import Settings, load
+from agents.kafka import admin
+from streams.contract import topics
+from streams.settings.settings import Settings, load
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import eventually, produce, unique
 from tests.oracle.handmade import (

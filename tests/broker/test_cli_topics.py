@@ -14,10 +14,10 @@ import orjson
 import psutil
 import pytest
 
-from agents import admin
-from agents.clients import KafkaUnusableError
-from streams import topics
-from streams.settings import Kafka, Secret
+from agents.kafka import admin
+from agents.kafka.clients import KafkaUnusableError
+from streams.contract import topics
+from streams.settings.settings import Kafka, Secret
 from tests.kafka_fixture import create_topic, unique
 
 pytestmark = pytest.mark.broker

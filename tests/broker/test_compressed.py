@@ -14,13 +14,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents import dead_letters, evidence
-from agents.agreement import agree
-from agents.dead_letters import Filter
-from agents.rejected import dead_letter
-from streams import topics
-from streams.events import Rejection
-from streams.settings import Settings, load
+from agents.delivery.dead_letter import dead_letter
+from agents.kafka import dead_letters, evidence
+from agents.kafka.dead_letters import Filter
+from agents.kafka.settings_log import agree
+from streams.contract import topics
+from streams.contract.events import Rejection
+from streams.settings.settings import Settings, load
 from tests.broker.in_process import START_MS, Start, make_topics, send, settings_text, wait_until
 from tests.broker.leads_fixture import all_folded, assert_exact, send_events, story
 from tests.kafka_fixture import consume, unique

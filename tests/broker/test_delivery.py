@@ -11,11 +11,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from agents.ledger import Batch, Ledger
-from agents.tables import RowTable
-from agents.transport import BatchConsumer
-from streams import events, topics
-from streams.settings import Settings
+from agents.delivery.offsets import Batch, Ledger
+from agents.delivery.transport import BatchConsumer
+from agents.state.tables import RowTable
+from streams.contract import events, topics
+from streams.settings.settings import Settings
 from tests.broker.in_process import PARTITIONS, Start, Worker, call_ended, send, settings_for, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents.ledger import Batch, Ledger
-from agents.outbox import Outbox
-from agents.transport import BatchConsumer
-from streams import topics
-from streams.facts import Outcome
-from streams.settings import Settings
-from streams.tables import outcome
-from streams.tables.outcome import OutcomeRow
+from agents.delivery.offsets import Batch, Ledger
+from agents.delivery.outbox import Outbox
+from agents.delivery.transport import BatchConsumer
+from streams.contract import topics
+from streams.contract.facts import Outcome
+from streams.settings.settings import Settings
+from streams.tables.outcome import fold as outcome
+from streams.tables.outcome.fold import OutcomeRow
 from tests.broker.in_process import Start, send, wait_until
 from tests.broker.test_delivery import N, WithoutKafka, folded
 

@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from agents.transport import BatchConsumer
-from streams import events, topics
-from streams.events import CrmEvent
-from streams.settings import Settings
+from agents.delivery.transport import BatchConsumer
+from streams.contract import events, topics
+from streams.contract.events import CrmEvent
+from streams.settings.settings import Settings
 from tests.broker.in_process import (
     PARTITIONS,
     START_MS,
@@ -238,7 +238,7 @@ async def test_rows_in_the_changelog_and_not_on_the_disk_are_restored(
     await all_folded(first)
     await first.core.run_checkpoint()
     with monkeypatch.context() as patch:
-        patch.setattr("agents.store_rows.StoredPart.written", lambda *_: None)
+        patch.setattr("agents.state.rows.StoredPart.written", lambda *_: None)
         patch.setattr(BatchConsumer, "commit_offsets", lambda *_: asyncio.sleep(0, True))
         await send_events(settings, some[300:])
         await all_folded(first)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from streams import topics
-from streams.settings import Settings, load
+from streams.contract import topics
+from streams.settings.settings import Settings, load
 from tests.broker.in_process import Worker, end_tasks, make_topics, settings_text
 from tests.broker.leads_fixture import all_folded, assert_exact, send_events, story
 from tests.faults.workers import ROOT, WorkerProcess

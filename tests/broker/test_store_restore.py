@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from agents import store_rows
-from agents.expiry import Expiry
-from agents.store import StoreLockedError, now_ms
-from streams import topics
-from streams.events import Event
-from streams.settings import Settings
+from agents.state import rows as store_rows
+from agents.state.expiry import Expiry
+from agents.state.rocksdb import StoreLockedError, now_ms
+from streams.contract import topics
+from streams.contract.events import Event
+from streams.settings.settings import Settings
 from tests.broker.in_process import PARTITIONS, START_MS, Start, Worker, settings_for, wait_until
 from tests.broker.leads_fixture import all_folded, assert_exact, legs_by_lead, rows_of, send_events, story
 from tests.kafka_fixture import consume, produce

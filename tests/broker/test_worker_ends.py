@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import load
+from streams.settings.settings import load
 from tests.broker.in_process import make_topics, settings_text
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import unique

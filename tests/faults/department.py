@@ -18,12 +18,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents import admin
 from agents.core import SWEEP_S
-from agents.feeding import Feeder
-from agents.producing import BatchProducer
-from streams import topics
-from streams.settings import Settings, load
+from agents.kafka import admin
+from agents.kafka.feeder import Feeder
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, Record, simulate
 from tests.faults.workers import Scrape, WorkerProcess
 from tests.kafka_fixture import consume, eventually, unique

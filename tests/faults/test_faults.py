@@ -14,8 +14,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from agents import clients
 from agents.embedded import EmbeddedKafka
+from agents.kafka import clients
 from tests.faults.department import Feeding, Installation, Watch, chosen_seed, reached
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import eventually

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from streams.settings import load
+from streams.settings.settings import load
 from tests.grafana.tooling import ROOT, RULES, run
 
 DEPLOY = ROOT / "deploy"

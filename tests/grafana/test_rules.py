@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from grafana import queries
-from streams.settings_results import Results
+from streams.settings.results import Results
 from tests.grafana.promql import named
 from tests.grafana.tooling import CASES, ROOT, RULES, metrics, rules, run
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.catalogue import CATALOGUE, Metric
+from streams.metrics.catalogue import CATALOGUE, Metric
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))

@@ -11,26 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from streams import facts
 from streams.calendars import LocalTime, local_time
-from streams.catalogue import CATALOGUE, TEAM_METRICS
-from streams.decoding import Decoder
-from streams.events import CallsEvent, CrmEvents, Rejection
-from streams.facts import SLOTS, Contact, Forwarded, Outcome
-from streams.settings import Settings
-from streams.tables import lead as leads
-from streams.tables import outcome as outcomes
-from streams.tables.lead import LeadFold, LeadRow
-from streams.tables.manager import Leave, ManagerFold, ManagerRow
-from streams.tables.manager_series import VARYING, ManagerSeries
-from streams.tables.manager_view import NO_ROSTER, ManagerReader
-from streams.tables.outcome import OutcomeRow
-from streams.tables.team_series import Teams, TeamSeries
+from streams.contract import facts
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallsEvent, CrmEvents, Rejection
+from streams.contract.facts import SLOTS, Contact, Forwarded, Outcome
+from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
+from streams.settings.settings import Settings
+from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
+from streams.tables.manager.series import VARYING, ManagerSeries
+from streams.tables.manager.view import NO_ROSTER, ManagerReader
+from streams.tables.outcome import fold as outcomes
+from streams.tables.outcome.fold import OutcomeRow
+from streams.tables.team.series import Teams, TeamSeries
 from tests.oracle.chaos import place
 from tests.oracle.comparison import ANSWERED
 from tests.oracle.contract import Raw, why_not
 from tests.oracle.names import TEAMS
 from tests.oracle.oracle import Answers, Labels
+from tests.streams import lead_table as leads
+from tests.streams.lead_table import LeadFold, LeadRow
 
 DAY_MS: Final = 86_400_000
 LOOKS: Final = 0.996

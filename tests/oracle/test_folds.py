@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from streams.settings import Settings, load
+from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, simulate
-from streams.tables.outcome import dump as dump_outcome
-from streams.tables.outcome import load as load_outcome
+from streams.tables.outcome.fold import dump as dump_outcome
+from streams.tables.outcome.fold import load as load_outcome
 from tests.oracle.chaos import Chaos, place, roster
 from tests.oracle.comparison import apart, differences
 from tests.oracle.contract import Raw

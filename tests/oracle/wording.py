@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams import topics
-from streams.settings import Settings
+from streams.contract import topics
+from streams.settings.settings import Settings
 from tests.oracle.practice import Practice
 
 

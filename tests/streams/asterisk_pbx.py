@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
-from streams.events import Event
+from streams.contract.events import Event
 from streams.sources.asterisk import Asterisk
 
 Ami = dict[str, str]

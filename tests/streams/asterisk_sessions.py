@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from streams.events import CallAnswered, CallEnded, CallEvent, CallStarted, CallTransferred, Event
+from streams.contract.events import CallAnswered, CallEnded, CallEvent, CallStarted, CallTransferred, Event
 from streams.sources.asterisk import Asterisk, AsteriskMapping, RecordingClock, read_recording
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "ami"

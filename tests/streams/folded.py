@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from streams.calendars import LocalTime, local_time, shift_bounds
-from streams.decoding import Decoder
-from streams.events import CallsEvent, CrmEvents, Rejection
-from streams.facts import SLOTS, Contact, ContactsFact, Forwarded, Outcome
-from streams.settings import Manager, Settings
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallsEvent, CrmEvents, Rejection
+from streams.contract.facts import SLOTS, Contact, ContactsFact, Forwarded, Outcome
+from streams.settings.settings import Manager, Settings
 from streams.simulator import Record
-from streams.simulator.answers import Answers
-from streams.tables import outcome as outcomes
-from streams.tables.lead import LeadFold, LeadRow, refusal
-from streams.tables.manager import Leave, ManagerFold, ManagerRow
-from streams.tables.manager_series import VARYING, ManagerSeries
-from streams.tables.manager_view import ManagerReader, ManagerView, Roster
-from streams.tables.outcome import OutcomeRow
+from streams.simulator.truth.figures import Answers
+from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
+from streams.tables.manager.series import VARYING, ManagerSeries
+from streams.tables.manager.view import ManagerReader, ManagerView, Roster
+from streams.tables.outcome import fold as outcomes
+from streams.tables.outcome.fold import OutcomeRow
+from tests.streams.lead_table import LeadFold, LeadRow, refusal
 
 FUTURE_MS: Final = 300_000
 _CONTACTS: Final = "contacts/0"

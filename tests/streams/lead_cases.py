@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
-from streams.events import ActivityLogged, CallAnnotated, CrmEvents, DealStageChanged, LeadConsulted, NextStep
-from streams.facts import Contact, Forwarded
-from streams.settings import Economics, Results, Thresholds
-from streams.tables.lead import Contribution, LeadEffect, LeadFold, LeadRow
+from streams.contract.events import ActivityLogged, CallAnnotated, CrmEvents, DealStageChanged, LeadConsulted, NextStep
+from streams.contract.facts import Contact, Forwarded
+from streams.settings.settings import Economics, Results, Thresholds
+from tests.streams.lead_table import Contribution, LeadEffect, LeadFold, LeadRow
 
 HOUR = 3_600_000
 DAY = 86_400_000

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
+from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

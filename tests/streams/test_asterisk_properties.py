@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.decoding import Decoder
-from streams.events import Event, encode
+from streams.contract.decoding import Decoder
+from streams.contract.events import Event, encode
 from streams.sources.asterisk import DRY_RUN_SECRET, Asterisk, AsteriskMapping, replay
-from streams.sources.asterisk.machine import _HANDLERS
+from streams.sources.asterisk.translator import _HANDLERS
 from tests.examples import examples
 from tests.streams.asterisk_sessions import (
     NAMES,

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from streams.events import CallEnded, CallTransferred, Event, encode
+from streams.contract.events import CallEnded, CallTransferred, Event, encode
 from streams.sources.asterisk import replay
 from tests.streams.asterisk_sessions import (
     NAMES,
@@ -238,7 +238,7 @@ def test_the_lead_of_a_leg_is_the_key_of_the_customers_number(name: str):
             "xfer_blonde_abbcac": {"2709": "+31260010001"},
         }.get(name, {}),
     )
-    from streams.numbers import lead_key  # noqa: PLC0415  beside what it is compared with
+    from streams.phone_numbers import lead_key  # noqa: PLC0415  beside what it is compared with
 
     for event in fed(machine(), timed(recorded(name))):
         if isinstance(event, CallEnded):

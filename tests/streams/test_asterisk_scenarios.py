@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, ManagerPresence
-from streams.numbers import lead_key
+from streams.contract.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, ManagerPresence
+from streams.phone_numbers import lead_key
 from streams.sources.asterisk import Rule
 from tests.streams.asterisk_pbx import Pbx
 from tests.streams.asterisk_sessions import SECRET, answered, assert_sound, brief, machine, started

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams import calendars
 from streams.calendars import LocalTime, is_working_day, local_time, on_shift, shift_bounds, weekday
-from streams.settings import Calendar, Manager, Settings, Shift, load
+from streams.settings.settings import Calendar, Manager, Settings, Shift, load
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

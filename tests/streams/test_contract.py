@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.cli.schema import text
-from streams.decoding import Decoder
-from streams.events import (
+from streams.contract.decoding import Decoder
+from streams.contract.events import (
     EARLIEST_MS,
     EVENT_TYPES,
     LATEST_MS,

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from streams.catalogue import MANAGER_METRICS
-from streams.decoding import Decoder
-from streams.events import CallsEvent, Rejection
-from streams.evidence import NOT_COUNTED, CallLog, Explainer, Explanation, Known
-from streams.settings import Settings, load
-from streams.tables import lead as leads
-from streams.tables.manager_row import ManagerRow
-from streams.tables.manager_series import ManagerSeries
-from streams.tables.manager_view import NO_ROSTER, ManagerReader
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallsEvent, Rejection
+from streams.explain.explainer import NOT_COUNTED, CallLog, Explainer, Explanation, Known
+from streams.metrics.catalogue import MANAGER_METRICS
+from streams.settings.settings import Settings, load
+from streams.tables.manager.row import ManagerRow
+from streams.tables.manager.series import ManagerSeries
+from streams.tables.manager.view import NO_ROSTER, ManagerReader
 from tests.examples import examples
 from tests.oracle.chaos import Chaos, roster
 from tests.oracle.handmade import (
@@ -42,6 +41,7 @@ from tests.oracle.handmade import (
     transferred,
 )
 from tests.oracle.pipeline import Pipeline
+from tests.streams import lead_table as leads
 
 ROSTER = roster(5)
 PARTITIONS = 3

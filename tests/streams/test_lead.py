@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from streams import events
-from streams.facts import Contact, Linked, Moved
-from streams.tables import lead as leads
-from streams.tables import lead_bounds as bounds
-from streams.tables.lead import LeadRecords, LeadRow
-from streams.tables.lead_codec import pack
-from streams.tables.records import LayoutError
+from streams.contract import events
+from streams.contract.facts import Contact, Linked, Moved
+from streams.tables.changelog import LayoutError
+from streams.tables.lead import retention as bounds
+from streams.tables.lead.codec import pack
+from tests.streams import lead_table as leads
 from tests.streams.lead_cases import (
     ANYWHERE,
     DAY,
@@ -29,6 +28,7 @@ from tests.streams.lead_cases import (
     stage,
     touched,
 )
+from tests.streams.lead_table import LeadRecords, LeadRow
 
 MINUTE = 60_000
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from streams.tables.lead import BUCKETS
 from streams.windows import Steps
 from tests.streams.lead_cases import (
     DAY,
@@ -23,6 +22,7 @@ from tests.streams.lead_cases import (
     stage,
     touched,
 )
+from tests.streams.lead_table import BUCKETS
 
 MINUTE = 60_000
 

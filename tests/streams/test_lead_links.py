@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams import facts
-from streams.events import LeadLinked
-from streams.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved
-from streams.tables import lead as leads
-from streams.tables.lead import LeadRow, refusal
+from streams.contract import facts
+from streams.contract.events import LeadLinked
+from streams.contract.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved
 from tests.examples import examples
+from tests.streams import lead_table as leads
 from tests.streams.lead_cases import (
     DAY,
     FOLD,
@@ -34,6 +33,7 @@ from tests.streams.lead_cases import (
     stage,
     touched,
 )
+from tests.streams.lead_table import LeadRow, refusal
 
 PARTITIONS = 2
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.facts import Contact
-from streams.tables import lead as leads
-from streams.tables.lead import LeadRow
+from streams.contract.facts import Contact
 from tests.examples import examples
+from tests.streams import lead_table as leads
 from tests.streams.lead_cases import FOLD, Lead, Said, fold_by, histories, in_order_of_their_sources
+from tests.streams.lead_table import LeadRow
 
 
 @examples(400)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.events import CallAnswered, CallStarted
-from streams.tables.counts import (
+from streams.contract.events import CallAnswered, CallStarted
+from streams.tables.manager.counts import (
     ANSWERED,
     CONNECTED,
     CONVERSATIONS,
@@ -21,9 +21,9 @@ from streams.tables.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.tables.derived import SOURCE
-from streams.tables.manager import Effect, Leave
-from streams.tables.manager_view import Roster
+from streams.tables.manager.derived import SOURCE
+from streams.tables.manager.fold import Effect, Leave
+from streams.tables.manager.view import Roster
 from tests.streams.timeline import (
     DAY,
     FOLD,

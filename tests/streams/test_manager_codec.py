@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from streams.calendars import local_time
-from streams.tables.counts import OUTBOUND, unpack_counts
-from streams.tables.manager_codec import ManagerRecords, Record, dump, load
-from streams.tables.manager_row import ManagerRow
-from streams.tables.records import LayoutError, position
+from streams.tables.changelog import LayoutError, position
+from streams.tables.manager.codec import ManagerRecords, Record, dump, load
+from streams.tables.manager.counts import OUTBOUND, unpack_counts
+from streams.tables.manager.row import ManagerRow
 from tests.streams.timeline import (
     DAY,
     HOUR,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from streams.catalogue import MANAGER_METRICS
-from streams.facts import Outcome
-from streams.settings import Settings, Thresholds
-from streams.tables.counts import OUTBOUND
-from streams.tables.manager_series import VARYING, ManagerSeries, seconds
-from streams.tables.outcome import OutcomeRow, fold
+from streams.contract.facts import Outcome
+from streams.metrics.catalogue import MANAGER_METRICS
+from streams.settings.settings import Settings, Thresholds
+from streams.tables.manager.counts import OUTBOUND
+from streams.tables.manager.series import VARYING, ManagerSeries, seconds
+from streams.tables.outcome.fold import OutcomeRow, fold
 from tests.streams.timeline import (
     DAY,
     HOUR,

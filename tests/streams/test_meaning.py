@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from streams import meaning
-from streams.meaning import FOLDED, Change
-from streams.settings import Settings, Team, explain, load
-from streams.settings_sections import RosterEntry
+from streams.settings import compatibility as meaning
+from streams.settings.compatibility import FOLDED, Change
+from streams.settings.sections import RosterEntry
+from streams.settings.settings import Settings, Team, explain, load
 
 FOLDED_HERE, READ = "folded", "read"
 KEYS = {

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams import norms as module
 from streams.calendars import local_time
-from streams.norms import Expectation, Weekday, clock, expectation, norms
-from streams.tables.counts import HOUR_CALLS, HOUR_TALK_MS, INBOUND, OUTBOUND, TALK_MS, Counter, pack_counts
-from streams.tables.manager_row import ManagerRow
+from streams.tables.manager import baseline as module
+from streams.tables.manager.baseline import Expectation, Weekday, clock, expectation, norms
+from streams.tables.manager.counts import HOUR_CALLS, HOUR_TALK_MS, INBOUND, OUTBOUND, TALK_MS, Counter, pack_counts
+from streams.tables.manager.row import ManagerRow
 from streams.windows import HOUR as LAST_HOUR
 from tests.streams.timeline import DAY, HOUR, MINUTE, NINE, THRESHOLDS, ended, folded, new_row, seen
 

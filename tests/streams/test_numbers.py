@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.numbers import e164, has_number, is_outside_number, lead_key
+from streams.phone_numbers import e164, has_number, is_outside_number, lead_key
 
 SECRET = b"a secret of the tests, long enough"
 

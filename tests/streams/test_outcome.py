@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.facts import Attention, Outcome, Why
-from streams.tables import outcome
-from streams.tables.outcome import (
+from streams.contract.facts import Attention, Outcome, Why
+from streams.tables.outcome import fold as outcome
+from streams.tables.outcome.fold import (
     DAYS_KEPT,
     MAX_ATTENTION,
     MAX_NAMES,
@@ -22,7 +22,7 @@ from streams.tables.outcome import (
     fold,
     totals,
 )
-from streams.tables.outcome_totals import PROMISES, Layout
+from streams.tables.outcome.totals import PROMISES, Layout
 from tests.examples import examples
 
 TODAY = 20_000

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from streams.catalogue import MANAGER_METRICS
-from streams.facts import Attention, Outcome
-from streams.settings import Economics, Results, Settings, SettingsError, Targets, Thresholds, load
-from streams.tables.manager_series import MAX_SERIES, VARYING, ManagerSeries, series_count
-from streams.tables.manager_view import ManagerReader
-from streams.tables.outcome import OutcomeRow, fold
+from streams.contract.facts import Attention, Outcome
+from streams.metrics.catalogue import MANAGER_METRICS
+from streams.settings.settings import Economics, Results, Settings, SettingsError, Targets, Thresholds, load
+from streams.tables.manager.series import MAX_SERIES, VARYING, ManagerSeries, series_count
+from streams.tables.manager.view import ManagerReader
+from streams.tables.outcome.fold import OutcomeRow, fold
 from streams.targets import wilson
 from tests.streams.timeline import DAY, NINE, ended, folded, new_row
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
-from streams.events import DISPOSITIONS, CallEnded, CallsEvent
-from streams.tables.counts import (
+from streams.contract.events import DISPOSITIONS, CallEnded, CallsEvent
+from streams.tables.manager.codec import ManagerRecords, dump, load
+from streams.tables.manager.counts import (
     ALL_KINDS,
     ANSWERED,
     CONNECTED,
@@ -29,10 +30,9 @@ from streams.tables.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.tables.manager import Effect, Leave
-from streams.tables.manager_codec import ManagerRecords, dump, load
-from streams.tables.manager_row import ManagerRow
-from streams.tables.manager_view import ManagerView
+from streams.tables.manager.fold import Effect, Leave
+from streams.tables.manager.row import ManagerRow
+from streams.tables.manager.view import ManagerView
 from tests.examples import examples
 from tests.streams.recount import counted_legs, recount
 from tests.streams.timeline import (

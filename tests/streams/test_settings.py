@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.settings import (
+from streams.settings.reader import duration, duration_text
+from streams.settings.results import CHANNELS
+from streams.settings.settings import (
     SHORT_NAMES,
     UNASSIGNED,
     Calendar,
@@ -26,8 +28,6 @@ from streams.settings import (
     explain,
     load,
 )
-from streams.settings_reader import duration, duration_text
-from streams.settings_results import CHANNELS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "callpulse.example.toml").read_text()

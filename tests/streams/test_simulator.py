@@ -9,14 +9,14 @@ from functools import cache
 import pytest
 
 from streams.calendars import local_time, on_shift, weekday
-from streams.decoding import Decoder
-from streams.events import CallEnded, CallStarted, ManagerPresence, Rejection
-from streams.settings import load
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallEnded, CallStarted, ManagerPresence, Rejection
+from streams.settings.settings import load
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
-from streams.simulator.absurd import absurd
-from streams.simulator.chance import Chance
-from streams.simulator.disturb import Post
-from streams.simulator.people import BUSY_DIALLER, QUIET_CLOSER
+from streams.simulator.faults.edge_cases import absurd
+from streams.simulator.faults.injection import Post
+from streams.simulator.people.roster import BUSY_DIALLER, QUIET_CLOSER
+from streams.simulator.rng import Chance
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from streams.catalogue import MANAGER_METRICS
-from streams.events import REASONS
+from streams.contract.events import REASONS
+from streams.metrics.catalogue import MANAGER_METRICS
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
-from streams.simulator.answers import NAMES, Answers
-from streams.simulator.results import MEASURES
+from streams.simulator.truth.figures import NAMES, Answers
+from streams.simulator.truth.results import MEASURES
 from tests.oracle.comparison import differences
 from tests.oracle.contract import Raw
 from tests.oracle.oracle import METRICS, counts

@@ -17,12 +17,12 @@ from typing import Final
 import pytest
 import yaml
 
-from streams.catalogue import CATALOGUE, TEAM_METRICS
-from streams.events import DIRECTIONS
-from streams.settings import load
+from streams.contract.events import DIRECTIONS
+from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
+from streams.settings.settings import load
 from streams.simulator import simulate
-from streams.simulator.stories import LONG_DAYS, STORIES, Story, department
-from streams.tables.team_series import Teams, TeamSeries
+from streams.simulator.people.stories import LONG_DAYS, STORIES, Story, department
+from streams.tables.team.series import Teams, TeamSeries
 from tests.streams.folded import Folded
 
 HOUR = 3_600_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.settings import Targets
+from streams.settings.settings import Targets
 from streams.targets import plan_calls_per_day, target, wilson
 
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.catalogue import TEAM_METRICS
-from streams.facts import Outcome
-from streams.settings import Economics, Results, Settings
-from streams.tables.manager_row import ManagerRow
-from streams.tables.manager_view import ManagerReader, ManagerView
-from streams.tables.outcome import OutcomeRow, fold
-from streams.tables.team_series import Teams, TeamSeries
+from streams.contract.facts import Outcome
+from streams.metrics.catalogue import TEAM_METRICS
+from streams.settings.settings import Economics, Results, Settings
+from streams.tables.manager.row import ManagerRow
+from streams.tables.manager.view import ManagerReader, ManagerView
+from streams.tables.outcome.fold import OutcomeRow, fold
+from streams.tables.team.series import Teams, TeamSeries
 from tests.examples import examples
 from tests.streams.timeline import DAY, NINE, ended, folded, new_row
 

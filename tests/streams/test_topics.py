@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.topics import partition_of, partitioner
+from streams.contract.topics import partition_of, partitioner
 
 ALL = 1 << 31  # as many partitions as there are hashes without their sign bit
 

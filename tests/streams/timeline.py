@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from streams.calendars import local_time
-from streams.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
-from streams.settings import Settings, Thresholds
-from streams.tables.manager import Effect, ManagerFold
-from streams.tables.manager_row import ManagerRow
-from streams.tables.manager_view import ManagerReader, ManagerView
+from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
+from streams.settings.settings import Settings, Thresholds
+from streams.tables.manager.fold import Effect, ManagerFold
+from streams.tables.manager.row import ManagerRow
+from streams.tables.manager.view import ManagerReader, ManagerView
 
 ZONE = "Europe/Moscow"  # UTC+3 all year
 MANAGER = "anna"

@@ -20,7 +20,6 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agents import admin
 from agents.cli.common import FAILED, Trouble, say
 from agents.cli.demo.children import Child, start_worker
 from agents.cli.demo.companions import ROOT, companions
@@ -32,11 +31,12 @@ from agents.cli.simulate import Pending, records, stop_on_signals
 from agents.cli.top import watch
 from agents.cli.top.board import View
 from agents.embedded import EmbeddedKafka
-from agents.feeding import Feeder
-from agents.producing import BatchProducer
-from streams import topics
-from streams.events import encode
-from streams.settings import Settings, load
+from agents.kafka import admin
+from agents.kafka.feeder import Feeder
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.contract.events import encode
+from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, Truth
 
 DAY_MS: Final = 86_400_000

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from agents.cli.scrape import Scrape, samples
-from streams.catalogue import MANAGER_METRICS
-from streams.simulator.answers import NAMES
+from streams.metrics.catalogue import MANAGER_METRICS
+from streams.simulator.truth.figures import NAMES
 
 if TYPE_CHECKING:
     from streams.simulator import Truth

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.top.standing import Feed, Line, Standing
-from streams.settings import Manager, Thresholds
+from streams.settings.settings import Manager, Thresholds
 from streams.sources.asterisk.mapping import QUEUE_PREFIX
 
 STALE_S: Final = 120.0

@@ -1,8 +1,8 @@
 """Asterisk as a source: AMI events in, contract events out. See docs/asterisk.md for the rules."""
 
-from streams.sources.asterisk.machine import Asterisk
 from streams.sources.asterisk.mapping import AsteriskMapping, Rule, read_mapping
 from streams.sources.asterisk.recording import DRY_RUN_SECRET, RecordingClock, replay
+from streams.sources.asterisk.translator import Asterisk
 from streams.sources.asterisk.wire import AmiParser, BadLine, read_recording
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from streams.sources.asterisk.calls import Conversation, Leg
+    from streams.sources.asterisk.model import Conversation, Leg
 
 RINGING: Final = 5
 UP: Final = 6

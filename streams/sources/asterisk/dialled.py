@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from streams.numbers import is_outside_number
+from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.channels import Channel, known_number
 
 _DIGITS: Final = re.compile(r"\+?\d{7,15}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from streams.events import Disposition
+from streams.contract.events import Disposition
 
 _STATUS: Final[Mapping[str, Disposition]] = {
     "BUSY": "busy",

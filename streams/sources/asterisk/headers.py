@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from streams.events import EARLIEST_MS, LATEST_MS
+from streams.contract.events import EARLIEST_MS, LATEST_MS
 
 Ami: TypeAlias = Mapping[str, str]
 _DURATION: Final = re.compile(r"(\d{1,5}):(\d\d):(\d\d)")

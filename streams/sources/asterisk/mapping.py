@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.numbers import digest, has_number
+from streams.phone_numbers import digest, has_number
 from streams.sources.asterisk.channels import Channel
 
 Conflict: TypeAlias = tuple[tuple[str, ...], str]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from streams.numbers import lead_key
-from streams.sources.asterisk.calls import Conversation
+from streams.phone_numbers import lead_key
 from streams.sources.asterisk.channels import Channel, Switch
 from streams.sources.asterisk.dialled import dialled_number
 from streams.sources.asterisk.mapping import Directory
+from streams.sources.asterisk.model import Conversation
 
 
 class Parties:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from streams.events import ManagerPresence, PresenceState
-from streams.numbers import has_number
+from streams.contract.events import ManagerPresence, PresenceState
+from streams.phone_numbers import has_number
 from streams.sources.asterisk.mapping import Directory
 
 EVENTS: Final = ("queuememberpause", "queuememberadded", "queuememberremoved", "agentlogin", "agentlogoff")

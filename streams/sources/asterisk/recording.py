@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from streams.events import EARLIEST_MS, LATEST_MS, Event
-from streams.sources.asterisk.machine import Asterisk
+from streams.contract.events import EARLIEST_MS, LATEST_MS, Event
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.translator import Asterisk
 
 DRY_RUN_SECRET: Final = b"callpulse dry run: no protection"
 """Keys the numbers of a dry run. Everybody knows it, so what it hashes is as good as readable: do not publish it."""

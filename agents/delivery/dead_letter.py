@@ -1,0 +1,50 @@
+"""Dead letters: a record that is no event, kept as it came, with the reason and the place it came from.
+
+The value of a dead letter is the record's value, byte for byte; its key is `topic:partition:offset`, so a letter that
+was sent twice is one; the rest is in headers. A record that is larger than `MAX_KEPT` keeps its beginning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from faust.types import TP
+
+from streams.contract.events import Rejection
+
+MAX_KEPT: Final = 2 * 1024 * 1024
+REASON: Final = "reason"
+DETAIL: Final = "detail"
+TOPIC: Final = "topic"
+PARTITION: Final = "partition"
+OFFSET: Final = "offset"
+KEY: Final = "key"  # absent where the record had none
+HAD_VALUE: Final = "had_value"  # "0" where the record had none: a null, not an empty value
+CUT: Final = "cut"  # the length of a value of which only the beginning was kept
+
+
+class DeadLetter(NamedTuple):
+    """A record of topic `rejected`."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def dead_letter(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
+    """Return the dead letter for a record of partition `tp`."""
+    value = b"" if record.value is None else bytes(record.value)
+    headers = [
+        (REASON, rejection.reason.encode()),
+        (DETAIL, rejection.detail.encode()),
+        (TOPIC, tp.topic.encode()),
+        (PARTITION, str(tp.partition).encode()),
+        (OFFSET, str(record.offset).encode()),
+        (HAD_VALUE, b"0" if record.value is None else b"1"),
+    ]
+    if record.key is not None:
+        headers.append((KEY, bytes(record.key)))
+    if len(value) > MAX_KEPT:
+        headers.append((CUT, str(len(value)).encode()))
+        value = value[:MAX_KEPT]
+    return DeadLetter(f"{tp.topic}:{tp.partition}:{record.offset}".encode(), value, headers)

@@ -1,0 +1,156 @@
+"""The topics on a real broker: make those that `streams.contract.topics` declares, and tell what differs from it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from agents.kafka.clients import KafkaUnusableError, client_options, connected, put_into_words
+from streams.contract import topics
+from streams.settings.settings import Kafka
+
+_EXISTS: Final = 36
+_VISIBLE_DEADLINE_S: Final = 10.0
+_REMEDY: Final = "kafka-configs.sh --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {key}={wanted}"
+
+
+class Difference(NamedTuple):
+    """What is not as declared. `key` is "topic", "partitions", "replication" or the name of a topic's setting."""
+
+    topic: str
+    key: str
+    found: str
+    wanted: str
+    advice: str
+
+    def __str__(self) -> str:
+        if self.key == "topic":
+            return f"{self.topic}: is missing. {self.advice}"
+        return f"{self.topic}: {self.key} is {self.found}, should be {self.wanted}. {self.advice}"
+
+
+class Made(NamedTuple):
+    """What `create` did: topics made, topics that were there, and how these differ from the declaration."""
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+async def create(kafka: Kafka) -> Made:
+    """Make the topics that are missing; those that exist are left as they are. Raises KafkaUnusableError."""
+    declared = topics.declared(kafka.group, kafka.topic_prefix)
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        wanted = [
+            NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config) for topic in declared
+        ]
+        reply = await admin.create_topics(wanted)
+        created, existing = [], []
+        for name, code, said in reply.topic_errors:
+            if code == 0:
+                created.append(name)
+            elif code == _EXISTS:
+                existing.append(name)
+            else:
+                raise KafkaUnusableError(_refusal(name, code, said, kafka))
+        await _await_visible(admin, [topic.name for topic in declared])
+        differences = await _differences(admin, kafka, (topic for topic in declared if topic.name in existing))
+    return Made(tuple(created), tuple(existing), tuple(differences))
+
+
+async def check(kafka: Kafka) -> list[Difference]:
+    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaUnusableError."""
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        return await _differences(admin, kafka, topics.declared(kafka.group, kafka.topic_prefix))
+
+
+async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until the brokers know the topics: the controller answers before the others have heard."""
+    deadline = time.monotonic() + _VISIBLE_DEADLINE_S
+    while time.monotonic() < deadline:
+        if not any(told["error_code"] or not told["partitions"] for told in await admin.describe_topics(names)):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _differences(admin: AIOKafkaAdminClient, kafka: Kafka, declared: Iterable[topics.Topic]) -> list[Difference]:
+    wanted = {topic.name: topic for topic in declared}
+    if not wanted:
+        return []
+    found: list[Difference] = []
+    there: set[str] = set()
+    for told in await admin.describe_topics(list(wanted)):
+        name, code = told["topic"], told["error_code"]
+        if code == errors.UnknownTopicOrPartitionError.errno:
+            found.append(Difference(name, "topic", "missing", "there", "`callpulse topics create` makes it."))
+        elif code:
+            raise KafkaUnusableError(_refusal(name, code, None, kafka))
+        else:
+            there.add(name)
+            found += _shape(name, told["partitions"], kafka)
+    if there:
+        settings = await _settings(admin, kafka, there)
+        for name in sorted(there):
+            found += _settings_of(wanted[name], settings[name], kafka)
+    order = list(wanted)
+    return sorted(found, key=lambda difference: order.index(difference.topic))
+
+
+def _shape(name: str, partitions: list[dict[str, Any]], kafka: Kafka) -> Iterable[Difference]:
+    if len(partitions) != kafka.partitions:
+        less = len(partitions) < kafka.partitions
+        yield Difference(
+            name,
+            "partitions",
+            str(len(partitions)),
+            str(kafka.partitions),
+            "Set kafka.partitions to the number that there are, or stop the workers, delete all topics and create them "
+            f"anew: {'adding' if less else 'removing'} partitions would part the keys from their rows.",
+        )
+    fewest = min((len(partition["replicas"]) for partition in partitions), default=0)
+    if fewest < kafka.replication:
+        yield Difference(
+            name,
+            "replication",
+            str(fewest),
+            str(kafka.replication),
+            "Reassign the partitions (kafka-reassign-partitions.sh) or lower kafka.replication.",
+        )
+
+
+async def _settings(admin: AIOKafkaAdminClient, kafka: Kafka, names: set[str]) -> dict[str, dict[str, str]]:
+    replies = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)])
+    settings: dict[str, dict[str, str]] = {}
+    for reply in replies:
+        for told in reply.to_object()["resources"]:
+            if told["error_code"]:
+                raise KafkaUnusableError(
+                    _refusal(told["resource_name"], told["error_code"], told["error_message"], kafka)
+                )
+            settings[told["resource_name"]] = {
+                entry["config_names"]: entry["config_value"] for entry in told["config_entries"]
+            }
+    return settings
+
+
+def _settings_of(topic: topics.Topic, settings: Mapping[str, str], kafka: Kafka) -> Iterable[Difference]:
+    for key, wanted in topic.config.items():
+        found = settings.get(key, "(unknown to this broker)")
+        if found != wanted:
+            told = _REMEDY.format(bootstrap=kafka.bootstrap, topic=topic.name, key=key, wanted=wanted)
+            yield Difference(topic.name, key, found, wanted, f"Change it: {told}")
+
+
+def _refusal(name: str, code: int, said: str | None, kafka: Kafka) -> str:
+    error = errors.for_code(code)
+    if error is errors.InvalidReplicationFactorError:
+        return f"topic {name} cannot be made with kafka.replication {kafka.replication}: the cluster has fewer brokers."
+    if issubclass(error, errors.KafkaError) and not said:
+        return f"topic {name}: {put_into_words(error(), kafka)}"
+    return f"topic {name} is refused by Kafka at {kafka.bootstrap}: {said or error.__name__} (error {code})."

@@ -1,0 +1,186 @@
+"""Clients of Kafka outside the worker: their options from the settings, and errors that say who must do what.
+
+aiokafka reports every failed connection as "unable to bootstrap" and only logs the cause; here the cause is caught and
+put into words. A password is never part of an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+from aiokafka import errors
+
+from streams.settings.settings import Kafka
+
+REQUEST_TIMEOUT_MS: Final = 15_000
+LARGEST_REQUEST: Final = 4 * 1024 * 1024
+_REFUSED: Final = (
+    errors.AuthenticationFailedError,
+    errors.SaslAuthenticationFailed,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+)
+_DENIED: Final = (
+    errors.TopicAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError,
+    errors.GroupAuthorizationFailedError,
+)
+_WORDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
+    (
+        _REFUSED,
+        (
+            "{where} refuses to authenticate ({error}): check kafka.sasl_mechanism ({mechanism}), "
+            "kafka.sasl_username and kafka.sasl_password."
+        ),
+    ),
+    (_DENIED, "{where} does not allow {user} to do this ({error}): ask for its access rights (ACL)."),
+    (
+        (ssl.SSLCertVerificationError,),
+        "{where} shows a certificate that is not trusted ({said}): check kafka.ssl_cafile.",
+    ),
+    (
+        (ssl.SSLError,),
+        "{where}: the TLS connection fails ({said}): check kafka.security_protocol and the kafka.ssl_ settings.",
+    ),
+    ((socket.gaierror,), "{where}: the name is not known here ({said}): check kafka.bootstrap."),
+    (
+        (ConnectionRefusedError,),
+        (
+            "{where}: nobody answers there. Start the broker (`callpulse kafka` starts one on this machine) or correct "
+            "kafka.bootstrap."
+        ),
+    ),
+    (
+        (TimeoutError, errors.KafkaTimeoutError, errors.RequestTimedOutError),
+        (
+            "{where} does not answer in time: check kafka.bootstrap, the network, and whether the broker expects "
+            "kafka.security_protocol {protocol}."
+        ),
+    ),
+    (
+        (errors.UnknownTopicOrPartitionError,),
+        "{where} does not know a topic that is needed: `callpulse topics create` makes them.",
+    ),
+    (
+        (errors.MessageSizeTooLargeError,),
+        "{where} refuses a record for its size: raise max.message.bytes of the topic.",
+    ),
+)
+Client = TypeVar("Client")
+
+
+class KafkaUnusableError(RuntimeError):
+    """Kafka cannot be used as it is. The text is for the person who must act."""
+
+
+def client_options(kafka: Kafka) -> dict[str, Any]:
+    """Return what every aiokafka client takes. Raises KafkaUnusableError for certificates that cannot be used."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _tls(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password.reveal(),
+        }
+    return options
+
+
+@asynccontextmanager
+async def connected(client: Client, kafka: Kafka) -> AsyncIterator[Client]:
+    """Start an aiokafka client and stop it at the end. Raises KafkaUnusableError for whatever goes wrong."""
+    started: Any = client
+    with _causes() as causes:
+        try:
+            await started.start()
+        except (errors.KafkaError, OSError, TimeoutError) as error:
+            await _stop(started)
+            raise KafkaUnusableError(put_into_words(causes[0] if causes else error, kafka)) from None
+    try:
+        yield client
+    except (errors.KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnusableError(put_into_words(error, kafka)) from error
+    finally:
+        await _stop(started)
+
+
+def put_into_words(error: BaseException, kafka: Kafka) -> str:
+    """Return what an error of a client means, and what to do about it."""
+    if isinstance(error, _REFUSED) and not kafka.security_protocol.startswith("SASL"):
+        words = "{where} asks for authentication: set kafka.security_protocol and the kafka.sasl_ settings."
+    else:
+        words = next((words for types, words in _WORDS if isinstance(error, types)), "{where} cannot be used: {said}.")
+    said = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error).strip()
+    return words.format(
+        where=f"Kafka at {kafka.bootstrap}",
+        said=said or type(error).__name__,
+        error=type(error).__name__,
+        mechanism=kafka.sasl_mechanism,
+        protocol=kafka.security_protocol,
+        user=kafka.sasl_username or "this client",
+    )
+
+
+def quiet() -> None:
+    """Keep the clients' own log off the terminal: what matters becomes an error in words."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _tls(kafka: Kafka) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+    except (OSError, ssl.SSLError) as error:
+        raise KafkaUnusableError(f"kafka.ssl_cafile {kafka.ssl_cafile} cannot be used: {_said(error)}.") from None
+    context.check_hostname = kafka.ssl_check_hostname
+    if kafka.ssl_certfile:
+        try:
+            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, kafka.ssl_password.reveal() or None)
+        except (OSError, ssl.SSLError) as error:
+            raise KafkaUnusableError(
+                f"kafka.ssl_certfile {kafka.ssl_certfile} with kafka.ssl_keyfile {kafka.ssl_keyfile or '(the same)'} "
+                f"cannot be used: {_said(error)}. Is kafka.ssl_password right?"
+            ) from None
+    return context
+
+
+def _said(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+@contextmanager
+def _causes() -> Iterator[list[BaseException]]:
+    """Collect the exceptions that aiokafka logs while it connects, instead of printing them."""
+    logger = logging.getLogger("aiokafka")
+    causes: list[BaseException] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            arguments = record.args if isinstance(record.args, tuple) else ()
+            causes.extend(argument for argument in arguments if isinstance(argument, BaseException))
+
+    collector = Collector(logging.WARNING)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(collector)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield causes
+    finally:
+        logger.removeHandler(collector)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+async def _stop(client: Any) -> None:
+    close = getattr(client, "stop", None) or client.close
+    await close()

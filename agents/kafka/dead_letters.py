@@ -1,0 +1,164 @@
+"""Dead letters from the outside: read them, and send their records back to where they came from.
+
+A letter stays in the topic `rejected` until its retention is over. One that was sent back is marked by a second letter
+with the same key, so that it is not sent back again. A letter is sent before it is marked: if the process dies in
+between, the record is sent twice, and the worker knows the second by its id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from msgspec import Struct
+
+from agents.delivery import dead_letter as rejected
+from agents.kafka.clients import client_options, connected
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.settings.settings import Kafka
+
+REDRIVEN: Final = "redriven_at"
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+
+
+class Letter(Struct, kw_only=True):
+    """A record that was no event: where it came from, why it was refused, and its bytes.
+
+    `at_ms` is when it was refused (the broker's clock). `value` is None where the record had none. `cut` is the length
+    of a value of which only the beginning was kept, else 0. `redriven_ms` is when it was sent back, 0 if it was not.
+    """
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    size: int
+    cut: int = 0
+    redriven_ms: int = 0
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which letters are meant. An empty set means any; they were refused in `[since_ms, until_ms)`."""
+
+    reasons: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+    since_ms: int = 0
+    until_ms: int | None = None
+    redriven: bool = True
+
+    def takes(self, letter: Letter) -> bool:
+        """Tell whether the letter is meant. A topic may be given without the prefix of the installation."""
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (not self.topics or letter.topic in self.topics or letter.topic.rpartition(".")[2] in self.topics)
+            and letter.at_ms >= self.since_ms
+            and (self.until_ms is None or letter.at_ms < self.until_ms)
+            and (self.redriven or not letter.redriven_ms)
+        )
+
+
+class Redriven(Struct, kw_only=True):
+    """What came of sending letters back. `cut` counts those of which only a part was kept: they cannot go back."""
+
+    sent: int = 0
+    cut: int = 0
+    by_topic: dict[str, int] = {}
+
+
+async def read(kafka: Kafka, wanted: Filter, on_progress: Callable[[int], None] = lambda _count: None) -> list[Letter]:
+    """Return the letters there are now, oldest first, each once. Raises KafkaUnusableError."""
+    letters: dict[str, Letter] = {}
+    marks: dict[str, int] = {}
+    async for record in _records(kafka):
+        on_progress(1)
+        headers = dict(record.headers)
+        name = (record.key or b"").decode(errors="replace")
+        if REDRIVEN in headers:
+            marks[name] = record.timestamp
+        elif (letter := _letter(name, record, headers)) is not None:
+            letters.setdefault(name, letter)
+    for name, at_ms in marks.items():
+        if name in letters:
+            letters[name].redriven_ms = at_ms
+    return sorted(filter(wanted.takes, letters.values()), key=lambda letter: (letter.at_ms, letter.id))
+
+
+async def redrive(
+    kafka: Kafka, letters: Iterable[Letter], on_progress: Callable[[int], None] = lambda _count: None
+) -> Redriven:
+    """Send letters back to their topics with their own keys and bytes, and mark them. Raises KafkaUnusableError."""
+    done = Redriven()
+    marked = []
+    async with BatchProducer(kafka) as producer:
+        for letter in letters:
+            if letter.cut:
+                done.cut += 1
+                continue
+            # Without a key there is nothing that decides but the place where it was.
+            partition = letter.partition if letter.key is None else None
+            await producer.add(letter.topic, letter.key, letter.value, partition=partition)
+            done.by_topic[letter.topic] = done.by_topic.get(letter.topic, 0) + 1
+            done.sent += 1
+            marked.append(letter.id)
+            on_progress(1)
+        await producer.flush()
+        now = str(int(time.time() * 1000)).encode()
+        for name in marked:
+            await producer.add(kafka.topic_prefix + topics.REJECTED.name, name.encode(), b"", [(REDRIVEN, now)])
+    return done
+
+
+async def _records(kafka: Kafka) -> AsyncIterator[Any]:
+    """Yield what is in the topic `rejected` at this moment, partition by partition as it comes."""
+    topic = kafka.topic_prefix + topics.REJECTED.name
+    consumer = AIOKafkaConsumer(
+        topic,
+        **client_options(kafka),
+        group_id=None,  # without a group, all partitions are assigned at once
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    async with connected(consumer, kafka):
+        partitions = list(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        left = {tp for tp, end in ends.items() if await consumer.position(tp) < end}
+        while left:
+            fetched = await consumer.getmany(*left, timeout_ms=500)
+            for tp, records in fetched.items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield record
+            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+
+
+def _letter(name: str, record: Any, headers: dict[str, bytes]) -> Letter | None:
+    """Return the letter that a record of `rejected` is; None for what is none."""
+    try:
+        had_value = headers.get(rejected.HAD_VALUE, b"1") != b"0"
+        value = bytes(record.value or b"") if had_value else None
+        cut = int(headers.get(rejected.CUT, b"0"))
+        return Letter(
+            id=name,
+            topic=headers[rejected.TOPIC].decode(),
+            partition=int(headers[rejected.PARTITION]),
+            offset=int(headers[rejected.OFFSET]),
+            reason=headers[rejected.REASON].decode(),
+            detail=headers.get(rejected.DETAIL, b"").decode(errors="replace"),
+            at_ms=record.timestamp,
+            key=headers.get(rejected.KEY),
+            value=value,
+            size=cut or len(value or b""),
+            cut=cut,
+        )
+    except (KeyError, ValueError):
+        return None

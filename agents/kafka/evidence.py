@@ -1,0 +1,124 @@
+"""Reads topics to show what a manager's figures count. Workers are not needed, nor touched.
+
+Calls come from their source topic: tables hold no calls, only their sums. Leads come from the changelog of their table,
+which holds the very rows that the figures are made of, also of leads whose events the topics have long dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from agents.kafka.clients import KafkaUnusableError, client_options, connected
+from streams.calendars import LocalTime, local_time
+from streams.contract import topics
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallsEvent, Rejection
+from streams.explain.explainer import CallLog, Known
+from streams.settings.settings import Kafka, Settings
+from streams.tables.changelog import LayoutError, position
+from streams.tables.lead.codec import load
+from streams.tables.lead.fold import LeadFold
+from streams.tables.manager.row import ManagerRow
+
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+Progress = Callable[[int], None]
+
+
+async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> Known:
+    """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
+
+    `on_progress` is told how many more records were read. Raises KafkaUnusableError.
+    """
+    log = await _calls(settings, manager, on_progress)
+    rows = await _leads(settings, manager, on_progress)
+    fold = LeadFold(settings.results, settings.thresholds, settings.economics, _local(settings))
+    try:
+        claims = [
+            (key.decode(), claim)
+            for key, value in rows.items()
+            for claim in fold.claims(load(value).state)
+            if claim.manager == manager
+        ]
+    except (LayoutError, msgspec.MsgspecError) as error:
+        raise KafkaUnusableError(f"the table of leads was written by another release: {error}") from None
+    return Known(log, claims)
+
+
+async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:
+    """Fold the manager's partition of `calls`, of which the manager's own records count."""
+    log = CallLog(ManagerRow(manager, _local(settings)(manager)), settings.thresholds)
+    decode = Decoder[CallsEvent]("calls").decode
+    key = manager.encode()
+    partition = topics.partition_of(key, settings.kafka.partitions)
+    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    async for record in _records(settings.kafka, topic, [partition]):
+        on_progress(1)
+        if record.key == key:
+            event = decode(record.value)
+            if not isinstance(event, Rejection) and event.manager == manager and _is_past(settings, event.at, record):
+                log.feed(event, record.offset)
+    return log
+
+
+async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dict[bytes, bytes]:
+    """Return the rows, as bytes, of all leads that name the manager."""
+    kafka = settings.kafka
+    name = manager.encode()
+    rows: dict[bytes, bytes] = {}
+    newest: dict[bytes, int] = {}
+    async for record in _records(kafka, topics.changelog("leads", kafka.group).name, range(kafka.partitions)):
+        on_progress(1)
+        key, value = record.key, record.value
+        if value is None:
+            rows.pop(key, None)
+            newest.pop(key, None)
+            continue
+        # As in a restore: of two records of a row the one that was written for the later state counts.
+        at = position(value)
+        if at >= newest.get(key, at):
+            newest[key] = at
+            rows.pop(key, None)
+            if name in value:  # names stand in a row as they are
+                rows[key] = value
+    return rows
+
+
+def _local(settings: Settings) -> Callable[[str], LocalTime]:
+    return lambda manager: local_time(settings.manager(manager).timezone)
+
+
+def _is_past(settings: Settings, at_ms: int, record: Any) -> bool:
+    return bool(at_ms <= record.timestamp + settings.thresholds.future_ms)
+
+
+async def _records(kafka: Kafka, topic: str, partitions: Iterable[int]) -> AsyncIterator[Any]:
+    """Yield what is in the partitions of a topic at this moment, each in the order of its offsets."""
+    tps = [TopicPartition(topic, partition) for partition in partitions]
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    async with connected(consumer, kafka):
+        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait for it to be made
+            raise KafkaUnusableError(
+                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
+            )
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        await consumer.seek_to_beginning(*tps)
+        left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
+        while left:
+            fetched = await consumer.getmany(*left, timeout_ms=500)
+            for tp, records in fetched.items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield record
+            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}

@@ -1,0 +1,151 @@
+"""The agreement: by which settings the tables of a group are made, so that none is folded by two kinds of them.
+
+It is a topic of the group's own, beside its changelogs: each record holds the folded settings
+(`streams/settings/compatibility.py`) and the offset of the record that it replaces. A record that replaces another one
+than the last that counts does not count; so of two workers that write at the same time the first in the log has won,
+and the other finds that out when it reads again. The topic is read before a worker joins the group: folding,
+checkpoints and restoring know nothing of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
+from msgspec import Struct
+
+from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, connected
+from streams.contract import topics
+from streams.settings import compatibility as meaning
+from streams.settings.compatibility import Change, Meaning
+from streams.settings.settings import Kafka, Settings
+
+log = logging.getLogger("callpulse")
+
+_PARTITION: Final = 0
+_NOTHING: Final = -1
+_ATTEMPTS: Final = 20
+_NAMED: Final = 12
+_ANEW: Final = (
+    "build all tables anew by the new ones: stop all workers, choose a new kafka.group, `callpulse topics create`, "
+    'start (docs/operations.md, "Upgrade, move, start anew")'
+)
+
+
+class Agreed(Struct, frozen=True, kw_only=True):
+    """A record of the topic: what rows mean from here on, instead of what the record at offset `replaces` says."""
+
+    replaces: int
+    meaning: Meaning
+    at_ms: int
+    worker: str
+
+
+class MeaningChangedError(RuntimeError):
+    """The settings say something else of rows than those that the rows were made by."""
+
+    def __init__(self, group: str, changes: list[Change]) -> None:
+        self.changes = tuple(changes)
+        super().__init__(_told(group, changes))
+
+
+_decode: Final = msgspec.json.Decoder(Agreed).decode
+
+
+async def agree(settings: Settings, *, accept: bool = False) -> None:
+    """Return once the group's tables are made by `settings`, which it writes down where nothing is there yet.
+
+    Raise MeaningChangedError where they are made by others; with `accept` only if rows could not be gone on with.
+    Raise KafkaUnusableError.
+    """
+    kafka = settings.kafka
+    now = meaning.of(settings)
+    for _ in range(_ATTEMPTS):
+        offset, agreed = last_that_counts(await _read(kafka))
+        found = [] if agreed is None else meaning.changes(agreed.meaning, now)
+        if found and not (accept and may_be_accepted(found)):
+            raise MeaningChangedError(kafka.group, found)
+        if agreed is not None and agreed.meaning == now:
+            return
+        for change in found:
+            log.warning("accepted for group %s: %s", kafka.group, change)
+        made = Agreed(replaces=offset, meaning=now, at_ms=int(time.time() * 1000), worker=settings.worker.id)
+        await _write(kafka, msgspec.json.encode(made))
+    raise KafkaUnusableError(f"others write {topics.agreement(kafka.group).name} all the time; start again")
+
+
+def last_that_counts(records: Iterable[tuple[int, bytes | None]]) -> tuple[int, Agreed | None]:
+    """Return the agreement that holds after `records` (offset and value, in their order), with its offset."""
+    offset, agreed = _NOTHING, None
+    for at, value in records:
+        try:
+            read = _decode(value or b"")
+        except msgspec.MsgspecError:
+            continue  # not ours
+        if read.replaces == offset:
+            offset, agreed = at, read
+    return offset, agreed
+
+
+def may_be_accepted(changes: Iterable[Change]) -> bool:
+    """Tell whether rows can be gone on with."""
+    return all(change.effect != "unusable" for change in changes)
+
+
+def _told(group: str, changes: list[Change]) -> str:
+    lines = [f"the tables of group {group} are made by other settings:"]
+    lines += [f"  {change}" for change in changes[:_NAMED]]
+    if len(changes) > _NAMED:
+        lines.append(f"  and {len(changes) - _NAMED} more")
+    lines.append(f"Set them back, or {_ANEW}.")
+    unusable, wrong = (
+        ", ".join([change.key for change in changes if change.effect == effect][:_NAMED])
+        for effect in ("unusable", "wrong")
+    )
+    if unusable:
+        lines.append(f"Rows that were made by the old {unusable} cannot be gone on with.")
+    else:
+        lines.append(
+            "Or start one worker once with --accept-settings-change: what was counted before keeps its old meaning."
+        )
+    if wrong and not unusable:
+        lines.append(
+            f"By {wrong} leads take back what they did not count, though: figures are wrong, even below 0, until what "
+            "was counted before has left their windows."
+        )
+    return "\n".join(lines)
+
+
+async def _read(kafka: Kafka) -> list[tuple[int, bytes | None]]:
+    """Return what is in the topic at this moment."""
+    topic = topics.agreement(kafka.group).name
+    tp = TopicPartition(topic, _PARTITION)
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    found: list[tuple[int, bytes | None]] = []
+    async with connected(consumer, kafka):
+        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait for it to be made
+            raise KafkaUnusableError(
+                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
+            )
+        consumer.assign([tp])
+        end: int = (await consumer.end_offsets([tp]))[tp]
+        await consumer.seek_to_beginning(tp)
+        while await consumer.position(tp) < end:
+            fetched: dict[Any, list[Any]] = await consumer.getmany(tp, timeout_ms=500)
+            found += [(record.offset, record.value) for record in fetched.get(tp, ()) if record.offset < end]
+    return found
+
+
+async def _write(kafka: Kafka, value: bytes) -> None:
+    producer = AIOKafkaProducer(
+        **client_options(kafka), acks="all", enable_idempotence=True, max_request_size=LARGEST_REQUEST
+    )
+    async with connected(producer, kafka):
+        await producer.send_and_wait(topics.agreement(kafka.group).name, value, partition=_PARTITION)

@@ -1,0 +1,58 @@
+"""Expiry: rows of leads that nobody has heard of for long are removed, so that a table does not grow for ever.
+
+By then their claims have left every window, so there is nobody to be told. Rows are looked at in small steps, and
+removed like any other change: at the next checkpoint, from the changelog and from the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from typing import Any, Final
+
+from agents.state.tables import RowTable
+from streams.tables.lead.codec import LeadRow, heard_at
+
+STEP_ROWS: Final = 500
+STEP_S: Final = 1.0
+"""A million leads are looked through in half an hour, at less than a hundredth of a processor."""
+
+
+class Expiry:
+    """Goes round the rows of a table of leads. Those last heard of longer than `after_ms` ago are removed."""
+
+    def __init__(self, table: RowTable[LeadRow], after_ms: int) -> None:
+        self._table = table
+        self._after_ms = after_ms
+        self._at: dict[int, tuple[Any, bytes]] = {}  # by partition: its part, and the key that was looked at last
+        self.expired = 0
+
+    async def run(self, caught_up: Any) -> None:
+        """Look for as long as the worker lives. `caught_up` returns the partitions of which nothing is yet to come."""
+        while True:
+            await asyncio.sleep(STEP_S)
+            self.step(int(time.time() * 1000), caught_up())
+
+    def step(self, now_ms: int, partitions: Collection[int], rows: int = STEP_ROWS) -> None:
+        """Look at up to `rows` rows of those of `partitions` that are owned."""
+        ours = [partition for partition in self._table.owned if partition in partitions]
+        for partition in ours:
+            part = self._table.part(partition)
+            known, last = self._at.get(partition, (None, b""))
+            if known is not part:
+                last = b""  # it left and came back
+            found = part.after(last, max(1, rows // len(ours)))
+            self._at[partition] = part, found[-1][0] if found else b""
+            for key, row in found:
+                heard_ms = _heard_at(row)
+                if 0 < heard_ms < now_ms - self._after_ms:
+                    part.rows.pop(key, None)
+                    part.dirty[key] = None
+                    self.expired += 1
+
+
+def _heard_at(row: LeadRow) -> int:
+    if row.unpacked is not None:
+        return row.unpacked.heard_at
+    return 0 if row.packed is None else heard_at(row.packed)

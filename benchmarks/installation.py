@@ -1,0 +1,263 @@
+"""A whole installation for a benchmark: topics, a roster, and workers that are looked at over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias
+
+import msgspec
+
+from benchmarks import broker, native
+from benchmarks.peers.catalogue import ROOT
+from benchmarks.watched_worker import Restored
+from streams.contract import topics
+
+Store: TypeAlias = Literal["rocksdb", "memory"]
+
+START_DEADLINE_S: Final = 120.0
+CATCH_UP_DEADLINE_S: Final = 600.0
+POLL_S: Final = 0.02
+# What Prometheus 3 sends: an answer may be compressed, and the time of that counts.
+PROMETHEUS_HEADERS: Final = {
+    "Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.2",
+    "Accept-Encoding": "gzip",
+}
+_CONFIG: Final = """\
+[kafka]
+bootstrap = "{bootstrap}"
+group = "{name}"
+topic_prefix = "{name}."
+
+[worker]
+id = "bench"
+data_dir = "{folder}/data"
+http_port = {port}
+"""
+
+
+class Installation:
+    """Topics and settings of one benchmark; `start` runs a worker on them. Ends its workers when left."""
+
+    def __init__(self, bootstrap: str, managers: int) -> None:
+        self.bootstrap = bootstrap
+        self.managers = [f"manager-{number:04d}" for number in range(managers)]
+        self.name = f"bench-{uuid.uuid4().hex[:8]}"
+        self.calls = f"{self.name}.calls"
+        self.contacts = f"{self.name}.contacts"
+        self.crm = f"{self.name}.crm"
+        self.changelog = topics.changelog("leads", self.name).name
+        self._folder = tempfile.TemporaryDirectory(prefix="callpulse-bench-")
+        self.folder = Path(self._folder.name)
+        self.config = self.folder / "callpulse.toml"
+        self.port = _free_port()
+        self._workers: list[Worker] = []
+        broker.create_installation(bootstrap, self.name, f"{self.name}.")
+        self.config.write_text(self._settings(), encoding="utf-8")
+
+    def start(self, store: Store = "rocksdb") -> Worker:
+        """Start a worker with its lead rows in `store`; it is not ready yet."""
+        worker = Worker(self, number=len(self._workers), store=store)
+        self._workers.append(worker)
+        return worker
+
+    def lose_rows(self) -> None:
+        """Remove the workers' folder, as if the next one ran on another machine. None may be running."""
+        shutil.rmtree(self.folder / "data")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.end(signal.SIGKILL)
+        self._folder.cleanup()
+
+    def _settings(self) -> str:
+        text = [_CONFIG.format(bootstrap=self.bootstrap, name=self.name, folder=self.folder, port=self.port)]
+        teams = range(-(-len(self.managers) // 20))
+        text += [f'[[teams]]\nid = "team-{number:02d}"\nshifts = ["mon-sun 08:00-18:00"]\n' for number in teams]
+        text += [
+            f'[[managers]]\nid = "{manager}"\nname = "{manager}"\nteam = "team-{number // 20:02d}"\n'
+            for number, manager in enumerate(self.managers)
+        ]
+        return "\n".join(text)
+
+
+class Worker:
+    """A process of `callpulse worker`, and what its port says."""
+
+    def __init__(self, installation: Installation, number: int, store: Store) -> None:
+        self.log = installation.folder / f"worker-{number}.log"
+        self._told = installation.folder / f"worker-{number}.json"
+        self.started_at = time.time()
+        self._port = installation.port
+        self._calls = installation.calls
+        self._connection: http.client.HTTPConnection | None = None
+        compiled = native.is_built()
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *native.python(native=compiled),
+                    "-m",
+                    "benchmarks.watched_worker",
+                    str(self._told),
+                    "worker",
+                    "--config",
+                    str(installation.config),
+                ],
+                cwd=ROOT,
+                env={**native.environment(native=compiled), "CALLPULSE_WORKER__STORE": store},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Return status and body as they came. Status 0 while nobody answers."""
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            self._connection.request("GET", path, headers=headers or {})
+            answer = self._connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            self._connection = None
+            return 0, b""
+
+    def metrics(self) -> Metrics:
+        """Return what /metrics says now; nothing while it does not answer."""
+        status, body = self.get("/metrics")
+        return Metrics(body if status == http.client.OK else b"")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker has its tables and its partitions."""
+        return self.get("/-/ready")[0] == http.client.OK
+
+    def wait_ready(self) -> float:
+        """Return how long after its start the worker was ready, seconds."""
+        self.wait(lambda: self.ready, "ready", START_DEADLINE_S)
+        return time.time() - self.started_at
+
+    def wait_caught_up(self, records: int) -> None:
+        """Wait until `records` of `calls` are folded and no topic has a lag."""
+
+        def caught_up() -> bool:
+            metrics = self.metrics()
+            return metrics.sum("records_total", topic=self._calls) >= records and not metrics.sum("lag_records")
+
+        self.wait(caught_up, f"through {records} records", CATCH_UP_DEADLINE_S, every_s=0.5)
+
+    def wait_applied(self, events: Mapping[str, int], deadline_s: float) -> None:
+        """Wait until so many events of each topic (by name) have changed a table, and no topic has a lag.
+
+        Twice in a row: what the last of them caused may have been on its way to Kafka at the first look.
+        """
+        looks = 0
+
+        def applied() -> bool:
+            nonlocal looks
+            metrics = self.metrics()
+            through = all(metrics.sum("events_applied_total", topic=name) >= count for name, count in events.items())
+            looks = looks + 1 if through and not metrics.sum("lag_records") else 0
+            return looks > 1
+
+        self.wait(applied, f"through {sum(events.values()):,} events", deadline_s, every_s=2)
+
+    def wait(self, condition: Callable[[], bool], what: str, deadline_s: float, every_s: float = POLL_S) -> None:
+        """Wait for a condition; raise RuntimeError with the end of the log where it does not come true."""
+        deadline = time.monotonic() + deadline_s
+        while not condition():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the worker ended with status {self._process.returncode}: {self._log_end()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the worker was not {what} after {deadline_s:g} s: {self._log_end()}")
+            time.sleep(every_s)
+
+    def end(self, how: signal.Signals) -> None:
+        """End the process and wait until it is gone. Does nothing to one that is."""
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def restored(self) -> Restored:
+        """End the worker in good order and return what it restored."""
+        self.end(signal.SIGTERM)
+        return msgspec.json.decode(self._told.read_bytes(), type=Restored)
+
+    def rss_mib(self) -> float:
+        """Return the resident memory of the process, MiB."""
+        told = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, text=True, check=True
+        )
+        return int(told.stdout) / 1024
+
+    def peak_mib(self) -> float | None:
+        """Return the largest resident memory so far, MiB; None where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return None
+        found = re.search(r"VmHWM:\s+(\d+)", status)
+        return int(found[1]) / 1024 if found else None
+
+    def _log_end(self) -> str:
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+
+class Metrics:
+    """Samples of a scrape, found by name and labels."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """Return labels and values of `callpulse_NAME`, of those samples that have `labels`."""
+        pattern = rb"^callpulse_" + name.encode() + rb"(?:\{(.*)\})? (\S+)"
+        found = []
+        for match in re.finditer(pattern, self.text, re.MULTILINE):
+            its = dict(re.findall(r'(\w+)="([^"]*)"', (match[1] or b"").decode()))
+            if labels.items() <= its.items():
+                found.append((its, float(match[2])))
+        return found
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples; 0 without any."""
+        return sum(value for _, value in self.samples(name, **labels))
+
+    @property
+    def series(self) -> int:
+        """How many samples the scrape has."""
+        return sum(1 for line in self.text.splitlines() if line and not line.startswith(b"#"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_note() -> str:
+    """Return what the figures of a worker depend on beside the machine."""
+    return f"worker, broker, producer and poller share {os.cpu_count()} cores."

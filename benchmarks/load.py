@@ -1,0 +1,214 @@
+"""Load on a running worker: history that was, and a paced stream of events that are now.
+
+`python -m benchmarks.load JOB` sends a paced stream from a process of its own, so that neither the worker nor
+who measures it is disturbed. One manager, MARKED, gets numbered marks: finished calls and nothing else, so that the
+number of calls on /metrics says which mark has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks import broker
+from benchmarks.installation import Installation, Metrics
+from benchmarks.peers.catalogue import ROOT
+from benchmarks.workload import DAY_MS, OPENS_MS, PARTITIONS, Record
+from streams.contract.events import CallAnswered, CallEnded, CallStarted, encode
+from streams.contract.topics import partitioner
+
+MARKED: Final = "marked-manager"
+SOURCE: Final = "asterisk.pbx-1.example"
+LEADS_A_MANAGER: Final = 100
+TICK_S: Final = 0.01
+_WORK_MS: Final = 9 * 3_600_000
+
+
+def history(managers: Sequence[str], days: int, calls_a_day: int, *, now_ms: int) -> Iterator[Record]:
+    """Yield finished calls of the `days` days before today, in the order of time."""
+    rng = random.Random(1)
+    place = partitioner(PARTITIONS)
+    today = now_ms // DAY_MS
+    for day in range(today - days + 1, today + 1):
+        opens = day * DAY_MS + OPENS_MS
+        moments = sorted(rng.randrange(_WORK_MS) for _ in range(calls_a_day * len(managers)))
+        for number, moment in enumerate(moments):
+            at = opens + moment
+            if at > now_ms:
+                break
+            manager = managers[rng.randrange(len(managers))]
+            key = manager.encode()
+            yield place(key), key, encode(_ended(f"h{day}-{number}", manager, at, rng))
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """What to send: `rate` events a second for `seconds`, among them `marks_per_second` marks. Written to `marks`:
+    when each mark was sent, seconds since epoch, a line each."""
+
+    bootstrap: str
+    topic: str
+    managers: int
+    rate: int
+    seconds: float
+    marks_per_second: int
+    marks: str
+
+
+class Paced:
+    """A paced stream in its own process. Ends it when left."""
+
+    def __init__(self, installation: Installation, *, rate: int, seconds: float, marks_per_second: int = 20) -> None:
+        self._marks = installation.folder / f"marks-{time.monotonic_ns()}"
+        self._job = Pace(
+            bootstrap=installation.bootstrap,
+            topic=installation.calls,
+            managers=len(installation.managers),
+            rate=rate,
+            seconds=seconds,
+            marks_per_second=marks_per_second,
+            marks=str(self._marks),
+        )
+
+    def __enter__(self) -> Self:
+        job = msgspec.json.encode(self._job).decode()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.load", job], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still sends."""
+        return self._process.poll() is None
+
+    def marks(self) -> list[float]:
+        """Return when each mark so far was sent, seconds since epoch."""
+        if not self._marks.exists():
+            return []
+        return [
+            float(line)
+            for line in self._marks.read_text(encoding="ascii").splitlines(keepends=True)
+            if line[-1] == "\n"
+        ]
+
+    def achieved(self) -> float:
+        """Wait for the end and return the events a second that were really sent."""
+        told, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"the load ended with status {self._process.returncode}")
+        return float(told)
+
+
+def marks_seen(metrics: Metrics) -> int:
+    """Return how many marks have arrived on /metrics."""
+    return int(metrics.sum("calls", manager=MARKED, window="1h", direction="outbound"))
+
+
+async def send(job: Pace) -> float:
+    """Send the stream and return the rate that was reached."""
+    producer = await broker.started_producer(job.bootstrap)
+    place = partitioner(PARTITIONS)
+    managers = cycle(f"manager-{number:04d}" for number in range(job.managers))
+    stream = _stream(managers)
+    sent = marks = 0
+    begun = time.time()
+    try:
+        # A line to a file in the page cache does not block for as long as it would take to hand it to a thread.
+        with Path(job.marks).open("w", encoding="ascii", buffering=1) as file:  # noqa: ASYNC230
+            while (passed := time.time() - begun) < job.seconds:
+                records: list[Record] = []
+                now = time.time()
+                due_marks = int(passed * job.marks_per_second) - marks
+                for _ in range(due_marks):
+                    marks += 1
+                    mark = _ended(f"mark-{os.getpid()}-{marks}", MARKED, int(now * 1000), None)
+                    key = MARKED.encode()
+                    records.append((place(key), key, encode(mark)))
+                    file.write(f"{now:.6f}\n")
+                for _ in range(int(passed * job.rate) - sent - due_marks):
+                    event = next(stream)
+                    key = event.manager.encode()
+                    records.append((place(key), key, encode(msgspec.structs.replace(event, at=int(now * 1000)))))
+                sent += len(records)
+                await broker.send_batches(producer, job.topic, records)
+                await asyncio.sleep(max(0.0, TICK_S - (time.time() - now)))
+            await producer.flush()
+        return sent / (time.time() - begun)
+    finally:
+        await producer.stop()
+
+
+def _stream(managers: Iterator[str]) -> Iterator[CallStarted | CallAnswered | CallEnded]:
+    """Yield events for ever: every manager begins, answers and ends a call in turn. `at` is set when they are sent."""
+    number = 0
+    groups = [[next(managers) for _ in range(50)] for _ in range(20)]
+    rng = random.Random(2)
+    while True:
+        group = groups[number % len(groups)]
+        number += 1
+        now_ms = int(time.time() * 1000)
+        calls = [(manager, f"call-{os.getpid()}-{number}-{place}") for place, manager in enumerate(group)]
+        for manager, call in calls:
+            lead = f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}"
+            yield CallStarted(
+                v=1,
+                id=f"s{call}",
+                at=now_ms,
+                source=SOURCE,
+                call=call,
+                manager=manager,
+                lead=lead,
+                direction="outbound",
+                kind="cold",
+            )
+        for manager, call in calls:
+            yield CallAnswered(v=1, id=f"a{call}", at=now_ms, source=SOURCE, call=call, manager=manager)
+        for manager, call in calls:
+            yield _ended(call, manager, now_ms, rng)
+        group[:] = [next(managers) for _ in group]
+
+
+def _ended(call: str, manager: str, at: int, rng: random.Random | None) -> CallEnded:
+    """Return a finished call; without `rng` a mark: outbound, answered, no lead."""
+    answered = rng is None or rng.random() < 0.45
+    talk_ms = 0 if rng is None or not answered else min(1_800_000, int(rng.lognormvariate(11.4, 1.1)))
+    return CallEnded(
+        v=1,
+        id=f"e{call}",
+        at=at,
+        source=SOURCE,
+        call=call,
+        manager=manager,
+        lead=None if rng is None else f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}",
+        direction="outbound" if rng is None or rng.random() < 0.85 else "inbound",
+        kind="cold",
+        started_at=at - talk_ms - 15_000,
+        answered_at=at - talk_ms if answered else None,
+        talk_ms=talk_ms,
+        disposition="answered" if answered else "no_answer",
+    )
+
+
+if __name__ == "__main__":
+    print(asyncio.run(send(msgspec.json.decode(sys.argv[1], type=Pace))))

@@ -1,0 +1,154 @@
+"""callpulse itself: the worker as the command line starts it, watched from inside its process.
+
+Variant `calls` has the calls agent alone: what the peers of that benchmark do is its work. The facts for the leads are
+sent all the same. The other variants are the whole worker: `worker` counts calls, `topology` calls and events of the
+CRM, `leads` what reaches the leads; these two answer with sums, and end when nothing is left in any topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from unittest import mock
+
+import agents.app
+import agents.worker
+from agents.calls import CallsAgent
+from agents.core import Core, Fold
+from benchmarks.peers import rows
+from benchmarks.peers.job import Job, Stopwatch, answer, answer_sums, read
+from streams.contract import topics
+from streams.settings.settings import load
+
+QUIET_S = 1.0
+COUNTED = {
+    "calls": ("managers",),
+    "": ("managers",),
+    "topology": ("managers", "crm"),
+    "leads": ("leads",),
+}
+"""By variant, the agents whose records are the events that were asked for."""
+CONFIG = """\
+[kafka]
+bootstrap = "{bootstrap}"
+group = "{run}"
+topic_prefix = "{run}."
+
+[worker]
+id = "bench"
+data_dir = "{folder}"
+http_port = 0
+store = "{store}"
+"""
+
+
+class Timed:
+    """Stands for an agent of which each fold is timed."""
+
+    def __init__(self, fold: Any) -> None:
+        self.fold = fold
+
+
+class Watch:
+    """Times the folds of all agents; ends the process when all is folded and the checkpoint after it is done."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._counted = COUNTED[job.variant]
+        self._whole = job.variant in ("topology", "leads")
+        self._clock = Stopwatch()
+        self._core: Any = None
+        self._seen = 0
+        self._elapsed = (0.0, 0.0)
+        self._last = 0.0
+        self._durable = self._durable_at = 0.0
+
+    def attach(self, app: Any) -> None:
+        """Wrap what is watched: folds, where they are called (compiled agents stay as they are), and checkpoints."""
+        self._core = core = app.callpulse
+        consume = core.consume
+        names = {id(agent): name for name, agent in core.agents.items()}
+
+        async def timed_consume(stream: Any, agent: Any, topic: str) -> None:
+            await consume(stream, Timed(self._timed(agent.fold, counts=names[id(agent)] in self._counted)), topic)
+
+        core.consume = timed_consume
+        checkpoint = core.checkpoint.run
+
+        async def timed_checkpoint(*args: Any) -> bool:
+            begun = self._seen, self._last
+            committed: bool = await checkpoint(*args)
+            if committed and begun[0] >= self._job.events and (not self._durable or begun[1] > self._durable_at):
+                self._durable = self._clock.read()[0]
+                self._durable_at = self._last
+            self._end_if_quiet()
+            return committed
+
+        core.checkpoint.run = timed_checkpoint
+
+    def _timed(self, fold: Any, *, counts: bool) -> Any:
+        def timed_fold(partition: Any, records: list[Any]) -> None:
+            self._clock.start()
+            fold(partition, records)
+            if counts:
+                self._seen += len(records)
+            # What the worker itself adds to the topic while it catches up is beyond what was asked for.
+            if counts and not self._whole and self._seen - len(records) >= self._job.events:
+                return
+            self._last = time.monotonic()
+            self._elapsed = self._clock.read()
+
+        return timed_fold
+
+    def _end_if_quiet(self) -> None:
+        if not self._durable or time.monotonic() - self._last < QUIET_S:
+            return
+        if not self._whole:
+            managers = [row for _, row in self._core.tables["managers"].owned_rows()]
+            answer(self._job.events, self._elapsed, rows.totals(managers), durable=self._durable)
+        elif not any(self._core.lag.now().values()):
+            answer_sums(self._job.events, self._elapsed, self._sums(), durable=self._durable)
+
+    def _sums(self) -> dict[str, int]:
+        managers = [row for _, row in self._core.tables["managers"].owned_rows()]
+        outcomes = [row for _, row in self._core.tables["outcomes"].owned_rows()]
+        totals = rows.totals(managers)
+        calls = {"calls": totals.calls, "calls_answered": totals.answered, "calls_talk_ms": totals.talk_ms}
+        return calls | rows.sums(outcomes)
+
+
+async def main(job: Job) -> None:
+    """Run the worker until the watch ends the process."""
+    settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder, store=job.store), {})
+    watch = Watch(job)
+    create_app, kinds = agents.app.create_app, agents.app._kinds
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        app = create_app(*args, **kwargs)
+        watch.attach(app)
+        return app
+
+    with mock.patch.object(agents.worker, "create_app", watched):
+        if job.variant == "calls":
+            with (
+                mock.patch.object(agents.app, "_agents", _calls_alone),
+                mock.patch.object(agents.app, "_kinds", lambda of: {"managers": kinds(of)["managers"]}),
+                mock.patch.object(Core, "expire", _nothing),  # there are no leads
+            ):
+                await agents.worker.run(settings)
+        else:
+            await agents.worker.run(settings)
+
+
+def _calls_alone(core: Core) -> dict[str, Fold]:
+    calls, contacts = core.intake(topics.CALLS, contract=True), core.name(topics.CONTACTS)
+    return {"managers": CallsAgent(core.settings, core.tables["managers"], calls, core.outbox, core.place, contacts)}
+
+
+async def _nothing(_: Any) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    asyncio.run(main(read()))

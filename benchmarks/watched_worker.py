@@ -1,0 +1,86 @@
+"""`callpulse worker`, watched from inside: what it read of the changelog of leads, when, and how many rows it has then.
+
+    python -m benchmarks.watched_worker FILE worker --config ...
+
+FILE is written when the worker is told to end. From outside, a restore that found all rows on disk looks like a very
+fast one; here the records that came from Kafka are counted, and the rows by reading each of them once.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from agents import cli
+from agents.core import Core
+from agents.state.tables import RowTable
+
+TABLE: Final = "leads"
+
+
+class Restored(Struct, kw_only=True):
+    """The last restore of the leads. Moments are seconds since epoch.
+
+    `assigned_at`: the worker knows its partitions, and the restore begins. `read_at`: the first records are in hand.
+    `whole_at`: all are applied. `records` came from the changelog; `rows` are there in the end.
+    """
+
+    assigned_at: float
+    read_at: float = 0.0
+    whole_at: float = 0.0
+    records: int = 0
+    rows: int = 0
+
+    @property
+    def records_per_second(self) -> float:
+        """Records a second, from the first in hand to the last one applied."""
+        return self.records / (self.whole_at - self.read_at)
+
+
+def watch(file: Path) -> None:
+    """Let the table of leads note its restores, and the worker write the last one to `file` when it ends."""
+    on_rebalance, on_changelog_event = RowTable.on_rebalance, RowTable.on_changelog_event
+    on_recovery_completed, release_all = RowTable.on_recovery_completed, Core.release_all
+    told = Restored(assigned_at=0.0)
+    before = 0  # what the table had restored in earlier rounds
+
+    async def begun(table: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal told, before
+        if table.name == TABLE:
+            told, before = Restored(assigned_at=time.time()), table.restored
+        await on_rebalance(table, *args, **kwargs)
+
+    async def came(table: Any, event: Any) -> None:
+        if table.name == TABLE and not told.read_at:
+            told.read_at = time.time()
+        await on_changelog_event(table, event)
+
+    async def completed(table: Any, *args: Any, **kwargs: Any) -> None:
+        await on_recovery_completed(table, *args, **kwargs)
+        if table.name == TABLE:
+            told.whole_at = time.time()
+            told.records = table.restored - before
+
+    def released(core: Any) -> None:
+        told.rows = sum(1 for _ in core.tables[TABLE].owned_rows())
+        file.write_bytes(msgspec.json.encode(told))
+        release_all(core)
+
+    replaced: dict[Any, dict[str, Any]] = {
+        RowTable: {"on_rebalance": begun, "on_changelog_event": came, "on_recovery_completed": completed},
+        Core: {"release_all": released},
+    }
+    for owner, methods in replaced.items():
+        for name, method in methods.items():
+            setattr(owner, name, method)
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]))
+    sys.argv = ["callpulse", *sys.argv[2:]]
+    cli.main()

@@ -1,0 +1,75 @@
+"""Bytes to events: the decoder of a topic, and the reason where what came is no event."""
+
+from __future__ import annotations
+
+import re
+from typing import Generic, TypeVar
+
+import msgspec
+
+from streams.contract.events import EVENT_TYPES, MAX_BYTES, TOPIC_EVENTS, VERSION, Rejection
+
+E = TypeVar("E")
+
+
+class Decoder(Generic[E]):
+    """Bytes of one topic to its events, `E`. Reusable; keeps nothing between calls."""
+
+    def __init__(self, topic: str) -> None:
+        """Raise KeyError for a topic that carries no contract events."""
+        self._types = {cls.__struct_config__.tag for cls in EVENT_TYPES[topic]}
+        self._decode = msgspec.json.Decoder(TOPIC_EVENTS[topic]).decode
+
+    def decode(self, value: bytes | None) -> E | Rejection:
+        """Return the event that `value` holds, or why it holds none. Never raises."""
+        if not value:
+            return Rejection("empty", "the record has no value")
+        if len(value) > MAX_BYTES:
+            return Rejection("too_large", f"{len(value)} bytes; at most {MAX_BYTES} are allowed")
+        try:
+            event: E = self._decode(value)
+        except RecursionError:
+            return Rejection("too_deep", "nested too deeply")
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return self._explain(value, str(error))
+        # The decoder skips the text of unknown fields without looking; the contract says UTF-8 for all of the record.
+        if not value.isascii() and (broken := _not_utf8(value)) is not None:
+            return broken
+        return event
+
+    def _explain(self, value: bytes, error: str) -> Rejection:  # noqa: PLR0911 - a return for each reason
+        """Name the reason of a failed decode. The slow path: it looks at the value a second time."""
+        if (broken := _not_utf8(value)) is not None:
+            return broken
+        try:
+            raw = msgspec.json.decode(value)
+        except RecursionError:
+            return Rejection("too_deep", "nested too deeply")
+        except msgspec.MsgspecError as broken_json:
+            return Rejection("not_json", _without_values(str(broken_json)))
+        if not isinstance(raw, dict):
+            return Rejection("not_json", f"a JSON object was expected, not {type(raw).__name__}")
+        if "type" not in raw:
+            return Rejection("missing_field", "`type` is missing")
+        if not isinstance(raw["type"], str) or raw["type"] not in self._types:
+            return Rejection("unknown_type", f"known here: {', '.join(sorted(map(str, self._types)))}")
+        if "v" in raw and (raw["v"] != VERSION or isinstance(raw["v"], bool)):
+            return Rejection("unknown_version", f"this release understands version {VERSION}")
+        if "missing required field" in error:
+            return Rejection("missing_field", _without_values(error))
+        if re.search(r"`\$\.(at|\w+_at|next_step\.due_at)`", error) or re.search(r"(later than|before) \w+", error):
+            return Rejection("invalid_time", _without_values(error))
+        return Rejection("invalid_field", _without_values(error))
+
+
+def _not_utf8(value: bytes) -> Rejection | None:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return Rejection("not_utf8", f"invalid UTF-8 at byte {error.start}")
+    return None
+
+
+def _without_values(text: str) -> str:
+    # An enum error quotes the value it saw, which may be a number or a word of a customer.
+    return re.sub(r"Invalid enum value .+? -", "Invalid enum value -", text)[:300]

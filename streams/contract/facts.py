@@ -1,0 +1,134 @@
+"""Facts: what one table tells the next, over the topics `contacts` (keyed by lead) and `outcomes` (keyed by manager).
+
+A fact says what changed because of one record of a source topic. It carries where it came from, `src` (topic and
+partition) and `seq` (grows with the record's offset), and the row it is for remembers, per `src`, the highest `seq` it
+has applied. Facts of one `src` reach a row in order, so a fact that is sent again after a crash changes nothing: the
+hops together are as exact as one, and no row must remember every call it ever saw.
+
+What a row tells depends on what it knew before, so facts that are made again must be made from records in the same
+order. The records of one partition come in order; those of two topics do not. So all that reaches a lead reaches it
+over `contacts`: an event of topic `crm` is passed into it, as `Forwarded` with no hops.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import CrmEvents, Direction, Disposition
+
+VERSION: Final = 1
+# A record gives at most this many facts to one row, so `offset * SLOTS + slot` grows with the offset and is unique.
+SLOTS: Final = 4
+MAX_HOPS: Final = 8
+"""How many links a fact follows. Links that lead round in a circle end there, with nothing lost."""
+
+
+class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="contact"):
+    """One finished leg, told to its lead. `withdrawn` takes back exactly what the same fact without it has said.
+
+    A leg is withdrawn where better knowledge replaces it: the real end of a call that had been closed by timeout, a
+    hangup after a CDR row. The better fact follows with the next `seq`.
+    """
+
+    src: str
+    seq: int
+    lead: str
+    manager: str
+    call: str
+    day: int  # the manager's local day in which the leg ended, days since 1970-01-01
+    at: int  # when the leg ended, ms
+    started_at: int
+    direction: Direction
+    kind: str  # cold, targeted, inbound, repeat, unknown
+    disposition: Disposition
+    answered: bool = False
+    conversation: bool = False  # answered, and the talk was long enough to be one
+    talk_ms: int | None = None  # None: not known, the leg was closed by timeout
+    withdrawn: bool = False
+    v: int = VERSION
+
+
+class Linked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="linked"):
+    """Told to the row of an old key, `lead`: from now on you are `to`. `at` and `id` are those of the event."""
+
+    src: str
+    seq: int
+    lead: str
+    to: str
+    at: int
+    id: str
+    v: int = VERSION
+
+
+class Moved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="moved"):
+    """All that the row of an old key knew (`tables/lead/codec.py`), told to the lead that it was linked to."""
+
+    src: str
+    seq: int
+    lead: str
+    state: bytes
+    hops: int
+    v: int = VERSION
+
+
+class Forwarded(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forwarded"):
+    """A contact or an event of topic `crm` for `lead`: one of the two fields is set.
+
+    With no hops it is an event that was sent for this very lead; with more, what came for an old key later than its
+    link and was passed on. `src` and `seq` are those of the record that was passed on, not of what is in it.
+    """
+
+    src: str
+    seq: int
+    lead: str
+    contact: Contact | None = None
+    event: CrmEvents | None = None
+    hops: int = 0
+    v: int = VERSION
+
+
+ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded
+"""What topic `contacts` carries."""
+
+Why: TypeAlias = Literal["consultation", "stuck"]
+
+
+class Attention(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A lead that needs help, as its manager's row lists it.
+
+    `attempts` are dials in all, `without_progress` the conversations since anything last came of one, `reason` why the
+    last follow-up was made (None: nobody said), `stage` that of its deal ("none" without one) and `stage_since` the
+    moment it came there, ms. `day` is the local day of the lead's newest leg. A stuck lead of which a consultation is
+    due as well is "stuck".
+    """
+
+    attempts: int
+    without_progress: int
+    stage: str
+    stage_since: int
+    why: Why
+    day: int
+    reason: str | None = None
+
+
+class Outcome(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a change of one lead means for one manager. A record gives a manager at most one.
+
+    `changes` are (measure, day, difference); `tables/lead/contributions.py` says which measures there are.
+    `attention` says of leads how they are listed from now on; None: not any longer.
+    """
+
+    src: str
+    seq: int
+    manager: str
+    changes: tuple[tuple[str, int, int], ...] = ()
+    attention: dict[str, Attention | None] = {}
+    v: int = VERSION
+
+
+contacts_decoder: Final = msgspec.json.Decoder(ContactsFact)
+outcome_decoder: Final = msgspec.json.Decoder(Outcome)
+encode: Final = msgspec.json.Encoder().encode

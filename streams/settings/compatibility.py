@@ -1,0 +1,107 @@
+"""Which settings decide what rows mean: those that the folds read. What was counted by them is in the rows for good.
+
+All other settings are read when rows are read, or say how a process runs; they may change at any time. `changes` tells
+what of the first kind differs between two settings, and what would come of going on with the rows all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.settings.reader import join
+from streams.settings.settings import Settings, explain
+
+Effect: TypeAlias = Literal["mixed", "wrong", "unusable"]
+"""What becomes of rows when the setting changes under them.
+
+`mixed`: what was counted keeps its old meaning, and beside it lies what is counted from now on. `wrong`: what is taken
+back is what would have been counted by the new settings, so figures stay wrong, even below 0, until they have left
+their windows. `unusable`: the rows cannot be gone on with.
+"""
+
+FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
+    {
+        "kafka.topic_prefix": "unusable",  # rows remember offsets, and these are of the old topics
+        "thresholds.conversation": "mixed",
+        "thresholds.short": "mixed",
+        "thresholds.meaningful": "mixed",
+        "thresholds.work_gap": "mixed",
+        "thresholds.max_call": "mixed",
+        "thresholds.retry_horizon": "mixed",
+        "thresholds.future": "mixed",
+        "thresholds.day_rows": "mixed",
+        "thresholds.histogram": "unusable",  # a day's counts are a list with a place for each bound
+        "thresholds.calls_per_lead_day": "wrong",
+        "results.stages": "wrong",
+        "results.reasons": "mixed",
+        "results.mentor_after": "wrong",
+        "results.stuck_after": "wrong",
+        "results.permitted_hours": "wrong",
+        "economics.currencies": "wrong",
+        "timezone": "wrong",
+    }
+)
+"""The settings that folds read, by their dotted keys; and the zone of each manager, which is `wrong` too."""
+
+
+class Meaning(Struct, frozen=True, kw_only=True):
+    """What rows are made by: the folded settings as TOML would write them, and the zone of each on the roster."""
+
+    settings: dict[str, str]
+    zones: dict[str, str]
+
+
+class Change(NamedTuple):
+    """A folded setting that is another one now."""
+
+    key: str
+    old: str
+    new: str
+    effect: Effect
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.old} -> {self.new}"
+
+
+def of(settings: Settings) -> Meaning:
+    """Return what rows mean that are folded by `settings`."""
+    results, economics = settings.results, settings.economics
+    in_any_order = replace(
+        settings,
+        results=replace(results, reasons=tuple(sorted(results.reasons))),
+        economics=replace(economics, currencies=tuple(sorted(economics.currencies))),
+        teams={},
+        managers={},
+    )
+    return Meaning(
+        settings={line.key: line.value for line in explain(in_any_order) if line.key in FOLDED},
+        zones={manager.id: manager.timezone for manager in settings.managers.values()},
+    )
+
+
+_DEFAULT: Final = of(Settings()).settings
+
+
+def changes(was: Meaning, now: Meaning) -> list[Change]:
+    """Return what differs, in the order of `FOLDED`, then by manager.
+
+    A setting of which `was` does not know, because an earlier release wrote it, was at its default. Who is on the
+    roster for the first time is no change, and has the zone of the roster from now on; who has left it is in the
+    default zone again.
+    """
+    found = []
+    for key, effect in FOLDED.items():
+        old, new = was.settings.get(key, _DEFAULT[key]), now.settings[key]
+        if old != new:
+            found.append(Change(key, old, new, effect))
+    default = now.settings["timezone"].strip('"')
+    for manager, zone in sorted(was.zones.items()):
+        new = now.zones.get(manager, default)
+        if new != zone:
+            found.append(Change(f"{join('managers', manager)}.timezone", f'"{zone}"', f'"{new}"', "wrong"))
+    return found

@@ -1,0 +1,305 @@
+"""The settings: one frozen, validated object made from one TOML file and the environment.
+
+`load` reads text and a mapping, so that tests and tools can pass their own; whoever calls it opens the file. All
+problems come at once, each under the dotted key that has to change. Spans of time are written with a unit ("15m")
+and held in milliseconds.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from streams.settings.fields import Secret, Weekday, Zone
+from streams.settings.reader import (
+    FromEnvironment,
+    Problem,
+    Reader,
+    did_you_mean,
+    duration_text,
+    environment_names,
+    join,
+    toml_key,
+)
+from streams.settings.results import Costs, Economics, Results, Targets
+from streams.settings.sections import (
+    UNASSIGNED,
+    Calendar,
+    Kafka,
+    Manager,
+    Privacy,
+    RosterEntry,
+    Shift,
+    Team,
+    Thresholds,
+    Worker,
+)
+from streams.sources.asterisk.mapping import AsteriskMapping
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "PREFIX",
+    "SHORT_NAMES",
+    "UNASSIGNED",
+    "Calendar",
+    "Costs",
+    "Economics",
+    "Kafka",
+    "Manager",
+    "Privacy",
+    "Problem",
+    "Results",
+    "Secret",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "Shift",
+    "Sources",
+    "Targets",
+    "Team",
+    "Thresholds",
+    "Weekday",
+    "Worker",
+    "explain",
+    "load",
+]
+
+PREFIX: Final = "CALLPULSE_"
+CONFIG_VARIABLE: Final = "CALLPULSE_CONFIG"
+"""Names the file; for whoever opens it. `load` only lets it pass."""
+SHORT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CALLPULSE_BOOTSTRAP": "kafka.bootstrap",
+        "CALLPULSE_WORKER_ID": "worker.id",
+        "CALLPULSE_DATA_DIR": "worker.data_dir",
+        "CALLPULSE_HTTP_HOST": "worker.http_host",
+        "CALLPULSE_HTTP_PORT": "worker.http_port",
+        "CALLPULSE_LEAD_SECRET": "privacy.lead_secret",
+    }
+)
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used. `problems` holds everything that is wrong, not only the first thing."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Sources(Struct, frozen=True, kw_only=True):
+    """What the sources of events need to know, a table each."""
+
+    asterisk: AsteriskMapping = AsteriskMapping()
+
+
+class _Sections(Struct, frozen=True, kw_only=True):
+    kafka: Kafka = Kafka()
+    worker: Worker = Worker()
+    thresholds: Thresholds = Thresholds()
+    calendar: Calendar = Calendar()
+    privacy: Privacy = Privacy()
+    results: Results = Results()
+    economics: Economics = Economics()
+    targets: Targets = Targets()
+    sources: Sources = Sources()
+    timezone: Zone = "UTC"
+
+
+class _Document(_Sections, frozen=True, kw_only=True):
+    """The file, before the roster is read: its entries need each other."""
+
+    teams: tuple[Any, ...] = ()
+    managers: tuple[Any, ...] = ()
+
+
+class Settings(_Sections, frozen=True, kw_only=True):
+    """Everything that can be set. `origins` tells where a dotted key was set; what is not in it is the default."""
+
+    teams: Mapping[str, Team] = MappingProxyType({})
+    managers: Mapping[str, Manager] = MappingProxyType({})
+    origins: Mapping[str, str] = MappingProxyType({})
+
+    def manager(self, manager_id: str) -> Manager:
+        """Return the manager; one that the roster does not know is in team `unassigned`, in the default zone."""
+        known = self.managers.get(manager_id)
+        return known or Manager(id=manager_id, name=manager_id, timezone=self.timezone)
+
+    def calendar_of(self, manager: Manager) -> Calendar:
+        """Return the calendar that decides the manager's holidays: the team's own, or the general one."""
+        team = self.teams.get(manager.team)
+        return team.calendar if team is not None and team.calendar is not None else self.calendar
+
+
+class Setting(NamedTuple):
+    """One line of `explain`: the key, its value as TOML would write it, and "default", "file" or a variable's name."""
+
+    key: str
+    value: str
+    source: str
+
+
+def load(text: str, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of a TOML document, overlaid with the CALLPULSE_ variables of `environ`.
+
+    Raises:
+        SettingsError: with every problem of the text and of the variables.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        told = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
+        raise SettingsError([Problem("", f"the file is not TOML: {told}")]) from None
+    reader = Reader()
+    _overlay(document, environ, reader)
+    sections = reader.struct(_Document, document, "")
+    if sections is None:
+        raise SettingsError(reader.problems)
+    teams = _teams(sections, reader)
+    managers = _managers(sections, teams, reader)
+    if reader.problems:
+        raise SettingsError(dict.fromkeys(reader.problems))
+    asterisk = sections.sources.asterisk
+    if asterisk.region is None and sections.privacy.region is not None:
+        asterisk = msgspec.structs.replace(asterisk, region=sections.privacy.region)
+        reader.origins["sources.asterisk.region"] = "privacy.region"
+    held = {name: getattr(sections, name) for name in _Sections.__struct_fields__}
+    return Settings(
+        **(held | {"sources": Sources(asterisk=asterisk)}),
+        teams=MappingProxyType(teams),
+        managers=MappingProxyType(managers),
+        origins=MappingProxyType(reader.origins),
+    )
+
+
+def explain(settings: Settings) -> list[Setting]:
+    """Return every setting with its value and where it comes from, for a person to read. Secrets stay masked."""
+    lines = list(_explain_struct(settings, _Sections.__struct_fields__, "", settings.origins))
+    for team in settings.teams.values():
+        told = [team.name, team.timezone or settings.timezone, *map(str, team.shifts)]
+        told += [*_plan(team.plan_deals), *_free_days(team.calendar)]
+        lines.append(Setting(join("teams", team.id), "; ".join(told), "file"))
+    for manager in settings.managers.values():
+        told = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
+        told += _plan(manager.plan_deals)
+        lines.append(Setting(join("managers", manager.id), "; ".join(told), "file"))
+    return lines
+
+
+def _overlay(document: dict[str, Any], environ: Mapping[str, str], reader: Reader) -> None:
+    """Put the variables into the document, each where its key says."""
+    keys = {PREFIX + key.upper().replace(".", "__"): key for key in environment_names(_Sections)}
+    brought: dict[str, str] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        key = SHORT_NAMES.get(variable) or keys.get(variable)
+        if key is None:
+            roster = variable.removeprefix(PREFIX).split("__")[0].lower() in ("teams", "managers")
+            hint = "; the roster is set in the file" if roster else did_you_mean(variable, [*keys, *SHORT_NAMES])
+            reader.refuse(variable, f"unknown variable{hint}")
+        elif not text:
+            continue  # a compose file hands over what it was not given as an empty variable
+        elif key in brought and environ[brought[key]] != text:
+            reader.refuse(variable, f"says something else than {brought[key]}, and both set {key}")
+        else:
+            brought[key] = variable
+            _put(document, key.split("."), FromEnvironment(text, variable))
+
+
+def _put(document: dict[str, Any], path: list[str], value: FromEnvironment) -> None:
+    *tables, last = path
+    for name in tables:
+        inner = document.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return  # the file holds something else there, which the reader will refuse
+        document = inner
+    document[last] = value
+
+
+def _teams(sections: _Document, reader: Reader) -> dict[str, Team]:
+    teams: dict[str, Team] = {}
+    first: dict[str, str] = {}
+    for at, raw in enumerate(sections.teams):
+        key = f"teams[{at}]"
+        team = reader.struct(Team, raw, key)
+        if team is None:
+            continue
+        if team.id in first:
+            reader.refuse(f"{key}.id", f'"{team.id}" is {first[team.id]} already')
+            continue
+        first[team.id] = key
+        teams[team.id] = msgspec.structs.replace(team, name=team.name or team.id)
+    return teams
+
+
+def _managers(sections: _Document, teams: Mapping[str, Team], reader: Reader) -> dict[str, Manager]:
+    managers: dict[str, Manager] = {}
+    first: dict[str, str] = {}
+    written = {raw["id"] for raw in sections.teams if isinstance(raw, dict) and isinstance(raw.get("id"), str)}
+    for at, raw in enumerate(sections.managers):
+        key = f"managers[{at}]"
+        entry = reader.struct(RosterEntry, raw, key)
+        if entry is None:
+            continue
+        if entry.id in first:
+            reader.refuse(f"{key}.id", f'"{entry.id}" is {first[entry.id]} already')
+            continue
+        first[entry.id] = key
+        if entry.team not in written and entry.team != UNASSIGNED:
+            hint = did_you_mean(entry.team, written) or "; declare it under [[teams]]"
+            reader.refuse(f"{key}.team", f'"{entry.team}" is no team{hint}')
+        team = teams.get(entry.team)
+        managers[entry.id] = Manager(
+            id=entry.id,
+            name=entry.name or entry.id,
+            team=entry.team,
+            timezone=entry.timezone or (team and team.timezone) or sections.timezone,
+            shifts=entry.shifts if entry.shifts is not None else team.shifts if team is not None else (),
+            plan_deals=entry.plan_deals if entry.plan_deals is not None or team is None else team.plan_deals,
+        )
+    return managers
+
+
+def _explain_struct(held: Struct, fields: Iterable[str], key: str, origins: Mapping[str, str]) -> Iterator[Setting]:
+    for field in fields:
+        value = getattr(held, field)
+        name = join(key, toml_key(field))
+        if isinstance(value, Struct):
+            yield from _explain_struct(value, value.__struct_fields__, name, origins)
+        else:
+            yield Setting(name, _written(value, spans=field.endswith("_ms")), origins.get(name, "default"))
+
+
+def _free_days(calendar: Calendar | None) -> list[str]:
+    if calendar is None:
+        return []
+    place = " ".join(part for part in (calendar.country, calendar.subdivision) if part)
+    return [f"holidays {place or 'none'}, {len(calendar.extra_holidays)} more, {len(calendar.working_days)} worked"]
+
+
+def _plan(deals: float | None) -> list[str]:
+    return [] if deals is None else [f"plan {deals:g} deals a month"]
+
+
+def _written(value: object, *, spans: bool) -> str:
+    """Return a value as TOML would write it; a secret only says whether it is set."""
+    if value is None or isinstance(value, Secret):
+        return "(secret)" if value else "(not set)"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(one, spans=spans) for one in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name} = {_written(one, spans=False)}' for name, one in value.items())}}}"
+    if isinstance(value, Struct):
+        fields = ((name, name.endswith("_ms")) for name in value.__struct_fields__)
+        held = (f"{toml_key(name)} = {_written(getattr(value, name), spans=span)}" for name, span in fields)
+        return f"{{{', '.join(held)}}}"
+    if spans and isinstance(value, int):
+        value = duration_text(value)
+    return value.isoformat() if isinstance(value, date) else msgspec.json.encode(value).decode()

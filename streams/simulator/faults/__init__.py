@@ -1,0 +1,4 @@
+"""The faults between what happens and what arrives: lost, repeated, late, malformed and senseless events.
+
+Enter at `injection`.
+"""

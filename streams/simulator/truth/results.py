@@ -1,0 +1,183 @@
+"""What must have come of the calls: deals won and lost, proposals, leads given, consultations due.
+
+Counted lead by lead from what was meant and has arrived, by the definitions of docs/metrics.md and nothing cleverer. It
+keeps every leg and every event of the CRM, so it is for tests, not for a department that works for years.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, NamedTuple, TypeAlias
+
+from streams.calendars import local_time
+from streams.contract.events import CallAnnotated, CrmEvent, DealStageChanged, LeadConsulted, LeadLinked
+from streams.settings.results import LOST, NONE, PROPOSAL, WON
+from streams.settings.settings import Settings
+from streams.simulator.telephony.legs import Leg
+from streams.simulator.truth.leg_outcomes import Verdict, verdict
+
+Counts: TypeAlias = Counter[tuple[str, str, int]]
+"""By manager, measure and local day (days since 1970-01-01)."""
+MEASURES: Final = ("won", "won@first_kind=", "lost", "proposed", "given:", "mentor")
+"""What is counted, by the names that lead rows give it; some go on with the kind of the lead's first call."""
+
+
+class _Part(NamedTuple):
+    """A finished leg, with what was noted of it."""
+
+    leg: Leg
+    told: Verdict
+    note: CallAnnotated | None
+
+    @property
+    def begun(self) -> tuple[int, str, str]:
+        return self.told.started_at, self.leg.call, self.leg.manager
+
+    @property
+    def ended(self) -> tuple[int, str, str]:
+        return self.told.at, self.leg.call, self.leg.manager
+
+    @property
+    def kind(self) -> str:
+        return self.leg.kind or (self.note and self.note.kind) or "unknown"
+
+    @property
+    def agreed(self) -> bool:
+        return self.note is not None and self.note.next_step is not None and self.note.next_step.agreed
+
+
+class _Lead:
+    """What has arrived of one lead, whatever its keys."""
+
+    def __init__(self) -> None:
+        self.legs: list[Leg] = []
+        self.notes: dict[str, CallAnnotated] = {}
+        self.deals: dict[str, dict[str, DealStageChanged]] = {}
+        self.consulted_at = 0
+
+    def hear(self, event: CrmEvent) -> None:
+        if isinstance(event, CallAnnotated):
+            known = self.notes.get(event.call)
+            if known is None or _rank(known) < _rank(event):
+                self.notes[event.call] = event
+        elif isinstance(event, DealStageChanged):
+            self.deals.setdefault(event.deal, {})[event.id] = event
+        elif isinstance(event, LeadConsulted):
+            self.consulted_at = max(self.consulted_at, event.at)
+
+
+class Results:
+    """Hears of legs and of the CRM; `Truth(settings, results=True)` tells it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stages = settings.results.stages[:-1]
+        self._legs: dict[str, list[Leg]] = {}
+        self._events: dict[str, list[CrmEvent]] = {}
+        self._links: dict[str, str] = {}
+
+    def leg(self, leg: Leg) -> None:
+        """Take note of a leg of which something has arrived for the first time."""
+        if leg.lead is not None:
+            self._legs.setdefault(leg.lead, []).append(leg)
+
+    def crm(self, event: CrmEvent) -> None:
+        """Take note of an event."""
+        if isinstance(event, LeadLinked):
+            self._links[event.old_key] = event.lead
+        else:
+            self._events.setdefault(event.lead, []).append(event)
+
+    def counts(self, now_ms: int) -> Counts:
+        """Return what must be counted at `now_ms`, by manager, measure and local day."""
+        leads: dict[str, _Lead] = {}
+        for key in self._legs.keys() | self._events.keys():
+            lead = leads.setdefault(self._links.get(key, key), _Lead())
+            lead.legs += self._legs.get(key, ())
+            for event in self._events.get(key, ()):
+                lead.hear(event)
+        found: Counts = Counter()
+        for lead in leads.values():
+            found.update(self._of(lead, now_ms))
+        return found
+
+    def _of(self, lead: _Lead, now_ms: int) -> Iterator[tuple[str, str, int]]:
+        parts = self._parts(lead, now_ms)
+        owner = parts[-1].leg.manager if parts else None
+        first_kind = parts[0].kind if parts else NONE
+        closed = bool(lead.deals)
+        for changes in lead.deals.values():
+            ordered = sorted(changes.values(), key=lambda change: (change.at, change.id))
+            stage, since = ordered[-1].stage, ordered[-1].at
+            for change in reversed(ordered):
+                if change.stage != stage:
+                    break
+                since = change.at
+            closed = closed and stage in (WON, LOST)
+            manager = next((change.manager for change in reversed(ordered) if change.manager is not None), owner)
+            if manager is not None and stage in (WON, LOST):
+                day = self._day(manager, since)
+                yield manager, stage, day
+                if stage == WON:
+                    yield manager, f"won@first_kind={first_kind}", day
+        if owner is None:
+            return
+        days = [self._day(part.leg.manager, part.told.at) for part in parts]
+        for part, day in zip(parts, days, strict=True):
+            if part.told.disposition == "answered" and part.note is not None and PROPOSAL in part.note.stages:
+                yield part.leg.manager, "proposed", day
+        yield owner, f"given:{first_kind}", days[0]
+        if not closed and self._due(lead, parts):
+            yield owner, "mentor", max(days)
+
+    def _parts(self, lead: _Lead, now_ms: int) -> list[_Part]:
+        """Return the finished legs in the order in which they began."""
+        max_call_ms = self._settings.thresholds.max_call_ms
+        told = {(leg.call, leg.manager): (leg, verdict(leg, now_ms, max_call_ms)) for leg in lead.legs}
+        newest: dict[str, tuple[int, str]] = {}
+        for leg, end in told.values():
+            if end is not None:
+                newest[leg.call] = max(newest.get(leg.call, (0, "")), (end.started_at, leg.manager))
+        parts = []
+        for leg, end in told.values():
+            if end is not None:
+                note = lead.notes.get(leg.call)
+                if note is not None and leg.manager != (note.manager or newest[leg.call][1]):
+                    note = None
+                parts.append(_Part(leg, end, note))
+        return sorted(parts, key=lambda part: part.begun)
+
+    def _due(self, lead: _Lead, parts: list[_Part]) -> bool:
+        """Tell whether there were so many conversations since the last progress, or consultation."""
+        since = max([lead.consulted_at, *self._progress(lead, parts)])
+        least_ms = self._settings.thresholds.conversation_ms
+        talks = [
+            part
+            for part in parts
+            if part.told.disposition == "answered" and (part.told.talk_ms or 0) >= least_ms and part.told.at > since
+        ]
+        return len(talks) >= self._settings.results.mentor_after
+
+    def _progress(self, lead: _Lead, parts: list[_Part]) -> Iterator[int]:
+        """Yield the moments of progress: a next step agreed, a stage that is new to the lead, a deal moved forward."""
+        named: set[str] = set()
+        for part in sorted(parts, key=lambda part: part.ended):
+            stages = set() if part.note is None else set(part.note.stages).intersection(self._stages)
+            if part.agreed or stages - named:
+                yield part.told.at
+            named |= stages
+        for changes in lead.deals.values():
+            reached: dict[int, int] = {}
+            for change in sorted(changes.values(), key=lambda change: (change.at, change.id)):
+                if change.stage in self._stages:
+                    rank = self._stages.index(change.stage)
+                    reached = {place: reached.get(place, change.at) for place in range(rank + 1)}
+            yield from reached.values()
+
+    def _day(self, manager: str, at: int) -> int:
+        return local_time(self._settings.manager(manager).timezone).day(at)
+
+
+def _rank(note: CallAnnotated) -> tuple[int, int, str]:
+    return note.revision, note.at, note.id
