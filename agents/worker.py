@@ -65,7 +65,7 @@ async def run(
         ended = asyncio.create_task(app.wait_until_stopped())
         await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            fail(RuntimeError("the application stopped by itself; its log says why"))
+            fail(core.crashed_service() or RuntimeError("the application stopped by itself; its log says why"))
             return 1
         # Faust can be stopped only once it has started: before, it would wait for its own thread for ever.
         await asyncio.wait({starting}, timeout=START_DEADLINE_S)

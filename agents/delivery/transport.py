@@ -29,6 +29,7 @@ from faust.types import TP, ConsumerMessage
 
 from agents.delivery.batches import by_batch
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, Ledger
+from agents.kafka.unreadable import naming_the_place
 
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
@@ -97,7 +98,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = args[0] if args else kwargs["consumer"]
         for stored in consumer._fetcher._records.values():  # noqa: SLF001 - there is no public way to choose
             by_batch(stored, consumer._max_poll_records)  # noqa: SLF001 - as Faust asks it
-        fetched = await super()._fetch_records(*args, **kwargs)
+        with naming_the_place(consumer):
+            fetched = await super()._fetch_records(*args, **kwargs)
         batched = self.consumer.delivery.batched
         delivered: dict[TP, list[Any]] = {}
         for topic_partition, records in fetched.items():

@@ -17,6 +17,7 @@ from msgspec import Struct
 from agents.delivery import dead_letter as rejected
 from agents.kafka.clients import client_options, connected
 from agents.kafka.producer import BatchProducer
+from agents.kafka.unreadable import naming_the_place
 from streams.contract import topics
 from streams.settings.settings import Kafka
 
@@ -133,7 +134,8 @@ async def _records(kafka: Kafka) -> AsyncIterator[Any]:
         await consumer.seek_to_beginning(*partitions)
         left = {tp for tp, end in ends.items() if await consumer.position(tp) < end}
         while left:
-            fetched = await consumer.getmany(*left, timeout_ms=500)
+            with naming_the_place(consumer):
+                fetched = await consumer.getmany(*left, timeout_ms=500)
             for tp, records in fetched.items():
                 for record in records:
                     if record.offset < ends[tp]:

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from agents.kafka.clients import KafkaUnusableError, client_options, connected
+from agents.kafka.unreadable import naming_the_place
 from streams.calendars import LocalTime, local_time
 from streams.contract import topics
 from streams.contract.decoding import Decoder
@@ -116,7 +117,8 @@ async def _records(kafka: Kafka, topic: str, partitions: Iterable[int]) -> Async
         await consumer.seek_to_beginning(*tps)
         left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
         while left:
-            fetched = await consumer.getmany(*left, timeout_ms=500)
+            with naming_the_place(consumer):
+                fetched = await consumer.getmany(*left, timeout_ms=500)
             for tp, records in fetched.items():
                 for record in records:
                     if record.offset < ends[tp]:

@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
 from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, connected
+from agents.kafka.unreadable import naming_the_place
 from streams.contract import topics
 from streams.settings import compatibility as meaning
 from streams.settings.compatibility import Change, Meaning
@@ -138,7 +139,8 @@ async def _read(kafka: Kafka) -> list[tuple[int, bytes | None]]:
         end: int = (await consumer.end_offsets([tp]))[tp]
         await consumer.seek_to_beginning(tp)
         while await consumer.position(tp) < end:
-            fetched: dict[Any, list[Any]] = await consumer.getmany(tp, timeout_ms=500)
+            with naming_the_place(consumer):
+                fetched: dict[Any, list[Any]] = await consumer.getmany(tp, timeout_ms=500)
             found += [(record.offset, record.value) for record in fetched.get(tp, ()) if record.offset < end]
     return found
 
