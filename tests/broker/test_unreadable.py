@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams import events, topics
+from streams.contract import events, topics
 from streams.settings.settings import Settings, load
 from tests.broker.in_process import PARTITIONS, call_ended, make_topics, settings_text
 from tests.kafka_fixture import unique
