@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.metrics.catalogue import MANAGER, MANAGER_METRICS
+
 PICKED: Final = 'team=~"$team", manager=~"$manager"'
 """The managers that the reader of the board picked."""
 
@@ -52,9 +54,31 @@ def calls(window: str) -> str:
     return f"sum by (manager, team) ({manager('calls', 'direction', window=window)})"
 
 
-def weighted(ratio: str, weight: str) -> str:
-    """Return the query of a ratio over all managers: each one's own, weighted with its denominator."""
-    return f"sum(({ratio}) * on (manager, team) ({weight})) / sum(({weight}) and on (manager, team) ({ratio}))"
+def mean(ratio: str, *by: str, **labels: str) -> str:
+    """Return the query of a ratio over all managers (per label of `by`): each one's own, weighted with its denominator.
+
+    The catalogue names the denominator. Raises KeyError for a metric without one that is exported.
+    """
+    own, weight = manager(ratio, *by, **labels), denominator(ratio, *by, **labels)
+    on = f"on ({', '.join((*MANAGER, *by))})"
+    total = f"sum by ({', '.join(by)}) " if by else "sum"
+    return f"{total}(({own}) * {on} ({weight})) / {total}(({weight}) and {on} ({own}))"
+
+
+def denominator(ratio: str, *by: str, **labels: str) -> str:
+    """Return the query of what a ratio divides by, per manager (and per label of `by`), of the managers picked.
+
+    Raises KeyError for a metric without a denominator that is exported.
+    """
+    metrics = {metric.name: metric for metric in MANAGER_METRICS}
+    count = metrics[ratio].denominator
+    if count is None:
+        raise KeyError(f"{ratio} has no denominator")
+    metric, fixed = metrics[count.metric], dict(count.labels)
+    asked = {name: value for name, value in labels.items() if name in metric.labels} | fixed
+    others = [name for name in metric.labels if name not in (*MANAGER, *by, *asked)]
+    found = manager(metric.name, *by, *others, **asked)
+    return f"sum by ({', '.join((*MANAGER, *by))}) ({found})" if others else found
 
 
 def usual() -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from agents.cli.common import JsonOption, console, print_json, write
 from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
+from streams.metrics.metric import Count
 from streams.settings.settings import Settings
 from streams.tables.manager.series import MAX_SERIES, series_count
 
@@ -33,6 +34,15 @@ the partitions up:
 `sum by (team, value) (max by (team, partition, value) (callpulse_team_won_deals{{dimension="product"}}))`. A value that
 does not occur has no series.
 
+"""
+
+
+_RATIOS = """\
+## Ratios and means of managers
+
+Over several managers a ratio is the mean of each one's own, weighted with its denominator: the sum of ratio times
+denominator, divided by the sum of the denominators. Add up the labels that a denominator has and the ratio has not.
+≈ marks a metric that is the nearest there is: it counts some things that the ratio leaves out.
 """
 
 
@@ -69,6 +79,7 @@ def page() -> str:
     lines = [introduction + definitions]
     lines += ["## Of a manager\n", *_table(MANAGER_METRICS, with_measure=True), ""]
     lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
+    lines += [_RATIOS, *_fractions(MANAGER_METRICS), ""]
     lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]
     return "\n".join(lines) + "\n"
 
@@ -81,6 +92,22 @@ def _table(metrics: Iterable[Metric], *, with_measure: bool) -> Iterator[str]:
         labels = " ".join(f"`{label}`" for label in metric.labels)
         number = f" {metric.measure or ''} |" if with_measure else ""
         yield f"| `{metric.full_name}` | {metric.type} | {labels} | {metric.unit} |{number} {metric.help} |"
+
+
+def _fractions(metrics: Iterable[Metric]) -> Iterator[str]:
+    yield "| metric | divides | by |"
+    yield "|---|---|---|"
+    for metric in metrics:
+        if metric.numerator and metric.denominator:
+            yield f"| `{metric.full_name}` | {_count(metric.numerator)} | {_count(metric.denominator)} |"
+
+
+def _count(count: Count) -> str:
+    if not count.metric:
+        return count.meaning
+    labels = ", ".join(f'{name}="{value}"' for name, value in count.labels)
+    selected = f"callpulse_{count.metric}" + (f"{{{labels}}}" if labels else "")
+    return f"{count.meaning}: {'' if count.exact else '≈ '}`{selected}`"
 
 
 def _plain(metric: Metric) -> dict[str, object]:

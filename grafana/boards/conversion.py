@@ -95,13 +95,12 @@ def price() -> stat.Panel:
 
 def amount() -> stat.Panel:
     """Return what a deal brings."""
-    deals = manager("won_deals", window="90d")
-    each = f"max by (manager, team) ({manager('mean_won_amount', 'currency', window='90d')})"
     return number(
         "Amount a deal",
-        "Mean amount of a deal won in 90 days, in the currency of the costs.",
+        "Mean amount of a deal won in 90 days, in the currency of the costs: the mean of each manager, weighted with "
+        "the deals won.",
         "none",
-        queries.weighted(each, deals),
+        queries.mean("mean_won_amount", window="90d"),
     ).decimals(0)
 
 
@@ -239,14 +238,18 @@ def returns() -> bargauge.Panel:
     ).decimals(1)
 
 
-def weekdays(title: str, text: str, series: str, *, per: int, decimals: int) -> bargauge.Panel:
-    """Return a figure by weekday, in units of `per`."""
+def weekdays(title: str, text: str, part: str, whole: str, *, per: int, decimals: int) -> bargauge.Panel:
+    """Return a figure by weekday, in units of `per`: a metric of teams ÷ another, added up over the teams picked."""
+
+    def of_day(metric: str, day: str) -> str:
+        return f"sum({queries.team(metric, weekday=day)})"
+
     return bars(
         title,
         text,
         "none",
         [
-            instant(f"avg({of_teams(series, weekday=day)}) / {per}", day, chr(ord("A") + index))
+            instant(f"{of_day(part, day)} / ({of_day(whole, day)} > 0) / {per}", day, chr(ord("A") + index))
             for index, day in enumerate(WEEKDAYS)
         ],
     ).decimals(decimals)
@@ -312,10 +315,6 @@ def course() -> timeseries.Panel:
 def board() -> dashboards.Dashboard:
     """Return the board."""
     top = (won(), week(), quarter(), surely(), norm(), price(), amount(), returned())
-    per_day, per_call = (
-        "team_weekday:callpulse_calls_per_day:avg56d",
-        "team_weekday:callpulse_talk_per_call_seconds:avg56d",
-    )
     return common.assemble(
         "callpulse-conversion",
         "Conversion and funnel",
@@ -340,7 +339,8 @@ def board() -> dashboards.Dashboard:
                 weekdays(
                     "Calls a day, by weekday",
                     "Calls of a manager on a day of work, mean of the last eight weeks and of the teams picked.",
-                    per_day,
+                    "weekday_calls",
+                    "weekday_days",
                     per=1,
                     decimals=0,
                 ),
@@ -353,7 +353,8 @@ def board() -> dashboards.Dashboard:
                 weekdays(
                     "Minutes of talk a call, by weekday",
                     "Talk time ÷ finished calls, mean of the last eight weeks and of the teams picked.",
-                    per_call,
+                    "weekday_talk_seconds",
+                    "weekday_calls",
                     per=60,
                     decimals=1,
                 ),

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, number
-from grafana.queries import manager, weighted
+from grafana.queries import manager, mean
 from grafana.tables import Column, quiet, share
 
 
@@ -71,7 +71,7 @@ def agreed() -> stat.Panel:
         "Next steps",
         "Conversations in which a next step was agreed ÷ conversations, 30 days, over all managers.",
         "percentunit",
-        weighted(manager("next_step_ratio", window="30d"), manager("answered_calls", window="30d")),
+        mean("next_step_ratio", window="30d"),
         ((None, ORANGE), (0.3, BLUE), (0.5, GREEN)),
     ).decimals(0)
 
@@ -82,7 +82,7 @@ def kept() -> stat.Panel:
         "Promises kept",
         "Next steps that were kept by the end of their day ÷ next steps due, 30 days, over all managers.",
         "percentunit",
-        weighted(manager("next_steps_kept_ratio", window="30d"), manager("next_steps_due", window="30d")),
+        mean("next_steps_kept_ratio", window="30d"),
         ((None, RED), (0.7, YELLOW), (0.9, GREEN)),
     ).decimals(0)
 
@@ -164,16 +164,11 @@ def stages() -> bargauge.Panel:
 
 def ages() -> bargauge.Panel:
     """Return for how long they have stood there."""
-    age, leads = manager("mean_stage_age_seconds", "stage"), manager("open_leads_by_stage", "stage")
-    mean = (
-        f"sum by (stage) (({age}) * on (manager, team, stage) ({leads})) "
-        f"/ sum by (stage) (({leads}) and on (manager, team, stage) ({age}))"
-    )
     return bars(
         "Days in stage",
         "How many days those leads have stood in their stage, on average over all leads.",
         "none",
-        [instant(f"sort_desc({mean}) / 86400", "{{stage}}")],
+        [instant(f"sort_desc({mean('mean_stage_age_seconds', 'stage')}) / 86400", "{{stage}}")],
     ).decimals(0)
 
 

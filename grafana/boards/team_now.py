@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana import common, queries, tables
 from grafana.boards import team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
-from grafana.queries import calls, manager, recorded, weighted
+from grafana.queries import calls, manager, mean, recorded
 
 STATES: Final = {
     queries.SILENT: ("silent", RED),
@@ -91,7 +91,7 @@ def connect_ratio() -> stat.Panel:
         "Connect ratio",
         "Dials today that a person answered, divided by dials, over all managers.",
         "percentunit",
-        weighted(manager("connect_ratio", window="today"), manager("calls", window="today", direction="outbound")),
+        mean("connect_ratio", window="today"),
     )
 
 
@@ -99,10 +99,10 @@ def short_calls() -> stat.Panel:
     """Return the team's share of short calls."""
     return number(
         "Short calls",
-        "Answered calls today with less than 2 min of talk, divided by answered calls, over all managers. Much above "
-        "one half: calls end before a conversation begins.",
+        "Answered calls today with less than 2 min of talk, divided by answered calls whose talk time is known, over "
+        "all managers. Much above one half: calls end before a conversation begins.",
         "percentunit",
-        weighted(manager("short_call_ratio", window="today"), manager("answered_calls", window="today")),
+        mean("short_call_ratio", window="today"),
         ((None, GREEN), (0.5, YELLOW), (0.7, RED)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.metrics.metric import of_manager
+from streams.metrics.metric import Count, of_manager
 
 ACTIVITY_METRICS: Final = (
     of_manager(
@@ -35,6 +35,7 @@ ACTIVITY_METRICS: Final = (
         "window",
         unit="ratio",
         measure=12,
+        over=(Count("dials that a person answered"), Count("dials", "calls", (("direction", "outbound"),))),
     ),
     of_manager(
         "short_call_ratio",
@@ -43,6 +44,10 @@ ACTIVITY_METRICS: Final = (
         "window",
         unit="ratio",
         measure=16,
+        over=(
+            Count("answered legs with less than 2 min of talk"),
+            Count("answered legs whose talk time is known", "calls_talked", (("le", "+Inf"),)),
+        ),
     ),
     of_manager(
         "meaningful_calls",
@@ -63,6 +68,7 @@ ACTIVITY_METRICS: Final = (
         "window",
         unit="ratio",
         measure=11,
+        over=(Count("dials", "calls", (("direction", "outbound"),)), Count("dials that a person answered")),
     ),
     of_manager(
         "talk_time_seconds",
@@ -149,6 +155,7 @@ ACTIVITY_METRICS: Final = (
         "window",
         unit="ratio",
         measure=17,
+        over=(Count("calls on open leads"), Count("open leads", "open_leads_by_calls")),
     ),
     of_manager(
         "leads_over_called",

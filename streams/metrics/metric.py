@@ -10,8 +10,25 @@ MANAGER: Final = ("manager", "team")
 TEAM: Final = ("team", "partition")
 
 
+class Count(Struct, frozen=True):
+    """What a ratio divides, or divides by: `meaning`, and the `metric` that exports it ("" where none does).
+
+    The metric is taken with `labels` and in the window of the ratio; its other labels that the ratio has not are added
+    up. `exact` is False where the metric is the nearest there is, and counts some things that the ratio leaves out.
+    """
+
+    meaning: str
+    metric: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    exact: bool = True
+
+
 class Metric(Struct, frozen=True, kw_only=True):
-    """One metric family. `measure` is its number in the list of measures of `docs/metrics.md`, None for operations."""
+    """One metric family. `measure` is its number in the list of measures of `docs/metrics.md`, None for operations.
+
+    A ratio or a mean has a `numerator` and a `denominator`. Over several managers it is the mean of each one's own,
+    weighted with the denominator.
+    """
 
     name: str
     type: Literal["gauge", "counter", "histogram"]
@@ -19,6 +36,8 @@ class Metric(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     unit: str = ""
     measure: int | None = None
+    numerator: Count | None = None
+    denominator: Count | None = None
 
     @property
     def full_name(self) -> str:
@@ -26,9 +45,24 @@ class Metric(Struct, frozen=True, kw_only=True):
         return f"callpulse_{self.name}"
 
 
-def of_manager(name: str, text: str, *labels: str, unit: str = "", measure: int) -> Metric:
-    """Return a gauge of one manager; `labels` are those beside `manager` and `team`."""
-    return Metric(name=name, type="gauge", help=text, labels=(*MANAGER, *labels), unit=unit, measure=measure)
+def of_manager(
+    name: str, text: str, *labels: str, unit: str = "", measure: int, over: tuple[Count, Count] | None = None
+) -> Metric:
+    """Return a gauge of one manager; `labels` are those beside `manager` and `team`.
+
+    `over` is the numerator and the denominator of a ratio or a mean.
+    """
+    numerator, denominator = over or (None, None)
+    return Metric(
+        name=name,
+        type="gauge",
+        help=text,
+        labels=(*MANAGER, *labels),
+        unit=unit,
+        measure=measure,
+        numerator=numerator,
+        denominator=denominator,
+    )
 
 
 def of_team(name: str, text: str, *labels: str, unit: str = "", measure: int) -> Metric:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.metrics.metric import of_manager, of_team
+from streams.metrics.metric import Count, of_manager, of_team
 
 RESULT_METRICS: Final = (
     of_manager(
@@ -29,6 +29,7 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=5,
+        over=(Count("won deals", "won_deals"), Count("calls in which a proposal was discussed", "proposal_calls")),
     ),
     of_manager(
         "conversion_ratio_lower",
@@ -52,6 +53,7 @@ RESULT_METRICS: Final = (
         "kind",
         unit="ratio",
         measure=1,
+        over=(Count("answered legs with a presentation"), Count("answered legs of the kind")),
     ),
     of_manager(
         "stage_moves_per_call",
@@ -59,6 +61,10 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=2,
+        over=(
+            Count("stages that a lead had not come to before"),
+            Count("answered legs with a lead", "answered_calls", exact=False),
+        ),
     ),
     of_manager(
         "next_step_ratio",
@@ -66,6 +72,10 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=12,
+        over=(
+            Count("conversations in which a next step was agreed"),
+            Count("conversations with a lead", "conversations", exact=False),
+        ),
     ),
     of_manager(
         "open_leads_by_conversations",
@@ -100,6 +110,7 @@ RESULT_METRICS: Final = (
         "stage",
         unit="seconds",
         measure=19,
+        over=(Count("sum of the ages"), Count("open leads in the stage", "open_leads_by_stage")),
     ),
     of_manager(
         "leads_given",
@@ -114,6 +125,7 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=10,
+        over=(Count("won deals", "won_deals"), Count("leads given", "leads_given")),
     ),
     of_manager(
         "target_ratio",
@@ -128,6 +140,7 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=13,
+        over=(Count("finished legs", "calls"), Count("won deals", "won_deals")),
     ),
     of_manager(
         "plan_calls_per_day",
@@ -141,6 +154,7 @@ RESULT_METRICS: Final = (
         "at its cost in the settings, in economics.currency.",
         "window",
         measure=7,
+        over=(Count("cost of all touches"), Count("won deals", "won_deals")),
     ),
     of_manager(
         "mean_won_amount",
@@ -148,6 +162,10 @@ RESULT_METRICS: Final = (
         "window",
         "currency",
         measure=7,
+        over=(
+            Count("sum of the amounts"),
+            Count("won deals whose amount in the currency is known", "won_deals", exact=False),
+        ),
     ),
     of_manager(
         "won_first_call_talk_seconds",
@@ -156,6 +174,10 @@ RESULT_METRICS: Final = (
         "window",
         unit="seconds",
         measure=18,
+        over=(
+            Count("talk time of the first answered leg"),
+            Count("won deals of which it is known", "won_deals", exact=False),
+        ),
     ),
     of_manager(
         "won_calls_per_deal",
@@ -164,6 +186,10 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=18,
+        over=(
+            Count("legs until the deal was won"),
+            Count("won deals whose lead has any leg", "won_deals", exact=False),
+        ),
     ),
     of_manager(
         "follow_up_calls",
@@ -186,6 +212,7 @@ RESULT_METRICS: Final = (
         "window",
         unit="ratio",
         measure=22,
+        over=(Count("next steps that were kept"), Count("next steps due", "next_steps_due")),
     ),
     of_manager(
         "calls_off_hours",

@@ -90,6 +90,7 @@ class Scene:
             yield "calls_by_disposition", count, _of("today", disposition=disposition)
         for bound in BOUNDS:
             yield "calls_talked", sum(talk <= bound for talk in talks), _of("today", le=str(bound))
+        yield "calls_talked", len(talks), _of("today", le="+Inf")
         yield "meaningful_calls", sum(talk >= 300 for talk in talks), _of("today")
         yield "conversations", sum(talk >= 60 for talk in talks), _of("today")
         if dials := [call for call in calls if call.direction == "outbound"]:
@@ -170,6 +171,7 @@ def _history(who: Person) -> Iterator[tuple[str, float, Labels]]:
     yield "attempts_per_contact", 1 / who.connect, _of("30d")
     yield "stage_moves_per_call", 0.21 * who.agrees * 2, _of("30d")
     yield "next_step_ratio", who.agrees, _of("30d")
+    yield "conversations", round(quarter * SHARES["30d"] * who.connect * 0.6), _of("30d")
 
 
 def _leads(who: Person) -> Iterator[tuple[str, float, Labels]]:
