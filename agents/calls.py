@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from faust.types import TP
 
-from agents.delivery.intake import Intake
+from agents.delivery.intake import Intake, heard
 from agents.delivery.outbox import Outbox
 from agents.state.tables import RowTable
 from streams.calendars import local_time
@@ -82,7 +82,7 @@ class CallsAgent:
                 continue
             effect = folder.fold(row, event, offset)
             dirty[key] = row
-            sources[event.source] = at
+            heard(sources, event.source, at)
             if effect is not APPLIED:
                 outcome = effect.outcome
                 if outcome == "late":

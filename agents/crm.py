@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
-from agents.delivery.intake import Intake
+from agents.delivery.intake import Intake, heard
 from agents.delivery.outbox import Outbox
 from streams.contract import facts
 from streams.contract.decoding import Decoder
@@ -55,7 +55,7 @@ class CrmAgent:
             fact = facts.Forwarded(src=src, seq=seq, lead=event.lead, event=event)
             self._outbox.add(self._contacts, tp.partition, record.key, facts.encode(fact))
             times_ms.append(event.at)
-            sources[event.source] = max(event.at, sources.get(event.source, 0))
+            heard(sources, event.source, event.at)
         self._intake.counted(len(records), applied=len(times_ms), duplicates=0, times_ms=times_ms, sources=sources)
 
     def _refusal(self, record: Any, event: CrmEvents) -> Rejection | None:

@@ -18,6 +18,12 @@ from streams.tables.manager.derived import SOURCE
 _DELAYS_A_BATCH: Final = 16
 
 
+def heard(sources: dict[str, int], source: str, at: int) -> None:
+    """Note in `sources`, the newest event time of each source, that `source` sent an event of the time `at` (ms)."""
+    if at > sources.get(source, 0):
+        sources[source] = at
+
+
 class Intake:
     """The common side of the agents of one source topic."""
 
