@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
@@ -53,7 +55,7 @@ class TestExplain:
         assert said.code == 70
         assert "nobody answers there" in said.err
 
-    def test_settings_that_make_too_many_series_are_told_by_their_key(self, callpulse: Runner, tmp_path) -> None:
+    def test_settings_that_make_too_many_series_are_told_by_their_key(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "callpulse.toml").write_text("[results]\nattention_series = 20\n")
         said = callpulse("explain", "anna")
         assert said.code == 2

@@ -38,32 +38,34 @@ async def read(monkeypatch: pytest.MonkeyPatch, *changelog: tuple[str, bytes | N
     return [(lead, claim.id) for lead, claim in known.claims]
 
 
-async def test_the_newest_row_of_each_lead_counts(monkeypatch):
+async def test_the_newest_row_of_each_lead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = ("one", row(1, "anna")), ("two", row(1, "anna")), ("one", row(2, "anna"))
     assert sorted(await read(monkeypatch, *rows)) == [("one", "a2"), ("two", "a1")]
 
 
 @pytest.mark.parametrize("now", [row(3, "bert"), row(3, "anna")], ids=["another's", "hers"])
-async def test_an_older_row_that_was_written_late_does_not(monkeypatch, now):
+async def test_an_older_row_that_was_written_late_does_not(monkeypatch: pytest.MonkeyPatch, now: Any) -> None:
     expected = [("one", "a3")] if b"anna" in now else []
     assert await read(monkeypatch, ("one", now), ("one", row(2, "anna"))) == expected
 
 
-async def test_a_lead_that_is_the_managers_no_more_is_left_out(monkeypatch):
+async def test_a_lead_that_is_the_managers_no_more_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await read(monkeypatch, ("one", row(1, "anna")), ("one", row(2, "bert"))) == []
 
 
-async def test_a_lead_that_was_forgotten_is_left_out_until_it_is_heard_of_again(monkeypatch):
+async def test_a_lead_that_was_forgotten_is_left_out_until_it_is_heard_of_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gone = ("one", row(5, "anna")), ("one", None)
     assert await read(monkeypatch, *gone) == []
     assert await read(monkeypatch, *gone, ("one", row(1, "anna"))) == [("one", "a1")]
 
 
-async def test_a_manager_whose_name_is_part_of_anothers_has_only_their_own(monkeypatch):
+async def test_a_manager_whose_name_is_part_of_anothers_has_only_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await read(monkeypatch, ("one", row(1, "joanna")), ("two", row(1, "anna"))) == [("two", "a1")]
 
 
 @pytest.mark.parametrize("broken", [b"\x07" + row(1, "anna")[1:], row(1, "anna")[:-3]], ids=["layout", "torn"])
-async def test_rows_of_another_release_are_told_in_words(monkeypatch, broken):
+async def test_rows_of_another_release_are_told_in_words(monkeypatch: pytest.MonkeyPatch, broken: Any) -> None:
     with pytest.raises(KafkaUnusableError, match="written by another release"):
         await read(monkeypatch, ("anna", broken))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric
@@ -58,7 +59,7 @@ def busy() -> Core:
 
 
 class TestText:
-    async def test_it_says_what_the_collector_says_sample_by_sample(self, busy):
+    async def test_it_says_what_the_collector_says_sample_by_sample(self, busy: Any) -> None:
         exposition = Exposition(busy)
         registry = CollectorRegistry()
         registry.register(ManagerCollector(exposition.managers, lambda: NOON_MS))
@@ -68,7 +69,7 @@ class TestText:
         assert len(ours) == len(MANAGER_METRICS) + len(TEAM_METRICS)
         assert {labels["manager"] for _, labels, _ in ours[0][3]} == {*MANAGERS, *STRANGE}
 
-    async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy):
+    async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy: Any) -> None:
         text = (await Exposition(busy).text(NOON_MS)).decode()
         told = [line.split(" ", 3)[2:] for line in text.splitlines() if line.startswith("# HELP ")]
         assert sorted(told) == sorted([metric.full_name, metric.help] for metric in CATALOGUE)
@@ -76,7 +77,7 @@ class TestText:
         assert kinds == {metric.full_name: metric.type for metric in CATALOGUE}
 
     @pytest.mark.parametrize("number", [7, 1_000_000, 123_456_789_012_345_678])
-    async def test_whole_numbers_have_all_their_digits(self, number):
+    async def test_whole_numbers_have_all_their_digits(self, number: int) -> None:
         of = core('[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
         row = outcome.OutcomeRow()
         changes = (("calls:5+", NOON_MS // 86_400_000, number),)
@@ -87,14 +88,14 @@ class TestText:
         assert f"{line} {number}\n" in text
 
     @pytest.mark.parametrize(("talk_ms", "seconds"), [(1, "0.001"), (100, "0.1"), (300_000, "300.0")])
-    async def test_spans_are_in_seconds_to_the_millisecond(self, talk_ms, seconds):
+    async def test_spans_are_in_seconds_to_the_millisecond(self, talk_ms: int, seconds: str) -> None:
         of = core().own(0, 1, 2, 3)
         of.fold(ended("ann", NOON_MS, talk_ms=talk_ms))
         text = (await Exposition(of).text(NOON_MS)).decode()
         line = 'callpulse_talk_time_seconds{manager="ann",team="unassigned",window="1h"}'
         assert f"{line} {seconds}\n" in text
 
-    async def test_a_worker_without_partitions_tells_of_itself_only(self):
+    async def test_a_worker_without_partitions_tells_of_itself_only(self) -> None:
         text = await Exposition(core(ROSTER)).text(NOON_MS)
         assert exported(text) == set()
         assert b'callpulse_restore_progress_ratio{table="managers"} 0.0\n' in text
@@ -152,7 +153,7 @@ class TestResults:
         assert of_managers(families) == of_managers(registry.collect())
         return families
 
-    async def test_a_manager_has_at_most_150_series_and_unknown_values_make_none(self, crowded):
+    async def test_a_manager_has_at_most_150_series_and_unknown_values_make_none(self, crowded: Any) -> None:
         families = await self.compared(Exposition(crowded), NOON_MS)
         samples = [sample for family in families for sample in family.samples]
         of_each = Counter(sample.labels["manager"] for sample in samples if "manager" in sample.labels)
@@ -168,7 +169,7 @@ class TestResults:
         reasons = {sample.labels["reason"] for sample in samples if "reason" in sample.labels and sample.value}
         assert reasons == {"other"}
 
-    async def test_what_is_kept_from_one_scrape_to_the_next_is_told_anew_where_it_changed(self, crowded):
+    async def test_what_is_kept_from_one_scrape_to_the_next_is_told_anew_where_it_changed(self, crowded: Any) -> None:
         exposition = Exposition(crowded)
         await self.compared(exposition, NOON_MS)
         await self.compared(exposition, NOON_MS + MINUTE_MS)
@@ -181,7 +182,7 @@ class TestResults:
         for later in (24 * HOUR_MS, 91 * 24 * HOUR_MS):
             await self.compared(exposition, NOON_MS + later)
 
-    async def test_a_partition_that_left_takes_its_teams_along(self, crowded):
+    async def test_a_partition_that_left_takes_its_teams_along(self, crowded: Any) -> None:
         exposition = Exposition(crowded)
         before = await self.compared(exposition, NOON_MS)
         for table in crowded.tables.values():
@@ -202,7 +203,7 @@ class TestResults:
 
 
 class TestSlices:
-    async def test_the_loop_gets_air_between_managers(self, busy):
+    async def test_the_loop_gets_air_between_managers(self, busy: Any) -> None:
         turns = 0
 
         async def neighbour() -> None:
@@ -217,14 +218,14 @@ class TestSlices:
         assert turns >= len(MANAGERS) + len(STRANGE)
 
     @pytest.mark.parametrize("after", [1, 10, 30])
-    async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy, after):
+    async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy: Any, after: int) -> None:
         gone = 0  # the first to be read: it leaves while it is, or after it was
         stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) != gone}
         text = await self.interrupted(busy, after, lambda: busy.tables["managers"].release(gone))
         assert exported(text) == stay != {*MANAGERS, *STRANGE}
 
     @pytest.mark.parametrize("after", [1, 10, 30])
-    async def test_nor_is_one_that_came_back_with_other_rows(self, busy, after):
+    async def test_nor_is_one_that_came_back_with_other_rows(self, busy: Any, after: int) -> None:
         partition = 0
 
         def leave_and_return() -> None:
@@ -238,7 +239,7 @@ class TestSlices:
         assert left
         assert exported(text) == {*MANAGERS, *STRANGE} - left
 
-    async def test_all_partitions_revoked_leave_the_families_empty(self, busy):
+    async def test_all_partitions_revoked_leave_the_families_empty(self, busy: Any) -> None:
         def revoke() -> None:
             for table in busy.tables.values():
                 table.owned = frozenset()
@@ -247,7 +248,7 @@ class TestSlices:
         assert exported(text) == set()
         assert b"# TYPE callpulse_calls gauge\n" in text
 
-    async def interrupted(self, of: Core, after: int, act) -> bytes:
+    async def interrupted(self, of: Core, after: int, act: Any) -> bytes:
         """Return the text of a scrape into which `act` comes after some slices."""
         scrape = asyncio.create_task(Exposition(of, slice_s=0).text(NOON_MS))
         for _ in range(after):

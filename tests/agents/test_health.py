@@ -60,7 +60,7 @@ class Watched:
 
 class TestProgress:
     #    lag   │ 5   5   5   5 ...      healthy for a minute, and then not
-    def test_a_partition_with_lag_that_does_not_move_is_stalled_after_the_deadline(self):
+    def test_a_partition_with_lag_that_does_not_move_is_stalled_after_the_deadline(self) -> None:
         worker = Watched(0, 1)
         worker.open(calls_0=5, calls_1=0)
         worker.wait(60)
@@ -73,7 +73,7 @@ class TestProgress:
             ],
         }
 
-    def test_one_that_moves_is_healthy_however_far_behind_it_is(self):
+    def test_one_that_moves_is_healthy_however_far_behind_it_is(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=1_000_000)
         for offset in range(1, 10):
@@ -83,13 +83,13 @@ class TestProgress:
         worker.wait(61)
         assert worker.stalled == [0]
 
-    def test_one_without_lag_has_nothing_to_do(self):
+    def test_one_without_lag_has_nothing_to_do(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=0)
         worker.wait(10_000)
         assert worker.health.liveness() == {"healthy": True, "stalled": []}
 
-    def test_after_an_idle_hour_the_wait_begins_with_the_first_new_record(self):
+    def test_after_an_idle_hour_the_wait_begins_with_the_first_new_record(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=3)
         worker.fold(CALLS_0, 3)
@@ -100,7 +100,7 @@ class TestProgress:
         worker.wait(1)
         assert worker.stalled == [0]
 
-    def test_to_be_opened_at_the_same_offset_again_and_again_is_no_progress(self):
+    def test_to_be_opened_at_the_same_offset_again_and_again_is_no_progress(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=5)
         for _ in range(31):
@@ -108,7 +108,7 @@ class TestProgress:
             worker.fold(CALLS_0, 0)
         assert worker.stalled == [0]
 
-    def test_it_is_healthy_again_when_it_moves(self):
+    def test_it_is_healthy_again_when_it_moves(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=5)
         worker.wait(61)
@@ -116,7 +116,7 @@ class TestProgress:
         worker.fold(CALLS_0, 1)
         assert worker.stalled == []
 
-    def test_a_partition_that_left_is_another_workers_business(self):
+    def test_a_partition_that_left_is_another_workers_business(self) -> None:
         worker = Watched(0, 1)
         worker.open(calls_0=5, calls_1=5)
         worker.wait(61)
@@ -124,7 +124,7 @@ class TestProgress:
         worker.core.ledger.close([CALLS_0])
         assert worker.stalled == [1]
 
-    def test_while_tables_are_restored_nothing_need_move(self):
+    def test_while_tables_are_restored_nothing_need_move(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=5)
         worker.wait(50)
@@ -139,7 +139,7 @@ class TestProgress:
 
 
 class TestReadiness:
-    def test_it_waits_for_the_group_first(self):
+    def test_it_waits_for_the_group_first(self) -> None:
         worker = Watched()
         told = worker.health.readiness()
         assert told["ready"] is False
@@ -147,7 +147,7 @@ class TestReadiness:
             "group callpulse at 127.0.0.1:9092 has not assigned partitions to this worker yet"
         ]
 
-    def test_then_for_every_table(self):
+    def test_then_for_every_table(self) -> None:
         worker = Watched()
         worker.core.assign(0, 1)
         worker.core.tables["leads"].owned = frozenset({0, 1})
@@ -160,12 +160,12 @@ class TestReadiness:
             "partitions": {"managers": [], "leads": [0, 1], "outcomes": []},
         }
 
-    def test_then_for_the_place_in_the_source_topics(self):
+    def test_then_for_the_place_in_the_source_topics(self) -> None:
         worker = Watched(0)
         worker.core.app.rebalancing = True
         assert worker.health.readiness()["waiting_for"] == ["the source partitions are being sought"]
 
-    def test_then_it_is_ready(self):
+    def test_then_it_is_ready(self) -> None:
         worker = Watched(2, 3)
         assert worker.health.readiness() == {
             "ready": True,
@@ -173,12 +173,12 @@ class TestReadiness:
             "partitions": {"managers": [2, 3], "leads": [2, 3], "outcomes": [2, 3]},
         }
 
-    def test_a_worker_that_was_assigned_nothing_stands_by(self):
+    def test_a_worker_that_was_assigned_nothing_stands_by(self) -> None:
         worker = Watched()
         worker.core.own()
         assert worker.health.readiness()["ready"] is True
 
-    def test_before_the_assignment_is_there_nothing_is_not_enough(self):
+    def test_before_the_assignment_is_there_nothing_is_not_enough(self) -> None:
         worker = Watched()
         worker.core.app.rebalancing_count = 1
         worker.core.app.rebalancing = True
@@ -186,19 +186,19 @@ class TestReadiness:
         worker.core.consumer.assigned = set()
         assert worker.health.readiness()["ready"] is False
 
-    def test_a_partition_revoked_from_a_table_makes_it_wait_again(self):
+    def test_a_partition_revoked_from_a_table_makes_it_wait_again(self) -> None:
         worker = Watched(0, 1)
         worker.core.tables["outcomes"].release(1)
         assert worker.health.readiness()["ready"] is False
 
-    def test_a_worker_that_stops_is_not_ready(self):
+    def test_a_worker_that_stops_is_not_ready(self) -> None:
         worker = Watched(0)
         worker.core.stopping = True
         assert worker.health.readiness()["waiting_for"] == ["the worker is stopping"]
 
 
 class TestRestoreDeadline:
-    def test_a_restore_that_takes_too_long_ends_the_process_once(self):
+    def test_a_restore_that_takes_too_long_ends_the_process_once(self) -> None:
         worker = Watched()
         worker.core.assign(0)
         worker.wait(300)
@@ -208,19 +208,19 @@ class TestRestoreDeadline:
         assert isinstance(error, NotReadyError)
         assert "table managers: 0% of 1 partition restored" in str(error)
 
-    def test_so_does_a_group_that_never_assigns(self):
+    def test_so_does_a_group_that_never_assigns(self) -> None:
         worker = Watched()
         worker.wait(302)
         assert "not ready within 300 s: group callpulse" in str(worker.core.failures[0])
 
-    def test_every_assignment_has_its_own_deadline(self):
+    def test_every_assignment_has_its_own_deadline(self) -> None:
         worker = Watched()
         for _ in range(5):
             worker.core.assign(0)
             worker.wait(250)
         assert worker.core.failures == []
 
-    def test_a_worker_that_was_ready_has_the_whole_deadline_again(self):
+    def test_a_worker_that_was_ready_has_the_whole_deadline_again(self) -> None:
         worker = Watched()
         worker.core.assign(0)
         worker.wait(100)
@@ -233,7 +233,7 @@ class TestRestoreDeadline:
         assert len(worker.core.failures) == 1
 
     @pytest.mark.parametrize("seconds", [301, 10_000])
-    def test_whoever_is_ready_or_stopping_has_no_deadline(self, seconds):
+    def test_whoever_is_ready_or_stopping_has_no_deadline(self, seconds: int) -> None:
         ready, stopping = Watched(0), Watched()
         stopping.core.stopping = True
         for worker in (ready, stopping):

@@ -39,7 +39,7 @@ class Clock:
 
 class TestPulse:
     @pytest.mark.parametrize("gap", [0.0, 6.9, 7.0])
-    def test_a_short_pause_is_nothing(self, gap):
+    def test_a_short_pause_is_nothing(self, gap: float) -> None:
         clock, failures = Clock(), []
         pulse = Pulse(7.0, failures.append, clock)
         for _ in range(5):
@@ -47,7 +47,7 @@ class TestPulse:
             assert pulse.beat()
         assert failures == []
 
-    def test_a_pause_that_outlasts_the_membership_ends_the_worker_once(self):
+    def test_a_pause_that_outlasts_the_membership_ends_the_worker_once(self) -> None:
         clock, failures = Clock(), []
         pulse = Pulse(7.0, failures.append, clock)
         clock.now += 7.1
@@ -60,7 +60,7 @@ class TestPulse:
         assert isinstance(error, SuspendedError)
         assert "7.1 s" in str(error)
 
-    def test_a_suspended_process_leaves_as_soon_as_it_wakes(self):
+    def test_a_suspended_process_leaves_as_soon_as_it_wakes(self) -> None:
         process = subprocess.Popen([sys.executable, "-c", BUSY_PROCESS], stdout=subprocess.PIPE, text=True)
         with process:
             assert process.stdout is not None
@@ -74,7 +74,7 @@ class TestPulse:
         assert process.returncode == 70
         assert told.startswith("the process stood still for ")
 
-    def test_the_thread_ends_when_told(self):
+    def test_the_thread_ends_when_told(self) -> None:
         failures: list[BaseException] = []
         pulse = Pulse(1e9, failures.append)
         pulse.start()
@@ -86,13 +86,13 @@ class TestPulse:
         assert not thread.is_alive()
 
     @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux tells the time spent asleep")
-    def test_its_clock_counts_the_time_that_the_machine_sleeps(self):
+    def test_its_clock_counts_the_time_that_the_machine_sleeps(self) -> None:
         before = time.clock_gettime(time.CLOCK_BOOTTIME)
         assert before <= wakeful_clock()() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class TestLoop:
-    async def test_a_loop_that_is_held_up_is_late(self):
+    async def test_a_loop_that_is_held_up_is_late(self) -> None:
         registry = CollectorRegistry()
         stalls = Histogram("stall", "Stall.", registry=registry, buckets=(0.1, 0.5, 5))
         watching = asyncio.create_task(watch_loop(stalls))

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,20 +23,20 @@ def worker() -> Core:
 
 
 @pytest.fixture
-async def server(worker) -> AsyncIterator[http.Server]:
+async def server(worker: Any) -> AsyncIterator[http.Server]:
     running = await http.serve(worker, worker.settings)
     yield running
     await running.close()
 
 
 @pytest.fixture
-async def client(server) -> AsyncIterator[aiohttp.ClientSession]:
+async def client(server: Any) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(server.url, auto_decompress=False) as session:
         yield session
 
 
 class TestMetrics:
-    async def test_it_answers_with_the_text_format(self, client):
+    async def test_it_answers_with_the_text_format(self, client: Any) -> None:
         async with client.get("/metrics", headers=PLAIN) as response:
             assert response.status == 200
             assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -44,17 +45,19 @@ class TestMetrics:
         assert b'callpulse_calls_in_progress{manager="ann",team="unassigned"} 0\n' in body
 
     @pytest.mark.parametrize("accepted", ["gzip", "deflate, GZIP;q=0.5", "*", "gzip;q=1.0, identity;q=0"])
-    async def test_it_is_packed_for_whoever_can_unpack_it(self, client, accepted):
+    async def test_it_is_packed_for_whoever_can_unpack_it(self, client: Any, accepted: str) -> None:
         async with client.get("/metrics", headers={"Accept-Encoding": accepted}) as response:
             assert response.headers["Content-Encoding"] == "gzip"
             assert gzip.decompress(await response.read()).startswith(b"# HELP callpulse_calls ")
 
     @pytest.mark.parametrize("accepted", ["identity", "gzip;q=0", "br, gzip; q=0.0", ""])
-    async def test_and_for_nobody_else(self, client, accepted):
+    async def test_and_for_nobody_else(self, client: Any, accepted: str) -> None:
         async with client.get("/metrics", headers={"Accept-Encoding": accepted}) as response:
             assert (await response.read()).startswith(b"# HELP callpulse_calls ")
 
-    async def test_scrapes_that_come_while_one_is_written_share_it(self, server, client, monkeypatch):
+    async def test_scrapes_that_come_while_one_is_written_share_it(
+        self, server: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         written, gate = 0, asyncio.Event()
 
         async def text(now_ms: int) -> bytes:
@@ -76,7 +79,9 @@ class TestMetrics:
         assert len({task.result() for task in scrapes}) == 1
         assert (await scrape()).startswith(b"number 2")
 
-    async def test_a_scraper_that_hangs_up_does_not_end_the_scrape_of_another(self, server, client, monkeypatch):
+    async def test_a_scraper_that_hangs_up_does_not_end_the_scrape_of_another(
+        self, server: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         begun, gate = asyncio.Event(), asyncio.Event()
 
         async def text(_: int) -> bytes:
@@ -99,7 +104,7 @@ class TestMetrics:
 
 
 class TestHealth:
-    async def test_a_worker_that_does_its_work_is_healthy_and_ready(self, client):
+    async def test_a_worker_that_does_its_work_is_healthy_and_ready(self, client: Any) -> None:
         async with client.get("/-/healthy") as response:
             assert response.status == 200
             assert await response.json() == {"healthy": True, "stalled": []}
@@ -107,7 +112,7 @@ class TestHealth:
             assert response.status == 200
             assert (await response.json())["ready"] is True
 
-    async def test_one_that_restores_is_healthy_and_says_what_it_waits_for(self, worker, client):
+    async def test_one_that_restores_is_healthy_and_says_what_it_waits_for(self, worker: Any, client: Any) -> None:
         worker.assign(0, 1)
         async with client.get("/-/healthy") as response:
             assert response.status == 200
@@ -115,14 +120,16 @@ class TestHealth:
             assert response.status == 503
             assert "table managers: 0% of 2 partitions restored" in (await response.json())["waiting_for"]
 
-    async def test_one_that_stalls_names_the_partition(self, server, client, monkeypatch):
+    async def test_one_that_stalls_names_the_partition(
+        self, server: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         told = {"healthy": False, "stalled": [{"topic": "calls", "partition": 3}]}
         monkeypatch.setattr(server.health, "liveness", lambda: told)
         async with client.get("/-/healthy") as response:
             assert response.status == 503
             assert await response.json() == told
 
-    async def test_a_watch_that_breaks_ends_the_worker(self, worker, monkeypatch):
+    async def test_a_watch_that_breaks_ends_the_worker(self, worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         async def broken(_: object) -> None:
             raise ValueError("broken")
 
@@ -135,7 +142,9 @@ class TestHealth:
 
 class TestSuspended:
     @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])
-    async def test_nothing_is_answered_after_a_pause_that_outlasts_the_membership(self, worker, server, client, path):
+    async def test_nothing_is_answered_after_a_pause_that_outlasts_the_membership(
+        self, worker: Any, server: Any, client: Any, path: str
+    ) -> None:
         real = server.pulse._clock
         server.pulse._clock = lambda: real() + 7.5  # as if the last beat had been before the pause
         async with client.get(path) as response:
@@ -144,7 +153,9 @@ class TestSuspended:
         (error,) = worker.failures
         assert isinstance(error, SuspendedError)
 
-    async def test_a_pause_in_the_middle_of_a_scrape_counts_too(self, worker, server, client, monkeypatch):
+    async def test_a_pause_in_the_middle_of_a_scrape_counts_too(
+        self, worker: Any, server: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def text(_: int) -> bytes:
             real = server.pulse._clock
             server.pulse._clock = lambda: real() + 7.5
@@ -156,7 +167,7 @@ class TestSuspended:
             assert b"stale" not in await response.read()
         assert len(worker.failures) == 1
 
-    async def test_a_pause_within_the_membership_is_forgiven(self, worker, server, client):
+    async def test_a_pause_within_the_membership_is_forgiven(self, worker: Any, server: Any, client: Any) -> None:
         real = server.pulse._clock
         server.pulse._clock = lambda: real() + 5
         async with client.get("/metrics") as response:
@@ -165,7 +176,7 @@ class TestSuspended:
 
 
 class TestServer:
-    async def test_the_first_page_leads_to_all_others(self, client):
+    async def test_the_first_page_leads_to_all_others(self, client: Any) -> None:
         async with client.get("/") as response:
             assert response.status == 200
             page = await response.text()
@@ -175,18 +186,18 @@ class TestServer:
             async with client.get(path) as response:
                 assert response.status == 200
 
-    async def test_what_is_not_there_is_404(self, client):
+    async def test_what_is_not_there_is_404(self, client: Any) -> None:
         async with client.get("/nothing") as response:
             assert response.status == 404
 
-    async def test_a_port_that_is_taken_is_told_with_the_way_out(self, server):
+    async def test_a_port_that_is_taken_is_told_with_the_way_out(self, server: Any) -> None:
         port = int(server.url.rsplit(":", 1)[1])
         other = core(SETTINGS.replace("http_port = 0", f"http_port = {port}"))
         with pytest.raises(OSError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*worker\.http_port"):
             await http.serve(other, other.settings)
         assert other.failures == []
 
-    async def test_its_url_is_where_it_listens(self):
+    async def test_its_url_is_where_it_listens(self) -> None:
         of = core('[worker]\nhttp_port = 0\nhttp_host = "::1"\n')
         with socket.socket(socket.AF_INET6) as probe:
             try:
@@ -199,7 +210,7 @@ class TestServer:
             assert response.status == 200
         await server.close()
 
-    async def test_after_closing_the_port_is_free(self, worker):
+    async def test_after_closing_the_port_is_free(self, worker: Any) -> None:
         server = await http.serve(worker, worker.settings)
         host, port = server.url.removeprefix("http://").split(":")
         await server.close()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -46,7 +48,7 @@ def managers_of(of: Core) -> list[str]:
 
 
 class TestWhoIsExported:
-    def test_everyone_on_the_roster_is_there_at_0_before_any_event(self):
+    def test_everyone_on_the_roster_is_there_at_0_before_any_event(self) -> None:
         found = samples(core(ROSTER).own(0, 1, 2, 3))
         assert {labels: value for (name, labels), value in found.items() if name == "meaningful_calls"} == {
             (manager, team, window): 0
@@ -54,48 +56,48 @@ class TestWhoIsExported:
             for window in ("today", "7d", "30d")
         }
 
-    def test_nobody_is_there_before_partitions_are_restored(self):
+    def test_nobody_is_there_before_partitions_are_restored(self) -> None:
         of = core(ROSTER)
         of.assign(0, 1, 2, 3)
         of.row("ann")
         assert samples(of) == {}
 
-    def test_a_manager_unknown_to_the_roster_is_unassigned(self):
+    def test_a_manager_unknown_to_the_roster_is_unassigned(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.fold(ended("stranger", NOON_MS))
         assert samples(of)["answered_calls", ("stranger", "unassigned", "1h")] == 1
 
     @pytest.mark.parametrize("first", [(), (0,), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
-    def test_two_workers_export_every_manager_once(self, first):
+    def test_two_workers_export_every_manager_once(self, first: Any) -> None:
         everyone = [f"manager-{number}" for number in range(40)]
         toml = "".join(f'[[managers]]\nid = "{manager}"\n' for manager in everyone)
         one = core(toml).own(*first)
         other = core(toml).own(*({0, 1, 2, 3} - set(first)))
         assert sorted(managers_of(one) + managers_of(other)) == sorted(everyone)
 
-    def test_a_row_left_over_in_a_partition_that_is_not_owned_is_not_exported(self):
+    def test_a_row_left_over_in_a_partition_that_is_not_owned_is_not_exported(self) -> None:
         of = core().own(0, 1, 2, 3)
         of.fold(ended("stranger", NOON_MS))
         of.tables["managers"].owned -= {of.place(b"stranger")}
         assert samples(of) == {}
 
-    def test_a_partition_whose_outcomes_are_not_restored_is_not_exported(self):
+    def test_a_partition_whose_outcomes_are_not_restored_is_not_exported(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         assert "ann" in managers_of(of)
         of.tables["outcomes"].owned -= {of.place(b"ann")}
         assert "ann" not in managers_of(of)
 
-    def test_without_a_table_of_outcomes_the_measures_of_leads_are_0(self):
+    def test_without_a_table_of_outcomes_the_measures_of_leads_are_0(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         del of.tables["outcomes"]
         assert samples(of)["open_leads_by_calls", ("5+", "ann", "north")] == 0
 
-    def test_registering_the_collector_reads_no_rows(self):
+    def test_registering_the_collector_reads_no_rows(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         clock = iter(())
         CollectorRegistry().register(ManagerCollector(Managers(of.settings, of.tables, of.place), lambda: next(clock)))
 
-    def test_managers_are_counted_by_team_where_they_are_exported(self):
+    def test_managers_are_counted_by_team_where_they_are_exported(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.row("stranger")
         managers = Managers(of.settings, of.tables, of.place)
@@ -106,7 +108,7 @@ class TestWhoIsExported:
 
 
 class TestValues:
-    def test_a_row_is_read_at_the_moment_of_the_scrape(self):
+    def test_a_row_is_read_at_the_moment_of_the_scrape(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.fold(
             ended("ann", NOON_MS - 30 * MINUTE_MS, talk_ms=90_500),
@@ -123,7 +125,7 @@ class TestValues:
         later = samples(of, NOON_MS + 31 * MINUTE_MS)
         assert later["calls", ("outbound", "ann", "north", "1h")] == 0
 
-    def test_a_ratio_without_a_denominator_is_not_exported(self):
+    def test_a_ratio_without_a_denominator_is_not_exported(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.fold(ended("ann", NOON_MS - 2 * HOUR_MS))
         found = samples(of)
@@ -131,7 +133,7 @@ class TestValues:
         assert ("connect_ratio", ("bob", "south", "today")) not in found
         assert ("last_activity_timestamp_seconds", ("bob", "south")) not in found
 
-    def test_the_outcomes_of_leads_stand_beside_the_calls(self):
+    def test_the_outcomes_of_leads_stand_beside_the_calls(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         row = outcome.OutcomeRow()
         day = NOON_MS // 86_400_000
@@ -157,19 +159,19 @@ class TestShifts:
             ("cyd", 12, 0, 0),  # no shifts, and no word of presence
         ],
     )
-    def test_the_roster_says_who_is_on_shift(self, manager, hour, on_shift, idle_s):
+    def test_the_roster_says_who_is_on_shift(self, manager: str, hour: int, on_shift: int, idle_s: Any) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         found = samples(of, MONDAY_MS + hour * HOUR_MS)
         team = of.settings.manager(manager).team
         assert found["on_shift", (manager, team)] == on_shift
         assert found["idle_seconds", (manager, team)] == idle_s
 
-    def test_whoever_is_offline_is_not_on_shift(self):
+    def test_whoever_is_offline_is_not_on_shift(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.fold(ManagerPresence(v=1, id="p", at=NOON_MS - 1, source="pbx", manager="ann", state="offline"))
         assert samples(of)["on_shift", ("ann", "north")] == 0
 
-    def test_without_shifts_presence_says_who_is_here(self):
+    def test_without_shifts_presence_says_who_is_here(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.fold(ManagerPresence(v=1, id="p", at=NOON_MS - HOUR_MS, source="pbx", manager="cyd", state="available"))
         found = samples(of)
@@ -177,7 +179,7 @@ class TestShifts:
         assert found["presence", ("cyd", "available", "unassigned")] == 1
         assert ("presence", ("cyd", "paused", "unassigned")) not in found
 
-    def test_nobody_with_a_call_in_progress_is_idle(self):
+    def test_nobody_with_a_call_in_progress_is_idle(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         started = CallStarted(
             v=1, id="s", at=NOON_MS - HOUR_MS, source="pbx", call="c", manager="ann", direction="outbound"
@@ -189,7 +191,7 @@ class TestShifts:
 
 
 class TestHolding:
-    def test_a_partition_is_held_until_it_leaves(self):
+    def test_a_partition_is_held_until_it_leaves(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.row("ann")
         managers = Managers(of.settings, of.tables, of.place)
@@ -200,7 +202,7 @@ class TestHolding:
         of.tables["managers"].release(of.place(b"ann"))
         assert not managers.holds(held)
 
-    def test_a_partition_that_left_and_came_back_is_not_held(self):
+    def test_a_partition_that_left_and_came_back_is_not_held(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         of.row("ann")
         managers = Managers(of.settings, of.tables, of.place)
@@ -208,7 +210,7 @@ class TestHolding:
         of.own(0, 1, 2, 3).row("ann")
         assert not managers.holds(held)
 
-    def test_a_first_row_does_not_end_the_hold(self):
+    def test_a_first_row_does_not_end_the_hold(self) -> None:
         of = core(ROSTER).own(0, 1, 2, 3)
         managers = Managers(of.settings, of.tables, of.place)
         held = managers.hold(of.place(b"ann"))

@@ -25,46 +25,46 @@ def value(of: Core, name: str, **labels: str) -> float | None:
 
 
 class TestLag:
-    def test_it_is_what_the_last_fetch_saw_and_is_not_folded(self):
+    def test_it_is_what_the_last_fetch_saw_and_is_not_folded(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 40, CALLS_1: 100})
         fetched(of, CALLS_0, end=100)
         fetched(of, CALLS_1, end=100)
         assert Lag(of).now() == {CALLS_0: 60, CALLS_1: 0}
 
-    def test_it_is_not_told_before_the_end_is_known(self):
+    def test_it_is_not_told_before_the_end_is_known(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 40, CALLS_1: 40})
         fetched(of, CALLS_0, end=None)
         assert Lag(of).now() == {}
 
-    def test_partitions_that_are_not_open_have_none(self):
+    def test_partitions_that_are_not_open_have_none(self) -> None:
         of = core()
         fetched(of, CALLS_0, end=100)
         assert Lag(of).now() == {}
 
-    def test_what_comes_behind_the_last_record_is_no_lag(self):
+    def test_what_comes_behind_the_last_record_is_no_lag(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 99})
         of.consumer.fetch_from[CALLS_0] = 99
         fetched(of, CALLS_0, end=100, position=100)  # a transaction's mark: fetched, and no record
         assert Lag(of).now() == {CALLS_0: 0}
 
-    def test_what_was_fetched_and_not_folded_is_lag(self):
+    def test_what_was_fetched_and_not_folded_is_lag(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 40})
         of.consumer.fetch_from[CALLS_0] = 100
         fetched(of, CALLS_0, end=100, position=100)
         assert Lag(of).now() == {CALLS_0: 60}
 
-    async def test_kafka_is_asked_in_case_the_fetching_has_died(self):
+    async def test_kafka_is_asked_in_case_the_fetching_has_died(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 40})
         fetched(of, CALLS_0, end=40, position=40)
         of.consumer.ends = {CALLS_0: 90}
         assert await asked(of) == {CALLS_0: 50}
 
-    async def test_a_broker_that_is_away_leaves_what_is_known(self):
+    async def test_a_broker_that_is_away_leaves_what_is_known(self) -> None:
         of = core()
         of.ledger.open({CALLS_0: 40})
         fetched(of, CALLS_0, end=60)
@@ -84,7 +84,7 @@ async def asked(of: Core) -> dict[TP, int]:
 
 
 class TestGauges:
-    def test_lag_is_told_by_partition_and_forgotten_with_it(self):
+    def test_lag_is_told_by_partition_and_forgotten_with_it(self) -> None:
         of = core().own(0, 1)
         exposition = Exposition(of)
         of.ledger.open({CALLS_0: 40, CALLS_1: 0})
@@ -97,7 +97,7 @@ class TestGauges:
         assert value(of, "lag_records", topic="calls", partition="0") is None
         assert value(of, "lag_records", topic="calls", partition="1") == 5
 
-    def test_rows_and_partitions_are_those_owned_now(self):
+    def test_rows_and_partitions_are_those_owned_now(self) -> None:
         of = core('[kafka]\ntopic_prefix = "eu."').own(0, 1, 2, 3)
         exposition = Exposition(of)
         for number in range(20):
@@ -113,7 +113,7 @@ class TestGauges:
         assert value(of, "partitions_owned", topic="eu.calls") == 1
         assert value(of, "partitions_owned", topic="eu.outcomes") == 4
 
-    def test_commits_are_counted_and_timed_once(self):
+    def test_commits_are_counted_and_timed_once(self) -> None:
         of = core().own(0)
         exposition = Exposition(of)
         of.checkpoint.count, of.checkpoint.seconds = 2, [0.25, 0.5]
@@ -130,7 +130,7 @@ class TestGauges:
         assert value(of, "changelog_rows_total", table="leads") == 31
         assert value(of, "changelog_rows_total", table="managers") == 0
 
-    def test_rebalances_are_counted(self):
+    def test_rebalances_are_counted(self) -> None:
         of = core()
         exposition = Exposition(of)
         exposition.gauges.refresh()
@@ -139,7 +139,7 @@ class TestGauges:
         exposition.gauges.refresh()
         assert value(of, "rebalances_total") == 2
 
-    def test_managers_are_told_by_team(self):
+    def test_managers_are_told_by_team(self) -> None:
         of = core('[[teams]]\nid = "empty"\n[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
         Exposition(of).gauges.refresh()
         assert value(of, "team_managers", team="empty") == 0
@@ -147,7 +147,7 @@ class TestGauges:
 
 
 class TestRestoreProgress:
-    def test_it_goes_from_0_to_1_by_the_records_that_there_are(self):
+    def test_it_goes_from_0_to_1_by_the_records_that_there_are(self) -> None:
         of = core()
         gauges = Exposition(of).gauges
         table = of.tables["leads"]
@@ -172,7 +172,7 @@ class TestRestoreProgress:
         table.owned = frozenset({0, 1})
         assert ratio() == 1
 
-    def test_a_new_assignment_begins_anew(self):
+    def test_a_new_assignment_begins_anew(self) -> None:
         of = core()
         gauges = Exposition(of).gauges
         tp = TP(of.tables["leads"].changelog, 0)
@@ -185,12 +185,12 @@ class TestRestoreProgress:
         gauges.refresh()
         assert value(of, "restore_progress_ratio", table="leads") == 0
 
-    def test_a_worker_with_nothing_to_restore_has_restored_it(self):
+    def test_a_worker_with_nothing_to_restore_has_restored_it(self) -> None:
         of = core().own()
         Exposition(of).gauges.refresh()
         assert value(of, "restore_progress_ratio", table="managers") == 1
 
-    def test_a_worker_that_waits_for_its_partitions_has_restored_nothing(self):
+    def test_a_worker_that_waits_for_its_partitions_has_restored_nothing(self) -> None:
         of = core().own()
         of.app.rebalancing = True
         Exposition(of).gauges.refresh()

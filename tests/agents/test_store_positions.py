@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +54,7 @@ logs = st.lists(st.tuples(st.sampled_from(KEYS), st.none() | st.integers(-1, 5))
 
 
 @given(log=logs, step=st.integers(1, 8), most=st.sampled_from([0, 2, 100]), restarts=st.sets(st.integers(0, 30)))
-def test_a_restore_comes_to_the_same_rows_whatever_it_remembers(log, step, most, restarts):
+def test_a_restore_comes_to_the_same_rows_whatever_it_remembers(log: Any, step: Any, most: int, restarts: Any) -> None:
     with TemporaryDirectory() as folder, mock.patch.object(store_positions, "MOST_POSITIONS", most):
         store = Store(Path(folder) / "leads", {})
         store.open()
@@ -71,7 +73,9 @@ def test_a_restore_comes_to_the_same_rows_whatever_it_remembers(log, step, most,
         store.close()
 
 
-def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(store, monkeypatch):
+def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[bytes] = []
     monkeypatch.setattr(Shelf, "get_many", lambda _, keys: asked.extend(keys) or [None] * len(keys))
     part = part_of(store)
@@ -82,7 +86,7 @@ def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(store, m
     assert dict(part.rows.items()) == dict.fromkeys(KEYS, 2)
 
 
-def test_rows_that_were_on_disk_before_are_read_once(store, monkeypatch):
+def test_rows_that_were_on_disk_before_are_read_once(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     restore(part_of(store), [(key, 4) for key in KEYS])
     asked: list[bytes] = []
     get_many = Shelf.get_many
@@ -94,7 +98,7 @@ def test_rows_that_were_on_disk_before_are_read_once(store, monkeypatch):
     assert dict(part.rows.items()) == {b"a": 5, b"b": 5, b"c": 4, b"d": 4}
 
 
-def test_the_partitions_of_a_table_share_the_bound(store, monkeypatch):
+def test_the_partitions_of_a_table_share_the_bound(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_positions, "MOST_POSITIONS", 5)
     room = Room()
     parts = [part_of(store, room, partition) for partition in range(2)]
@@ -106,7 +110,7 @@ def test_the_partitions_of_a_table_share_the_bound(store, monkeypatch):
     assert parts[1].dirty == {b"a": 1}
 
 
-def test_a_part_that_is_restored_or_gone_takes_no_part_of_the_bound(store):
+def test_a_part_that_is_restored_or_gone_takes_no_part_of_the_bound(store: Any) -> None:
     room = Room()
     parts = [part_of(store, room, partition) for partition in range(2)]
     for part in parts:
@@ -116,7 +120,7 @@ def test_a_part_that_is_restored_or_gone_takes_no_part_of_the_bound(store):
     assert sum(len(positions.rows) for positions in room.restoring) == 0
 
 
-def test_a_shelf_that_was_cleared_is_begun_anew(store):
+def test_a_shelf_that_was_cleared_is_begun_anew(store: Any) -> None:
     part = part_of(store)
     restore(part, [(b"a", 7)])
     part.clear()

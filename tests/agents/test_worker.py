@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
+
 from agents import worker
 
 
-async def test_a_stop_that_hangs_ends_the_process(monkeypatch):
+async def test_a_stop_that_hangs_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STOP_DEADLINE_S", 0.05)
     released, failures = [], []
     core = SimpleNamespace(tables_owned=False, stopping=False, release_all=lambda: released.append(True))

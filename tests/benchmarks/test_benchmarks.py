@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -23,17 +24,17 @@ def work() -> workload.Workload:
     return workload.make(EVENTS)
 
 
-def test_there_is_a_module_for_every_benchmark():
+def test_there_is_a_module_for_every_benchmark() -> None:
     for name in command.BENCHMARKS:
         assert callable(command.module(name).measure)
 
 
-def test_the_workload_is_the_same_every_time(work):
+def test_the_workload_is_the_same_every_time(work: Any) -> None:
     assert workload.make(EVENTS) == work
     assert len(work.records) == EVENTS
 
 
-def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work):
+def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work: Any) -> None:
     larger = {value: place for place, (*_, value) in enumerate(work.records)}
     places = [larger.get(value) for *_, value in workload.make(EVENTS // 2).records]
     kept = [place for place in places if place is not None]
@@ -42,7 +43,7 @@ def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work):
     assert len(kept) > 0.95 * len(places)
 
 
-def test_the_fold_of_callpulse_comes_to_the_known_totals(work):
+def test_the_fold_of_callpulse_comes_to_the_known_totals(work: Any) -> None:
     decode, manager_fold = Decoder("calls").decode, rows.manager_fold().fold
     table: dict[bytes, ManagerRow] = {}
     for offset, (_, key, value) in enumerate(work.records):
@@ -51,7 +52,7 @@ def test_the_fold_of_callpulse_comes_to_the_known_totals(work):
     assert rows.totals(table.values()) == work.totals
 
 
-def test_the_plain_fold_comes_to_the_known_totals(work):
+def test_the_plain_fold_comes_to_the_known_totals(work: Any) -> None:
     table: dict[bytes, dict] = {}
     for _, key, value in work.records:
         known = {name: given for name, given in orjson.loads(value).items() if name in TelephonyEvent._options.fields}
@@ -59,7 +60,7 @@ def test_the_plain_fold_comes_to_the_known_totals(work):
     assert plain.totals(day for row in table.values() for day in row["days"].values()) == work.totals
 
 
-def test_totals_that_miss_one_call_are_not_the_known_ones(work):
+def test_totals_that_miss_one_call_are_not_the_known_ones(work: Any) -> None:
     ends = [
         event
         for event in map(Decoder("calls").decode, (value for *_, value in work.records))
@@ -72,11 +73,13 @@ def test_totals_that_miss_one_call_are_not_the_known_ones(work):
 @pytest.mark.parametrize(
     ("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.999, 100), (1.0, 100), (0.001, 1)]
 )
-def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed(share, expected):
+def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed(share: float, expected: int) -> None:
     assert percentile(range(100, 0, -1), share) == expected
 
 
-def test_a_mark_is_seen_with_the_first_scrape_that_shows_it_and_warm_up_does_not_count(monkeypatch):
+def test_a_mark_is_seen_with_the_first_scrape_that_shows_it_and_warm_up_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(delay, "WARM_UP_S", 10.0)
     # sent        0      10     11     12
     # scrapes         1 (1)         11.5 (3)   13 (4)
@@ -88,7 +91,7 @@ def stalls(*buckets: tuple[str, int]) -> Metrics:
     return Metrics("\n".join(lines).encode())
 
 
-def test_only_stalls_since_the_first_look_count():
+def test_only_stalls_since_the_first_look_count() -> None:
     before = stalls(("0.05", 10), ("0.2", 10), ("0.5", 12), ("+Inf", 12))
     after = stalls(("0.05", 20), ("0.2", 25), ("0.5", 27), ("+Inf", 27))
     assert scrape.longest_stall(before, after) == 0.2
@@ -98,7 +101,7 @@ def test_only_stalls_since_the_first_look_count():
     assert scrape.stalls_over(before, worse, 0.2) == 1
 
 
-def test_samples_are_found_by_any_of_their_labels():
+def test_samples_are_found_by_any_of_their_labels() -> None:
     scraped = Metrics(
         b"# HELP callpulse_calls Calls.\n"
         b'callpulse_calls{manager="a",window="1h",direction="outbound"} 3\n'
@@ -112,7 +115,7 @@ def test_samples_are_found_by_any_of_their_labels():
     assert scraped.series == 4
 
 
-def test_history_is_in_order_inside_its_days_and_not_in_the_future():
+def test_history_is_in_order_inside_its_days_and_not_in_the_future() -> None:
     now = 1_740_960_000_000 + 12 * 3_600_000
     decode = Decoder("calls").decode
     events = [decode(value) for *_, value in load.history(["a", "b"], days=3, calls_a_day=5, now_ms=now)]
@@ -123,14 +126,14 @@ def test_history_is_in_order_inside_its_days_and_not_in_the_future():
     assert len({event.id for event in events}) == len(events)
 
 
-def test_a_target_knows_on_which_side_it_is():
+def test_a_target_knows_on_which_side_it_is() -> None:
     assert Target("a", 0.25, at_least=0.25).met
     assert not Target("a", 0.24, at_least=0.25).met
     assert Target("a", 1.0, at_most=1.0).met
     assert not Target("a", 1.01, at_most=1.0).met
 
 
-def test_results_replace_what_stands_between_the_marks(tmp_path: Path):
+def test_results_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n")
     options = argparse.Namespace(json=tmp_path / "figures.json", docs=page, runs=5)

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter, deque
+from typing import Any
 
 import orjson
 import pytest
@@ -35,7 +36,7 @@ def plain_sums(topics: list[list[dict]], rng: random.Random) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_plain_leads_come_to_the_known_sums_in_any_order_of_topics(seed):
+def test_the_plain_leads_come_to_the_known_sums_in_any_order_of_topics(seed: Any) -> None:
     known = mix.make(EVENTS)
     ends = [event for *_, value in known.calls if (event := orjson.loads(value))["type"] == "call.ended"]
     contacts = [contact for end in ends if (contact := plain_leads.contact_of(end)) is not None]
@@ -54,7 +55,7 @@ def test_the_plain_leads_come_to_the_known_sums_in_any_order_of_topics(seed):
         (None, "a gave no sums"),
     ],
 )
-def test_sums_are_wrong_where_one_differs_or_is_not_told(told, complaint):
+def test_sums_are_wrong_where_one_differs_or_is_not_told(told: Any, complaint: str | None) -> None:
     assert wrong_sums("a", told, {"calls": 3}) == complaint
 
 
@@ -72,19 +73,19 @@ def crm() -> list[workload.Record]:
     return list(many_leads.crm(SELLERS, NOW_MS, COUNT))
 
 
-def test_many_leads_are_each_called_twice_and_heard_of_once_in_the_crm(contacts, crm):
+def test_many_leads_are_each_called_twice_and_heard_of_once_in_the_crm(contacts: Any, crm: Any) -> None:
     leads = [f"lead-{number:07d}".encode() for number in range(COUNT)]
     assert Counter(key for _, key, _ in contacts) == dict.fromkeys(leads, many_leads.CALLS_A_LEAD)
     assert Counter(key for _, key, _ in crm) == dict.fromkeys(leads, 1)
     assert all(partition == partition_of(key, workload.PARTITIONS) for partition, key, _ in contacts + crm)
 
 
-def test_many_leads_are_new_in_another_order_than_they_are_talked_to_and_noted(contacts, crm):
+def test_many_leads_are_new_in_another_order_than_they_are_talked_to_and_noted(contacts: Any, crm: Any) -> None:
     orders = [[key for _, key, _ in records] for records in (contacts[:COUNT], contacts[COUNT:], crm)]
     assert all(one != other for one, other in zip(orders, [*orders[1:], orders[0]], strict=True))
 
 
-def test_what_the_crm_says_is_of_a_talk_of_the_same_lead_and_manager(contacts, crm):
+def test_what_the_crm_says_is_of_a_talk_of_the_same_lead_and_manager(contacts: Any, crm: Any) -> None:
     told = [facts.contacts_decoder.decode(value) for *_, value in contacts]
     talks = {fact.call: fact for fact in told if fact.conversation}
     events = [orjson.loads(value) for *_, value in crm]
@@ -95,7 +96,7 @@ def test_what_the_crm_says_is_of_a_talk_of_the_same_lead_and_manager(contacts, c
     assert sum(event["type"] == "activity.logged" for event in events) == COUNT // 3
 
 
-def test_calls_of_many_leads_come_in_order_and_not_in_the_future(contacts):
+def test_calls_of_many_leads_come_in_order_and_not_in_the_future(contacts: Any) -> None:
     ended = [facts.contacts_decoder.decode(value).at for *_, value in contacts]
     assert ended == sorted(ended)
     assert ended[-1] <= NOW_MS

@@ -25,16 +25,20 @@ from benchmarks.watched_worker import Restored
         (MEMORY, LEADS, LEADS - 1, "memory: 999,999 lead rows were there in the end instead of 1,000,000"),
     ],
 )
-def test_a_restore_that_was_another_one_than_is_meant_is_told(way, records, rows, complaint):
+def test_a_restore_that_was_another_one_than_is_meant_is_told(
+    way: Any, records: Any, rows: Any, complaint: str | None
+) -> None:
     assert way.complaint(Restored(assigned_at=1.0, records=records, rows=rows)) == complaint
 
 
-def test_the_rate_is_that_of_the_records_from_the_first_in_hand():
+def test_the_rate_is_that_of_the_records_from_the_first_in_hand() -> None:
     told = Restored(assigned_at=10.0, read_at=12.0, whole_at=14.0, records=1_000)
     assert told.records_per_second == 500
 
 
-def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(tmp_path, monkeypatch):
+def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def nothing(*_: object) -> None:
         pass
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -12,13 +14,13 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 OUTAGES = [("FeedDown", "critical"), ("WorkerDown", "critical"), ("PartitionsUnowned", "critical")]
 
 
-def test_the_configuration_is_sound():
+def test_the_configuration_is_sound() -> None:
     done = run("amtool", "check-config", CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']} {rule['labels']['severity']}")
-def test_an_alert_reaches_its_audience_and_an_outage_reaches_both(rule):
+def test_an_alert_reaches_its_audience_and_an_outage_reaches_both(rule: Any) -> None:
     labels = {"alertname": rule["alert"], "manager": "anna", "team": "berlin", **rule["labels"]}
     done = run(
         "amtool", "config", "routes", "test", f"--config.file={CONFIG}", *(f"{k}={v}" for k, v in labels.items())
@@ -30,12 +32,12 @@ def test_an_alert_reaches_its_audience_and_an_outage_reaches_both(rule):
         assert heard == {"supervisor": ["supervisors"], "ops": ["ops"]}[rule["labels"]["audience"]]
 
 
-def test_what_nobody_thought_of_reaches_those_who_run_it():
+def test_what_nobody_thought_of_reaches_those_who_run_it() -> None:
     done = run("amtool", "config", "routes", "test", f"--config.file={CONFIG}", "alertname=SomethingNew")
     assert done.stdout.strip() == "ops"
 
 
-def test_the_configuration_names_no_alert_that_does_not_exist():
+def test_the_configuration_names_no_alert_that_does_not_exist() -> None:
     config = yaml.safe_load(CONFIG.read_text("utf-8"))
     matchers = [matcher for route in config["route"]["routes"] for matcher in route["matchers"]]
     for rule in config["inhibit_rules"]:

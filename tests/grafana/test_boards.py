@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ PROMETHEUS_OWN = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate
 NATURALLY_WITHOUT_UNIT = {"row", "text"}
 
 
-def panels(board):
+def panels(board: Any) -> Iterator[Any]:
     for panel in board["panels"]:
         yield panel
         yield from panel.get("panels", [])
@@ -35,11 +38,11 @@ EACH_EXPRESSION = [
 EACH_BOARD = [pytest.param(board, id=name) for name, board in BOARDS.items()]
 
 
-def test_the_files_are_what_the_code_makes():
+def test_the_files_are_what_the_code_makes() -> None:
     assert build.stale() == [], "run `python -m grafana.build` and commit"
 
 
-def test_a_file_that_was_edited_or_is_made_by_nothing_is_not_current(tmp_path):
+def test_a_file_that_was_edited_or_is_made_by_nothing_is_not_current(tmp_path: Path) -> None:
     for name, text in build.rendered().items():
         (tmp_path / name).write_text(text.replace("Team now", "Team then"), "utf-8")
     (tmp_path / "stray.json").write_text("{}")
@@ -47,21 +50,21 @@ def test_a_file_that_was_edited_or_is_made_by_nothing_is_not_current(tmp_path):
 
 
 @pytest.mark.parametrize("panel", EACH_DRAWN)
-def test_a_panel_says_what_it_shows_in_which_unit(panel):
+def test_a_panel_says_what_it_shows_in_which_unit(panel: Any) -> None:
     assert panel["title"].strip()
     assert len(panel["description"]) > 30
     assert panel["fieldConfig"]["defaults"]["unit"]
 
 
 @pytest.mark.parametrize("panel", EACH_DRAWN)
-def test_a_panel_asks_the_data_source_that_the_reader_picks(panel):
+def test_a_panel_asks_the_data_source_that_the_reader_picks(panel: Any) -> None:
     assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
     assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
 
 
 @pytest.mark.parametrize(("name", "board"), BOARDS.items())
-def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manager(name, board):
+def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manager(name: Any, board: Any) -> None:
     variables = board["templating"]["list"]
     assert [variable["name"] for variable in variables] == ["datasource", "team", "manager"]
     assert variables[0]["type"] == "datasource"
@@ -74,7 +77,7 @@ def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manage
 
 
 @pytest.mark.parametrize("board", EACH_BOARD)
-def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board):
+def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board: Any) -> None:
     (link,) = board["links"]
     assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
         "dashboards",
@@ -85,7 +88,7 @@ def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board):
     assert board["tags"] == ["callpulse"]
 
 
-def test_a_name_in_a_table_leads_to_the_board_of_that_manager():
+def test_a_name_in_a_table_leads_to_the_board_of_that_manager() -> None:
     (uid,) = (board["uid"] for name, board in BOARDS.items() if name == "manager.json")
     urls = {
         link["url"].split("?")[0]
@@ -99,25 +102,25 @@ def test_a_name_in_a_table_leads_to_the_board_of_that_manager():
 
 
 @pytest.mark.parametrize("board", EACH_BOARD)
-def test_a_board_cannot_be_changed_in_the_browser_and_has_an_address_of_its_own(board):
+def test_a_board_cannot_be_changed_in_the_browser_and_has_an_address_of_its_own(board: Any) -> None:
     assert board["editable"] is False
     assert re.fullmatch(r"callpulse-[a-z-]+", board["uid"])
 
 
-def test_no_two_boards_share_an_address_or_a_title():
+def test_no_two_boards_share_an_address_or_a_title() -> None:
     for key in ("uid", "title"):
         assert len({board[key] for board in BOARDS.values()}) == len(BOARDS)
 
 
 @pytest.mark.parametrize("board", EACH_BOARD)
-def test_panels_are_numbered_once(board):
+def test_panels_are_numbered_once(board: Any) -> None:
     numbers = [panel["id"] for panel in panels(board)]
     assert all(number > 0 for number in numbers)
     assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("board", EACH_BOARD)
-def test_panels_lie_inside_24_columns_and_on_no_other(board):
+def test_panels_lie_inside_24_columns_and_on_no_other(board: Any) -> None:
     places = [(panel["title"], panel["gridPos"]) for panel in panels(board)]
     for title, place in places:
         assert place["w"] > 0, title
@@ -130,7 +133,7 @@ def test_panels_lie_inside_24_columns_and_on_no_other(board):
 
 
 @pytest.mark.parametrize("expr", EACH_EXPRESSION)
-def test_every_metric_of_a_panel_exists_and_has_the_labels_that_are_asked_of_it(expr):
+def test_every_metric_of_a_panel_exists_and_has_the_labels_that_are_asked_of_it(expr: Any) -> None:
     known, recorded = metrics(), {rule["record"] for rule in rules() if "record" in rule}
     found = named(expr)
     assert found
@@ -145,7 +148,7 @@ def test_every_metric_of_a_panel_exists_and_has_the_labels_that_are_asked_of_it(
 
 
 @pytest.mark.parametrize("expr", EACH_EXPRESSION)
-def test_a_counter_is_only_read_as_a_rate_or_an_increase(expr):
+def test_a_counter_is_only_read_as_a_rate_or_an_increase(expr: Any) -> None:
     counting = {name for name, metric in metrics().items() if metric.type in ("counter", "histogram")}
     for metric in {found.metric for found in named(expr)} & counting:
         bare = re.sub(rf"(rate|increase)\({metric}(\{{[^{{}}]*\}})?\[", "(", expr)
@@ -153,7 +156,7 @@ def test_a_counter_is_only_read_as_a_rate_or_an_increase(expr):
 
 
 @pytest.mark.parametrize("expr", EACH_EXPRESSION)
-def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(expr):
+def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(expr: Any) -> None:
     of_managers = {name for name, metric in metrics().items() if "manager" in metric.labels}
     for metric in {found.metric for found in named(expr)} & of_managers:
         once = re.sub(rf"max by \(manager, team[a-z, ]*\) \({metric}\{{", "(", expr)
@@ -162,13 +165,13 @@ def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(
 
 
 @pytest.mark.parametrize("expr", EACH_EXPRESSION)
-def test_a_metric_of_a_team_is_taken_once_a_partition_and_only_of_the_teams_picked(expr):
+def test_a_metric_of_a_team_is_taken_once_a_partition_and_only_of_the_teams_picked(expr: Any) -> None:
     of_teams = {name for name, metric in metrics().items() if "partition" in metric.labels and "team" in metric.labels}
     for metric in {found.metric for found in named(expr)} & of_teams:
         assert metric not in re.sub(rf"max by \(team, partition[a-z, ]*\) \({metric}\{{team=~\"\$team\"", "(", expr)
 
 
-def test_silent_means_the_same_on_the_board_and_in_the_alert():
+def test_silent_means_the_same_on_the_board_and_in_the_alert() -> None:
     (silence,) = (rule for rule in rules() if rule.get("alert") == "SilenceOnShift")
     assert f"manager:callpulse_idle_seconds:max > {queries.SILENT_SECONDS}" in silence["expr"]
 
@@ -185,5 +188,5 @@ def test_silent_means_the_same_on_the_board_and_in_the_alert():
         ("avg_over_time(x[4d:10m] offset 1h) and count(y)", {Named("x", frozenset()), Named("y", frozenset())}),
     ],
 )
-def test_the_reader_of_expressions_finds_what_they_name(expr, names):
+def test_the_reader_of_expressions_finds_what_they_name(expr: str, names: Any) -> None:
     assert named(expr) == names

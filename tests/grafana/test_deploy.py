@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,17 +21,17 @@ SERVICES = COMPOSE["services"]
 EACH = pytest.mark.parametrize("name", SERVICES)
 
 
-def test_the_services_are_the_whole_way_from_kafka_to_the_board():
+def test_the_services_are_the_whole_way_from_kafka_to_the_board() -> None:
     assert SERVICES.keys() == {"kafka", "topics", "worker", "prometheus", "alertmanager", "grafana"}
 
 
 @EACH
-def test_an_image_is_pinned_to_one_version(name):
+def test_an_image_is_pinned_to_one_version(name: str) -> None:
     assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 
 
 @EACH
-def test_every_service_has_a_health_to_check_and_those_that_end_say_so(name):
+def test_every_service_has_a_health_to_check_and_those_that_end_say_so(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     if name == "topics":
         assert check == {"disable": True}
@@ -37,31 +39,31 @@ def test_every_service_has_a_health_to_check_and_those_that_end_say_so(name):
         assert check["test"][0] == "CMD"
 
 
-def test_the_worker_is_healthy_when_it_makes_progress_and_is_restored():
+def test_the_worker_is_healthy_when_it_makes_progress_and_is_restored() -> None:
     check = " ".join(SERVICES["worker"]["healthcheck"]["test"])
     assert "8787" in check
     assert all(page in check for page in ("healthy", "ready"))
 
 
 @EACH
-def test_no_secret_stands_in_the_file_and_one_that_is_missing_is_asked_for(name):
+def test_no_secret_stands_in_the_file_and_one_that_is_missing_is_asked_for(name: str) -> None:
     for key, value in SERVICES[name].get("environment", {}).items():
         if re.search("SECRET|PASSWORD|TOKEN|KEY", key):
             assert re.fullmatch(r"\$\{[A-Z_]+:\?.+\}", value), key
 
 
 @EACH
-def test_ports_are_open_to_this_machine_alone(name):
+def test_ports_are_open_to_this_machine_alone(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
 
 
 @EACH
-def test_a_service_starts_after_services_that_exist(name):
+def test_a_service_starts_after_services_that_exist(name: str) -> None:
     assert SERVICES[name].get("depends_on", {}).keys() <= SERVICES.keys()
 
 
 @EACH
-def test_a_mounted_file_is_there_and_a_volume_is_declared(name):
+def test_a_mounted_file_is_there_and_a_volume_is_declared(name: str) -> None:
     for mount in SERVICES[name].get("volumes", ()):
         source = re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", mount).split(":")[0]
         if source.startswith("."):
@@ -71,7 +73,7 @@ def test_a_mounted_file_is_there_and_a_volume_is_declared(name):
             assert source in COMPOSE["volumes"]
 
 
-def test_the_file_is_what_compose_reads():
+def test_the_file_is_what_compose_reads() -> None:
     docker = shutil.which("docker")
     if docker is None or run("docker", "compose", "version").returncode:
         pytest.skip("no docker with compose here; the other tests read the file as data")
@@ -80,7 +82,7 @@ def test_the_file_is_what_compose_reads():
 
 
 @pytest.mark.parametrize("command", [["topics", "create"], ["worker"]])
-def test_the_commands_of_the_containers_exist(command):
+def test_the_commands_of_the_containers_exist(command: Any) -> None:
     words = " ".join(SERVICES["topics"]["command"] + SERVICES["worker"]["entrypoint"])
     assert " ".join(command) in words
     done = subprocess.run(
@@ -89,7 +91,7 @@ def test_the_commands_of_the_containers_exist(command):
     assert done.returncode == 0, done.stderr
 
 
-def test_callpulse_accepts_the_settings_that_the_containers_give_it():
+def test_callpulse_accepts_the_settings_that_the_containers_give_it() -> None:
     image = dict(re.findall(r"(CALLPULSE_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text("utf-8")))
     given = image | SERVICES["worker"]["environment"] | {"CALLPULSE_WORKER__ID": "0a1b2c3d4e5f"}
     given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
@@ -99,7 +101,7 @@ def test_callpulse_accepts_the_settings_that_the_containers_give_it():
     assert settings.worker.data_dir == "/var/lib/callpulse"
 
 
-def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path):
+def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "prometheus/prometheus.yml", tmp_path)
     (mount,) = (mount for mount in SERVICES["prometheus"]["volumes"] if mount.endswith("/etc/prometheus/rules:ro"))
     shutil.copytree(DEPLOY / mount.split(":")[0], tmp_path / "rules")
@@ -108,7 +110,7 @@ def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_p
     assert f"{len(RULES)} rule files found" in done.stdout
 
 
-def test_prometheus_scrapes_the_worker_under_the_name_that_the_rules_count_on():
+def test_prometheus_scrapes_the_worker_under_the_name_that_the_rules_count_on() -> None:
     jobs = {job["job_name"]: job for job in _prometheus()["scrape_configs"]}
     (lookup,) = jobs["callpulse"]["dns_sd_configs"]
     assert lookup["names"] == ["worker"]
@@ -116,12 +118,12 @@ def test_prometheus_scrapes_the_worker_under_the_name_that_the_rules_count_on():
     assert str(lookup["port"]) in SERVICES["worker"]["expose"]
 
 
-def test_the_address_of_the_runbook_is_no_label_of_an_alert():
+def test_the_address_of_the_runbook_is_no_label_of_an_alert() -> None:
     (relabel,) = _prometheus()["alerting"]["alert_relabel_configs"]
     assert relabel == {"action": "labeldrop", "regex": "runbooks"}
 
 
-def test_grafana_is_given_what_its_provisioning_asks_for():
+def test_grafana_is_given_what_its_provisioning_asks_for() -> None:
     asked = set()
     for path in (DEPLOY / "grafana/provisioning").rglob("*.yaml"):
         text = path.read_text("utf-8")
@@ -133,12 +135,12 @@ def test_grafana_is_given_what_its_provisioning_asks_for():
     assert asked <= SERVICES["grafana"]["environment"].keys()
 
 
-def test_the_boards_lie_where_grafana_looks_for_them():
+def test_the_boards_lie_where_grafana_looks_for_them() -> None:
     environment = SERVICES["grafana"]["environment"]
     assert f"../grafana/dashboards:{environment['DASHBOARDS_PATH']}:ro" in SERVICES["grafana"]["volumes"]
     home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (ROOT / "grafana/dashboards" / home.removeprefix(environment["DASHBOARDS_PATH"] + "/")).exists()
 
 
-def _prometheus():
+def _prometheus() -> Any:
     return yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))

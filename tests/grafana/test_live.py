@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.grafana.tooling import RULES
 SILENT = ("SilenceOnShift", "anna")
 
 
-def department(*, newest_age_s: float, idle_s: float, partitions: int = 2):
+def department(*, newest_age_s: float, idle_s: float, partitions: int = 2) -> Any:
     """Return what a worker says of one manager on shift and of the feed."""
 
     def says() -> str:
@@ -29,7 +31,7 @@ def department(*, newest_age_s: float, idle_s: float, partitions: int = 2):
 
 
 @pytest.mark.slow
-def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_supervisor(tmp_path):
+def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_supervisor(tmp_path: Path) -> None:
     with running(tmp_path) as live:
         # Everybody is quiet: the feed is to blame, and no manager.
         live.worker.says = department(newest_age_s=3600, idle_s=3600)
@@ -62,7 +64,7 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         eventually(lambda: live.delivered()["PartitionsUnowned"][0] == "suppressed", "what follows is held back")
 
 
-def test_a_worker_that_stopped_has_left_its_port():
+def test_a_worker_that_stopped_has_left_its_port() -> None:
     worker = Worker()
     worker.stop()
     again = Worker()
@@ -70,7 +72,7 @@ def test_a_worker_that_stopped_has_left_its_port():
     assert worker.address.startswith("127.0.0.1:")
 
 
-def test_the_hastened_rules_are_the_rules_with_spans_of_a_sixtieth():
+def test_the_hastened_rules_are_the_rules_with_spans_of_a_sixtieth() -> None:
     whole = {path.stem: path.read_text("utf-8") for path in RULES}
     fast = {name: hastened(text) for name, text in whole.items()}
     assert "feed_quiet[20000ms]" in fast["activity"]

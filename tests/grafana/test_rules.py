@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,20 +23,20 @@ NAMES = sorted({param.values[0]["alert"] for param in ALERTS})
 SAFEGUARDS = yaml.safe_load((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
 
 
-def test_the_rules_are_sound():
+def test_the_rules_are_sound() -> None:
     done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
-def test_the_cases_of_the_rules_hold(cases):
+def test_the_cases_of_the_rules_hold(cases: Any) -> None:
     done = run("promtool", "test", "rules", cases)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("without", SAFEGUARDS, ids=[entry["safeguard"] for entry in SAFEGUARDS])
-def test_the_cases_notice_when_a_safeguard_is_missing(without, tmp_path):
+def test_the_cases_notice_when_a_safeguard_is_missing(without: Any, tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     for path in RULES:
         (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
@@ -48,7 +50,7 @@ def test_the_cases_notice_when_a_safeguard_is_missing(without, tmp_path):
     )
 
 
-def alone(cases, folder):
+def alone(cases: Any, folder: Path) -> Iterator[Any]:
     """Yield files with a case each: days of a case take seconds, and one that notices is enough."""
     whole = (ROOT / "grafana/rules/tests" / cases).read_text("utf-8")
     head, *each = re.split(r"^(?=  - name:)", whole, flags=re.MULTILINE)
@@ -61,7 +63,7 @@ def alone(cases, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
-def test_every_case_holds_alone(cases, tmp_path):
+def test_every_case_holds_alone(cases: Any, tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     for path in RULES:
         (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
@@ -70,7 +72,7 @@ def test_every_case_holds_alone(cases, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_alert_is_asserted_by_a_case_with_its_texts():
+def test_every_alert_is_asserted_by_a_case_with_its_texts() -> None:
     asserted = {
         case["alertname"]
         for path in CASES
@@ -81,7 +83,7 @@ def test_every_alert_is_asserted_by_a_case_with_its_texts():
     assert asserted == set(NAMES)
 
 
-def test_every_series_recorded_of_results_is_asserted_by_a_case():
+def test_every_series_recorded_of_results_is_asserted_by_a_case() -> None:
     asked = {
         found.metric
         for path in CASES
@@ -94,7 +96,7 @@ def test_every_series_recorded_of_results_is_asserted_by_a_case():
 
 
 @pytest.mark.parametrize("rule", EACH)
-def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(rule):
+def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(rule: Any) -> None:
     known, recorded = metrics(), {other["record"] for other in rules() if "record" in other}
     found = named(rule["expr"])
     assert found
@@ -109,7 +111,7 @@ def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(r
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(path):
+def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(path: Any) -> None:
     own = {rule["record"] for rule in rules() if "record" in rule}
     for group in yaml.safe_load(path.read_text())["groups"]:
         ready: set[str] = set()
@@ -119,7 +121,7 @@ def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(
 
 
 @pytest.mark.parametrize("rule", [param for param in EACH if "record" in param.values[0]])
-def test_a_recorded_series_is_named_by_level_metric_and_operation(rule):
+def test_a_recorded_series_is_named_by_level_metric_and_operation(rule: Any) -> None:
     assert re.fullmatch(
         r"((manager|team|team_(value|step|channel|weekday)|kind|step|topic|topic_reason|source):)?"
         r"callpulse(_[a-z0-9_]+)?(:[a-z0-9_]+)*",
@@ -129,7 +131,7 @@ def test_a_recorded_series_is_named_by_level_metric_and_operation(rule):
 
 
 @pytest.mark.parametrize("rule", ALERTS)
-def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule):
+def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule: Any) -> None:
     assert rule["labels"].keys() == {"severity", "audience"}
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["labels"]["audience"] in ("supervisor", "ops")
@@ -141,29 +143,29 @@ def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule):
 
 
 @pytest.mark.parametrize("rule", ALERTS)
-def test_an_alert_waits_before_it_fires(rule):
+def test_an_alert_waits_before_it_fires(rule: Any) -> None:
     assert re.fullmatch(r"[1-9]\d*m", rule["for"])
 
 
-def test_the_state_that_is_recorded_is_the_one_that_the_board_shows():
+def test_the_state_that_is_recorded_is_the_one_that_the_board_shows() -> None:
     (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_state")
     assert rule["expr"].strip() == queries.state().replace(queries.PICKED + ", ", "").replace(
         f"{{{queries.PICKED}}}", ""
     )
 
 
-def test_the_bounds_of_a_signature_are_those_of_the_settings():
+def test_the_bounds_of_a_signature_are_those_of_the_settings() -> None:
     (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_skill_signature")
     assert re.findall(r"[<>]=? bool (\d+)", rule["expr"]) == [
         str(bound) for _ in range(2) for bound in (Results().long_first_call_ms // 1000, Results().quick_close)
     ]
 
 
-def test_the_runbook_has_a_section_for_every_alert_and_no_other():
+def test_the_runbook_has_a_section_for_every_alert_and_no_other() -> None:
     sections = re.findall(r"^## (.+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
     assert sorted(sections) == NAMES
 
 
-def test_the_page_of_alerts_names_every_alert():
+def test_the_page_of_alerts_names_every_alert() -> None:
     page = (ROOT / "docs/alerts.md").read_text("utf-8")
     assert [name for name in NAMES if f"`{name}`" not in page] == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 import urllib.parse
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.grafana.test_boards import EACH_DRAWN
 from tests.grafana.tooling import metrics
 
 
-def test_the_day_is_told_in_the_names_and_labels_of_the_catalogue_each_series_once():
+def test_the_day_is_told_in_the_names_and_labels_of_the_catalogue_each_series_once() -> None:
     known, seen = metrics(), set()
     for name, labels, _ in Scene(1_800_000_000).samples(1_800_000_000):
         if name != "up":
@@ -25,7 +27,7 @@ def test_the_day_is_told_in_the_names_and_labels_of_the_catalogue_each_series_on
         seen.add(series)
 
 
-def ask(address, expr):
+def ask(address: str, expr: str) -> Any:
     """Return the values of an expression now, by their labels."""
     filled = re.sub(r"\$\{?\w+\}?", ".+", expr.replace("$manager|", "$manager"))
     found = get(f"{address}/api/v1/query?query={urllib.parse.quote(filled)}")
@@ -34,7 +36,7 @@ def ask(address, expr):
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     scene = Scene(time.time() + 60)
     with running(tmp_path_factory.mktemp("scene"), scene, hours=1.5) as address:
         eventually(lambda: ask(address, "topic:callpulse_lag_records:sum"), "it is scraped and rules are evaluated")
@@ -44,7 +46,7 @@ def prometheus(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("panel", EACH_DRAWN)
-def test_every_query_of_every_panel_is_understood_and_every_panel_shows_something(panel, prometheus):
+def test_every_query_of_every_panel_is_understood_and_every_panel_shows_something(panel: Any, prometheus: Any) -> None:
     answers = [ask(prometheus, target["expr"]) for target in panel["targets"]]
     assert any(answers)
 
@@ -62,12 +64,12 @@ def test_every_query_of_every_panel_is_understood_and_every_panel_shows_somethin
         ('ALERTS{alertname="ConversionFalling"}', {"marek"}),
     ],
 )
-def test_what_stands_out_is_what_was_told(expr, who, prometheus):
+def test_what_stands_out_is_what_was_told(expr: str, who: Any, prometheus: Any) -> None:
     assert {dict(labels)["manager"] for labels in ask(prometheus, expr)} == who
 
 
 @pytest.mark.slow
-def test_the_team_that_leaks_is_seen_where_it_leaks(prometheus):
+def test_the_team_that_leaks_is_seen_where_it_leaks(prometheus: Any) -> None:
     rates = ask(prometheus, 'team_step:callpulse_funnel_rate:ratio{step="proposal", window="90d"}')
     by_team = {dict(labels)["team"]: rate for labels, rate in rates.items()}
     assert by_team["berlin"] < 0.6 * min(by_team["lisbon"], by_team["inbound"])

@@ -16,7 +16,7 @@ from streams.sources.asterisk.dispositions import of_callee, of_caller, of_cause
         *((cause, "failed") for cause in (1, 3, 20, 27, 34, 38, 41, 58, 999)),
     ],
 )
-def test_a_hangup_cause_says_how_it_ended(cause: int, expected: str):
+def test_a_hangup_cause_says_how_it_ended(cause: int, expected: str) -> None:
     assert of_cause(cause) == expected
 
 
@@ -36,7 +36,7 @@ def test_a_hangup_cause_says_how_it_ended(cause: int, expected: str):
         ("", "", 16, "canceled"),
     ],
 )
-def test_a_callers_leg_ends_as_its_last_dial_did(own: str, inner: str, cause: int, expected: str):
+def test_a_callers_leg_ends_as_its_last_dial_did(own: str, inner: str, cause: int, expected: str) -> None:
     assert of_caller(own, inner, cause) == expected
 
 
@@ -60,5 +60,7 @@ def test_a_callers_leg_ends_as_its_last_dial_did(own: str, inner: str, cause: in
         ("DONTCALL", "", 16, "no_answer"),
     ],
 )
-def test_the_leg_of_who_was_rung_ends_as_the_dials_before_it_did(dial: str, outer: str, cause: int, expected: str):
+def test_the_leg_of_who_was_rung_ends_as_the_dials_before_it_did(
+    dial: str, outer: str, cause: int, expected: str
+) -> None:
     assert of_callee(dial, outer, cause) == expected

@@ -21,7 +21,7 @@ def manager(name: str, number: str = "", **settings: object) -> str | None:
     return Directory(AsteriskMapping(**settings), SECRET).manager_of(channel, number, ())  # type: ignore[arg-type]  # a table of cases
 
 
-def test_the_whole_table_can_be_written_in_toml_values():
+def test_the_whole_table_can_be_written_in_toml_values() -> None:
     mapping = read_mapping(
         {
             "source": "pbx1",
@@ -39,7 +39,7 @@ def test_the_whole_table_can_be_written_in_toml_values():
     assert read_mapping({}) == AsteriskMapping()
 
 
-def test_the_example_in_the_documentation_is_accepted_and_shows_the_defaults():
+def test_the_example_in_the_documentation_is_accepted_and_shows_the_defaults() -> None:
     text = (Path(__file__).parents[2] / "docs" / "asterisk.md").read_text()
     shown = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])["sources"]["asterisk"]
     mapping = read_mapping(shown)
@@ -63,12 +63,12 @@ def test_the_example_in_the_documentation_is_accepted_and_shows_the_defaults():
         ({"default_queue": "0201234567"}, "default_queue: looks like a telephone number"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_key(raw: dict[str, object], words: str):
+def test_what_cannot_be_used_is_refused_with_the_key(raw: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         read_mapping(raw)
 
 
-def test_a_machine_refuses_a_mapping_that_cannot_be_used():
+def test_a_machine_refuses_a_mapping_that_cannot_be_used() -> None:
     with pytest.raises(ValueError, match="internal"):
         Asterisk(AsteriskMapping(internal="("), SECRET)
 
@@ -90,11 +90,11 @@ def test_a_machine_refuses_a_mapping_that_cannot_be_used():
         ("", None),
     ],
 )
-def test_the_endpoint_of_a_channel_names_its_manager(channel: str, expected: str | None):
+def test_the_endpoint_of_a_channel_names_its_manager(channel: str, expected: str | None) -> None:
     assert manager(channel) == expected
 
 
-def test_a_number_rule_is_for_trunks_alone():
+def test_a_number_rule_is_for_trunks_alone() -> None:
     rules = (Rule(by="number", pattern=r"\+?31612345678", manager="anna"),)
     assert manager("SIP/trunk-1", "+31612345678", rules=rules) == "anna"
     assert manager("SIP/101-1", "+31612345678", rules=rules) == "101"
@@ -116,7 +116,7 @@ def test_a_number_rule_is_for_trunks_alone():
         ("x" * 500, False),
     ],
 )
-def test_only_asterisks_own_ids_are_published_as_they_are(linkedid: str, passes: bool):
+def test_only_asterisks_own_ids_are_published_as_they_are(linkedid: str, passes: bool) -> None:
     name = Directory(AsteriskMapping(), SECRET).call_name(linkedid)
     assert (name == linkedid) is passes
     assert 0 < len(name) <= 64

@@ -42,7 +42,7 @@ def alone(name: str) -> tuple[Event, ...]:
 
 @examples(150)
 @given(first=names, second=names, seed=st.integers(0, 1 << 32))
-def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, second: str, seed: int):
+def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, second: str, seed: int) -> None:
     if first == second:
         return
     turns = [0] * len(session(first)) + [1] * len(session(second))
@@ -59,7 +59,7 @@ def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, se
 
 @examples(100)
 @given(chosen=st.lists(names, min_size=3, max_size=6, unique=True), seed=st.integers(0, 1 << 32))
-def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[str], seed: int):
+def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[str], seed: int) -> None:
     turns = [name for name in chosen for _ in session(name)]
     Random(seed).shuffle(turns)
     sources = {name: iter(session(name)) for name in chosen}
@@ -69,14 +69,14 @@ def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_event_twice_changes_nothing(name: str):
+def test_every_event_twice_changes_nothing(name: str) -> None:
     twice = [pair for pair in session(name) for _ in range(2)]
     assert tuple(fed(machine(), twice)) == alone(name)
 
 
 @examples(200)
 @given(name=names, data=st.data())
-def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject):
+def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject) -> None:
     events = list(session(name))
     place = data.draw(st.integers(0, len(events) - 1))
     later = data.draw(st.integers(place + 1, len(events)))
@@ -87,7 +87,7 @@ def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_session_that_is_played_again_says_nothing_new(name: str):
+def test_a_session_that_is_played_again_says_nothing_new(name: str) -> None:
     tracker = machine()
     fed(tracker, list(session(name)))
     assert fed(tracker, list(session(name))) == []
@@ -95,7 +95,7 @@ def test_a_session_that_is_played_again_says_nothing_new(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str):
+def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str) -> None:
     events = session(name)
     for cut in range(len(events) + 1):
         tracker = machine()
@@ -107,7 +107,7 @@ def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing_behind(name: str):
+def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing_behind(name: str) -> None:
     events = session(name)
     for joined in range(len(events) + 1):
         tracker = machine()
@@ -120,7 +120,7 @@ def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing
 
 @examples(300)
 @given(name=names, seed=st.integers(0, 1 << 32), share=st.floats(0, 1))
-def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float):
+def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float) -> None:
     events = session(name)
     chance = Random(seed)
     tracker = machine()
@@ -132,7 +132,7 @@ def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int
 
 @examples(200)
 @given(name=names, seed=st.integers(0, 1 << 32))
-def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int):
+def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int) -> None:
     events = list(session(name))
     Random(seed).shuffle(events)
     tracker = machine()
@@ -171,7 +171,7 @@ def garbage(draw: st.DrawFn) -> Ami:
 
 @examples(400)
 @given(st.lists(garbage(), max_size=40))
-def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]):
+def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]) -> None:
     tracker = machine()
     found = [event for ami in events for event in tracker.feed(ami, 1_600_000_000_000)]
     found += tracker.finish(1_600_000_000_000)
@@ -183,7 +183,7 @@ def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]):
 
 @examples(60)
 @given(name=names, secret=st.binary(min_size=16, max_size=64))
-def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes):
+def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes) -> None:
     one = list(replay(recorded(name)))
     other = list(replay(recorded(name), AsteriskMapping(), secret))
     assert brief(one) == brief(other)
@@ -193,7 +193,7 @@ def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes)
         }
 
 
-def test_a_day_of_calls_leaves_nothing_behind():
+def test_a_day_of_calls_leaves_nothing_behind() -> None:
     tracker = Asterisk(AsteriskMapping(), b"x" * 16)
     for number in range(300):
         for name in NAMES[:4]:

@@ -87,7 +87,7 @@ ANSWERED: dict[str, set[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recorded_session_has_the_legs_that_were_written_down_by_hand(name: str):
+def test_a_recorded_session_has_the_legs_that_were_written_down_by_hand(name: str) -> None:
     machine_ = machine()
     events = fed(machine_, timed(recorded(name)))
     assert brief(events) == LEGS[name]
@@ -99,13 +99,13 @@ def test_a_recorded_session_has_the_legs_that_were_written_down_by_hand(name: st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_kept_after_the_last_hangup(name: str):
+def test_nothing_is_kept_after_the_last_hangup(name: str) -> None:
     tracker = machine()
     fed(tracker, timed(recorded(name)))
     assert tracker.is_idle
 
 
-def test_every_recording_is_in_the_table_and_in_the_peers_report():
+def test_every_recording_is_in_the_table_and_in_the_peers_report() -> None:
     assert sorted(LEGS) == NAMES == sorted(PEER)
 
 
@@ -127,7 +127,7 @@ NO_LEG = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whoever_the_peer_says_was_dialled_has_a_leg(name: str):
+def test_whoever_the_peer_says_was_dialled_has_a_leg(name: str) -> None:
     events = fed(machine(), timed(recorded(name)))
     legs = {manager for _, manager in started(events)}
     for report in PEER[name]:
@@ -137,7 +137,7 @@ def test_whoever_the_peer_says_was_dialled_has_a_leg(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whoever_the_peer_says_talked_was_answered(name: str):
+def test_whoever_the_peer_says_talked_was_answered(name: str) -> None:
     events = fed(machine(), timed(recorded(name)))
     talked = {manager for _, manager in answered(events)}
     for report in PEER[name]:
@@ -151,7 +151,7 @@ def test_whoever_the_peer_says_talked_was_answered(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nobody_is_said_to_have_talked_of_whom_the_peer_does_not(name: str):
+def test_nobody_is_said_to_have_talked_of_whom_the_peer_does_not(name: str) -> None:
     events = fed(machine(), timed(recorded(name)))
     peer = {
         _who(party["channel"])
@@ -163,7 +163,7 @@ def test_nobody_is_said_to_have_talked_of_whom_the_peer_does_not(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("xfer")])
-def test_transfers_are_those_of_the_peer(name: str):
+def test_transfers_are_those_of_the_peer(name: str) -> None:
     events = fed(machine(), timed(recorded(name)))
     ours = {(event.manager, event.to_manager) for event in events if isinstance(event, CallTransferred)}
     theirs = set()
@@ -191,7 +191,7 @@ OTHER_REASON = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_calls_end_as_the_peer_says_or_the_difference_is_explained(name: str):
+def test_calls_end_as_the_peer_says_or_the_difference_is_explained(name: str) -> None:
     events = fed(machine(), timed(recorded(name)))
     ends = [event for event in events if isinstance(event, CallEnded)]
     for report in PEER[name]:
@@ -208,7 +208,7 @@ def test_calls_end_as_the_peer_says_or_the_difference_is_explained(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_outside_number_is_in_any_event(name: str):
+def test_no_outside_number_is_in_any_event(name: str) -> None:
     text = b"\n".join(encode(event) for event in fed(machine(), timed(recorded(name)))).decode()
     numbers = {
         digits for event in recorded(name) for value in event.values() for digits in re.findall(r"\+(\d{7,15})", value)
@@ -221,7 +221,7 @@ def test_no_outside_number_is_in_any_event(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_lead_of_a_leg_is_the_key_of_the_customers_number(name: str):
+def test_the_lead_of_a_leg_is_the_key_of_the_customers_number(name: str) -> None:
     customers = {"ab_success_twoclients": {"287": "+31150010001", "297": "+31260010001"}}
     expected = customers.get(
         name,
@@ -247,7 +247,7 @@ def test_the_lead_of_a_leg_is_the_key_of_the_customers_number(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_replay_gives_the_same_events_with_the_same_ids(name: str):
+def test_a_replay_gives_the_same_events_with_the_same_ids(name: str) -> None:
     once: list[Event] = list(replay(recorded(name)))
     assert once == list(replay(recorded(name)))
     assert len({event.id for event in once}) == len(once)
@@ -255,7 +255,7 @@ def test_a_replay_gives_the_same_events_with_the_same_ids(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_times_of_a_recording_lie_in_its_own_day(name: str):
+def test_the_times_of_a_recording_lie_in_its_own_day(name: str) -> None:
     seconds = [
         int(found)
         for event in recorded(name)
@@ -268,6 +268,6 @@ def test_the_times_of_a_recording_lie_in_its_own_day(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_session_on_pjsip_has_the_same_legs(name: str):
+def test_the_same_session_on_pjsip_has_the_same_legs(name: str) -> None:
     renamed = [{key: re.sub(r"\bSIP/", "PJSIP/", value) for key, value in event.items()} for event in recorded(name)]
     assert brief(fed(machine(), timed(renamed))) == LEGS[name]

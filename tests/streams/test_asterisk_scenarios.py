@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from streams.contract.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, ManagerPresence
@@ -31,7 +33,7 @@ def ends(events: list[Event]) -> dict[str, CallEnded]:
 # -- one call
 
 
-def test_an_inbound_call_is_timed_by_the_timestamps_of_the_manager_interface():
+def test_an_inbound_call_is_timed_by_the_timestamps_of_the_manager_interface() -> None:
     #  0 s call, 2 s ring, 10 s answer, 70 s hangup
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
@@ -51,7 +53,7 @@ def test_an_inbound_call_is_timed_by_the_timestamps_of_the_manager_interface():
     assert [type(event) for event in events] == [CallStarted, CallAnswered, CallEnded]
 
 
-def test_without_timestamps_the_time_of_receipt_counts():
+def test_without_timestamps_the_time_of_receipt_counts() -> None:
     pbx = Pbx(timestamps=False)
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     pbx.ring(customer, "PJSIP/101")
@@ -61,7 +63,7 @@ def test_without_timestamps_the_time_of_receipt_counts():
 
 
 @pytest.mark.parametrize("stamp", ["", "soon", "nan", "inf", "-1", "0", "1e400", "17000000000000"])
-def test_a_timestamp_that_cannot_be_is_passed_over(stamp: str):
+def test_a_timestamp_that_cannot_be_is_passed_over(stamp: str) -> None:
     pbx = Pbx(timestamps=False)
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     pbx.ring(customer, "PJSIP/101")
@@ -70,7 +72,7 @@ def test_a_timestamp_that_cannot_be_is_passed_over(stamp: str):
     assert events[0].at == 1_800_000_000_123
 
 
-def test_an_outbound_call_has_its_lead_from_what_was_sent_to_the_trunk():
+def test_an_outbound_call_has_its_lead_from_what_was_sent_to_the_trunk() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", f"9{CUSTOMER[1:]}", "101")  # 9 for an outside line
     far = pbx.ring(phone, TRUNK, dial_string=f"provider-trunk/sip:{CUSTOMER}@sip.example.org")
@@ -81,7 +83,7 @@ def test_an_outbound_call_has_its_lead_from_what_was_sent_to_the_trunk():
     assert {event.lead for event in events if isinstance(event, CallEnded)} == {LEAD}
 
 
-def test_a_trunk_that_fails_over_is_one_outbound_leg():
+def test_a_trunk_that_fails_over_is_one_outbound_leg() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     first = pbx.channel(TRUNK, parent=phone, num=CUSTOMER)
@@ -105,7 +107,7 @@ def test_a_trunk_that_fails_over_is_one_outbound_leg():
         ("CHANUNAVAIL", 20, "failed"),
     ],
 )
-def test_an_outbound_call_that_is_not_answered_ends_as_its_dial_did(status: str, cause: int, disposition: str):
+def test_an_outbound_call_that_is_not_answered_ends_as_its_dial_did(status: str, cause: int, disposition: str) -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     far = pbx.ring(phone, TRUNK)
@@ -114,7 +116,7 @@ def test_an_outbound_call_that_is_not_answered_ends_as_its_dial_did(status: str,
     assert ends(played(pbx))["101"].disposition == disposition
 
 
-def test_a_number_that_could_not_even_be_dialled_is_a_failed_call():
+def test_a_number_that_could_not_even_be_dialled_is_a_failed_call() -> None:
     # No channel to the trunk could be made, so Asterisk reports no dial at all.
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
@@ -123,7 +125,7 @@ def test_a_number_that_could_not_even_be_dialled_is_a_failed_call():
     assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "failed", LEAD)
 
 
-def test_a_dial_that_never_got_to_a_telephone_is_a_failed_call():
+def test_a_dial_that_never_got_to_a_telephone_is_a_failed_call() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", "102", "101")
     one, two = pbx.local("102@phones", phone)
@@ -135,7 +137,7 @@ def test_a_dial_that_never_got_to_a_telephone_is_a_failed_call():
     assert (leg.direction, leg.disposition, leg.at - leg.started_at) == ("outbound", "failed", 1000)
 
 
-def test_an_announcement_behind_a_local_channel_is_no_call():
+def test_an_announcement_behind_a_local_channel_is_no_call() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", "8500", "101")
     one, two = pbx.local("time@announcements", phone)
@@ -146,7 +148,7 @@ def test_an_announcement_behind_a_local_channel_is_no_call():
 
 
 @pytest.mark.parametrize("exten", ["*97", "s", "h", "8500", ""])
-def test_a_feature_code_is_no_call(exten: str):
+def test_a_feature_code_is_no_call(exten: str) -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", exten, "101")
     pbx.state(phone, 6)
@@ -154,7 +156,7 @@ def test_a_feature_code_is_no_call(exten: str):
     assert played(pbx) == []
 
 
-def test_an_internal_call_has_two_legs_and_no_lead():
+def test_an_internal_call_has_two_legs_and_no_lead() -> None:
     pbx = Pbx()
     one = pbx.caller("PJSIP/101", "102", "101")
     two = pbx.ring(one, "PJSIP/102")
@@ -164,7 +166,7 @@ def test_an_internal_call_has_two_legs_and_no_lead():
     assert sorted(line.partition(" ")[2] for line in brief(events)) == ["101 outbound answered", "102 inbound answered"]
 
 
-def test_a_withheld_number_is_no_lead():
+def test_a_withheld_number_is_no_lead() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", "anonymous")
     phone = pbx.ring(customer, "PJSIP/101", num="0201234567")
@@ -174,7 +176,7 @@ def test_a_withheld_number_is_no_lead():
     assert (leg.direction, leg.lead) == ("inbound", None)
 
 
-def test_hold_is_no_end_of_the_talk():
+def test_hold_is_no_end_of_the_talk() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -188,7 +190,7 @@ def test_hold_is_no_end_of_the_talk():
     assert ends(played(pbx))["101"].talk_ms == 35_000
 
 
-def test_a_redirect_between_bridges_takes_only_the_gap_from_the_talk():
+def test_a_redirect_between_bridges_takes_only_the_gap_from_the_talk() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -205,7 +207,7 @@ def test_a_redirect_between_bridges_takes_only_the_gap_from_the_talk():
 # -- nobody answers
 
 
-def test_a_missed_call_is_a_leg_of_the_telephone_that_rang_and_of_the_queue_pseudo_manager():
+def test_a_missed_call_is_a_leg_of_the_telephone_that_rang_and_of_the_queue_pseudo_manager() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -217,7 +219,7 @@ def test_a_missed_call_is_a_leg_of_the_telephone_that_rang_and_of_the_queue_pseu
     assert legs["queue:inbound"].lead == LEAD
 
 
-def test_a_call_that_goes_to_voicemail_says_so():
+def test_a_call_that_goes_to_voicemail_says_so() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -230,7 +232,7 @@ def test_a_call_that_goes_to_voicemail_says_so():
     assert {name: leg.disposition for name, leg in legs.items()} == {"101": "no_answer", "queue:inbound": "voicemail"}
 
 
-def test_other_applications_are_no_voicemail():
+def test_other_applications_are_no_voicemail() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     pbx.emit("Newexten", customer.fields(), Application="Playback", AppData="welcome")
@@ -238,7 +240,7 @@ def test_other_applications_are_no_voicemail():
     assert ends(played(pbx))["queue:inbound"].disposition == "no_answer"
 
 
-def test_a_colleague_who_leaves_a_message_has_a_leg_that_ended_in_voicemail():
+def test_a_colleague_who_leaves_a_message_has_a_leg_that_ended_in_voicemail() -> None:
     pbx = Pbx()
     one = pbx.caller("PJSIP/101", "102", "101")
     two = pbx.ring(one, "PJSIP/102")
@@ -256,14 +258,14 @@ def test_a_colleague_who_leaves_a_message_has_a_leg_that_ended_in_voicemail():
 # -- queues
 
 
-def queue_call(pbx: Pbx, queue: str = "sales"):
+def queue_call(pbx: Pbx, queue: str = "sales") -> Any:
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     pbx.state(customer, 6)
     pbx.emit("QueueCallerJoin", customer.fields(), Queue=queue, Position="1", Count="1")
     return customer
 
 
-def test_a_queue_with_three_members_has_a_leg_for_each_and_one_answer():
+def test_a_queue_with_three_members_has_a_leg_for_each_and_one_answer() -> None:
     pbx = Pbx()
     customer = queue_call(pbx)
     phones = [pbx.ring(customer, f"PJSIP/10{n}") for n in (1, 2, 3)]
@@ -294,7 +296,7 @@ def test_a_queue_with_three_members_has_a_leg_for_each_and_one_answer():
     assert ends(events)["102"].talk_ms == 30_000
 
 
-def test_a_member_who_lets_it_ring_and_answers_the_second_time_has_the_leg_twice_and_the_answer_once():
+def test_a_member_who_lets_it_ring_and_answers_the_second_time_has_the_leg_twice_and_the_answer_once() -> None:
     pbx = Pbx()
     customer = queue_call(pbx)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -313,7 +315,7 @@ def test_a_member_who_lets_it_ring_and_answers_the_second_time_has_the_leg_twice
     assert len(answered(events)) == 1
 
 
-def test_a_member_behind_a_local_channel_who_does_not_answer_in_time_did_not_answer():
+def test_a_member_behind_a_local_channel_who_does_not_answer_in_time_did_not_answer() -> None:
     # In front of the Local channel the dial ends NOANSWER; behind it, CANCEL.
     pbx = Pbx()
     customer = queue_call(pbx)
@@ -333,7 +335,7 @@ def test_a_member_behind_a_local_channel_who_does_not_answer_in_time_did_not_ans
     }
 
 
-def test_a_caller_who_gives_up_in_the_queue_is_a_leg_of_the_queue_alone_if_nobody_was_rung():
+def test_a_caller_who_gives_up_in_the_queue_is_a_leg_of_the_queue_alone_if_nobody_was_rung() -> None:
     pbx = Pbx()
     customer = queue_call(pbx, "support")
     pbx.wait(90)
@@ -345,14 +347,14 @@ def test_a_caller_who_gives_up_in_the_queue_is_a_leg_of_the_queue_alone_if_nobod
     assert started(events) == [("1", "queue:support")]
 
 
-def test_a_queue_that_is_named_like_a_number_is_not_published_as_one():
+def test_a_queue_that_is_named_like_a_number_is_not_published_as_one() -> None:
     pbx = Pbx()
     customer = queue_call(pbx, "0201234567")
     pbx.hangup(customer)
     assert "0201234567" not in str(played(pbx))
 
 
-def test_a_member_can_be_mapped_by_the_name_in_the_queue():
+def test_a_member_can_be_mapped_by_the_name_in_the_queue() -> None:
     pbx = Pbx()
     customer = queue_call(pbx)
     one, two = pbx.local("7@agents", customer)
@@ -376,7 +378,7 @@ def test_a_member_can_be_mapped_by_the_name_in_the_queue():
     assert [line.partition(" ")[2] for line in brief(events)] == ["anna inbound answered lead"]
 
 
-def test_pauses_and_logins_of_queue_members_are_presence():
+def test_pauses_and_logins_of_queue_members_are_presence() -> None:
     pbx = Pbx()
     pbx.emit(
         "QueueMemberPause", Queue="sales", MemberName="101", Interface="PJSIP/101", Paused="1", PausedReason="lunch"
@@ -393,7 +395,7 @@ def test_pauses_and_logins_of_queue_members_are_presence():
     ]
 
 
-def test_presence_of_a_member_can_be_mapped_by_name_or_device():
+def test_presence_of_a_member_can_be_mapped_by_name_or_device() -> None:
     pbx = Pbx()
     pbx.emit("QueueMemberPause", Queue="sales", MemberName="Anna", Interface="Local/7@agents", Paused="1")
     pbx.emit("AgentLogin", Agent="1007")
@@ -410,7 +412,7 @@ def test_presence_of_a_member_can_be_mapped_by_name_or_device():
 # -- blind transfers
 
 
-def talking(pbx: Pbx):
+def talking(pbx: Pbx) -> Any:
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
     pbx.answer(customer, phone)
@@ -418,7 +420,7 @@ def talking(pbx: Pbx):
     return customer, phone
 
 
-def test_a_blind_transfer_to_a_group_was_received_by_who_answers():
+def test_a_blind_transfer_to_a_group_was_received_by_who_answers() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.blind(phone, customer, "400")
@@ -442,7 +444,7 @@ def test_a_blind_transfer_to_a_group_was_received_by_who_answers():
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
 
 
-def test_a_blind_transfer_that_nobody_answers_went_to_who_was_rung_first():
+def test_a_blind_transfer_that_nobody_answers_went_to_who_was_rung_first() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.blind(phone, customer, "400")
@@ -460,7 +462,7 @@ def test_a_blind_transfer_that_nobody_answers_went_to_who_was_rung_first():
     ]
 
 
-def test_a_blind_transfer_to_a_telephone_that_is_not_there_ends_the_leg_and_no_more():
+def test_a_blind_transfer_to_a_telephone_that_is_not_there_ends_the_leg_and_no_more() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.blind(phone, customer, "404")
@@ -468,7 +470,7 @@ def test_a_blind_transfer_to_a_telephone_that_is_not_there_ends_the_leg_and_no_m
     assert [line.partition(" ")[2] for line in brief(played(pbx))] == ["101 inbound answered lead"]
 
 
-def test_a_blind_transfer_out_of_the_house_is_a_leg_of_nobody_we_know():
+def test_a_blind_transfer_out_of_the_house_is_a_leg_of_nobody_we_know() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.blind(phone, customer, "0687654321")
@@ -485,7 +487,7 @@ def test_a_blind_transfer_out_of_the_house_is_a_leg_of_nobody_we_know():
     assert ends(events)["outside"].talk_ms == 40_000
 
 
-def test_two_blind_transfers_in_a_row_keep_the_call_id():
+def test_two_blind_transfers_in_a_row_keep_the_call_id() -> None:
     pbx = Pbx()
     customer, one = talking(pbx)
     pbx.blind(one, customer, "102")
@@ -504,7 +506,7 @@ def test_two_blind_transfers_in_a_row_keep_the_call_id():
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
 
 
-def test_a_transfer_that_failed_is_none():
+def test_a_transfer_that_failed_is_none() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.emit("BlindTransfer", phone.fields("Transferer"), customer.fields("Transferee"), Result="Fail", Extension="9")
@@ -518,7 +520,7 @@ def test_a_transfer_that_failed_is_none():
 # -- attended transfers
 
 
-def consulting(pbx: Pbx):
+def consulting(pbx: Pbx) -> Any:
     """101 talks with a customer, and on a second line with 102."""
     customer, phone = talking(pbx)
     line = pbx.caller("PJSIP/101", "102", "101")
@@ -530,7 +532,7 @@ def consulting(pbx: Pbx):
 
 @pytest.mark.parametrize("order", ["event first", "bridge first"])
 @pytest.mark.parametrize("names", [True, False])
-def test_an_attended_transfer_brings_the_other_manager_into_the_customers_call(order: str, names: bool):
+def test_an_attended_transfer_brings_the_other_manager_into_the_customers_call(order: str, names: bool) -> None:
     pbx = Pbx()
     customer, phone, line, other = consulting(pbx)
 
@@ -564,7 +566,7 @@ def test_an_attended_transfer_brings_the_other_manager_into_the_customers_call(o
     assert (last.manager, last.talk_ms, last.lead) == ("102", 60_000, LEAD)
 
 
-def test_the_customers_call_id_stays_even_where_the_customer_is_the_target():
+def test_the_customers_call_id_stays_even_where_the_customer_is_the_target() -> None:
     # 102 calls 101, who is talking with a customer, and gets the customer.
     pbx = Pbx()
     customer, phone = talking(pbx)
@@ -584,7 +586,7 @@ def test_the_customers_call_id_stays_even_where_the_customer_is_the_target():
     assert brief(events)[-1] == f"{call} 102 inbound answered lead"
 
 
-def test_an_attended_transfer_with_a_feature_code_stays_in_one_call():
+def test_an_attended_transfer_with_a_feature_code_stays_in_one_call() -> None:
     # *2: the transferer has one channel; the colleague is reached through a Local channel of the same Linkedid.
     pbx = Pbx()
     customer, phone = talking(pbx)
@@ -614,7 +616,7 @@ def test_an_attended_transfer_with_a_feature_code_stays_in_one_call():
     ]
 
 
-def test_a_link_of_two_bridges_is_an_attended_transfer_too():
+def test_a_link_of_two_bridges_is_an_attended_transfer_too() -> None:
     pbx = Pbx()
     customer, phone, line, other = consulting(pbx)
     one, two = pbx.local("_attended@transfer", phone)
@@ -630,7 +632,7 @@ def test_a_link_of_two_bridges_is_an_attended_transfer_too():
     assert ends(events)["102"].talk_ms == 30_000
 
 
-def test_three_in_a_call_are_no_transfer():
+def test_three_in_a_call_are_no_transfer() -> None:
     pbx = Pbx()
     customer, phone, line, other = consulting(pbx)
     pbx.attended(phone, line, "Threeway", transferee=customer, target=other)
@@ -647,7 +649,7 @@ def test_three_in_a_call_are_no_transfer():
 
 
 @pytest.mark.parametrize("how", ["answered", "refused", "given up"])
-def test_a_blonde_transfer_leaves_the_ringing_telephone_to_the_customer(how: str):
+def test_a_blonde_transfer_leaves_the_ringing_telephone_to_the_customer(how: str) -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     line = pbx.caller("PJSIP/101", "102", "101")
@@ -676,7 +678,7 @@ def test_a_blonde_transfer_leaves_the_ringing_telephone_to_the_customer(how: str
 
 
 @pytest.mark.parametrize("says_pickup", [True, False])
-def test_who_picks_a_call_up_answers_it(says_pickup: bool):
+def test_who_picks_a_call_up_answers_it(says_pickup: bool) -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     rung = pbx.ring(customer, "PJSIP/101")
@@ -701,7 +703,7 @@ def test_who_picks_a_call_up_answers_it(says_pickup: bool):
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
 
 
-def test_a_pickup_that_is_only_said_by_its_own_event_is_a_leg():
+def test_a_pickup_that_is_only_said_by_its_own_event_is_a_leg() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     rung = pbx.ring(customer, "PJSIP/101")
@@ -716,7 +718,7 @@ def test_a_pickup_that_is_only_said_by_its_own_event_is_a_leg():
     assert ends(played(pbx))["102"].started_at == 1_700_000_001_000
 
 
-def test_a_telephone_that_forwards_to_a_mobile_leaves_the_call_to_nobody_we_know_or_to_whom_a_rule_names():
+def test_a_telephone_that_forwards_to_a_mobile_leaves_the_call_to_nobody_we_know_or_to_whom_a_rule_names() -> None:
     def session() -> Pbx:
         pbx = Pbx()
         customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
@@ -736,7 +738,7 @@ def test_a_telephone_that_forwards_to_a_mobile_leaves_the_call_to_nobody_we_know
     assert [line.partition(" ")[2] for line in brief(played(session(), rules=rules))] == ["anna inbound answered lead"]
 
 
-def test_two_telephones_of_one_manager_are_one_leg():
+def test_two_telephones_of_one_manager_are_one_leg() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     desk, soft = pbx.ring(customer, "PJSIP/101"), pbx.ring(customer, "PJSIP/9101")
@@ -749,7 +751,7 @@ def test_two_telephones_of_one_manager_are_one_leg():
     assert [line.partition(" ")[2] for line in brief(events)] == ["101 inbound answered lead"]
 
 
-def test_a_conference_is_one_call_whose_members_talk_while_they_are_two():
+def test_a_conference_is_one_call_whose_members_talk_while_they_are_two() -> None:
     pbx = Pbx()
     one = pbx.caller("PJSIP/101", "8000", "101")
     pbx.state(one, 6)
@@ -773,7 +775,7 @@ def test_a_conference_is_one_call_whose_members_talk_while_they_are_two():
     assert len({event.call for event in events if hasattr(event, "call")}) == 1
 
 
-def test_a_conference_that_never_ends_does_not_grow():
+def test_a_conference_that_never_ends_does_not_grow() -> None:
     pbx = Pbx()
     tracker = machine()
     member = None
@@ -794,7 +796,7 @@ def test_a_conference_that_never_ends_does_not_grow():
     assert most <= 20
 
 
-def test_a_recorder_in_the_bridge_is_nobody():
+def test_a_recorder_in_the_bridge_is_nobody() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", "8000", "101")
     pbx.state(phone, 6)
@@ -808,7 +810,7 @@ def test_a_recorder_in_the_bridge_is_nobody():
 # -- calls that the PBX places
 
 
-def test_a_call_that_the_pbx_places_for_a_manager_is_outbound_and_answered_by_the_far_end():
+def test_a_call_that_the_pbx_places_for_a_manager_is_outbound_and_answered_by_the_far_end() -> None:
     pbx = Pbx()
     phone = pbx.channel("PJSIP/101", num=CUSTOMER)
     pbx.dial(None, phone, "101")
@@ -831,7 +833,7 @@ def test_a_call_that_the_pbx_places_for_a_manager_is_outbound_and_answered_by_th
     assert leg.lead == LEAD
 
 
-def test_a_manager_who_does_not_take_the_call_that_the_pbx_places_has_called_nobody():
+def test_a_manager_who_does_not_take_the_call_that_the_pbx_places_has_called_nobody() -> None:
     pbx = Pbx()
     phone = pbx.channel("PJSIP/101", num=CUSTOMER)
     pbx.dial(None, phone, "101")
@@ -841,7 +843,7 @@ def test_a_manager_who_does_not_take_the_call_that_the_pbx_places_has_called_nob
     assert played(pbx) == []
 
 
-def test_a_call_that_the_pbx_places_to_two_telephones_of_a_manager_is_one_call_to_the_customer():
+def test_a_call_that_the_pbx_places_to_two_telephones_of_a_manager_is_one_call_to_the_customer() -> None:
     pbx = Pbx()
     one, two = pbx.local("101@click")
     pbx.dial(None, one)
@@ -859,7 +861,7 @@ def test_a_call_that_the_pbx_places_to_two_telephones_of_a_manager_is_one_call_t
     assert [line.partition(" ")[2] for line in brief(played(pbx))] == ["101 outbound busy lead"]
 
 
-def test_the_far_end_may_be_dialled_before_the_caller_is_seen_to_have_picked_up():
+def test_the_far_end_may_be_dialled_before_the_caller_is_seen_to_have_picked_up() -> None:
     # Two channels have their own threads in Asterisk, so their events may overtake each other.
     pbx = Pbx()
     one, two = pbx.local("101@click")
@@ -874,7 +876,7 @@ def test_the_far_end_may_be_dialled_before_the_caller_is_seen_to_have_picked_up(
     assert [line.partition(" ")[2] for line in brief(played(pbx))] == ["101 outbound busy lead"]
 
 
-def test_a_first_party_that_is_seen_to_ring_before_it_is_seen_to_be_dialled_is_the_caller_all_the_same():
+def test_a_first_party_that_is_seen_to_ring_before_it_is_seen_to_be_dialled_is_the_caller_all_the_same() -> None:
     pbx = Pbx()
     one, two = pbx.local("101@click")
     pbx.dial(None, one)
@@ -888,7 +890,7 @@ def test_a_first_party_that_is_seen_to_ring_before_it_is_seen_to_be_dialled_is_t
     assert played(pbx) == []
 
 
-def test_a_customer_whom_the_pbx_calls_first_is_the_lead_of_the_manager_it_rings_next():
+def test_a_customer_whom_the_pbx_calls_first_is_the_lead_of_the_manager_it_rings_next() -> None:
     # "Call me now" on a web page, or a dialler that hands over who answers.
     pbx = Pbx()
     one, two = pbx.local("callme@click")
@@ -908,7 +910,7 @@ def test_a_customer_whom_the_pbx_calls_first_is_the_lead_of_the_manager_it_rings
     assert (ends(events)["101"].lead, ends(events)["101"].talk_ms) == (LEAD, 12_000)
 
 
-def test_a_manager_whom_an_application_brings_to_a_waiting_caller_has_an_inbound_leg():
+def test_a_manager_whom_an_application_brings_to_a_waiting_caller_has_an_inbound_leg() -> None:
     # An application of its own (ARI): each party has its own Linkedid until it puts them into one bridge.
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
@@ -928,7 +930,7 @@ def test_a_manager_whom_an_application_brings_to_a_waiting_caller_has_an_inbound
     assert leg.started_at == 1_700_000_020_000
 
 
-def test_callers_who_are_parked_in_one_lot_do_not_hear_each_other():
+def test_callers_who_are_parked_in_one_lot_do_not_hear_each_other() -> None:
     pbx = Pbx()
     first, phone = talking(pbx)
     second = pbx.caller(TRUNK, "0201234567", "+31611111111")
@@ -958,7 +960,7 @@ def test_callers_who_are_parked_in_one_lot_do_not_hear_each_other():
 # -- mapping
 
 
-def test_rules_are_tried_in_order_and_before_everything_else():
+def test_rules_are_tried_in_order_and_before_everything_else() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101", account="sales-7")
     far = pbx.ring(phone, TRUNK)
@@ -972,7 +974,7 @@ def test_rules_are_tried_in_order_and_before_everything_else():
         assert list(ends(played(pbx, rules=rules))) == [manager]
 
 
-def test_an_account_code_that_a_trunk_inherited_makes_no_manager_of_it():
+def test_an_account_code_that_a_trunk_inherited_makes_no_manager_of_it() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101", account="101")
     far = pbx.channel(TRUNK, parent=phone, num=CUSTOMER, account="101")
@@ -983,7 +985,7 @@ def test_an_account_code_that_a_trunk_inherited_makes_no_manager_of_it():
     assert [line.partition(" ")[2] for line in brief(events)] == ["101 outbound answered lead"]
 
 
-def test_a_trunk_can_be_known_by_its_context():
+def test_a_trunk_can_be_known_by_its_context() -> None:
     pbx = Pbx()
     customer = pbx.caller("PJSIP/12345", "0201234567", CUSTOMER, context="from-pstn")
     phone = pbx.ring(customer, "PJSIP/101")
@@ -992,7 +994,7 @@ def test_a_trunk_can_be_known_by_its_context():
     assert [line.partition(" ")[2] for line in brief(played(pbx))] == ["101 inbound answered lead"]
 
 
-def test_endpoints_with_names_are_managers_where_the_setting_says_so():
+def test_endpoints_with_names_are_managers_where_the_setting_says_so() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/alice", "bob", "alice")
     other = pbx.ring(phone, "PJSIP/bob")
@@ -1006,7 +1008,7 @@ def test_endpoints_with_names_are_managers_where_the_setting_says_so():
 # -- gaps
 
 
-def test_a_call_that_was_up_before_the_first_event_is_taken_up_from_the_list_of_channels():
+def test_a_call_that_was_up_before_the_first_event_is_taken_up_from_the_list_of_channels() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -1025,7 +1027,7 @@ def test_a_call_that_was_up_before_the_first_event_is_taken_up_from_the_list_of_
     assert (leg.started_at, leg.talk_ms) == (1_700_000_000_000, 40_000)
 
 
-def test_an_outbound_call_that_was_ringing_before_the_first_event_is_taken_up():
+def test_an_outbound_call_that_was_ringing_before_the_first_event_is_taken_up() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     far = pbx.ring(phone, TRUNK)
@@ -1040,7 +1042,7 @@ def test_an_outbound_call_that_was_ringing_before_the_first_event_is_taken_up():
     assert [line.partition(" ")[2] for line in brief(events)] == ["101 outbound answered lead"]
 
 
-def test_an_outbound_call_that_is_up_is_taken_up_as_outbound():
+def test_an_outbound_call_that_is_up_is_taken_up_as_outbound() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     far = pbx.ring(phone, TRUNK)
@@ -1057,7 +1059,7 @@ def test_an_outbound_call_that_is_up_is_taken_up_as_outbound():
     assert leg.started_at == int(pbx.now) * 1000 - 9_000 - 5_000
 
 
-def test_a_caller_who_was_waiting_before_the_first_event_and_gives_up_was_missed():
+def test_a_caller_who_was_waiting_before_the_first_event_and_gives_up_was_missed() -> None:
     pbx = Pbx()
     customer = queue_call(pbx)
     phone = pbx.ring(customer, "PJSIP/101")
@@ -1075,7 +1077,7 @@ def test_a_caller_who_was_waiting_before_the_first_event_and_gives_up_was_missed
     }
 
 
-def test_an_outbound_call_that_rang_before_the_first_event_and_is_not_answered_is_taken_up_too():
+def test_an_outbound_call_that_rang_before_the_first_event_and_is_not_answered_is_taken_up_too() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     far = pbx.ring(phone, TRUNK)
@@ -1086,7 +1088,7 @@ def test_an_outbound_call_that_rang_before_the_first_event_and_is_not_answered_i
     assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "no_answer", LEAD)
 
 
-def test_a_dial_whose_beginning_was_not_seen_is_taken_up_at_its_end():
+def test_a_dial_whose_beginning_was_not_seen_is_taken_up_at_its_end() -> None:
     pbx = Pbx()
     phone = pbx.caller("PJSIP/101", CUSTOMER, "101")
     far = pbx.ring(phone, TRUNK)
@@ -1096,7 +1098,7 @@ def test_a_dial_whose_beginning_was_not_seen_is_taken_up_at_its_end():
     assert [line.partition(" ")[2] for line in brief(pbx.play(machine(), joined))] == ["101 outbound busy lead"]
 
 
-def test_a_gap_while_it_rings_closes_the_leg_as_not_answered():
+def test_a_gap_while_it_rings_closes_the_leg_as_not_answered() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     pbx.ring(customer, "PJSIP/101")
@@ -1106,7 +1108,7 @@ def test_a_gap_while_it_rings_closes_the_leg_as_not_answered():
     assert (leg.disposition, leg.ended_by, leg.talk_ms) == ("no_answer", "timeout", 0)
 
 
-def test_a_gap_while_a_transfer_rings_says_whom_it_rang():
+def test_a_gap_while_a_transfer_rings_says_whom_it_rang() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.blind(phone, customer, "102")
@@ -1119,7 +1121,7 @@ def test_a_gap_while_a_transfer_rings_says_whom_it_rang():
     ]
 
 
-def test_a_hangup_whose_bridge_leave_was_lost_ends_the_talk_of_the_other():
+def test_a_hangup_whose_bridge_leave_was_lost_ends_the_talk_of_the_other() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     customer.bridge = ""  # so that no BridgeLeave is sent
@@ -1129,7 +1131,7 @@ def test_a_hangup_whose_bridge_leave_was_lost_ends_the_talk_of_the_other():
     assert ends(played(pbx))["101"].talk_ms == 30_000
 
 
-def test_an_inbound_call_whose_ringing_is_the_first_thing_seen_is_taken_up():
+def test_an_inbound_call_whose_ringing_is_the_first_thing_seen_is_taken_up() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
     phone = pbx.channel("PJSIP/101", parent=customer, num="0201234567")
@@ -1145,7 +1147,7 @@ def test_an_inbound_call_whose_ringing_is_the_first_thing_seen_is_taken_up():
     assert [line.partition(" ")[2] for line in brief(events)] == ["101 inbound answered lead"]
 
 
-def test_a_call_that_ended_in_a_gap_is_closed_by_the_list_and_one_that_goes_on_is_not():
+def test_a_call_that_ended_in_a_gap_is_closed_by_the_list_and_one_that_goes_on_is_not() -> None:
     pbx = Pbx()
     gone = talking(pbx)
     customer = pbx.caller(TRUNK, "0201234567", "+31611111111")
@@ -1167,7 +1169,7 @@ def test_a_call_that_ended_in_a_gap_is_closed_by_the_list_and_one_that_goes_on_i
     assert ends(events)["102"].talk_ms == 80_000
 
 
-def test_an_empty_list_closes_everything():
+def test_an_empty_list_closes_everything() -> None:
     pbx = Pbx()
     talking(pbx)
     pbx.listing()
@@ -1176,7 +1178,7 @@ def test_an_empty_list_closes_everything():
     assert tracker.is_idle
 
 
-def test_a_gap_closes_open_legs_as_not_seen_and_the_real_end_comes_later_under_the_same_call():
+def test_a_gap_closes_open_legs_as_not_seen_and_the_real_end_comes_later_under_the_same_call() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     tracker = machine()
@@ -1195,7 +1197,7 @@ def test_a_gap_closes_open_legs_as_not_seen_and_the_real_end_comes_later_under_t
     assert second.id != first.id
 
 
-def test_a_pbx_that_shuts_down_closes_everything():
+def test_a_pbx_that_shuts_down_closes_everything() -> None:
     pbx = Pbx()
     talking(pbx)
     pbx.emit("Shutdown", Shutdown="Cleanly", Restart="False")
@@ -1204,7 +1206,7 @@ def test_a_pbx_that_shuts_down_closes_everything():
     assert tracker.is_idle
 
 
-def test_header_names_may_be_written_in_any_case():
+def test_header_names_may_be_written_in_any_case() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.hangup(customer, phone)
@@ -1213,7 +1215,7 @@ def test_header_names_may_be_written_in_any_case():
     assert [found for event in lower for found in tracker.feed(event, 0)] == played(pbx)
 
 
-def test_an_id_that_was_set_by_hand_is_not_published():
+def test_an_id_that_was_set_by_hand_is_not_published() -> None:
     pbx = Pbx()
     customer, phone = talking(pbx)
     pbx.hangup(customer, phone)

@@ -65,7 +65,7 @@ places = st.tuples(zones, moments) | around
 @example(("America/St_Johns", ms("2010-11-07T02:31")))  # the clocks went back at 00:01, inside a slot
 @example(("Africa/Monrovia", ms("1971-06-01T00:44:29")))  # an offset of 44 min 30 s
 @example(("Europe/Berlin", -1))
-def test_day_and_hour_are_those_of_the_standard_library_by_way_of_a_slot_or_not(place):
+def test_day_and_hour_are_those_of_the_standard_library_by_way_of_a_slot_or_not(place: Any) -> None:
     zone, at_ms = place
     local = datetime.fromtimestamp(at_ms // 1000, ZoneInfo(zone))
     expected = ((local.date() - date(1970, 1, 1)).days, local.hour)
@@ -75,7 +75,7 @@ def test_day_and_hour_are_those_of_the_standard_library_by_way_of_a_slot_or_not(
     assert times.day(at_ms) == expected[0]
 
 
-def test_a_slot_inside_which_the_clocks_change_is_looked_up_moment_by_moment():
+def test_a_slot_inside_which_the_clocks_change_is_looked_up_moment_by_moment() -> None:
     times = LocalTime("America/St_Johns")
     change = ms("2010-11-07T02:31")
     assert times.day_hour(change - 1) == (day("2010-11-07"), 0)
@@ -83,7 +83,7 @@ def test_a_slot_inside_which_the_clocks_change_is_looked_up_moment_by_moment():
 
 
 @given(places)
-def test_the_bounds_of_a_day_hold_exactly_the_moments_of_that_day(place):
+def test_the_bounds_of_a_day_hold_exactly_the_moments_of_that_day(place: Any) -> None:
     zone, at_ms = place
     times = local_time(zone)
     start_ms, end_ms = times.day_bounds(times.day(at_ms))
@@ -93,7 +93,7 @@ def test_the_bounds_of_a_day_hold_exactly_the_moments_of_that_day(place):
 
 
 @given(places)
-def test_days_follow_each_other_without_gap_and_last_about_a_day(place):
+def test_days_follow_each_other_without_gap_and_last_about_a_day(place: Any) -> None:
     zone, at_ms = place
     times = local_time(zone)
     today = times.day(at_ms)
@@ -122,12 +122,12 @@ def test_days_follow_each_other_without_gap_and_last_about_a_day(place):
         ("Pacific/Apia", "2011-12-30", 0),  # Samoa crossed the date line: there was no such day
     ],
 )
-def test_a_day_is_as_long_as_the_clocks_make_it(zone, on, hours):
+def test_a_day_is_as_long_as_the_clocks_make_it(zone: str, on: str, hours: float | int) -> None:
     start_ms, end_ms = LocalTime(zone).day_bounds(day(on))
     assert (end_ms - start_ms) / HOUR_MS == hours
 
 
-def test_a_day_that_begins_at_one_begins_with_the_change():
+def test_a_day_that_begins_at_one_begins_with_the_change() -> None:
     start_ms, _ = LocalTime("Asia/Beirut").day_bounds(day("2026-03-29"))
     assert start_ms == ms("2026-03-28T22:00")
     assert LocalTime("Asia/Beirut").day_hour(start_ms) == (day("2026-03-29"), 1)
@@ -144,16 +144,16 @@ def test_a_day_that_begins_at_one_begins_with_the_change():
         (24 * 60 + 150, "2026-03-30T00:30"),
     ],
 )
-def test_a_skipped_time_stands_for_the_moment_of_the_change(minute, expected):
+def test_a_skipped_time_stands_for_the_moment_of_the_change(minute: Any, expected: str) -> None:
     assert LocalTime("Europe/Berlin").instant(day("2026-03-29"), minute) == ms(expected)
 
 
-def test_a_repeated_time_stands_for_its_first_occurrence():
+def test_a_repeated_time_stands_for_its_first_occurrence() -> None:
     assert LocalTime("Europe/Berlin").instant(day("2026-10-25"), 150) == ms("2026-10-25T00:30")
 
 
 @given(places, st.integers(0, 2 * 1440 - 1))
-def test_no_moment_before_an_instant_shows_its_time_and_the_instant_does(place, minute):
+def test_no_moment_before_an_instant_shows_its_time_and_the_instant_does(place: Any, minute: int) -> None:
     zone, at_ms = place
     times = local_time(zone)
     today = times.day(at_ms)
@@ -168,7 +168,7 @@ def test_no_moment_before_an_instant_shows_its_time_and_the_instant_does(place, 
 
 
 @pytest.mark.source
-def test_the_slots_remembered_are_bounded(monkeypatch):
+def test_the_slots_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calendars, "MAX_SLOTS", 10)
     times = LocalTime("Europe/Berlin")
     for at_ms in range(SINCE, SINCE + 100 * calendars.SLOT_MS, calendars.SLOT_MS):
@@ -178,14 +178,14 @@ def test_the_slots_remembered_are_bounded(monkeypatch):
         assert len(times._starts) <= 10
 
 
-def test_a_look_up_that_hits_does_not_ask_the_zone():
+def test_a_look_up_that_hits_does_not_ask_the_zone() -> None:
     times = LocalTime("Europe/Berlin")
     hit = min(timeit.repeat(lambda: times.day_hour(SINCE), number=10_000, repeat=5))
     miss = min(timeit.repeat(lambda: calendars._look(times._zone, SINCE), number=10_000, repeat=5))
     assert hit < miss / 2
 
 
-def test_weekdays_begin_on_monday():
+def test_weekdays_begin_on_monday() -> None:
     assert [weekday(day(f"2026-11-{at}")) for at in range(23, 30)] == [0, 1, 2, 3, 4, 5, 6]
     assert weekday(-1) == date(1969, 12, 31).weekday()
 
@@ -215,7 +215,7 @@ def manager(
         ("2026-11-28T10:00", None),
     ],
 )
-def test_a_shift_is_half_open_and_only_on_its_days(at, expected):
+def test_a_shift_is_half_open_and_only_on_its_days(at: str, expected: Any) -> None:
     anna = manager((WEEK, "09:00", "13:00"), (WEEK, "14:00", "18:00"))
     berlin = "Europe/Berlin"
     bounds = expected and tuple(ms(bound, berlin) for bound in expected)
@@ -234,13 +234,13 @@ def test_a_shift_is_half_open_and_only_on_its_days(at, expected):
         ("2026-11-24T23:00", False),  # Tuesday night is not planned
     ],
 )
-def test_a_shift_over_midnight_belongs_to_the_day_it_starts_on(at, covered):
+def test_a_shift_over_midnight_belongs_to_the_day_it_starts_on(at: str, covered: bool) -> None:
     night = manager((("mon",), "22:00", "06:00"))
     assert on_shift(Settings(), night, ms(at, "Europe/Berlin")) is covered
 
 
 @pytest.mark.parametrize(("start", "hours"), [("2026-03-28", 7), ("2026-10-24", 9), ("2026-11-28", 8)])
-def test_a_night_shift_lasts_as_long_as_the_night(start, hours):
+def test_a_night_shift_lasts_as_long_as_the_night(start: str, hours: int) -> None:
     night = manager((("sat",), "22:00", "06:00"))
     bounds = shift_bounds(Settings(), night, ms(f"{start}T23:00", "Europe/Berlin"))
     assert bounds is not None
@@ -249,18 +249,18 @@ def test_a_night_shift_lasts_as_long_as_the_night(start, hours):
     assert shift_bounds(Settings(), night, bounds[1]) is None
 
 
-def test_a_shift_until_twenty_four_ends_with_the_day():
+def test_a_shift_until_twenty_four_ends_with_the_day() -> None:
     late = manager((("mon",), "18:00", "24:00"))
     assert on_shift(Settings(), late, ms("2026-11-23T23:59:59.999", "Europe/Berlin"))
     assert not on_shift(Settings(), late, ms("2026-11-24T00:00", "Europe/Berlin"))
 
 
-def test_a_manager_without_shifts_is_never_on_shift():
+def test_a_manager_without_shifts_is_never_on_shift() -> None:
     assert not on_shift(Settings(), Settings().manager("stranger"), ms("2026-11-23T10:00"))
 
 
 @given(places, st.integers(0, 1439), st.integers(1, 1439), st.sets(st.sampled_from([*WEEK, "sat", "sun"]), min_size=1))
-def test_a_shift_covers_exactly_the_moments_between_its_bounds(place, start, length, days):
+def test_a_shift_covers_exactly_the_moments_between_its_bounds(place: Any, start: Any, length: Any, days: int) -> None:
     zone, at_ms = place
     times = local_time(zone)
 
@@ -281,7 +281,7 @@ def test_a_shift_covers_exactly_the_moments_between_its_bounds(place, start, len
 
 
 @given(places)
-def test_a_shift_on_every_day_around_the_clock_has_no_gap(place):
+def test_a_shift_on_every_day_around_the_clock_has_no_gap(place: Any) -> None:
     zone, at_ms = place
     always = manager(((*WEEK, "sat", "sun"), "08:00", "20:00"), ((*WEEK, "sat", "sun"), "20:00", "08:00"), zone=zone)
     bounds = shift_bounds(Settings(), always, at_ms)
@@ -306,11 +306,11 @@ def test_a_shift_on_every_day_around_the_clock_has_no_gap(place):
         (Calendar(country="DE", working_days=(date(2026, 12, 25),)), "2026-12-25", True),
     ],
 )
-def test_holidays_come_from_the_country_and_from_the_settings(calendar, on, worked):
+def test_holidays_come_from_the_country_and_from_the_settings(calendar: Any, on: str, worked: bool) -> None:
     assert is_working_day(calendar, day(on)) is worked
 
 
-def test_nobody_is_on_shift_on_a_holiday_but_a_night_shift_from_the_day_before_goes_on():
+def test_nobody_is_on_shift_on_a_holiday_but_a_night_shift_from_the_day_before_goes_on() -> None:
     settings = Settings(calendar=Calendar(country="DE"))
     night = manager((WEEK, "22:00", "06:00"))
     berlin = "Europe/Berlin"
@@ -319,7 +319,7 @@ def test_nobody_is_on_shift_on_a_holiday_but_a_night_shift_from_the_day_before_g
     assert not on_shift(settings, night, ms("2026-12-26T05:00", berlin))
 
 
-def test_a_team_abroad_has_the_holidays_of_its_own_calendar():
+def test_a_team_abroad_has_the_holidays_of_its_own_calendar() -> None:
     settings = load(
         """
         timezone = "Europe/Berlin"
@@ -346,7 +346,7 @@ def test_a_team_abroad_has_the_holidays_of_its_own_calendar():
     }
 
 
-def test_the_helpers_of_this_module_agree_with_the_calendar():
+def test_the_helpers_of_this_module_agree_with_the_calendar() -> None:
     assert ms("2026-11-23T00:00", "Asia/Kathmandu") == round(
         datetime(2026, 11, 22, 18, 15, tzinfo=UTC).timestamp() * 1000
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from streams.contract.events import CallAnswered, CallStarted
@@ -322,7 +324,7 @@ def test_an_end_whose_day_is_no_longer_kept_is_too_late() -> None:
 
 
 @pytest.mark.parametrize("event", [started("c1", NINE), answered("c1", NINE), transferred("c1", NINE)])
-def test_what_is_too_late_to_find_its_leg_is_dropped(event) -> None:
+def test_what_is_too_late_to_find_its_leg_is_dropped(event: Any) -> None:
     _, effects = folded([presence("available", NINE + 6 * HOUR), event])
     assert effects[-1].outcome == "late"
     row, effects = folded([presence("available", NINE + 6 * HOUR + 1), event])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from streams.contract.facts import Outcome
@@ -25,7 +27,7 @@ from tests.streams.timeline import (
 SERIES = ManagerSeries(Settings())
 
 
-def values(row, now: int, **more) -> dict[tuple[str, tuple[str, ...]], float | None]:
+def values(row: Any, now: int, **more: Any) -> dict[tuple[str, tuple[str, ...]], float | None]:
     view = seen(row, now, **more)
     found = dict(zip(SERIES.series, SERIES.values(view), strict=True))
     for name, series in zip(VARYING, SERIES.varying(view), strict=True):

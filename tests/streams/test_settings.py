@@ -43,7 +43,7 @@ def problems(text: str, environ: dict[str, str] | None = None) -> dict[str, str]
     return {problem.key: problem.message for problem in caught.value.problems}
 
 
-def test_nothing_said_is_all_defaults():
+def test_nothing_said_is_all_defaults() -> None:
     settings = load("", {})
     assert settings.kafka == Kafka()
     assert settings.thresholds == Thresholds()
@@ -52,7 +52,7 @@ def test_nothing_said_is_all_defaults():
     assert settings == Settings()
 
 
-def test_every_kind_of_value_is_read_from_toml():
+def test_every_kind_of_value_is_read_from_toml() -> None:
     settings = load(
         """
         timezone = "Europe/Lisbon"
@@ -80,7 +80,7 @@ def test_every_kind_of_value_is_read_from_toml():
     assert settings.calendar == Calendar(country="PT", extra_holidays=(date(2026, 12, 24),))
 
 
-def test_a_manager_takes_zone_and_shifts_from_the_team_and_then_from_the_general_settings():
+def test_a_manager_takes_zone_and_shifts_from_the_team_and_then_from_the_general_settings() -> None:
     settings = load(
         """
         timezone = "Europe/Berlin"
@@ -106,7 +106,7 @@ def test_a_manager_takes_zone_and_shifts_from_the_team_and_then_from_the_general
     }
 
 
-def test_a_manager_has_the_plan_of_the_team_unless_there_is_an_own_one():
+def test_a_manager_has_the_plan_of_the_team_unless_there_is_an_own_one() -> None:
     settings = load(
         """
         teams = [{ id = "t", plan_deals = 12 }, { id = "none" }]
@@ -129,7 +129,7 @@ def test_a_manager_has_the_plan_of_the_team_unless_there_is_an_own_one():
     assert told["managers.d"] == "d; team none; UTC"
 
 
-def test_results_economics_and_targets_are_read():
+def test_results_economics_and_targets_are_read() -> None:
     settings = load(
         """
         [worker]
@@ -175,7 +175,7 @@ def test_results_economics_and_targets_are_read():
     assert settings.targets == Targets(gain=0.0075, floor=0.02, cap=0.05)
 
 
-def test_an_unknown_manager_is_unassigned_in_the_default_zone():
+def test_an_unknown_manager_is_unassigned_in_the_default_zone() -> None:
     settings = load('timezone = "Europe/Berlin"\nmanagers = [{ id = "anna" }]', {})
     assert settings.manager("anna") is settings.managers["anna"]
     assert settings.manager("queue:sales") == Manager(
@@ -193,12 +193,12 @@ def test_an_unknown_manager_is_unassigned_in_the_default_zone():
         ('{ days = ["fri", "tue"], start = 09:30:00, end = "24:00" }', "tue,fri", "09:30", "24:00"),
     ],
 )
-def test_a_shift_is_a_line_or_a_table(written, days, start, end):
+def test_a_shift_is_a_line_or_a_table(written: str, days: str, start: str, end: str) -> None:
     settings = load(f'managers = [{{ id = "a", shifts = [{written}] }}]', {})
     assert str(settings.managers["a"].shifts[0]) == f"{days} {start}-{end}"
 
 
-def test_all_problems_come_at_once_under_their_keys():
+def test_all_problems_come_at_once_under_their_keys() -> None:
     found = problems(
         """
         timezonee = "UTC"
@@ -368,12 +368,12 @@ def test_all_problems_come_at_once_under_their_keys():
         ('"odd key" = 1', '"odd key"', "unknown key; known here: kafka, worker"),
     ],
 )
-def test_a_wrong_value_is_refused_under_its_key(text, key, message):
+def test_a_wrong_value_is_refused_under_its_key(text: str, key: str, message: str) -> None:
     found = problems(text)
     assert message in found.get(key, f"no such key in {found}")
 
 
-def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules():
+def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules() -> None:
     rule = '{ by = "account", pattern = "[a-z]+" }'
     settings = load(f"[sources.asterisk]\nrules = [{rule}]", {"CALLPULSE_SOURCES__ASTERISK__REGION": "DE"})
     assert settings.sources.asterisk.rules[0].by == "account"
@@ -384,20 +384,20 @@ def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules():
     assert "sources.asterisk.rules[0].pattern" in problems(f"[sources.asterisk]\nrules = [{broken}]")
 
 
-def test_the_source_reads_numbers_of_the_general_region_unless_it_has_its_own():
+def test_the_source_reads_numbers_of_the_general_region_unless_it_has_its_own() -> None:
     general = load('[privacy]\nregion = "DE"', {})
     assert general.sources.asterisk.region == "DE"
     assert ("sources.asterisk.region", '"DE"', "privacy.region") in explain(general)
     assert load('[privacy]\nregion = "DE"\n[sources.asterisk]\nregion = "PT"', {}).sources.asterisk.region == "PT"
 
 
-def test_shifts_that_touch_do_not_overlap():
+def test_shifts_that_touch_do_not_overlap() -> None:
     load(
         'managers = [{ id = "a", shifts = ["mon-sun 09:00-17:00", "mon-sun 17:00-01:00", "mon-sun 01:00-09:00"] }]', {}
     )
 
 
-def test_a_wrong_value_causes_no_second_problem_in_what_depends_on_it():
+def test_a_wrong_value_causes_no_second_problem_in_what_depends_on_it() -> None:
     assert list(problems('[kafka]\nsession_timeout = "soon"\nheartbeat_interval = "9s"')) == ["kafka.session_timeout"]
     teams = '[[teams]]\nid = "sales"\ntimezone = "nowhere"\n[[managers]]\nid = "a"\nteam = "sales"'
     assert list(problems(teams)) == ["teams[0].timezone"]
@@ -405,18 +405,18 @@ def test_a_wrong_value_causes_no_second_problem_in_what_depends_on_it():
     assert list(problems(lost)) == ["teams[0].shifts", "teams[1].id_"]
 
 
-def test_broken_toml_is_refused_with_its_line():
+def test_broken_toml_is_refused_with_its_line() -> None:
     assert "line 3" in problems('[kafka]\npartitions = 4\nbootstrap = "x')[""]
 
 
-def test_an_error_lists_every_problem_on_its_own_line():
+def test_an_error_lists_every_problem_on_its_own_line() -> None:
     with pytest.raises(SettingsError) as caught:
         load('timezone = "x"\nzone = 1', {})
     assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
     assert len(caught.value.problems) == 2
 
 
-def test_the_environment_wins_over_the_file_and_text_becomes_what_the_setting_is():
+def test_the_environment_wins_over_the_file_and_text_becomes_what_the_setting_is() -> None:
     settings = load(
         "[kafka]\npartitions = 2\nssl_check_hostname = true",
         {
@@ -445,7 +445,7 @@ def test_the_environment_wins_over_the_file_and_text_becomes_what_the_setting_is
 
 
 @pytest.mark.parametrize("variable", SHORT_NAMES)
-def test_a_short_name_sets_the_key_it_stands_for(variable):
+def test_a_short_name_sets_the_key_it_stands_for(variable: Any) -> None:
     key = SHORT_NAMES[variable]
     value = {"kafka.bootstrap": "there:1", "worker.http_port": "99"}.get(key, "x" * 20)
     section, name = key.split(".")
@@ -453,7 +453,7 @@ def test_a_short_name_sets_the_key_it_stands_for(variable):
     assert (held.reveal() if isinstance(held, Secret) else str(held)) == value
 
 
-def test_the_variable_that_names_the_file_passes():
+def test_the_variable_that_names_the_file_passes() -> None:
     assert load("", {"CALLPULSE_CONFIG": "/etc/callpulse.toml"}) == load("", {})
 
 
@@ -478,17 +478,17 @@ def test_the_variable_that_names_the_file_passes():
         ),
     ],
 )
-def test_a_wrong_variable_is_refused(environ, key, message):
+def test_a_wrong_variable_is_refused(environ: Any, key: str, message: str) -> None:
     assert message in problems("", environ)[key]
 
 
-def test_a_variable_into_a_file_that_holds_no_table_there_is_one_problem_of_the_file():
+def test_a_variable_into_a_file_that_holds_no_table_there_is_one_problem_of_the_file() -> None:
     assert problems("kafka = 1", {"CALLPULSE_BOOTSTRAP": "a:1"}) == {
         "kafka": "a table was expected, not a whole number"
     }
 
 
-def test_a_secret_is_seen_nowhere():
+def test_a_secret_is_seen_nowhere() -> None:
     text = f"""
         [kafka]
         security_protocol = "SASL_SSL"
@@ -511,7 +511,7 @@ def test_a_secret_is_seen_nowhere():
     assert "tiny" not in str(problems("", {"CALLPULSE_LEAD_SECRET": "tiny"}))
 
 
-def test_secrets_are_equal_by_value_and_false_when_empty():
+def test_secrets_are_equal_by_value_and_false_when_empty() -> None:
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
@@ -519,7 +519,7 @@ def test_secrets_are_equal_by_value_and_false_when_empty():
     assert Secret("a")
 
 
-def test_the_settings_cannot_be_changed():
+def test_the_settings_cannot_be_changed() -> None:
     settings = load('managers = [{ id = "a" }]', {})
     with pytest.raises(AttributeError):
         settings.kafka.bootstrap = "x:1"
@@ -527,7 +527,7 @@ def test_the_settings_cannot_be_changed():
         settings.managers["b"] = settings.managers["a"]
 
 
-def test_explain_says_for_each_setting_where_it_comes_from():
+def test_explain_says_for_each_setting_where_it_comes_from() -> None:
     settings = load(
         '[kafka]\npartitions = 2\n[[teams]]\nid = "t"\nshifts = ["mon-fri 09:00-17:00"]\n'
         '[[managers]]\nid = "a b"\nteam = "t"',
@@ -544,7 +544,7 @@ def test_explain_says_for_each_setting_where_it_comes_from():
     assert told['managers."a b"'] == ("a b; team t; UTC; mon-fri 09:00-17:00", "file")
 
 
-def test_what_explain_writes_is_read_back_as_the_same_settings():
+def test_what_explain_writes_is_read_back_as_the_same_settings() -> None:
     settings = load('[thresholds]\nmax_call = "90m"\n[calendar]\nextra_holidays = [2026-12-24]', {})
     written = [f"{key} = {value}" for key, value, _ in explain(settings) if not value.startswith("(")]
     again = load("\n".join(written), {})
@@ -552,7 +552,7 @@ def test_what_explain_writes_is_read_back_as_the_same_settings():
 
 
 @given(st.integers(0, 10**12))
-def test_a_duration_survives_being_written_and_read(ms):
+def test_a_duration_survives_being_written_and_read(ms: Any) -> None:
     assert duration(duration_text(ms)) == ms
 
 
@@ -567,14 +567,14 @@ def test_a_duration_survives_being_written_and_read(ms):
         ("30d", 2_592_000_000),
     ],
 )
-def test_durations_are_written_with_their_unit(text, ms):
+def test_durations_are_written_with_their_unit(text: str, ms: int) -> None:
     assert duration(text) == ms
 
 
 @pytest.mark.parametrize(
     "value", ["", "90", "1x", "h", "0.1ms", "-1s", 90, 1.5, True, None, [], "1e3s", "٣s" * 2, "9" * 400 + "d"]
 )
-def test_what_is_no_duration_is_refused(value):
+def test_what_is_no_duration_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|unit|whole number"):
         duration(value)
 
@@ -592,7 +592,7 @@ def test_what_is_no_duration_is_refused(value):
         ]
     ),
 )
-def test_no_document_makes_load_fail_with_anything_but_a_settings_error(monkey_value, key):
+def test_no_document_makes_load_fail_with_anything_but_a_settings_error(monkey_value: Any, key: bytes) -> None:
     # What TOML parses to is what counts here, so the parser is left out.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -602,7 +602,7 @@ def test_no_document_makes_load_fail_with_anything_but_a_settings_error(monkey_v
             assert load("", {}).teams is not None
 
 
-def test_the_example_is_valid_and_its_roster_is_whole():
+def test_the_example_is_valid_and_its_roster_is_whole() -> None:
     settings = load(EXAMPLE, {})
     assert len(settings.teams) == 3
     assert len(settings.managers) == 12
@@ -611,7 +611,7 @@ def test_the_example_is_valid_and_its_roster_is_whole():
     assert all(manager.shifts for manager in settings.managers.values())
 
 
-def test_the_example_shows_every_setting_and_the_true_defaults():
+def test_the_example_shows_every_setting_and_the_true_defaults() -> None:
     defaults = {line.key: line.value for line in explain(load("", {}))}
     security = {"security_protocol", "sasl_mechanism", "sasl_username", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
     shown, section = set(), ""
@@ -632,13 +632,13 @@ def test_the_example_shows_every_setting_and_the_true_defaults():
     assert shown == {key for key in defaults if not key.startswith("sources.")}
 
 
-def test_the_documentation_lists_every_setting_with_its_default():
+def test_the_documentation_lists_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
     expected = {line.key: line.value for line in explain(load("", {}))}
     documented = {key: "(not set)" if told == "not set" else told.strip("`") for key, told in rows.items()}
     assert documented == {key: value for key, value in expected.items() if not key.startswith("sources.")}
 
 
-def test_the_documentation_lists_every_short_name():
+def test_the_documentation_lists_every_short_name() -> None:
     text = (ROOT / "docs/settings.md").read_text()
     assert dict(re.findall(r"^\| `(CALLPULSE_\w+)` \| `([a-z_.]+)` \|", text, re.MULTILINE)) == dict(SHORT_NAMES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +70,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 20)).map(lambda s
 
 
 @given(SPANS, st.randoms(use_true_random=False), st.integers(1, 10))
-def test_runs_do_not_depend_on_the_order_of_spans(spans: list[tuple[int, int]], random, gap: int) -> None:
+def test_runs_do_not_depend_on_the_order_of_spans(spans: list[tuple[int, int]], random: Any, gap: int) -> None:
     expected: list[list[int]] = []
     for start, end in sorted(spans):
         if expected and start < expected[-1][1] + gap:
