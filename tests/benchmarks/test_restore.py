@@ -1,7 +1,9 @@
 """What a restore has read is known: one that found its rows on disk is not taken for a fast one."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
