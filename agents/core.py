@@ -23,8 +23,8 @@ from agents.state.expiry import Expiry
 from agents.state.tables import Kind, OnDisk, RowTable
 from agents.telemetry.lag import Lag
 from streams.contract import topics
-from streams.contract.topics import DAY_MS
 from streams.settings.settings import Settings
+from streams.units import DAY_MS
 
 log = logging.getLogger("callpulse")
 

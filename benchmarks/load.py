@@ -25,15 +25,16 @@ from msgspec import Struct
 from benchmarks import broker
 from benchmarks.installation import Installation, Metrics
 from benchmarks.peers.catalogue import ROOT
-from benchmarks.workload import DAY_MS, OPENS_MS, PARTITIONS, Record
+from benchmarks.workload import OPENS_MS, PARTITIONS, Record
 from streams.contract.events import CallAnswered, CallEnded, CallStarted, encode
 from streams.contract.topics import partitioner
+from streams.units import DAY_MS, HOUR_MS
 
 MARKED: Final = "marked-manager"
 SOURCE: Final = "asterisk.pbx-1.example"
 LEADS_A_MANAGER: Final = 100
 TICK_S: Final = 0.01
-_WORK_MS: Final = 9 * 3_600_000
+_WORK_MS: Final = 9 * HOUR_MS
 
 
 def history(managers: Sequence[str], days: int, calls_a_day: int, *, now_ms: int) -> Iterator[Record]:

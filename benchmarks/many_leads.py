@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from benchmarks.workload import DAY_MS, PARTITIONS, Record
+from benchmarks.workload import PARTITIONS, Record
 from streams.contract import facts
 from streams.contract.events import ActivityLogged, CallAnnotated, DealStageChanged, Event, NextStep, encode
 from streams.contract.topics import partition_of
+from streams.units import DAY_MS, MINUTE_MS
 
 LEADS: Final = 1_000_000
 DAYS: Final = 80
@@ -41,7 +42,7 @@ def crm(managers: Sequence[str], now_ms: int, leads: int = LEADS) -> Iterator[Re
     for number in range(leads):
         talk = (number + leads // 2) % leads
         lead = _lead_of(talk, leads)
-        at = _moment(leads + talk, now_ms, leads) + 60_000
+        at = _moment(leads + talk, now_ms, leads) + MINUTE_MS
         event = _EVENTS[number % len(_EVENTS)](lead, leads + talk, managers[lead % len(managers)], at)
         yield _record(lead, encode(event))
 

@@ -17,12 +17,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from benchmarks.workload import DAY_MS, MANAGERS, PARTITIONS, SEED, START_MS, Record
+from benchmarks.workload import MANAGERS, PARTITIONS, SEED, START_MS, Record
 from streams.contract import facts
 from streams.contract.topics import partitioner
 from streams.simulator import Department, Disturbance, simulate
+from streams.units import DAY_MS, MINUTE_MS
 
-CONVERSATION_MS: Final = 60_000
+CONVERSATION_MS: Final = MINUTE_MS
 CURRENCY: Final = "EUR"
 _TEAMS: Final = 8
 _MOST_DAYS: Final = 28

@@ -28,6 +28,7 @@ from streams.contract.events import (
     encode,
 )
 from streams.contract.topics import partitioner
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 MANAGERS: Final = 200
 PARTITIONS: Final = 4
@@ -35,12 +36,11 @@ SEED: Final = 20_250_303
 SOURCE: Final = "asterisk.pbx-1.example"
 # A Monday in the past of every machine: events must not lie in the future of their arrival.
 START_MS: Final = 1_740_960_000_000
-DAY_MS: Final = 86_400_000
-OPENS_MS: Final = 8 * 3_600_000
-CLOSES_MS: Final = 17 * 3_600_000
+OPENS_MS: Final = 8 * HOUR_MS
+CLOSES_MS: Final = 17 * HOUR_MS
 SHORT_MS: Final = 120_000
 HISTOGRAM_MS: Final = (6_000, 20_000, 60_000, 120_000, 180_000, 300_000, 600_000, 1_200_000)
-WRAP_UP_MS: Final = (5_000, 60_000)
+WRAP_UP_MS: Final = (5 * SECOND_MS, MINUTE_MS)
 LEADS_A_MANAGER: Final = 2_000
 
 Record = tuple[int, bytes, bytes]  # partition, key, value
@@ -129,11 +129,11 @@ def _events() -> Iterator[_Event]:
 
 def _working_day(rng: random.Random, number: int, opens: int) -> Iterator[_Event]:
     manager = f"manager-{number:03d}"
-    at = opens + rng.randrange(30 * 60_000)
+    at = opens + rng.randrange(30 * MINUTE_MS)
     closes = opens - OPENS_MS + CLOSES_MS
     yield _presence(rng, manager, at, "available")
     while at < closes:
-        at += 1_000 + int(rng.expovariate(1 / 60_000))
+        at += 1_000 + int(rng.expovariate(1 / MINUTE_MS))
         events = _call(rng, manager, number, at)
         yield from events
         at = events[-1].at

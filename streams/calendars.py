@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from streams.settings.fields import WEEKDAYS
+from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from streams.settings.settings import Calendar, Manager, Settings, Shift
 
-DAY_MS: Final = 86_400_000
 SLOT_MS: Final = 900_000
 """Offsets are multiples of 15 minutes, so a slot has one local day and hour, but for rare changes."""
 MAX_SLOTS: Final = 16_384

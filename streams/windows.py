@@ -16,8 +16,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-MINUTE_MS: Final = 60_000
-DAY_MS: Final = 86_400_000
+from streams.units import MINUTE_MS
+
 HOUR_MINUTES: Final = 60
 
 HOUR: Final = "1h"

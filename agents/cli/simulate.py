@@ -25,12 +25,12 @@ from agents.cli.common import (
     say,
 )
 from streams.settings.settings import Settings
+from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from agents.kafka.feeder import Feeder
     from streams.simulator import Department, Truth
 
-DAY_MS: Final = 86_400_000
 _HORIZON_DAYS: Final = 3660
 """How far the department's calendar is laid out when it is to work until somebody stops it."""
 

@@ -17,12 +17,13 @@ from weakref import WeakSet
 from agents.state.positions import ABSENT, Positions
 from agents.state.rocksdb import Mark, Shelf, checksum, now_ms
 from streams.tables.changelog import position
+from streams.units import HOUR_MS
 
 Row = TypeVar("Row")
 
 CACHED_ROWS: Final = 32_768
 _LEAST_ROOM: Final = 2048
-_MARK_AGAIN_MS: Final = 3_600_000
+_MARK_AGAIN_MS: Final = HOUR_MS
 
 
 class Room:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import faust
 from faust.types import TP
@@ -24,11 +24,11 @@ from agents.delivery.transport import CODEC, Delivery
 from agents.state.rocksdb import NOTHING, Store
 from agents.state.rows import Room, StoredPart, resumes_at
 from streams.contract import topics
+from streams.units import HOUR_MS
 
 log = logging.getLogger("callpulse")
 
 Row = TypeVar("Row")
-_HOUR_MS: Final = 3_600_000
 
 
 class Kind(Protocol[Row]):
@@ -133,7 +133,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         self._fail = fail
         self._delivery: Delivery = app.delivery
         self._room = Room()
-        self._kept_ms = topics.REMOVALS_KEPT_MS - _HOUR_MS
+        self._kept_ms = topics.REMOVALS_KEPT_MS - HOUR_MS
 
     def part(self, partition: int) -> AnyPart[Row]:
         """Return the rows of `partition`, an empty set of them if there are none yet."""

@@ -29,7 +29,6 @@ LARGEST_PAGE: Final = 1000
 FARTHEST: Final = 100_000
 PEER_TIMEOUT_S: Final = 3.0
 _SLICE_S: Final = 0.005
-_DAY_S: Final = 86_400
 
 Why = Literal["consultation", "stuck"]
 WHYS: Final[tuple[Why, ...]] = ("stuck", "consultation")  # in the order of urgency

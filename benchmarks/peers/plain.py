@@ -12,8 +12,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks.workload import DAY_MS, HISTOGRAM_MS, Totals
+from benchmarks.workload import HISTOGRAM_MS, Totals
 from streams.contract.events import DISPOSITIONS, KINDS
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 INBOUND: Final = 0
 OUTBOUND: Final = 1
@@ -33,8 +34,6 @@ HOUR_TALK_MS: Final = HOUR_CALLS + 24
 HISTOGRAM: Final = HOUR_TALK_MS + 24
 WIDTH_DAY: Final = HISTOGRAM + len(HISTOGRAM_MS) + 1
 RING: Final = 64
-HOUR_MS: Final = 3_600_000
-MINUTE_MS: Final = 60_000
 
 _KINDS: Final = {None: KIND + len(ALL_KINDS) - 1} | {kind: KIND + place for place, kind in enumerate(ALL_KINDS)}
 _DISPOSITIONS: Final = {disposition: DISPOSITION + place for place, disposition in enumerate(DISPOSITIONS)}
@@ -53,7 +52,7 @@ def count(counts: list[int], end: Mapping[str, Any]) -> None:
             counts[CONNECTED] += 1
         if talk_ms < 120_000:
             counts[SHORT] += 1
-        if talk_ms >= 60_000:
+        if talk_ms >= MINUTE_MS:
             counts[CONVERSATIONS] += 1
         if talk_ms >= 300_000:
             counts[MEANINGFUL] += 1

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from benchmarks.mix import CONVERSATION_MS, CURRENCY
-from benchmarks.workload import DAY_MS
+from streams.units import DAY_MS
 
 State: TypeAlias = dict[str, Any]
 Fact: TypeAlias = dict[str, Any]

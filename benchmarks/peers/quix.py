@@ -8,7 +8,7 @@ from quixstreams import Application
 
 from benchmarks.peers import plain
 from benchmarks.peers.job import ONE_SECOND, Job, Stopwatch, answer, read
-from benchmarks.workload import DAY_MS
+from streams.units import DAY_MS
 
 
 class Fold:

@@ -24,7 +24,8 @@ from quixstreams.models import TopicConfig
 
 from benchmarks.peers import plain, plain_leads
 from benchmarks.peers.job import ONE_SECOND, Job, Stopwatch, answer_sums, read
-from benchmarks.workload import DAY_MS, PARTITIONS
+from benchmarks.workload import PARTITIONS
+from streams.units import DAY_MS
 
 
 class Topology:

@@ -10,7 +10,8 @@ import faust
 
 from benchmarks.peers import plain
 from benchmarks.peers.job import ONE_SECOND, Job, Stopwatch, answer, read
-from benchmarks.workload import DAY_MS, PARTITIONS
+from benchmarks.workload import PARTITIONS
+from streams.units import DAY_MS
 
 
 class TelephonyEvent(faust.Record, serializer="json"):

@@ -10,6 +10,7 @@ from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, number
 from grafana.queries import manager, mean
 from grafana.tables import Column, quiet, share
+from streams.units import DAY_S
 
 
 def trust() -> stat.Panel:
@@ -168,7 +169,7 @@ def ages() -> bargauge.Panel:
         "Days in stage",
         "How many days those leads have stood in their stage, on average over all leads.",
         "none",
-        [instant(f"sort_desc({mean('mean_stage_age_seconds', 'stage')}) / 86400", "{{stage}}")],
+        [instant(f"sort_desc({mean('mean_stage_age_seconds', 'stage')}) / {DAY_S}", "{{stage}}")],
     ).decimals(0)
 
 

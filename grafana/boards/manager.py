@@ -10,6 +10,7 @@ from grafana import common, queries, tables
 from grafana.boards import team_now
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.queries import calls, manager, recorded
+from streams.units import DAY_S
 
 BELOW = ((None, RED), (-2, YELLOW), (-1, GREEN))
 KINDS = ("cold", "targeted", "inbound", "repeat")
@@ -303,7 +304,7 @@ def ages() -> bargauge.Panel:
         "Days in stage",
         "How many days those leads have stood in their stage, on average.",
         "none",
-        [instant(f"{manager('mean_stage_age_seconds', 'stage')} / 86400", "{{stage}}")],
+        [instant(f"{manager('mean_stage_age_seconds', 'stage')} / {DAY_S}", "{{stage}}")],
     ).decimals(0)
 
 

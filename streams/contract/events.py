@@ -14,12 +14,14 @@ from typing import Annotated, Final, Literal, TypeAlias, final, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.units import DAY_MS
+
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
 # Nobody records calls from before 2000 or after 2100: such a moment is in the wrong unit (seconds) or garbage.
 EARLIEST_MS: Final = 946_684_800_000
 LATEST_MS: Final = 4_102_444_800_000
-LONGEST_MS: Final = 7 * 86_400_000
+LONGEST_MS: Final = 7 * DAY_MS
 MAX_AMOUNT: Final = Decimal(10) ** 15
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]

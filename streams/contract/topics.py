@@ -16,7 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from mypy_extensions import i64
 
-DAY_MS: Final = 86_400_000
+from streams.units import DAY_MS
+
 REMOVALS_KEPT_MS: Final = 7 * DAY_MS
 """How long a changelog says that a row was removed. Rows on a worker's disk that are older may have missed it."""
 APP: Final = "callpulse"

@@ -26,7 +26,8 @@ from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.outcome.fold import OTHER
 from streams.tables.outcome.totals import PREVIOUS
-from streams.windows import DAYS, HOUR, HOUR_MINUTES, MINUTE_MS, TODAY
+from streams.units import MINUTE_MS
+from streams.windows import DAYS, HOUR, HOUR_MINUTES, TODAY
 
 __all__ = ["NOT_COUNTED", "CallLog", "Explainer", "Explanation", "Known", "Piece"]
 

@@ -18,11 +18,11 @@ from streams.tables.lead.contributions import MEASURES_BOUNDED
 from streams.tables.manager.legs import TIMEOUT, Finished
 from streams.tables.manager.series import seconds
 from streams.tables.outcome.totals import PREVIOUS
+from streams.units import DAY_S
 from streams.windows import TODAY
 
 NOW: Final = "now"
 """The window of what is under way at the moment."""
-_DAY_S: Final = 86_400
 
 
 class OfLegs(Struct, frozen=True):
@@ -145,7 +145,7 @@ def recipes(settings: Settings) -> Mapping[str, Recipe]:
         "leads_stuck": _of(OfClaims("stuck")),
         "open_leads_by_stage": _of(OfClaims("stage:")),
         "mean_stage_age_seconds": _of(
-            OfClaims("since:", amount=lambda since, today: today - since, unit=_DAY_S), by=(OfClaims("stage:"),)
+            OfClaims("since:", amount=lambda since, today: today - since, unit=DAY_S), by=(OfClaims("stage:"),)
         ),
         "leads_given": _of(OfClaims("given:")),
         "first_call_deal_ratio": _of(won, by=(given,)),

@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 from msgspec import Meta
 
 from streams.settings.reader import Parse, did_you_mean, duration, duration_text, kind_of, quoted
+from streams.units import DAY_MS
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = get_args(Weekday)
@@ -25,7 +26,6 @@ LAST_PORT: Final = 65_535
 DAY_MINUTES: Final = 24 * 60
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]")
-_DAY_MS: Final = 86_400_000
 
 
 class Secret:
@@ -213,7 +213,7 @@ def _number(value: object) -> object:
 
 
 def _whole_days(ms: int) -> int:
-    if ms % _DAY_MS:
+    if ms % DAY_MS:
         raise ValueError(f"{duration_text(ms)} is no whole number of days")
     return ms
 

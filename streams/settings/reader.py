@@ -17,12 +17,14 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar, Uni
 import msgspec
 from msgspec import Struct
 
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, WEEK_MS
+
 T = TypeVar("T", bound=Struct)
 Conflict: TypeAlias = tuple[tuple[str, ...], str]
 """The fields that cannot stand together (the first one names the problem), and why."""
 
 MISSING: Final = object()
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_UNITS_MS: Final = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": WEEK_MS}
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
 _DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _TRUE: Final = ("true", "yes", "on", "1")

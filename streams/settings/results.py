@@ -11,11 +11,11 @@ from msgspec import Meta, Struct
 
 from streams.settings.fields import Currency, Identifier, Number, Span, TimeRange, WholeDays, Word, range_minutes
 from streams.settings.reader import Conflict
+from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DAY_MS: Final = 86_400_000
 WON: Final = "won"
 LOST: Final = "lost"
 PRESENTATION: Final = "presentation"

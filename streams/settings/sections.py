@@ -33,12 +33,12 @@ from streams.settings.fields import (
     subdivisions,
 )
 from streams.settings.reader import Conflict, Parse, did_you_mean
+from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNASSIGNED: Final = "unassigned"
-DAY_MS: Final = 86_400_000
 
 
 class Kafka(Struct, frozen=True, kw_only=True):

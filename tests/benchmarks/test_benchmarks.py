@@ -15,6 +15,7 @@ from benchmarks.peers import plain, rows
 from benchmarks.peers.tutorial_faust import TelephonyEvent, fold
 from streams.contract.decoding import Decoder
 from streams.tables.manager.row import ManagerRow
+from streams.units import DAY_MS
 
 EVENTS = 20_000
 
@@ -122,7 +123,7 @@ def test_history_is_in_order_inside_its_days_and_not_in_the_future() -> None:
     ends = [event.at for event in events]
     assert ends == sorted(ends)
     assert max(ends) <= now
-    assert len({end // workload.DAY_MS for end in ends}) == 3
+    assert len({end // DAY_MS for end in ends}) == 3
     assert len({event.id for event in events}) == len(events)
 
 

@@ -12,6 +12,7 @@ from benchmarks.measures import wrong_sums
 from benchmarks.peers import plain_leads
 from streams.contract import facts
 from streams.contract.topics import partition_of
+from streams.units import DAY_MS
 
 EVENTS = 20_000
 NOW_MS = 1_740_960_000_000
@@ -100,4 +101,4 @@ def test_calls_of_many_leads_come_in_order_and_not_in_the_future(contacts: Any) 
     ended = [facts.contacts_decoder.decode(value).at for *_, value in contacts]
     assert ended == sorted(ended)
     assert ended[-1] <= NOW_MS
-    assert ended[0] == NOW_MS - many_leads.DAYS * workload.DAY_MS
+    assert ended[0] == NOW_MS - many_leads.DAYS * DAY_MS

@@ -16,6 +16,7 @@ from agents.state.rocksdb import StoreLockedError, now_ms
 from streams.contract import topics
 from streams.contract.events import Event
 from streams.settings.settings import Settings
+from streams.units import DAY_MS
 from tests.broker.in_process import PARTITIONS, START_MS, Start, Worker, settings_for, wait_until
 from tests.broker.leads_fixture import all_folded, assert_exact, legs_by_lead, rows_of, send_events, story
 from tests.kafka_fixture import consume, produce
@@ -180,14 +181,14 @@ async def test_rows_can_live_in_memory_instead(start: Start, settings: Settings)
 
 
 async def test_leads_that_nobody_has_heard_of_for_long_are_removed_everywhere(start: Start, settings: Settings) -> None:
-    kept = msgspec.structs.replace(settings.results, lead_expiry_ms=181 * topics.DAY_MS)
+    kept = msgspec.structs.replace(settings.results, lead_expiry_ms=181 * DAY_MS)
     short = msgspec.structs.replace(settings, results=kept)
     worker = await start(short)
     some = story(60, 30, seed=9)
     await send_events(settings, some)
     await all_folded(worker)
     await worker.core.run_checkpoint()
-    day_ms = topics.DAY_MS
+    day_ms = DAY_MS
     expiry = Expiry(worker.core.tables["leads"], 181 * day_ms)
     everywhere = range(PARTITIONS)
     for _ in range(20):

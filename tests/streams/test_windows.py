@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.windows import MINUTE_MS, Steps, last_hour, merge_run, total
+from streams.units import MINUTE_MS
+from streams.windows import Steps, last_hour, merge_run, total
 
 TEN = 10 * 60  # minutes
 

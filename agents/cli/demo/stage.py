@@ -38,8 +38,8 @@ from streams.contract import topics
 from streams.contract.events import encode
 from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, Truth
+from streams.units import DAY_MS
 
-DAY_MS: Final = 86_400_000
 RECORDINGS: Final = ROOT / "tests" / "fixtures" / "ami"
 WARM_UP_MS: Final = 180_000
 """Nobody dials in the first minute at the desk: the live department has been there for a while when it goes live."""

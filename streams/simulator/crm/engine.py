@@ -16,10 +16,10 @@ from streams.simulator.crm.writer import Clerk, Sender
 from streams.simulator.faults.edge_cases import FAR_MS
 from streams.simulator.rng import Chance
 from streams.simulator.telephony.legs import Leg
-from streams.simulator.telephony.workforce import HOUR_MS, MINUTE_MS, SECOND_MS, Person
+from streams.simulator.telephony.workforce import Person
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
-DAY_MS: Final = 24 * HOUR_MS
-CONVERSATION_MS: Final = 60_000
+CONVERSATION_MS: Final = MINUTE_MS
 _MENTOR_AFTER: Final = 3  # conversations without progress
 _FORGOTTEN_MS: Final = 150 * DAY_MS
 _ERA_MS: Final = 20 * DAY_MS

@@ -17,9 +17,8 @@ from streams.contract.events import (
 from streams.simulator.crm.clients import Client
 from streams.simulator.rng import Chance
 from streams.simulator.telephony.legs import Leg
-from streams.simulator.telephony.workforce import HOUR_MS, MINUTE_MS, SECOND_MS
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
-DAY_MS: Final = 24 * HOUR_MS
 # Shares and probabilities.
 _EARLY: Final = 0.04  # of the notes are written while the call goes on
 _EVENING: Final = 0.04  # of the notes are written hours later

@@ -34,11 +34,10 @@ from streams.simulator.telephony.legs import (
     Presence,
     Record,
 )
+from streams.units import HOUR_MS, MINUTE_MS
 
 What: TypeAlias = Leg | Presence | CrmEvent | str
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 60 * MINUTE_MS
 _SHORT_LATE_MS: Final = (11 * MINUTE_MS, 90 * MINUTE_MS)
 _AGAIN_MS: Final = (50, 20 * MINUTE_MS)
 _CDR_MS: Final = (MINUTE_MS, 40 * MINUTE_MS)

@@ -17,8 +17,7 @@ from streams.settings.settings import Manager, Settings, load
 from streams.simulator.crm import profiles as manners
 from streams.simulator.crm.profiles import Manner
 from streams.simulator.rng import Chance
-
-MINUTE_MS: Final = 60_000
+from streams.units import MINUTE_MS
 
 
 class Personality(Struct, frozen=True, kw_only=True):

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from streams.settings.settings import load
 from streams.simulator.crm.profiles import Manner
-from streams.simulator.people.roster import MINUTE_MS, Department, Personality
+from streams.simulator.people.roster import Department, Personality
+from streams.units import MINUTE_MS, SECOND_MS
 
-SECOND_MS: Final = 1_000
 LONG_DAYS: Final = 200
 """Days of history in which every story can be seen."""
 _QUARTER_DAYS: Final = 90

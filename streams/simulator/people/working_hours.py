@@ -8,7 +8,6 @@ from typing import Final
 from streams.calendars import LocalTime, is_working_day, local_time, weekday
 from streams.settings.settings import Calendar, Manager, Settings, Shift
 
-DAY_MS: Final = 86_400_000
 HOURS: Final = (
     0.25, 0.25, 0.25, 0.25, 0.25, 0.3, 0.4, 0.6,
     0.75, 0.95, 1.15, 1.25, 0.95, 0.7, 0.95, 1.1,

@@ -9,10 +9,9 @@ from typing import Final
 from streams.contract.events import Disposition, Kind
 from streams.simulator.people.roster import Personality
 from streams.simulator.rng import Chance
+from streams.units import DAY_MS, MINUTE_MS
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
-_CONVERSATION_MS: Final = 60_000
+_CONVERSATION_MS: Final = MINUTE_MS
 _MOST: Final = 400  # more leads than that nobody keeps in mind
 
 

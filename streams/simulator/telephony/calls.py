@@ -12,9 +12,10 @@ from streams.simulator.people.roster import Department
 from streams.simulator.rng import Chance
 from streams.simulator.telephony.emitter import Teller
 from streams.simulator.telephony.legs import Leg
-from streams.simulator.telephony.workforce import HOUR_MS, MINUTE_MS, SECOND_MS, Floor, Line, Person
+from streams.simulator.telephony.workforce import Floor, Line, Person
+from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 
-CONVERSATION_MS: Final = 60_000
+CONVERSATION_MS: Final = MINUTE_MS
 _TALK_MS: Final = (1_500, 100 * MINUTE_MS)  # least and most
 _FAILURES: Final[dict[Disposition, float]] = {  # how a dial fails, with weights that add up to 1
     "no_answer": 0.6,

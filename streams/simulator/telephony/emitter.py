@@ -12,8 +12,7 @@ from streams.contract.events import (
 )
 from streams.simulator.faults.injection import Post
 from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, Leg, Presence
-
-SECOND_MS = 1_000
+from streams.units import SECOND_MS
 
 
 class Teller:

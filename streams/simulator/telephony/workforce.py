@@ -17,10 +17,8 @@ from streams.simulator.people.working_hours import pace, shifts_from, whole_days
 from streams.simulator.rng import Chance
 from streams.simulator.telephony.call_list import Book, Register
 from streams.simulator.telephony.emitter import Teller
+from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 
-SECOND_MS: Final = 1_000
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 3_600_000
 _LONG_SHIFT_MS: Final = 6 * HOUR_MS  # has a lunch break
 _STRETCH_HOURS: Final = (1.5, 3.2)  # between breaks, where work goes on round the clock
 

@@ -17,7 +17,8 @@ from streams.calendars import shift_bounds
 from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS
 from streams.simulator.telephony.legs import TRANSFER, Leg
 from streams.simulator.truth.leg_outcomes import Verdict, known, verdict
-from streams.simulator.truth.truth import HOUR_MS, MINUTE_MS, Account, LeadAccount, Truth
+from streams.simulator.truth.truth import Account, LeadAccount, Truth
+from streams.units import HOUR_MS, MINUTE_MS
 
 Answers: TypeAlias = dict[tuple[str, tuple[str, ...]], float]
 Figure: TypeAlias = tuple[str, tuple[str, ...], float]

@@ -17,10 +17,8 @@ from streams.simulator.faults.injection import What
 from streams.simulator.telephony.legs import ANSWER, BAD, CDR, CRM, END, PRESENCE, START, TRANSFER, Leg, Presence
 from streams.simulator.truth.leg_outcomes import Tally, Verdict, known, verdict
 from streams.simulator.truth.results import Results
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 60 * MINUTE_MS
-DAY_MS: Final = 24 * HOUR_MS
 LATE_MS: Final = 10 * MINUTE_MS
 
 _SWEEP_MS: Final = 30 * MINUTE_MS

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from streams.contract.events import EARLIEST_MS, LATEST_MS
+from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 
 Ami: TypeAlias = Mapping[str, str]
 _DURATION: Final = re.compile(r"(\d{1,5}):(\d\d):(\d\d)")
@@ -28,6 +29,6 @@ def age_ms(ami: Ami) -> int:
     """Return how long a listed channel has existed: `Duration` of CoreShowChannels, `Seconds` of Status."""
     found = _DURATION.fullmatch(ami.get("duration", ""))
     if found is not None:
-        return (int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])) * 1000
+        return int(found[1]) * HOUR_MS + int(found[2]) * MINUTE_MS + int(found[3]) * SECOND_MS
     seconds = ami.get("seconds", "") or ami.get("duration", "")
     return int(seconds) * 1000 if seconds.isdecimal() and len(seconds) < 8 else 0  # noqa: PLR2004  days, not ages

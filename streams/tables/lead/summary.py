@@ -17,9 +17,8 @@ from streams.settings.settings import Economics, Results, Thresholds
 from streams.tables.lead.merge import noted_legs
 from streams.tables.lead.records import ANSWERED, CONVERSATION, KIND, OUTBOUND, UNKNOWN, Change, Leg, Note
 from streams.tables.lead.state import LeadState
+from streams.units import DAY_MS, MINUTE_MS
 
-DAY_MS: Final = 86_400_000
-MINUTE_MS: Final = 60_000
 FARTHEST_DUE_MS: Final = 400 * DAY_MS
 """A next step that is due later than this after its leg is a slip of the pen; nobody is held to it."""
 MAX_THOUSANDTHS: Final = 10**15

@@ -25,12 +25,12 @@ from msgspec import Struct
 from streams.calendars import SLOT_MS, LocalTime, weekday
 from streams.tables.manager.counts import HOUR_CALLS, HOUR_TALK_MS, INBOUND, OUTBOUND, TALK_MS, unpack_counts
 from streams.tables.manager.row import ManagerRow
+from streams.units import HOUR_MS
 
 WEEKS: Final = 8
 PATTERN_DAYS: Final = 7 * WEEKS
 LEAST_DAYS: Final = 2
 """Present days from which on a deviation can be told."""
-_HOUR_MS: Final = 3_600_000
 _TALK_FLOOR: Final = 60.0**2
 """Variance added to that of talk, in s²: a minute more or less in an hour is no deviation."""
 
@@ -94,13 +94,13 @@ def expectation(row: ManagerRow, now_ms: int, last_hour: Sequence[int]) -> Expec
         return Expectation()
     begins, shown = known.begins, known.shown
     place = bisect_right(begins, now_ms) - 1
-    today = known.passed[place] + (now_ms - begins[place]) / _HOUR_MS * shown[place][0]
-    since = now_ms - _HOUR_MS
+    today = known.passed[place] + (now_ms - begins[place]) / HOUR_MS * shown[place][0]
+    since = now_ms - HOUR_MS
     until = now_ms
     calls = calls_var = talk = talk_var = 0.0
     while until > since:
         begin = max(begins[place], since) if place >= 0 else since
-        share = (until - begin) / _HOUR_MS
+        share = (until - begin) / HOUR_MS
         hour = shown[place] if place >= 0 else known.before
         calls += share * hour[0]
         calls_var += share * hour[1]
@@ -144,7 +144,7 @@ def _norms(row: ManagerRow, today: int) -> Norms:
     same = [present[day] for day in range(today - PATTERN_DAYS, today, 7) if day in present]
     means = _means(same, range(24))
     shown = tuple(means[hour] for hour in hours)
-    lengths = ((until - begin) / _HOUR_MS for begin, until in pairwise(begins))
+    lengths = ((until - begin) / HOUR_MS for begin, until in pairwise(begins))
     return Norms(
         day=today,
         days=len(same),

@@ -17,13 +17,14 @@ from streams.tables.manager.derived import SOURCE, handed_over, timeout
 from streams.tables.manager.effect import APPLIED, DUPLICATE, LATE, NOTHING, TOO_LATE, Effect, Leave, Told
 from streams.tables.manager.legs import NOT_KNOWN, RANKS, TIMEOUT, Finished, Leg, Transfer, alike, worth
 from streams.tables.manager.row import NO_DAY, Live, ManagerRow, dissolve, warm
-from streams.windows import DAY_MS, MINUTE_MS, merge_run
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.windows import merge_run
 
 __all__ = ["APPLIED", "DUPLICATE", "LATE", "SOURCE", "TOO_LATE", "Effect", "Leave", "ManagerFold", "ManagerRow", "Told"]
 
 LATE_MS: Final = 10 * MINUTE_MS
 _RING_MINUTES: Final = 70  # an hour, and the clock skew that sources are allowed
-_RUNS_KEPT_MS: Final = 48 * 60 * MINUTE_MS
+_RUNS_KEPT_MS: Final = 48 * HOUR_MS
 # A night without calls is no time in which repeats could have come: what the evening told may be repeated next morning.
 _LONGEST_TICK_MS: Final = 30 * MINUTE_MS
 _FORGET_EVERY_MS: Final = 30 * MINUTE_MS

@@ -18,10 +18,11 @@ from streams.tables.manager.row import ManagerRow
 from streams.tables.outcome.fold import OutcomeRow
 from streams.tables.outcome.totals import PREVIOUS
 from streams.tables.outcome.view import OutcomeReader, OutcomeView
-from streams.windows import DAYS, HOUR, MINUTE_MS, TODAY, last_hour, total
+from streams.units import HOUR_MS
+from streams.windows import DAYS, HOUR, TODAY, last_hour, total
 
 # Without a shift to go by, presence that is older than a working day says nothing.
-_PRESENCE_HOLDS_MS: Final = 16 * 60 * MINUTE_MS
+_PRESENCE_HOLDS_MS: Final = 16 * HOUR_MS
 _QUARTER: Final = DAYS["90d"]
 _LONGER: Final = tuple((window, length) for window, length in DAYS.items() if window != TODAY)
 

@@ -20,6 +20,7 @@ from streams.tables.outcome.fold import OutcomeRow, attention
 from streams.tables.outcome.fold import totals as totals_of
 from streams.tables.outcome.totals import PREVIOUS, PROMISES, Layout, Shared, Totals
 from streams.targets import target, wilson
+from streams.units import DAY_S
 from streams.windows import TODAY
 
 Value: TypeAlias = float | None
@@ -31,7 +32,6 @@ Varying: TypeAlias = tuple[tuple[str, ...], float]
 NUMBERS: Final = ("1", "2", "3", "4", "5+")
 KINDS: Final = ALL_KINDS[:-1]
 CALL: Final = "call"
-_DAY_S: Final = 86_400
 
 
 class OutcomeView(Struct, gc=False):
@@ -179,7 +179,7 @@ class OutcomeReader:
             *by_stage,
             sum([month[place] for place in totals.stages]) - sum(by_stage),
             *[
-                (today - days / leads) * _DAY_S if leads else None
+                (today - days / leads) * DAY_S if leads else None
                 for days, leads in zip(month[slices["since"]], by_stage, strict=True)
             ],
             *given,
