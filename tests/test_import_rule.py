@@ -130,3 +130,8 @@ def test_the_rule_sees_what_it_forbids(source: str) -> None:
 )
 def test_the_rule_leaves_alone_what_it_allows(source: str) -> None:
     assert list(impurities(source)) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "streams/settings").rglob("*.py")), ids=lambda path: path.name)
+def test_the_settings_import_no_source(path: Path) -> None:
+    assert "streams.sources" not in path.read_text(encoding="utf-8").replace("`streams.sources.registry`", "")

@@ -19,6 +19,7 @@ from agents.cli.common import (
     settings_text,
 )
 from streams.settings.settings import SettingsError, explain, load
+from streams.sources.registry import SOURCES
 from streams.tables.manager.series import series_count
 
 
@@ -35,7 +36,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
         CALLPULSE_THRESHOLDS__SHORT=90s callpulse check-config --json
     """
     try:
-        settings = load(settings_text(config), environment())
+        settings = load(settings_text(config), environment(), SOURCES)
         series = series_count(settings)
     except SettingsError as error:
         if as_json:

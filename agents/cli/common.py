@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from streams.settings.settings import CONFIG_VARIABLE, Settings, SettingsError, load
+from streams.sources.registry import SOURCES
 
 OK: Final = 0
 FAILED: Final = 1  # the answer is no: a check found something, figures do not agree, some of the work could not be done
@@ -61,7 +62,7 @@ class Trouble(Exception):  # noqa: N818 - it is no defect: it is what the person
 def read_settings(config: Path | None, bootstrap: str | None = None) -> Settings:
     """Return the settings of the file and the environment. Raises Trouble that names every problem."""
     try:
-        return load(settings_text(config), environment(bootstrap))
+        return load(settings_text(config), environment(bootstrap), SOURCES)
     except SettingsError as error:
         where = f" of {config}" if config else ""
         raise Trouble(f"the settings{where} cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None

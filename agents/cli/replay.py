@@ -88,7 +88,7 @@ def ami(
             USAGE,
         )
     ends_ms = int(time.time() * 1000) if now else None
-    told = read_sessions(files, settings.sources.asterisk, secret or DRY_RUN_SECRET, ends_ms)
+    told = read_sessions(files, settings.source(AsteriskMapping), secret or DRY_RUN_SECRET, ends_ms)
     if dry_run:
         sessions = []
         for session in told:

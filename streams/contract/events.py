@@ -17,6 +17,8 @@ from msgspec import Meta, Struct
 from streams.units import DAY_MS
 
 VERSION: Final = 1
+QUEUE_PREFIX: Final = "queue:"
+"""Begins the pseudo-manager `queue:NAME`, which has the inbound calls that nobody answered."""
 MAX_BYTES: Final = 64 * 1024
 # Nobody records calls from before 2000 or after 2100: such a moment is in the wrong unit (seconds) or garbage.
 EARLIEST_MS: Final = 946_684_800_000

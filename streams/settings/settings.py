@@ -10,8 +10,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -40,7 +41,6 @@ from streams.settings.sections import (
     Thresholds,
     Worker,
 )
-from streams.sources.asterisk.mapping import AsteriskMapping
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -70,6 +70,7 @@ __all__ = [
     "load",
 ]
 
+T = TypeVar("T", bound=Struct)
 PREFIX: Final = "CALLPULSE_"
 CONFIG_VARIABLE: Final = "CALLPULSE_CONFIG"
 """Names the file; for whoever opens it. `load` only lets it pass."""
@@ -94,9 +95,7 @@ class SettingsError(ValueError):
 
 
 class Sources(Struct, frozen=True, kw_only=True):
-    """What the sources of events need to know, a table each."""
-
-    asterisk: AsteriskMapping = AsteriskMapping()
+    """The table `[sources]`. `load` adds a field for each source that it is given, with that source's own settings."""
 
 
 class _Sections(Struct, frozen=True, kw_only=True):
@@ -131,6 +130,11 @@ class Settings(_Sections, frozen=True, kw_only=True):
         known = self.managers.get(manager_id)
         return known or Manager(id=manager_id, name=manager_id, timezone=self.timezone)
 
+    def source(self, kind: type[T]) -> T:
+        """Return the settings of a source, or its defaults where `load` was not given that source."""
+        held = (getattr(self.sources, name) for name in self.sources.__struct_fields__)
+        return next((one for one in held if isinstance(one, kind)), None) or kind()
+
     def calendar_of(self, manager: Manager) -> Calendar:
         """Return the calendar that decides the manager's holidays: the team's own, or the general one."""
         team = self.teams.get(manager.team)
@@ -145,8 +149,10 @@ class Setting(NamedTuple):
     source: str
 
 
-def load(text: str, environ: Mapping[str, str]) -> Settings:
+def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struct]] = MappingProxyType({})) -> Settings:
     """Return the settings of a TOML document, overlaid with the CALLPULSE_ variables of `environ`.
+
+    `sources` names the tables allowed under `[sources]` and the form of each; `streams.sources.registry` has them all.
 
     Raises:
         SettingsError: with every problem of the text and of the variables.
@@ -157,21 +163,18 @@ def load(text: str, environ: Mapping[str, str]) -> Settings:
         told = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
         raise SettingsError([Problem("", f"the file is not TOML: {told}")]) from None
     reader = Reader()
-    _overlay(document, environ, reader)
-    sections = reader.struct(_Document, document, "")
+    form = _form(tuple(sources.items()))
+    _overlay(document, environ, form, reader)
+    sections = reader.struct(form, document, "")
     if sections is None:
         raise SettingsError(reader.problems)
     teams = _teams(sections, reader)
     managers = _managers(sections, teams, reader)
     if reader.problems:
         raise SettingsError(dict.fromkeys(reader.problems))
-    asterisk = sections.sources.asterisk
-    if asterisk.region is None and sections.privacy.region is not None:
-        asterisk = msgspec.structs.replace(asterisk, region=sections.privacy.region)
-        reader.origins["sources.asterisk.region"] = "privacy.region"
     held = {name: getattr(sections, name) for name in _Sections.__struct_fields__}
     return Settings(
-        **(held | {"sources": Sources(asterisk=asterisk)}),
+        **(held | {"sources": _sources(sections, reader)}),
         teams=MappingProxyType(teams),
         managers=MappingProxyType(managers),
         origins=MappingProxyType(reader.origins),
@@ -192,9 +195,32 @@ def explain(settings: Settings) -> list[Setting]:
     return lines
 
 
-def _overlay(document: dict[str, Any], environ: Mapping[str, str], reader: Reader) -> None:
+@lru_cache(maxsize=8)
+def _form(sources: tuple[tuple[str, type[Struct]], ...]) -> type[_Document]:
+    """Return the form of a file with these sources. Cached: settings are only equal if their classes are the same."""
+    if not sources:
+        return _Document
+    tables = [(name, form, form()) for name, form in sources]
+    held = msgspec.defstruct("Sources", tables, bases=(Sources,), frozen=True, kw_only=True)
+    fields = [("sources", held, held())]
+    made = msgspec.defstruct("_Form", fields, bases=(_Document,), frozen=True, kw_only=True)
+    return cast("type[_Document]", made)  # as `bases` says
+
+
+def _sources(sections: _Document, reader: Reader) -> Sources:
+    """Return the settings of the sources. One that reads telephone numbers takes `privacy.region` by default."""
+    made, region = sections.sources, sections.privacy.region
+    for name in made.__struct_fields__:
+        source: Struct = getattr(made, name)
+        if region is not None and getattr(source, "region", region) is None:
+            made = msgspec.structs.replace(made, **{name: msgspec.structs.replace(source, region=region)})
+            reader.origins[f"sources.{name}.region"] = "privacy.region"
+    return made
+
+
+def _overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Struct], reader: Reader) -> None:
     """Put the variables into the document, each where its key says."""
-    keys = {PREFIX + key.upper().replace(".", "__"): key for key in environment_names(_Sections)}
+    keys = {PREFIX + key.upper().replace(".", "__"): key for key in environment_names(form)}
     brought: dict[str, str] = {}
     for variable, text in sorted(environ.items()):
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from streams.settings.settings import load
+from streams.sources.registry import SOURCES
 from tests.grafana.tooling import ROOT, RULES, run
 
 DEPLOY = ROOT / "deploy"
@@ -95,7 +96,7 @@ def test_callpulse_accepts_the_settings_that_the_containers_give_it() -> None:
     image = dict(re.findall(r"(CALLPULSE_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text("utf-8")))
     given = image | SERVICES["worker"]["environment"] | {"CALLPULSE_WORKER__ID": "0a1b2c3d4e5f"}
     given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
-    settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given)
+    settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given, SOURCES)
     assert settings.kafka.bootstrap == "kafka:9092"
     assert (settings.worker.http_host, settings.worker.http_port) == ("0.0.0.0", 8787)  # noqa: S104 - what is asserted
     assert settings.worker.data_dir == "/var/lib/callpulse"

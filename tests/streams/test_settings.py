@@ -3,6 +3,7 @@ import pickle
 import re
 import tomllib
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,17 @@ from streams.settings.settings import (
     Targets,
     Thresholds,
     explain,
-    load,
 )
+from streams.settings.settings import load as load_without_sources
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.registry import SOURCES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "callpulse.example.toml").read_text()
 SECRET = "a-secret-nobody-may-see"  # noqa: S105  it protects nothing
 
 
+load = partial(load_without_sources, sources=SOURCES)
 STAGES = ["presentation", "proposal", "won", "lost"]
 
 
@@ -50,7 +54,7 @@ def test_nothing_said_is_all_defaults() -> None:
     assert settings.thresholds == Thresholds()
     assert settings.timezone == "UTC"
     assert dict(settings.managers) == {}
-    assert settings == Settings()
+    assert load_without_sources("", {}) == Settings()
 
 
 def test_every_kind_of_value_is_read_from_toml() -> None:
@@ -377,8 +381,8 @@ def test_a_wrong_value_is_refused_under_its_key(text: str, key: str, message: st
 def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules() -> None:
     rule = '{ by = "account", pattern = "[a-z]+" }'
     settings = load(f"[sources.asterisk]\nrules = [{rule}]", {"CALLPULSE_SOURCES__ASTERISK__REGION": "DE"})
-    assert settings.sources.asterisk.rules[0].by == "account"
-    assert settings.sources.asterisk.region == "DE"
+    assert settings.source(AsteriskMapping).rules[0].by == "account"
+    assert settings.source(AsteriskMapping).region == "DE"
     wrong = '{ by = "acount", pattern = "[a-z]+" }, { by = "account", pattern = "[" }'
     assert "did you mean account?" in problems(f"[sources.asterisk]\nrules = [{wrong}]")["sources.asterisk.rules[0].by"]
     broken = rule.replace("[a-z]+", "[")
@@ -387,9 +391,17 @@ def test_the_mapping_of_channels_is_read_and_checked_by_its_own_rules() -> None:
 
 def test_the_source_reads_numbers_of_the_general_region_unless_it_has_its_own() -> None:
     general = load('[privacy]\nregion = "DE"', {})
-    assert general.sources.asterisk.region == "DE"
+    assert general.source(AsteriskMapping).region == "DE"
     assert ("sources.asterisk.region", '"DE"', "privacy.region") in explain(general)
-    assert load('[privacy]\nregion = "DE"\n[sources.asterisk]\nregion = "PT"', {}).sources.asterisk.region == "PT"
+    assert (
+        load('[privacy]\nregion = "DE"\n[sources.asterisk]\nregion = "PT"', {}).source(AsteriskMapping).region == "PT"
+    )
+
+
+def test_the_settings_know_only_the_sources_that_they_are_given():
+    assert load_without_sources('[privacy]\nregion = "DE"', {}).source(AsteriskMapping) == AsteriskMapping()
+    with pytest.raises(SettingsError, match="unknown key"):
+        load_without_sources("[sources.asterisk]", {})
 
 
 def test_shifts_that_touch_do_not_overlap() -> None:

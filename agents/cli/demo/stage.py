@@ -38,6 +38,7 @@ from streams.contract import topics
 from streams.contract.events import encode
 from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, Truth
+from streams.sources.asterisk import AsteriskMapping
 from streams.units import DAY_MS
 
 RECORDINGS: Final = ROOT / "tests" / "fixtures" / "ami"
@@ -205,7 +206,7 @@ async def _feed_recordings(place: Place, producer: BatchProducer, now_ms: int) -
     if not files:
         say("The recorded sessions of a PBX are not part of the package, and are left out; the source folder has them.")
     privacy = place.settings.privacy
-    mapping = replace(place.settings.sources.asterisk, manager_prefix="pbx-")
+    mapping = replace(place.settings.source(AsteriskMapping), manager_prefix="pbx-")
     for session in read_sessions(files, mapping, privacy.lead_secret.reveal().encode(), now_ms):
         for event in session.events:
             manager: str = getattr(event, "manager")  # noqa: B009 - every event of this topic has one

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.top.standing import Feed, Line, Standing
+from streams.contract.events import QUEUE_PREFIX
 from streams.settings.settings import Manager, Thresholds
-from streams.sources.asterisk.mapping import QUEUE_PREFIX
 
 STALE_S: Final = 120.0
 """An age of the newest event from which the figures may be those of a dead feed, not of a silent team."""

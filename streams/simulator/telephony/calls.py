@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from streams.calendars import weekday
-from streams.contract.events import Direction, Disposition, Kind
+from streams.contract.events import QUEUE_PREFIX, Direction, Disposition, Kind
 from streams.simulator.crm.engine import Desk
 from streams.simulator.crm.writer import Sender
 from streams.simulator.people.roster import Department
@@ -258,7 +258,7 @@ class Calls(Floor):
 
     def _missed(self, now_ms: int, team: str, lead: str, kind: Kind) -> None:
         """Let an inbound call wait until the caller gives up. It has an end only: no person's telephone knew of it."""
-        leg = self._begin(f"queue:{team}", now_ms, "inbound", lead, kind)
+        leg = self._begin(f"{QUEUE_PREFIX}{team}", now_ms, "inbound", lead, kind)
         leg.queue = team
         leg.disposition = "canceled" if self.chance.happens(_LEAVES) else "no_answer"
         self.tell.ended(leg, now_ms + self.chance.between(8_000, 150_000))

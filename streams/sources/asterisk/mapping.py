@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.contract.events import QUEUE_PREFIX
 from streams.phone_numbers import digest, has_number
 from streams.sources.asterisk.channels import Channel
 
@@ -21,7 +22,6 @@ Conflict: TypeAlias = tuple[tuple[str, ...], str]
 Pattern: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
-QUEUE_PREFIX: Final = "queue:"
 _LONGEST_ID: Final = 64  # an event id holds one, and the source, and must stay below 128
 # `[system name-]second.serial`; a system name with a telephone number in it was set by hand. Digits among letters are
 # none: containers are called like b6093874285e.
