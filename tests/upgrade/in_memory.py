@@ -1,0 +1,211 @@
+"""A whole installation in memory: the agents, tables and checkpoints of a worker, with lists in place of Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.calls import CallsAgent
+from agents.crm import CrmAgent
+from agents.delivery.counters import Operations
+from agents.delivery.intake import Intake
+from agents.delivery.offsets import Ledger
+from agents.leads import LeadsAgent
+from agents.outcomes import OutcomesAgent
+from agents.state.checkpoint import Checkpoint
+from agents.state.expiry import Expiry
+from agents.state.rows import Room, StoredPart
+from agents.state.tables import Kind, OnDisk, Part
+from agents.telemetry.managers import ManagerCollector, Managers
+from streams.calendars import local_time
+from streams.contract import topics
+from streams.settings.settings import Settings
+from streams.tables.lead.fold import LeadFold
+from tests.upgrade.frozen import Arrival, Figures, Frozen
+from tests.upgrade.today import DAY_MS, Record, agreed, agreement, changelog, kinds, on_disk, series, topic_names
+
+_ALL_ROWS: Final = 1_000_000
+
+Found = dict[str, list[list[tuple[bytes | None, bytes | None]]]]
+
+
+class Topics:
+    """The topics. In place of the outbox: what is added is there at once."""
+
+    def __init__(self, names: Iterable[str], partitions: int) -> None:
+        self.logs: dict[str, list[list[Record]]] = {name: [[] for _ in range(partitions)] for name in names}
+        self.now_ms = 0
+        self._arrived: dict[tuple[str, int], list[tuple[int, int]]] = {}
+
+    def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: None = None) -> None:
+        """Append a record."""
+        assert headers is None, f"a dead letter: {value!r}"
+        log = self.logs[topic][partition]
+        self._arrived.setdefault((topic, partition), []).append((len(log), 1))
+        log.append(Record(key, value, len(log), self.now_ms))
+
+    async def drain(self) -> None:
+        """Do nothing: nothing is ever under way."""
+
+    def arrived(self, topic: str, partition: int) -> list[tuple[int, int]]:
+        """Return where the records lie that were added since the last time."""
+        return self._arrived.pop((topic, partition), [])
+
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:  # noqa: ARG002 - as the consumer's
+        """Commit nothing: the end of each log is what is folded."""
+        return True
+
+    def ends(self) -> dict[str, list[int]]:
+        """Return the end of each partition."""
+        return {topic: [len(log) for log in logs] for topic, logs in self.logs.items()}
+
+    def found(self) -> Found:
+        """Return key and value of every record."""
+        return {
+            topic: [[(record.key, record.value) for record in log] for log in logs] for topic, logs in self.logs.items()
+        }
+
+
+class Table:
+    """A table that owns all its partitions: in memory, or in the store `disk`, which must be open."""
+
+    def __init__(self, name: str, kind: Kind[Any], changelog: str, partitions: int, disk: OnDisk[Any] | None) -> None:
+        self.name = name
+        self.kind = kind
+        self.changelog = changelog
+        self.owned = frozenset(range(partitions))
+        self.parts: dict[int, Any] = {}
+        for partition in range(partitions):
+            if disk is None:
+                self.parts[partition] = Part(kind)
+            else:
+                self.parts[partition] = StoredPart(disk.store.shelf(partition), Room(), disk.thaw)
+
+    def part(self, partition: int) -> Any:
+        """Return the rows of a partition."""
+        return self.parts[partition]
+
+
+class Installation:
+    """All agents and tables of an installation. With `disk`, rows of leads live in a store there; close it then."""
+
+    def __init__(self, settings: Settings, disk: Path | None = None) -> None:
+        self.settings = settings
+        kafka = settings.kafka
+        self.partitions = kafka.partitions
+        self.topics = Topics(topic_names(settings), self.partitions)
+        self._disk = on_disk(settings, disk) if disk is not None else {}
+        for table in self._disk.values():
+            table.store.open()
+        self.tables: dict[str, Any] = {
+            name: Table(name, kind, changelog(settings, name), self.partitions, self._disk.get(name))
+            for name, kind in kinds(settings).items()
+        }
+        self._operations = Operations()
+        self._place = topics.partitioner(self.partitions)
+        self._hops = self._agents()
+        self._folded = {(name, number): 0 for name in self._hops for number in range(self.partitions)}
+        self._checkpoint = Checkpoint(list(self.tables.values()), self.topics, Ledger())  # type: ignore[arg-type]  # stands in
+        self._figures = Managers(settings, self.tables, self._place)
+
+    def _intake(self, topic: topics.Topic, *, contract: bool) -> Intake:
+        return Intake(
+            self._name(topic),
+            outbox=self.topics,  # type: ignore[arg-type]  # stands in
+            operations=self._operations,
+            place=self._place,
+            rejected=self._name(topics.REJECTED),
+            contract=contract,
+        )
+
+    def _agents(self) -> dict[str, Any]:
+        settings, tables, place, sent = self.settings, self.tables, self._place, self.topics
+        contacts, outcomes = self._name(topics.CONTACTS), self._name(topics.OUTCOMES)
+        fold = LeadFold(
+            settings.results,
+            settings.thresholds,
+            settings.economics,
+            lambda manager: local_time(settings.manager(manager).timezone),
+        )
+        calls = self._intake(topics.CALLS, contract=True)
+        crm = self._intake(topics.CRM, contract=True)
+        of_leads = self._intake(topics.CONTACTS, contract=False)
+        of_outcomes = self._intake(topics.OUTCOMES, contract=False)
+        self._calls = CallsAgent(settings, tables["managers"], calls, sent, place, contacts)  # type: ignore[arg-type]  # stands in
+        return {
+            self._name(topics.CALLS): self._calls,
+            self._name(topics.CRM): CrmAgent(settings, crm, sent, place, contacts),  # type: ignore[arg-type]  # stands in
+            contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, place, outcomes),  # type: ignore[arg-type]  # stands in
+            outcomes: OutcomesAgent(tables["outcomes"], of_outcomes),
+        }
+
+    def _name(self, topic: topics.Topic) -> str:
+        return self.settings.kafka.topic_prefix + topic.name
+
+    # -- work
+
+    def agree(self, at_ms: int) -> None:
+        """Write down by which settings the tables are made."""
+        self.topics.add(agreement(self.settings), 0, None, agreed(self.settings, at_ms))
+
+    def work(self, arrivals: Iterable[Arrival], now_ms: int) -> None:
+        """Take the arrivals in, conclude the ends that are due at `now_ms`, and write a checkpoint."""
+        for arrival in arrivals:
+            assert arrival.key is not None
+            self.topics.now_ms = arrival.at_ms
+            name = self.settings.kafka.topic_prefix + arrival.topic
+            self.topics.add(name, self._place(arrival.key), arrival.key, arrival.value)
+        self.topics.now_ms = now_ms
+        self._fold()
+        everywhere = set(range(self.partitions))
+        self._calls.sweep(now_ms, everywhere)
+        self._fold()
+        # A round of its own at each checkpoint: when a lead is forgotten does not depend on the rounds before.
+        expiry = Expiry(self.tables["leads"], self.settings.results.lead_expiry_days * DAY_MS)
+        expiry.step(now_ms, everywhere, rows=_ALL_ROWS)
+        asyncio.run(self._checkpoint.run(self.topics, {}))
+
+    def _fold(self) -> None:
+        while any(self._fold_next(name, number) for name, number in self._folded):
+            pass
+
+    def _fold_next(self, topic: str, partition: int) -> bool:
+        at = self._folded[topic, partition]
+        records = self.topics.logs[topic][partition][at:]
+        if records:
+            self._hops[topic].fold(TP(topic, partition), records)
+            self._folded[topic, partition] = at + len(records)
+        return bool(records)
+
+    # -- restoring
+
+    def restore(self, frozen: Frozen, reading: int) -> None:
+        """Take all topics as they were at a reading, and restore the tables from their changelogs."""
+        ends = frozen.readings[reading].ends
+        for topic, logs in frozen.topics.items():
+            for partition, (log, end) in enumerate(zip(logs, ends[topic], strict=True)):
+                self.topics.logs[topic][partition] = [
+                    Record(key, value, offset, 0) for offset, (key, value) in enumerate(log[:end])
+                ]
+        for topic, partition in self._folded:
+            self._folded[topic, partition] = ends[topic][partition]
+        for table in self.tables.values():
+            for partition, part in table.parts.items():
+                log = self.topics.logs[table.changelog][partition]
+                part.restore(log, len(log))
+                part.restored(len(log))
+
+    # -- reading
+
+    def figures(self, now_ms: int) -> Figures:
+        """Return all figures of managers, leads, outcomes and teams as they are read at `now_ms`."""
+        return series(ManagerCollector(self._figures, lambda: now_ms).collect())
+
+    def close(self) -> None:
+        """Close what lies on disk."""
+        for table in self._disk.values():
+            table.store.close()
