@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agents.cli.common import JsonOption, console, print_json, write
-from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric
+from agents.cli.common import ConfigOption, JsonOption, console, print_json, read_settings, write
+from streams.metrics.catalogue import MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
 from streams.metrics.metric import Count
 from streams.settings.settings import Settings
 from streams.tables.manager.series import MAX_SERIES, series_count
@@ -19,7 +19,8 @@ _INTRODUCTION = """\
 # Metrics
 
 Generated from the catalogue, `streams/metrics/catalogue.py`, by `callpulse metrics --markdown`; a test keeps it
-current.
+current. All numbers here are those of the default settings. The HELP texts of a worker, `callpulse metrics` and
+`callpulse explain` name the numbers of your settings.
 
 A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is the manager's own local day; `7d`, `30d`
 and `90d` are today and the 6, 29 and 89 local days before it; `previous` is the 90 days before those. Windows are
@@ -47,11 +48,16 @@ denominator, divided by the sum of the denominators. Add up the labels that a de
 
 
 def metrics(
+    config: ConfigOption = None,
     *,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/metrics.md.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page docs/metrics.md, with the default settings.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print every metric that a worker exports, with type, labels, unit and meaning.
+
+    The meanings name the numbers of the settings.
 
     For example:
 
@@ -59,15 +65,17 @@ def metrics(
 
         callpulse metrics --json | jq -r '.[].name'
     """
-    if as_json:
-        print_json([_plain(metric) for metric in CATALOGUE])
-    elif markdown:
+    if markdown:
         write(page().encode())
+        return
+    described = catalogue(read_settings(config))
+    if as_json:
+        print_json([_plain(metric) for metric in described])
     else:
         table = Table(
             "metric", "type", "labels", "meaning", box=None, header_style="bold", show_lines=False, pad_edge=False
         )
-        for metric in CATALOGUE:
+        for metric in described:
             table.add_row(metric.full_name, metric.type, " ".join(metric.labels), metric.help)
         console().print(table)
 

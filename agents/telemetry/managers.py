@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.calendars import local_time, shift_bounds
-from streams.metrics.catalogue import MANAGER_METRICS, TEAM_METRICS, Metric
+from streams.metrics.catalogue import TEAM_METRICS, Metric, manager_metrics
 from streams.settings.settings import Manager, Settings
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
@@ -26,7 +26,6 @@ from streams.tables.team.series import Found, Teams, TeamSeries
 
 MANAGERS: Final = "managers"
 OUTCOMES: Final = "outcomes"
-_BY_NAME: Final = {metric.name: metric for metric in MANAGER_METRICS}
 
 
 class Family(NamedTuple):
@@ -66,8 +65,9 @@ class Managers:
     def __init__(self, settings: Settings, tables: Mapping[str, Any], place: Callable[[bytes], int]) -> None:
         manager_series = ManagerSeries(settings)
         self.series: tuple[Series, ...] = manager_series.series
-        self.families = _families(self.series)
-        self.varying_metrics = tuple(_BY_NAME[name] for name in VARYING)
+        by_name = {metric.name: metric for metric in manager_metrics(settings)}
+        self.families = _families(self.series, by_name)
+        self.varying_metrics = tuple(by_name[name] for name in VARYING)
         self.values = manager_series.values
         self.varying = manager_series.varying
         self.team_series = TeamSeries(settings).series
@@ -219,13 +219,13 @@ def _family(metric: Metric) -> GaugeMetricFamily:
     return GaugeMetricFamily(metric.full_name, metric.help, labels=metric.labels)
 
 
-def _families(series: tuple[Series, ...]) -> tuple[Family, ...]:
+def _families(series: tuple[Series, ...], by_name: Mapping[str, Metric]) -> tuple[Family, ...]:
     """Return the metrics in the order of their series, each with its place among them."""
     families = []
     start = 0
     for name, group in groupby(series, key=itemgetter(0)):
         end = start + len(list(group))
-        families.append(Family(_BY_NAME[name], start, end))
+        families.append(Family(by_name[name], start, end))
         start = end
     return tuple(families)
 

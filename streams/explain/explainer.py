@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from streams.contract.events import CallsEvent
 from streams.explain.recipes import NOT_COUNTED, NOW, OfClaims, OfLegs, OfOpenLegs, Recipe, Source, recipes
-from streams.metrics.catalogue import MANAGER, MANAGER_METRICS
+from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, manager_metrics
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.lead.contributions import Claim
 from streams.tables.manager.fold import ManagerFold
@@ -131,7 +131,7 @@ class Explainer:
     def __init__(self, settings: Settings) -> None:
         """Raise SettingsError for settings that make more series than a manager may have."""
         self._recipes = recipes(settings)
-        self._help = {metric.name: metric.help for metric in MANAGER_METRICS}
+        self._help = {metric.name: metric.help for metric in manager_metrics(settings)}
         self._labels = _exported(settings, self._recipes)
         self.windows: Mapping[str, tuple[str, ...]] = {
             name: tuple(sorted(labels, key=lambda window: _USUAL.index(window) if window in _USUAL else len(_USUAL)))

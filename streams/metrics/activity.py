@@ -1,4 +1,7 @@
-"""The catalogue of what a manager does: calls, talk, presence, work, repeats."""
+"""The catalogue of what a manager does: calls, talk, presence, work, repeats.
+
+Words in braces stand for settings; `streams.metrics.wording` fills them in.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Final
 
 from streams.metrics.metric import Count, of_manager
 
-ACTIVITY_METRICS: Final = (
+ACTIVITY: Final = (
     of_manager(
         "calls",
         "Finished legs in the window, by direction. A leg is one manager's part in a call.",
@@ -39,32 +42,33 @@ ACTIVITY_METRICS: Final = (
     ),
     of_manager(
         "short_call_ratio",
-        "Answered legs with less than 2 min of talk, divided by answered legs whose talk time is known, in the window "
-        "(today, 7d, 30d).",
+        "Answered legs with less than {short} of talk, divided by answered legs whose talk time is known, in the "
+        "window (today, 7d, 30d).",
         "window",
         unit="ratio",
         measure=16,
         over=(
-            Count("answered legs with less than 2 min of talk"),
+            Count("answered legs with less than {short} of talk"),
             Count("answered legs whose talk time is known", "calls_talked", (("le", "+Inf"),)),
         ),
     ),
     of_manager(
         "meaningful_calls",
-        "Answered legs with 5 min of talk or more in the window (today, 7d, 30d); a good day has 40 to 60.",
+        "Answered legs with {meaningful} of talk or more in the window (today, 7d, 30d); a good day has "
+        "{meaningful_target}.",
         "window",
         measure=11,
     ),
     of_manager(
         "conversations",
-        "Answered legs with 60 s of talk or more in the window (today, 30d).",
+        "Answered legs with {conversation} of talk or more in the window (today, 30d).",
         "window",
         measure=17,
     ),
     of_manager(
         "attempts_per_contact",
-        "Dials (finished outbound legs) divided by dials that a person answered, in the window (30d); 8 to 10 are "
-        "usual.",
+        "Dials (finished outbound legs) divided by dials that a person answered, in the window (30d); "
+        "{attempts_target} are usual.",
         "window",
         unit="ratio",
         measure=11,
@@ -86,8 +90,8 @@ ACTIVITY_METRICS: Final = (
     ),
     of_manager(
         "calls_timed_out",
-        "Legs today whose end never came and that were closed after the longest call allowed (4 h). They count as "
-        "calls, not as talk time. More than a few mean that the telephony source loses events.",
+        "Legs today whose end never came and that were closed after the longest call allowed ({max_call}). They count "
+        "as calls, not as talk time. More than a few mean that the telephony source loses events.",
         "window",
         measure=24,
     ),
@@ -125,21 +129,21 @@ ACTIVITY_METRICS: Final = (
     ),
     of_manager(
         "work_block_seconds",
-        "Length of the current run of calling (gaps of less than 15 min between telephony activity); 0 when the last "
-        "activity is 15 min ago or longer and no leg is in progress.",
+        "Length of the current run of calling (gaps of less than {work_gap} between telephony activity); 0 when the "
+        "last activity is {work_gap} ago or longer and no leg is in progress.",
         unit="seconds",
         measure=15,
     ),
     of_manager(
         "work_blocks",
-        "Runs of calling of 2 h or more that began today.",
+        "Runs of calling of {work_block} or more that began today.",
         "window",
         measure=15,
     ),
     of_manager(
         "breaks_missed",
-        "Breaks of 15 min not taken today: for each run of calling that began today, one for every full 3 h it went "
-        "on without pause.",
+        "Breaks of {work_gap} not taken today: for each run of calling that began today, one for every full "
+        "{break_after} it went on without pause.",
         "window",
         measure=15,
     ),
@@ -159,7 +163,7 @@ ACTIVITY_METRICS: Final = (
     ),
     of_manager(
         "leads_over_called",
-        "Leads of the manager that were dialled more than 3 times today.",
+        "Leads of the manager that were dialled more than {calls_per_lead_day} today.",
         "window",
         measure=23,
     ),

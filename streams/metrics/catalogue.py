@@ -1,6 +1,6 @@
 """The catalogue: every metric that callpulse exports, with its type, labels, unit and meaning.
 
-The collector, `docs/metrics.md` and the test that every name in a board or a rule exists are made from this list.
+The exporter, `docs/metrics.md` and the test that every name in a board or a rule exists are made from this list.
 
 A call counts where it ended. Windows: `1h` is the last 60 minutes; `today` is the manager's own local day; `7d`, `30d`
 and `90d` are today and the 6, 29 and 89 local days before it. A ratio whose denominator is 0 is not exported.
@@ -10,12 +10,40 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.metrics.activity import ACTIVITY_METRICS
+from streams.metrics.activity import ACTIVITY
 from streams.metrics.metric import MANAGER, TEAM, Metric
 from streams.metrics.operations import OPERATIONS_METRICS
-from streams.metrics.results import RESULT_METRICS, TEAM_METRICS
+from streams.metrics.results import RESULTS, TEAMS
+from streams.metrics.wording import words
+from streams.settings.settings import Settings
 
-__all__ = ["CATALOGUE", "MANAGER", "MANAGER_METRICS", "OPERATIONS_METRICS", "TEAM", "TEAM_METRICS", "Metric"]
+__all__ = [
+    "CATALOGUE",
+    "MANAGER",
+    "MANAGER_METRICS",
+    "OPERATIONS_METRICS",
+    "TEAM",
+    "TEAM_METRICS",
+    "Metric",
+    "catalogue",
+    "manager_metrics",
+]
 
-MANAGER_METRICS: Final = (*ACTIVITY_METRICS, *RESULT_METRICS)
-CATALOGUE: Final = (*MANAGER_METRICS, *TEAM_METRICS, *OPERATIONS_METRICS)
+
+def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
+    """Return the metrics of a manager. Their texts name the numbers of these settings."""
+    known = words(settings)
+    return tuple(metric.filled(known) for metric in (*ACTIVITY, *RESULTS))
+
+
+def catalogue(settings: Settings) -> tuple[Metric, ...]:
+    """Return every metric. The texts name the numbers of these settings; all else is the same for every settings."""
+    return (*manager_metrics(settings), *TEAM_METRICS, *OPERATIONS_METRICS)
+
+
+# No setting changes a name, a label, a type or a unit: whoever needs only those takes the constants. The texts of
+# metrics of teams and workers name no setting.
+MANAGER_METRICS: Final = manager_metrics(Settings())
+TEAM_METRICS: Final = TEAMS
+CATALOGUE: Final = catalogue(Settings())
+"""The metrics with the texts of the default settings."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 MANAGER: Final = ("manager", "team")
 TEAM: Final = ("team", "partition")
@@ -22,6 +24,10 @@ class Count(Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     exact: bool = True
 
+    def filled(self, words: Mapping[str, str]) -> Count:
+        """Return the count with the settings in its meaning."""
+        return replace(self, meaning=self.meaning.format_map(words))
+
 
 class Metric(Struct, frozen=True, kw_only=True):
     """One metric family. `measure` is its number in the list of measures of `docs/metrics.md`, None for operations.
@@ -38,6 +44,15 @@ class Metric(Struct, frozen=True, kw_only=True):
     measure: int | None = None
     numerator: Count | None = None
     denominator: Count | None = None
+
+    def filled(self, words: Mapping[str, str]) -> Metric:
+        """Return the metric with the settings in its texts. Raises KeyError for a word that nobody knows."""
+        return replace(
+            self,
+            help=self.help.format_map(words),
+            numerator=self.numerator and self.numerator.filled(words),
+            denominator=self.denominator and self.denominator.filled(words),
+        )
 
     @property
     def full_name(self) -> str:

@@ -1,6 +1,7 @@
-"""The catalogue of what comes of it: results, funnel, norms, economics, expectations; of managers and of teams.
+"""The catalogue of results: deals, leads, funnel, norms, costs, expectations; per manager and per team.
 
-Figures of leads and deals are those that lead rows claim (`tables/lead.py`), summed by local day.
+Figures of leads and deals are the contributions of leads (`streams/tables/lead/contributions.py`), summed by local
+day. Words in braces stand for settings; `streams.metrics.wording` fills them in.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Final
 
 from streams.metrics.metric import Count, of_manager, of_team
 
-RESULT_METRICS: Final = (
+RESULTS: Final = (
     of_manager(
         "won_deals",
         "Deals that stand at won and came there in the window (7d, 30d, 90d); of the manager whom the deal names, "
@@ -86,14 +87,14 @@ RESULT_METRICS: Final = (
     ),
     of_manager(
         "leads_consultation_due",
-        "Open leads of the manager, called in the last 30 days, with so many conversations (3) since the last "
-        "progress and the last consultation that a mentor should look at them.",
+        "Open leads of the manager, called in the last 30 days, with so many conversations ({mentor_after}) since the "
+        "last progress and the last consultation that a mentor should look at them.",
         measure=17,
     ),
     of_manager(
         "leads_stuck",
-        "Open leads of the manager, called in the last 30 days, with so many conversations (5) in a row without "
-        "progress that they count as stuck.",
+        "Open leads of the manager, called in the last 30 days, with so many conversations ({stuck_after}) in a row "
+        "without progress that they count as stuck.",
         measure=17,
     ),
     of_manager(
@@ -129,8 +130,8 @@ RESULT_METRICS: Final = (
     ),
     of_manager(
         "target_ratio",
-        "Realistic target for won deals per lead given: the ratio of the last 90 days plus a quarter's gain (0.75 "
-        "percentage points), not below the floor (1 %) nor above the cap (5 %).",
+        "Realistic target for won deals per lead given: the ratio of the last 90 days plus a quarter's gain ({gain} "
+        "percentage points), not below the floor ({floor}) nor above the cap ({cap}).",
         unit="ratio",
         measure=10,
     ),
@@ -216,7 +217,7 @@ RESULT_METRICS: Final = (
     ),
     of_manager(
         "calls_off_hours",
-        "Dials of today that began outside the hours in which leads may be called (08:00 to 21:00, the manager's "
+        "Dials of today that began outside the hours in which leads may be called ({permitted_hours}, the manager's "
         "local time).",
         "window",
         measure=23,
@@ -256,15 +257,15 @@ RESULT_METRICS: Final = (
     ),
     of_manager(
         "lead_attention",
-        "Conversations in a row without progress of the leads that need help most (8 a manager), called in the last "
-        "30 days: stuck before consultation due, then by conversations, then by time in the stage.",
+        "Conversations in a row without progress of the leads that need help most ({attention_series} a manager), "
+        "called in the last 30 days: stuck before consultation due, then by conversations, then by time in the stage.",
         "lead",
         "why",
         measure=17,
     ),
 )
 
-TEAM_METRICS: Final = (
+TEAMS: Final = (
     of_team(
         "won_deals",
         "Won deals of the window (90d) by value of a dimension: product, client_type, channel, first_kind (kind of "

@@ -165,6 +165,15 @@ class TestMetrics:
         assert "callpulse_calls_in_progress" in said.out
         assert "Legs that have begun and not ended." in said.out
 
+    def test_the_meanings_name_the_numbers_of_the_settings(self, callpulse: Runner, tmp_path: Path) -> None:
+        (tmp_path / "own.toml").write_text("[results]\nmentor_after = 4\n")
+        told = {
+            metric["name"]: metric["help"]
+            for metric in callpulse("metrics", "--json", "-c", tmp_path / "own.toml").json
+        }
+        assert "(4)" in told["callpulse_leads_consultation_due"]
+        assert "(3)" in callpulse("metrics", "--markdown", "-c", tmp_path / "own.toml").out
+
 
 class TestReplayDryRun:
     def test_every_recording_comes_out_as_contract_events(self, callpulse: Runner) -> None:

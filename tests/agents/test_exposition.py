@@ -76,6 +76,11 @@ class TestText:
         kinds = dict(line.split(" ")[2:] for line in text.splitlines() if line.startswith("# TYPE "))
         assert kinds == {metric.full_name: metric.type for metric in CATALOGUE}
 
+    async def test_a_help_text_names_the_numbers_of_the_settings(self) -> None:
+        text = (await Exposition(core(ROSTER + '\n[thresholds]\nshort = "90s"')).text(NOON_MS)).decode()
+        (told,) = [line for line in text.splitlines() if line.startswith("# HELP callpulse_short_call_ratio ")]
+        assert "less than 90 s of talk" in told
+
     @pytest.mark.parametrize("number", [7, 1_000_000, 123_456_789_012_345_678])
     async def test_whole_numbers_have_all_their_digits(self, number: int) -> None:
         of = core('[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
