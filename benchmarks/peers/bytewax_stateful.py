@@ -17,18 +17,18 @@ from streams.contract.decoding import Decoder
 from streams.tables.manager.row import ManagerRow
 
 
-class _Nothing(StatelessSinkPartition[Any]):
+class _Nothing(StatelessSinkPartition[Any]):  # type: ignore[misc]  # Bytewax is installed for `make bench` only
     def write_batch(self, items: list[Any]) -> None:
         """Drop the items; the tables are what is wanted."""
 
 
-class _NoOutput(DynamicSink[Any]):
+class _NoOutput(DynamicSink[Any]):  # type: ignore[misc]  # as above
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _Nothing:  # noqa: ARG002 - Bytewax's signature
         """Return the sink of a worker."""
         return _Nothing()
 
 
-class _Fold(StatefulBatchLogic[Any, None, None]):
+class _Fold(StatefulBatchLogic[Any, None, None]):  # type: ignore[misc]  # as above
     """The state of one manager. `snapshot` gives nothing: recovery is off, and a copy would only cost time."""
 
     def __init__(self, progress: _Progress, row: ManagerRow) -> None:

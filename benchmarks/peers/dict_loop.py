@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from benchmarks.peers import rows as own
 from benchmarks.peers.job import Job, Stopwatch, answer, read
 from streams.contract.decoding import Decoder
-from streams.contract.events import Rejection
+from streams.contract.events import CallsEvent, Rejection
 from streams.tables.manager.row import ManagerRow
 
 
@@ -25,7 +25,8 @@ async def run(job: Job) -> None:
     )
     await consumer.start()
     clock = Stopwatch()
-    decode, fold = Decoder("calls").decode, own.manager_fold().fold
+    decoder: Decoder[CallsEvent] = Decoder("calls")
+    decode, fold = decoder.decode, own.manager_fold().fold
     rows: dict[bytes, ManagerRow] = {}
     seen = 0
     while seen < job.events:
@@ -39,7 +40,7 @@ async def run(job: Job) -> None:
                 row = rows.get(record.key)
                 if row is None:
                     row = rows[record.key] = own.new_row(record.key.decode())
-                fold(row, event, record.offset)  # type: ignore[arg-type]  # the decoder of `calls` gives its events
+                fold(row, event, record.offset)
             seen += len(records)
     answer(seen, clock.read(), own.totals(rows.values()))
 

@@ -115,8 +115,9 @@ def _counts(state: State) -> Counter[tuple[str, str, int]]:
     progress_at = _count_legs(counts, state, owner, legs[0] if legs else None)
     closed = _count_deals(counts, state["deals"], owner)
     for at, named in state["touches"].values():
-        if named or owner:
-            counts[named or owner, "touches", at // DAY_MS] += 1
+        manager = named or owner
+        if manager:
+            counts[manager, "touches", at // DAY_MS] += 1
     if owner is not None and not closed:
         newest = max(leg[2] for leg in legs) // DAY_MS
         without = sum(leg[4] and leg[2] > progress_at for leg in legs)

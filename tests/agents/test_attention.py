@@ -100,11 +100,11 @@ def names(page: Any) -> list[str]:
 
 
 class TestOneWorker:
-    async def test_a_department_without_trouble_has_an_empty_list(self, group: str) -> None:
+    async def test_a_department_without_trouble_has_an_empty_list(self, group: Group) -> None:
         page = await ask(await group.join(*PARTITIONS))
         assert page == {"leads": [], "total": 0, "next_offset": None, "missing_partitions": []}
 
-    async def test_a_lead_is_told_with_what_a_supervisor_must_know(self, group: str) -> None:
+    async def test_a_lead_is_told_with_what_a_supervisor_must_know(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{"lead-1": listed()})
         assert (await ask(server))["leads"] == [
@@ -121,19 +121,19 @@ class TestOneWorker:
             }
         ]
 
-    async def test_the_most_urgent_come_first_whoever_they_belong_to(self, group: str) -> None:
+    async def test_the_most_urgent_come_first_whoever_they_belong_to(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", due=listed("consultation", 4), stuck=listed("stuck", 5))
         group.tell("bob", worse=listed("stuck", 7), older=listed("stuck", 5, days_in_stage=30))
         assert names(await ask(server)) == ["worse", "older", "stuck", "due"]
 
-    async def test_a_lead_that_was_helped_leaves_the_list(self, group: str) -> None:
+    async def test_a_lead_that_was_helped_leaves_the_list(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", one=listed(), two=listed())
         group.tell("ann", one=None)  # type: ignore[arg-type]  # None: not any longer
         assert names(await ask(server)) == ["two"]
 
-    async def test_a_lead_that_nobody_calls_any_more_is_not_listed(self, group: str) -> None:
+    async def test_a_lead_that_nobody_calls_any_more_is_not_listed(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", old=listed(touched=30), recent=listed(touched=29))
         assert names(await ask(server)) == ["recent"]
@@ -149,16 +149,17 @@ class TestOneWorker:
             ({"manager": "ann", "team": "unassigned"}, []),
         ],
     )
-    async def test_it_can_be_narrowed(self, group: str, parameters: Any, expected: Any) -> None:
+    async def test_it_can_be_narrowed(self, group: Group, parameters: Any, expected: Any) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{"a-stuck": listed("stuck", 6), "a-due": listed("consultation", 3)})
         group.tell("bob", **{"b-stuck": listed("stuck", 5)})
         assert names(await ask(server, **parameters)) == expected
 
-    async def test_pages_join_to_the_whole(self, group: str) -> None:
+    async def test_pages_join_to_the_whole(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{f"lead-{number:03}": listed("stuck", 500 - number) for number in range(25)})
-        seen, offset = [], 0
+        seen: list[str] = []
+        offset: int | None = 0
         while offset is not None:
             page = await ask(server, limit=10, offset=offset)
             assert page["total"] == 25
@@ -178,10 +179,10 @@ class TestOneWorker:
             ({"managr": "ann"}, "unknown parameter 'managr'"),
         ],
     )
-    async def test_a_question_that_cannot_be_says_why(self, group: str, parameters: Any, told: str) -> None:
+    async def test_a_question_that_cannot_be_says_why(self, group: Group, parameters: Any, told: str) -> None:
         assert told in await ask(await group.join(*PARTITIONS), expected=400, **parameters)
 
-    async def test_csv_is_for_spreadsheets_and_starts_no_formula(self, group: str) -> None:
+    async def test_csv_is_for_spreadsheets_and_starts_no_formula(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{"=cmd()": listed(), "lead, with a comma": listed(without_progress=6)})
         rows = list(csv.DictReader(io.StringIO(await ask(server, format="csv"))))
@@ -190,7 +191,7 @@ class TestOneWorker:
 
 
 class TestAllWorkers:
-    async def test_any_worker_answers_for_all(self, group: str) -> None:
+    async def test_any_worker_answers_for_all(self, group: Group) -> None:
         first, second = await group.join(0, 1), await group.join(2, 3)
         for number in range(40):
             group.tell(f"manager-{number}", **{f"lead-{number}": listed("stuck", 100 - number)})
@@ -200,7 +201,7 @@ class TestAllWorkers:
         assert own["partitions"] == [0, 1]
         assert 0 < own["total"] < 40
 
-    async def test_a_page_in_the_middle_is_the_same_whoever_is_asked(self, group: str) -> None:
+    async def test_a_page_in_the_middle_is_the_same_whoever_is_asked(self, group: Group) -> None:
         servers = [await group.join(0), await group.join(1, 2), await group.join(3)]
         for number in range(40):
             group.tell(f"manager-{number}", **{f"lead-{number}": listed("stuck", 100 - number)})
@@ -209,17 +210,17 @@ class TestAllWorkers:
             assert names(page) == [f"lead-{number}" for number in range(14, 21)]
             assert page["next_offset"] == 21
 
-    async def test_partitions_that_nobody_answers_for_are_named(self, group: str) -> None:
+    async def test_partitions_that_nobody_answers_for_are_named(self, group: Group) -> None:
         server, other = await group.join(0, 1), await group.join(2, 3)
         await other.close()
         assert (await ask(server))["missing_partitions"] == [2, 3]
 
-    async def test_a_worker_that_restores_has_no_answer_for_its_partitions(self, group: str) -> None:
+    async def test_a_worker_that_restores_has_no_answer_for_its_partitions(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.workers[0][0].tables["outcomes"].owned = frozenset({0, 1, 3})
         assert (await ask(server))["missing_partitions"] == [2]
 
-    async def test_a_peer_that_answers_nonsense_counts_as_missing(self, group: str) -> None:
+    async def test_a_peer_that_answers_nonsense_counts_as_missing(self, group: Group) -> None:
         async def nonsense(_: aiohttp.web.Request) -> aiohttp.web.Response:
             return aiohttp.web.Response(text="<html>")
 
@@ -251,7 +252,7 @@ class TestQuery:
 
 
 class TestCommand:
-    async def test_it_fetches_page_after_page(self, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_it_fetches_page_after_page(self, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cli, "_PAGE", 10)
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{f"lead-{number:02}": listed("stuck", 99 - number) for number in range(25)})

@@ -13,7 +13,7 @@ import pytest
 
 from agents.cli.metrics import page
 from streams.contract.decoding import Decoder
-from streams.contract.events import Rejection
+from streams.contract.events import CallsEvent, Rejection
 from streams.metrics.catalogue import CATALOGUE
 from tests.agents.cli_runner import Runner
 
@@ -180,7 +180,7 @@ class TestReplayDryRun:
         files = sorted(path for path in RECORDINGS.glob("*.json") if path.name != "peer_expected.json")
         said = callpulse("replay", "ami", "--dry-run", *files)
         assert said.code == 0, said.err
-        decoder = Decoder("calls")
+        decoder: Decoder[CallsEvent] = Decoder("calls")
         events = [decoder.decode(line.encode()) for line in said.out.splitlines()]
         assert len(events) > len(files)
         assert not [event for event in events if isinstance(event, Rejection)]

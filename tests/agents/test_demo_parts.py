@@ -95,14 +95,14 @@ class TestFeeder:
 
     async def test_being_stopped_ends_the_wait_without_sending(self, clock: Clock) -> None:
         kafka = Kafka(clock)
-        made = feeder(kafka, on_sent=lambda _record: made.stop.set())
+        made: Feeder[Arrived] = feeder(kafka, on_sent=lambda _record: made.stop.set())
         await made.run([Arrived(NOON_MS - 1), Arrived(NOON_MS - 1)])
         assert len(kafka.got) == 1
 
     async def test_live_begins_with_the_first_record_that_is_not_due_yet(self, clock: Clock) -> None:
         kafka = Kafka(clock)
-        live = []
-        made = feeder(kafka, on_sent=lambda _record: live.append(made.live.is_set()))
+        live: list[bool] = []
+        made: Feeder[Arrived] = feeder(kafka, on_sent=lambda _record: live.append(made.live.is_set()))
         await made.run([Arrived(NOON_MS - 1), Arrived(NOON_MS + 100)])
         assert live == [False, True]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -28,7 +28,7 @@ def untouched() -> Iterator[None]:
 
 
 @pytest.fixture
-async def collecting(monkeypatch: pytest.MonkeyPatch) -> asyncio.Task[None]:
+async def collecting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Task[None]]:
     monkeypatch.setattr(garbage, "_LOOK_EVERY_S", 0.001)
     task = asyncio.create_task(garbage.collect_in_short_steps())
     await asyncio.sleep(0)
@@ -46,7 +46,7 @@ def grow_old() -> None:
 class TestShortSteps:
     async def test_what_grew_old_is_not_looked_at_again(self) -> None:
         before = gc.get_freeze_count()
-        kept = [[] for _ in range(1000)]
+        kept: list[list[int]] = [[] for _ in range(1000)]
         grow_old()
         await eventually(lambda: gc.get_freeze_count() > before + len(kept))
         assert not {id(one) for one in kept} & {id(one) for one in gc.get_objects()}
@@ -72,21 +72,21 @@ class TestShortSteps:
 
     async def test_little_that_is_young_is_left_alone(self) -> None:
         before = gc.get_freeze_count()
-        kept = [[] for _ in range(garbage._MANY // 2)]
+        kept: list[list[int]] = [[] for _ in range(garbage._MANY // 2)]
         await asyncio.sleep(0.05)
         assert len(kept) > 0
         assert gc.get_freeze_count() == before
 
     async def test_much_that_is_young_is_looked_at_once_and_frozen(self) -> None:
         before = gc.get_freeze_count()
-        kept = [[] for _ in range(garbage._MANY + 1000)]
+        kept: list[list[int]] = [[] for _ in range(garbage._MANY + 1000)]
         await eventually(lambda: gc.get_freeze_count() >= before + len(kept))
 
     async def test_no_collection_looks_at_everything_by_itself(self) -> None:
         seen = []
         gc.callbacks.append(lambda phase, info: seen.append(info["generation"]) if phase == "start" else None)
         try:
-            kept = [[] for _ in range(5 * garbage._MOST)]
+            kept: list[list[int]] = [[] for _ in range(5 * garbage._MOST)]
         finally:
             gc.callbacks.pop()
         assert len(kept) > 0

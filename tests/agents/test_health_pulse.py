@@ -40,7 +40,7 @@ class Clock:
 class TestPulse:
     @pytest.mark.parametrize("gap", [0.0, 6.9, 7.0])
     def test_a_short_pause_is_nothing(self, gap: float) -> None:
-        clock, failures = Clock(), []
+        clock, failures = Clock(), list[BaseException]()
         pulse = Pulse(7.0, failures.append, clock)
         for _ in range(5):
             clock.now += gap
@@ -48,7 +48,7 @@ class TestPulse:
         assert failures == []
 
     def test_a_pause_that_outlasts_the_membership_ends_the_worker_once(self) -> None:
-        clock, failures = Clock(), []
+        clock, failures = Clock(), list[BaseException]()
         pulse = Pulse(7.0, failures.append, clock)
         clock.now += 7.1
         assert not pulse.beat()
@@ -101,4 +101,4 @@ class TestLoop:
         await eventually(lambda: bool(registry.get_sample_value("stall_count")))
         watching.cancel()
         assert registry.get_sample_value("stall_bucket", {"le": "0.1"}) == 0
-        assert registry.get_sample_value("stall_sum") >= 0.24
+        assert (registry.get_sample_value("stall_sum") or 0) >= 0.24

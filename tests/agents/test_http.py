@@ -11,6 +11,7 @@ import pytest
 
 from agents.suspension import SuspendedError
 from agents.telemetry import http
+from agents.telemetry.health import Health
 from tests.agents.stand_in import Core, core, eventually
 
 SETTINGS = '[worker]\nhttp_port = 0\nid = "w-1"\n[[managers]]\nid = "ann"\n'
@@ -70,7 +71,7 @@ class TestMetrics:
 
         async def scrape() -> bytes:
             async with client.get("/metrics", headers=PLAIN) as response:
-                return await response.read()
+                return bytes(await response.read())
 
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             scrapes = [group.create_task(scrape()) for _ in range(3)]
@@ -133,7 +134,7 @@ class TestHealth:
         async def broken(_: object) -> None:
             raise ValueError("broken")
 
-        monkeypatch.setattr(http.Health, "watch", broken)
+        monkeypatch.setattr(Health, "watch", broken)
         server = await http.serve(worker, worker.settings)
         await eventually(lambda: bool(worker.failures))
         await server.close()
@@ -213,7 +214,9 @@ class TestServer:
     async def test_after_closing_the_port_is_free(self, worker: Any) -> None:
         server = await http.serve(worker, worker.settings)
         host, port = server.url.removeprefix("http://").split(":")
+        thread = server.pulse._thread
         await server.close()
-        await eventually(lambda: not server.pulse._thread.is_alive())
+        assert thread is not None
+        await eventually(lambda: not thread.is_alive())
         with pytest.raises(OSError, match="onnect"):
             await asyncio.open_connection(host, int(port))

@@ -154,9 +154,11 @@ class TestRestoreProgress:
         tps = [TP(table.changelog, partition) for partition in (0, 1)]
         restoring, ends = of.app.delivery.restoring, of.app.tables.recovery.active_highwaters
 
-        def ratio() -> float | None:
+        def ratio() -> float:
             gauges.refresh()
-            return value(of, "restore_progress_ratio", table="leads")
+            found = value(of, "restore_progress_ratio", table="leads")
+            assert found is not None
+            return found
 
         assert ratio() == 0
         of.assign(0, 1)

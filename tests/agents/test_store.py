@@ -17,7 +17,7 @@ import pytest
 from agents.state.rocksdb import NOTHING, Mark, Shelf, Store, StoreError, StoreLockedError, checksum
 
 ROOT = Path(__file__).parents[2]
-OURS = {"changelog": "app-leads-changelog", "partitions": 4, "layout": 1}
+OURS: dict[str, str | int] = {"changelog": "app-leads-changelog", "partitions": 4, "layout": 1}
 
 
 @pytest.fixture

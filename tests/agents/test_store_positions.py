@@ -77,7 +77,12 @@ def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bytes] = []
-    monkeypatch.setattr(Shelf, "get_many", lambda _, keys: asked.extend(keys) or [None] * len(keys))
+
+    def noted(_: Shelf, keys: list[bytes]) -> list[bytes | None]:
+        asked.extend(keys)
+        return [None] * len(keys)
+
+    monkeypatch.setattr(Shelf, "get_many", noted)
     part = part_of(store)
     for at in range(3):
         restore(part, [(key, at) for key in KEYS], at * len(KEYS))
@@ -90,7 +95,12 @@ def test_rows_that_were_on_disk_before_are_read_once(store: Any, monkeypatch: py
     restore(part_of(store), [(key, 4) for key in KEYS])
     asked: list[bytes] = []
     get_many = Shelf.get_many
-    monkeypatch.setattr(Shelf, "get_many", lambda shelf, keys: asked.extend(keys) or get_many(shelf, keys))
+
+    def noted(shelf: Shelf, keys: list[bytes]) -> list[bytes | None]:
+        asked.extend(keys)
+        return get_many(shelf, keys)
+
+    monkeypatch.setattr(Shelf, "get_many", noted)
     part = part_of(store)
     for at in (3, 5):
         restore(part, [(key, at) for key in KEYS[:2]], 4 + at)

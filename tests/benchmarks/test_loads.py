@@ -18,9 +18,9 @@ EVENTS = 20_000
 NOW_MS = 1_740_960_000_000
 
 
-def plain_sums(topics: list[list[dict]], rng: random.Random) -> dict[str, int]:
+def plain_sums(topics: list[list[plain_leads.Fact]], rng: random.Random) -> dict[str, int]:
     """Fold contacts and events of the CRM as the peers do, the topics read in any order; return what they come to."""
-    leads: dict[str, dict] = {}
+    leads: dict[str, plain_leads.State] = {}
     sums: Counter[str] = Counter()
     waiting = [deque(topic) for topic in topics]
     while left := [topic for topic in waiting if topic]:

@@ -11,7 +11,8 @@ import pytest
 from agents.core import Core
 from agents.state.tables import RowTable
 from benchmarks import watched_worker
-from benchmarks.restore import GONE, INTACT, LEADS, MEMORY
+from benchmarks.many_leads import LEADS
+from benchmarks.restore import GONE, INTACT, MEMORY
 from benchmarks.watched_worker import Restored
 
 
@@ -46,21 +47,23 @@ def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(
 
     for name in ("on_rebalance", "on_changelog_event", "on_recovery_completed"):
         monkeypatch.setattr(RowTable, name, nothing)  # besides, the originals are put back after the test
-    ended = []
+    ended: list[Any] = []
     monkeypatch.setattr(Core, "release_all", ended.append)
     watched_worker.watch(tmp_path / "told")
 
     leads = SimpleNamespace(name="leads", restored=0, owned_rows=lambda: iter("abc"))
     managers = SimpleNamespace(name="managers", restored=0)
-    core = SimpleNamespace(tables={"leads": leads, "managers": managers})
+    core: Any = SimpleNamespace(tables={"leads": leads, "managers": managers})
+
+    watched: Any = RowTable  # its methods are the stand-ins from above
 
     async def restore(records: int) -> None:
         for table in (managers, leads):
-            await RowTable.on_rebalance(table)
+            await watched.on_rebalance(table)
         for table in (managers, leads):
-            await RowTable.on_changelog_event(table, None)
+            await watched.on_changelog_event(table, None)
             table.restored += records
-            await RowTable.on_recovery_completed(table)
+            await watched.on_recovery_completed(table)
 
     for records in (5, 3):
         asyncio.run(restore(records))

@@ -23,7 +23,7 @@ from tests.kafka_fixture import unique
 STOP_S = 10.0
 
 
-class BoundedThread(WorkerThread):  # type: ignore[misc]  # mode's types are not seen
+class BoundedThread(WorkerThread):
     """A thread of Faust's that cannot keep a test from ending: Faust would wait for it for ever, at exit too."""
 
     def __init__(self, service: Any, **kwargs: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -107,7 +107,7 @@ async def all_folded(*workers: Worker, within_s: float = 60.0) -> None:
     """Wait until nothing is left in any topic; facts that leads send each other lead to more."""
     names = [workers[0].core.name(topic) for topic in topics.TAKEN_IN]
     tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
-    before: dict[Any, Any] = {}
+    before: Mapping[TP, int] = {}
 
     async def look() -> bool:
         nonlocal before

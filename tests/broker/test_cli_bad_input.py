@@ -16,10 +16,11 @@ from agents.kafka import dead_letters
 from agents.kafka.dead_letters import Filter
 from agents.kafka.producer import BatchProducer
 from streams.contract import topics
+from streams.contract.events import LATEST_MS
 from streams.settings.settings import Kafka
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
-from tests.streams.test_contract import BAD, ENDED, LATEST_MS
+from tests.streams.test_contract import BAD, ENDED
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

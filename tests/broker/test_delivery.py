@@ -280,7 +280,7 @@ async def test_a_fetch_does_not_wait_long_for_records(start: Start, settings: Se
 
 
 async def test_faust_is_set_up_as_it_must_be(settings: Settings) -> None:
-    conf = Worker(settings).app.conf
+    conf: Any = Worker(settings).app.conf  # Faust types its settings as the descriptors that read them
     assert conf.processing_guarantee.value == "at_least_once"
     assert conf.table_standby_replicas == 0
     assert conf.store.scheme == "memory"

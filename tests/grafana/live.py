@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ def free_port() -> int:
     """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
@@ -163,8 +165,8 @@ def running(folder: Path) -> Iterator[Live]:
             with (folder / f"{number}.log").open("wb") as log:
                 started.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
         for url, process, number in zip((prometheus, alertmanager), started, (0, 1), strict=True):
-            log = folder / f"{number}.log"
-            eventually(lambda url=url, process=process, log=log: _ready(url, process, log), f"{url} is ready")
+            written = folder / f"{number}.log"
+            eventually(partial(_ready, url, process, written), f"{url} is ready")
         yield Live(worker, prometheus, alertmanager)
     finally:
         for process in started:
@@ -176,9 +178,9 @@ def running(folder: Path) -> Iterator[Live]:
 
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
     if process.poll() is not None:
-        raise AssertionError(f"{process.args} ended: {log.read_text('utf-8', 'replace')[-2000:]}")
+        raise AssertionError(f"{process.args!r} ended: {log.read_text('utf-8', 'replace')[-2000:]}")
     try:
         with urllib.request.urlopen(f"{url}/-/ready", timeout=2) as answer:  # noqa: S310 - our own process
-            return answer.status == 200
+            return int(answer.status) == 200
     except OSError:
         return False

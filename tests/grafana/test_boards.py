@@ -13,7 +13,7 @@ import pytest
 
 from grafana import build, queries
 from tests.grafana.promql import Named, named
-from tests.grafana.tooling import metrics, rules
+from tests.grafana.tooling import metrics, only, rules
 
 BOARDS = {name: json.loads(text) for name, text in build.rendered().items()}
 PROMETHEUS_OWN = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity", "manager", "team"}}
@@ -29,11 +29,11 @@ def panels(board: Any) -> Iterator[Any]:
 EACH_PANEL = [
     pytest.param(panel, id=f"{name}: {panel['title']}") for name, board in BOARDS.items() for panel in panels(board)
 ]
-EACH_DRAWN = [param for param in EACH_PANEL if param.values[0]["type"] not in NATURALLY_WITHOUT_UNIT]
+EACH_DRAWN = [param for param in EACH_PANEL if only(param)["type"] not in NATURALLY_WITHOUT_UNIT]
 EACH_EXPRESSION = [
     pytest.param(target["expr"], id=f"{param.id} {target['refId']}")
     for param in EACH_DRAWN
-    for target in param.values[0]["targets"]
+    for target in only(param)["targets"]
 ]
 EACH_BOARD = [pytest.param(board, id=name) for name, board in BOARDS.items()]
 
@@ -93,7 +93,7 @@ def test_a_name_in_a_table_leads_to_the_board_of_that_manager() -> None:
     urls = {
         link["url"].split("?")[0]
         for param in EACH_DRAWN
-        for override in param.values[0]["fieldConfig"]["overrides"]
+        for override in only(param)["fieldConfig"]["overrides"]
         for property_ in override["properties"]
         if property_["id"] == "links"
         for link in property_["value"]

@@ -13,12 +13,12 @@ import yaml
 from grafana import queries
 from streams.settings.results import Results
 from tests.grafana.promql import named
-from tests.grafana.tooling import CASES, ROOT, RULES, metrics, rules, run
+from tests.grafana.tooling import CASES, ROOT, RULES, metrics, only, rules, run
 
 RUNBOOK = ROOT / "grafana/runbook.md"
 ALERTS = [pytest.param(rule, id=f"{rule['alert']} {rule['labels']['severity']}") for rule in rules() if "alert" in rule]
 EACH = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in rules()]
-NAMES = sorted({param.values[0]["alert"] for param in ALERTS})
+NAMES = sorted({only(param)["alert"] for param in ALERTS})
 
 SAFEGUARDS = yaml.safe_load((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
 
@@ -120,7 +120,7 @@ def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(
             ready |= {rule["record"]} if "record" in rule else set()
 
 
-@pytest.mark.parametrize("rule", [param for param in EACH if "record" in param.values[0]])
+@pytest.mark.parametrize("rule", [param for param in EACH if "record" in only(param)])
 def test_a_recorded_series_is_named_by_level_metric_and_operation(rule: Any) -> None:
     assert re.fullmatch(
         r"((manager|team|team_(value|step|channel|weekday)|kind|step|topic|topic_reason|source):)?"

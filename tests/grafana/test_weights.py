@@ -13,7 +13,7 @@ from streams.metrics.catalogue import CATALOGUE, MANAGER, MANAGER_METRICS, Metri
 from streams.settings.settings import Settings
 from streams.tables.manager.series import ManagerSeries
 from tests.grafana.test_boards import EACH_EXPRESSION
-from tests.grafana.tooling import metrics, rules
+from tests.grafana.tooling import metrics, only, rules
 
 NO_FRACTION = {
     "conversion_ratio_lower": "an end of an interval",
@@ -107,7 +107,7 @@ def test_a_ratio_over_managers_or_teams_is_weighted_with_its_denominator(expr: s
 def test_there_are_weighted_ratios_to_look_at() -> None:
     over_all = [
         expr
-        for expr in (param.values[0] for param in EACH_EXPRESSION)
+        for expr in (only(param) for param in EACH_EXPRESSION)
         if any(PRODUCT.fullmatch(argument) for _, argument in aggregates(expr))
     ]
     assert len(over_all) >= 5
@@ -159,7 +159,7 @@ def test_a_denominator_is_exported_in_the_window_in_which_a_board_asks_for_it() 
         if label == "window"
     }
     for param in EACH_EXPRESSION:
-        for _, argument in aggregates(param.values[0]):
+        for _, argument in aggregates(only(param)):
             if form := PRODUCT.fullmatch(argument):
                 (weight,) = selected(form["weight"])
                 assert "window" not in weight.labels or (weight.name, weight.labels["window"]) in exported

@@ -44,6 +44,11 @@ def rules() -> list[dict[str, Any]]:
     return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
+def only(param: pytest.ParameterSet) -> Any:
+    """Return the one value of a case."""
+    return param.values[0]
+
+
 @cache
 def metrics() -> dict[str, Metric]:
     """Return what may be named, by the name it is scraped under."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from streams.contract.events import Event
 from streams.sources.asterisk import Asterisk
@@ -96,7 +97,7 @@ class Pbx:
         channel.state = state
         self.emit("Newstate", channel.fields())
 
-    def caller(self, device: str, exten: str, num: str, **more: str) -> Ch:
+    def caller(self, device: str, exten: str, num: str, **more: Any) -> Ch:
         made = self.channel(device, num=num, exten=exten, **more)
         self.state(made, 4)
         return made

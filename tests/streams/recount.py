@@ -58,9 +58,9 @@ def _counted(known: list[Any]) -> Counted | None:
             )
     timeout = best("timeout")
     if transfers and (starts or timeout):
-        of = starts[0] if starts else timeout
+        of: CallStarted | CallEnded = starts[0] if starts else timeout
         at = transfers[-1].at
-        begun = of.at if starts else of.started_at
+        begun = of.at if isinstance(of, CallStarted) else of.started_at
         talk = max(0, at - min(answers)) if answers else None
         return Counted(at, begun, of.direction, of.kind or "unknown", "answered", talk, of.lead, timed_out=False)
     if timeout is None:

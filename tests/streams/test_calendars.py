@@ -1,6 +1,6 @@
 import timeit
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams import calendars
 from streams.calendars import LocalTime, is_working_day, local_time, on_shift, shift_bounds, weekday
+from streams.settings.fields import Weekday
 from streams.settings.settings import Calendar, Manager, Settings, Shift, load
 
 HOUR_MS = 3_600_000
@@ -193,11 +194,11 @@ def test_weekdays_begin_on_monday() -> None:
 
 # ---- shifts
 
-WEEK = ("mon", "tue", "wed", "thu", "fri")
+WEEK: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri")
 
 
 def manager(
-    *shifts: tuple[tuple[str, ...], str, str], zone: str = "Europe/Berlin", team: str = "unassigned"
+    *shifts: tuple[tuple[Weekday, ...], str, str], zone: str = "Europe/Berlin", team: str = "unassigned"
 ) -> Manager:
     made = tuple(Shift(days=days, start=start, end=end) for days, start, end in shifts)
     return Manager(id="anna", name="Anna", team=team, timezone=zone, shifts=made)
@@ -261,7 +262,9 @@ def test_a_manager_without_shifts_is_never_on_shift() -> None:
 
 
 @given(places, st.integers(0, 1439), st.integers(1, 1439), st.sets(st.sampled_from([*WEEK, "sat", "sun"]), min_size=1))
-def test_a_shift_covers_exactly_the_moments_between_its_bounds(place: Any, start: Any, length: Any, days: int) -> None:
+def test_a_shift_covers_exactly_the_moments_between_its_bounds(
+    place: tuple[str, int], start: int, length: int, days: set[Weekday]
+) -> None:
     zone, at_ms = place
     times = local_time(zone)
 

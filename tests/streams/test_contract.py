@@ -22,6 +22,7 @@ from streams.contract.events import (
     MAX_BYTES,
     REASONS,
     CallEnded,
+    CallsEvent,
     Event,
     Rejection,
     encode,
@@ -200,7 +201,7 @@ BY_THE_AGENT = {"future", "no_key", "wrong_key"}
 
 @pytest.mark.parametrize(("topic", "event"), GOOD, ids=lambda part: part if isinstance(part, str) else part["type"])
 def test_an_event_of_every_type_is_taken_in_and_comes_out_the_same(topic: str, event: dict[str, Any]) -> None:
-    decoder = Decoder(topic)
+    decoder: Decoder[Event] = Decoder(topic)
     taken = decoder.decode(msgspec.json.encode(event))
     assert isinstance(taken, Event), taken
     assert event.items() <= msgspec.json.decode(encode(taken)).items()
@@ -254,7 +255,7 @@ def test_the_detail_of_a_refusal_never_quotes_what_was_sent(value: bytes) -> Non
 
 
 def test_a_decoder_keeps_nothing_between_two_records() -> None:
-    decoder = Decoder("calls")
+    decoder: Decoder[CallsEvent] = Decoder("calls")
     for _ in range(2):
         for _, topic, value, reason in BAD:
             if topic == "calls":

@@ -70,7 +70,8 @@ def test_an_event_that_is_sent_again_at_another_place_is_a_duplicate(event: even
 def test_an_event_may_come_straight_from_its_own_topic() -> None:
     row = LeadRow()
     told = Told()
-    for seq, event in enumerate([stage("won", manager="anna"), touched(manager="anna")]):
+    said: list[events.CrmEvents] = [stage("won", manager="anna"), touched(manager="anna")]
+    for seq, event in enumerate(said):
         told.take(FOLD.crm(row, event, "crm/0", seq))
     assert told.known == FOLD.contribution(row.state)
     assert FOLD.crm(row, stage("lost"), "crm/0", 1).outcome == "duplicate"  # by its place

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from streams.calendars import local_time
+from streams.contract.events import CallsEvent
 from streams.tables.changelog import LayoutError, position
 from streams.tables.manager.codec import ManagerRecords, Record, dump, load
 from streams.tables.manager.counts import OUTBOUND, unpack_counts
@@ -40,7 +41,7 @@ def restored(log: list[Record]) -> ManagerRow:
     return rows[KEY]
 
 
-def calls(first: int, last: int, at: int = NINE) -> list:
+def calls(first: int, last: int, at: int = NINE) -> list[CallsEvent]:
     return [ended(f"c{number}", at + number * 1000, begun=at, talk=number * 1000) for number in range(first, last)]
 
 

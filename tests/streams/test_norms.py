@@ -13,9 +13,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
+from streams.contract.events import CallsEvent
 from streams.tables.manager import baseline as module
 from streams.tables.manager.baseline import Expectation, Weekday, clock, expectation, norms
-from streams.tables.manager.counts import HOUR_CALLS, HOUR_TALK_MS, INBOUND, OUTBOUND, TALK_MS, Counter, pack_counts
+from streams.tables.manager.counts import (
+    HOUR_CALLS,
+    HOUR_TALK_MS,
+    INBOUND,
+    OUTBOUND,
+    TALK_MS,
+    Counter,
+    pack_counts,
+    unpack_counts,
+)
 from streams.tables.manager.row import ManagerRow
 from streams.windows import HOUR as LAST_HOUR
 from tests.streams.timeline import DAY, HOUR, MINUTE, NINE, THRESHOLDS, ended, folded, new_row, seen
@@ -341,7 +351,7 @@ def test_it_lies_among_the_days_it_was_made_of_and_more_calls_raise_the_score(
 # ---- as calls are folded and managers are read
 
 
-def calls_at(at: int, count: int, talk: int = MINUTE, name: str = "") -> list:
+def calls_at(at: int, count: int, talk: int = MINUTE, name: str = "") -> list[CallsEvent]:
     return [ended(f"{name}{at}.{n}", at + n * MINUTE + talk, begun=at + n * MINUTE, talk=talk) for n in range(count)]
 
 
@@ -367,9 +377,13 @@ def test_the_last_hour_is_that_of_the_ring() -> None:
 
 def test_what_is_known_of_a_day_is_worked_out_once_and_each_day_row_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     row = row_of({MONDAY - back: {9: (5, 0)} for back in range(90)})
-    read = []
-    unpack = module.unpack_counts
-    monkeypatch.setattr(module, "unpack_counts", lambda packed: read.append(packed) or unpack(packed))
+    read: list[bytes] = []
+
+    def unpack(packed: bytes) -> list[int]:
+        read.append(packed)
+        return unpack_counts(packed)
+
+    monkeypatch.setattr(module, "unpack_counts", unpack)
     seen(row, NINE)
     assert len(read) == 56
     for minute in range(0, 14 * 60, 7):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
-from streams.contract.events import DISPOSITIONS, CallEnded, CallsEvent
+from streams.contract.events import DISPOSITIONS, CallEnded, CallsEvent, EndedBy, PresenceState
 from streams.tables.manager.codec import ManagerRecords, dump, load
 from streams.tables.manager.counts import (
     ALL_KINDS,
@@ -93,6 +93,10 @@ def expected(events: list[CallsEvent], now: int, like: dict[Any, Any]) -> dict[A
     return {name: counted[name] for name in like}
 
 
+ENDS: st.SearchStrategy[EndedBy] = st.sampled_from(["hangup", "hangup", "cdr", "timeout"])
+STATES: st.SearchStrategy[PresenceState] = st.sampled_from(["available", "offline"])
+
+
 @st.composite
 def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     """Draw the events of one leg, some of which may be missing or there twice, or contradict each other."""
@@ -109,7 +113,7 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     answers = draw(st.lists(moment, max_size=2))
     events: list[CallsEvent] = [started(call, begun + after, **said) for after in starts]
     events += [answered(call, begun + after) for after in answers]
-    for by in draw(st.lists(st.sampled_from(["hangup", "hangup", "cdr", "timeout"]), max_size=2)):
+    for by in draw(st.lists(ENDS, max_size=2)):
         at = begun + draw(moment)
         talk = draw(st.sampled_from([None, 0, 59_999, 60_000, 119_999, 120_000, 299_999, 300_000]))
         events.append(ended(call, at, begun=begun, talk=talk, by=by, **said))
@@ -119,15 +123,19 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     return list({event.id: event for event in events}.values())
 
 
+def call_of(leg: list[CallsEvent]) -> str:
+    return getattr(leg[0], "call", "") if leg else ""
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[CallsEvent]:
     """Draw some legs and presence, in the order of time."""
     span = draw(st.sampled_from([HOUR, 14 * HOUR, 3 * DAY]))
-    drawn = draw(st.lists(legs(span), max_size=8, unique_by=lambda leg: leg[0].call if leg else ""))
+    drawn = draw(st.lists(legs(span), max_size=8, unique_by=call_of))
     events = [event for leg in drawn for event in leg]
     if draw(st.booleans()):  # a busy day, after which the morning's legs are forgotten
         events += passing(NINE, NINE + 16 * HOUR)
-    for at, state in draw(st.lists(st.tuples(st.integers(0, 3 * DAY), st.sampled_from(["available", "offline"])))):
+    for at, state in draw(st.lists(st.tuples(st.integers(0, 3 * DAY), STATES))):
         events.append(presence(state, NINE + at))
     return sorted({event.id: event for event in events}.values(), key=lambda event: event.at)
 
@@ -161,8 +169,8 @@ def net_of(effects: list[Effect]) -> dict[str, Any]:
                 talk = None if finished.talk_ms < 0 or finished.disposition != "answered" else finished.talk_ms
                 kind = finished.kind or "unknown"
                 is_timeout = finished.rank == 0
-                leg = (finished.at, finished.started_at, finished.direction, kind, finished.disposition, talk)
-                leg = (*leg, finished.lead, is_timeout)
+                spoken = (finished.at, finished.started_at, finished.direction, kind, finished.disposition, talk)
+                leg = (*spoken, finished.lead, is_timeout)
                 if told.withdrawn:
                     legs_of_call.remove(leg)
                 else:

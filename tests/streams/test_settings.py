@@ -535,9 +535,9 @@ def test_secrets_are_equal_by_value_and_false_when_empty() -> None:
 def test_the_settings_cannot_be_changed() -> None:
     settings = load('managers = [{ id = "a" }]', {})
     with pytest.raises(AttributeError):
-        settings.kafka.bootstrap = "x:1"
+        settings.kafka.bootstrap = "x:1"  # type: ignore[misc]  # what must fail
     with pytest.raises(TypeError):
-        settings.managers["b"] = settings.managers["a"]
+        settings.managers["b"] = settings.managers["a"]  # type: ignore[index]  # what must fail
 
 
 def test_explain_says_for_each_setting_where_it_comes_from() -> None:

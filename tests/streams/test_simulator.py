@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 
 from streams.calendars import local_time, on_shift, weekday
 from streams.contract.decoding import Decoder
-from streams.contract.events import CallEnded, CallStarted, ManagerPresence, Rejection
+from streams.contract.events import CallEnded, CallsEvent, CallStarted, ManagerPresence, Rejection
 from streams.settings.settings import load
 from streams.simulator import Department, Disturbance, Record, Truth, simulate
 from streams.simulator.faults.edge_cases import absurd
@@ -22,11 +23,15 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 CLEAN = Disturbance.none()
-DECODER = Decoder("calls")
+DECODER: Decoder[CallsEvent] = Decoder("calls")
 
 
-def events(records: list[Record]) -> list[object]:
+def events(records: list[Record]) -> list[CallsEvent]:
     return [event for record in records if not isinstance(event := DECODER.decode(record.value), Rejection)]
+
+
+def tag(event: CallsEvent) -> str:
+    return str(event.__struct_config__.tag)
 
 
 def starts(records: list[Record]) -> list[CallStarted]:
@@ -225,8 +230,7 @@ def test_a_made_department_writes_settings_that_say_the_same() -> None:
 def test_every_kind_of_thing_happens_in_a_week() -> None:
     seen: Counter[str] = Counter()
     for event in events(usual_week()):
-        tag = event.__struct_config__.tag
-        seen[tag] += 1
+        seen[tag(event)] += 1
         for name in ("direction", "kind", "disposition", "ended_by", "how", "state"):
             if (value := getattr(event, name, None)) is not None:
                 seen[f"{name} {value}"] += 1
@@ -290,10 +294,10 @@ def test_faults_are_as_frequent_as_asked() -> None:
         duplicates=0.05, late=0.03, disorder=0.1, bad=0.02, lost_starts=0.07, lost_answers=0, lost_ends=0.06,
         rescued=0.5, cdr=0,
     )  # fmt: skip
-    clean = Counter(event.__struct_config__.tag for event in events(week(department, 3)))
+    clean = Counter(tag(event) for event in events(week(department, 3)))
     records = list(simulate(department, MONDAY, MONDAY + 3 * DAY, disturbance=asked, truth=truth))
     told = {event.id: event for event in events(records) if not event.id.startswith("bad-")}
-    found = Counter(event.__struct_config__.tag for event in told.values())
+    found = Counter(tag(event) for event in told.values())
     cdr = sum(id_.endswith("-c") for id_ in told)
     assert truth.duplicates / truth.unique == pytest.approx(0.05, rel=0.15)
     # CDR rows of the night are late of their nature.
@@ -333,7 +337,7 @@ def test_every_record_is_an_event_or_is_rejected_for_the_reason_that_the_truth_s
         {"delay_ms": (0, 10)},
     ],
 )
-def test_a_disturbance_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+def test_a_disturbance_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Disturbance(**wrong)
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from streams.contract.decoding import Decoder
-from streams.contract.events import DealStageChanged, Rejection, encode
+from streams.contract.events import CrmEvents, DealStageChanged, Rejection, encode
 from streams.simulator import Department, Disturbance, Record, simulate
 from streams.simulator.faults.edge_cases import absurd, much_called
 from streams.simulator.rng import Chance
@@ -24,7 +24,8 @@ def test_absurd_events_are_allowed_and_change_no_figure() -> None:
     clean = Disturbance.none()
     records = list(simulate(department, MONDAY, MONDAY + 2 * DAY, disturbance=clean, crm=True))
     now_ms = records[-1].due_ms
-    rng, decoder = Chance(4, "odd"), Decoder("crm")
+    rng = Chance(4, "odd")
+    decoder: Decoder[CrmEvents] = Decoder("crm")
     odd = [absurd(rng, now_ms - 1_000) for _ in range(200)]
     assert not [event for event in odd if isinstance(decoder.decode(encode(event)), Rejection)]
     amounts = {event.amount for event in odd if isinstance(event, DealStageChanged)}

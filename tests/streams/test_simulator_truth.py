@@ -14,9 +14,10 @@ from streams.simulator.truth.figures import NAMES, Answers
 from streams.simulator.truth.results import MEASURES
 from tests.oracle.comparison import differences
 from tests.oracle.contract import Raw
-from tests.oracle.oracle import METRICS, counts
+from tests.oracle.names import METRICS
 from tests.oracle.oracle import Answers as OracleAnswers
 from tests.oracle.oracle import answers as oracle_answers
+from tests.oracle.oracle import counts
 from tests.streams.folded import Folded
 
 HOUR = 3_600_000

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from streams.calendars import local_time
-from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, CallTransferred, ManagerPresence
+from streams.contract.events import (
+    CallAnswered,
+    CallEnded,
+    CallsEvent,
+    CallStarted,
+    CallTransferred,
+    EndedBy,
+    ManagerPresence,
+    PresenceState,
+)
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.manager.fold import Effect, ManagerFold
 from streams.tables.manager.row import ManagerRow
@@ -22,7 +31,9 @@ THRESHOLDS = Thresholds()
 FOLD = ManagerFold(THRESHOLDS)
 READER = ManagerReader(Settings())
 
+How: TypeAlias = Literal["blind", "attended"]
 _HEAD: dict[str, Any] = {"v": 1, "source": "pbx", "manager": MANAGER}
+_ENDS: dict[str, EndedBy] = {"e": "hangup", "c": "cdr", "o": "timeout"}
 
 
 def started(call: str, at: int, **more: Any) -> CallStarted:
@@ -34,11 +45,11 @@ def answered(call: str, at: int, **more: Any) -> CallAnswered:
     return CallAnswered(at=at, call=call, **{**_HEAD, "id": f"{call}.a{at}", **more})
 
 
-def transferred(call: str, at: int, to: str = "boris", how: str = "blind", **more: Any) -> CallTransferred:
+def transferred(call: str, at: int, to: str = "boris", how: How = "blind", **more: Any) -> CallTransferred:
     return CallTransferred(at=at, call=call, to_manager=to, how=how, **{**_HEAD, "id": f"{call}.t{at}", **more})
 
 
-def ended(call: str, at: int, *, begun: int, talk: int | None = None, by: str = "hangup", **more: Any) -> CallEnded:
+def ended(call: str, at: int, *, begun: int, talk: int | None = None, by: EndedBy = "hangup", **more: Any) -> CallEnded:
     """Return the end of a leg; `talk` None: nobody answered."""
     more = {
         "direction": "outbound",
@@ -51,7 +62,7 @@ def ended(call: str, at: int, *, begun: int, talk: int | None = None, by: str = 
     return CallEnded(at=at, call=call, started_at=begun, talk_ms=talk or 0, ended_by=by, **{**_HEAD, **more})
 
 
-def presence(state: str, at: int, **more: Any) -> ManagerPresence:
+def presence(state: PresenceState, at: int, **more: Any) -> ManagerPresence:
     return ManagerPresence(at=at, state=state, **{**_HEAD, "id": f"p{at}{state}", **more})
 
 
@@ -85,8 +96,7 @@ def drawn(picture: str, start: int = NINE) -> list[CallsEvent]:
             elif mark in "bt":
                 events.append(transferred(call, at, how="blind" if mark == "b" else "attended"))
             elif mark in "eco":
-                by = {"e": "hangup", "c": "cdr", "o": "timeout"}[mark]
-                events.append(ended(call, at, begun=begun, talk=talk, by=by))
+                events.append(ended(call, at, begun=begun, talk=talk, by=_ENDS[mark]))
             elif mark not in " .":
                 raise ValueError(mark)
     return sorted(events, key=lambda event: event.at)
