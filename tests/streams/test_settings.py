@@ -398,7 +398,7 @@ def test_the_source_reads_numbers_of_the_general_region_unless_it_has_its_own() 
     )
 
 
-def test_the_settings_know_only_the_sources_that_they_are_given():
+def test_the_settings_know_only_the_sources_that_they_are_given() -> None:
     assert load_without_sources('[privacy]\nregion = "DE"', {}).source(AsteriskMapping) == AsteriskMapping()
     with pytest.raises(SettingsError, match="unknown key"):
         load_without_sources("[sources.asterisk]", {})
