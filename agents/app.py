@@ -23,9 +23,9 @@ from streams.calendars import local_time
 from streams.contract import topics
 from streams.settings.settings import Kafka, Settings
 from streams.tables import changelog as records
-from streams.tables.lead import codec as lead_codec
-from streams.tables.lead.codec import LeadRecords, LeadRow
+from streams.tables.lead import codec
 from streams.tables.lead.fold import LeadFold
+from streams.tables.lead.row import LeadRecords, LeadRow
 from streams.tables.manager.codec import ManagerRecords
 from streams.tables.outcome.fold import OutcomeRecords
 
@@ -155,7 +155,7 @@ def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
     identity: dict[str, str | int] = {
         "changelog": topics.changelog("leads", kafka.group).name,
         "partitions": kafka.partitions,
-        "layout": f"{records.LAYOUT}.{lead_codec.VERSION}",
+        "layout": f"{records.LAYOUT}.{codec.VERSION}",
     }
     folder = Path(settings.worker.data_dir) / settings.worker.id / "leads"
     return {"leads": OnDisk(Store(folder, identity), LeadRow)}

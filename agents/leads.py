@@ -1,4 +1,4 @@
-"""The leads agent: what reaches a lead over topic `contacts` into its row, and what changed to whom it concerns."""
+"""The leads agent: folds the facts of topic `contacts` into lead rows, and emits the deltas to topic `outcomes`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from agents.outcomes import WRONG_KEY, decoded
 from agents.state.tables import RowTable
 from streams.contract import facts
 from streams.contract.facts import Contact, Forwarded
-from streams.tables.lead.codec import LeadRow
 from streams.tables.lead.effect import LeadEffect
 from streams.tables.lead.fold import LeadFold
+from streams.tables.lead.mapping import outcomes_of
+from streams.tables.lead.row import LeadRow
 
 
 class LeadsAgent:
     """Folds batches of topic `contacts` into the table of leads.
 
-    Tells the leads' managers what changed, over topic `outcomes`, and other leads, over `contacts` again.
+    It sends deltas to managers over topic `outcomes`, and facts to other leads over `contacts`.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class LeadsAgent:
                 self._intake.reject(tp, record, WRONG_KEY)
                 continue
             row = rows.get(key)
-            known = row is not None
+            exists = row is not None
             if row is None:
                 if self._intake.stray(tp, record):
                     continue
@@ -71,7 +72,7 @@ class LeadsAgent:
             if effect.rejection is not None:
                 self._intake.reject(tp, record, effect.rejection)
                 continue
-            if not known:
+            if not exists:
                 rows[key] = row
             dirty[key] = row
             applied += 1
@@ -79,15 +80,14 @@ class LeadsAgent:
                 times_ms.append(fact.at)
             elif isinstance(fact, Forwarded) and fact.event is not None and not fact.hops:
                 times_ms.append(fact.event.at)
-            for manager, changes, attention in effect.told:
-                told = facts.Outcome(src=src, seq=seq, manager=manager, changes=changes, attention=attention)
-                self._send(self._outcomes, manager, told)
-            if effect.sent or effect.folded or effect.link_ignored:
+            for outcome in outcomes_of(effect.deltas, src, seq):
+                self._send(self._outcomes, outcome.manager, outcome)
+            if effect.facts or effect.folded or effect.link_ignored:
                 self._pass_on(effect)
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources={})
 
     def _pass_on(self, effect: LeadEffect) -> None:
-        for fact in effect.sent:
+        for fact in effect.facts:
             self._send(self._intake.topic, fact.lead, fact)
         for field in effect.folded:
             self._intake.count_of("folded_total", field).inc()

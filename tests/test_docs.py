@@ -18,7 +18,7 @@ from streams.phone_numbers import lead_key
 from streams.settings.settings import Settings, explain, load
 from streams.simulator.people.stories import STORIES
 from streams.simulator.truth.figures import NAMES
-from streams.tables.lead import summary as lead_story
+from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS
 from tests.test_repository import FILES, ROOT, named
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "grafana/runbook.md"])
@@ -134,14 +134,14 @@ def test_no_page_names_another_hash() -> None:
 
 
 SETTINGS = Settings()
-LARGEST_AMOUNT = lead_story.MAX_THOUSANDTHS // 1000
+LARGEST_AMOUNT = MAX_THOUSANDTHS // 1000
 KEPT_DAYS = {topic.name: topic.retention_ms // DAY_MS for topic in (topics.CALLS, topics.REJECTED, topics.SPEECH)}
 SAID = [
     ("docs/events.md", r"at most (\d+) KiB", events.MAX_BYTES // 1024),
     ("docs/events.md", r"more than (\d+) KiB", events.MAX_BYTES // 1024),
     ("docs/events.md", r"an amount in another currency does not count, nor one above 10([⁰¹²³⁴-⁹]+)", LARGEST_AMOUNT),
     ("docs/events.md", r"An amount above 10([⁰¹²³⁴-⁹]+) is refused", events.MAX_AMOUNT),
-    ("docs/events.md", r"a promise more than (\d+) days ahead", lead_story.FARTHEST_DUE_MS // DAY_MS),
+    ("docs/events.md", r"a promise more than (\d+) days ahead", FARTHEST_DUE_MS // DAY_MS),
     ("docs/events.md", r"within (\d+) hours of event time", SETTINGS.thresholds.retry_horizon_ms // HOUR_MS),
     ("docs/events.md", r"is closed after (\d+) hours", SETTINGS.thresholds.max_call_ms // HOUR_MS),
     ("docs/events.md", r"dated more than (\d+) minutes", SETTINGS.thresholds.future_ms // MINUTE_MS),

@@ -75,7 +75,7 @@ def explain(
     _check_window(explainer, name, window)
     with progress("reading the topics", None) as advance:
         known = run(evidence.read(settings, manager, advance))
-    if not known.calls.legs and not known.calls.row.live.open and not known.claims:
+    if not known.calls.legs and not known.calls.row.live.open and not known.contributions:
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
         raise Trouble(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
     now_ms = time.time_ns() // 1_000_000

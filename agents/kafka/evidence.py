@@ -22,8 +22,8 @@ from streams.contract.events import CallsEvent, Rejection
 from streams.explain.explainer import CallLog, Known
 from streams.settings.settings import Kafka, Settings
 from streams.tables.changelog import LayoutError, position
-from streams.tables.lead.codec import load
 from streams.tables.lead.fold import LeadFold
+from streams.tables.lead.row import load
 from streams.tables.manager.row import ManagerRow
 
 _FETCH_BYTES: Final = 8 * 1024 * 1024
@@ -39,15 +39,15 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
     rows = await _leads(settings, manager, on_progress)
     fold = LeadFold(settings.results, settings.thresholds, settings.economics, _local(settings))
     try:
-        claims = [
-            (key.decode(), claim)
+        contributions = [
+            (key.decode(), contribution)
             for key, value in rows.items()
-            for claim in fold.claims(load(value).state)
-            if claim.manager == manager
+            for contribution in fold.contributions(load(value).state)
+            if contribution.manager == manager
         ]
     except (LayoutError, msgspec.MsgspecError) as error:
         raise KafkaUnusableError(f"the table of leads was written by another release: {error}") from None
-    return Known(log, claims)
+    return Known(log, contributions)
 
 
 async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:

@@ -1,6 +1,6 @@
 """Expiry: rows of leads that nobody has heard of for long are removed, so that a table does not grow for ever.
 
-By then their claims have left every window, so there is nobody to be told. Rows are looked at in small steps, and
+By then their contributions have left every window, so nothing has to be emitted. Rows are looked at in small steps, and
 removed like any other change: at the next checkpoint, from the changelog and from the disk.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from agents.state.tables import RowTable
-from streams.tables.lead.codec import LeadRow, heard_at
+from streams.tables.lead.codec import heard_at
+from streams.tables.lead.row import LeadRow
 
 STEP_ROWS: Final = 500
 STEP_S: Final = 1.0

@@ -41,6 +41,8 @@ Role: TypeAlias = Literal["manager", "customer"]
 
 DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+KINDS_AND_UNKNOWN: Final[tuple[str, ...]] = (*KINDS, "unknown")
+"""`KINDS`, and the kind of a call whose kind no source names."""
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 PRESENCE_STATES: Final[tuple[PresenceState, ...]] = get_args(PresenceState)
 

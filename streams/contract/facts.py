@@ -64,7 +64,7 @@ class Linked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, ta
 
 
 class Moved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="moved"):
-    """All that the row of an old key knew (`tables/lead/codec.py`), told to the lead that it was linked to."""
+    """The records of the row of an old key (`tables/lead/codec.py`), for the lead that it was linked to."""
 
     src: str
     seq: int
@@ -117,7 +117,7 @@ class Attention(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True)
 class Outcome(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a change of one lead means for one manager. A record gives a manager at most one.
 
-    `changes` are (measure, day, difference); `tables/lead/contributions.py` says which measures there are.
+    `changes` are (measure, day, difference); `tables/lead/contributions.py` lists the measures.
     `attention` says of leads how they are listed from now on; None: not any longer.
     """
 

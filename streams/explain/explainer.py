@@ -1,8 +1,8 @@
 """The evidence behind a figure: which calls, leads and deals of a manager it counts.
 
-Calls are folded once more, by the very fold that makes the table, but each finished leg is kept by its call. Leads say
-what they mean for the manager in claims, and name the call, deal or activity behind each. So a figure that somebody
-disputes can be taken apart, down to the ids that the telephone system and the CRM know.
+Calls are folded once more, by the very fold that makes the table, but each finished leg is kept by its call. Each
+contribution of a lead names the call, deal or activity behind it. So a figure that somebody disputes can be taken
+apart, down to the ids that the telephone system and the CRM know.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.contract.events import CallsEvent
-from streams.explain.recipes import NOT_COUNTED, NOW, OfClaims, OfLegs, OfOpenLegs, Recipe, Source, recipes
+from streams.explain.recipes import NOT_COUNTED, NOW, OfContributions, OfLegs, OfOpenLegs, Recipe, Source, recipes
 from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, manager_metrics
 from streams.settings.settings import Settings, Thresholds
-from streams.tables.lead.contributions import Claim
+from streams.tables.lead.contributions import Contribution
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.legs import Finished, alike
 from streams.tables.manager.row import ManagerRow
@@ -98,10 +98,10 @@ class CallLog:
 
 
 class Known(Struct, frozen=True):
-    """What is known of a manager: finished legs, and the claims that leads make for the manager, as (lead, claim)."""
+    """What is known of a manager: finished legs, and the contributions of leads, as (lead, contribution)."""
 
     calls: CallLog
-    claims: list[tuple[str, Claim]] = field(default_factory=list)
+    contributions: list[tuple[str, Contribution]] = field(default_factory=list)
 
     def day(self, at_ms: int) -> int:
         """Return the manager's local day of a moment."""
@@ -187,7 +187,11 @@ def _of(source: Source, known: Known, role: Role, moment: _Moment) -> Iterator[P
         return _of_legs(source, known, role, moment)
     if isinstance(source, OfOpenLegs):
         return _of_open_legs(source, known, role, moment)
-    return _netted(_of_claims(source, known, role, moment)) if source.net else _of_claims(source, known, role, moment)
+    return (
+        _netted(_of_contributions(source, known, role, moment))
+        if source.net
+        else _of_contributions(source, known, role, moment)
+    )
 
 
 def _of_legs(source: OfLegs, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
@@ -217,21 +221,23 @@ def _of_open_legs(source: OfOpenLegs, known: Known, role: Role, moment: _Moment)
             )
 
 
-def _of_claims(source: OfClaims, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+def _of_contributions(source: OfContributions, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
     measure, is_family, bounded = source.measure, source.is_family, source.bounded
-    for lead, claim in known.claims:
-        matches = claim.measure.startswith(measure) if is_family else claim.measure == measure
-        if matches and moment.holds(claim.day, 0, bounded=bounded):
-            at, says = _seen(known.calls, claim)
+    for lead, contribution in known.contributions:
+        matches = contribution.measure.startswith(measure) if is_family else contribution.measure == measure
+        if matches and moment.holds(contribution.day, 0, bounded=bounded):
+            at, says = _seen(known.calls, contribution)
             yield Piece(
-                of=claim.of,
-                id=claim.id or lead,
+                of=contribution.of,
+                id=contribution.id or lead,
                 lead=lead,
-                day=claim.day,
+                day=contribution.day,
                 at=at,
-                adds=source.amount(claim.n, moment.today) * source.unit,
+                adds=source.amount(contribution.n, moment.today) * source.unit,
                 role=role,
-                label=claim.measure.removeprefix(measure).partition("@")[0] if is_family and source.labelled else "",
+                label=contribution.measure.removeprefix(measure).partition("@")[0]
+                if is_family and source.labelled
+                else "",
                 says=says,
             )
 
@@ -262,10 +268,10 @@ def _figures(pieces: list[Piece], recipe: Recipe, labels: list[str]) -> dict[str
     return {label: part / whole if whole else None for label, part, whole in zip(labels, sums, wholes, strict=True)}
 
 
-def _seen(calls: CallLog, claim: Claim) -> tuple[int, str]:
-    """Return the moment of a claim, 0 where only its day is known, and what stands behind it."""
-    says = claim.measure.replace(":", " ").replace("@", ", deal: ")
-    legs = calls.legs.get(claim.id) if claim.of == "call" else None
+def _seen(calls: CallLog, contribution: Contribution) -> tuple[int, str]:
+    """Return the moment of a contribution, 0 where only its day is known, and what stands behind it."""
+    says = contribution.measure.replace(":", " ").replace("@", ", deal: ")
+    legs = calls.legs.get(contribution.id) if contribution.of == "call" else None
     return (legs[-1].at, f"{says}; {_said(legs[-1])}") if legs else (0, says)
 
 

@@ -34,11 +34,12 @@ class OfLegs(Struct, frozen=True):
     unit: float = 1.0
 
 
-class OfClaims(Struct, frozen=True):
-    """Claims of leads of a measure; of all that begin with it if it ends with ":", and the rest is the label.
+class OfContributions(Struct, frozen=True):
+    """Contributions of leads to a measure; of all that begin with it if it ends with ":", and the rest is the label.
 
-    Each adds `amount` of (its number, the local day of today), and that times `unit` to the figure. Claims of days to
-    come count in any window unless they are `bounded`. With `net`, those of one lead that cancel out are left out.
+    Each adds `amount` of (its number, the local day of today), and that times `unit` to the figure. Contributions on
+    days to come count in any window unless they are `bounded`. With `net`, those of one lead that cancel out are left
+    out.
     """
 
     measure: str
@@ -64,7 +65,7 @@ class OfOpenLegs(Struct, frozen=True):
     max_call_ms: int
 
 
-Source: TypeAlias = OfLegs | OfClaims | OfOpenLegs
+Source: TypeAlias = OfLegs | OfContributions | OfOpenLegs
 
 
 class Recipe(Struct, frozen=True):
@@ -106,9 +107,9 @@ def recipes(settings: Settings) -> Mapping[str, Recipe]:
     thresholds, costs = settings.thresholds, settings.economics.costs
     bounds_ms = thresholds.histogram_ms
     names = (*map(seconds, bounds_ms), "+Inf")
-    legs, won, proposed = OfLegs(), OfClaims("won"), OfClaims("proposed")
-    given = OfClaims("given:", labelled=False)
-    touches = [OfClaims(f"touch:{channel}", unit=costs[channel]) for channel in CHANNELS if channel != "call"]
+    legs, won, proposed = OfLegs(), OfContributions("won"), OfContributions("proposed")
+    given = OfContributions("given:", labelled=False)
+    touches = [OfContributions(f"touch:{channel}", unit=costs[channel]) for channel in CHANNELS if channel != "call"]
 
     def talked(least_ms: int) -> Recipe:
         return _of(OfLegs(lambda leg: _is_talk(leg) and leg.talk_ms >= least_ms))
@@ -131,34 +132,37 @@ def recipes(settings: Settings) -> Mapping[str, Recipe]:
         ),
         "calls_timed_out": _of(OfLegs(lambda leg: leg.rank == TIMEOUT)),
         "calls_in_progress": _of(OfOpenLegs(thresholds.max_call_ms), window=NOW),
-        "open_leads_by_calls": _of(OfClaims("calls:", net=True)),
-        "calls_per_lead": _of(OfClaims("sum"), by=(OfClaims("calls:", labelled=False, net=True),)),
-        "leads_over_called": _of(OfClaims("over"), window=TODAY),
+        "open_leads_by_calls": _of(OfContributions("calls:", net=True)),
+        "calls_per_lead": _of(OfContributions("sum"), by=(OfContributions("calls:", labelled=False, net=True),)),
+        "leads_over_called": _of(OfContributions("over"), window=TODAY),
         "won_deals": _of(won),
         "proposal_calls": _of(proposed),
         "conversion_ratio": _of(won, by=(proposed,)),
-        "presentation_ratio": _of(OfClaims("presented:"), by=(OfClaims("answered:"),)),
-        "stage_moves_per_call": _of(OfClaims("moves"), by=(OfClaims("answered:", labelled=False),)),
-        "next_step_ratio": _of(OfClaims("agreed"), by=(OfClaims("talks"),)),
-        "open_leads_by_conversations": _of(OfClaims("streak:")),
-        "leads_consultation_due": _of(OfClaims("mentor")),
-        "leads_stuck": _of(OfClaims("stuck")),
-        "open_leads_by_stage": _of(OfClaims("stage:")),
+        "presentation_ratio": _of(OfContributions("presented:"), by=(OfContributions("answered:"),)),
+        "stage_moves_per_call": _of(OfContributions("moves"), by=(OfContributions("answered:", labelled=False),)),
+        "next_step_ratio": _of(OfContributions("agreed"), by=(OfContributions("talks"),)),
+        "open_leads_by_conversations": _of(OfContributions("streak:")),
+        "leads_consultation_due": _of(OfContributions("mentor")),
+        "leads_stuck": _of(OfContributions("stuck")),
+        "open_leads_by_stage": _of(OfContributions("stage:")),
         "mean_stage_age_seconds": _of(
-            OfClaims("since:", amount=lambda since, today: today - since, unit=DAY_S), by=(OfClaims("stage:"),)
+            OfContributions("since:", amount=lambda since, today: today - since, unit=DAY_S),
+            by=(OfContributions("stage:"),),
         ),
-        "leads_given": _of(OfClaims("given:")),
+        "leads_given": _of(OfContributions("given:")),
         "first_call_deal_ratio": _of(won, by=(given,)),
         # The topic of calls does not reach back to the 90 days before the last 90.
         "calls_per_won_deal": Recipe((legs,), (won,), beyond=(PREVIOUS,)),
         "cost_per_won_deal": _of(OfLegs(unit=costs.call), *touches, by=(won,)),
-        "mean_won_amount": _of(OfClaims("amount:", unit=0.001), by=(OfClaims("amounts:"),)),
-        "won_first_call_talk_seconds": _of(OfClaims("win_talk", unit=0.001), by=(OfClaims("win_talked"),)),
-        "won_calls_per_deal": _of(OfClaims("win_calls"), by=(OfClaims("win_leads"),)),
-        "follow_up_calls": _of(OfClaims("reason:")),
-        "next_steps_due": _of(OfClaims("due")),
-        "next_steps_kept_ratio": _of(OfClaims("kept"), by=(OfClaims("due"),)),
-        "calls_off_hours": _of(OfClaims("off_hours")),
+        "mean_won_amount": _of(OfContributions("amount:", unit=0.001), by=(OfContributions("amounts:"),)),
+        "won_first_call_talk_seconds": _of(
+            OfContributions("win_talk", unit=0.001), by=(OfContributions("win_talked"),)
+        ),
+        "won_calls_per_deal": _of(OfContributions("win_calls"), by=(OfContributions("win_leads"),)),
+        "follow_up_calls": _of(OfContributions("reason:")),
+        "next_steps_due": _of(OfContributions("due")),
+        "next_steps_kept_ratio": _of(OfContributions("kept"), by=(OfContributions("due"),)),
+        "calls_off_hours": _of(OfContributions("off_hours")),
     }
 
 

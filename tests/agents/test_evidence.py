@@ -11,8 +11,8 @@ import pytest
 from agents.kafka import evidence
 from agents.kafka.clients import KafkaUnusableError
 from streams.settings.settings import load
-from streams.tables.lead.codec import LeadRow, dump
 from streams.tables.lead.records import Activity
+from streams.tables.lead.row import LeadRow, dump
 
 SETTINGS = load('timezone = "UTC"', {})
 DAY_MS = 86_400_000
@@ -27,7 +27,7 @@ def row(revision: int, manager: str) -> bytes:
 
 
 async def read(monkeypatch: pytest.MonkeyPatch, *changelog: tuple[str, bytes | None]) -> list[tuple[str, str]]:
-    """(lead, activity) of each claim for anna, where the changelog holds these records."""
+    """(lead, activity) of each contribution to anna, where the changelog holds these records."""
 
     async def records(_kafka: Any, topic: str, _partitions: Iterable[int]) -> AsyncIterator[Any]:
         for lead, value in changelog if topic.endswith("leads-changelog") else ():
@@ -35,7 +35,7 @@ async def read(monkeypatch: pytest.MonkeyPatch, *changelog: tuple[str, bytes | N
 
     monkeypatch.setattr(evidence, "_records", records)
     known = await evidence.read(SETTINGS, "anna")
-    return [(lead, claim.id) for lead, claim in known.claims]
+    return [(lead, contribution.id) for lead, contribution in known.contributions]
 
 
 async def test_the_newest_row_of_each_lead_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def claimed(*workers: Worker) -> Counter[tuple[str, str, int]]:
     fold = fold_of(workers[0].settings)
     total: Counter[tuple[str, str, int]] = Counter()
     for row in rows_of(*workers).values():
-        for what, count in fold.contribution(row.state).items():
+        for what, count in fold.totals(row.state).items():
             total[what] += count
     return Counter({what: count for what, count in total.items() if count})
 

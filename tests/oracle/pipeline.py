@@ -18,6 +18,9 @@ from streams.contract.events import CallsEvent, CrmEvents, Rejection
 from streams.contract.facts import SLOTS, Contact, Forwarded, Outcome
 from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
 from streams.settings.settings import Settings
+from streams.tables.lead.fold import LeadFold
+from streams.tables.lead.mapping import outcomes_of
+from streams.tables.lead.row import LeadRow, dump, load
 from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
 from streams.tables.manager.view import NO_ROSTER, ManagerReader
@@ -29,8 +32,6 @@ from tests.oracle.comparison import ANSWERED
 from tests.oracle.contract import Raw, why_not
 from tests.oracle.names import TEAMS
 from tests.oracle.oracle import Answers, Labels
-from tests.streams import lead_table as leads
-from tests.streams.lead_table import LeadFold, LeadRow
 
 DAY_MS: Final = 86_400_000
 LOOKS: Final = 0.996
@@ -136,7 +137,7 @@ class Pipeline:
         lead_rows, outcome_rows = self._saved
         for key, lead in self.leads.items():
             if not torn or self.random.random() < 0.5:
-                lead_rows[key] = leads.dump(lead)
+                lead_rows[key] = dump(lead)
         for key, outcome in self.outcomes.items():
             if not torn or self.random.random() < 0.5:
                 outcome_rows[key] = outcomes.dump(outcome)
@@ -156,7 +157,7 @@ class Pipeline:
                 self._logs[topic][where[1]].append(fact)
         self._unsent.clear()
         self._teams = {partition: Teams() for partition in range(self.partitions)}
-        self.leads = {key: leads.load(value) for key, value in self._saved[0].items()}
+        self.leads = {key: load(value) for key, value in self._saved[0].items()}
         self.outcomes = {key: outcomes.load(value) for key, value in self._saved[1].items()}
         for where in self._at:
             if where[0] != "calls":
@@ -216,10 +217,9 @@ class Pipeline:
         effect = self.lead_fold.contact(row, fact, src, seq)
         self.folded[f"contacts {effect.outcome}"] += 1
         assert effect.rejection is None
-        for manager, changes, attention in effect.told:
-            told = Outcome(src=src, seq=seq, manager=manager, changes=changes, attention=attention)
-            self._send("outcomes", manager, told)
-        for sent in effect.sent:
+        for outcome in outcomes_of(effect.deltas, src, seq):
+            self._send("outcomes", outcome.manager, outcome)
+        for sent in effect.facts:
             self._send("contacts", sent.lead, sent)
 
     def _outcome(self, _partition: int, _offset: int, fact: Outcome) -> None:
@@ -255,7 +255,7 @@ class Pipeline:
         """Return what all rows of leads claim together; nothing that is 0."""
         found: Counter[tuple[str, str, int]] = Counter()
         for row in self.leads.values():
-            for (manager, measure, day), n in self.lead_fold.contribution(row.state).items():
+            for (manager, measure, day), n in self.lead_fold.totals(row.state).items():
                 found[manager, measure, day] += n
         return {key: n for key, n in found.items() if n}
 

@@ -9,16 +9,18 @@ from typing import Final
 from streams.calendars import LocalTime, local_time, shift_bounds
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, CrmEvents, Rejection
-from streams.contract.facts import SLOTS, Contact, ContactsFact, Forwarded, Outcome
+from streams.contract.facts import SLOTS, Contact, ContactsFact, Forwarded
 from streams.settings.settings import Manager, Settings
 from streams.simulator import Record
 from streams.simulator.truth.figures import Answers
+from streams.tables.lead.fold import LeadFold, refusal
+from streams.tables.lead.mapping import outcomes_of
+from streams.tables.lead.row import LeadRow
 from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
 from streams.tables.manager.view import ManagerReader, ManagerView, Roster
 from streams.tables.outcome import fold as outcomes
 from streams.tables.outcome.fold import OutcomeRow
-from tests.streams.lead_table import LeadFold, LeadRow, refusal
 
 FUTURE_MS: Final = 300_000
 _CONTACTS: Final = "contacts/0"
@@ -136,10 +138,9 @@ class Folded:
             effect = self.lead_fold.contact(row, fact, _CONTACTS, seq)
             assert effect.rejection is None
             self.crm.update(effect.folded)
-            for manager, changes, attention in effect.told:
-                told = Outcome(src=_CONTACTS, seq=seq, manager=manager, changes=changes, attention=attention)
-                outcomes.fold(self.outcome_rows.setdefault(manager, OutcomeRow()), told)
-            waiting += effect.sent
+            for outcome in outcomes_of(effect.deltas, _CONTACTS, seq):
+                outcomes.fold(self.outcome_rows.setdefault(outcome.manager, OutcomeRow()), outcome)
+            waiting += effect.facts
 
     # -- reading
 

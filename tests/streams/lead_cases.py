@@ -1,4 +1,4 @@
-"""Leads made by hand, and drawn: facts, rows, and what managers know once all has reached them."""
+"""Leads for tests, by hand and generated: facts, rows, and the sums that managers receive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from streams.calendars import local_time
 from streams.contract.events import ActivityLogged, CallAnnotated, CrmEvents, DealStageChanged, LeadConsulted, NextStep
 from streams.contract.facts import Contact, Forwarded
 from streams.settings.settings import Economics, Results, Thresholds
-from tests.streams.lead_table import Contribution, LeadEffect, LeadFold, LeadRow
+from streams.tables.lead.contributions import Totals
+from streams.tables.lead.effect import LeadEffect
+from streams.tables.lead.fold import LeadFold
+from streams.tables.lead.row import LeadRow
 
 HOUR = 3_600_000
 DAY = 86_400_000
@@ -38,7 +41,7 @@ FOLD = fold_by()
 def leg(call: str = "c1", at: int = NOON, manager: str = "anna", **more: Any) -> Contact:
     """Return an answered conversation of five minutes that the manager dialled."""
     said = {
-        "src": f"calls/{manager}-{call}",  # so that legs may come in any order; a source of its own for each is as good
+        "src": f"calls/{manager}-{call}",  # a source per leg, so that legs may come in any order
         "seq": at // 1000,
         "lead": "lead-1",
         "day": local(manager).day(at),
@@ -85,23 +88,23 @@ def touched(channel: str = "email", at: int = NOON, **more: Any) -> ActivityLogg
 Said = Contact | CrmEvents
 
 
-class Told:
-    """What managers know: the sums of all that they were told, and the leads that are listed for them."""
+class Received:
+    """The state of managers: the sums of all deltas that they received, and their lists of leads that need help."""
 
     def __init__(self) -> None:
         self.sums: Counter[tuple[str, str, int]] = Counter()
         self.listed: dict[tuple[str, str], Any] = {}
 
     def take(self, effect: LeadEffect) -> None:
-        managers = [manager for manager, _, _ in effect.told]
-        assert len(managers) == len(set(managers))  # at most one Outcome a record and manager
-        for manager, changes, attention in effect.told:
+        managers = [manager for manager, _, _ in effect.deltas]
+        assert len(managers) == len(set(managers))  # at most one Outcome per record and manager
+        for manager, changes, attention in effect.deltas:
             assert manager
             assert changes or attention
             assert len({(measure, day) for measure, day, _ in changes}) == len(changes)
-            for measure, day, by in changes:
-                assert by
-                self.sums[manager, measure, day] += by
+            for measure, day, n in changes:
+                assert n
+                self.sums[manager, measure, day] += n
             for lead, entry in attention.items():
                 if entry is None:
                     del self.listed[manager, lead]
@@ -109,17 +112,23 @@ class Told:
                     self.listed[manager, lead] = entry
 
     @property
-    def known(self) -> Contribution:
+    def totals(self) -> Totals:
         return {key: n for key, n in self.sums.items() if n}
 
 
+def fold_crm(row: LeadRow, event: CrmEvents, src: str, seq: int) -> LeadEffect:
+    """Fold an event that topic `crm` holds at (`src`, `seq`), as the crm agent passes it on."""
+    fact = Forwarded(src=src, seq=seq, lead=event.lead, event=event)
+    return FOLD.contact(row, fact, f"{src}/leads", seq)
+
+
 class Lead:
-    """One lead, folded fact by fact, that checks at each that what is told is the plain difference of all claims."""
+    """One lead, folded fact by fact. Each time, the deltas are compared with the difference of all contributions."""
 
     def __init__(self, fold: LeadFold = FOLD) -> None:
         self.fold = fold
         self.row = LeadRow()
-        self.told = Told()
+        self.received = Received()
         self.seq = 0
         self.effects: list[LeadEffect] = []
 
@@ -133,30 +142,30 @@ class Lead:
                 passed_on = Forwarded(src="crm/0", seq=offset, lead=fact.lead, event=fact)
                 effect = self.fold.contact(self.row, passed_on, ANYWHERE, offset)
             self.effects.append(effect)
-            self.told.take(effect)
+            self.received.take(effect)
             self.check(fact.lead)
         return self
 
     def check(self, lead: str) -> None:
-        fresh = LeadRow(unpacked=self.row.state)  # without what the fold keeps on the row
-        assert self.told.known == self.fold.contribution(fresh.state)
+        fresh = LeadRow(unpacked=self.row.state)  # without the summary that the fold keeps
+        assert self.received.totals == self.fold.totals(fresh.state)
         listed = self.fold.attention(fresh.state)
-        assert self.told.listed == ({} if listed is None else {(listed[0], lead): listed[1]})
+        assert self.received.listed == ({} if listed is None else {(listed[0], lead): listed[1]})
 
     @property
-    def claims(self) -> Contribution:
-        return self.fold.contribution(self.row.state)
+    def totals(self) -> Totals:
+        return self.fold.totals(self.row.state)
 
     def of(self, manager: str = "anna") -> dict[str, dict[int, int]]:
-        """Return what the lead means for a manager: measure → day, counted from today → n."""
-        found: dict[str, dict[int, int]] = {}
-        for (whom, measure, day), n in sorted(self.claims.items()):
-            if whom == manager:
-                found.setdefault(measure, {})[day - TODAY] = n
-        return found
+        """Return the lead's totals for one manager: measure → day, counted from today → n."""
+        totals: dict[str, dict[int, int]] = {}
+        for (owner, measure, day), n in sorted(self.totals.items()):
+            if owner == manager:
+                totals.setdefault(measure, {})[day - TODAY] = n
+        return totals
 
     def some(self, *measures: str, manager: str = "anna") -> dict[str, dict[int, int]]:
-        """Return that for the measures that are or begin with the given ones."""
+        """Return the same for the given measures; one that ends with ":" or "@" stands for all that begin with it."""
         return {
             measure: days
             for measure, days in self.of(manager).items()

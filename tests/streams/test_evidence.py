@@ -15,6 +15,8 @@ from streams.contract.events import CallsEvent, Rejection
 from streams.explain.explainer import NOT_COUNTED, CallLog, Explainer, Explanation, Known
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Settings, load
+from streams.tables.lead.row import dump
+from streams.tables.lead.row import load as load_lead
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.manager.view import NO_ROSTER, ManagerReader
@@ -41,7 +43,6 @@ from tests.oracle.handmade import (
     transferred,
 )
 from tests.oracle.pipeline import Pipeline
-from tests.streams import lead_table as leads
 
 ROSTER = roster(5)
 PARTITIONS = 3
@@ -82,13 +83,14 @@ def known_of(folds: Pipeline, manager: str) -> Known:
         for offset, event in enumerate(partition):
             if event.manager == manager:
                 log.feed(event, offset)
-    claims = []
+    contributions = []
     for lead, row in folds.leads.items():
-        value = leads.dump(row)
-        told = [(lead, claim) for claim in folds.lead_fold.claims(leads.load(value).state) if claim.manager == manager]
+        value = dump(row)
+        contributed = folds.lead_fold.contributions(load_lead(value).state)
+        told = [(lead, contribution) for contribution in contributed if contribution.manager == manager]
         assert manager.encode() in value or not told  # by this, rows are looked for
-        claims += told
-    return Known(log, claims)
+        contributions += told
+    return Known(log, contributions)
 
 
 def exported(folds: Pipeline, manager: str, now_ms: int) -> Told:

@@ -14,18 +14,20 @@ from msgspec.structs import replace
 from streams.contract import facts
 from streams.contract.events import LeadLinked
 from streams.contract.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved
+from streams.tables.lead.fold import refusal
+from streams.tables.lead.row import LeadRow, dump
 from tests.examples import examples
-from tests.streams import lead_table as leads
 from tests.streams.lead_cases import (
     DAY,
     FOLD,
     HOUR,
     NOON,
     Lead,
+    Received,
     Said,
-    Told,
     consulted,
     dial,
+    fold_crm,
     histories,
     in_order_of_their_sources,
     leg,
@@ -33,7 +35,6 @@ from tests.streams.lead_cases import (
     stage,
     touched,
 )
-from tests.streams.lead_table import LeadRow, refusal
 
 PARTITIONS = 2
 
@@ -57,7 +58,7 @@ class Worker:
         self.kept: tuple[int, dict[str, bytes]] = (0, {})
 
     def checkpoint(self) -> None:
-        self.kept = self.offset, {lead: leads.dump(row) for lead, row in self.rows.items()}
+        self.kept = self.offset, {lead: dump(row) for lead, row in self.rows.items()}
 
     def crash(self) -> None:
         """Lose all since the checkpoint, but not what was sent."""
@@ -66,11 +67,11 @@ class Worker:
 
 
 class Leads:
-    """The topic `contacts` with its agents. What a manager is told goes through the same test for duplicates."""
+    """The topic `contacts` with its agents. Deltas to a manager pass the same check for duplicates."""
 
     def __init__(self) -> None:
         self.workers = [Worker(number) for number in range(PARTITIONS)]
-        self.told = Told()
+        self.received = Received()
         self.positions: dict[tuple[str, str], int] = {}
         self.sent = 0
         self.ignored = 0
@@ -95,18 +96,18 @@ class Leads:
         worker.offset += 1
         effect = FOLD.contact(worker.rows.setdefault(fact.lead, LeadRow()), fact, worker.src, seq)
         self.ignored += effect.link_ignored
-        for sent in effect.sent:
+        for sent in effect.facts:
             self.send(sent)
-        for manager, changes, attention in effect.told:
+        for manager, changes, attention in effect.deltas:
             if seq > self.positions.get((worker.src, manager), -1):
                 self.positions[worker.src, manager] = seq
                 for measure, day, by in changes:
-                    self.told.sums[manager, measure, day] += by
+                    self.received.sums[manager, measure, day] += by
                 for lead, entry in attention.items():
                     if entry is None:
-                        del self.told.listed[manager, lead]
+                        del self.received.listed[manager, lead]
                     else:
-                        self.told.listed[manager, lead] = entry
+                        self.received.listed[manager, lead] = entry
 
     def run(self, choose: Callable[[int], int] = lambda _: 0) -> Leads:
         """Fold all, in an order among the partitions that `choose` chooses."""
@@ -121,12 +122,12 @@ class Leads:
         return self.workers[place(lead)].rows.get(lead, LeadRow())
 
     @property
-    def claims(self) -> dict[tuple[str, str, int], int]:
-        """Return what all leads claim."""
+    def totals(self) -> dict[tuple[str, str, int], int]:
+        """Return what all leads contribution."""
         sums: dict[tuple[str, str, int], int] = {}
         for worker in self.workers:
             for row in worker.rows.values():
-                for key, n in FOLD.contribution(row.state).items():
+                for key, n in FOLD.totals(row.state).items():
                     sums[key] = sums.get(key, 0) + n
         return {key: n for key, n in sums.items() if n}
 
@@ -153,7 +154,7 @@ def test_a_linked_caller_is_as_if_all_had_been_the_leads_from_the_start(linked_a
     plain = Lead().take(*to_new(SAID))
     world = Leads().say(*SAID[:linked_after]).run(lambda _: order)
     world.say(link(OLD, NEW), *SAID[linked_after:]).run(lambda _: order)
-    assert FOLD.contribution(world.row(NEW).state) == plain.claims == world.told.known
+    assert FOLD.totals(world.row(NEW).state) == plain.totals == world.received.totals
     assert world.row(OLD).state.is_empty
     assert world.row(OLD).state.linked_to == NEW
 
@@ -161,22 +162,22 @@ def test_a_linked_caller_is_as_if_all_had_been_the_leads_from_the_start(linked_a
 def test_what_the_lead_knew_before_and_what_the_caller_knew_become_one() -> None:
     mine = to_new(SAID[::2])
     world = Leads().say(*mine, *SAID[1::2], link(OLD, NEW)).run()
-    assert FOLD.contribution(world.row(NEW).state) == Lead().take(*mine, *to_new(SAID[1::2])).claims
+    assert FOLD.totals(world.row(NEW).state) == Lead().take(*mine, *to_new(SAID[1::2])).totals
 
 
 def test_a_caller_that_needed_help_is_listed_as_the_lead_from_then_on() -> None:
     calls: list[Said] = [leg(f"c{n}", NOON - n * DAY, lead=OLD) for n in range(3)]
     world = Leads().say(*calls).run()
-    assert set(world.told.listed) == {("anna", OLD)}
+    assert set(world.received.listed) == {("anna", OLD)}
     world.say(link(OLD, NEW)).run()
-    assert set(world.told.listed) == {("anna", NEW)}
+    assert set(world.received.listed) == {("anna", NEW)}
 
 
 def test_the_first_link_stays_and_a_second_one_is_counted() -> None:
     world = Leads().say(SAID[0], link(OLD, NEW)).run().say(link(OLD, "lead-3"), link(OLD, NEW)).run()
     assert world.row(OLD).state.linked_to == NEW
     assert world.ignored == 1
-    assert world.claims == Lead().take(*to_new(SAID[:1])).claims
+    assert world.totals == Lead().take(*to_new(SAID[:1])).totals
 
 
 def test_a_lead_that_is_linked_to_itself_is_refused() -> None:
@@ -185,7 +186,7 @@ def test_a_lead_that_is_linked_to_itself_is_refused() -> None:
     assert refused is not None
     assert refused.reason == "invalid_field"
     row = LeadRow()
-    assert FOLD.crm(row, odd, "crm/0", 4).rejection == refused
+    assert fold_crm(row, odd, "crm/0", 4).rejection == refused
     assert FOLD.contact(row, Linked(src="x", seq=1, lead=NEW, to=NEW, at=NOON, id="i"), "y", 1).outcome == "rejected"
     assert row == LeadRow()
 
@@ -206,8 +207,8 @@ def test_links_that_lead_round_in_a_circle_end_and_lose_nothing(size: int) -> No
     world = Leads().say(*(dial(f"c{key}", NOON, lead=key) for key in ring))
     world.say(*(link(key, ring[(place + 1) % size]) for place, key in enumerate(ring))).run()
     world.say(*(dial(f"d{key}", NOON + HOUR, lead=key) for key in ring)).run()
-    assert sum(n for (_, measure, _), n in world.claims.items() if measure == "sum") == 2 * size
-    assert world.told.known == world.claims
+    assert sum(n for (_, measure, _), n in world.totals.items() if measure == "sum") == 2 * size
+    assert world.received.totals == world.totals
 
 
 def test_a_fact_follows_eight_links_and_no_more() -> None:
@@ -262,9 +263,9 @@ def test_a_caller_linked_at_any_time_is_as_if_all_had_been_the_leads(said: list[
             elif chance == 1:
                 worker.checkpoint()
     world.run(lambda waiting: data.draw(st.integers(0, waiting - 1)))
-    assert world.told.known == world.claims == Lead().take(*(replace(fact, lead=keys[2]) for fact in order)).claims
+    assert world.received.totals == world.totals == Lead().take(*(replace(fact, lead=keys[2]) for fact in order)).totals
     listed = FOLD.attention(world.row(keys[2]).state)
-    assert world.told.listed == ({} if listed is None else {(listed[0], keys[2]): listed[1]})
+    assert world.received.listed == ({} if listed is None else {(listed[0], keys[2]): listed[1]})
 
 
 def _same_leg(said: Any, contact: Contact) -> bool:

@@ -12,8 +12,8 @@ from streams.simulator import Department, Disturbance, Record, simulate
 from streams.simulator.faults.edge_cases import absurd, much_called
 from streams.simulator.rng import Chance
 from streams.simulator.telephony.legs import CRM_TOPIC
+from streams.tables.lead.row import dump
 from tests.streams.folded import Folded
-from tests.streams.lead_table import dump
 
 DAY = 24 * 3_600_000
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z

@@ -164,7 +164,7 @@ def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None)
     folded = fold(run)
     found: Counter[tuple[str, str, int]] = Counter()
     for row in folded.leads.values():
-        found.update(folded.lead_fold.contribution(row.state))
+        found.update(folded.lead_fold.totals(row.state))
     mine = {key: n for key, n in found.items() if n and told_of(key[1])}
     assert mine == told
     assert {key[1].partition("=")[0].partition(":")[0] for key in told} == {

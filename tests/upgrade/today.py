@@ -28,7 +28,7 @@ from streams.settings import compatibility
 from streams.settings.settings import Settings, load
 from streams.simulator import Department, Disturbance, simulate
 from streams.tables.changelog import body, position, seal
-from streams.tables.lead import codec as lead_codec
+from streams.tables.lead import row as lead_row
 from streams.tables.manager.counts import pack_counts, unpack_counts
 from streams.tables.manager.legs import LegRecord, unpacked
 from streams.tables.outcome import fold as outcome
@@ -128,7 +128,7 @@ def meaning_changes(settings: Settings, records: Sequence[tuple[bytes | None, by
 
 
 def _again_lead(value: bytes) -> bytes:
-    return lead_codec.dump(lead_codec.load(value))
+    return lead_row.dump(lead_row.load(value))
 
 
 def _again_outcome(value: bytes) -> bytes:

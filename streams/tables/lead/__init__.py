@@ -1,4 +1,4 @@
-"""The table of leads: the history of one lead per row, and what it contributes to the figures of managers.
+"""The table of leads: one row per lead, with its legs, notes, deals and activities.
 
-Enter at `fold`: it changes a row by a fact. `contributions` defines what counts.
+Enter at `fold`, which changes a row by a fact. `contributions` defines what a lead adds to the figures of managers.
 """

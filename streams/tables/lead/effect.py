@@ -1,4 +1,4 @@
-"""What folding a fact into a lead's row did, and what others must be told because of it."""
+"""The effect of folding a fact into a lead's row: the outcome, and what has to be emitted."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from mypy_extensions import mypyc_attr
 
 from streams.contract.events import Rejection
 from streams.contract.facts import Forwarded, Linked, Moved
-from streams.tables.lead.deltas import Told
+from streams.tables.lead.deltas import ManagerDelta
 
 
 @final
 @mypyc_attr(acyclic=True)
 class LeadEffect:
-    """What folding a fact did.
+    """The effect of a fact on the row of a lead.
 
-    `told` is for managers, one entry each; `sent` are facts for the rows of other leads. A fact that is rejected, or a
-    duplicate, changed nothing. `folded` names the fields whose values were taken as "other" or left out; `link_ignored`
-    is set where a lead that was linked before was linked to yet another.
+    `deltas` are for the outcome rows of managers, one per manager. `facts` are for the rows of other leads. A fact that
+    is rejected, or a duplicate, changed nothing. `folded` names the fields whose values were replaced by "other" or do
+    not count. `link_ignored` is true if the fact links a lead that was linked to another lead before.
     """
 
-    __slots__ = ("folded", "link_ignored", "outcome", "rejection", "sent", "told")
+    __slots__ = ("deltas", "facts", "folded", "link_ignored", "outcome", "rejection")
 
     def __init__(
         self,
         outcome: Literal["applied", "duplicate", "rejected"],
-        told: tuple[Told, ...] = (),
-        sent: tuple[Linked | Moved | Forwarded, ...] = (),
+        deltas: tuple[ManagerDelta, ...] = (),
+        facts: tuple[Linked | Moved | Forwarded, ...] = (),
         rejection: Rejection | None = None,
         folded: tuple[str, ...] = (),
         *,
         link_ignored: bool = False,
     ) -> None:
         self.outcome: Literal["applied", "duplicate", "rejected"] = outcome
-        self.told = told
-        self.sent = sent
+        self.deltas = deltas
+        self.facts = facts
         self.rejection = rejection
         self.folded = folded
         self.link_ignored = link_ignored
@@ -43,12 +43,12 @@ class LeadEffect:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, LeadEffect)
-            and (self.outcome, self.told, self.sent) == (other.outcome, other.told, other.sent)
+            and (self.outcome, self.deltas, self.facts) == (other.outcome, other.deltas, other.facts)
             and (self.rejection, self.folded) == (other.rejection, other.folded)
             and self.link_ignored == other.link_ignored
         )
 
-    __hash__ = None  # type: ignore[assignment]  # what is told holds dictionaries
+    __hash__ = None  # type: ignore[assignment]  # deltas hold dictionaries
 
     def __repr__(self) -> str:
-        return f"LeadEffect({self.outcome!r}, {self.told!r}, {self.sent!r}, {self.rejection!r}, {self.folded!r})"
+        return f"LeadEffect({self.outcome!r}, {self.deltas!r}, {self.facts!r}, {self.rejection!r}, {self.folded!r})"

@@ -1,8 +1,17 @@
-"""A leg on top of others, which is what most facts are: what is told of it, written out.
+"""The fast path for the most frequent fact: a further leg of a lead that changes neither its first leg nor its owner.
 
-A leg that leaves alone which leg is the first, whose the lead is and what was noted can change but little: the calls of
-its day and of those before it, the conversations without progress, a promise that it keeps. Each is told as it changes,
-without all claims before and after; tests hold that against them.
+Invariant: `append` returns the deltas that `deltas.Difference` over all components would return, and changes the state
+in the same way. Tests compare both at every fact (`tests/streams/lead_cases.py`).
+
+It may be taken for a leg that is new, has no note, started after the lead's first leg, and either belongs to the
+lead's owner or did not start last (`is_append`). Such a leg can change only: the calls of its day and of earlier days,
+the streak and the stage of an open lead, the first conversation, the next steps that it keeps, and its own
+contributions. `append` computes each of these from one pass over the legs.
+
+It falls back: `append` returns None if the leg may be one of those by which a deal was won, and the caller then takes
+the general path. Days beyond the bounds are computed by `contributions.days` before and after.
+
+Gain: about 1.5 times the facts per second without it, measured interpreted on 2 cores (November 2026).
 """
 
 from __future__ import annotations
@@ -13,232 +22,261 @@ from typing import Final, final
 from mypy_extensions import mypyc_attr
 
 from streams.settings.results import NONE, WON
-from streams.tables.lead import contributions as of
-from streams.tables.lead.contributions import Raw
-from streams.tables.lead.deltas import Steps, Told, told
-from streams.tables.lead.records import ANSWERED, CONVERSATION, KIND, OUTBOUND, Leg, begun
-from streams.tables.lead.state import DAYS_KEPT
-from streams.tables.lead.summary import Rules, Story, reaches
+from streams.tables.lead import contributions
+from streams.tables.lead.contributions import Entry
+from streams.tables.lead.deltas import ChangeList, ManagerDelta, deltas_of
+from streams.tables.lead.policy import LeadPolicy
+from streams.tables.lead.records import (
+    FLAG_ANSWERED,
+    FLAG_CONVERSATION,
+    FLAG_OUTBOUND,
+    KIND_MASK,
+    LeadLeg,
+    start_order,
+)
+from streams.tables.lead.state import CALL_DAYS_KEPT
+from streams.tables.lead.summary import LeadSummary, reaches
 
-_MANY: Final = of.MANY
+_MANY: Final = contributions.MANY
 
 
-def is_on_top(story: Story, leg: Leg) -> bool:
-    """Tell whether a leg that is new, and was not noted, leaves alone which leg is the first and whose the lead is."""
-    legs = story.legs
+def is_append(summary: LeadSummary, leg: LeadLeg) -> bool:
+    """Return whether a new leg without a note changes neither the first leg of the lead nor its owner."""
+    legs = summary.legs
     if not legs:
         return False
-    key = begun(leg)
-    return key > begun(legs[0]) and (leg.manager == story.owner or key < begun(legs[-1]))
+    key = start_order(leg)
+    return key > start_order(legs[0]) and (leg.manager == summary.owner or key < start_order(legs[-1]))
 
 
-def add_on_top(lead: str, story: Story, rules: Rules, leg: Leg) -> tuple[Told, ...] | None:
-    """Add a leg that `is_on_top`; return None, and do nothing, for one that may touch more than is looked at here."""
-    if story.deals and _touches_won(story, leg):
+def append(lead: str, summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg) -> tuple[ManagerDelta, ...] | None:
+    """Add a leg for which `is_append` holds, and return the deltas. Return None, and change nothing, to fall back."""
+    if summary.deals and _may_count_for_won(summary, leg):
         return None
-    seen = _Seen(story, leg)
-    owner = story.owner
-    steps: Steps = []
-    by_manager = {owner: steps}
-    days = tuple(of.days(story, rules)) if seen.is_old_news or story.state.forgotten else None
+    earlier_legs = _EarlierLegs(summary, leg)
+    owner = summary.owner
+    changes: ChangeList = []
+    by_manager = {owner: changes}
+    must_recount = earlier_legs.exceeds_days_kept or summary.state.forgotten
+    days = tuple(contributions.days(summary, policy)) if must_recount else None
     if days is None:
-        _tell_days(steps, rules, leg, seen)
-    if story.is_open:
-        _tell_standing(steps, story, rules, leg, seen)
-    if leg.flags & CONVERSATION and (seen.talked == 0 or leg.at < seen.talked):
-        _tell_first_talk(steps, story, rules, leg)
-    if story.noted and leg.flags & (OUTBOUND | ANSWERED):
-        _tell_kept(by_manager, story, rules, leg)
-    for manager, measure, day, n, _, _ in of.one_leg(leg, leg.flags & KIND, rules):
+        _add_days(changes, policy, leg, earlier_legs)
+    if summary.is_open:
+        _add_streak_and_stage(changes, summary, policy, leg, earlier_legs)
+    conversation_at = earlier_legs.first_conversation_at
+    if leg.flags & FLAG_CONVERSATION and (conversation_at == 0 or leg.at < conversation_at):
+        _add_first_conversation(changes, summary, policy, leg)
+    if summary.noted and leg.flags & (FLAG_OUTBOUND | FLAG_ANSWERED):
+        _add_kept(by_manager, summary, policy, leg)
+    for manager, measure, day, n, _, _ in contributions.one_leg(leg, leg.flags & KIND_MASK, policy):
         by_manager.setdefault(manager, []).append((measure, day, n))
-    may_be_listed = story.is_open and seen.without + 1 >= rules.least_listed
-    was = of.attention(story, rules) if may_be_listed else None
-    _insert(story.legs, leg)
-    now = of.attention(story, rules) if may_be_listed else None
+    may_be_listed = summary.is_open and earlier_legs.without_progress + 1 >= policy.least_listed
+    was = contributions.attention(summary, policy) if may_be_listed else None
+    _insert(summary.legs, leg)
+    now = contributions.attention(summary, policy) if may_be_listed else None
     if days is not None:
-        _tell_difference(steps, days, of.days(story, rules))
-    if not steps:
+        _add_difference(changes, days, contributions.days(summary, policy))
+    if not changes:
         del by_manager[owner]
-    return told(by_manager, lead, (owner, was), (owner, now))
+    summary.update_legs()
+    return deltas_of(by_manager, lead, (owner, was), (owner, now))
 
 
-def _insert(legs: list[Leg], leg: Leg) -> None:
-    """Insert a leg that is not the first where it belongs, most often at the end."""
-    place = len(legs)
-    key = begun(leg)
-    while begun(legs[place - 1]) > key:
-        place -= 1
-    legs.insert(place, leg)
+def _insert(legs: list[LeadLeg], leg: LeadLeg) -> None:
+    """Insert a leg that is not the first in the order of starts. It mostly belongs at the end."""
+    index = len(legs)
+    key = start_order(leg)
+    while start_order(legs[index - 1]) > key:
+        index -= 1
+    legs.insert(index, leg)
 
 
 @final
 @mypyc_attr(acyclic=True)
-class _Seen:
-    """What the legs are that were there before `leg`, seen in one look.
+class _EarlierLegs:
+    """Counts over the legs that a lead had before `leg`, made in one pass.
 
-    `later`, `same` and `earlier` are the calls on days after, on, and before its own (these by day); `dials` those of
-    the same day. `without` and `since_help` are the conversations since the last progress, and since the consultation;
-    `talked` is the end of the first conversation, 0 without any.
+    `calls_later`, `calls_same_day` and `dials_same_day` count the legs on days after that of `leg`, and on its day.
+    `earlier_days` are the days of the legs before it, newest first. `without_progress` and `since_consultation` count
+    conversations since the last progress and since the consultation. `first_conversation_at` is the end of the first
+    conversation, 0 if there was none.
     """
 
-    __slots__ = ("_day", "dials", "earlier", "later", "newest", "oldest", "same", "since_help", "talked", "without")
+    __slots__ = (
+        "_day",
+        "calls_later",
+        "calls_same_day",
+        "dials_same_day",
+        "earlier_days",
+        "first_conversation_at",
+        "newest_day",
+        "oldest_day",
+        "since_consultation",
+        "without_progress",
+    )
 
-    def __init__(self, story: Story, leg: Leg) -> None:
+    def __init__(self, summary: LeadSummary, leg: LeadLeg) -> None:
         self._day = day = leg.day
-        progress_at = story.progress_at
-        help_at = max(progress_at, story.state.consulted_at)
-        later = same = dials = without = since_help = talked = newest = 0
+        progress_at = summary.progress_at
+        consulted_at = max(progress_at, summary.state.consulted_at)
+        later = same = dials = without = since = conversation_at = newest = 0
         oldest = day
         earlier: list[int] = []
-        for other in story.legs:
-            on = other.day
-            if on < day:
-                earlier.append(on)
-                oldest = min(on, oldest)
-            elif on == day:
+        for other in summary.legs:
+            other_day = other.day
+            if other_day < day:
+                earlier.append(other_day)
+                oldest = min(other_day, oldest)
+            elif other_day == day:
                 same += 1
-                if other.flags & OUTBOUND:
+                if other.flags & FLAG_OUTBOUND:
                     dials += 1
             else:
                 later += 1
-            newest = max(newest, on)
-            if other.flags & CONVERSATION:
+            newest = max(newest, other_day)
+            if other.flags & FLAG_CONVERSATION:
                 at = other.at
                 if at > progress_at:
                     without += 1
-                    if at > help_at:
-                        since_help += 1
-                if not talked or at < talked:
-                    talked = at
+                    if at > consulted_at:
+                        since += 1
+                if not conversation_at or at < conversation_at:
+                    conversation_at = at
         earlier.sort(reverse=True)
-        self.later, self.same, self.dials, self.earlier = later, same, dials, earlier
-        self.newest, self.oldest = newest, oldest
-        self.without, self.since_help, self.talked = without, since_help, talked
+        self.calls_later, self.calls_same_day, self.dials_same_day, self.earlier_days = later, same, dials, earlier
+        self.newest_day, self.oldest_day = newest, oldest
+        self.without_progress, self.since_consultation = without, since
+        self.first_conversation_at = conversation_at
 
     @property
-    def is_old_news(self) -> bool:
-        """Whether a day is, or comes to be, too far back to be counted."""
-        return max(self.newest, self._day) - DAYS_KEPT > self.oldest
+    def exceeds_days_kept(self) -> bool:
+        """Whether a leg is, or now becomes, older than the days on which calls are counted."""
+        return max(self.newest_day, self._day) - CALL_DAYS_KEPT > self.oldest_day
 
 
-def _touches_won(story: Story, leg: Leg) -> bool:
-    """Tell whether the leg may be one of those by which a deal was won."""
+def _may_count_for_won(summary: LeadSummary, leg: LeadLeg) -> bool:
+    """Return whether the leg may be one of those by which a deal was won."""
     return any(
-        deal.stage == WON and (leg.flags & ANSWERED or leg.started_at <= deal.since) for deal in story.deals.values()
+        deal.stage == WON and (leg.flags & FLAG_ANSWERED or leg.started_at <= deal.since)
+        for deal in summary.deals.values()
     )
 
 
-def _tell_difference(steps: Steps, before: Iterable[Raw], after: Iterable[Raw]) -> None:
+def _add_difference(changes: ChangeList, before: Iterable[Entry], after: Iterable[Entry]) -> None:
     counts: dict[tuple[str, int], int] = {}
     for _, measure, day, n, _, _ in before:
         counts[measure, day] = counts.get((measure, day), 0) - n
     for _, measure, day, n, _, _ in after:
         counts[measure, day] = counts.get((measure, day), 0) + n
-    steps += [(measure, day, n) for (measure, day), n in counts.items() if n]
+    changes += [(measure, day, n) for (measure, day), n in counts.items() if n]
 
 
-def _tell_days(steps: Steps, rules: Rules, leg: Leg, seen: _Seen) -> None:
-    """Tell by how much `contributions.days` changes."""
+def _add_days(changes: ChangeList, policy: LeadPolicy, leg: LeadLeg, earlier_legs: _EarlierLegs) -> None:
+    """Add the change of `contributions.days`."""
     day = leg.day
-    steps.append(("sum", day, 1))
-    if leg.flags & OUTBOUND and seen.dials == rules.calls_per_day:
-        steps.append(("over", day, 1))
-    later, same = seen.later, seen.same
+    changes.append(("sum", day, 1))
+    if leg.flags & FLAG_OUTBOUND and earlier_legs.dials_same_day == policy.calls_per_day:
+        changes.append(("over", day, 1))
+    later, same = earlier_legs.calls_later, earlier_legs.calls_same_day
     if later + same >= _MANY:
-        return  # further back it is 5+ before and after
-    was = later + same
-    steps += [(measure, day, n) for measure, n in _STEPS[later, was]]
-    earlier = seen.earlier
-    place, end = 0, len(earlier)
-    while place < end and was < _MANY:
-        day, was_later = earlier[place], was
-        while place < end and earlier[place] == day:
-            place += 1
-            was += 1
-        was = min(was, _MANY)
-        steps += [(measure, day, n) for measure, n in _SHIFTS[was_later, was]]
+        return  # on this day and before it, the bucket is 5+ already
+    calls = later + same
+    changes += [(measure, day, n) for measure, n in _BY_CALL_ON_DAY[later, calls]]
+    earlier_days = earlier_legs.earlier_days
+    index, end = 0, len(earlier_days)
+    while index < end and calls < _MANY:
+        day, calls_later = earlier_days[index], calls
+        while index < end and earlier_days[index] == day:
+            index += 1
+            calls += 1
+        calls = min(calls, _MANY)
+        changes += [(measure, day, n) for measure, n in _BY_CALL_LATER[calls_later, calls]]
 
 
-def _by_measure(by: Iterable[tuple[int, int]]) -> tuple[tuple[str, int], ...]:
+def _by_measure(numbers: Iterable[tuple[int, int]]) -> tuple[tuple[str, int], ...]:
     counts = [0] * (_MANY + 1)
-    for number, n in by:
+    for number, n in numbers:
         counts[number] += n
-    return tuple((of.CALLED[number - 1], n) for number, n in enumerate(counts) if number and n)
+    return tuple((contributions.CALLED[number - 1], n) for number, n in enumerate(counts) if number and n)
 
 
-def _step(later: int, now: int, sign: int) -> tuple[tuple[int, int], ...]:
-    """Return how a day counts that brings the calls from `later` to `now`."""
+def _steps(later: int, now: int, sign: int) -> tuple[tuple[int, int], ...]:
+    """Return the steps of a day on which the number of calls rises from `later` to `now`."""
     return ((now, sign), (later, -sign)) if now != later else ()
 
 
-_PAIRS: Final = tuple((later, now) for now in range(_MANY + 1) for later in range(now + 1))
-_STEPS: Final = {
-    (later, was): _by_measure([*_step(later, was, -1), *_step(later, min(was + 1, _MANY), 1)]) for later, was in _PAIRS
+_PAIRS: Final = tuple((later, calls) for calls in range(_MANY + 1) for later in range(calls + 1))
+_BY_CALL_ON_DAY: Final = {
+    (later, calls): _by_measure([*_steps(later, calls, -1), *_steps(later, min(calls + 1, _MANY), 1)])
+    for later, calls in _PAIRS
 }
-"""By calls on later days, and on the day too: how a call more on the day changes what the day counts."""
-_SHIFTS: Final = {
-    (later, was): _by_measure([*_step(later, was, -1), *_step(min(later + 1, _MANY), min(was + 1, _MANY), 1)])
-    for later, was in _PAIRS
+"""The change of a day's steps by one more call on that day, by (calls on later days, calls on the day or later)."""
+_BY_CALL_LATER: Final = {
+    (later, calls): _by_measure([*_steps(later, calls, -1), *_steps(min(later + 1, _MANY), min(calls + 1, _MANY), 1)])
+    for later, calls in _PAIRS
 }
-"""The same for a call more on a later day."""
+"""The change of a day's steps by one more call on a later day."""
 
 
-def _tell_standing(steps: Steps, story: Story, rules: Rules, leg: Leg, seen: _Seen) -> None:
-    """Tell by how much what `contributions.streaks` and `stages` yield changes for an open lead."""
-    was = now = seen.without
-    was_help = now_help = seen.since_help
-    if leg.flags & CONVERSATION and leg.at > story.progress_at:
+def _add_streak_and_stage(
+    changes: ChangeList, summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg, earlier_legs: _EarlierLegs
+) -> None:
+    """Add the change of `contributions.streaks` and `contributions.stages` of an open lead."""
+    was = now = earlier_legs.without_progress
+    was_since = now_since = earlier_legs.since_consultation
+    if leg.flags & FLAG_CONVERSATION and leg.at > summary.progress_at:
         now += 1
-        if leg.at > story.state.consulted_at:
-            now_help += 1
-    was_day, day = seen.newest, leg.day
+        if leg.at > summary.state.consulted_at:
+            now_since += 1
+    was_day, day = earlier_legs.newest_day, leg.day
     if day > was_day:
-        if story.lead_deal is None:
-            stage, since = NONE, story.legs[0].day
+        if summary.lead_deal is None:
+            stage, since_day = NONE, summary.legs[0].day
         else:
-            stage, since = story.lead_deal.stage, rules.day(story.owner, story.lead_deal.since)
+            stage, since_day = summary.lead_deal.stage, policy.day(summary.owner, summary.lead_deal.since)
         stage_measure, since_measure = "stage:" + stage, "since:" + stage
-        steps.append((stage_measure, was_day, -1))
-        steps.append((since_measure, was_day, -since))
-        steps.append((stage_measure, day, 1))
-        steps.append((since_measure, day, since))
+        changes.append((stage_measure, was_day, -1))
+        changes.append((since_measure, was_day, -since_day))
+        changes.append((stage_measure, day, 1))
+        changes.append((since_measure, day, since_day))
     elif now == was:
         return
     else:
         day = was_day
-    for measure, held, holds in (
-        ("stuck", was >= rules.stuck_after, now >= rules.stuck_after),
-        ("mentor", was_help >= rules.mentor_after, now_help >= rules.mentor_after),
+    for measure, was_due, is_due in (
+        ("stuck", was >= policy.stuck_after, now >= policy.stuck_after),
+        ("mentor", was_since >= policy.mentor_after, now_since >= policy.mentor_after),
     ):
-        _tell_moved(steps, measure if held else "", was_day, measure if holds else "", day)
-    _tell_moved(steps, of.STREAKS[min(was, _MANY)], was_day, of.STREAKS[min(now, _MANY)], day)
+        _add_move(changes, measure if was_due else "", was_day, measure if is_due else "", day)
+    _add_move(changes, contributions.STREAKS[min(was, _MANY)], was_day, contributions.STREAKS[min(now, _MANY)], day)
 
 
-def _tell_moved(steps: Steps, was: str, was_day: int, now: str, day: int) -> None:
-    """Tell that one measure at a day gives way to another; "" is none."""
+def _add_move(changes: ChangeList, was: str, was_day: int, now: str, day: int) -> None:
+    """Add the move of one contribution to another measure or day; "" is no measure."""
     if was != now or was_day != day:
         if was:
-            steps.append((was, was_day, -1))
+            changes.append((was, was_day, -1))
         if now:
-            steps.append((now, day, 1))
+            changes.append((now, day, 1))
 
 
-def _tell_first_talk(steps: Steps, story: Story, rules: Rules, leg: Leg) -> None:
-    """Tell by how much `reach:call` changes by a conversation before all others."""
-    was = of.talked_at(story, rules)
+def _add_first_conversation(changes: ChangeList, summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg) -> None:
+    """Add the change of `reach:call` by a conversation before all others."""
+    was = contributions.first_conversation_at(summary, policy)
     if was is None or leg.at < was:
-        day = rules.day(story.owner, leg.at)
-        was_day = day if was is None else rules.day(story.owner, was)
+        day = policy.day(summary.owner, leg.at)
+        was_day = day if was is None else policy.day(summary.owner, was)
         if was is None or was_day != day:
-            _tell_moved(steps, "" if was is None else of.REACH_CALL, was_day, of.REACH_CALL, day)
+            measure = contributions.REACH_CALL
+            _add_move(changes, "" if was is None else measure, was_day, measure, day)
 
 
-def _tell_kept(by_manager: dict[str, Steps], story: Story, rules: Rules, leg: Leg) -> None:
-    """Tell of the promises that the leg keeps."""
-    for other, note in story.noted:
-        if leg.started_at > other.at and of.is_promise(other, note):
-            local = rules.local(other.manager)
+def _add_kept(by_manager: dict[str, ChangeList], summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg) -> None:
+    """Add the next steps that the leg keeps."""
+    for other, note in summary.noted:
+        if leg.started_at > other.at and contributions.is_promise(other, note):
+            local = policy.local(other.manager)
             day = local.day(note.due_at)
             end_ms = local.day_bounds(day)[1]
-            if reaches(leg, other.at, end_ms) and not story.is_kept(other, end_ms):
+            if reaches(leg, other.at, end_ms) and not summary.is_kept(other, end_ms):
                 by_manager.setdefault(other.manager, []).append(("kept", day, 1))

@@ -1,8 +1,8 @@
-"""The fold of a lead's row: what comes over topic `contacts` changes what is known, and what is told is the difference.
+"""The fold of a lead's row: enter at `LeadFold.contact`, which applies one fact of topic `contacts`.
 
-What a fact changes is told as the claims after it less the claims before it. Most facts can change few of them, so only
-those components are looked at that the fact may touch; which they are is the one thing here that must be right, and
-tests hold it against the plain definition.
+Each branch reads the same way: make room (`retention`), compute the contributions that the change can affect
+(`affected`), change the state (`merge`), compute them again, and return the difference as deltas. The most frequent
+fact, a further leg, has a shorter way (`fast_append`).
 """
 
 from __future__ import annotations
@@ -25,19 +25,16 @@ from streams.contract.events import (
 from streams.contract.facts import MAX_HOPS, Attention, Contact, ContactsFact, Forwarded, Linked, Moved
 from streams.settings.settings import Economics, Results, Thresholds
 from streams.tables.changelog import LayoutError
-from streams.tables.lead import contributions as of
-from streams.tables.lead import deltas as tell
-from streams.tables.lead import fast_append as on_top
-from streams.tables.lead import mapping as terms
-from streams.tables.lead import merge as known
-from streams.tables.lead import retention as bounds
-from streams.tables.lead.codec import LeadRow, pack, unpack
-from streams.tables.lead.contributions import Claim, Component, Contribution
-from streams.tables.lead.deltas import Told
+from streams.tables.lead import affected, contributions, fast_append, mapping, merge, retention
+from streams.tables.lead.codec import pack, unpack
+from streams.tables.lead.contributions import Contribution, Totals
+from streams.tables.lead.deltas import Difference, ManagerDelta, merged
 from streams.tables.lead.effect import LeadEffect
-from streams.tables.lead.records import Activity, Leg, begun, rank_of
+from streams.tables.lead.policy import LeadPolicy
+from streams.tables.lead.records import KIND_MASK, Activity, LeadLeg, note_version, start_order
+from streams.tables.lead.row import LeadRow
 from streams.tables.lead.state import LeadState
-from streams.tables.lead.summary import Rules, Story
+from streams.tables.lead.summary import LeadSummary
 
 _APPLIED: Final = LeadEffect("applied")
 _DUPLICATE: Final = LeadEffect("duplicate")
@@ -49,40 +46,40 @@ _TO_ITSELF: Final = Rejection("invalid_field", "`old_key` is the lead itself")
 
 
 def refusal(event: CrmEvents) -> Rejection | None:
-    """Return why an event that the contract allows says nothing of a lead; None for one that does."""
+    """Return why the fold refuses an event that the contract allows; None for an event that it accepts."""
     return _TO_ITSELF if isinstance(event, LeadLinked) and event.old_key == event.lead else None
 
 
 class LeadFold:
-    """Folds facts into lead rows, by the settings. `local` gives the local time of a manager by id."""
+    """Folds facts into lead rows, by the settings. `local` returns the local time of a manager by id."""
 
     def __init__(
         self, results: Results, thresholds: Thresholds, economics: Economics, local: Callable[[str], LocalTime]
     ) -> None:
-        self._rules = Rules(results, thresholds, economics, local)
+        self._policy = LeadPolicy(results, thresholds, economics, local)
 
-    # -- what a row says
+    # -- reading a row
 
-    def claims(self, state: LeadState) -> Iterator[Claim]:
-        """Yield all that a lead means for managers, with the evidence."""
-        return of.claims(Story(state, self._rules), self._rules)
+    def contributions(self, state: LeadState) -> Iterator[Contribution]:
+        """Yield all contributions of a lead, with their evidence."""
+        return contributions.contributions(LeadSummary(state, self._policy), self._policy)
 
-    def contribution(self, state: LeadState) -> Contribution:
-        """Return the sums of the claims: (manager, measure, day) → n."""
-        return of.contribution(Story(state, self._rules), self._rules)
+    def totals(self, state: LeadState) -> Totals:
+        """Return the sums of the contributions: (manager, measure, day) → n."""
+        return contributions.totals(LeadSummary(state, self._policy), self._policy)
 
     def attention(self, state: LeadState) -> tuple[str, Attention] | None:
-        """Return to whom the lead is listed among those that need help, and how; None where it needs none."""
-        story = Story(state, self._rules)
-        listed = of.attention(story, self._rules)
-        return None if listed is None else (story.owner, listed)
+        """Return the manager in whose list of leads that need help the lead is, and its entry; None if in none."""
+        summary = LeadSummary(state, self._policy)
+        listed = contributions.attention(summary, self._policy)
+        return None if listed is None else (summary.owner, listed)
 
-    # -- what changes it
+    # -- folding a fact
 
     def contact(self, row: LeadRow, fact: ContactsFact, src: str, seq: int) -> LeadEffect:
-        """Apply what topic `contacts` holds at (`src`, `seq`); `row` is that of `fact.lead`.
+        """Apply a fact that topic `contacts` holds at position (`src`, `seq`). `row` is the row of `fact.lead`.
 
-        A fact at or below the `seq` that its own `src` has come to changes nothing.
+        A fact whose own `seq` is not above the highest one applied from its own `src` is a duplicate.
         """
         state = row.state
         applied = state.applied
@@ -102,7 +99,7 @@ class LeadFold:
         return effect
 
     def crm(self, row: LeadRow, event: CrmEvents, src: str, seq: int) -> LeadEffect:
-        """Apply an event of topic `crm` that came from (`src`, `seq`); `row` is that of `event.lead`."""
+        """Apply an event of topic `crm` at position (`src`, `seq`). `row` is the row of `event.lead`."""
         return self.contact(row, Forwarded(src=src, seq=seq, lead=event.lead, event=event), f"{src}/leads", seq)
 
     # -- facts
@@ -114,17 +111,17 @@ class LeadFold:
             return self._leg(row, fact.lead, fact.contact, src, seq, fact.hops)
         return self._event(row, fact.lead, fact.event, src, seq, fact.hops)
 
-    def _event(self, row: LeadRow, lead: str, event: CrmEvents, src: str, seq: int, hops: int) -> LeadEffect:  # noqa: PLR0911 - a return for each type
+    def _event(self, row: LeadRow, lead: str, event: CrmEvents, src: str, seq: int, hops: int) -> LeadEffect:  # noqa: PLR0911 - one return per type of event
         if isinstance(event, LeadLinked):
             refused = refusal(event)
             if refused is not None:
                 return LeadEffect("rejected", rejection=refused)
-            # Not passed on by a lead that was linked itself: the old key is told the next link of the chain.
+            # A lead that was linked itself does not pass this on: the old key follows the chain link by link.
             link = Linked(src=src, seq=seq, lead=event.old_key, to=lead, at=event.at, id=event.id)
-            return LeadEffect("applied", sent=(link,))
+            return LeadEffect("applied", facts=(link,))
         state = row.state
         if state.linked_to and hops < MAX_HOPS:
-            return self._pass_on(state, event.at, src, seq, hops, event=event)
+            return self._forward(state, event.at, src, seq, hops, event=event)
         state.heard_at = max(state.heard_at, event.at)
         if isinstance(event, CallAnnotated):
             return self._note(row, lead, event)
@@ -134,7 +131,7 @@ class LeadFold:
             return self._consult(row, lead, event)
         return self._activity(row, lead, event)
 
-    def _pass_on(
+    def _forward(
         self,
         state: LeadState,
         at_ms: int,
@@ -148,7 +145,7 @@ class LeadFold:
         state.heard_at = max(state.heard_at, at_ms)
         to = state.linked_to
         return LeadEffect(
-            "applied", sent=(Forwarded(src=src, seq=seq, lead=to, contact=contact, event=event, hops=hops + 1),)
+            "applied", facts=(Forwarded(src=src, seq=seq, lead=to, contact=contact, event=event, hops=hops + 1),)
         )
 
     def _linked(self, row: LeadRow, fact: Linked, src: str, seq: int) -> LeadEffect:
@@ -161,9 +158,12 @@ class LeadFold:
         state.linked_to = fact.to
         if state.is_empty:
             return _APPLIED
-        moved = Moved(src=src, seq=seq, lead=fact.to, state=_contents(state), hops=1)
-        told = self._change(row, fact.lead, of.EVERYTHING, lambda: known.empty(state))
-        return LeadEffect("applied", told, (moved,))
+        moved = Moved(src=src, seq=seq, lead=fact.to, state=_records_of(state), hops=1)
+        difference = Difference(fact.lead, self._summary(row), self._policy)
+        difference.before(contributions.ALL)
+        merge.clear_records(state)
+        difference.after(contributions.ALL, self._new_summary(row))
+        return LeadEffect("applied", difference.deltas(), (moved,))
 
     def _moved(self, row: LeadRow, fact: Moved, src: str, seq: int) -> LeadEffect:
         state = row.state
@@ -174,143 +174,159 @@ class LeadFold:
         if state.linked_to and fact.hops < MAX_HOPS:
             state.heard_at = max(state.heard_at, other.heard_at)
             onward = Moved(src=src, seq=seq, lead=state.linked_to, state=fact.state, hops=fact.hops + 1)
-            return LeadEffect("applied", sent=(onward,))
+            return LeadEffect("applied", facts=(onward,))
         union = unpack(pack(state))
-        known.merge(union, other)
-        forgot: tuple[Told, ...] = ()
-        if bounds.must_forget(union, 0):
-            bounds.make_room(union, 0)
-            forgot = self._forget(row, fact.lead, lambda: bounds.keep_only(state, union))
-        told = self._change(row, fact.lead, of.EVERYTHING, lambda: known.become(state, union))
-        return LeadEffect("applied", tell.merged(forgot, told))
+        merge.merge(union, other)
+        dropped: tuple[ManagerDelta, ...] = ()
+        if retention.must_forget(union, 0):
+            retention.make_room(union, 0)
+            difference = Difference(fact.lead, self._summary(row), self._policy)
+            difference.before(contributions.CURRENT)
+            retention.keep_only(state, union)
+            difference.after(contributions.CURRENT, self._new_summary(row))
+            dropped = difference.deltas()
+        difference = Difference(fact.lead, self._summary(row), self._policy)
+        difference.before(contributions.ALL)
+        merge.replace_records(state, union)
+        difference.after(contributions.ALL, self._new_summary(row))
+        return LeadEffect("applied", merged(dropped, difference.deltas()))
 
     def _leg(self, row: LeadRow, lead: str, contact: Contact, src: str, seq: int, hops: int) -> LeadEffect:
         state = row.state
         if state.linked_to and hops < MAX_HOPS:
-            return self._pass_on(state, contact.at, src, seq, hops, contact=contact)
+            return self._forward(state, contact.at, src, seq, hops, contact=contact)
         state.heard_at = max(state.heard_at, contact.at)
-        leg = terms.leg_of(contact)
-        legs = state.legs
-        if contact.withdrawn or state.gone or leg.call in state.notes or _has(state, leg):
+        leg = mapping.leg_of(contact)
+        if contact.withdrawn or state.tombstones or leg.call in state.notes or _has(state, leg):
             return self._other_leg(row, lead, leg, withdrawn=contact.withdrawn)
-        if not legs and not (state.notes or state.deals or state.activities or state.forgotten):
-            return LeadEffect("applied", tell.add_first(lead, self._story(row), self._rules, leg))
-        forgot = self._make_room(row, lead)
-        story = self._story(row)
-        if on_top.is_on_top(story, leg):
-            told = on_top.add_on_top(lead, story, self._rules, leg)
-            if told is not None:
-                story.tell_legs()
-                return LeadEffect("applied", tell.merged(forgot, told))
-        elif legs and begun(leg) > begun(legs[-1]):
-            return LeadEffect("applied", tell.merged(forgot, tell.add_hand_over(lead, story, self._rules, leg)))
+        if not state.legs and not (state.notes or state.deals or state.activities or state.forgotten):
+            return self._first_leg(row, lead, leg)
+        dropped = self._make_room(row, lead)
+        summary = self._summary(row)
+        deltas: tuple[ManagerDelta, ...] | None = None
+        if fast_append.is_append(summary, leg):
+            deltas = fast_append.append(lead, summary, self._policy, leg)
+        elif state.legs and start_order(leg) > start_order(state.legs[-1]):
+            deltas = self._hand_over(row, lead, leg)
+        if deltas is not None:
+            return LeadEffect("applied", merged(dropped, deltas))
         effect = self._other_leg(row, lead, leg, withdrawn=False)
-        return LeadEffect("applied", tell.merged(forgot, effect.told)) if forgot else effect
+        return LeadEffect("applied", merged(dropped, effect.deltas)) if dropped else effect
 
-    def _other_leg(self, row: LeadRow, lead: str, leg: Leg, *, withdrawn: bool) -> LeadEffect:
-        """Add or withdraw a leg that may touch anything."""
-        forgot = self._make_room(row, lead)
-        state = row.state
-        change = known.withdraw_leg if withdrawn else known.add_leg
-        told = self._change(row, lead, of.EVERYTHING, lambda: change(state, leg))
-        return LeadEffect("applied", tell.merged(forgot, told))
+    def _first_leg(self, row: LeadRow, lead: str, leg: LeadLeg) -> LeadEffect:
+        """Add the first leg of a lead without other records: it had no contributions before."""
+        summary = self._summary(row)
+        difference = Difference(lead, summary, self._policy)
+        row.state.legs.append(leg)
+        summary.update_legs()
+        difference.after(affected.BY_FIRST_LEG, summary)
+        return LeadEffect("applied", difference.deltas())
+
+    def _hand_over(self, row: LeadRow, lead: str, leg: LeadLeg) -> tuple[ManagerDelta, ...]:
+        """Add a new leg without a note that started last: its manager becomes the owner."""
+        summary = self._summary(row)
+        components = affected.by_hand_over(summary)
+        difference = Difference(lead, summary, self._policy)
+        difference.before(components)
+        row.state.legs.append(leg)
+        summary.update_legs()
+        difference.after(components, summary)
+        difference.add(contributions.one_leg(leg, leg.flags & KIND_MASK, self._policy))
+        return difference.deltas()
+
+    def _other_leg(self, row: LeadRow, lead: str, leg: LeadLeg, *, withdrawn: bool) -> LeadEffect:
+        """Add or withdraw a leg that may affect every component."""
+        dropped = self._make_room(row, lead)
+        difference = Difference(lead, self._summary(row), self._policy)
+        difference.before(contributions.ALL)
+        if withdrawn:
+            merge.withdraw_leg(row.state, leg)
+        else:
+            merge.add_leg(row.state, leg)
+        difference.after(contributions.ALL, self._new_summary(row))
+        return LeadEffect("applied", merged(dropped, difference.deltas()))
 
     def _note(self, row: LeadRow, lead: str, event: CallAnnotated) -> LeadEffect:
-        note, folded = terms.note_of(event, self._rules)
+        note, folded = mapping.note_of(event, self._policy)
         state = row.state
         old = state.notes.get(event.call)
-        if old is not None and rank_of(old) >= rank_of(note):
-            return _DUPLICATE if rank_of(old) == rank_of(note) else _APPLIED
-        forgot = self._make_room(row, lead)
-        told = tell.add_note(
-            lead,
-            self._story(row),
-            self._rules,
-            event.call,
-            note,
-            old,
-            lambda: known.add_note(state, event.call, note),
-        )
-        return LeadEffect("applied", tell.merged(forgot, told), folded=folded)
+        if old is not None and note_version(old) >= note_version(note):
+            return _DUPLICATE if note_version(old) == note_version(note) else _APPLIED
+        dropped = self._make_room(row, lead)
+        summary = self._summary(row)
+        components = affected.by_note(summary, event.call, note, old)
+        difference = Difference(lead, summary, self._policy)
+        difference.before(components)
+        merge.add_note(state, event.call, note)
+        summary.update_notes()
+        difference.after(components, summary)
+        return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
 
     def _deal(self, row: LeadRow, lead: str, event: DealStageChanged) -> LeadEffect:
-        state, rules = row.state, self._rules
+        state = row.state
         if any(change.id == event.id for change in state.deals.get(event.deal, ())):
             return _DUPLICATE
-        forgot = self._make_room(row, lead)
-        change, folded = terms.change_of(event, rules)
-        story = self._story(row)
-        components = (of.streaks, of.stages, of.reach, of.deals, *((of.said,) if story.noted else ()))
-
-        def apply() -> Story:
-            known.add_change(state, event.deal, change)
-            story.tell_deal(event.deal, rules)
-            return story
-
-        told = tell.changed(lead, story, rules, components, apply)
-        return LeadEffect("applied", tell.merged(forgot, told), folded=folded)
+        dropped = self._make_room(row, lead)
+        change, folded = mapping.change_of(event, self._policy)
+        summary = self._summary(row)
+        components = affected.by_deal(summary)
+        difference = Difference(lead, summary, self._policy)
+        difference.before(components)
+        merge.add_change(state, event.deal, change)
+        summary.update_deal(event.deal, self._policy)
+        difference.after(components, summary)
+        return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
 
     def _consult(self, row: LeadRow, lead: str, event: LeadConsulted) -> LeadEffect:
         state = row.state
         if event.at <= state.consulted_at:
             return _DUPLICATE if event.at == state.consulted_at else _APPLIED
-        story = self._story(row)
-
-        def apply() -> Story:
-            state.consulted_at = event.at
-            return story
-
-        return LeadEffect("applied", tell.changed(lead, story, self._rules, (of.streaks,), apply))
+        summary = self._summary(row)
+        difference = Difference(lead, summary, self._policy)
+        difference.before(affected.BY_CONSULTATION)
+        state.consulted_at = event.at
+        difference.after(affected.BY_CONSULTATION, summary)
+        return LeadEffect("applied", difference.deltas())
 
     def _activity(self, row: LeadRow, lead: str, event: ActivityLogged) -> LeadEffect:
         state = row.state
         if any(activity.id == event.id for activity in state.activities):
             return _DUPLICATE
-        forgot = self._make_room(row, lead)
-        story = self._story(row)
-        activity = Activity(event.at, event.id, event.channel, event.manager or "")
+        dropped = self._make_room(row, lead)
+        summary = self._summary(row)
+        difference = Difference(lead, summary, self._policy)
+        difference.before(affected.BY_ACTIVITY)
+        merge.add_activity(state, Activity(event.at, event.id, event.channel, event.manager or ""))
+        difference.after(affected.BY_ACTIVITY, summary)
+        return LeadEffect("applied", merged(dropped, difference.deltas()))
 
-        def apply() -> Story:
-            known.add_activity(state, activity)
-            return story
+    # -- the summary of a row
 
-        told = tell.changed(lead, story, self._rules, (of.promises, of.touches), apply)
-        return LeadEffect("applied", tell.merged(forgot, told))
+    def _summary(self, row: LeadRow) -> LeadSummary:
+        """Return the summary of the present state: the one that the last fold left, if there is one."""
+        summary = row.summary
+        if summary is None:
+            summary = row.summary = LeadSummary(row.state, self._policy)
+        return summary
 
-    # -- how
+    def _new_summary(self, row: LeadRow) -> LeadSummary:
+        """Return a summary computed anew, after a change that no `update_...` of the summary covers."""
+        row.summary = None
+        return self._summary(row)
 
-    def _story(self, row: LeadRow) -> Story:
-        """Return the story of the row as it is: the one that the last fold ended with, if there is one."""
-        story = row.known
-        if story is None:
-            story = row.known = Story(row.state, self._rules)
-        known_story: Story = story
-        return known_story
-
-    def _make_room(self, row: LeadRow, lead: str) -> tuple[Told, ...]:
-        """Forget what is over the bounds once something more comes; return what is told of that."""
+    def _make_room(self, row: LeadRow, lead: str) -> tuple[ManagerDelta, ...]:
+        """Drop records if one more would exceed a bound; return the deltas of that."""
         state = row.state
-        if not bounds.must_forget(state, 1):
+        if not retention.must_forget(state, 1):
             return ()
-        return self._forget(row, lead, lambda: bounds.make_room(state, 1))
-
-    def _forget(self, row: LeadRow, lead: str, forget: Callable[[], None]) -> tuple[Told, ...]:
-        return self._change(row, lead, of.NOW, forget)
-
-    def _change(
-        self, row: LeadRow, lead: str, components: tuple[Component, ...], apply: Callable[[], object]
-    ) -> tuple[Told, ...]:
-        """Change the row's state by `apply`, and tell its story anew."""
-
-        def change() -> Story:
-            row.known = None
-            apply()
-            return self._story(row)
-
-        return tell.changed(lead, self._story(row), self._rules, components, change)
+        difference = Difference(lead, self._summary(row), self._policy)
+        difference.before(contributions.CURRENT)
+        retention.make_room(state, 1)
+        difference.after(contributions.CURRENT, self._new_summary(row))
+        return difference.deltas()
 
 
-def _has(state: LeadState, leg: Leg) -> bool:
+def _has(state: LeadState, leg: LeadLeg) -> bool:
     call = leg.call
     for other in state.legs:  # noqa: SIM110 - twice as fast as `any` for the few legs that a lead has
         if other.call == call and other.manager == leg.manager:
@@ -318,8 +334,8 @@ def _has(state: LeadState, leg: Leg) -> bool:
     return False
 
 
-def _contents(state: LeadState) -> bytes:
-    """Return what is known of the lead, but not where facts came from and what the key was linked to."""
-    contents = LeadState()
-    known.become(contents, state)
-    return pack(contents)
+def _records_of(state: LeadState) -> bytes:
+    """Return the records of a lead as bytes, without its source positions and its link."""
+    records = LeadState()
+    merge.replace_records(records, state)
+    return pack(records)

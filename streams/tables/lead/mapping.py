@@ -1,7 +1,7 @@
-"""Events and contacts in the terms of a lead's state: what a leg, a note or a change of a deal is kept as.
+"""The mapping at both ends of the fold: events and contacts to records of a lead, and deltas to outcomes.
 
-Values that the settings do not name are folded here, and named: an unknown stage or reason becomes "other", and a
-currency, an amount or a moment that nothing can be counted by is kept and counts nothing.
+Values that the settings do not name are folded here, and the field is reported: an unknown stage or reason becomes
+"other"; a currency, an amount or a due time that cannot be counted is kept and contributes nothing.
 """
 
 from __future__ import annotations
@@ -9,29 +9,38 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, TypeAlias
 
-from streams.contract.events import CallAnnotated, DealStageChanged
-from streams.contract.facts import Contact
+from streams.contract.events import KINDS_AND_UNKNOWN, CallAnnotated, DealStageChanged
+from streams.contract.facts import Contact, Outcome
 from streams.settings.results import OTHER
-from streams.tables.lead.records import ANSWERED, CONVERSATION, KINDS, OUTBOUND, UNKNOWN, Change, Leg, Note
-from streams.tables.lead.summary import FARTHEST_DUE_MS, MAX_THOUSANDTHS, Rules
+from streams.tables.lead.deltas import ManagerDelta
+from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS, LeadPolicy
+from streams.tables.lead.records import (
+    FLAG_ANSWERED,
+    FLAG_CONVERSATION,
+    FLAG_OUTBOUND,
+    UNKNOWN_KIND,
+    DealChange,
+    LeadLeg,
+    Note,
+)
 
 Folded: TypeAlias = tuple[str, ...]
-"""The fields that were folded."""
+"""The names of the fields that were folded."""
 
-_KINDS: Final = {kind: place for place, kind in enumerate(KINDS)}
+_KIND_INDEX: Final = {kind: index for index, kind in enumerate(KINDS_AND_UNKNOWN)}
 
 
-def leg_of(contact: Contact) -> Leg:
-    """Return the leg that a contact tells of."""
-    flags = _KINDS.get(contact.kind, UNKNOWN)
+def leg_of(contact: Contact) -> LeadLeg:
+    """Return the leg that a contact describes."""
+    flags = _KIND_INDEX.get(contact.kind, UNKNOWN_KIND)
     if contact.direction == "outbound":
-        flags |= OUTBOUND
+        flags |= FLAG_OUTBOUND
     if contact.answered:
-        flags |= ANSWERED
+        flags |= FLAG_ANSWERED
     if contact.conversation:
-        flags |= CONVERSATION
+        flags |= FLAG_CONVERSATION
     talk_ms = contact.talk_ms
-    return Leg(
+    return LeadLeg(
         contact.call,
         contact.manager,
         contact.day,
@@ -43,17 +52,17 @@ def leg_of(contact: Contact) -> Leg:
     )
 
 
-def note_of(event: CallAnnotated, rules: Rules) -> tuple[Note, Folded]:
-    """Return the note that an event makes, and which of its fields were folded."""
+def note_of(event: CallAnnotated, policy: LeadPolicy) -> tuple[Note, Folded]:
+    """Return the note of an annotation, and the fields that were folded."""
     folded = []
     stages: tuple[str, ...] = ()
     if event.stages:
-        ranks = rules.ranks
+        ranks = policy.ranks
         stages = tuple(sorted({stage for stage in event.stages if stage in ranks}, key=ranks.__getitem__))
-        if not rules.stages.issuperset(event.stages):
+        if not policy.stages.issuperset(event.stages):
             folded.append("stage")
     reason = event.reason or ""
-    if reason and reason not in rules.reasons:
+    if reason and reason not in policy.reasons:
         reason = OTHER
         folded.append("reason")
     step = event.next_step
@@ -63,24 +72,24 @@ def note_of(event: CallAnnotated, rules: Rules) -> tuple[Note, Folded]:
         due_at = step.due_at
         if due_at > event.at + FARTHEST_DUE_MS:
             folded.append("due_at")
-    kind = UNKNOWN if event.kind is None else _KINDS[event.kind]
+    kind = UNKNOWN_KIND if event.kind is None else _KIND_INDEX[event.kind]
     note = Note(event.revision, event.at, event.id, event.manager or "", kind, stages, reason, agreed, due_at)
     return note, tuple(folded)
 
 
-def change_of(event: DealStageChanged, rules: Rules) -> tuple[Change, Folded]:
-    """Return the change of a deal that an event tells of, and which of its fields were folded."""
+def change_of(event: DealStageChanged, policy: LeadPolicy) -> tuple[DealChange, Folded]:
+    """Return the deal change of an event, and the fields that were folded."""
     folded = []
     stage = event.stage
-    if stage not in rules.stages:
+    if stage not in policy.stages:
         stage = OTHER
         folded.append("stage")
-    if event.currency is not None and event.currency not in rules.currencies:
+    if event.currency is not None and event.currency not in policy.currencies:
         folded.append("currency")
     amount = None if event.amount is None else _thousandths(event.amount)
     if amount is not None and abs(amount) > MAX_THOUSANDTHS:
         folded.append("amount")
-    change = Change(
+    change = DealChange(
         event.at,
         event.id,
         stage,
@@ -96,3 +105,14 @@ def change_of(event: DealStageChanged, rules: Rules) -> tuple[Change, Folded]:
 
 def _thousandths(amount: Decimal) -> int:
     return int((amount * 1000).to_integral_value(ROUND_HALF_UP))
+
+
+def outcomes_of(deltas: tuple[ManagerDelta, ...], src: str, seq: int) -> list[Outcome]:
+    """Return the outcomes that carry `deltas` to the managers, one per manager.
+
+    `src` and `seq` are the topic partition and the position of the record whose fold made the deltas.
+    """
+    return [
+        Outcome(src=src, seq=seq, manager=manager, changes=changes, attention=attention)
+        for manager, changes, attention in deltas
+    ]

@@ -1,7 +1,7 @@
-"""A lead's state as a set: what is added to it and taken back, its union with another, its days and its notes.
+"""Changes of a lead's state as a set: add a record, withdraw a leg, unite two states.
 
-Of two versions of the same thing the newer wins, by something that is part of it; whatever changes the state says
-whether it did. So the same facts come to the same state in whatever order they are told.
+Of two versions of the same record the newer one wins, by a version that is part of it. So the same facts give the same
+state in any order. The functions that add or withdraw return whether the state changed.
 """
 
 from __future__ import annotations
@@ -9,87 +9,98 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-from streams.tables.lead.records import OUTBOUND, Activity, Change, Gone, Leg, Note, begun, ended, moment, rank_of
-from streams.tables.lead.state import DAYS_KEPT, DIALS, LeadState
+from streams.tables.lead.records import (
+    FLAG_OUTBOUND,
+    Activity,
+    DealChange,
+    LeadLeg,
+    Note,
+    Tombstone,
+    end_order,
+    event_order,
+    note_version,
+    start_order,
+)
+from streams.tables.lead.state import CALL_DAYS_KEPT, DIALS_SHIFT, LeadState
 
-MAX_GONE: Final = 200
+MAX_TOMBSTONES: Final = 200
 
 
-def add_leg(state: LeadState, leg: Leg) -> bool:
-    """Add a leg, or a newer version of one. Return whether that changed anything."""
-    if state.gone and any(_is_over(leg, gone) for gone in state.gone):
+def add_leg(state: LeadState, leg: LeadLeg) -> bool:
+    """Add a leg, or replace an older version of it."""
+    if state.tombstones and any(_is_withdrawn(leg, tombstone) for tombstone in state.tombstones):
         return False
-    for place, known in enumerate(state.legs):
-        if known.call == leg.call and known.manager == leg.manager:
-            if known.seq >= leg.seq:
+    for index, other in enumerate(state.legs):
+        if other.call == leg.call and other.manager == leg.manager:
+            if other.seq >= leg.seq:
                 return False
-            del state.legs[place]
+            del state.legs[index]
             break
-    insort(state.legs, leg, key=begun)
+    insort(state.legs, leg, key=start_order)
     return True
 
 
-def withdraw_leg(state: LeadState, leg: Leg) -> bool:
-    """Take back a leg by a later fact of it. Return whether that changed anything."""
-    for place, known in enumerate(state.legs):
-        if known.call == leg.call and known.manager == leg.manager:
-            if known.seq > leg.seq:
+def withdraw_leg(state: LeadState, leg: LeadLeg) -> bool:
+    """Remove a leg, by a later fact of the same leg."""
+    for index, other in enumerate(state.legs):
+        if other.call == leg.call and other.manager == leg.manager:
+            if other.seq > leg.seq:
                 return False
-            del state.legs[place]
+            del state.legs[index]
             break
     else:
-        if state.forgotten and state.legs and begun(leg) < begun(state.legs[-1]):
-            remember(state, leg, -1)  # it was counted, and then forgotten
+        if state.forgotten and state.legs and start_order(leg) < start_order(state.legs[-1]):
+            count_forgotten(state, leg, -1)  # retention dropped the leg, so it is in these counts
             return True
-    return _note_gone(state, Gone(leg.call, leg.manager, leg.seq))
+    return _add_tombstone(state, Tombstone(leg.call, leg.manager, leg.seq))
 
 
-def _note_gone(state: LeadState, gone: Gone) -> bool:
+def _add_tombstone(state: LeadState, tombstone: Tombstone) -> bool:
     others = []
-    for known in state.gone:
-        if known.call != gone.call or known.manager != gone.manager:
-            others.append(known)
-        elif known.seq >= gone.seq:
+    for other in state.tombstones:
+        if other.call != tombstone.call or other.manager != tombstone.manager:
+            others.append(other)
+        elif other.seq >= tombstone.seq:
             return False
-    state.gone = [*others[1 - MAX_GONE :], gone]
+    state.tombstones = [*others[1 - MAX_TOMBSTONES :], tombstone]
     return True
 
 
 def add_note(state: LeadState, call: str, note: Note) -> bool:
-    """Add what was noted of a call, if it is newer than what is there. Return whether that changed anything."""
-    known = state.notes.get(call)
-    if known is not None and rank_of(known) >= rank_of(note):
+    """Set the note of a call, unless the present one is newer."""
+    present = state.notes.get(call)
+    if present is not None and note_version(present) >= note_version(note):
         return False
     state.notes[call] = note
     return True
 
 
-def add_change(state: LeadState, deal: str, change: Change) -> bool:
-    """Add a change of a deal. Return whether it was not there yet."""
+def add_change(state: LeadState, deal: str, change: DealChange) -> bool:
+    """Add a change of a deal, unless it is present."""
     changes = state.deals.setdefault(deal, [])
-    if any(known.id == change.id for known in changes):
+    if any(other.id == change.id for other in changes):
         return False
-    insort(changes, change, key=moment)
+    insort(changes, change, key=event_order)
     return True
 
 
 def add_activity(state: LeadState, activity: Activity) -> bool:
-    """Add an activity. Return whether it was not there yet."""
-    if any(known.id == activity.id for known in state.activities):
+    """Add an activity, unless it is present."""
+    if any(other.id == activity.id for other in state.activities):
         return False
-    insort(state.activities, activity, key=moment)
+    insort(state.activities, activity, key=event_order)
     return True
 
 
-def _is_over(leg: Leg, gone: Gone) -> bool:
-    return leg.seq < gone.seq and leg.call == gone.call and leg.manager == gone.manager
+def _is_withdrawn(leg: LeadLeg, tombstone: Tombstone) -> bool:
+    return leg.seq < tombstone.seq and leg.call == tombstone.call and leg.manager == tombstone.manager
 
 
 def merge(state: LeadState, other: LeadState) -> None:
-    """Add all that `other` knows, but where it came from and what it was linked to."""
-    for gone in other.gone:
-        state.legs = [leg for leg in state.legs if not _is_over(leg, gone)]
-        _note_gone(state, gone)
+    """Add all records of `other`; its source positions and its link are not taken over."""
+    for tombstone in other.tombstones:
+        state.legs = [leg for leg in state.legs if not _is_withdrawn(leg, tombstone)]
+        _add_tombstone(state, tombstone)
     for leg in other.legs:
         add_leg(state, leg)
     for call, note in other.notes.items():
@@ -105,26 +116,26 @@ def merge(state: LeadState, other: LeadState) -> None:
     state.heard_at = max(state.heard_at, other.heard_at)
 
 
-def become(state: LeadState, other: LeadState) -> None:
-    """Take over all that `other` knows, but where its facts came from and its link."""
+def replace_records(state: LeadState, other: LeadState) -> None:
+    """Replace the records of `state` by those of `other`; source positions and the link stay."""
     state.legs = other.legs
     state.notes = other.notes
     state.deals = other.deals
     state.activities = other.activities
     state.consulted_at = other.consulted_at
     state.forgotten = other.forgotten
-    state.gone = other.gone
+    state.tombstones = other.tombstones
     state.heard_at = max(state.heard_at, other.heard_at)
 
 
-def empty(state: LeadState) -> None:
-    """Forget all but where facts came from, when the lead was heard of, and its link."""
-    become(state, LeadState())
+def clear_records(state: LeadState) -> None:
+    """Remove all records; source positions, `heard_at` and the link stay."""
+    replace_records(state, LeadState())
 
 
-def remember(state: LeadState, leg: Leg, sign: int) -> None:
-    """Count (or with `sign` -1: no longer count) a leg that is forgotten."""
-    _count(state, leg.day, sign * ((1 << DIALS) + 1 if leg.flags & OUTBOUND else 1))
+def count_forgotten(state: LeadState, leg: LeadLeg, sign: int) -> None:
+    """Add a dropped leg to the counts of its day (`sign` 1), or subtract it (-1)."""
+    _count(state, leg.day, sign * ((1 << DIALS_SHIFT) + 1 if leg.flags & FLAG_OUTBOUND else 1))
 
 
 def _count(state: LeadState, day: int, counts: int) -> None:
@@ -136,39 +147,39 @@ def _count(state: LeadState, day: int, counts: int) -> None:
 
 
 def counts_by_day(state: LeadState) -> dict[int, int]:
-    """Return calls and dials by day, back to `DAYS_KEPT` days before the newest; a day's two in one integer."""
+    """Return calls and dials per day, packed in one integer, back to `CALL_DAYS_KEPT` days before the newest."""
     legs = state.legs
     if not legs:
         return {}
     days = state.forgotten.copy()
     for leg in legs:
         day = leg.day
-        days[day] = days.get(day, 0) + ((1 << DIALS) + 1 if leg.flags & OUTBOUND else 1)
+        days[day] = days.get(day, 0) + ((1 << DIALS_SHIFT) + 1 if leg.flags & FLAG_OUTBOUND else 1)
     newest = max(days)
-    if min(days) < newest - DAYS_KEPT:
-        return {day: counts for day, counts in days.items() if day >= newest - DAYS_KEPT}
+    if min(days) < newest - CALL_DAYS_KEPT:
+        return {day: counts for day, counts in days.items() if day >= newest - CALL_DAYS_KEPT}
     return days
 
 
-def noted_legs(state: LeadState) -> list[tuple[Leg, Note]]:
-    """Return the legs with what was noted of them, in the order in which they ended.
+def noted_legs(state: LeadState) -> list[tuple[LeadLeg, Note]]:
+    """Return the legs that have a note, with that note, ordered by their end.
 
-    A note is of its manager's leg of the call, and waits until that is there; one that names nobody is of the leg of
-    the call that began last.
+    A note that names a manager belongs to that manager's leg of the call, and waits for it. A note without a manager
+    belongs to the leg of the call that started last.
     """
     notes = state.notes
     if not notes:
         return []
-    found: dict[str, tuple[Leg, Note]] = {}
+    by_call: dict[str, tuple[LeadLeg, Note]] = {}
     for leg in state.legs:
         note = notes.get(leg.call)
         if note is not None and (not note.manager or note.manager == leg.manager):
-            found[leg.call] = leg, note
-    pairs = list(found.values())
+            by_call[leg.call] = leg, note
+    pairs = list(by_call.values())
     if len(pairs) > 1:
-        pairs.sort(key=_ended_first)
+        pairs.sort(key=_pair_order)
     return pairs
 
 
-def _ended_first(pair: tuple[Leg, Note]) -> tuple[int, str, str]:
-    return ended(pair[0])
+def _pair_order(pair: tuple[LeadLeg, Note]) -> tuple[int, str, str]:
+    return end_order(pair[0])

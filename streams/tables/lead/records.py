@@ -1,4 +1,4 @@
-"""What a lead's state is made of: legs, notes, changes of deals, activities. None of them ever changes."""
+"""The parts of a lead's state: legs, notes, deal changes, activities. All of them are immutable."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ from typing import Final, TypeAlias, final
 
 from mypy_extensions import mypyc_attr
 
-from streams.contract import events
+from streams.contract.events import KINDS_AND_UNKNOWN
 from streams.tables.value import Plain
 
-KINDS: Final[tuple[str, ...]] = (*events.KINDS, "unknown")
-UNKNOWN: Final = KINDS.index("unknown")
-# A leg's flags in one small integer: the place of its kind in KINDS, and three bits.
-KIND: Final = 7
-OUTBOUND: Final = 8
-ANSWERED: Final = 16
-CONVERSATION: Final = 32
+UNKNOWN_KIND: Final = KINDS_AND_UNKNOWN.index("unknown")
+# A leg's flags in one small integer: the index of its kind in KINDS_AND_UNKNOWN, and three bits.
+KIND_MASK: Final = 7
+FLAG_OUTBOUND: Final = 8
+FLAG_ANSWERED: Final = 16
+FLAG_CONVERSATION: Final = 32
 
 LegRecord: TypeAlias = tuple[str, str, int, int, int, int, int, int]
-GoneRecord: TypeAlias = tuple[str, str, int]
+TombstoneRecord: TypeAlias = tuple[str, str, int]
 NoteRecord: TypeAlias = tuple[int, int, str, str, int, tuple[str, ...], str, bool, int]
-ChangeRecord: TypeAlias = tuple[int, str, str, str | None, int | None, str | None, str | None, str | None, str | None]
+DealChangeRecord: TypeAlias = tuple[
+    int, str, str, str | None, int | None, str | None, str | None, str | None, str | None
+]
 ActivityRecord: TypeAlias = tuple[int, str, str, str]
-"""Parts as they are written: their attributes in their order."""
+"""Records as they are stored: the attributes of a class, in order."""
 
 
 @final
 @mypyc_attr(acyclic=True)
-class Leg(Plain):
-    """A finished leg. `day` is the local day of its manager in which it ended, `talk_ms` is -1 where it is not known.
+class LeadLeg(Plain):
+    """A finished leg of one call, as the lead keeps it.
 
-    `seq` is the place of the fact in its source: of two facts of the same leg (call, manager) the later one holds.
+    `day` is the manager's local day in which the leg ended. `at` and `started_at` are in ms, `talk_ms` is -1 if the
+    talk time is unknown. `flags` holds the kind and the FLAG_ bits. `seq` is the position of the fact in its source:
+    of two facts of the same leg (call, manager), the later one applies.
     """
 
     __slots__ = ("at", "call", "day", "flags", "manager", "seq", "started_at", "talk_ms")
@@ -57,7 +60,7 @@ class Leg(Plain):
         self.seq = seq
 
     def packed(self) -> LegRecord:
-        """Return all of it as plain data; `Leg(*packed)` is the same again."""
+        """Return the attributes as plain data; `LeadLeg(*packed)` restores the object."""
         return (
             self.call,
             self.manager,
@@ -72,8 +75,8 @@ class Leg(Plain):
 
 @final
 @mypyc_attr(acyclic=True)
-class Gone(Plain):
-    """A leg that was withdrawn by the fact at `seq`: earlier facts of it say nothing any more."""
+class Tombstone(Plain):
+    """A leg that the fact at `seq` withdrew. Earlier facts of the same leg are ignored."""
 
     __slots__ = ("call", "manager", "seq")
 
@@ -87,8 +90,8 @@ class Gone(Plain):
         self.manager = manager
         self.seq = seq
 
-    def packed(self) -> GoneRecord:
-        """Return all of it as plain data; `Gone(*packed)` is the same again."""
+    def packed(self) -> TombstoneRecord:
+        """Return the attributes as plain data; `Tombstone(*packed)` restores the object."""
         return (
             self.call,
             self.manager,
@@ -99,19 +102,19 @@ class Gone(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class Note(Plain):
-    """What was said of a call. `manager` is "" where nobody was named, `reason` where none was given.
+    """The latest annotation of a call. `manager` and `reason` are "" if the event has none.
 
-    `stages` are known and ranked, `reason` is one of the settings or "other", `due_at` is 0 without an agreed next step
-    that has a moment.
+    `stages` are stages of the settings, in the order of the funnel. `reason` is one of the settings or "other".
+    `due_at` is the time of the agreed next step in ms, 0 if there is none.
     """
 
     __slots__ = ("agreed", "at", "due_at", "id", "kind", "manager", "reason", "revision", "stages")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - in the order in which they are written
+    def __init__(  # noqa: PLR0913, PLR0917 - in storage order
         self,
         revision: int,
         at: int,
-        id: str,  # noqa: A002 - what events call it
+        id: str,  # noqa: A002 - the name of the field in events
         manager: str,
         kind: int,
         stages: tuple[str, ...],
@@ -130,7 +133,7 @@ class Note(Plain):
         self.due_at = due_at
 
     def packed(self) -> NoteRecord:
-        """Return all of it as plain data; `Note(*packed)` is the same again."""
+        """Return the attributes as plain data; `Note(*packed)` restores the object."""
         return (
             self.revision,
             self.at,
@@ -146,15 +149,15 @@ class Note(Plain):
 
 @final
 @mypyc_attr(acyclic=True)
-class Change(Plain):
-    """A deal came to `stage` ("other" for one that is not of the settings). `amount` is in thousandths."""
+class DealChange(Plain):
+    """A deal entered `stage` ("other" if the settings do not name it). `amount` is in thousandths of the currency."""
 
     __slots__ = ("amount", "at", "channel", "client_type", "currency", "id", "manager", "product", "stage")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - in the order in which they are written
+    def __init__(  # noqa: PLR0913, PLR0917 - in storage order
         self,
         at: int,
-        id: str,  # noqa: A002 - what events call it
+        id: str,  # noqa: A002 - the name of the field in events
         stage: str,
         manager: str | None = None,
         amount: int | None = None,
@@ -173,8 +176,8 @@ class Change(Plain):
         self.channel = channel
         self.client_type = client_type
 
-    def packed(self) -> ChangeRecord:
-        """Return all of it as plain data; `Change(*packed)` is the same again."""
+    def packed(self) -> DealChangeRecord:
+        """Return the attributes as plain data; `DealChange(*packed)` restores the object."""
         return (
             self.at,
             self.id,
@@ -191,14 +194,14 @@ class Change(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class Activity(Plain):
-    """The lead was reached by something other than a call. `manager` is "" where nobody was named."""
+    """A contact with the lead other than a call. `manager` is "" if the event names none."""
 
     __slots__ = ("at", "channel", "id", "manager")
 
     def __init__(
         self,
         at: int,
-        id: str,  # noqa: A002 - what events call it
+        id: str,  # noqa: A002 - the name of the field in events
         channel: str,
         manager: str,
     ) -> None:
@@ -208,7 +211,7 @@ class Activity(Plain):
         self.manager = manager
 
     def packed(self) -> ActivityRecord:
-        """Return all of it as plain data; `Activity(*packed)` is the same again."""
+        """Return the attributes as plain data; `Activity(*packed)` restores the object."""
         return (
             self.at,
             self.id,
@@ -217,23 +220,23 @@ class Activity(Plain):
         )
 
 
-def newest_day(legs: list[Leg]) -> int:
-    """Return the newest local day of any of `legs`, of which there must be one."""
+def newest_day(legs: list[LeadLeg]) -> int:
+    """Return the newest local day of `legs`, which must not be empty."""
     newest = legs[0].day
     for leg in legs:
         newest = max(newest, leg.day)
     return newest
 
 
-def begun(leg: Leg) -> tuple[int, str, str]:
-    """Return what orders legs: which began first, and a rule for those that began at once."""
+def start_order(leg: LeadLeg) -> tuple[int, str, str]:
+    """Return the key by which legs are ordered by their start, with a tie-break."""
     return leg.started_at, leg.call, leg.manager
 
 
-def ended(leg: Leg) -> tuple[int, str, str]:
-    """Return what orders what was said in legs: which ended first."""
+def end_order(leg: LeadLeg) -> tuple[int, str, str]:
+    """Return the key by which legs are ordered by their end, with a tie-break."""
     return leg.at, leg.call, leg.manager
 
 
-moment: Final = attrgetter("at", "id")
-rank_of: Final = attrgetter("revision", "at", "id")
+event_order: Final = attrgetter("at", "id")
+note_version: Final = attrgetter("revision", "at", "id")

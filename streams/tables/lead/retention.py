@@ -1,8 +1,8 @@
-"""How much is kept of a lead: what is over the bounds is forgotten, oldest first.
+"""Retention: the bounds on a lead's row. Records beyond a bound are dropped, oldest first.
 
-What was done stays as it was told when the leg, deal or activity by which it was done is forgotten; how the lead stands
-and how far it came is told anew. So a row is brought inside the bounds before a change, and what the change tells is
-the difference that it makes to what is left.
+Contributions of a dropped leg, deal or activity stay counted. Those that describe how the lead stands now
+(`contributions.CURRENT`) are computed anew. So the row is brought inside the bounds before a change, and the deltas of
+the change are computed from the records that are left.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from bisect import bisect_left
 from typing import Final
 
 from streams.tables.lead.codec import pack
-from streams.tables.lead.merge import noted_legs, remember
-from streams.tables.lead.records import CONVERSATION, Leg, begun, ended, moment
-from streams.tables.lead.state import DAYS_KEPT, LeadState
+from streams.tables.lead.merge import count_forgotten, noted_legs
+from streams.tables.lead.records import FLAG_CONVERSATION, LeadLeg, end_order, event_order, start_order
+from streams.tables.lead.state import CALL_DAYS_KEPT, LeadState
 
 MAX_LEGS: Final = 200
 MAX_NOTES: Final = 200
@@ -21,21 +21,21 @@ MAX_ACTIVITIES: Final = 200
 MAX_DEALS: Final = 32
 MAX_CHANGES: Final = 64
 MAX_ROW_BYTES: Final = 256 * 1024
-"""A row beyond it forgets more than the bounds ask for: what moves it to another lead must fit into a record."""
-_MANY_THINGS: Final = 48
-_NOW_AND_THEN: Final = 8
-_ROOM: Final = 7 / 8
+"""A larger row drops more than the other bounds demand: a `Moved` fact with its state must fit into one record."""
+_MANY_RECORDS: Final = 48
+_WEIGHED_EVERY: Final = 8  # revisions
+_SHARE_LEFT: Final = 7 / 8
 
 
 def must_forget(state: LeadState, more: int) -> bool:
-    """Tell whether a row is over its bounds once `more` of anything come. Bytes are counted now and then."""
-    return is_over(state, more) or (not state.revision % _NOW_AND_THEN and _is_heavy(state))
+    """Return whether a row exceeds a bound once `more` records of any type are added. Bytes are counted rarely."""
+    return is_over(state, more) or (not state.revision % _WEIGHED_EVERY and _is_heavy(state))
 
 
 def make_room(state: LeadState, more: int) -> None:
-    """Forget what is over the bounds once `more` of anything come, and an eighth more, so that it is seldom needed."""
+    """Drop records until `more` of any type fit, and an eighth more, so that this is rarely needed."""
     if is_over(state, more):
-        forget(state, more, _ROOM if more else 1.0)
+        forget(state, more, _SHARE_LEFT if more else 1.0)
     share = 1.0
     while _is_heavy(state) and share > 0.01:  # noqa: PLR2004 - nothing is left below
         share /= 2
@@ -43,16 +43,16 @@ def make_room(state: LeadState, more: int) -> None:
 
 
 def _is_heavy(state: LeadState) -> bool:
-    return _things(state) > _MANY_THINGS and len(pack(state)) > MAX_ROW_BYTES
+    return _record_count(state) > _MANY_RECORDS and len(pack(state)) > MAX_ROW_BYTES
 
 
-def _things(state: LeadState) -> int:
+def _record_count(state: LeadState) -> int:
     changes = sum([len(changes) for changes in state.deals.values()])
     return len(state.legs) + len(state.notes) + len(state.activities) + changes
 
 
 def is_over(state: LeadState, more: int) -> bool:
-    """Tell whether so many more of anything would be over a bound."""
+    """Return whether `more` records of any type would exceed a bound."""
     return (
         len(state.legs) + more > MAX_LEGS
         or len(state.notes) + more > MAX_NOTES
@@ -63,10 +63,10 @@ def is_over(state: LeadState, more: int) -> bool:
 
 
 def forget(state: LeadState, more: int, share: float = 1.0) -> None:
-    """Forget, oldest first, what is over the bounds (or a `share` of them) once so many `more` of it come.
+    """Drop the oldest records, so that `more` of each type fit into `share` of the bounds.
 
-    The first leg stays, the first conversation, and the legs whose notes were the first to name a stage: they say when
-    a lead was given and how far it came, however often it was called since.
+    The first leg stays, and so do the first conversation and the legs whose notes were the first to name a stage:
+    they show when the lead was given and how far it came.
     """
     over_legs = len(state.legs) + more - int(MAX_LEGS * share)
     over_notes = len(state.notes) + more - int(MAX_NOTES * share)
@@ -75,13 +75,13 @@ def forget(state: LeadState, more: int, share: float = 1.0) -> None:
         old = [leg for leg in state.legs if (leg.call, leg.manager) not in pinned]
         forget_legs(state, old[: max(0, over_legs)])
         calls = {call for call, _ in pinned}
-        by_age = sorted((moment(note), call) for call, note in state.notes.items() if call not in calls)
+        by_age = sorted((event_order(note), call) for call, note in state.notes.items() if call not in calls)
         for _, call in by_age[: max(0, len(state.notes) + more - int(MAX_NOTES * share))]:
             del state.notes[call]
     del state.activities[: max(0, len(state.activities) + more - int(MAX_ACTIVITIES * share))]
     over_deals = len(state.deals) + more - max(1, int(MAX_DEALS * share))
     if over_deals > 0:
-        ages = sorted((moment(changes[-1]), deal) for deal, changes in state.deals.items())
+        ages = sorted((event_order(changes[-1]), deal) for deal, changes in state.deals.items())
         for _, deal in ages[:over_deals]:
             del state.deals[deal]
     for changes in state.deals.values():
@@ -89,7 +89,7 @@ def forget(state: LeadState, more: int, share: float = 1.0) -> None:
 
 
 def keep_only(state: LeadState, union: LeadState) -> None:
-    """Forget of `state` what `union`, which has all of it and more, has forgotten."""
+    """Drop from `state` the records that retention dropped from `union`, which contained all of them."""
     kept = set(union.legs)
     forget_legs(state, [leg for leg in state.legs if leg not in kept])
     state.notes = {call: note for call, note in state.notes.items() if call in union.notes}
@@ -102,12 +102,12 @@ def keep_only(state: LeadState, union: LeadState) -> None:
 
 
 def _pinned(state: LeadState) -> set[tuple[str, str]]:
-    """Return (call, manager) of the legs that are not forgotten."""
+    """Return (call, manager) of the legs that retention never drops."""
     legs = state.legs
     pinned = {(leg.call, leg.manager) for leg in legs[:1]}
-    conversations = [leg for leg in legs if leg.flags & CONVERSATION]
+    conversations = [leg for leg in legs if leg.flags & FLAG_CONVERSATION]
     if conversations:
-        first = min(conversations, key=ended)
+        first = min(conversations, key=end_order)
         pinned.add((first.call, first.manager))
     named: set[str] = set()
     for leg, note in noted_legs(state):
@@ -117,15 +117,15 @@ def _pinned(state: LeadState) -> set[tuple[str, str]]:
     return pinned
 
 
-def forget_legs(state: LeadState, legs: list[Leg]) -> None:
-    """Forget legs, and what was noted of their calls; the calls and dials of their days are still counted."""
+def forget_legs(state: LeadState, legs: list[LeadLeg]) -> None:
+    """Drop legs and the notes of their calls. Their calls and dials stay in the counts per day."""
     for leg in legs:
-        del state.legs[bisect_left(state.legs, begun(leg), key=begun)]
-        remember(state, leg, 1)
+        del state.legs[bisect_left(state.legs, start_order(leg), key=start_order)]
+        count_forgotten(state, leg, 1)
     calls = {leg.call for leg in state.legs}
     for leg in legs:
         if leg.call not in calls:
             state.notes.pop(leg.call, None)
-    oldest = state.latest_day - DAYS_KEPT
+    oldest = state.latest_day - CALL_DAYS_KEPT
     for day in [day for day in state.forgotten if day < oldest]:
         del state.forgotten[day]

@@ -1,8 +1,8 @@
-"""What is known of a lead: its legs, what was noted of them, its deals, activities, consultations, and its link.
+"""The state of a lead: its legs, the notes on them, its deals, activities, consultations, and its link.
 
-The state is a set: the same facts give the same state in whatever order they come, and a fact that is there already
-changes nothing. Of two versions of the same thing the newer wins, by something that is part of it (a revision, a place
-in its source), never by the time it came. Bounds keep a row small; what is over them is forgotten, oldest first.
+The state is a set: the same facts give the same state in any order, and a repeated fact changes nothing. Of two
+versions of the same record the newer one wins. Its own revision or source position decides that, never its arrival
+time. Bounds keep the row small: `retention` drops the oldest records beyond them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from mypy_extensions import mypyc_attr
 from streams.tables.lead.records import (
     Activity,
     ActivityRecord,
-    Change,
-    ChangeRecord,
-    Gone,
-    GoneRecord,
-    Leg,
+    DealChange,
+    DealChangeRecord,
+    LeadLeg,
     LegRecord,
     Note,
     NoteRecord,
+    Tombstone,
+    TombstoneRecord,
     newest_day,
 )
 from streams.tables.value import Plain
 
-DAYS_KEPT: Final = 31
-"""How many days before the newest one calls are counted: the longest window of them is 30 days, and zones differ."""
+CALL_DAYS_KEPT: Final = 31
+"""Calls are counted on this many days before the newest one: their longest window is 30 days, and zones differ."""
 
-# A day's calls and dials that were forgotten in one integer: calls in the low 32 bits.
-DIALS: Final = 32
-CALLS: Final = (1 << DIALS) - 1
+# The calls and dials of a day in one integer: calls in the low 32 bits, dials above them.
+DIALS_SHIFT: Final = 32
+CALLS_MASK: Final = (1 << DIALS_SHIFT) - 1
 
 
 StateRecord: TypeAlias = tuple[
@@ -40,24 +40,25 @@ StateRecord: TypeAlias = tuple[
     dict[str, int],
     list[LegRecord],
     dict[str, NoteRecord],
-    dict[str, list[ChangeRecord]],
+    dict[str, list[DealChangeRecord]],
     list[ActivityRecord],
     int,
     str,
     dict[int, int],
-    list[GoneRecord],
+    list[TombstoneRecord],
 ]
-"""A state as it is written: the attributes of `LeadState` in their order."""
+"""A state as it is stored: the attributes of `LeadState`, in order."""
 
 
 @final
 @mypyc_attr(acyclic=True)
 class LeadState(Plain):
-    """A lead. `revision` counts the facts applied, `applied` holds the highest `seq` of each `src`.
+    """The facts of one lead.
 
-    `heard_at` is the newest moment of anything applied. `legs` are in the order in which they began, the changes of a
-    deal and the activities in that of their moments. `notes` are by call, `deals` by deal. `forgotten` counts by day
-    the calls and dials of legs that are over the bounds. `linked_to` is the lead that this key became, "" if none.
+    `revision` counts the facts applied; `applied` has the highest `seq` per `src`. `heard_at` is the newest time of
+    any fact applied, ms. `legs` are ordered by their start; activities and the changes of each deal by their time.
+    `notes` are keyed by call, `deals` by deal. `forgotten` counts, per day, the calls and dials of legs that retention
+    dropped. `linked_to` is the lead that this key was linked to, "" if none.
     """
 
     __slots__ = (
@@ -66,29 +67,29 @@ class LeadState(Plain):
         "consulted_at",
         "deals",
         "forgotten",
-        "gone",
         "heard_at",
         "legs",
         "linked_to",
         "notes",
         "revision",
+        "tombstones",
     )
 
     def __init__(self) -> None:
         self.revision = 0
         self.heard_at = 0
         self.applied: dict[str, int] = {}
-        self.legs: list[Leg] = []
+        self.legs: list[LeadLeg] = []
         self.notes: dict[str, Note] = {}
-        self.deals: dict[str, list[Change]] = {}
+        self.deals: dict[str, list[DealChange]] = {}
         self.activities: list[Activity] = []
         self.consulted_at = 0
         self.linked_to = ""
         self.forgotten: dict[int, int] = {}
-        self.gone: list[Gone] = []
+        self.tombstones: list[Tombstone] = []
 
     def packed(self) -> StateRecord:
-        """Return all of it as plain data, of which `unpacked` makes the same again."""
+        """Return the attributes as plain data; `unpacked` restores the object."""
         return (
             self.revision,
             self.heard_at,
@@ -100,32 +101,38 @@ class LeadState(Plain):
             self.consulted_at,
             self.linked_to,
             self.forgotten,
-            [gone.packed() for gone in self.gone],
+            [tombstone.packed() for tombstone in self.tombstones],
         )
 
     __hash__ = None  # type: ignore[assignment]  # states change
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is known but where facts came from."""
+        """Whether the row holds no facts about the lead, only the positions of its sources."""
         return not (
-            self.legs or self.notes or self.deals or self.activities or self.consulted_at or self.forgotten or self.gone
+            self.legs
+            or self.notes
+            or self.deals
+            or self.activities
+            or self.consulted_at
+            or self.forgotten
+            or self.tombstones
         )
 
     @property
     def latest_day(self) -> int:
-        """The newest local day of a leg, 0 without any."""
+        """The newest local day of a leg, 0 if there is no leg."""
         return newest_day(self.legs) if self.legs else 0
 
 
 def unpacked(record: StateRecord) -> LeadState:
-    """Return the state that `LeadState.packed` gave."""
+    """Restore a state from the result of `LeadState.packed`."""
     state = LeadState()
     state.revision, state.heard_at, state.applied = record[0], record[1], record[2]
-    state.legs = [Leg(*leg) for leg in record[3]]
+    state.legs = [LeadLeg(*leg) for leg in record[3]]
     state.notes = {call: Note(*note) for call, note in record[4].items()}
-    state.deals = {deal: [Change(*change) for change in changes] for deal, changes in record[5].items()}
+    state.deals = {deal: [DealChange(*change) for change in changes] for deal, changes in record[5].items()}
     state.activities = [Activity(*activity) for activity in record[6]]
     state.consulted_at, state.linked_to, state.forgotten = record[7], record[8], record[9]
-    state.gone = [Gone(*gone) for gone in record[10]]
+    state.tombstones = [Tombstone(*tombstone) for tombstone in record[10]]
     return state

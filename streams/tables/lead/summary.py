@@ -1,90 +1,38 @@
-"""What the facts of a lead come to: whose it is, how its deals stand, what was progress, and whether help is due.
+"""The summary of a lead: its owner, the state of its deals, its latest progress. It is derived and never stored.
 
-A `Story` is derived from a state by the rules of the settings and never kept; `contributions` says of it what counts
-for whom.
+`contributions` computes from a summary how much the lead adds to the figures of which manager.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, final
+from typing import final
 
 from mypy_extensions import mypyc_attr
 
-from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
-from streams.settings.results import LOST, NONE, PRESENTATION, PROPOSAL, WON
-from streams.settings.settings import Economics, Results, Thresholds
+from streams.settings.results import LOST, NONE, WON
 from streams.tables.lead.merge import noted_legs
-from streams.tables.lead.records import ANSWERED, CONVERSATION, KIND, OUTBOUND, UNKNOWN, Change, Leg, Note
+from streams.tables.lead.policy import LeadPolicy
+from streams.tables.lead.records import (
+    FLAG_ANSWERED,
+    FLAG_CONVERSATION,
+    FLAG_OUTBOUND,
+    KIND_MASK,
+    UNKNOWN_KIND,
+    DealChange,
+    LeadLeg,
+    Note,
+)
 from streams.tables.lead.state import LeadState
-from streams.units import DAY_MS, MINUTE_MS
-
-FARTHEST_DUE_MS: Final = 400 * DAY_MS
-"""A next step that is due later than this after its leg is a slip of the pen; nobody is held to it."""
-MAX_THOUSANDTHS: Final = 10**15
-"""An amount beyond 10^12 is no deal of a sales department that works by phone."""
-_REMEMBERED: Final = 1 << 16
-
-
-class Rules:
-    """The settings, as the fold of leads asks for them. `local` gives the local time of a manager."""
-
-    def __init__(
-        self, results: Results, thresholds: Thresholds, economics: Economics, local: Callable[[str], LocalTime]
-    ) -> None:
-        self.ranks: dict[str, int] = {stage: rank for rank, stage in enumerate(results.stages) if stage != LOST}
-        self.stages = frozenset(results.stages)
-        self.presentation = self.ranks[PRESENTATION]
-        self.proposal = self.ranks[PROPOSAL]
-        self.won = self.ranks[WON]
-        self.reasons = frozenset(results.reasons)
-        self.currencies = frozenset(economics.currencies)
-        self.mentor_after = results.mentor_after
-        self.stuck_after = results.stuck_after
-        self.least_listed = min(results.mentor_after, results.stuck_after)
-        self.calls_per_day = thresholds.calls_per_lead_day
-        self._permitted = results.permitted_from_minute, results.permitted_to_minute
-        self._local = local
-        self._locals: dict[str, LocalTime] = {}
-        self._minutes: dict[str, dict[int, int]] = {}  # by zone and slot
-
-    def local(self, manager: str) -> LocalTime:
-        """Return the local time of a manager."""
-        local = self._locals.get(manager)
-        if local is None:
-            if len(self._locals) >= _REMEMBERED:
-                self._locals.clear()
-            local = self._locals[manager] = self._local(manager)
-        return local
-
-    def day(self, manager: str, at_ms: int) -> int:
-        """Return the manager's local day of a moment."""
-        return self.local(manager).day_hour(at_ms)[0]
-
-    def is_off_hours(self, manager: str, at_ms: int) -> bool:
-        """Tell whether the manager's clock shows a time outside the permitted hours."""
-        local = self.local(manager)
-        minutes = self._minutes.get(local.zone)
-        if minutes is None:
-            minutes = self._minutes[local.zone] = {}
-        slot = at_ms // SLOT_MS
-        minute = minutes.get(slot)
-        if minute is None:
-            if len(minutes) >= MAX_SLOTS:
-                minutes.clear()
-            minute = minutes[slot] = local.minute(slot * SLOT_MS)
-        first, end = self._permitted
-        return not first <= minute + at_ms % SLOT_MS // MINUTE_MS < end
 
 
 @final
 @mypyc_attr(acyclic=True)
-class Standing:
-    """How a deal stands after all its changes.
+class DealState:
+    """The state of a deal after all its changes.
 
-    `reached` holds, rank by rank, when the deal came to it and has not been taken back since; `since` is the moment of
-    the first change of the current run of the same stage; `changed` orders deals by their newest change. Attributes are
-    the newest that were given, "none" and None where there is none.
+    `reached` has, per rank of the funnel, the time at which the deal reached it; ranks that were taken back are
+    absent. `since` is the time of the first change of the present run of `stage`, `changed` the sort key of the newest
+    change. Each attribute has the newest value that a change gave, "none" or None if no change gave one.
     """
 
     __slots__ = (
@@ -101,8 +49,8 @@ class Standing:
         "stage",
     )
 
-    def __init__(  # noqa: C901 - a branch each attribute
-        self, deal: str, changes: list[Change], ranks: dict[str, int]
+    def __init__(  # noqa: C901 - one branch per attribute
+        self, deal: str, changes: list[DealChange], ranks: dict[str, int]
     ) -> None:
         self.id = deal
         self.reached: list[int] = []
@@ -119,7 +67,7 @@ class Standing:
                 self.since = change.at
             rank = ranks.get(change.stage)
             if rank is not None:
-                # What is reached always begins at the lowest rank, so its length says how far the deal has come.
+                # Index is rank: a deal that enters a stage has reached all lower ones by then.
                 if rank < len(reached):
                     del reached[rank + 1 :]
                 else:
@@ -147,11 +95,11 @@ class Standing:
 
 @final
 @mypyc_attr(acyclic=True)
-class Story:
-    """A lead as its managers see it. All of it follows from the state.
+class LeadSummary:
+    """A lead as the figures see it. All of it follows from the state.
 
-    After a change of the state the story is brought up to it by `tell_legs`, `tell_notes` or `tell_deal`, whichever
-    kind of thing has changed; each leaves what it cannot touch.
+    After a change of the state, the matching `update_...` method brings the summary up to date. Each of them computes
+    only what that kind of change can affect.
     """
 
     __slots__ = (
@@ -167,73 +115,73 @@ class Story:
         "state",
     )
 
-    def __init__(self, state: LeadState, rules: Rules) -> None:
+    def __init__(self, state: LeadState, policy: LeadPolicy) -> None:
         self.state = state
         self.noted = noted_legs(state) if state.notes else []
-        ranks = rules.ranks
-        self.deals = {deal: Standing(deal, changes, ranks) for deal, changes in state.deals.items()}
+        ranks = policy.ranks
+        self.deals = {deal: DealState(deal, changes, ranks) for deal, changes in state.deals.items()}
         self.progress_at = 0
-        self.lead_deal: Standing | None = None
+        self.lead_deal: DealState | None = None
         self.is_open = True
         if self.deals:
             self._choose_deal()
         if self.noted or self.deals:
             self.progress_at = self._progress()
-        self.tell_legs()
+        self.update_legs()
 
-    def tell_legs(self) -> None:
-        """Take in which legs there are; none of those that are new has a note."""
+    def update_legs(self) -> None:
+        """Update after a change of the legs. A leg that is new must not have a note."""
         legs = self.legs = self.state.legs
         if legs:
             self.owner = legs[-1].manager
-            first: Leg | None = legs[0]
+            first: LeadLeg | None = legs[0]
             self.first = first
-            kind = legs[0].flags & KIND
-            if kind == UNKNOWN and self.noted:
-                kind = next((note.kind for leg, note in self.noted if leg is first), UNKNOWN)
+            kind = legs[0].flags & KIND_MASK
+            if kind == UNKNOWN_KIND and self.noted:
+                kind = next((note.kind for leg, note in self.noted if leg is first), UNKNOWN_KIND)
             self.first_kind = kind
         else:
             self.owner = ""
             self.first = None
-            self.first_kind = UNKNOWN
+            self.first_kind = UNKNOWN_KIND
 
-    def tell_notes(self) -> None:
-        """Take in what was noted."""
+    def update_notes(self) -> None:
+        """Update after a change of the notes."""
         self.noted = noted_legs(self.state)
         self.progress_at = self._progress()
-        self.tell_legs()
+        self.update_legs()
 
-    def tell_deal(self, deal: str, rules: Rules) -> None:
-        """Take in the changes of a deal."""
-        self.deals[deal] = Standing(deal, self.state.deals[deal], rules.ranks)
+    def update_deal(self, deal: str, policy: LeadPolicy) -> None:
+        """Update after a change of one deal."""
+        self.deals[deal] = DealState(deal, self.state.deals[deal], policy.ranks)
         self._choose_deal()
         self.progress_at = self._progress()
 
     def _choose_deal(self) -> None:
         deals = self.deals.values()
-        still_open = [deal for deal in deals if not deal.is_closed]
-        self.is_open = bool(still_open)
-        self.lead_deal = max(still_open or deals, key=_changed)
+        open_deals = [deal for deal in deals if not deal.is_closed]
+        self.is_open = bool(open_deals)
+        self.lead_deal = max(open_deals or deals, key=_change_order)
 
     @property
     def stage(self) -> str:
-        """The stage of the lead's deal, "none" without one."""
+        """The stage of the lead's deal, "none" if it has no deal."""
         return NONE if self.lead_deal is None else self.lead_deal.stage
 
     @property
     def stage_since(self) -> int:
-        """When the lead came to its stage: for one without a deal, the end of the first leg."""
+        """When the lead entered its stage, ms. Without a deal it is the end of the first leg."""
         if self.lead_deal is not None:
             return self.lead_deal.since
         return 0 if self.first is None else self.first.at
 
     def _progress(self) -> int:
-        """Return the last moment at which anything came of a call or a deal moved, 0 without any."""
+        """Return the time of the latest progress, by a note or by a deal; 0 if there was none."""
         last = 0
         named: set[str] = set()
         for leg, note in self.noted:
             if note.agreed or not named.issuperset(note.stages):
-                last = leg.at  # they are in order
+                last = leg.at  # the pairs are in order
             named.update(note.stages)
         for deal in self.deals.values():
             if deal.reached and deal.reached[-1] > last:
@@ -241,15 +189,15 @@ class Story:
         return last
 
     def conversations_since(self, at_ms: int) -> int:
-        """Return the conversations that ended after a moment."""
+        """Return how many conversations ended after a time."""
         count = 0
         for leg in self.legs:
-            if leg.flags & CONVERSATION and leg.at > at_ms:
+            if leg.flags & FLAG_CONVERSATION and leg.at > at_ms:
                 count += 1
         return count
 
     def stage_at(self, at_ms: int) -> str:
-        """Return the stage of the deal that changed last up to a moment, as it was then; "none" without one."""
+        """Return the stage at a time: that of the deal that had changed last by then, "none" if no deal had."""
         newest: tuple[int, str, str] = (0, "", "")
         stage = NONE
         for deal, changes in self.state.deals.items():
@@ -261,24 +209,24 @@ class Story:
                     break
         return stage
 
-    def is_kept(self, leg: Leg, end_ms: int) -> bool:
-        """Tell whether the lead was reached, or dialled, after `leg` and before a moment."""
+    def is_kept(self, leg: LeadLeg, end_ms: int) -> bool:
+        """Return whether the lead was contacted or dialled after the end of `leg` and before `end_ms`."""
         after = leg.at
         return any(reaches(other, after, end_ms) for other in self.legs) or any(
             after < activity.at < end_ms for activity in self.state.activities
         )
 
 
-def reaches(leg: Leg, after_ms: int, end_ms: int) -> bool:
-    """Tell whether the lead was reached, or dialled, by a leg that began between two moments."""
-    return after_ms < leg.started_at < end_ms and bool(leg.flags & (OUTBOUND | ANSWERED))
+def reaches(leg: LeadLeg, after_ms: int, end_ms: int) -> bool:
+    """Return whether `leg` started between two times and was dialled or answered."""
+    return after_ms < leg.started_at < end_ms and bool(leg.flags & (FLAG_OUTBOUND | FLAG_ANSWERED))
 
 
-def kind_of(leg: Leg, note: Note | None) -> int:
-    """Return the place of the leg's kind in KINDS: what was said beforehand, else what was noted."""
-    kind = leg.flags & KIND
-    return note.kind if kind == UNKNOWN and note is not None else kind
+def kind_of(leg: LeadLeg, note: Note | None) -> int:
+    """Return the index of the leg's kind: that of the call's events, otherwise that of the note."""
+    kind = leg.flags & KIND_MASK
+    return note.kind if kind == UNKNOWN_KIND and note is not None else kind
 
 
-def _changed(deal: Standing) -> tuple[int, str, str]:
+def _change_order(deal: DealState) -> tuple[int, str, str]:
     return deal.changed

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams.tables.lead.contributions import BUCKETS
 from streams.windows import Steps
 from tests.streams.lead_cases import (
     DAY,
@@ -22,7 +23,6 @@ from tests.streams.lead_cases import (
     stage,
     touched,
 )
-from tests.streams.lead_table import BUCKETS
 
 MINUTE = 60_000
 
@@ -34,9 +34,9 @@ def test_a_lead_is_counted_by_its_calls_from_each_cutoff_on() -> None:
     #  day         -5  -2   0
     #  calls        1   2   1          calls from the cut-off on: 4 4 .. 3 3 .. 1 1 .. 0
     calls = lead(dial("c1", NOON - 5 * DAY), dial("c2", NOON - 2 * DAY), dial("c3", NOON - 2 * DAY + HOUR), dial("c4"))
-    told = calls.some("calls:")
+    folded = calls.some("calls:")
     held = {
-        cutoff: [bucket for bucket in BUCKETS if Steps.at(told.get("calls:" + bucket, {}), cutoff)]
+        cutoff: [bucket for bucket in BUCKETS if Steps.at(folded.get("calls:" + bucket, {}), cutoff)]
         for cutoff in (-9, -5, -4, -2, -1, 0, 1)
     }
     assert held == {-9: ["4"], -5: ["4"], -4: ["3"], -2: ["3"], -1: ["1"], 0: ["1"], 1: []}
@@ -44,8 +44,8 @@ def test_a_lead_is_counted_by_its_calls_from_each_cutoff_on() -> None:
 
 
 def test_five_calls_and_more_are_one_bucket() -> None:
-    told = lead(*(dial(f"c{back}", NOON - back * DAY) for back in range(8))).some("calls:")
-    assert [Steps.at(told["calls:5+"], -back) for back in (7, 5, 4, 3)] == [1, 1, 1, 0]
+    folded = lead(*(dial(f"c{back}", NOON - back * DAY) for back in range(8))).some("calls:")
+    assert [Steps.at(folded["calls:5+"], -back) for back in (7, 5, 4, 3)] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("dials", "inbound", "over"), [(3, 0, 0), (3, 2, 0), (4, 0, 1), (9, 0, 1)])
@@ -75,7 +75,7 @@ def test_a_lead_belongs_to_the_manager_of_the_leg_that_was_begun_last() -> None:
     anna = leg("c1", NOON, "anna", started_at=NOON - HOUR)
     boris = leg("c2", NOON - 30 * MINUTE, "boris", started_at=NOON - 40 * MINUTE)
     for order in ([anna, boris], [boris, anna]):
-        assert {manager for manager, measure, _ in lead(*order).claims if measure == "sum"} == {"boris"}
+        assert {manager for manager, measure, _ in lead(*order).totals if measure == "sum"} == {"boris"}
 
 
 def test_a_lead_that_changes_hands_takes_its_open_counts_along_and_leaves_what_was_done() -> None:
@@ -92,9 +92,9 @@ def test_a_lead_that_changes_hands_takes_its_open_counts_along_and_leaves_what_w
 def test_a_withdrawn_call_leaves_nothing() -> None:
     first, second = dial("c1"), leg("c2", NOON + HOUR, "boris", seq=8)
     gone = leg("c2", NOON + HOUR, "boris", seq=9, withdrawn=True)
-    assert lead(first, second, gone).claims == lead(first).claims
+    assert lead(first, second, gone).totals == lead(first).totals
     better = leg("c2", NOON + HOUR, "boris", seq=10, talk_ms=61_000)
-    assert lead(first, second, gone, better).claims == lead(first, better).claims
+    assert lead(first, second, gone, better).totals == lead(first, better).totals
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_a_withdrawn_call_leaves_nothing() -> None:
     ],
 )
 def test_a_lead_is_given_as_what_its_first_call_was(said: str, noted: Any, given: str) -> None:
-    told = lead(leg("c1", NOON - DAY, kind=said), note("c1", kind=noted), leg("c2", kind="repeat"))
-    assert told.some("given:") == {f"given:{given}": {-1: 1}}
-    assert told.some("answered:") == {f"answered:{given}": {-1: 1}, "answered:repeat": {0: 1}}
+    folded = lead(leg("c1", NOON - DAY, kind=said), note("c1", kind=noted), leg("c2", kind="repeat"))
+    assert folded.some("given:") == {f"given:{given}": {-1: 1}}
+    assert folded.some("answered:") == {f"answered:{given}": {-1: 1}, "answered:repeat": {0: 1}}
 
 
 # -- progress, the mentor rule, stuck leads
@@ -176,62 +176,62 @@ def test_help_is_due_after_conversations_without_progress(said: list[Any], expec
 
 
 def test_a_stage_named_again_is_no_progress_and_no_move() -> None:
-    told = lead(*talks(3), note("c1", stages=("presentation",)), note("c2", stages=("presentation", "proposal")))
-    assert told.some("moves", "streak:") == {"moves": {-2: 1, -1: 1}, "streak:1": {0: 1}}
-    told.take(note("c3", stages=("proposal",)))
-    assert told.some("moves", "streak:") == {"moves": {-2: 1, -1: 1}, "streak:1": {0: 1}}
+    folded = lead(*talks(3), note("c1", stages=("presentation",)), note("c2", stages=("presentation", "proposal")))
+    assert folded.some("moves", "streak:") == {"moves": {-2: 1, -1: 1}, "streak:1": {0: 1}}
+    folded.take(note("c3", stages=("proposal",)))
+    assert folded.some("moves", "streak:") == {"moves": {-2: 1, -1: 1}, "streak:1": {0: 1}}
 
 
 def test_a_lead_that_needs_help_is_listed_with_why() -> None:
-    told = lead(*talks(2), dial("c9", NOON - HOUR), leg("c3"), note("c2", reason="reminder"))
-    listed = told.told.listed["anna", "lead-1"]
+    folded = lead(*talks(2), dial("c9", NOON - HOUR), leg("c3"), note("c2", reason="reminder"))
+    listed = folded.received.listed["anna", "lead-1"]
     assert (listed.why, listed.attempts, listed.without_progress, listed.reason) == ("consultation", 4, 3, "reminder")
     assert (listed.stage, listed.stage_since, listed.day) == ("none", NOON - DAY, TODAY)
-    told.take(stage("proposal", NOON - 9 * DAY), leg("c4", NOON + HOUR), leg("c5", NOON + 2 * HOUR))
-    listed = told.told.listed["anna", "lead-1"]
+    folded.take(stage("proposal", NOON - 9 * DAY), leg("c4", NOON + HOUR), leg("c5", NOON + 2 * HOUR))
+    listed = folded.received.listed["anna", "lead-1"]
     assert (listed.why, listed.stage, listed.stage_since) == ("stuck", "proposal", NOON - 9 * DAY)
-    told.take(leg("c6", NOON + 3 * HOUR, "boris"))
-    assert set(told.told.listed) == {("boris", "lead-1")}
-    told.take(note("c6", manager="boris", agreed=True))
-    assert told.told.listed == {}
+    folded.take(leg("c6", NOON + 3 * HOUR, "boris"))
+    assert set(folded.received.listed) == {("boris", "lead-1")}
+    folded.take(note("c6", manager="boris", agreed=True))
+    assert folded.received.listed == {}
 
 
 def test_the_reason_that_is_listed_is_that_of_the_last_call_that_has_one() -> None:
-    told = lead(*talks(4), note("c1", reason="reminder"), note("c3", reason="my cousin"), note("c4"))
-    assert told.told.listed["anna", "lead-1"].reason == "other"
+    folded = lead(*talks(4), note("c1", reason="reminder"), note("c3", reason="my cousin"), note("c4"))
+    assert folded.received.listed["anna", "lead-1"].reason == "other"
 
 
 # -- stages and deals
 
 
 def test_an_open_lead_is_counted_at_the_stage_of_its_deal_since_it_came_there() -> None:
-    told = lead(dial(), stage("qualified", NOON - 9 * DAY), stage("proposal", NOON - 4 * DAY))
-    assert told.some("stage:", "since:") == {"stage:proposal": {0: 1}, "since:proposal": {0: TODAY - 4}}
+    folded = lead(dial(), stage("qualified", NOON - 9 * DAY), stage("proposal", NOON - 4 * DAY))
+    assert folded.some("stage:", "since:") == {"stage:proposal": {0: 1}, "since:proposal": {0: TODAY - 4}}
 
 
 def test_a_lead_without_a_deal_is_at_no_stage_since_its_first_call() -> None:
-    told = lead(dial("c1", NOON - 7 * DAY), dial("c2"))
-    assert told.some("stage:", "since:") == {"stage:none": {0: 1}, "since:none": {0: TODAY - 7}}
+    folded = lead(dial("c1", NOON - 7 * DAY), dial("c2"))
+    assert folded.some("stage:", "since:") == {"stage:none": {0: 1}, "since:none": {0: TODAY - 7}}
 
 
-def test_a_stage_that_is_told_again_is_the_same_stay() -> None:
-    told = lead(dial(), stage("proposal", NOON - 9 * DAY), stage("proposal", NOON - 2 * DAY))
-    assert told.some("since:") == {"since:proposal": {0: TODAY - 9}}
+def test_a_stage_that_is_reported_again_keeps_its_start() -> None:
+    folded = lead(dial(), stage("proposal", NOON - 9 * DAY), stage("proposal", NOON - 2 * DAY))
+    assert folded.some("since:") == {"since:proposal": {0: TODAY - 9}}
 
 
 def test_a_stage_out_of_the_list_is_other_and_said_so() -> None:
-    told = lead(dial(), stage("dreaming", NOON - 3 * DAY), stage("musing", NOON - DAY))
-    assert told.some("stage:", "since:") == {"stage:other": {0: 1}, "since:other": {0: TODAY - 3}}
-    assert [effect.folded for effect in told.effects] == [(), ("stage",), ("stage",)]
+    folded = lead(dial(), stage("dreaming", NOON - 3 * DAY), stage("musing", NOON - DAY))
+    assert folded.some("stage:", "since:") == {"stage:other": {0: 1}, "since:other": {0: TODAY - 3}}
+    assert [effect.folded for effect in folded.effects] == [(), ("stage",), ("stage",)]
 
 
 def test_the_deal_that_changed_last_speaks_for_the_lead_of_those_that_are_open() -> None:
-    told = lead(dial(), stage("qualified", NOON - 9 * DAY, "a"), stage("presentation", NOON - 8 * DAY, "b"))
-    assert set(told.some("stage:")) == {"stage:presentation"}
-    told.take(stage("won", NOON - 7 * DAY, "b"))
-    assert set(told.some("stage:")) == {"stage:qualified"}
-    told.take(stage("lost", NOON - 6 * DAY, "a"))
-    assert told.some("stage:") == {}
+    folded = lead(dial(), stage("qualified", NOON - 9 * DAY, "a"), stage("presentation", NOON - 8 * DAY, "b"))
+    assert set(folded.some("stage:")) == {"stage:presentation"}
+    folded.take(stage("won", NOON - 7 * DAY, "b"))
+    assert set(folded.some("stage:")) == {"stage:qualified"}
+    folded.take(stage("lost", NOON - 6 * DAY, "a"))
+    assert folded.some("stage:") == {}
 
 
 WON = ("won", "reach:won", "lost")
@@ -251,7 +251,7 @@ WON = ("won", "reach:won", "lost")
     ],
     ids=[
         "won",
-        "won and told again",
+        "won and reported again",
         "moved back: not won after all",
         "won again: on the later day",
         "won, then lost: it came as far as won",
@@ -262,13 +262,13 @@ WON = ("won", "reach:won", "lost")
 )
 def test_a_deal_that_is_moved_back_or_reopened_takes_back_what_it_counted(stages: list[str], expected: Any) -> None:
     changes = [stage(name, NOON - (len(stages) - place) * DAY) for place, name in enumerate(stages)]
-    told = lead(leg("c1", NOON - 9 * DAY), *changes)
-    assert told.some(*WON) == expected
-    assert lead(*reversed(changes), leg("c1", NOON - 9 * DAY)).claims == told.claims
+    folded = lead(leg("c1", NOON - 9 * DAY), *changes)
+    assert folded.some(*WON) == expected
+    assert lead(*reversed(changes), leg("c1", NOON - 9 * DAY)).totals == folded.totals
 
 
-def test_a_won_deal_is_told_by_what_it_was_and_what_it_took() -> None:
-    told = lead(
+def test_a_won_deal_counts_by_its_attributes_and_by_the_calls_before_it() -> None:
+    folded = lead(
         leg("c1", NOON - 9 * DAY, kind="inbound", talk_ms=123_000),
         dial("c2", NOON - 5 * DAY),
         leg("c3", NOON, started_at=NOON - DAY),
@@ -276,7 +276,7 @@ def test_a_won_deal_is_told_by_what_it_was_and_what_it_took() -> None:
         stage("won", NOON - 2 * DAY, product="tin", currency="USD"),
         leg("c4", NOON + HOUR),
     )
-    assert told.some("won", "won@", "amount:", "amounts:", "amount@", "win_calls", "win_leads", "win_talk") == {
+    assert folded.some("won", "won@", "amount:", "amounts:", "amount@", "win_calls", "win_leads", "win_talk") == {
         "won": {-2: 1},
         "won@product=tin": {-2: 1},
         "won@client_type=new": {-2: 1},
@@ -292,22 +292,22 @@ def test_a_won_deal_is_told_by_what_it_was_and_what_it_took() -> None:
 
 
 def test_a_deal_of_a_lead_that_nobody_called_is_its_managers_or_nobodys() -> None:
-    assert lead(stage("won")).claims == {}
-    told = lead(stage("won", manager="boris", amount="5", currency="EUR")).of("boris")
-    assert told["won@first_kind=none"] == {0: 1}
-    assert told["amount:EUR"] == {0: 5_000}
-    assert not {"win_calls", "win_leads", "win_talk"} & set(told)
+    assert lead(stage("won")).totals == {}
+    folded = lead(stage("won", manager="boris", amount="5", currency="EUR")).of("boris")
+    assert folded["won@first_kind=none"] == {0: 1}
+    assert folded["amount:EUR"] == {0: 5_000}
+    assert not {"win_calls", "win_leads", "win_talk"} & set(folded)
 
 
 def test_a_deal_is_its_managers_and_without_one_the_owners() -> None:
-    told = lead(leg("c1", NOON - DAY), stage("proposal", NOON - HOUR, manager="boris"), stage("won"))
-    assert (told.some("won", manager="anna"), told.some("won", manager="boris")) == ({}, {"won": {0: 1}})
-    told = lead(leg("c1", NOON - DAY), stage("won"), leg("c2", NOON + HOUR, "boris"))
-    assert (told.some("won", manager="anna"), told.some("won", manager="boris")) == ({}, {"won": {0: 1}})
+    folded = lead(leg("c1", NOON - DAY), stage("proposal", NOON - HOUR, manager="boris"), stage("won"))
+    assert (folded.some("won", manager="anna"), folded.some("won", manager="boris")) == ({}, {"won": {0: 1}})
+    folded = lead(leg("c1", NOON - DAY), stage("won"), leg("c2", NOON + HOUR, "boris"))
+    assert (folded.some("won", manager="anna"), folded.some("won", manager="boris")) == ({}, {"won": {0: 1}})
 
 
 @pytest.mark.parametrize(
-    ("said", "counted", "folded"),
+    ("said", "counted", "fields"),
     [
         ({"amount": "12.5", "currency": "EUR"}, 12_500, ()),
         ({"amount": "0.0005", "currency": "EUR"}, 1, ()),
@@ -319,12 +319,12 @@ def test_a_deal_is_its_managers_and_without_one_the_owners() -> None:
         ({"currency": "EUR"}, None, ()),
     ],
 )
-def test_an_amount_is_summed_where_it_can_be(said: Any, counted: int | None, folded: tuple[str, ...]) -> None:
-    told = lead(leg(), stage("won", **said))
-    assert told.of().get("amount:EUR", {}).get(0) == counted
-    assert told.of().get("amounts:EUR", {}).get(0) == (None if counted is None else 1)
-    assert told.some("won") == {"won": {0: 1}}
-    assert told.effects[-1].folded == folded
+def test_an_amount_is_summed_where_it_can_be(said: Any, counted: int | None, fields: tuple[str, ...]) -> None:
+    folded = lead(leg(), stage("won", **said))
+    assert folded.of().get("amount:EUR", {}).get(0) == counted
+    assert folded.of().get("amounts:EUR", {}).get(0) == (None if counted is None else 1)
+    assert folded.some("won") == {"won": {0: 1}}
+    assert folded.effects[-1].folded == fields
 
 
 # -- the funnel
@@ -367,7 +367,7 @@ def test_a_lead_reaches_each_step_of_the_funnel_once(said: list[Any], expected: 
 
 
 def test_conversion_is_won_in_calls_in_which_a_proposal_was_discussed() -> None:
-    told = lead(
+    folded = lead(
         leg("c1", NOON - DAY),
         leg("c2"),
         dial("c3"),
@@ -376,7 +376,7 @@ def test_conversion_is_won_in_calls_in_which_a_proposal_was_discussed() -> None:
         note("c3", stages=("proposal", "presentation")),
         stage("proposal", product="gold"),
     )
-    assert told.some("presented:", "proposed", "proposed@") == {
+    assert folded.some("presented:", "proposed", "proposed@") == {
         "presented:cold": {-1: 1},
         "proposed": {-1: 1, 0: 1},
         "proposed@product=gold": {-1: 1, 0: 1},
@@ -387,8 +387,8 @@ def test_conversion_is_won_in_calls_in_which_a_proposal_was_discussed() -> None:
 
 
 def test_a_next_step_is_agreed_in_a_conversation() -> None:
-    told = lead(leg("c1"), dial("c2"), note("c1", agreed=True), note("c2", agreed=True))
-    assert told.some("talks", "agreed") == {"talks": {0: 1}, "agreed": {0: 1}}
+    folded = lead(leg("c1"), dial("c2"), note("c1", agreed=True), note("c2", agreed=True))
+    assert folded.some("talks", "agreed") == {"talks": {0: 1}, "agreed": {0: 1}}
 
 
 @pytest.mark.parametrize(
@@ -402,12 +402,12 @@ def test_a_next_step_is_agreed_in_a_conversation() -> None:
         ("reminder", [stage("dreaming", NOON - DAY)], "reason:reminder@other"),
     ],
 )
-def test_a_follow_up_is_told_by_its_reason_and_the_stage_at_that_moment(
+def test_a_follow_up_counts_by_its_reason_and_the_stage_at_that_time(
     reason: str, changes: list[Any], expected: str
 ) -> None:
-    told = lead(leg(), note(reason=reason), *changes)
-    assert told.some("reason:") == {expected: {0: 1}}
-    assert told.effects[1].folded == (("reason",) if reason == "weather" else ())
+    folded = lead(leg(), note(reason=reason), *changes)
+    assert folded.some("reason:") == {expected: {0: 1}}
+    assert folded.effects[1].folded == (("reason",) if reason == "weather" else ())
 
 
 @pytest.mark.parametrize(
@@ -428,8 +428,8 @@ def test_a_dial_outside_the_permitted_hours_of_the_managers_clock_is_off_hours(
     manager: str, clock: int, off: bool
 ) -> None:
     at = TODAY * DAY + clock
-    told = lead(dial("c1", at + MINUTE, manager, started_at=at))
-    assert bool(told.some("off_hours", manager=manager)) == off
+    folded = lead(dial("c1", at + MINUTE, manager, started_at=at))
+    assert bool(folded.some("off_hours", manager=manager)) == off
     assert lead(dial("c1", at + MINUTE, manager, started_at=at, direction="inbound")).some("off_hours") == {}
 
 
@@ -474,7 +474,7 @@ def test_a_promise_is_kept_by_reaching_out_until_the_end_of_its_day(said: list[A
 
 
 @pytest.mark.parametrize(
-    ("due_at", "agreed", "is_due", "folded"),
+    ("due_at", "agreed", "is_due", "fields"),
     [
         (NOON, True, True, ()),
         (NOON - 1, True, False, ()),
@@ -485,22 +485,22 @@ def test_a_promise_is_kept_by_reaching_out_until_the_end_of_its_day(said: list[A
     ids=["at once", "before the call", "nothing was agreed", "in 400 days", "in 2099"],
 )
 def test_a_promise_counts_where_it_can_be_meant(
-    due_at: int, agreed: bool, is_due: bool, folded: tuple[str, ...]
+    due_at: int, agreed: bool, is_due: bool, fields: tuple[str, ...]
 ) -> None:
-    told = lead(leg(), note("c1", NOON + HOUR, due_at, agreed=agreed))
-    assert bool(told.some("due")) == is_due
-    assert bool(told.some("agreed")) == agreed
-    assert told.effects[-1].folded == folded
+    folded = lead(leg(), note("c1", NOON + HOUR, due_at, agreed=agreed))
+    assert bool(folded.some("due")) == is_due
+    assert bool(folded.some("agreed")) == agreed
+    assert folded.effects[-1].folded == fields
 
 
 # -- notes and activities
 
 
 def test_a_note_waits_for_its_call() -> None:
-    told = lead(note("c1", stages=("proposal",)))
-    assert told.claims == {}
-    assert told.take(leg()).claims == lead(leg(), note("c1", stages=("proposal",))).claims
-    assert told.some("proposed") == {"proposed": {0: 1}}
+    folded = lead(note("c1", stages=("proposal",)))
+    assert folded.totals == {}
+    assert folded.take(leg()).totals == lead(leg(), note("c1", stages=("proposal",))).totals
+    assert folded.some("proposed") == {"proposed": {0: 1}}
 
 
 @pytest.mark.parametrize(
@@ -519,8 +519,8 @@ def test_of_two_notes_of_a_call_one_holds(one: Any, other: Any) -> None:
 
 
 def test_a_revision_takes_back_all_that_the_note_before_it_said() -> None:
-    told = lead(leg(), note(stages=("proposal",), reason="reminder", due_at=NOON + DAY))
-    assert told.take(note(at=NOON + 2 * HOUR, revision=1)).claims == lead(leg()).claims
+    folded = lead(leg(), note(stages=("proposal",), reason="reminder", due_at=NOON + DAY))
+    assert folded.take(note(at=NOON + 2 * HOUR, revision=1)).totals == lead(leg()).totals
 
 
 def test_a_note_is_of_the_leg_of_the_manager_whom_it_names() -> None:
@@ -529,29 +529,29 @@ def test_a_note_is_of_the_leg_of_the_manager_whom_it_names() -> None:
     named = note("c1", manager="anna", reason="reminder")
     assert lead(anna, boris, named).some("reason:", manager="anna") == {"reason:reminder@none": {0: 1}}
     assert lead(boris, named).some("reason:", manager="boris") == {}
-    assert lead(boris, named, anna).claims == lead(anna, boris, named).claims
+    assert lead(boris, named, anna).totals == lead(anna, boris, named).totals
     unnamed = note("c1", reason="reminder")
     assert lead(anna, boris, unnamed).some("reason:", manager="boris") == {"reason:reminder@none": {0: 1}}
-    assert lead(anna, unnamed, boris).claims == lead(anna, boris, unnamed).claims
+    assert lead(anna, unnamed, boris).totals == lead(anna, boris, unnamed).totals
 
 
 def test_an_activity_is_its_managers_and_without_one_the_owners() -> None:
-    told = lead(touched("email", NOON, manager="boris"), touched("meeting", NOON - DAY))
-    assert told.claims == {("boris", "touch:email", TODAY): 1}
-    assert told.take(leg()).some("touch:") == {"touch:meeting": {-1: 1}}
+    folded = lead(touched("email", NOON, manager="boris"), touched("meeting", NOON - DAY))
+    assert folded.totals == {("boris", "touch:email", TODAY): 1}
+    assert folded.take(leg()).some("touch:") == {"touch:meeting": {-1: 1}}
 
 
 def test_days_are_those_of_whom_is_credited() -> None:
     evening = TODAY * DAY + 23 * HOUR  # tomorrow in Amsterdam
-    told = lead(leg("c1", NOON), stage("won", evening, manager="boris"), touched("email", evening, manager="anna"))
-    assert told.some("won", manager="boris") == {"won": {1: 1}}
-    assert told.some("reach:won", "touch:") == {"reach:won": {0: 1}, "touch:email": {0: 1}}
+    folded = lead(leg("c1", NOON), stage("won", evening, manager="boris"), touched("email", evening, manager="anna"))
+    assert folded.some("won", manager="boris") == {"won": {1: 1}}
+    assert folded.some("reach:won", "touch:") == {"reach:won": {0: 1}, "touch:email": {0: 1}}
 
 
 def test_other_settings_tell_another_story() -> None:
     fold = fold_by(mentor_after=2, stuck_after=2, reasons=("weather",))
-    told: Lead = lead(*talks(2), note("c1", reason="weather"), fold=fold)
-    assert told.some("mentor", "stuck", "reason:") == {
+    folded: Lead = lead(*talks(2), note("c1", reason="weather"), fold=fold)
+    assert folded.some("mentor", "stuck", "reason:") == {
         "mentor": {0: 1},
         "stuck": {0: 1},
         "reason:weather@none": {-1: 1},
