@@ -15,7 +15,10 @@ from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
 from streams.settings.settings import Settings
-from streams.tables.manager.fold import APPLIED, Leave, ManagerFold, ManagerRow, Told
+from streams.tables.manager.contacts import contact_of
+from streams.tables.manager.effect import APPLIED, Emitted, LegChange
+from streams.tables.manager.fold import ManagerFold
+from streams.tables.manager.row import ManagerRow
 
 _ASK_AGAIN_S = 60.0
 
@@ -93,8 +96,8 @@ class CallsAgent:
                 elif outcome == "too_late":
                     too_late += 1
                     continue
-                if effect.told:
-                    self._tell(src, offset, row, effect.told)
+                if effect.emitted:
+                    self._emit(src, offset, row, effect.emitted)
             times_ms.append(at)
         self._late.inc(late)
         self._too_late.inc(too_late)
@@ -126,35 +129,15 @@ class CallsAgent:
             return ManagerRow(manager, local_time(self._settings.manager(manager).timezone))
         return None
 
-    def _tell(self, src: str, offset: int, row: ManagerRow, effects: tuple[Told, ...]) -> None:
-        """Send what the record at `offset` of `src` means for others."""
-        for slot, told in enumerate(effects):
-            if type(told) is Leave:
-                finished = told.finished
-                lead = finished.lead
-                assert lead is not None  # noqa: S101 - a leg without a lead is told to nobody
-                answered = finished.disposition == "answered"
-                contact = facts.Contact(
-                    src=src,
-                    seq=offset * facts.SLOTS + slot,
-                    lead=lead,
-                    manager=row.id,
-                    call=told.call,
-                    day=row.local.day(finished.at),
-                    at=finished.at,
-                    started_at=finished.started_at,
-                    direction=finished.direction,
-                    kind=finished.kind or "unknown",
-                    disposition=finished.disposition,
-                    answered=answered,
-                    conversation=answered and finished.talk_ms >= self._conversation_ms,
-                    talk_ms=None if finished.talk_ms < 0 else finished.talk_ms,
-                    withdrawn=told.withdrawn,
-                )
-                key = lead.encode()
+    def _emit(self, src: str, offset: int, row: ManagerRow, emitted: tuple[Emitted, ...]) -> None:
+        """Send what the record at `offset` of `src` emits."""
+        for slot, item in enumerate(emitted):
+            if type(item) is LegChange:
+                contact = contact_of(row, item, src, offset * facts.SLOTS + slot, self._conversation_ms)
+                key = contact.lead.encode()
                 self._outbox.add(self._contacts, self._place(key), key, facts.encode(contact))
             else:
-                self._send(told)
+                self._send(item)
 
     def _send(self, event: CallStarted | CallAnswered | CallEnded) -> None:
         key = event.manager.encode()

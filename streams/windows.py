@@ -25,6 +25,8 @@ TODAY: Final = "today"
 # Windows made of whole local days: how many, today included.
 DAYS: Final[Mapping[str, int]] = MappingProxyType({TODAY: 1, "7d": 7, "30d": 30, "90d": 90})
 WINDOWS: Final = (HOUR, *DAYS)
+PREVIOUS: Final = "previous"
+"""The 90 days before the last 90."""
 
 
 def total(buckets: Sequence[Sequence[int]], width: int) -> list[int]:

@@ -13,7 +13,7 @@ from agents.delivery.counters import Operations
 from agents.delivery.dead_letter import dead_letter
 from agents.delivery.outbox import Outbox
 from streams.contract.events import Rejection
-from streams.tables.manager.derived import SOURCE
+from streams.tables.manager.synthetic import SOURCE
 
 _DELAYS_A_BATCH: Final = 16
 

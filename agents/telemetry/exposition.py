@@ -25,7 +25,7 @@ from streams.metrics.catalogue import TEAM_METRICS
 from streams.metrics.catalogue import Metric as Described
 from streams.tables.manager.view import ManagerView
 from streams.tables.outcome.view import Value, Varying
-from streams.tables.team.series import Found, Teams
+from streams.tables.team.series import Sample, Teams
 
 if TYPE_CHECKING:
     from agents.core import Core
@@ -91,7 +91,7 @@ class Exposition:
                         break
                 entry = managers.entry(key)
                 view = managers.view(partition, key, rosters, now_ms)
-                teams.tell(entry.id, entry.team, view)
+                teams.update(entry.id, entry.team, view)
                 written = self._write(known, entry, view)
                 lines.append(written.lines)
                 texts.append(written.texts)
@@ -172,7 +172,7 @@ def _series(managers: Managers) -> list[tuple[str, str]]:
     return lines
 
 
-def _text(metric: Described, labels: str, found: Iterable[Found]) -> str:
+def _text(metric: Described, labels: str, found: Iterable[Sample]) -> str:
     """Return the lines of a metric's series; `labels` are those of whom it is told."""
     begin, own = f"{metric.full_name}{{{labels}", metric.labels[2:]
     return "".join([f"{begin}{_rest(own, values)}{value}\n" for values, value in found])

@@ -20,9 +20,9 @@ from streams.metrics.catalogue import TEAM_METRICS, Metric, manager_metrics
 from streams.settings.settings import Manager, Settings
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
-from streams.tables.manager.view import NO_ROSTER, ManagerReader, ManagerView, Roster
+from streams.tables.manager.view import NO_ROSTER, ManagerCache, ManagerReader, ManagerView, Roster
 from streams.tables.outcome.view import Series
-from streams.tables.team.series import Found, Teams, TeamSeries
+from streams.tables.team.series import Sample, Teams, TeamSeries
 
 MANAGERS: Final = "managers"
 OUTCOMES: Final = "outcomes"
@@ -79,6 +79,7 @@ class Managers:
         self._entries: dict[bytes, Entry] = {}
         self._roster: dict[int, list[bytes]] = {}
         self._sums: dict[int, tuple[Held, Teams]] = {}
+        self._caches: dict[int, dict[bytes, ManagerCache]] = {}
         self._shifts: list[Manager] = []  # one manager for each plan of shifts
         plans: dict[Any, int] = {}
         for manager in settings.managers.values():
@@ -111,6 +112,7 @@ class Managers:
         """Return what the managers of the partition add up to by team, as they were last told to it."""
         for partition in self._sums.keys() - self._managers.owned:
             del self._sums[partition]
+            self._caches.pop(partition, None)
         found = self._sums.get(held.partition)
         if found is None or any(a is not b for a, b in zip(found[0].parts, held.parts, strict=True)):
             found = self._sums[held.partition] = held, Teams()
@@ -143,13 +145,17 @@ class Managers:
         ]
 
     def view(self, partition: int, key: bytes, rosters: list[Roster], now_ms: int) -> ManagerView:
-        """Return what is known of a manager at `now_ms`, for `values`, `varying` and `Teams.tell`."""
+        """Return what is known of a manager at `now_ms`, for `values`, `varying` and `Teams.update`."""
         entry = self.entry(key)
         row, outcome = _row(self._managers, partition, key), None
         if self._outcomes is not None:
             outcome = _row(self._outcomes, partition, key)
         roster = NO_ROSTER if entry.plan is None else rosters[entry.plan]
-        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals)
+        caches = self._caches.setdefault(partition, {})
+        cache = caches.get(key)
+        if cache is None:
+            cache = caches[key] = ManagerCache()
+        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache)
 
     def teams(self) -> dict[str, int]:
         """Return the number of managers exported here by team; every team of the settings is there."""
@@ -187,7 +193,7 @@ class ManagerCollector(Collector):
             for key in managers.keys(partition):
                 entry, view = managers.entry(key), managers.view(partition, key, rosters, now_ms)
                 seen.append((entry, view))
-                teams.tell(entry.id, entry.team, view)
+                teams.update(entry.id, entry.team, view)
             for team, sums in teams.sums.items():
                 of_teams.append(((team, str(partition)), managers.team_series(sums)))
         read = [(entry, managers.values(view)) for entry, view in seen]
@@ -204,7 +210,7 @@ class ManagerCollector(Collector):
 
 
 def _found(
-    metrics: Iterable[Metric], told: Iterable[tuple[tuple[str, str], Sequence[Iterable[Found]]]]
+    metrics: Iterable[Metric], told: Iterable[tuple[tuple[str, str], Sequence[Iterable[Sample]]]]
 ) -> Iterable[GaugeMetricFamily]:
     """Yield the families of metrics whose series are not the same for everyone; `told` are labels and series."""
     for place, metric in enumerate(metrics):

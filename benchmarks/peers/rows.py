@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.workload import HISTOGRAM_MS, Totals
 from streams.calendars import local_time
-from streams.contract.events import DISPOSITIONS
+from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.settings.settings import Thresholds
 from streams.tables.manager import counts
 from streams.tables.manager.fold import ManagerFold
@@ -46,7 +46,7 @@ def totals(rows: Iterable[ManagerRow]) -> Totals:
     for row in rows:
         for day in all_days(row).values():
             places.update(dict(enumerate(day)))
-    kinds = {kind: places[counts.KIND + place] for place, kind in enumerate(counts.ALL_KINDS)}
+    kinds = {kind: places[counts.KIND + place] for place, kind in enumerate(KINDS_AND_UNKNOWN)}
     dispositions = {name: places[counts.DISPOSITION + place] for place, name in enumerate(DISPOSITIONS)}
     return Totals(
         calls=places[counts.INBOUND] + places[counts.OUTBOUND],

@@ -21,13 +21,12 @@ from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, manager_metrics
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.lead.contributions import Contribution
 from streams.tables.manager.fold import ManagerFold
-from streams.tables.manager.legs import Finished, alike
+from streams.tables.manager.legs import Finished, counts_alike
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.outcome.fold import OTHER
-from streams.tables.outcome.totals import PREVIOUS
 from streams.units import MINUTE_MS
-from streams.windows import DAYS, HOUR, HOUR_MINUTES, TODAY
+from streams.windows import DAYS, HOUR, HOUR_MINUTES, PREVIOUS, TODAY
 
 __all__ = ["NOT_COUNTED", "CallLog", "Explainer", "Explanation", "Known", "Piece"]
 
@@ -88,7 +87,7 @@ class CallLog:
         if sign > 0:
             counted.append(leg)
         else:
-            del counted[next(place for place, other in enumerate(counted) if alike(other, leg))]
+            del counted[next(place for place, other in enumerate(counted) if counts_alike(other, leg))]
 
     def all(self) -> Iterator[tuple[str, Finished]]:
         """Yield every leg that counts, with its call."""

@@ -17,9 +17,8 @@ from streams.settings.settings import Settings
 from streams.tables.lead.contributions import MEASURES_BOUNDED
 from streams.tables.manager.legs import TIMEOUT, Finished
 from streams.tables.manager.series import seconds
-from streams.tables.outcome.totals import PREVIOUS
 from streams.units import DAY_S
-from streams.windows import TODAY
+from streams.windows import PREVIOUS, TODAY
 
 NOW: Final = "now"
 """The window of what is under way at the moment."""

@@ -15,15 +15,18 @@ from streams.calendars import LocalTime, local_time
 from streams.contract import facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, CrmEvents, Rejection
-from streams.contract.facts import SLOTS, Contact, Forwarded, Outcome
+from streams.contract.facts import SLOTS, Forwarded, Outcome
 from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
 from streams.settings.settings import Settings
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.mapping import outcomes_of
 from streams.tables.lead.row import LeadRow, dump, load
-from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
+from streams.tables.manager.contacts import contact_of
+from streams.tables.manager.effect import LegChange
+from streams.tables.manager.fold import ManagerFold
+from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
-from streams.tables.manager.view import NO_ROSTER, ManagerReader
+from streams.tables.manager.view import NO_ROSTER, ManagerCache, ManagerReader
 from streams.tables.outcome import fold as outcomes
 from streams.tables.outcome.fold import OutcomeRow
 from streams.tables.team.series import Teams, TeamSeries
@@ -65,6 +68,7 @@ class Pipeline:
         self._saved_at = dict(self._at)
         self._saved: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
         self._reader = ManagerReader(settings)
+        self._caches: dict[str, ManagerCache] = {}
         self._series = ManagerSeries(settings)
         self._of_teams = TeamSeries(settings)
         self._teams = {partition: Teams() for partition in range(partitions)}
@@ -181,30 +185,13 @@ class Pipeline:
         row = self.row(event.manager)
         effect = self._manager_fold.fold(row, event, offset)
         self.folded[f"calls {effect.outcome}"] += 1
-        for slot, told in enumerate(effect.told):
-            if not isinstance(told, Leave):
-                self._send_at_once("calls", told.manager, told)
-                continue
-            leg = told.finished
-            assert leg.lead is not None
-            contact = Contact(
-                src=f"calls/{partition}",
-                seq=offset * SLOTS + slot,
-                lead=leg.lead,
-                manager=row.id,
-                call=told.call,
-                day=row.local.day(leg.at),
-                at=leg.at,
-                started_at=leg.started_at,
-                direction=leg.direction,
-                kind=leg.kind or "unknown",
-                disposition=leg.disposition,
-                answered=leg.disposition == "answered",
-                conversation=leg.disposition == "answered" and leg.talk_ms >= self.settings.thresholds.conversation_ms,
-                talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
-                withdrawn=told.withdrawn,
-            )
-            self._send_at_once("contacts", leg.lead, contact)
+        for slot, emitted in enumerate(effect.emitted):
+            if isinstance(emitted, LegChange):
+                least_ms = self.settings.thresholds.conversation_ms
+                contact = contact_of(row, emitted, f"calls/{partition}", offset * SLOTS + slot, least_ms)
+                self._send_at_once("contacts", contact.lead, contact)
+            else:
+                self._send_at_once("calls", emitted.manager, emitted)
 
     def _crm(self, partition: int, offset: int, event: CrmEvents) -> None:
         fact = Forwarded(src=f"crm/{partition}", seq=offset * SLOTS, lead=event.lead, event=event)
@@ -235,14 +222,21 @@ class Pipeline:
         found: Answers = {}
         for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
             manager = self.settings.manager(id_)
-            view = self._reader.read(self.row(id_), now_ms, NO_ROSTER, self.outcomes.get(id_), manager.plan_deals)
+            view = self._reader.read(
+                self.row(id_),
+                now_ms,
+                NO_ROSTER,
+                self.outcomes.get(id_),
+                manager.plan_deals,
+                self._caches.setdefault(id_, ManagerCache()),
+            )
             told = [*zip(series.series, series.values(view), strict=True)]
             for name, varying in zip(VARYING, series.varying(view), strict=True):
                 told += [((name, labels), value) for labels, value in varying]
             for (name, labels), value in told:
                 if value is not None and f"callpulse_{name}" in ANSWERED:
                     found[_key(name, (id_, manager.team, *labels))] = float(value)
-            self._teams[place(id_, self.partitions)].tell(id_, manager.team, view)
+            self._teams[place(id_, self.partitions)].update(id_, manager.team, view)
         for partition, teams in self._teams.items():
             for team, sums in teams.sums.items():
                 for metric, lines in zip(TEAM_METRICS, self._of_teams.series(sums), strict=True):

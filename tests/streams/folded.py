@@ -9,14 +9,17 @@ from typing import Final
 from streams.calendars import LocalTime, local_time, shift_bounds
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, CrmEvents, Rejection
-from streams.contract.facts import SLOTS, Contact, ContactsFact, Forwarded
+from streams.contract.facts import SLOTS, ContactsFact, Forwarded
 from streams.settings.settings import Manager, Settings
 from streams.simulator import Record
 from streams.simulator.truth.figures import Answers
 from streams.tables.lead.fold import LeadFold, refusal
 from streams.tables.lead.mapping import outcomes_of
 from streams.tables.lead.row import LeadRow
-from streams.tables.manager.fold import Leave, ManagerFold, ManagerRow
+from streams.tables.manager.contacts import contact_of
+from streams.tables.manager.effect import LegChange
+from streams.tables.manager.fold import ManagerFold
+from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
 from streams.tables.manager.view import ManagerReader, ManagerView, Roster
 from streams.tables.outcome import fold as outcomes
@@ -82,35 +85,13 @@ class Folded:
     def _call(self, event: CallsEvent) -> str:
         row = self.row(event.manager)
         effect = self._fold.fold(row, event, self._next())
-        for told in effect.told:
-            if isinstance(told, Leave):
-                self._leave(row, told)
+        for emitted in effect.emitted:
+            if isinstance(emitted, LegChange):
+                least_ms = self.settings.thresholds.conversation_ms
+                self._contact(contact_of(row, emitted, "calls/0", self._next(), least_ms))
             else:
-                self._call(told)
+                self._call(emitted)
         return effect.outcome
-
-    def _leave(self, row: ManagerRow, leave: Leave) -> None:
-        leg = leave.finished
-        assert leg.lead is not None
-        talked = leg.disposition == "answered" and leg.talk_ms >= self.settings.thresholds.conversation_ms
-        contact = Contact(
-            src="calls/0",
-            seq=self._next(),
-            lead=leg.lead,
-            manager=row.id,
-            call=leave.call,
-            day=row.local.day(leg.at),
-            at=leg.at,
-            started_at=leg.started_at,
-            direction=leg.direction,
-            kind=leg.kind or "unknown",
-            disposition=leg.disposition,
-            answered=leg.disposition == "answered",
-            conversation=talked,
-            talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
-            withdrawn=leave.withdrawn,
-        )
-        self._contact(contact)
 
     def _note(self, event: CrmEvents | Rejection, record: Record) -> None:
         if isinstance(event, Rejection):

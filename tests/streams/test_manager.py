@@ -23,8 +23,8 @@ from streams.tables.manager.counts import (
     TALKED,
     TIMED_OUT,
 )
-from streams.tables.manager.derived import SOURCE
-from streams.tables.manager.fold import Effect, Leave
+from streams.tables.manager.effect import LegChange, ManagerEffect
+from streams.tables.manager.synthetic import SOURCE
 from streams.tables.manager.view import Roster
 from tests.streams.timeline import (
     DAY,
@@ -52,11 +52,11 @@ def today(picture: str) -> list[int]:
     return seen(row, NINE + 2 * HOUR).counts["today"]
 
 
-def leaves(effect: Effect) -> list[tuple[bool, str, int]]:
+def leaves(effect: ManagerEffect) -> list[tuple[bool, str, int]]:
     return [
         (told.withdrawn, told.finished.disposition, told.finished.talk_ms)
-        for told in effect.told
-        if type(told) is Leave
+        for told in effect.emitted
+        if type(told) is LegChange
     ]
 
 
@@ -153,14 +153,14 @@ def test_an_end_that_counts_the_same_is_not_told_again() -> None:
 
 def test_a_leg_without_a_lead_is_told_to_nobody() -> None:
     _, effects = folded([ended("c1", NINE, begun=NINE, lead=None)])
-    assert effects == [Effect("applied")]
+    assert effects == [ManagerEffect("applied")]
 
 
 def test_a_better_end_with_another_lead_is_told_to_both() -> None:
     _, effects = folded(
         [ended("c1", NINE, begun=NINE, by="cdr", lead="old"), ended("c1", NINE, begun=NINE, lead="new")]
     )
-    left = [told for told in effects[1].told if isinstance(told, Leave)]
+    left = [told for told in effects[1].emitted if isinstance(told, LegChange)]
     assert [(told.withdrawn, told.finished.lead) for told in left] == [(True, "old"), (False, "new")]
 
 
@@ -172,27 +172,27 @@ def test_a_better_end_with_another_lead_is_told_to_both() -> None:
 def test_a_transfer_begins_the_leg_of_the_manager_who_took_over(picture: str, how: str, joined: bool) -> None:
     events = drawn(picture.format(how))
     _, effects = folded(events)
-    begun = [told for effect in effects for told in effect.told if type(told) is not Leave]
+    begun = [told for effect in effects for told in effect.emitted if type(told) is not LegChange]
     assert [type(told) for told in begun] == [CallStarted, CallAnswered][: 1 + joined]
     assert {(told.manager, told.at, told.source, told.lead) for told in begun} == {
         ("boris", events[-1].at, SOURCE, "lead-c1")
     }
     # The same comes of it in every order, the identity included, so that a repeat is known as one.
     _, effects = folded(reversed(events))
-    again = [told for effect in effects for told in effect.told if type(told) is not Leave]
+    again = [told for effect in effects for told in effect.emitted if type(told) is not LegChange]
     assert {told.id for told in again} == {told.id for told in begun}
 
 
 def test_a_transfer_whose_leg_is_not_known_yet_waits_for_it() -> None:
     row, effects = folded([transferred("c1", NINE + MINUTE), started("c1", NINE)])
-    assert effects[0].told == ()
-    assert [type(told) for told in effects[1].told] == [Leave, CallStarted]
+    assert effects[0].emitted == ()
+    assert [type(told) for told in effects[1].emitted] == [LegChange, CallStarted]
     assert seen(row, NINE + MINUTE).in_progress == 0
 
 
 def test_a_transfer_to_oneself_begins_nothing() -> None:
     _, effects = folded([started("c1", NINE), transferred("c1", NINE + MINUTE, to="anna")])
-    assert [type(told) for told in effects[1].told] == [Leave]
+    assert [type(told) for told in effects[1].emitted] == [LegChange]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
@@ -203,7 +203,7 @@ def test_the_transfer_that_is_last_by_time_counts(order: list[int]) -> None:
         transferred("c1", NINE + 9 * MINUTE, to="clara", id="a"),
     ]
     row, _ = folded([events[place] for place in order])
-    finished = row.past["c1"].concluded()
+    finished = row.past["c1"].result()
     assert finished is not None
     assert finished.at == NINE + 9 * MINUTE
 
@@ -248,7 +248,7 @@ def test_a_timeout_that_a_real_end_has_overtaken_counts_nothing() -> None:
     row, _ = folded([started("c1", NINE)])
     (timeout,) = FOLD.timeouts(row, NINE + 4 * HOUR)
     _, effects = folded([ended("c1", NINE + HOUR, begun=NINE, talk=5), timeout], row)
-    assert effects[-1].told == ()
+    assert effects[-1].emitted == ()
     counts = seen(row, NINE + 4 * HOUR).counts["today"]
     assert (counts[OUTBOUND], counts[TIMED_OUT]) == (1, 0)
 
@@ -259,21 +259,21 @@ def test_a_timeout_of_a_leg_that_is_forgotten_counts_nothing() -> None:
     end = ended("c1", NINE + HOUR, begun=NINE, talk=5)
     day_long = [presence("available", NINE + step * 20 * MINUTE, id=f"p{step}") for step in range(5, 40)]
     _, effects = folded([end, *day_long, timeout], row)
-    assert effects[-1] == Effect("duplicate")
+    assert effects[-1] == ManagerEffect("duplicate")
 
 
 def test_what_the_evening_told_is_known_the_next_morning() -> None:
     """A night without calls is no time for repeats: the first event of the morning must not make the fold forget."""
     end = ended("c1", NINE + 8 * HOUR, begun=NINE + 8 * HOUR - MINUTE, talk=5)
     _, effects = folded([end, presence("available", NINE + DAY), end])
-    assert effects[-1] == Effect("duplicate")
+    assert effects[-1] == ManagerEffect("duplicate")
 
 
 def test_an_end_that_is_concluded_does_not_make_other_events_late() -> None:
     row, _ = folded([started("c1", NINE)])
     (timeout,) = FOLD.timeouts(row, NINE + 5 * HOUR)
     _, effects = folded([timeout, presence("available", NINE + MINUTE)], row)
-    assert effects[-1] == Effect("applied")
+    assert effects[-1] == ManagerEffect("applied")
     assert seen(row, NINE + 2 * DAY).counts["7d"][OUTBOUND] == 1
 
 
@@ -322,7 +322,7 @@ def test_a_late_end_counts_in_the_day_it_belongs_to(behind: int, outcome: str) -
 def test_an_end_whose_day_is_no_longer_kept_is_too_late() -> None:
     now = NINE + 400 * DAY + 1
     row, effects = folded([presence("available", now), ended("c1", NINE, begun=NINE, talk=1)])
-    assert effects[-1] == Effect("too_late")
+    assert effects[-1] == ManagerEffect("too_late")
     assert row.days == {}
 
 
@@ -331,7 +331,7 @@ def test_what_is_too_late_to_find_its_leg_is_dropped(event: Any) -> None:
     _, effects = folded([presence("available", NINE + 6 * HOUR), event])
     assert effects[-1].outcome == "late"
     row, effects = folded([presence("available", NINE + 6 * HOUR + 1), event])
-    assert effects[-1] == Effect("too_late")
+    assert effects[-1] == ManagerEffect("too_late")
     assert (row.live.open, row.past, row.live.runs) == ({}, {}, [])
 
 

@@ -11,6 +11,7 @@ from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.manager.counts import OUTBOUND
 from streams.tables.manager.series import VARYING, ManagerSeries, seconds
+from streams.tables.manager.view import ManagerCache
 from streams.tables.outcome.fold import OutcomeRow, fold
 from tests.streams.timeline import (
     DAY,
@@ -135,15 +136,17 @@ def test_a_window_of_days_holds_that_many_local_days(window: str, days: int) -> 
 
 def test_windows_go_on_day_by_day_as_they_are_read() -> None:
     row, _ = folded([ended(f"c{day}", NINE + day * DAY, begun=NINE + day * DAY) for day in range(5)])
-    read = [seen(row, NINE + day * DAY).counts["7d"][OUTBOUND] for day in range(13)]
+    cache = ManagerCache()
+    read = [seen(row, NINE + day * DAY, cache=cache).counts["7d"][OUTBOUND] for day in range(13)]
     assert read == [1, 2, 3, 4, 5, 5, 5, 4, 3, 2, 1, 0, 0]
 
 
 def test_a_late_call_of_a_past_day_is_in_the_windows_at_once() -> None:
     row, _ = folded([presence("available", NINE + 2 * DAY)])
-    assert seen(row, NINE + 2 * DAY).counts["7d"][OUTBOUND] == 0
+    cache = ManagerCache()
+    assert seen(row, NINE + 2 * DAY, cache=cache).counts["7d"][OUTBOUND] == 0
     folded([ended("c1", NINE, begun=NINE)], row)
-    assert seen(row, NINE + 2 * DAY).counts["7d"][OUTBOUND] == 1
+    assert seen(row, NINE + 2 * DAY, cache=cache).counts["7d"][OUTBOUND] == 1
 
 
 def test_what_was_read_does_not_change_afterwards() -> None:

@@ -12,7 +12,7 @@ from streams.contract.facts import Attention, Outcome
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Economics, Results, Settings, SettingsError, Targets, Thresholds, load
 from streams.tables.manager.series import MAX_SERIES, VARYING, ManagerSeries, series_count
-from streams.tables.manager.view import ManagerReader
+from streams.tables.manager.view import ManagerCache, ManagerReader
 from streams.tables.outcome.fold import OutcomeRow, fold
 from streams.targets import wilson
 from tests.streams.timeline import DAY, NINE, ended, folded, new_row
@@ -226,8 +226,8 @@ class TestNorms:
         calls, _ = folded([ended(f"c{day}", NINE + day * DAY, begun=NINE + day * DAY) for day in range(3)])
         row = outcomes(("won", TODAY, 1))
         fold(row, Outcome(src="contacts/0", seq=2, manager="anna", changes=(("won", TODAY + 2, 1),)))
-        reader = ManagerReader(Settings())
-        legs = [reader.read(calls, NINE + day * DAY, outcome=row).legs_before for day in range(88, 185)]
+        reader, cache = ManagerReader(Settings()), ManagerCache()
+        legs = [reader.read(calls, NINE + day * DAY, outcome=row, cache=cache).legs_before for day in range(88, 185)]
         assert legs == [0, 0, 1, 2, *[3] * 88, 2, 1, 0, 0, 0]
         fresh = [ManagerReader(Settings()).read(calls, NINE + day * DAY).legs_before for day in (90, 91, 92, 180, 181)]
         assert fresh == [1, 2, 3, 2, 1]
@@ -270,13 +270,13 @@ class TestAttention:
 
     def test_the_list_is_read_anew_when_it_changes_and_when_it_ages(self) -> None:
         row, settings = outcomes(leads=self.leads(1)), Settings()
-        reader = ManagerReader(settings)
-        assert len(reader.read(new_row(), NINE, outcome=row).outcome.attention) == 1
+        reader, cache = ManagerReader(settings), ManagerCache()
+        assert len(reader.read(new_row(), NINE, outcome=row, cache=cache).outcome.attention) == 1
         fold(row, Outcome(src="contacts/0", seq=2, manager="anna", attention=self.leads(2)))
-        assert len(reader.read(new_row(), NINE, outcome=row).outcome.attention) == 2
+        assert len(reader.read(new_row(), NINE, outcome=row, cache=cache).outcome.attention) == 2
         fold(row, Outcome(src="contacts/0", seq=3, manager="anna", changes=(("won", TODAY, 1),)))
-        assert reader.read(new_row(), NINE, outcome=row).outcome.won == 1
-        assert len(reader.read(new_row(), NINE + 30 * DAY, outcome=row).outcome.attention) == 0
+        assert reader.read(new_row(), NINE, outcome=row, cache=cache).outcome.won == 1
+        assert len(reader.read(new_row(), NINE + 30 * DAY, outcome=row, cache=cache).outcome.attention) == 0
 
 
 class TestSettings:

@@ -10,7 +10,7 @@ from streams.contract.facts import Outcome
 from streams.metrics.catalogue import TEAM_METRICS
 from streams.settings.settings import Economics, Results, Settings
 from streams.tables.manager.row import ManagerRow
-from streams.tables.manager.view import ManagerReader, ManagerView
+from streams.tables.manager.view import ManagerCache, ManagerReader, ManagerView
 from streams.tables.outcome.fold import OutcomeRow, fold
 from streams.tables.team.series import Teams, TeamSeries
 from tests.examples import examples
@@ -21,17 +21,22 @@ PLAIN = Settings()
 Change = tuple[str, int, int]
 
 
-def view(*changes: Change, row: OutcomeRow | None = None, calls: ManagerRow | None = None) -> ManagerView:
+def view(
+    *changes: Change,
+    row: OutcomeRow | None = None,
+    calls: ManagerRow | None = None,
+    cache: ManagerCache | None = None,
+) -> ManagerView:
     row = OutcomeRow() if row is None else row
     fold(row, Outcome(src="contacts/0", seq=row.state.revision, manager="anna", changes=changes))
-    return ManagerReader(PLAIN).read(calls or new_row(), NINE, outcome=row)
+    return ManagerReader(PLAIN).read(calls or new_row(), NINE, outcome=row, cache=cache)
 
 
 def shown(*views: ManagerView, settings: Settings = PLAIN) -> dict[str, dict[tuple[str, ...], float]]:
     """Return the series of a team of managers, by metric and labels."""
     teams = Teams()
     for number, of_manager in enumerate(views):
-        teams.tell(f"manager-{number}", "north", of_manager)
+        teams.update(f"manager-{number}", "north", of_manager)
     return series(teams, settings)
 
 
@@ -180,6 +185,7 @@ def test_sums_that_are_kept_are_those_of_what_was_told_last(data: st.DataObject)
     measures = ["won@product=a", "won@product=b", "proposed@product=a", "reach:call", "touch:email", "reason:x@none"]
     rows = [OutcomeRow(), OutcomeRow()]
     calls = [new_row(), new_row()]
+    caches = [ManagerCache(), ManagerCache()]
     kept, last = Teams(), dict[int, ManagerView]()
     for step in range(data.draw(st.integers(1, 10))):
         number = data.draw(st.integers(0, 1))
@@ -191,9 +197,10 @@ def test_sums_that_are_kept_are_those_of_what_was_told_last(data: st.DataObject)
         if data.draw(st.booleans()):
             at = NINE - data.draw(st.integers(0, 20)) * DAY
             folded([ended(f"c{step}", at, begun=at)], calls[number])
-        last[number] = view(*data.draw(st.lists(change, max_size=4)), row=rows[number], calls=calls[number])
-        kept.tell(f"manager-{number}", "north", last[number])
+        changes = data.draw(st.lists(change, max_size=4))
+        last[number] = view(*changes, row=rows[number], calls=calls[number], cache=caches[number])
+        kept.update(f"manager-{number}", "north", last[number])
     fresh = Teams()
     for number, of_manager in last.items():
-        fresh.tell(f"manager-{number}", "north", of_manager)
+        fresh.update(f"manager-{number}", "north", of_manager)
     assert series(kept) == series(fresh)

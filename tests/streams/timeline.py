@@ -17,7 +17,8 @@ from streams.contract.events import (
     PresenceState,
 )
 from streams.settings.settings import Settings, Thresholds
-from streams.tables.manager.fold import Effect, ManagerFold
+from streams.tables.manager.effect import ManagerEffect
+from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.view import ManagerReader, ManagerView
 
@@ -106,7 +107,7 @@ def new_row() -> ManagerRow:
     return ManagerRow(MANAGER, local_time(ZONE))
 
 
-def folded(events: Iterable[CallsEvent], row: ManagerRow | None = None) -> tuple[ManagerRow, list[Effect]]:
+def folded(events: Iterable[CallsEvent], row: ManagerRow | None = None) -> tuple[ManagerRow, list[ManagerEffect]]:
     """Return a row with `events` folded in the order given, and what each did."""
     row = new_row() if row is None else row
     first = row.live.pos + 1

@@ -1,14 +1,14 @@
-"""What a manager's own last eight weeks let expect of this hour and this day, and how the weekdays differ.
+"""The baseline of a manager: what the last eight weeks let expect of this hour and this day, and the weekdays.
 
-Everything comes from the manager's day rows, which count finished legs and talk by hour of the local day. For a weekday
-and an hour, the expectation is the mean over the last eight such weekdays before today on which the manager was
-*present*, that is, finished a leg at any hour. A day away does not lower it.
+The manager's day rows are its only input: they count finished legs and talk by hour of the local day. The expectation
+of an hour of a weekday is the mean over the last eight such weekdays before today on which the manager was *present*,
+that is, finished a leg at any hour. A day of absence does not lower it.
 
     one hour     17:20 │ ░░░░░░░░░ 18:20          40 minutes at the mean of hour 17 and 20 minutes at that of hour 18
     today      00:00 ░░░░░░░░░░░░░ 18:20          the means of the hours that are over, and a third of that of hour 18
 
-Hours are weighted by the time that was spent in them. So on the night of a change of the clocks an hour that is skipped
-expects nothing, and one that is repeated twice its mean. Intervals are half-open; `now` is the first moment outside.
+Hours are weighted by the time spent in them. So in the night in which the clocks change, a skipped hour expects
+nothing, and a repeated hour twice its mean. Intervals are half-open; `now` is the first moment outside.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ from streams.units import HOUR_MS
 WEEKS: Final = 8
 PATTERN_DAYS: Final = 7 * WEEKS
 LEAST_DAYS: Final = 2
-"""Present days from which on a deviation can be told."""
+"""The number of present days from which on there are z-scores."""
 _TALK_FLOOR: Final = 60.0**2
 """Variance added to that of talk, in s²: a minute more or less in an hour is no deviation."""
 
-Hour: TypeAlias = tuple[float, float, float, float]
-"""Calls in an hour of the day, their variance, seconds of talk, their variance."""
-_NO_HOUR: Final[Hour] = (0.0, 0.0, 0.0, 0.0)
-Clock: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-"""Moments in order, and the hour that the local clock shows from each one on."""
+HourMeans: TypeAlias = tuple[float, float, float, float]
+"""Mean calls in an hour of the day, their variance, mean seconds of talk, their variance."""
+_NO_HOUR: Final[HourMeans] = (0.0, 0.0, 0.0, 0.0)
+HourChanges: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""Moments in order, and the hour that the local clock shows from each moment on."""
 
 
 class Expectation(Struct, frozen=True, gc=False):
-    """What a manager's own history lets expect of a moment.
+    """The figures that a manager's own history lets expect at a moment.
 
     `calls_1h` and `talk_seconds_1h` belong to the 60 minutes before it, `calls_today` to the local day so far. A
-    z-score is how many standard deviations the last hour lies above the expectation. `days` is how many present days of
-    today's weekday stand behind it, 0-8. Without any, everything is None; with one, the z-scores are.
+    z-score is the number of standard deviations by which the last hour lies above the expectation. `days` is the number
+    of present days of today's weekday that it is based on, 0-8. With 0 days all figures are None, with one day the
+    z-scores are.
     """
 
     calls_1h: float | None = None
@@ -58,50 +59,49 @@ class Expectation(Struct, frozen=True, gc=False):
 
 
 class Weekday(NamedTuple):
-    """What a weekday came to in the last 56 complete local days: days present, calls finished on them, their talk."""
+    """A weekday in the last 56 complete local days: days present, the calls finished on them, and their talk time."""
 
     days: int = 0
     calls: int = 0
     talk_ms: int = 0
 
 
-class Norms(Struct, frozen=True, gc=False):
-    """What holds for a manager all of a local day long.
+class Baseline(Struct, frozen=True, gc=False):
+    """A manager's baseline on the local day `day`.
 
-    `days` are the present days of that weekday, `hours` what each hour of the clock expects, `before` what the last
-    hour of the day before does. `begins` are the moments at which the clock comes to another hour, `shown` is what each
-    hour from there on expects, `passed` how many calls up to there. `weekdays` begins on Monday.
+    `days` is the number of present days of that weekday, and `before` the means of the last hour of the day before.
+    `begins` are the moments at which the local clock shows another hour, `hours` the means of the hour that begins
+    there, `calls_before` the calls expected from midnight until then. `weekdays` begins on Monday.
     """
 
     day: int
     days: int
-    before: Hour
+    before: HourMeans
     begins: tuple[int, ...]
-    shown: tuple[Hour, ...]
-    passed: tuple[float, ...]
+    hours: tuple[HourMeans, ...]
+    calls_before: tuple[float, ...]
     weekdays: tuple[Weekday, ...]
 
 
-def expectation(row: ManagerRow, now_ms: int, last_hour: Sequence[int]) -> Expectation:
-    """Return what the manager's history lets expect at `now_ms`; `last_hour` is what the minutes of the last hour hold.
+def expectation(base: Baseline, now_ms: int, last_hour: Sequence[int]) -> Expectation:
+    """Return the expectation at `now_ms`, on the baseline's day; `last_hour` is the sum of the last hour's minutes.
 
     The z-score of calls is (calls - expected) / √(variance + expected): the variance among the days, and, so that a
     rhythm of one call an hour has room to vary, that of a Poisson process (1 where nothing is expected). That of talk
     is (seconds - expected) / √(variance + 60²).
     """
-    known = norms(row, row.local.day(now_ms))
-    if not known.days:
+    if not base.days:
         return Expectation()
-    begins, shown = known.begins, known.shown
+    begins, hours = base.begins, base.hours
     place = bisect_right(begins, now_ms) - 1
-    today = known.passed[place] + (now_ms - begins[place]) / HOUR_MS * shown[place][0]
+    today = base.calls_before[place] + (now_ms - begins[place]) / HOUR_MS * hours[place][0]
     since = now_ms - HOUR_MS
     until = now_ms
     calls = calls_var = talk = talk_var = 0.0
     while until > since:
         begin = max(begins[place], since) if place >= 0 else since
         share = (until - begin) / HOUR_MS
-        hour = shown[place] if place >= 0 else known.before
+        hour = hours[place] if place >= 0 else base.before
         calls += share * hour[0]
         calls_var += share * hour[1]
         talk += share * hour[2]
@@ -109,27 +109,14 @@ def expectation(row: ManagerRow, now_ms: int, last_hour: Sequence[int]) -> Expec
         until = begin
         place -= 1
     calls_z = talk_z = None
-    if known.days >= LEAST_DAYS:
+    if base.days >= LEAST_DAYS:
         calls_z = (last_hour[INBOUND] + last_hour[OUTBOUND] - calls) / sqrt(calls_var + (calls or 1.0))
         talk_z = (last_hour[TALK_MS] / 1000 - talk) / sqrt(talk_var + _TALK_FLOOR)
-    return Expectation(calls, today, talk, calls_z, talk_z, known.days)
+    return Expectation(calls, today, talk, calls_z, talk_z, base.days)
 
 
-def norms(row: ManagerRow, today: int) -> Norms:
-    """Return what holds for the manager on the local day `today`.
-
-    The row keeps it, and drops it when a day that is over changes. As the fold notices that by `row.sums_day`, only
-    what is asked for after the sums of the same day were made (`view`) is kept.
-    """
-    known: Norms | None = row.norms
-    if known is None or known.day != today:
-        known = _norms(row, today)
-        if row.sums_day == today:
-            row.norms = known
-    return known
-
-
-def _norms(row: ManagerRow, today: int) -> Norms:
+def baseline(row: ManagerRow, today: int) -> Baseline:
+    """Return the manager's baseline on the local day `today`. It depends only on the days before it."""
     present: dict[int, Sequence[int]] = {}
     weekdays = [Weekday()] * 7
     for day in range(today - PATTERN_DAYS, today):
@@ -139,19 +126,21 @@ def _norms(row: ManagerRow, today: int) -> Norms:
             name = weekday(day)
             days, all_calls, talk_ms = weekdays[name]
             weekdays[name] = Weekday(days + 1, all_calls + calls, talk_ms + counts[TALK_MS])
-    begins, hours = clock(row.local, today)
+    begins, hours_shown = hour_changes(row.local, today)
     eve, last = row.local.day_hour(begins[0] - 1)
     same = [present[day] for day in range(today - PATTERN_DAYS, today, 7) if day in present]
     means = _means(same, range(24))
-    shown = tuple(means[hour] for hour in hours)
+    hours = tuple(means[hour] for hour in hours_shown)
     lengths = ((until - begin) / HOUR_MS for begin, until in pairwise(begins))
-    return Norms(
+    return Baseline(
         day=today,
         days=len(same),
         before=_means([present[day] for day in range(eve, today - PATTERN_DAYS - 1, -7) if day in present], (last,))[0],
         begins=begins,
-        shown=shown,
-        passed=tuple(accumulate((length * hour[0] for length, hour in zip(lengths, shown, strict=False)), initial=0.0)),
+        hours=hours,
+        calls_before=tuple(
+            accumulate((length * hour[0] for length, hour in zip(lengths, hours, strict=False)), initial=0.0)
+        ),
         weekdays=tuple(weekdays),
     )
 
@@ -164,8 +153,8 @@ def _counts(row: ManagerRow, day: int) -> Sequence[int]:
     return counts
 
 
-def _means(days: Sequence[Sequence[int]], hours: Iterable[int]) -> list[Hour]:
-    """Return mean and sample variance of calls and of seconds of talk for `hours`; the variance of one day is 0."""
+def _means(days: Sequence[Sequence[int]], hours: Iterable[int]) -> list[HourMeans]:
+    """Return the mean and the sample variance of calls and of seconds of talk for `hours`; of one day it is 0."""
     n = len(days)
     if not n:
         return [_NO_HOUR for _ in hours]
@@ -181,14 +170,14 @@ def _moments(values: list[int], n: int) -> tuple[float, float]:
     total = sum(values)
     if not total:
         return 0.0, 0.0
-    # In whole numbers, so that a constant rhythm has a variance of 0 and no other one is negative.
+    # In whole numbers, so that the variance of a constant rhythm is 0 and no variance is negative.
     spread = n * sum([value * value for value in values]) - total * total
     return total / n, spread / (n * (n - 1)) if n > 1 else 0.0
 
 
 @lru_cache(maxsize=1024)
-def clock(local: LocalTime, day: int) -> Clock:
-    """Return when the local clock comes to another hour on a local day, from its first moment on, and to which."""
+def hour_changes(local: LocalTime, day: int) -> HourChanges:
+    """Return the moments of a local day at which the local clock shows another hour, its first moment included."""
     begin, end = local.day_bounds(day)
     begins: list[int] = []
     hours: list[int] = []

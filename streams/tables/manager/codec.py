@@ -1,14 +1,14 @@
-r"""Manager rows in the changelog: what is written at a checkpoint, and how a row is made of it again.
+r"""Manager rows in the changelog: the records of a checkpoint, and the row that is restored from them.
 
     key                     value
-    MANAGER                 the live row: all of the moment, recent days, fresh legs, and the names of the valid blocks
+    MANAGER                 the live row: the current part, recent days, fresh legs, and the names of the valid blocks
     MANAGER \0 DAY          the counts of a local day that is neither today nor yesterday
-    MANAGER \0 l NAME       a block: past legs; its name is a hash of them, so it never changes
+    MANAGER \0 l NAME       a block of past legs; its name is a hash of its content, so a block never changes
 
-A checkpoint writes a new block first, then the live row, then what the live row has made settled. The live row decides:
-a block that it does not name is not valid, and what it holds itself overrides day records and blocks. So the records of
-one checkpoint may be cut off at any point, and the row is as it was before them or as it is after them. The cost of a
-checkpoint goes with what has changed, not with what is remembered.
+A checkpoint writes a new block first, then the live row, then the records of days that are now settled. The live row is
+authoritative: a block that it does not name is invalid, and its own content overrides day records and blocks. So the
+records of one checkpoint may be cut off at any point, and the row is restored either as it was before them or as it is
+after them. The size of a checkpoint depends on the changes, not on the size of the row.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import msgspec
 from streams.calendars import LocalTime
 from streams.tables.changelog import body, is_newer, position, seal
 from streams.tables.manager.counts import pack_counts
-from streams.tables.manager.legs import Leg, LegRecord, unpacked
-from streams.tables.manager.row import LiveRecord, ManagerRow, all_days, awoken, is_timed_out
+from streams.tables.manager.legs import Leg, LegRecord, leg_from_record
+from streams.tables.manager.row import LiveRecord, ManagerRow, is_timed_out, live_from_record
 
 Record: TypeAlias = tuple[bytes, bytes | None]
 
@@ -32,25 +32,28 @@ _BLOCK: Final = b"l"
 
 
 RowRecord: TypeAlias = tuple[LiveRecord, dict[str, LegRecord], dict[int, list[int]], list[bytes]]
-"""The live row as it is written: what is of the moment, fresh legs, recent days, and the names of the valid blocks."""
+"""The live row as it is written: the current part, fresh legs, recent days, and the names of the valid blocks."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_live: Final = msgspec.msgpack.Decoder(RowRecord).decode
 _decode_block: Final = msgspec.msgpack.Decoder(dict[str, LegRecord]).decode
 
 
-class Packed:
-    """The records of a row that nobody has asked for yet."""
+class RestoredRecords:
+    """The records of a restored row that has not been read yet.
 
-    __slots__ = ("again", "blocks", "live")
+    `rewrite` names valid blocks that a suspended worker removed from the changelog.
+    """
+
+    __slots__ = ("blocks", "live", "rewrite")
 
     def __init__(self) -> None:
         self.live: bytes | None = None
         self.blocks: dict[bytes, bytes] = {}
-        self.again: set[bytes] = set()  # valid blocks that were removed from the changelog by a suspended worker
+        self.rewrite: set[bytes] = set()
 
-    def thaw(self, row: ManagerRow) -> None:
-        """Decode. Raise LayoutError for records of another release's layout."""
+    def decode_into(self, row: ManagerRow) -> None:
+        """Fill `row` with what the records hold. Raise LayoutError for records in the layout of another release."""
         names: list[bytes] = []
         if self.live is not None:
             record: RowRecord = _decode_live(body(self.live))
@@ -58,51 +61,35 @@ class Packed:
             names = record[3]
             for day in days:
                 row.cold.pop(day, None)
-            row.fill(awoken(record[0]), _legs(record[1]), days)
+            row.fill(live_from_record(record[0]), _legs(record[1]), days)
         horizon = row.live.horizon
         for name in names:
             packed = self.blocks.pop(name, None)
             if packed is None:
-                continue  # its legs are forgotten early; nothing that was counted changes
+                continue  # its legs are forgotten earlier than others; no figure changes
             legs = {
                 call: leg
                 for call, leg in _legs(_decode_block(body(packed))).items()
                 if leg.stamp >= horizon or is_timed_out(leg)
             }
             row.remember(legs)
-            if name in self.again:
+            if name in self.rewrite:
                 row.fresh.update(legs)
             else:
                 row.blocks[name] = list(legs)
-        by_stamp = sorted(row.past.items(), key=_stamp)  # forgetting goes by this order
+        by_stamp = sorted(row.past.items(), key=_stamp)  # legs are forgotten in this order
         row.past.clear()
         row.past.update(by_stamp)
-        # Blocks of a checkpoint that was cut off. One that was written for a later position may belong to a live row
-        # that is still on its way from a suspended worker.
+        # Blocks of a checkpoint that was cut off. A block that was written for a later position may belong to a live
+        # row that a suspended worker has yet to write.
         row.dropped.update({name: position(value) for name, value in self.blocks.items()})
-
-
-def dump(row: ManagerRow) -> bytes:
-    """Return the whole row in one value."""
-    legs = {**row.past, **row.timed_out}
-    return seal(row.live.pos, _encode((row.live.packed(), _packed(legs), all_days(row), [])))
-
-
-def load(manager: str, local: LocalTime, value: bytes) -> ManagerRow:
-    """Return the row that `dump` gave. Raise LayoutError for a value of another release's layout."""
-    packed = Packed()
-    packed.live = value
-    row = ManagerRow(manager, local, frozen=packed)
-    packed.thaw(row)
-    row.frozen = None
-    return row
 
 
 class ManagerRecords:
     """Writes and reads the changelog of manager rows.
 
-    `local_of` gives a manager's local time; day rows are kept for `day_rows` days. Past legs go into a block once there
-    are `block_legs` of them.
+    `local_of` returns the local time of a manager. Day records are kept for `day_rows` days. Fresh legs are moved into
+    a block once there are `block_legs` of them.
     """
 
     def __init__(self, local_of: Callable[[str], LocalTime], day_rows: int, block_legs: int = 16) -> None:
@@ -111,7 +98,7 @@ class ManagerRecords:
         self._block_legs = block_legs
 
     def changelog(self, key: bytes, row: ManagerRow) -> list[Record]:
-        """Return the records that bring the changelog up to `row`, in the order they must be written."""
+        """Return the records that bring the changelog up to date with `row`, in the order in which to write them."""
         live = row.live
         pos = live.pos
         prefix = key + SEPARATOR
@@ -131,11 +118,11 @@ class ManagerRecords:
             settled = [day for day in row.days if day < yesterday]
             for day in settled:
                 row.cold[day] = pack_counts(row.days.pop(day), pos)
-            row.again.update(settled)
-        expired = self.expired(row, row.local.day(live.watermark)) if row.again else []
-        if row.again:
-            records += [(prefix + _decimal(day), row.cold[day]) for day in sorted(row.again) if day in row.cold]
-            row.again.clear()
+            row.rewrite.update(settled)
+        expired = self.expired(row, row.local.day(live.watermark)) if row.rewrite else []
+        if row.rewrite:
+            records += [(prefix + _decimal(day), row.cold[day]) for day in sorted(row.rewrite) if day in row.cold]
+            row.rewrite.clear()
         if row.dropped:
             removed = [name for name, since in row.dropped.items() if since < pos]
             for name in removed:
@@ -145,7 +132,7 @@ class ManagerRecords:
         return records
 
     def expired(self, row: ManagerRow, today: int) -> list[bytes]:
-        """Forget the day rows that are older than is kept; return their keys, for tombstones."""
+        """Remove the days that are too old to be kept; return the keys of their records, for tombstones."""
         oldest = today - self._day_rows
         gone = [day for day in row.cold if day < oldest]
         for day in gone:
@@ -154,53 +141,53 @@ class ManagerRecords:
         return [key + _decimal(day) for day in gone]
 
     def restore(self, rows: dict[bytes, ManagerRow], key: bytes, value: bytes | None) -> bytes | None:
-        """Apply one changelog record to `rows`. None of them may have been asked for anything yet.
+        """Apply one changelog record to `rows`. No row may have been read before all records are applied.
 
-        Return the key of a row that must be written again because the record was older than what was there.
+        Return the key of the row if it must be written again because the record was older than the one before it.
         """
         manager, separator, rest = key.partition(SEPARATOR)
         row = rows.get(manager)
         if row is None:
             name = manager.decode()
-            row = rows[manager] = ManagerRow(name, self._local_of(name), frozen=Packed())
+            row = rows[manager] = ManagerRow(name, self._local_of(name), encoded=RestoredRecords())
         if separator and rest[:1] != _BLOCK:
             return manager if _restore_day(row, int(rest), value) else None
-        packed = row.frozen
-        if not isinstance(packed, Packed):
-            raise RuntimeError(  # noqa: TRY004 - it is the moment that is wrong, not a type
+        records = row.encoded
+        if not isinstance(records, RestoredRecords):
+            raise RuntimeError(  # noqa: TRY004 - the moment is wrong, not a type
                 f"a changelog record came for a row that is in use already: {key!r}"
             )
         if separator:
-            return manager if _restore_block(packed, rest[1:], value) else None
-        if value is not None and packed.live is not None and is_newer(packed.live, value):
+            return manager if _restore_block(records, rest[1:], value) else None
+        if value is not None and records.live is not None and is_newer(records.live, value):
             return manager
-        packed.live = value
+        records.live = value
         return None
 
 
 def _restore_day(row: ManagerRow, day: int, value: bytes | None) -> bool:
-    """Apply a day record; tell whether it was stale."""
+    """Apply a day record; return whether it was stale."""
     if value is None:
         row.cold.pop(day, None)
         return False
     present = row.cold.get(day)
     if present is not None and is_newer(present, value):
-        row.again.add(day)
+        row.rewrite.add(day)
         return True
     row.cold[day] = value
     return False
 
 
-def _restore_block(packed: Packed, name: bytes, value: bytes | None) -> bool:
-    """Apply a block record; tell whether it was the removal of a block that is still valid."""
+def _restore_block(records: RestoredRecords, name: bytes, value: bytes | None) -> bool:
+    """Apply a block record; return whether it was the removal of a block that is still valid."""
     if value is not None:
-        packed.blocks[name] = value
-        packed.again.discard(name)
+        records.blocks[name] = value
+        records.rewrite.discard(name)
         return False
-    if name in packed.blocks and packed.live is not None and name in _names(packed.live):
-        packed.again.add(name)
+    if name in records.blocks and records.live is not None and name in _names(records.live):
+        records.rewrite.add(name)
         return True
-    packed.blocks.pop(name, None)
+    records.blocks.pop(name, None)
     return False
 
 
@@ -215,11 +202,11 @@ def _packed(legs: dict[str, Leg]) -> dict[str, LegRecord]:
 
 
 def _legs(records: dict[str, LegRecord]) -> dict[str, Leg]:
-    return {call: unpacked(record) for call, record in records.items()}
+    return {call: leg_from_record(record) for call, record in records.items()}
 
 
 def _drop_forgotten(row: ManagerRow) -> None:
-    """Give up the blocks of which no leg is remembered."""
+    """Drop the blocks whose legs are all forgotten."""
     past, timed_out = row.past, row.timed_out
     for name in [
         name for name, calls in row.blocks.items() if not any(call in past or call in timed_out for call in calls)

@@ -1,7 +1,7 @@
 """The places of a bucket, and what a finished leg adds to each.
 
-A bucket is a list of integers. The places that minutes need come first; a day's bucket goes on with those that only
-days keep, with calls and talk by hour of the day, and with the histogram of talk time (not cumulative).
+A bucket is a list of integers. The places that a bucket of a minute has come first. The bucket of a day also has places
+for the figures of days, for calls and talk by hour of the day, and for the histogram of talk time (not cumulative).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from streams.contract.events import DISPOSITIONS, KINDS
+from streams.contract.events import DISPOSITIONS, KINDS, KINDS_AND_UNKNOWN
 from streams.settings.settings import Thresholds
 from streams.tables.changelog import body, seal
 from streams.tables.manager.legs import TIMEOUT, Finished
@@ -29,14 +29,13 @@ WIDTH_MINUTE: Final = 8
 CONVERSATIONS: Final = 8
 TIMED_OUT: Final = 9
 KIND: Final = 10
-ALL_KINDS: Final = (*KINDS, "unknown")
-DISPOSITION: Final = KIND + len(ALL_KINDS)
+DISPOSITION: Final = KIND + len(KINDS_AND_UNKNOWN)
 HOUR_CALLS: Final = DISPOSITION + len(DISPOSITIONS)
 HOUR_TALK_MS: Final = HOUR_CALLS + 24
 HISTOGRAM: Final = HOUR_TALK_MS + 24
 
 _KIND_PLACE: Final[Mapping[str | None, int]] = {
-    **{kind: KIND + place for place, kind in enumerate(ALL_KINDS)},
+    **{kind: KIND + place for place, kind in enumerate(KINDS_AND_UNKNOWN)},
     None: KIND + len(KINDS),
 }
 _DISPOSITION_PLACE: Final[Mapping[str, int]] = {d: DISPOSITION + place for place, d in enumerate(DISPOSITIONS)}
@@ -45,7 +44,7 @@ _decode: Final = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class Counter:
-    """Counts finished legs by the given thresholds. Keeps nothing between calls."""
+    """Counts finished legs by the given thresholds. Stateless."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.width = HISTOGRAM + len(thresholds.histogram_ms) + 1
@@ -55,7 +54,7 @@ class Counter:
         self._meaningful_ms = thresholds.meaningful_ms
 
     def add(self, leg: Finished, sign: int, minute: list[int], day: list[int], hour: int) -> None:
-        """Add what `leg` counts (`sign` -1: take it away) to the buckets of its minute and of its local day."""
+        """Add `leg` (`sign` -1: subtract it) to the buckets of its minute and of its local day."""
         day[_KIND_PLACE[leg.kind]] += sign
         day[_DISPOSITION_PLACE[leg.disposition]] += sign
         day[HOUR_CALLS + hour] += sign
@@ -93,10 +92,10 @@ class Counter:
 
 
 def pack_counts(counts: list[int], pos: int) -> bytes:
-    """Return a day's bucket as the bytes of its changelog record, as it is at offset `pos`."""
+    """Return the changelog record of a day's bucket as it is at offset `pos`."""
     return seal(pos, _encode(counts))
 
 
 def unpack_counts(value: bytes) -> list[int]:
-    """Return the day's bucket that `value` holds. Raise LayoutError for bytes of another release's layout."""
+    """Return the bucket that the record holds. Raise LayoutError for one in the layout of another release."""
     return _decode(body(value))

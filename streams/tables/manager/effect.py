@@ -1,4 +1,4 @@
-"""What folding an event into a manager's row did, and what others must be told because of it."""
+"""The effect of folding an event into a manager's row: the outcome, and what the fold emits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Outcome: TypeAlias = Literal["applied", "late", "duplicate", "too_late"]
 
 @final
 @mypyc_attr(acyclic=True)
-class Leave:
-    """A finished leg that the lead must hear of, or must forget (`withdrawn`)."""
+class LegChange:
+    """A finished leg with a lead that now counts, or with `withdrawn` no longer counts. It becomes a `Contact`."""
 
     __slots__ = ("call", "finished", "withdrawn")
 
@@ -26,7 +26,7 @@ class Leave:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Leave)
+            isinstance(other, LegChange)
             and (self.call, self.withdrawn) == (other.call, other.withdrawn)
             and self.finished == other.finished
         )
@@ -35,32 +35,33 @@ class Leave:
         return hash((self.call, self.finished, self.withdrawn))
 
 
-Told: TypeAlias = Leave | CallStarted | CallAnswered
+Emitted: TypeAlias = LegChange | CallStarted | CallAnswered
+"""A leg change goes to the lead, an event goes back to `calls`."""
 
 
 @final
 @mypyc_attr(acyclic=True)
-class Effect:
-    """What folding an event did: `outcome`, and what must be told to others because of it."""
+class ManagerEffect:
+    """The result of folding an event: `outcome`, and what the fold emits for other rows."""
 
-    __slots__ = ("outcome", "told")
+    __slots__ = ("emitted", "outcome")
 
-    def __init__(self, outcome: Outcome, told: tuple[Told, ...] = ()) -> None:
+    def __init__(self, outcome: Outcome, emitted: tuple[Emitted, ...] = ()) -> None:
         self.outcome: Outcome = outcome
-        self.told = told
+        self.emitted = emitted
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Effect) and self.outcome == other.outcome and self.told == other.told
+        return isinstance(other, ManagerEffect) and self.outcome == other.outcome and self.emitted == other.emitted
 
     def __hash__(self) -> int:
-        return hash((self.outcome, self.told))
+        return hash((self.outcome, self.emitted))
 
     def __repr__(self) -> str:
-        return f"Effect({self.outcome!r}, {self.told!r})"
+        return f"ManagerEffect({self.outcome!r}, {self.emitted!r})"
 
 
-APPLIED: Final = Effect("applied")
-LATE: Final = Effect("late")
-DUPLICATE: Final = Effect("duplicate")
-TOO_LATE: Final = Effect("too_late")
-NOTHING: Final[tuple[Told, ...]] = ()
+APPLIED: Final = ManagerEffect("applied")
+LATE: Final = ManagerEffect("late")
+DUPLICATE: Final = ManagerEffect("duplicate")
+TOO_LATE: Final = ManagerEffect("too_late")
+NOTHING: Final[tuple[Emitted, ...]] = ()

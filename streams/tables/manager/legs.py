@@ -1,17 +1,17 @@
-"""Legs: what is known of one manager's part in a call, and what that makes it count.
+"""Legs: the state of one manager's part in a call, and what it counts as.
 
-A leg is merged from its events in a way that does not depend on their order: of several starts, answers and ends the
-same one always wins. `concluded` is a function of the leg alone, so disorder, repeats and a late end that replaces a
-timeout all come to the same figures.
+The merge of a leg's events does not depend on their order: of several starts, answers and ends, the same one always
+wins. `result` is a function of the leg alone. So disorder, duplicates and a late end that replaces a timeout all lead
+to the same figures.
 
-    known of the leg's end          counts as
+    the leg's end is known from     the leg counts as
     nothing                         in progress, if it has a start or an answer
     timeout                         a call without talk time
     transfer (with start or end)    answered; talk until the transfer
     cdr                             what the record says
     hangup                          what the telephony said when it happened
 
-Each line is stronger than those above it.
+Each line overrides the lines above it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRANSFER: Final = 1
 CDR: Final = 2
 HANGUP: Final = 3
 RANKS: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": CDR, "hangup": HANGUP}
-NOT_KNOWN: Final = -1
+UNKNOWN_TALK: Final = -1
 
 
 How: TypeAlias = Literal["blind", "attended"]
@@ -49,20 +49,20 @@ LegRecord: TypeAlias = tuple[
     tuple[str, ...],
     int,
 ]
-"""A leg as it is written: the attributes of `Leg` in their order. The other two likewise."""
+"""The attributes of `Leg` as they are written, in their order. The two records above are of the same kind."""
 
 
 @final
 @mypyc_attr(acyclic=True)
 class Finished(Plain):
-    """What a finished leg counts; it never changes.
+    """The result of a finished leg: what it counts as. Immutable.
 
-    `talk_ms` is -1 where it is not known; such a leg is left out of talk time.
+    `talk_ms` is -1 if it is unknown; such a leg is left out of talk time.
     """
 
     __slots__ = ("at", "direction", "disposition", "id", "kind", "lead", "rank", "started_at", "talk_ms")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - as many as a leg counts, in the order in which they are written
+    def __init__(  # noqa: PLR0913, PLR0917 - in the order in which they are written
         self,
         at: int,
         started_at: int,
@@ -102,7 +102,7 @@ class Finished(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class Transfer(Plain):
-    """The manager handed the leg's call to `to_manager`; it never changes."""
+    """The manager transferred the call to `to_manager`. Immutable."""
 
     __slots__ = ("at", "how", "id", "to_manager")
 
@@ -120,10 +120,10 @@ class Transfer(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class Leg(Plain):
-    """One leg. The moments are 0 where they are not known, which no event can say.
+    """One leg. An unknown moment is 0, a value that no event can have.
 
-    `others` are the ids of events that were outdone by better ones; with them a repeat is known as such. `stamp` is the
-    event time of the manager's newest event when the leg ceased to be in progress; it serves forgetting only.
+    `superseded` holds the ids of events that other events override, so that their duplicates are recognised. `stamp` is
+    the row's clock at the moment when the leg ended; it decides only when the leg is forgotten.
     """
 
     __slots__ = (
@@ -133,11 +133,11 @@ class Leg(Plain):
         "end",
         "kind",
         "lead",
-        "others",
         "queue",
         "stamp",
         "start_id",
         "started_at",
+        "superseded",
         "transfers",
     )
 
@@ -160,11 +160,11 @@ class Leg(Plain):
         self.answer_id = ""
         self.end: Finished | None = None
         self.transfers: tuple[Transfer, ...] = ()
-        self.others: tuple[str, ...] = ()
+        self.superseded: tuple[str, ...] = ()
         self.stamp = 0
 
     def packed(self) -> LegRecord:
-        """Return all of it as plain data, of which `unpacked` makes the same again."""
+        """Return the attributes as plain data; `leg_from_record` is the inverse."""
         return (
             self.started_at,
             self.start_id,
@@ -176,7 +176,7 @@ class Leg(Plain):
             self.answer_id,
             None if self.end is None else self.end.packed(),
             tuple([transfer.packed() for transfer in self.transfers]),
-            self.others,
+            self.superseded,
             self.stamp,
         )
 
@@ -184,32 +184,32 @@ class Leg(Plain):
 
     @property
     def since_ms(self) -> int:
-        """When the leg was first seen; 0 for one known only by its end or a transfer."""
+        """The moment of the first start or answer; 0 for a leg that has only an end or a transfer."""
         if self.started_at and self.answered_at:
             return min(self.started_at, self.answered_at)
         return self.started_at or self.answered_at
 
     @property
     def described(self) -> bool:
-        """Whether direction, kind and lead are known, from the start or from an end."""
+        """Whether the direction, kind and lead are known, from a start or an end."""
         return bool(self.started_at) or self.end is not None
 
-    def knows(self, event_id: str) -> bool:
-        """Tell whether the event is part of the leg already."""
+    def includes(self, event_id: str) -> bool:
+        """Return whether the event was merged into the leg before."""
         return (
             event_id in (self.start_id, self.answer_id)
             or (self.end is not None and self.end.id == event_id)
-            or event_id in self.others
+            or event_id in self.superseded
             or any(transfer.id == event_id for transfer in self.transfers)
         )
 
-    def concluded(self) -> Finished | None:
-        """Return what the leg counts, or None for one that is in progress or too little known."""
+    def result(self) -> Finished | None:
+        """Return what the leg counts as; None if it is in progress, or neither its start nor its end is known."""
         end = self.end
         if end is not None and end.rank > TRANSFER:
             return end
         if self.transfers and self.described:
-            return self._until(max(self.transfers, key=lambda transfer: (transfer.at, transfer.id)))
+            return self._ended_by(max(self.transfers, key=lambda transfer: (transfer.at, transfer.id)))
         if end is not None and self.answered_at and end.disposition != "answered":
             return Finished(
                 end.at,
@@ -224,43 +224,45 @@ class Leg(Plain):
             )
         return end
 
-    def _until(self, transfer: Transfer) -> Finished:
-        """Return what the leg counts if it ended at `transfer`: who hands a call over has talked."""
-        talk_ms = max(0, transfer.at - self.answered_at) if self.answered_at else NOT_KNOWN
-        of: Leg | Finished = self if self.started_at or self.end is None else self.end
+    def _ended_by(self, transfer: Transfer) -> Finished:
+        """Return the result of a leg that ended with `transfer`: it is answered, since only a talk is transferred."""
+        talk_ms = max(0, transfer.at - self.answered_at) if self.answered_at else UNKNOWN_TALK
+        described: Leg | Finished = self if self.started_at or self.end is None else self.end
         return Finished(
             transfer.at,
-            of.started_at,
-            of.direction,
-            of.kind,
+            described.started_at,
+            described.direction,
+            described.kind,
             "answered",
             talk_ms,
-            of.lead,
+            described.lead,
             TRANSFER,
             transfer.id,
         )
 
 
-def unpacked(record: LegRecord) -> Leg:
-    """Return the leg that `Leg.packed` gave."""
-    started_at, start_id, direction, kind, lead, queue, answered_at, answer_id, end, transfers, others, stamp = record
+def leg_from_record(record: LegRecord) -> Leg:
+    """Return the leg that `record` was written from."""
+    started_at, start_id, direction, kind, lead, queue, answered_at, answer_id, end, transfers, superseded, stamp = (
+        record
+    )
     leg = Leg(started_at, start_id, direction, kind, lead, queue)
     leg.answered_at = answered_at
     leg.answer_id = answer_id
     leg.end = None if end is None else Finished(*end)
     leg.transfers = tuple([Transfer(*transfer) for transfer in transfers])
-    leg.others = others
+    leg.superseded = superseded
     leg.stamp = stamp
     return leg
 
 
-def worth(end: Finished) -> tuple[int, bool, int, str]:
-    """Order ends of one leg from the weakest knowledge to the strongest, and never leave two of them equal."""
+def precedence(end: Finished) -> tuple[int, bool, int, str]:
+    """Return the sort key by which the ends of one leg override each other: the greatest one counts."""
     return end.rank, end.disposition == "answered", end.at, end.id
 
 
-def alike(one: Finished | None, other: Finished | None) -> bool:
-    """Tell whether two ends count the same, whichever event said so."""
+def counts_alike(one: Finished | None, other: Finished | None) -> bool:
+    """Return whether two results count the same, whichever events they come from."""
     if one is None or other is None:
         return one is other
     return (

@@ -1,21 +1,18 @@
-"""The manager's row: what is known of one manager, as plain data.
+"""The manager's row: the state of one manager, as plain data.
 
-`fold.py` folds events into it, `codec.py` brings it to the changelog and back, `view.py` reads it.
+`fold.py` changes it by events, `codec.py` writes it to the changelog and reads it back, `view.py` reads its figures.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 from mypy_extensions import mypyc_attr
 
 from streams.calendars import LocalTime
 from streams.tables.manager.counts import unpack_counts
-from streams.tables.manager.legs import TIMEOUT, Leg, LegRecord, unpacked
+from streams.tables.manager.legs import TIMEOUT, Leg, LegRecord, leg_from_record
 from streams.tables.value import Plain
-
-if TYPE_CHECKING:
-    from streams.tables.manager.baseline import Norms
 
 NO_DAY: Final = -1
 
@@ -34,19 +31,19 @@ LiveRecord: TypeAlias = tuple[
     list[list[int]],
     int,
 ]
-"""What is of the moment, as it is written: the attributes of `Live` in their order."""
+"""The attributes of `Live` as they are written, in their order."""
 
 
 @final
 @mypyc_attr(acyclic=True)
 class Live(Plain):
-    """What of a manager is of the moment.
+    """The current part of a manager's state: all but finished legs and the counts of days.
 
-    `pos` is the offset of the last record applied, `watermark` the event time of the newest event. `clock` goes with
-    the watermark but passes over the hours without events; it alone decides what is forgotten, so that a replay forgets
-    the same: past legs whose stamp (the clock when they were last heard of) is before `horizon` are. `presences` are
-    the ids of the last events of presence. `ring` maps minutes since epoch to counts, `runs` are the spans of work on
-    calls: sorted, disjoint, back to two days before the last one.
+    `pos` is the offset of the last record applied. `watermark` is the event time of the newest event. `clock` advances
+    with the watermark, but skips the hours without events. It alone decides which past legs are forgotten, so a replay
+    forgets the same ones: those whose `stamp` is before `horizon`. `presences` holds the ids of the last presence
+    events. `ring` maps minutes since epoch to counts. `runs` are the spans of work on calls: sorted, disjoint, back
+    to two days before the last one.
     """
 
     __slots__ = (
@@ -79,7 +76,7 @@ class Live(Plain):
         self.clock = 0
 
     def packed(self) -> LiveRecord:
-        """Return all of it as plain data, of which `awoken` makes the same again."""
+        """Return the attributes as plain data; `live_from_record` is the inverse."""
         return (
             self.pos,
             self.watermark,
@@ -98,33 +95,33 @@ class Live(Plain):
     __hash__ = None  # type: ignore[assignment]  # rows change
 
 
-def awoken(record: LiveRecord) -> Live:
-    """Return what `Live.packed` gave."""
+def live_from_record(record: LiveRecord) -> Live:
+    """Return the `Live` that `record` was written from."""
     live = Live()
     live.pos, live.watermark, live.forgot_at, live.horizon = record[0], record[1], record[2], record[3]
     live.presence, live.presence_at, live.presence_id, live.presences = record[4], record[5], record[6], record[7]
     live.ring = record[8]
-    live.open = {call: unpacked(leg) for call, leg in record[9].items()}
+    live.open = {call: leg_from_record(leg) for call, leg in record[9].items()}
     live.runs = record[10]
     live.clock = record[11]
     return live
 
 
-class Frozen(Protocol):
-    """What a row that was restored and not touched since is made of."""
+class EncodedRow(Protocol):
+    """The changelog records of a row that was restored and has not been read since."""
 
-    def thaw(self, row: ManagerRow) -> None:
-        """Fill `row`."""
+    def decode_into(self, row: ManagerRow) -> None:
+        """Fill `row` with what the records hold."""
 
 
 @final
 class ManagerRow:
-    """Everything that is known of one manager.
+    """The whole state of one manager.
 
-    `days` maps local days (since 1970-01-01) to their counts; days that are neither recent nor just changed lie encoded
-    in `cold`. `fresh` are the past and timed-out legs that no block of the changelog holds yet, `blocks` the calls in
-    each of those that do; `dropped` and `again` are blocks to be removed from the changelog and days to be written
-    once more. A row restored from the changelog is decoded when it is first asked for anything but its days.
+    `days` maps local days (since 1970-01-01) to their counts. Days that are neither recent nor just changed are kept
+    encoded, in `cold`. `fresh` holds the past and timed-out legs that are not yet in a block of the changelog, `blocks`
+    the calls of each block. `dropped` are blocks to be removed from the changelog, `rewrite` days to be written again.
+    A row that was restored is decoded on the first access to anything but its cold days.
     """
 
     __slots__ = (
@@ -133,34 +130,28 @@ class ManagerRow:
         "_dropped",
         "_fresh",
         "_live",
+        "_newest_changed",
+        "_newest_changes",
+        "_older_changes",
         "_past",
         "_timed_out",
-        "again",
         "cold",
-        "counts",
-        "counts_at",
-        "frozen",
+        "encoded",
         "id",
         "local",
-        "norms",
-        "sums",
-        "sums_day",
+        "rewrite",
     )
 
-    def __init__(self, manager: str, local: LocalTime, *, frozen: Frozen | None = None) -> None:
+    def __init__(self, manager: str, local: LocalTime, *, encoded: EncodedRow | None = None) -> None:
         self.id = manager
         self.local = local
         self.cold: dict[int, bytes] = {}
-        self.again: set[int] = set()
-        self.frozen: Frozen | None = frozen
-        # A cache of `view.read`: sums of the days before `sums_day`.
-        self.sums: dict[str, list[int]] = {}
-        self.sums_day: int = NO_DAY
-        # Another one: the counts by window of days as they were read at (position, local day).
-        self.counts: dict[str, list[int]] = {}
-        self.counts_at: tuple[int, int] = (-1, NO_DAY)
-        # A cache of `norms.norms`, dropped together with the sums.
-        self.norms: Norms | None = None
+        self.rewrite: set[int] = set()
+        self.encoded: EncodedRow | None = encoded
+        # Changes of days since the row was made: on the newest day that was changed, and on all days before it.
+        self._newest_changed: int = NO_DAY
+        self._newest_changes: int = 0
+        self._older_changes: int = 0
         self._live = Live()
         self._past: dict[str, Leg] = {}
         self._timed_out: dict[str, Leg] = {}
@@ -170,79 +161,98 @@ class ManagerRow:
         self._days: dict[int, list[int]] = {}
 
     def fill(self, live: Live, legs: dict[str, Leg], days: dict[int, list[int]]) -> None:
-        """Set what a frozen row lacks; `legs` are those that no block holds, in the order of their stamps."""
+        """Set what an encoded row lacks; `legs` are those that no block holds, in the order of their stamps."""
         self._live = live
         self._fresh = legs
         self._days = days
         self.remember(legs)
 
     def remember(self, legs: dict[str, Leg]) -> None:
-        """Put finished legs where they belong."""
+        """Add finished legs to `past` or `timed_out`."""
         for call, leg in legs.items():
             (self._timed_out if is_timed_out(leg) else self._past)[call] = leg
 
-    def _thaw(self) -> None:
-        frozen = self.frozen
-        if frozen is None:
+    def _decode(self) -> None:
+        encoded = self.encoded
+        if encoded is None:
             return
-        self.frozen = None
+        self.encoded = None
         try:
-            frozen.thaw(self)
+            encoded.decode_into(self)
         except BaseException:
-            self.frozen = frozen  # or the row would pass for an empty one
+            self.encoded = encoded  # otherwise the row would look like an empty one
             raise
+
+    def note_change(self, day: int) -> None:
+        """Note that the counts of a local day change."""
+        if day == self._newest_changed:
+            self._newest_changes += 1
+        elif day < self._newest_changed:
+            self._older_changes += 1
+        else:
+            self._older_changes += self._newest_changes
+            self._newest_changed = day
+            self._newest_changes = 1
+
+    def changes_before(self, day: int) -> int:
+        """Return a number that grows with each change of the counts of days before `day` since the row was made.
+
+        Equal numbers mean that none of those days has changed. It may also count changes of later days, as long as
+        the newest day that was changed lies after `day`.
+        """
+        return self._older_changes + (self._newest_changes if self._newest_changed < day else 0)
 
     @property
     def live(self) -> Live:
-        """What is of the moment."""
-        if self.frozen is not None:
-            self._thaw()
+        """The current part of the state."""
+        if self.encoded is not None:
+            self._decode()
         return self._live
 
     @property
     def past(self) -> dict[str, Leg]:
         """The finished legs that are remembered, by call, in the order of their stamps."""
-        if self.frozen is not None:
-            self._thaw()
+        if self.encoded is not None:
+            self._decode()
         return self._past
 
     @property
     def timed_out(self) -> dict[str, Leg]:
-        """The legs of which nothing is known but that their end did not come."""
-        if self.frozen is not None:
-            self._thaw()
+        """The legs that ended by timeout only, by call."""
+        if self.encoded is not None:
+            self._decode()
         return self._timed_out
 
     @property
     def fresh(self) -> dict[str, Leg]:
-        """The past and timed-out legs that no block of the changelog holds yet."""
-        if self.frozen is not None:
-            self._thaw()
+        """The past and timed-out legs that are not yet in a block of the changelog."""
+        if self.encoded is not None:
+            self._decode()
         return self._fresh
 
     @property
     def blocks(self) -> dict[bytes, list[str]]:
         """The calls in each block of the changelog."""
-        if self.frozen is not None:
-            self._thaw()
+        if self.encoded is not None:
+            self._decode()
         return self._blocks
 
     @property
     def dropped(self) -> dict[bytes, int]:
-        """Blocks that are to be removed, with the position up to which a live row may name them."""
-        if self.frozen is not None:
-            self._thaw()
+        """Blocks to be removed from the changelog, each with the position up to which a live row may name it."""
+        if self.encoded is not None:
+            self._decode()
         return self._dropped
 
     @property
     def days(self) -> dict[int, list[int]]:
         """The counts of the days that are recent or have just changed."""
-        if self.frozen is not None:
-            self._thaw()
+        if self.encoded is not None:
+            self._decode()
         return self._days
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both rows hold the same, however they are laid out."""
+        """Return whether both rows hold the same state, however it is laid out."""
         if not isinstance(other, ManagerRow):
             return NotImplemented
         return (
@@ -257,13 +267,13 @@ class ManagerRow:
 
 
 def is_timed_out(leg: Leg) -> bool:
-    """Tell whether all that is known of a finished leg's end is that it did not come."""
-    end = leg.concluded()
+    """Return whether a finished leg ended by timeout only."""
+    end = leg.result()
     return end is not None and end.rank == TIMEOUT
 
 
-def warm(row: ManagerRow, day: int) -> list[int]:
-    """Return the counts of `day`, to be changed."""
+def writable_day(row: ManagerRow, day: int) -> list[int]:
+    """Return the counts of `day` for a change; they move from `cold` to `days`."""
     counts = row.days.get(day)
     if counts is None:
         packed = row.cold.pop(day, None)
@@ -272,12 +282,12 @@ def warm(row: ManagerRow, day: int) -> list[int]:
 
 
 def all_days(row: ManagerRow) -> dict[int, list[int]]:
-    """Return the counts of every day that is kept."""
+    """Return the counts of all days."""
     return {**{day: unpack_counts(packed) for day, packed in row.cold.items()}, **row.days}
 
 
-def dissolve(row: ManagerRow, call: str) -> None:
-    """Make the other legs of the block that holds `call` fresh again: what the block says of `call` is no longer so."""
+def invalidate_block(row: ManagerRow, call: str) -> None:
+    """Drop the block that holds `call`, whose leg has changed; the other legs of the block become fresh again."""
     for name, calls in row.blocks.items():
         if call in calls:
             del row.blocks[name]

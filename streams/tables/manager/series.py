@@ -1,7 +1,7 @@
-"""The series of one manager: which there are, and their values in the same order.
+"""The series of one manager, and their values in the same order.
 
-The list is the same for every manager, so whoever writes the exposition can make the beginning of each line once. Only
-the metrics of `VARYING` have other series for each manager: one for the state of presence, one for each lead in need.
+The list is the same for every manager, so the exposition can prepare the beginning of each line once. Only the metrics
+in `VARYING` have series that differ per manager: one for the state of presence, one per lead that needs help.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate, chain, product
 from typing import Final, TypeAlias
 
-from streams.contract.events import DIRECTIONS, DISPOSITIONS
+from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Problem, Settings, SettingsError
 from streams.tables.manager.counts import (
-    ALL_KINDS,
     ANSWERED,
     CONNECTED,
     CONVERSATIONS,
@@ -31,10 +30,9 @@ from streams.tables.manager.counts import (
     TIMED_OUT,
 )
 from streams.tables.manager.view import ManagerView
-from streams.tables.outcome.totals import PREVIOUS
 from streams.tables.outcome.view import OutcomeReader, Series, Value, Varying
 from streams.targets import plan_calls_per_day
-from streams.windows import HOUR, TODAY, WINDOWS
+from streams.windows import HOUR, PREVIOUS, TODAY, WINDOWS
 
 MAX_SERIES: Final = 150
 VARYING: Final = ("presence", "lead_attention")
@@ -54,9 +52,9 @@ class ManagerSeries:
     """The series of a manager under the given settings: `series`, `values` aligned with it, and `varying`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raise SettingsError for more than 150 series a manager.
+        """Raise SettingsError for more than 150 series per manager.
 
-        Raises KeyError where the metrics of managers in the catalogue and those that are read here differ.
+        Raises KeyError if the managers' metrics in the catalogue differ from the ones that are read here.
         """
         before, after = _activity(settings.thresholds.histogram_ms), _together()
         of_outcome = OutcomeReader(settings).series
@@ -75,7 +73,7 @@ class ManagerSeries:
         self._after = tuple(read for _, read in after.values())
 
     def values(self, view: ManagerView) -> list[Value]:
-        """Return a value for every one of `series`; None where there is nothing to export."""
+        """Return a value for each of `series`; None if there is nothing to export."""
         values: list[Value] = []
         for read in self._before:
             values += read(view)
@@ -85,12 +83,12 @@ class ManagerSeries:
         return values
 
     def varying(self, view: ManagerView) -> tuple[list[Varying], ...]:
-        """Return the series that the manager has of each metric of `VARYING`."""
+        """Return the manager's own series of each metric in `VARYING`."""
         return [((view.presence,), 1)] if view.presence else [], view.outcome.attention
 
 
 def series_count(settings: Settings) -> int:
-    """Return how many series a manager has at most. Raise SettingsError for more than 150."""
+    """Return the largest number of series per manager. Raise SettingsError for more than 150."""
     return ManagerSeries(settings).count
 
 
@@ -102,22 +100,22 @@ def _too_many(settings: Settings, count: int) -> Problem:
         "results.reasons": len(results.reasons),
         "results.attention_series": results.attention_series,
     }
-    told = ", ".join(f"{key} makes {number}" for key, number in parts.items())
+    shares = ", ".join(f"{key} makes {number}" for key, number in parts.items())
     largest = max(parts, key=lambda key: parts[key])
     return Problem(
-        largest, f"these settings make {count} series a manager, and at most {MAX_SERIES} are allowed: {told}"
+        largest, f"these settings make {count} series a manager, and at most {MAX_SERIES} are allowed: {shares}"
     )
 
 
 def _activity(bounds_ms: tuple[int, ...]) -> _Families:
-    """Return, for every metric of activity, the values of its own labels, and how to read a view in their order."""
+    """Return per metric of activity the values of its own labels, and a function that reads a view in their order."""
     return {
         "calls": (
             tuple(product(WINDOWS, DIRECTIONS)),
             lambda view: [view.counts[window][place] for window in WINDOWS for place in (INBOUND, OUTBOUND)],
         ),
         "calls_by_kind": (
-            tuple(product(_STRUCTURE, ALL_KINDS)),
+            tuple(product(_STRUCTURE, KINDS_AND_UNKNOWN)),
             lambda view: chain.from_iterable(view.counts[window][KIND:DISPOSITION] for window in _STRUCTURE),
         ),
         "calls_by_disposition": (
@@ -154,10 +152,13 @@ def _activity(bounds_ms: tuple[int, ...]) -> _Families:
 
 
 def _together() -> _Families:
-    """Return the metrics for which calls and what came of them, or calls and their expectation, stand together."""
+    """Return the metrics that join calls with results, or calls with their expectation."""
     return {
-        "calls_per_won_deal": ((("90d",), (PREVIOUS,)), _norms),
-        "plan_calls_per_day": (_UNLABELLED, lambda view: [plan_calls_per_day(view.plan_deals, _norms(view)[0])]),
+        "calls_per_won_deal": ((("90d",), (PREVIOUS,)), _calls_per_deal),
+        "plan_calls_per_day": (
+            _UNLABELLED,
+            lambda view: [plan_calls_per_day(view.plan_deals, _calls_per_deal(view)[0])],
+        ),
         "cost_per_won_deal": ((("90d",),), lambda view: [_divided(view.cost, view.outcome.won)]),
         "expected_calls": (
             ((HOUR,), (TODAY,)),
@@ -170,7 +171,7 @@ def _together() -> _Families:
     }
 
 
-def _norms(view: ManagerView) -> list[Value]:
+def _calls_per_deal(view: ManagerView) -> list[Value]:
     before = view.legs_before
     return [
         _divided(view.legs, view.outcome.won),
@@ -179,7 +180,7 @@ def _norms(view: ManagerView) -> list[Value]:
 
 
 def seconds(ms: int) -> str:
-    """Return a bound as the `le` label shows it: seconds without needless digits."""
+    """Return a bound as in the label `le`: in seconds, without trailing zeros."""
     return f"{ms / 1000:g}"
 
 
@@ -194,6 +195,6 @@ def _counts(place: int, windows: tuple[str, ...]) -> tuple[_Labels, _Read]:
 def _ratio(part: int, whole: int, windows: tuple[str, ...]) -> tuple[_Labels, _Read]:
     def read(view: ManagerView) -> list[Value]:
         counts = [view.counts[window] for window in windows]
-        return [of[part] / of[whole] if of[whole] else None for of in counts]
+        return [bucket[part] / bucket[whole] if bucket[whole] else None for bucket in counts]
 
     return tuple((window,) for window in windows), read

@@ -1,7 +1,7 @@
-"""What a manager's row says at a moment: windows, calls in progress, work and presence, as plain data.
+"""The figures of a manager at a moment, read from the row: windows, calls in progress, work and presence.
 
-Windows of days are sums over day rows. The sums of the days before today change rarely, so the row keeps them: they are
-made anew when a past day changes, and go on by one day when the manager's local day does.
+Windows of days are sums over day rows. The sums of the days before today change rarely, so a reader keeps them in a
+`ManagerCache`: they are computed anew when a past day changes, and move on by one day with the manager's local day.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from typing import Final
 from msgspec import Struct
 
 from streams.settings.settings import Settings
-from streams.tables.manager.baseline import Expectation, Weekday, expectation, norms
+from streams.tables.manager.baseline import Baseline, Expectation, Weekday, baseline, expectation
 from streams.tables.manager.counts import HISTOGRAM, HOUR_CALLS, INBOUND, OUTBOUND, WIDTH_MINUTE, unpack_counts
-from streams.tables.manager.row import ManagerRow
+from streams.tables.manager.row import NO_DAY, ManagerRow
 from streams.tables.outcome.fold import OutcomeRow
-from streams.tables.outcome.totals import PREVIOUS
-from streams.tables.outcome.view import OutcomeReader, OutcomeView
+from streams.tables.outcome.view import OutcomeCache, OutcomeReader, OutcomeView
 from streams.units import HOUR_MS
-from streams.windows import DAYS, HOUR, TODAY, last_hour, total
+from streams.windows import DAYS, HOUR, PREVIOUS, TODAY, last_hour, total
 
-# Without a shift to go by, presence that is older than a working day says nothing.
+# Of a manager without shifts, presence that is older than a working day is not trusted.
 _PRESENCE_HOLDS_MS: Final = 16 * HOUR_MS
 _QUARTER: Final = DAYS["90d"]
 _LONGER: Final = tuple((window, length) for window, length in DAYS.items() if window != TODAY)
 
 
 class Roster(Struct, frozen=True, gc=False):
-    """What the roster says of a manager at the moment of reading.
+    """The manager's shifts at the moment of reading.
 
     `shift` is the shift that covers it, (begin, end) in ms, or None; `has_shifts` is False for a manager without any.
     """
@@ -41,13 +40,13 @@ NO_ROSTER: Final = Roster()
 
 
 class ManagerView(Struct, gc=False):
-    """A manager at a moment. Spans and moments are in ms.
+    """The figures of a manager at a moment. Spans and moments are in ms.
 
     `counts` maps windows to buckets with the places of `counts.py`: that of `1h` has only those that minutes keep, that
     of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in
-    progress has lasted, `last_activity` when the last telephony event happened; 0 where there is none. `legs` and
-    `legs_before` are the finished legs of the last 90 days and of the 90 before (None where rows are not kept for so
-    long), `cost` what all touches of the 90 days cost. The catalogue says what the others mean.
+    progress has lasted, `last_activity` the moment of the last telephony event; 0 if there is none. `legs` and
+    `legs_before` are the finished legs of the last 90 days and of the 90 before (None if day rows are not kept for that
+    long), `cost` is the cost of all touches of the 90 days. The catalogue defines the other figures.
     """
 
     counts: Mapping[str, list[int]]
@@ -69,8 +68,33 @@ class ManagerView(Struct, gc=False):
     outcome: OutcomeView
 
 
+class ManagerCache:
+    """The sums that a reader keeps of one row between two readings. It may be used with another row: it starts anew.
+
+    `sums` are those of the days before `sums_day`, by window. They and `baseline` are valid as long as
+    `row.changes_before(sums_day)` equals `sums_changes`. `counts` are the windows of days as they were at `counts_at`,
+    (position, local day). Use a cache with one reader only.
+    """
+
+    __slots__ = ("baseline", "counts", "counts_at", "outcome", "row", "sums", "sums_changes", "sums_day")
+
+    def __init__(self) -> None:
+        self.row: ManagerRow | None = None
+        self.outcome = OutcomeCache()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was read from the manager's row."""
+        self.sums: dict[str, list[int]] = {}
+        self.sums_day = NO_DAY
+        self.sums_changes = 0
+        self.counts: dict[str, list[int]] = {}
+        self.counts_at = -1, NO_DAY
+        self.baseline: Baseline | None = None
+
+
 class ManagerReader:
-    """Reads manager rows under the given settings. Keeps nothing but what it caches in the rows."""
+    """Reads manager rows under the given settings. Stateless; a `ManagerCache` makes repeated readings fast."""
 
     def __init__(self, settings: Settings) -> None:
         thresholds = settings.thresholds
@@ -90,8 +114,16 @@ class ManagerReader:
         roster: Roster = NO_ROSTER,
         outcome: OutcomeRow | None = None,
         plan_deals: float | None = None,
+        cache: ManagerCache | None = None,
     ) -> ManagerView:
-        """Return what is known of the manager at `now_ms`; a row without events gives a view full of zeros."""
+        """Return the manager's figures at `now_ms`; they are all 0 for a row without events.
+
+        `cache` is the one of the previous reading, if any.
+        """
+        cache = cache or ManagerCache()
+        if cache.row is not row:
+            cache.clear()
+            cache.row = row
         live = row.live
         today = row.local.day(now_ms)
         begun_after = now_ms - self._max_call_ms
@@ -108,8 +140,11 @@ class ManagerReader:
         if on_shift and not in_progress:
             idle = max(0, now_ms - max(last_activity, shift_start))
         work_block, work_blocks, breaks_missed = self._work(row, now_ms, today, in_progress=in_progress > 0)
-        counts = self._windows(row, now_ms, today)  # before norms: these are kept beside the sums
-        of_leads = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today)
+        counts = self._windows(row, now_ms, today, cache)
+        base = cache.baseline
+        if base is None:
+            base = cache.baseline = baseline(row, today)
+        results = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today, cache.outcome)
         quarter = counts["90d"]
         legs = quarter[INBOUND] + quarter[OUTBOUND]
         return ManagerView(
@@ -124,31 +159,32 @@ class ManagerReader:
             work_blocks=work_blocks,
             breaks_missed=breaks_missed,
             legs=legs,
-            legs_before=row.sums[PREVIOUS][0] if self._keeps_quarters else None,
+            legs_before=cache.sums[PREVIOUS][0] if self._keeps_quarters else None,
             plan_deals=plan_deals,
-            cost=legs * self._cost_of_call + of_leads.touch_cost,
-            expectation=expectation(row, now_ms, counts[HOUR]),
-            weekdays=norms(row, today).weekdays,
-            outcome=of_leads,
+            cost=legs * self._cost_of_call + results.touch_cost,
+            expectation=expectation(base, now_ms, counts[HOUR]),
+            weekdays=base.weekdays,
+            outcome=results,
         )
 
-    def _windows(self, row: ManagerRow, now_ms: int, today: int) -> dict[str, list[int]]:
+    def _windows(self, row: ManagerRow, now_ms: int, today: int, cache: ManagerCache) -> dict[str, list[int]]:
         now_at = row.live.pos, today
-        if row.counts_at != now_at:
-            if row.sums_day != today:
-                self._sum_past_days(row, today)
+        if cache.counts_at != now_at:
+            is_valid = row.changes_before(cache.sums_day) == cache.sums_changes
+            if cache.sums_day != today or not is_valid:
+                self._sum_past_days(row, today, cache, advance=is_valid and cache.sums_day == today - 1)
             of_today = self._day(row, today)
-            sums = row.sums
-            row.counts = {TODAY: of_today}
+            sums = cache.sums
+            cache.counts = {TODAY: of_today}
             for window, _ in _LONGER:
-                row.counts[window] = [a + b for a, b in zip(of_today, sums[window], strict=False)]
-            row.counts_at = now_at
-        return {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), **row.counts}
+                cache.counts[window] = [a + b for a, b in zip(of_today, sums[window], strict=False)]
+            cache.counts_at = now_at
+        return {HOUR: total(last_hour(row.live.ring, now_ms), WIDTH_MINUTE), **cache.counts}
 
-    def _sum_past_days(self, row: ManagerRow, today: int) -> None:
-        """Bring the sums of the days before `today` up to it."""
-        sums = row.sums
-        if row.sums_day == today - 1:
+    def _sum_past_days(self, row: ManagerRow, today: int, cache: ManagerCache, *, advance: bool) -> None:
+        """Bring the sums of the days before `today` up to date; `advance` those of yesterday, which are valid."""
+        sums = cache.sums
+        if advance:
             yesterday = self._day(row, today - 1)
             for window, length in _LONGER:
                 gone = self._day(row, today - length)
@@ -168,14 +204,16 @@ class ManagerReader:
             sums[PREVIOUS] = [
                 sum(self._legs(row, day) for day in range(today - 2 * _QUARTER + 1, newer) if _has(row, day))
             ]
-        row.sums_day = today
+        cache.sums_day = today
+        cache.sums_changes = row.changes_before(today)
+        cache.baseline = None
 
     def _legs(self, row: ManagerRow, day: int) -> int:
         counts = self._day(row, day)
         return counts[INBOUND] + counts[OUTBOUND]
 
     def _day(self, row: ManagerRow, day: int) -> list[int]:
-        """Return a copy of the counts of a day, as many as there are places."""
+        """Return a copy of the counts of a day, with a number for each place of a bucket."""
         counts = row.days.get(day)
         if counts is None:
             packed = row.cold.get(day)
@@ -185,7 +223,7 @@ class ManagerReader:
         return counts + [0] * max(0, self._width - len(counts))
 
     def _work(self, row: ManagerRow, now_ms: int, today: int, *, in_progress: bool) -> tuple[int, int, int]:
-        """Return the length of the current run of calling, and of today's runs: the long ones, the breaks not taken."""
+        """Return the length of the current run of work, and today's number of long runs and of missed breaks."""
         runs = row.live.runs
         if not runs:
             return 0, 0, 0
@@ -203,7 +241,7 @@ class ManagerReader:
 
 
 def _shift(row: ManagerRow, now_ms: int, roster: Roster) -> tuple[bool, int]:
-    """Tell whether the manager is on shift, and since when to count idleness."""
+    """Return whether the manager is on shift, and the moment from which on idle time counts."""
     live = row.live
     if roster.has_shifts:
         if roster.shift is None or live.presence == "offline":

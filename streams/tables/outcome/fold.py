@@ -1,68 +1,64 @@
-"""The outcome row: what a manager's leads and deals come to, without a list of them.
+"""The outcome row: the results of a manager's leads and deals, without a list of them.
 
-It sums the changes that lead rows tell (`lead/contributions.py` says which measures there are), a number a measure and
-local day. Steps make the sums answer for any day: how many open leads have had exactly three calls in 30 days is known
-tomorrow too, although nobody calls. The leads that need help now are the exception: these are listed, so many at most.
+It sums the changes that lead rows emit, one number per measure (`tables/measures.py`) and local day. Measures such as
+`calls:3` are steps: the sum of their entries from a cut-off day on is the number of open leads that have had exactly
+three calls since then. So the figure of 30 days is correct tomorrow too, even if nobody calls. Leads that need help now
+are the exception: they are listed, up to a limit.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 from streams.contract.facts import Attention, Outcome
+from streams.tables import measures
 from streams.tables.changelog import body, is_newer, seal
+from streams.tables.measures import PROMISES
 from streams.tables.outcome.state import OutcomeState, decode, encode
-from streams.tables.outcome.totals import NO_LAYOUT, PROMISES, Layout, Totals
+from streams.tables.outcome.totals import NO_LAYOUT, Layout, Totals
 
-DAYS_KEPT: Final = 182
-"""The longest window, `previous` with the 90 days behind it, and two days because managers live in different zones."""
+_DAYS_BEYOND: Final = 2
+"""An entry is kept for so many days more than the longest window that reads it: managers live in different zones."""
+DAYS_KEPT: Final = 180 + _DAYS_BEYOND
+"""Entries that are older are not even added: the longest window is `previous`, with the 90 days after it."""
 MAX_NAMES: Final = 64
-"""How many values of a dimension (products, say) a manager has by name; what comes later counts as `other`."""
+"""The number of values of a dimension (products, for example) per manager; further values count as `other`."""
 MAX_ATTENTION: Final = 1000
 ATTENTION_DAYS: Final = 30
 OTHER: Final = "other"
-# What is only read over 30 days need not be kept for longer, and it is most of what there is.
-_SHORT: Final = frozenset({
-    "calls", "sum", "over", "streak", "mentor", "stuck", "stage", "since", "reason", "moves", "talks", "agreed",
-    "off_hours", *PROMISES,
-})  # fmt: skip
-_LONG: Final = frozenset(("won", "given"))
 _EMPTY_KEPT: Final = 256
-"""How many more measures than the row has may have a place in its sums before these are made anew."""
-_SHORT_DAYS: Final = 32
-_MIDDLE_DAYS: Final = 92
+"""The sums are made anew once they have places for so many more measures than the row has."""
 
 Urgency: TypeAlias = tuple[bool, int, int, str]
-"""Sorts leads, the one that needs help most first."""
+"""The sort key of a listed lead; the lead that needs help most comes first."""
 
 
 @final
 class OutcomeRow:
-    """What a manager's leads come to.
+    """The results of one manager's leads.
 
-    `totals`, `urgent` and `view` are caches for reading, made when first asked for: the sums by window, the listed
-    leads in the order of their urgency, and what was read last; so are `names`, the values of each dimension. Since the
-    row was made, `listings` counts the changes of the list. `folded` names what could not be kept as it came, for
-    whoever counts it: a dimension for each change that went to `other`, "attention" for each lead beyond the limit.
+    `totals` (the sums by window), `urgent` (the listed leads in the order of their urgency) and `names` (the values of
+    each dimension) are derived from the state on first use and then kept up to date. `listings` counts the changes of
+    the list since the row was made. `folded` names what could not be kept as it came: a dimension per change that went
+    to `other`, "attention" per lead beyond the limit. The caller counts and clears it.
     """
 
-    __slots__ = ("_state", "folded", "listings", "names", "packed", "totals", "urgent", "view")
+    __slots__ = ("_state", "folded", "listings", "names", "packed", "totals", "urgent")
 
     def __init__(self, packed: bytes | None = None) -> None:
         self.packed = packed
         self._state: OutcomeState | None = OutcomeState() if packed is None else None
         self.totals: Totals | None = None
         self.urgent: list[Urgency] | None = None
-        self.view: Any = None
         self.names: dict[str, dict[str, int]] | None = None
         self.listings = 0
         self.folded: list[str] = []
 
     @property
     def state(self) -> OutcomeState:
-        """All that is kept. A row that was restored is decoded when it is first asked for it."""
+        """The row's state. A row that was restored is decoded on the first access."""
         state = self._state
         if state is None:
             assert self.packed is not None  # noqa: S101 - a row is made with one or the other
@@ -70,14 +66,14 @@ class OutcomeRow:
         return state
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both rows hold the same."""
+        """Return whether both rows hold the same state."""
         return self.state == other.state if isinstance(other, OutcomeRow) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # rows change
 
 
 def fold(row: OutcomeRow, outcome: Outcome) -> Literal["applied", "duplicate"]:
-    """Apply `outcome`; one at or below the `seq` that its `src` has come to changes nothing."""
+    """Apply `outcome`. It is a duplicate, and changes nothing, if its `seq` is not above the last one of its `src`."""
     state = row.state
     if outcome.seq <= state.applied.get(outcome.src, -1):
         return "duplicate"
@@ -104,7 +100,7 @@ def _count(row: OutcomeRow, changes: tuple[tuple[str, int, int], ...]) -> None:
         steps = all_steps.get(measure)
         if steps is None:
             if "@" in measure:
-                measure = _admitted(row, measure)  # noqa: PLW2901 - one name or the other
+                measure = _admit(row, measure)  # noqa: PLW2901 - its value may become `other`
             steps = all_steps.setdefault(measure, {})
         count = steps.get(day, 0) + by
         if count:
@@ -112,7 +108,7 @@ def _count(row: OutcomeRow, changes: tuple[tuple[str, int, int], ...]) -> None:
         else:
             steps.pop(day, None)
             if not steps:
-                _gone(row, measure)
+                _remove(row, measure)
         if totals is not None:
             totals.add(measure, day, by)
     if latest > state.latest_day:
@@ -127,35 +123,35 @@ def attention(row: OutcomeRow, today: int) -> Iterator[tuple[str, Attention]]:
     """
     listed = row.state.attention
     for _, _, _, lead in _urgent(row):
-        known = listed[lead]
-        if known.day > today - ATTENTION_DAYS:
-            yield lead, known
+        entry = listed[lead]
+        if entry.day > today - ATTENTION_DAYS:
+            yield lead, entry
 
 
 def totals(row: OutcomeRow, today: int, layout: Layout = NO_LAYOUT) -> Totals:
-    """Return the row's sums by window on the local day `today`. They go on with the row as it is folded."""
-    found, steps = row.totals, row.state.steps
-    if found is not None and found.layout is layout and len(found.places) <= len(steps) + _EMPTY_KEPT:
-        if found.day == today:
-            return found
-        if found.day + 1 == today:
-            found.advance(steps)
-            return found
-    found = row.totals = Totals(steps, today, layout)
-    return found
+    """Return the row's sums by window on the local day `today`. Later folds keep them up to date."""
+    kept, steps = row.totals, row.state.steps
+    if kept is not None and kept.layout is layout and len(kept.places) <= len(steps) + _EMPTY_KEPT:
+        if kept.day == today:
+            return kept
+        if kept.day + 1 == today:
+            kept.advance(steps)
+            return kept
+    made = row.totals = Totals(steps, today, layout)
+    return made
 
 
-def _admitted(row: OutcomeRow, measure: str) -> str:
-    """Return the measure that counts what is told of `measure`, of which the row holds nothing: it, or that of `other`.
+def _admit(row: OutcomeRow, measure: str) -> str:
+    """Return the measure under which a change of `measure`, which the row does not have, counts: itself or `other`.
 
-    A value that once counted as `other` must go on doing so, or what is taken back later would be taken from the wrong
-    one. So after the first one no new name is admitted until nothing counts as `other` any more. A value that is called
-    "other" by those who gave it is a name like any.
+    A value that once counted as `other` must continue to do so: otherwise a later change would be taken back from the
+    wrong measure. So after the first such value no new name is admitted until nothing counts as `other` any more. A
+    source may itself name a value "other"; it is a name like any other.
     """
-    parts = split(measure)
-    if parts is None:
+    parts = measures.parse(measure)
+    dimension, value = parts.dimension, parts.value
+    if not dimension:
         return measure
-    head, dimension, value, tail = parts
     full, names = row.state.full, _names(row).setdefault(dimension, {})
     if dimension in full and OTHER not in names:
         full.remove(dimension)
@@ -165,61 +161,48 @@ def _admitted(row: OutcomeRow, measure: str) -> str:
         row.folded.append(dimension)
         if dimension not in full:
             full.append(dimension)
-    measure = f"{head}@{dimension}={value}{tail}"
+        measure = measures.with_value(parts, value)
     if measure not in row.state.steps:
         names[value] = names.get(value, 0) + 1
     return measure
 
 
-def _gone(row: OutcomeRow, measure: str) -> None:
-    """Drop `measure`, of which nothing is left."""
-    parts = split(measure) if "@" in measure else None
-    if parts is not None:
-        _, dimension, value, _ = parts
-        names = _names(row)[dimension]
-        names[value] -= 1
-        if not names[value]:
-            del names[value]
+def _remove(row: OutcomeRow, measure: str) -> None:
+    """Remove `measure`, which has no entries any more."""
+    parts = measures.parse(measure)
+    if parts.dimension:
+        names = _names(row)[parts.dimension]
+        names[parts.value] -= 1
+        if not names[parts.value]:
+            del names[parts.value]
     del row.state.steps[measure]
 
 
 def _names(row: OutcomeRow) -> dict[str, dict[str, int]]:
-    """Return, by dimension, the values that the row knows, each with the number of its measures."""
-    found = row.names
-    if found is None:
-        found = row.names = {}
+    """Return the values of each dimension that the row has by name, each with the number of its measures."""
+    by_dimension = row.names
+    if by_dimension is None:
+        by_dimension = row.names = {}
         for measure in row.state.steps:
-            parts = split(measure) if "@" in measure else None
-            if parts is not None:
-                names = found.setdefault(parts[1], {})
-                names[parts[2]] = names.get(parts[2], 0) + 1
-    return found
-
-
-def split(measure: str) -> tuple[str, str, str, str] | None:
-    """Return head, dimension, value and tail (`:CUR` or "") of `HEAD@DIMENSION=VALUE[:CUR]`, None of others."""
-    head, at, rest = measure.partition("@")
-    dimension, equals, value = rest.partition("=")
-    if not at or not equals or ":" in head:
-        return None
-    if head == "amount":
-        value, _, currency = value.rpartition(":")
-        return head, dimension, value, ":" + currency
-    return head, dimension, value, ""
+            parts = measures.parse(measure)
+            if parts.dimension:
+                names = by_dimension.setdefault(parts.dimension, {})
+                names[parts.value] = names.get(parts.value, 0) + 1
+    return by_dimension
 
 
 def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
     listed = row.state.attention
     urgent = row.urgent
     row.listings += 1
-    for lead, known in changes.items():
+    for lead, entry in changes.items():
         before = listed.pop(lead, None)
         if before is not None and urgent is not None:
             del urgent[bisect_left(urgent, _urgency(lead, before))]
-        if known is not None:
-            listed[lead] = known
+        if entry is not None:
+            listed[lead] = entry
             if urgent is not None:
-                insort(urgent, _urgency(lead, known))
+                insort(urgent, _urgency(lead, entry))
     if len(listed) > MAX_ATTENTION:
         urgent = _urgent(row)
         for _, _, _, lead in urgent[MAX_ATTENTION:]:
@@ -228,19 +211,18 @@ def _list(row: OutcomeRow, changes: dict[str, Attention | None]) -> None:
         del urgent[MAX_ATTENTION:]
 
 
-def _urgency(lead: str, known: Attention) -> Urgency:
-    return known.why != "stuck", -known.without_progress, known.stage_since, lead
+def _urgency(lead: str, entry: Attention) -> Urgency:
+    return entry.why != "stuck", -entry.without_progress, entry.stage_since, lead
 
 
 def _urgent(row: OutcomeRow) -> list[Urgency]:
-    found = row.urgent
-    if found is None:
-        found = row.urgent = sorted(_urgency(lead, known) for lead, known in row.state.attention.items())
-    return found
+    if row.urgent is None:
+        row.urgent = sorted(_urgency(lead, entry) for lead, entry in row.state.attention.items())
+    return row.urgent
 
 
 def _prune(row: OutcomeRow) -> None:
-    """Drop what no window holds any more, now that the newest day is another one."""
+    """Drop the entries that no window holds any more, after the newest day has changed."""
     state = row.state
     latest = state.latest_day
     for measure, steps in list(state.steps.items()):
@@ -250,17 +232,16 @@ def _prune(row: OutcomeRow) -> None:
         if not steps:
             del state.steps[measure]
             row.names = None
-    gone = [lead for lead, known in state.attention.items() if known.day < latest - _SHORT_DAYS]
-    if gone:
-        for lead in gone:
+    expired = [lead for lead, entry in state.attention.items() if entry.day < latest - ATTENTION_DAYS - _DAYS_BEYOND]
+    if expired:
+        for lead in expired:
             del state.attention[lead]
         row.urgent = None
 
 
 def days_kept(measure: str) -> int:
-    """Return how many days before the newest one the entries of `measure` are kept."""
-    head = measure.partition(":")[0]
-    return _SHORT_DAYS if head in _SHORT else DAYS_KEPT if head in _LONG else _MIDDLE_DAYS
+    """Return the number of days before the newest day for which the entries of `measure` are kept."""
+    return measures.days_read(measure) + _DAYS_BEYOND
 
 
 def dump(row: OutcomeRow) -> bytes:
@@ -269,21 +250,21 @@ def dump(row: OutcomeRow) -> bytes:
 
 
 def load(value: bytes) -> OutcomeRow:
-    """Return the row that `dump` gave. Raise LayoutError for a value of another release's layout."""
+    """Return the row that `value` holds. Raise LayoutError for one in the layout of another release."""
     row = OutcomeRow(value)
     row.state  # noqa: B018 - decodes it
     return row
 
 
 class OutcomeRecords:
-    """Writes and reads the changelog of outcome rows: one record a manager."""
+    """Writes and reads the changelog of outcome rows: one record per manager."""
 
     def changelog(self, key: bytes, row: OutcomeRow) -> list[tuple[bytes, bytes | None]]:
         """Return the record that brings the changelog up to `row`."""
         return [(key, dump(row))]
 
     def restore(self, rows: dict[bytes, OutcomeRow], key: bytes, value: bytes | None) -> bytes | None:
-        """Apply one changelog record; return `key` if the record was older than what was there."""
+        """Apply one changelog record; return `key` if the record was older than the one before it."""
         if value is None:
             rows.pop(key, None)
             return None

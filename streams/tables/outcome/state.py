@@ -1,4 +1,4 @@
-"""What is kept of a manager's leads, as plain data, and its way to bytes and back."""
+"""The state of an outcome row as plain data, and its encoding."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from streams.contract.facts import Attention
 
 
 class OutcomeState(Struct, gc=False, array_like=True):
-    """`steps` maps measures to entries by local day; `attention` maps leads to how they are listed.
+    """The results of one manager's leads.
 
-    `latest_day` is the newest day of any measure but those of promises. Entries that no window can hold any more on it
-    are dropped. `full` names the dimensions that had more values than are kept by name.
+    `steps` maps measures to entries by local day, `attention` maps listed leads to their entries. `applied` is the last
+    `seq` of each source partition. `latest_day` is the newest day of any measure except promises; it decides which
+    entries are dropped. `full` names the dimensions that had more values than are kept by name.
     """
 
     revision: int = 0

@@ -1,16 +1,16 @@
-"""The sums of an outcome row by window, kept up to date change by change, so that a scrape need not add up days.
+"""The sums of an outcome row by window. Each change keeps them up to date, so a scrape need not add up days.
 
 Each window is a list with a place for every measure. The measures that are read for every manager come first, in the
-same order in every row: to read them is to take slices.
+same order in every row, so they are read as slices.
 
-    age of an entry   <= 0    1-6    7-29    30-89    90-179    (today less its day; what is dated ahead counts today)
+    age of an entry   <= 0    1-6    7-29    30-89    90-179    (today less its day; an entry of the future is of today)
     today             ████
     week              ███████████
     month             ███████████████████
     quarter           ████████████████████████████
     before                                           ███████
 
-On the next day only the entries that come to another age group change the sums.
+On the next day, only the entries that move to another age group change the sums.
 """
 
 from __future__ import annotations
@@ -20,19 +20,15 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Final, TypeAlias
 
+from streams.tables.measures import PROMISES, REACH, REASON, STAGE, TOUCH, labelled, parse
 from streams.windows import DAYS
 
-PREVIOUS: Final = "previous"
-DUE: Final = "due"
-KEPT: Final = "kept"
-PROMISES: Final = (DUE, KEPT)
-"""Measures of days to come: they count once their day has come."""
-STAGE: Final = "stage:"
-REASON: Final = "reason:"
 Shared: TypeAlias = tuple[str, int, int]
 """(measure, its sum over 30 days, over 90 days) of a measure that teams add up."""
 
-_SHARED: Final = (REASON, "reach:", "touch:")
+_STAGES: Final = labelled(STAGE, "")
+_REASONS: Final = labelled(REASON, "")
+_SHARED: Final = (_REASONS, labelled(REACH, ""), labelled(TOUCH, ""))
 _LAST_AGES: Final = (*(length - 1 for length in DAYS.values()), 2 * DAYS["90d"] - 1)
 _OLD: Final = len(_LAST_AGES)
 _GROUPS: Final = tuple(sum(age > last for last in _LAST_AGES) for age in range(_LAST_AGES[-1] + 1))
@@ -40,7 +36,7 @@ _AGES: Final = len(_GROUPS)
 
 
 class Layout:
-    """The measures that have the first places of every row, in this order."""
+    """The measures that have the first places in every row, in this order."""
 
     __slots__ = ("measures", "places")
 
@@ -53,7 +49,7 @@ NO_LAYOUT: Final = Layout()
 
 
 class Totals:
-    """The sums of a row on the local day `day`; `places` says which place a measure has in each window."""
+    """The sums of a row on the local day `day`; `places` maps measures to their place in each window."""
 
     __slots__ = (
         "_shared",
@@ -109,7 +105,7 @@ class Totals:
             self.before[place] += by
 
     def advance(self, steps: Mapping[str, Mapping[int, int]]) -> None:
-        """Bring the sums to the next day; `steps` is what they are the sums of."""
+        """Move the sums to the next day; `steps` are the entries that they sum."""
         day = self.day
         self.day = day + 1
         windows = (self.today, self.week, self.month, self.quarter, self.before)
@@ -126,7 +122,7 @@ class Totals:
                     window[place] += entries[day + 1]
 
     def shared(self) -> list[Shared]:
-        """Return what teams add up."""
+        """Return the sums that teams add up."""
         if len(self._shared) < 2:  # noqa: PLR2004 - itemgetter gives a tuple from two on
             return [(measure, self.month[place], self.quarter[place]) for measure, place in self._shared.items()]
         pick = itemgetter(*self._shared.values())
@@ -154,7 +150,7 @@ class Totals:
     def _sort(self, measure: str, place: int) -> None:
         if measure.startswith(_SHARED) or "@" in measure:
             self._shared[measure] = place
-        if measure.startswith(STAGE):
+        if measure.startswith(_STAGES):
             self.stages.append(place)
-        elif measure.startswith(REASON):
-            self.reasons.setdefault(measure.removeprefix(REASON).partition("@")[0], []).append(place)
+        elif measure.startswith(_REASONS):
+            self.reasons.setdefault(parse(measure).label, []).append(place)

@@ -1,27 +1,28 @@
-"""What an outcome row says on a local day: the values of its series, and what its team adds up.
+"""The figures of an outcome row on a local day: the values of its series, and the sums for its team.
 
-What depends on the manager's own calls as well (calls per won deal, cost per won deal) is put together in
+Figures that also depend on the manager's calls (calls per won deal, cost per won deal) are in
 `tables/manager/series.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import accumulate, chain, islice, product
 from operator import mul
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from streams.contract.events import KINDS, KINDS_AND_UNKNOWN
 from streams.settings.results import CHANNELS, LOST, NONE, OTHER, WON
 from streams.settings.settings import Settings
-from streams.tables.manager.counts import ALL_KINDS
+from streams.tables import measures
+from streams.tables.measures import NUMBERS, all_labelled, labelled
 from streams.tables.outcome.fold import OutcomeRow, attention
 from streams.tables.outcome.fold import totals as totals_of
-from streams.tables.outcome.totals import PREVIOUS, PROMISES, Layout, Shared, Totals
+from streams.tables.outcome.totals import Layout, Shared, Totals
 from streams.targets import target, wilson
 from streams.units import DAY_S
-from streams.windows import TODAY
+from streams.windows import PREVIOUS, TODAY
 
 Value: TypeAlias = float | None
 Series: TypeAlias = tuple[str, tuple[str, ...]]
@@ -29,17 +30,15 @@ Series: TypeAlias = tuple[str, tuple[str, ...]]
 Varying: TypeAlias = tuple[tuple[str, ...], float]
 """(values of those labels, value) of a metric whose series differ from manager to manager."""
 
-NUMBERS: Final = ("1", "2", "3", "4", "5+")
-KINDS: Final = ALL_KINDS[:-1]
 CALL: Final = "call"
 
 
 class OutcomeView(Struct, gc=False):
-    """A manager's leads and deals on a day.
+    """The figures of a manager's leads and deals on a day.
 
     `values` are aligned with `OutcomeReader.series`. `won` and `won_before` are the deals won in the last 90 days and
-    in the 90 before, `touch_cost` what all touches but calls cost, `attention` the leads to show, `shared` what teams
-    add up.
+    in the 90 before, `touch_cost` is the cost of all touches except calls, `attention` are the leads to show, `shared`
+    the sums that teams add up.
     """
 
     values: list[Value]
@@ -50,8 +49,22 @@ class OutcomeView(Struct, gc=False):
     shared: list[Shared]
 
 
+class OutcomeCache:
+    """The last reading of one row, and the local day, revision and number of listings that it belongs to.
+
+    It may be used with another row: it starts anew. Use a cache with one reader only.
+    """
+
+    __slots__ = ("listings", "revision", "row", "today", "view")
+
+    def __init__(self) -> None:
+        self.row: OutcomeRow | None = None
+        self.view: OutcomeView | None = None
+        self.today = self.revision = self.listings = 0
+
+
 class OutcomeReader:
-    """Reads outcome rows under the given settings. What was read is kept in the row."""
+    """Reads outcome rows under the given settings. Stateless; an `OutcomeCache` makes repeated readings fast."""
 
     def __init__(self, settings: Settings) -> None:
         results, economics = settings.results, settings.economics
@@ -63,20 +76,23 @@ class OutcomeReader:
         touches = [channel for channel in CHANNELS if channel != CALL]
         self._costs = [economics.costs[channel] for channel in touches]
         blocks = {
-            "calls": _measures("calls:", NUMBERS),
-            "streak": _measures("streak:", NUMBERS),
-            "stage": _measures("stage:", self._stages),
-            "since": _measures("since:", self._stages),
-            "given": _measures("given:", ALL_KINDS),
-            "answered": _measures("answered:", ALL_KINDS),
-            "presented": _measures("presented:", KINDS),
-            "touch": _measures("touch:", touches),
-            "of month": ("sum", "moves", "agreed", "talks", "mentor", "stuck", *PROMISES),
-            "of quarter": (
-                *(f"amount:{self._currency}", f"amounts:{self._currency}"),
-                *("win_talk", "win_talked", "win_calls", "win_leads"),
+            "calls": measures.CALLS_BY_NUMBER,
+            "streak": measures.STREAK_BY_NUMBER,
+            "stage": all_labelled(measures.STAGE, self._stages),
+            "since": all_labelled(measures.STAGE_SINCE, self._stages),
+            "given": measures.GIVEN_BY_KIND,
+            "answered": measures.ANSWERED_BY_KIND,
+            "presented": measures.PRESENTED_BY_KNOWN_KIND,
+            "touch": all_labelled(measures.TOUCH, touches),
+            "of month": (
+                *(measures.CALLS_OF_DAY, measures.STAGE_MOVES, measures.NEXT_STEPS_AGREED, measures.CONVERSATIONS),
+                *(measures.CONSULTATION_DUE, measures.STUCK, *measures.PROMISES),
             ),
-            "of several": ("won", "proposed", "off_hours"),
+            "of quarter": (
+                *(labelled(measures.AMOUNT, self._currency), labelled(measures.AMOUNTS, self._currency)),
+                *(measures.WIN_TALK_MS, measures.WIN_TALKED, measures.WIN_CALLS, measures.WIN_LEADS),
+            ),
+            "of several": (measures.WON, measures.PROPOSED, measures.OFF_HOURS),
         }
         ends = [*accumulate(map(len, blocks.values()))]
         self._slices = {
@@ -87,7 +103,7 @@ class OutcomeReader:
         self.nothing = self.read(OutcomeRow(), 0)
 
     def _series(self) -> tuple[Series, ...]:
-        """Return the series whose values are read by `_values`, in the same order."""
+        """Return the series of `_values`, in the same order."""
         stages, reasons = self._stages, (*self._reasons, OTHER)
         of: dict[str, list[tuple[str, ...]]] = {
             "open_leads_by_calls": [(number,) for number in NUMBERS],
@@ -106,7 +122,7 @@ class OutcomeReader:
             "leads_stuck": [()],
             "open_leads_by_stage": [(stage,) for stage in (*stages, OTHER)],
             "mean_stage_age_seconds": [(stage,) for stage in stages],
-            "leads_given": list(product(("90d",), ALL_KINDS)),
+            "leads_given": list(product(("90d",), KINDS_AND_UNKNOWN)),
             "first_call_deal_ratio": [("90d",), (PREVIOUS,)],
             "target_ratio": [()],
             "mean_won_amount": [("90d", self._currency)],
@@ -119,15 +135,16 @@ class OutcomeReader:
         }
         return tuple((name, labels) for name, all_labels in of.items() for labels in all_labels)
 
-    def read(self, row: OutcomeRow, today: int) -> OutcomeView:
-        """Return what the manager's leads and deals come to on the local day `today`."""
+    def read(self, row: OutcomeRow, today: int, cache: OutcomeCache | None = None) -> OutcomeView:
+        """Return the figures of the manager's leads and deals on the local day `today`.
+
+        `cache` is the one of the previous reading, if any.
+        """
+        cache = cache or OutcomeCache()
         revision = row.state.revision
-        seen = row.view
-        if seen is not None and seen[:2] != (self, today):
-            seen = None
-        if seen is not None and seen[2] == revision:
-            view: OutcomeView = seen[4]
-            return view
+        last = cache.view if cache.row is row and cache.today == today else None
+        if last is not None and cache.revision == revision:
+            return last
         totals = totals_of(row, today, self._layout)
         of_won = self._slices["of several"].start
         view = OutcomeView(
@@ -135,15 +152,18 @@ class OutcomeReader:
             won=totals.quarter[of_won],
             won_before=totals.before[of_won],
             touch_cost=sum(map(mul, totals.quarter[self._slices["touch"]], self._costs)),
-            attention=seen[4].attention if seen is not None and seen[3] == row.listings else self._shown(row, today),
+            attention=last.attention
+            if last is not None and cache.listings == row.listings
+            else self._shown(row, today),
             shared=totals.shared(),
         )
-        row.view = self, today, revision, row.listings, view
+        cache.row, cache.today, cache.view = row, today, view
+        cache.revision, cache.listings = revision, row.listings
         return view
 
     def _shown(self, row: OutcomeRow, today: int) -> list[Varying]:
         shown = islice(attention(row, today), self._attention_series)
-        return [((lead, known.why), known.without_progress) for lead, known in shown]
+        return [((lead, entry.why), entry.without_progress) for lead, entry in shown]
 
     def _values(self, row: OutcomeRow, totals: Totals) -> list[Value]:
         month, quarter, before, slices = totals.month, totals.quarter, totals.before, self._slices
@@ -156,7 +176,7 @@ class OutcomeReader:
         won_30, proposed_30, _ = month[several]
         won_90, proposed_90, _ = quarter[several]
         own = _ratio(won_90, sum(given))
-        over = row.state.steps.get("over")
+        over = row.state.steps.get(measures.OVER_DIALLED)
         return [
             *by_calls,
             _ratio(calls, sum(by_calls)),
@@ -196,16 +216,12 @@ class OutcomeReader:
         ]
 
     def _by_reason(self, totals: Totals) -> list[int]:
-        """Return the calls of 30 days by reason, those of reasons without a name last."""
+        """Return the calls of 30 days by reason; reasons that the settings do not name are summed at the end."""
         month = totals.month
-        found = {reason: sum([month[place] for place in places]) for reason, places in totals.reasons.items()}
-        named = [found.get(reason, 0) for reason in self._reasons]
-        return [*named, sum(found.values()) - sum(named)]
+        sums = {reason: sum([month[place] for place in places]) for reason, places in totals.reasons.items()}
+        named = [sums.get(reason, 0) for reason in self._reasons]
+        return [*named, sum(sums.values()) - sum(named)]
 
 
 def _ratio(part: float, whole: int) -> Value:
     return part / whole if whole else None
-
-
-def _measures(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(prefix + name for name in names)
