@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from streams.contract.facts import Outcome
 from streams.metrics.catalogue import MANAGER_METRICS
@@ -13,6 +15,7 @@ from streams.tables.manager.counts import OUTBOUND
 from streams.tables.manager.series import VARYING, ManagerSeries, seconds
 from streams.tables.manager.view import ManagerCache
 from streams.tables.outcome.fold import OutcomeRow, fold
+from tests.examples import examples
 from tests.streams.timeline import (
     DAY,
     HOUR,
@@ -147,6 +150,22 @@ def test_a_late_call_of_a_past_day_is_in_the_windows_at_once() -> None:
     assert seen(row, NINE + 2 * DAY, cache=cache).counts["7d"][OUTBOUND] == 0
     folded([ended("c1", NINE, begun=NINE)], row)
     assert seen(row, NINE + 2 * DAY, cache=cache).counts["7d"][OUTBOUND] == 1
+
+
+@examples(300)
+@example([4, 4], [(1, 5), (2, 5)])
+@example([3, 4, 3], [(1, 4), (3, 4)])
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(1, 8), st.integers(0, 6)), min_size=1, max_size=8),
+)
+def test_windows_that_are_kept_are_those_that_are_summed_anew(days: list[int], reads: list[tuple[int, int]]) -> None:
+    """Calls end on `days`, in this order; each of `reads` is (after how many of them, day)."""
+    row, cache = new_row(), ManagerCache()
+    for number, day in enumerate(days, 1):
+        folded([ended(f"c{number}", NINE + day * DAY, begun=NINE + day * DAY)], row)
+        for now in (NINE + read * DAY for after, read in reads if after == number):
+            assert seen(row, now, cache=cache).counts == seen(row, now).counts
 
 
 def test_what_was_read_does_not_change_afterwards() -> None:

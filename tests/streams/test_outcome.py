@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.facts import Attention, Outcome, Why
+from streams.tables.measures import PROMISES
 from streams.tables.outcome import fold as outcome
 from streams.tables.outcome.fold import (
     DAYS_KEPT,
@@ -22,7 +23,7 @@ from streams.tables.outcome.fold import (
     fold,
     totals,
 )
-from streams.tables.outcome.totals import PROMISES, Layout
+from streams.tables.outcome.totals import Layout
 from tests.examples import examples
 
 TODAY = 20_000

@@ -51,7 +51,7 @@ class Figures:
         }
         sums = Teams()
         for manager, view in folded.views(self.now_ms):
-            sums.tell(manager.id, manager.team, view)
+            sums.update(manager.id, manager.team, view)
         series = TeamSeries(made.settings)
         for team, of_team in sums.sums.items():
             for metric, lines in zip(TEAM_METRICS, series.series(of_team), strict=True):

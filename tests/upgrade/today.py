@@ -30,7 +30,7 @@ from streams.simulator import Department, Disturbance, simulate
 from streams.tables.changelog import body, position, seal
 from streams.tables.lead import row as lead_row
 from streams.tables.manager.counts import pack_counts, unpack_counts
-from streams.tables.manager.legs import LegRecord, unpacked
+from streams.tables.manager.legs import LegRecord, leg_from_record
 from streams.tables.outcome import fold as outcome
 from streams.units import DAY_MS
 from tests.upgrade.frozen import Figures
@@ -136,7 +136,7 @@ def _again_outcome(value: bytes) -> bytes:
 
 
 def _again_legs(value: bytes) -> bytes:
-    legs = {call: unpacked(record) for call, record in _DECODE_LEGS(body(value)).items()}
+    legs = {call: leg_from_record(record) for call, record in _DECODE_LEGS(body(value)).items()}
     return seal(position(value), _ENCODE({call: leg.packed() for call, leg in legs.items()}))
 
 
