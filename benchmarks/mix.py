@@ -20,7 +20,7 @@ from msgspec import Struct
 from benchmarks.workload import MANAGERS, PARTITIONS, SEED, START_MS, Record
 from streams.contract import facts
 from streams.contract.topics import partitioner
-from streams.simulator import Department, Disturbance, simulate
+from streams.simulator import Department, FaultRates, simulate
 from streams.units import DAY_MS, MINUTE_MS
 
 CONVERSATION_MS: Final = MINUTE_MS
@@ -81,7 +81,7 @@ def make(events: int, managers: int = MANAGERS) -> Mix:
 
 def _arrivals(events: int, managers: int) -> list[tuple[str, bytes, bytes]]:
     department = Department.make(SEED, managers, min(_TEAMS, managers))
-    arriving = simulate(department, START_MS, START_MS + _MOST_DAYS * DAY_MS, disturbance=Disturbance.none(), crm=True)
+    arriving = simulate(department, START_MS, START_MS + _MOST_DAYS * DAY_MS, faults=FaultRates.none(), crm=True)
     found = [
         (record.topic, record.key.encode(), record.value)
         for record in islice(arriving, events)

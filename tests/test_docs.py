@@ -62,7 +62,7 @@ def words() -> set[str]:
     """Dotted words that are not names of the code: keys of settings, types of events, managers of the simulator."""
     settings = {line.key for line in explain(load("", {}))}
     types = {str(cls.__struct_config__.tag) for classes in events.EVENT_TYPES.values() for cls in classes}
-    return {*settings, "economics.costs", "kafka.sasl_", *types, *(story.who for story in STORIES), *FOREIGN}
+    return {*settings, "economics.costs", "kafka.sasl_", *types, *(story.subject for story in STORIES), *FOREIGN}
 
 
 def exists(path: str) -> bool:

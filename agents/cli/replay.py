@@ -32,18 +32,18 @@ from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping, BadLine, r
 from streams.sources.asterisk import replay as replay_asterisk
 
 _MOMENTS: Final = ("at", "started_at", "answered_at")
-_MOST_TOLD: Final = 5
+_MOST_SHOWN: Final = 5
 
-app = typer.Typer(no_args_is_help=True, help="Feed recorded sessions of a telephone system in.")
+app = typer.Typer(no_args_is_help=True, help="Replay recorded sessions of a telephone system.")
 
 
 @app.callback()
 def _group() -> None:
-    """Keep `ami` a command of its own: other sources will stand beside it."""
+    """Keep `ami` a subcommand: other sources will get their own."""
 
 
 class Session(NamedTuple):
-    """What a recording came to: contract events, and what in it could not be read."""
+    """The contract events of a recording, and its unreadable parts."""
 
     path: Path
     events: list[Event]
@@ -57,21 +57,24 @@ def ami(
     bootstrap: BootstrapOption = None,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the contract events, one a line, and leave Kafka alone.")
+        bool, typer.Option("--dry-run", help="Print the contract events, one per line, and send nothing to Kafka.")
     ] = False,
     now: Annotated[
         bool,
-        typer.Option("--now", help="Move every session so that it ends now; else it happened when it was recorded."),
+        typer.Option(
+            "--now",
+            help="Move every session in time so that it ends now. Without it, events keep their recorded times.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay recordings of the Asterisk manager interface (AMI), each file as one session.
 
-    A recording is a JSON list of events, one JSON event a line, or the raw text of the interface. The settings
-    [sources.asterisk] say which channels are whose. Numbers become keyed hashes; for that CALLPULSE_LEAD_SECRET must be
-    set, but not for a dry run.
+    A recording is a JSON list of events, one JSON event per line, or the raw text of the interface. The settings
+    [sources.asterisk] map channels to managers. Numbers become keyed hashes; this needs CALLPULSE_LEAD_SECRET, except
+    in a dry run.
 
-    The same recording has the same event ids: replayed again within 6 hours, it counts once.
+    The same recording gives the same event ids: replayed again within 6 hours, it counts once.
 
     For example:
 
@@ -88,16 +91,16 @@ def ami(
             USAGE,
         )
     ends_ms = int(time.time() * 1000) if now else None
-    told = read_sessions(files, settings.source(AsteriskMapping), secret or DRY_RUN_SECRET, ends_ms)
+    read = read_sessions(files, settings.source(AsteriskMapping), secret or DRY_RUN_SECRET, ends_ms)
     if dry_run:
         sessions = []
-        for session in told:
+        for session in read:
             sessions.append(session)
             write(b"".join(encode(event) + b"\n" for event in session.events))
         if not settings.privacy.lead_secret and any(session.events for session in sessions):
-            say("Note: numbers are hashed with a secret that everybody knows. Do not publish this output.")
+            say("Note: numbers are hashed with a public secret. Do not publish this output.")
     else:
-        sessions = run(_produce(settings, told, len(files)))
+        sessions = run(_produce(settings, read, len(files)))
         count = sum(len(session.events) for session in sessions)
         if as_json:
             print_json({"files": len(sessions), "events": count, "bad": sum(len(session.bad) for session in sessions)})
@@ -112,7 +115,7 @@ def ami(
 def read_sessions(
     files: Iterable[Path], mapping: AsteriskMapping, secret: bytes, ends_ms: int | None = None
 ) -> Iterator[Session]:
-    """Yield what each recording comes to; with `ends_ms`, moved so that its last event is at that moment."""
+    """Yield the session of each recording. With `ends_ms`, it is moved so that its last event is at that time."""
     for path in files:
         try:
             data = path.read_bytes()
@@ -125,7 +128,7 @@ def read_sessions(
 
 
 def moved(events: list[Event], ends_ms: int) -> list[Event]:
-    """Return the events of a session, all moved by one span so that the last is at `ends_ms`."""
+    """Return the events of a session, moved in time so that the last one is at `ends_ms`."""
     by_ms = ends_ms - max((event.at for event in events), default=ends_ms)
     return [
         msgspec.structs.replace(
@@ -157,6 +160,6 @@ def _topic(settings: Settings) -> str:
 
 
 def _describe(session: Session) -> str:
-    places = ", ".join(f"line {bad.line} ({bad.detail})" for bad in session.bad[:_MOST_TOLD])
-    more = f" and {len(session.bad) - _MOST_TOLD} more" if len(session.bad) > _MOST_TOLD else ""
+    places = ", ".join(f"line {bad.line} ({bad.detail})" for bad in session.bad[:_MOST_SHOWN])
+    more = f" and {len(session.bad) - _MOST_SHOWN} more" if len(session.bad) > _MOST_SHOWN else ""
     return f"{session.path}: {places}{more}"

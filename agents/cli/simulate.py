@@ -1,4 +1,4 @@
-"""`callpulse simulate`: a department that is not there, calling into a Kafka that is."""
+"""`callpulse simulate`: sends the records of a simulated department to Kafka."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from streams.simulator import Department, Truth
 
 _HORIZON_DAYS: Final = 3660
-"""How far the department's calendar is laid out when it is to work until somebody stops it."""
+"""Length of the simulation if it runs until it is stopped."""
 
 
 def simulate(  # noqa: PLR0913 - one option each
@@ -47,56 +47,61 @@ def simulate(  # noqa: PLR0913 - one option each
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, show_default=False, help="Work live for so long, 0 not at all. Without it: until Ctrl-C."),
+        typer.Option(
+            min=0,
+            show_default=False,
+            help="Seconds of live calls after the history; 0: none. Without it: until Ctrl-C.",
+        ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(min=0.001, show_default=False, help="Play the history so many times as fast as it happened."),
+        typer.Option(min=0.001, show_default=False, help="Send the history this many times faster than real time."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, show_default=False, help="Send so many records of the history a second.")
+        float | None, typer.Option(min=0.001, show_default=False, help="Records of the history per second.")
     ] = None,
-    intensity: Annotated[float, typer.Option(min=0.01, help="Everybody calls so many times as much.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed is the same department, and the same chance.")] = 7,
+    intensity: Annotated[float, typer.Option(min=0.01, help="Multiply the number of calls per manager.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same department and the same random numbers.")] = 7,
     managers: Annotated[
         int | None,
         typer.Option(
-            min=1, max=5000, show_default=False, help="Invent so many. Without it: those of the settings, or 60."
+            min=1,
+            max=5000,
+            show_default=False,
+            help="Number of managers to invent. Without it: those of the settings, or 60.",
         ),
     ] = None,
-    teams: Annotated[int, typer.Option(min=1, max=500, help="Invent so many teams.")] = 5,
+    teams: Annotated[int, typer.Option(min=1, max=500, help="Number of teams to invent.")] = 5,
     always: Annotated[
-        bool, typer.Option("--always", help="Invent shifts round the clock: for a demo at night.")
+        bool, typer.Option("--always", help="Invent shifts round the clock, for a demo at night.")
     ] = False,
     stories: Annotated[
-        bool, typer.Option("--stories", help="Let people work whose stories the figures must tell: docs/simulator.md.")
+        bool, typer.Option("--stories", help="Simulate a department with known stories (docs/simulator.md).")
     ] = False,
     clean: Annotated[
-        bool, typer.Option("--clean", help="Nothing lost, late, repeated, out of order or broken on the way.")
+        bool, typer.Option("--clean", help="No lost, late, repeated, unordered or malformed records.")
     ] = False,
-    crm: Annotated[
-        bool, typer.Option("--crm/--no-crm", help="Let the CRM tell what comes of the calls: notes, deals, links.")
-    ] = True,
+    crm: Annotated[bool, typer.Option("--crm/--no-crm", help="Also send CRM events: notes, deals, links.")] = True,
     roster: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="Write the invented teams and managers as settings."),
     ] = None,
     answers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="Write what every activity figure must be, as JSON."),
+        typer.Option(metavar="FILE", show_default=False, help="Write the expected activity figures as JSON."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a simulated department call: first its history, as fast as Kafka takes it, then live.
+    """Simulate a department: first its history, as fast as Kafka takes it, then live calls.
 
-    Teams, shifts, lunch, personalities, transfers, missed calls, deals; and all that goes wrong on the way: lost and
-    late events, duplicates, disorder, records that are none. The same seed gives the same department.
+    It has teams, shifts, breaks, personalities, transfers, missed calls and deals. It also has the faults of real
+    sources: lost, late, repeated, unordered and malformed records. The same seed gives the same department.
 
-    Managers of the settings work if there are any; the worker then knows their shifts. Invented ones are in team
+    If the settings have managers, these work, and the worker knows their shifts. Invented managers are in team
     "unassigned" unless the worker gets the file of --roster, too.
 
-    With --stories, people work of whom it is known what the figures must show: who is busy and wins nothing, who calls
-    little and closes, which team leaks, whose norm drifts. Some stories take two quarters to show.
+    With --stories, the figures must show known stories: a busy manager who wins nothing, a quiet closer, a team that
+    loses leads before the proposal, a drifting norm. Some stories need two quarters of history.
 
     For example:
 
@@ -110,9 +115,9 @@ def simulate(  # noqa: PLR0913 - one option each
     """
     settings = read_settings(config, bootstrap)
     if speed is not None and rate is not None:
-        raise Trouble("--speed and --rate are two ways to pace the history: give one of them", USAGE)
+        raise Trouble("--speed and --rate both set the pace of the history: give only one of them", USAGE)
     if stories and (managers is not None or always):
-        raise Trouble("--stories has its own people and shifts: leave --managers and --always out", USAGE)
+        raise Trouble("--stories has its own managers and shifts: leave --managers and --always out", USAGE)
     if stories:
         department, days = _of_stories(seed, days)
     else:
@@ -120,19 +125,19 @@ def simulate(  # noqa: PLR0913 - one option each
         days = 1.0 if days is None else days
     if roster is not None:
         if not department.text:
-            raise Trouble("--roster writes invented managers; those of the settings have a file already", USAGE)
+            raise Trouble("--roster writes invented managers only; the managers come from the settings here", USAGE)
         roster.write_text(department.toml(), encoding="utf-8")
-    work = _Work(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm)
-    told = run(work.run(speed, rate))
+    work = _Run(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm)
+    counts = run(work.run(speed, rate))
     if answers is not None:
         answers.write_bytes(work.answers())
     if as_json:
-        print_json(told)
+        print_json(counts)
     else:
-        typer.echo(", ".join(f"{name} {value}" for name, value in told.items()))
+        typer.echo(", ".join(f"{name} {value}" for name, value in counts.items()))
 
 
-class _Work:
+class _Run:
     """One run of the department."""
 
     def __init__(
@@ -146,7 +151,7 @@ class _Work:
         clean: bool,
         crm: bool,
     ) -> None:
-        from streams.simulator import Disturbance, Truth  # noqa: PLC0415 - slow to import
+        from streams.simulator import FaultRates, Truth  # noqa: PLC0415 - slow to import
 
         self._settings = settings
         self.truth: Truth = Truth(department.settings)
@@ -158,13 +163,13 @@ class _Work:
             now_ms - int(days * DAY_MS),
             self._until_ms,
             self.truth,
-            Disturbance.none() if clean else Disturbance(),
+            FaultRates.none() if clean else FaultRates(),
             intensity,
             crm=crm,
         )
 
     async def run(self, speed: float | None, rate: float | None) -> dict[str, Any]:
-        """Send, and return what was done."""
+        """Send the records, and return the counts."""
         from agents.kafka.feeder import Feeder  # noqa: PLC0415 - slow to import
         from agents.kafka.producer import BatchProducer  # noqa: PLC0415 - slow to import
 
@@ -181,30 +186,30 @@ class _Work:
                 )
                 stop_on_signals(feeder)
                 if self._live:
-                    told = asyncio.create_task(self._tell(feeder))
+                    announcement = asyncio.create_task(self._announce_live(feeder))
                 await feeder.run(self._records, self._until_ms)
                 if self._live:
-                    told.cancel()
+                    announcement.cancel()
         seconds = time.monotonic() - started
         crm = self.truth.crm["produced"]
         return {**self.truth.counts(), "crm": crm, "sent": feeder.sent, "seconds": round(seconds, 3)}
 
     def answers(self) -> bytes:
-        """Return the true answers of this moment as JSON."""
+        """Return the expected figures of this moment as JSON."""
         now_ms = int(time.time() * 1000)
         found = [
             {"metric": name, "labels": labels, "value": value}
-            for (name, labels), value in sorted(self.truth.answers(now_ms).items())
+            for (name, labels), value in sorted(self.truth.figures(now_ms).items())
         ]
         return orjson.dumps({"at_ms": now_ms, "answers": found}, option=orjson.OPT_INDENT_2)
 
-    async def _tell(self, feeder: Feeder[Pending]) -> None:
+    async def _announce_live(self, feeder: Feeder[Pending]) -> None:
         await feeder.live.wait()
-        say(f"{feeder.sent} records of history are in Kafka. Working live; Ctrl-C ends it.")
+        say(f"{feeder.sent} records of history are in Kafka. Live calls follow; Ctrl-C stops.")
 
 
 class Pending(NamedTuple):
-    """A record of the simulator that has yet to be sent, with who is to be told when it is."""
+    """A record of the simulator that is not sent yet. `held` passes it to the truth after it was sent."""
 
     topic: str
     key: str | None
@@ -213,23 +218,23 @@ class Pending(NamedTuple):
     held: Held
 
     def sent(self) -> None:
-        """Tell the truth that the record is on its way to Kafka."""
+        """Pass the record to the truth: it was sent to Kafka."""
         self.held.release()
 
 
 class Held:
-    """Stands between the simulator and the truth, which would otherwise hear of a record that is never sent."""
+    """Holds back a record from the truth until it was sent. A record that is never sent must not count."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self._next: tuple[int, Any, int] | None = None
 
-    def arrived(self, due_ms: int, what: Any, piece: int) -> None:
-        """Keep what the simulator tells of the record that comes next."""
-        self._next = due_ms, what, piece
+    def arrived(self, due_ms: int, payload: Any, piece: int) -> None:
+        """Keep the next record of the simulator."""
+        self._next = due_ms, payload, piece
 
     def release(self) -> None:
-        """Tell it."""
+        """Pass the kept record to the truth."""
         if self._next is not None:
             self._truth.arrived(*self._next)
             self._next = None
@@ -240,21 +245,21 @@ def records(
     start_ms: int,
     until_ms: int | None,
     truth: Truth,
-    disturbance: Any,
+    faults: Any,
     intensity: float = 1.0,
     *,
     crm: bool = True,
 ) -> Iterator[Pending]:
-    """Yield the records of a department that works until `until_ms`, or as good as for ever."""
-    from streams.simulator import simulate as work  # noqa: PLC0415 - slow to import
+    """Yield the records of a department until `until_ms`, or practically without end if that is None."""
+    from streams.simulator import simulate as simulate_department  # noqa: PLC0415 - slow to import
 
     end_ms = until_ms if until_ms is not None else start_ms + _HORIZON_DAYS * DAY_MS
     held = Held(truth)
-    made = work(
+    made = simulate_department(
         department,
         start_ms,
         max(start_ms, end_ms),
-        disturbance=disturbance,
+        faults=faults,
         intensity=intensity,
         truth=held,
         crm=crm,
@@ -264,7 +269,7 @@ def records(
 
 
 def stop_on_signals(feeder: Feeder[Any]) -> None:
-    """Let Ctrl-C and SIGTERM end the feeding in good order."""
+    """Stop the feeder on Ctrl-C and SIGTERM."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, feeder.stop.set)
@@ -279,11 +284,11 @@ def _department(settings: Settings, seed: int, managers: int | None, teams: int,
 
 
 def _of_stories(seed: int, days: float | None) -> tuple[Department, float]:
-    """Return the department of the stories and the days of its history, and say which stories these days tell."""
+    """Return the department of the stories and its days of history. Print the stories that these days show."""
     from streams.simulator.people.stories import LONG_DAYS, STORIES, department  # noqa: PLC0415 - slow to import
 
     days = LONG_DAYS if days is None else days
     for story in STORIES:
         if story.days <= days:
-            say(f"{story.name}: {story.who}. {story.sees}")
+            say(f"{story.name}: {story.subject}. {story.sees}")
     return department(seed, int(days)), days

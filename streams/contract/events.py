@@ -44,7 +44,6 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 KINDS_AND_UNKNOWN: Final[tuple[str, ...]] = (*KINDS, "unknown")
 """`KINDS`, and the kind of a call whose kind no source names."""
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
-PRESENCE_STATES: Final[tuple[PresenceState, ...]] = get_args(PresenceState)
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -213,7 +212,6 @@ class SpeechEnded(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.
 CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded | ManagerPresence
 CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | LeadConsulted | ActivityLogged | LeadLinked
 SpeechEvents: TypeAlias = SpeechUtterance | SpeechEnded
-AnyEvent: TypeAlias = CallsEvent | CrmEvents | SpeechEvents
 
 TOPIC_EVENTS: Final[Mapping[str, object]] = {"calls": CallsEvent, "crm": CrmEvents, "speech": SpeechEvents}
 EVENT_TYPES: Final[Mapping[str, tuple[type[Event], ...]]] = {

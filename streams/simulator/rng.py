@@ -1,4 +1,4 @@
-"""Chance, from a seed and nothing else."""
+"""Random numbers that depend on a seed only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from random import Random
 from typing import Self
 
 
-class Chance(Random):
-    """A source of randomness that is named: the same names give the same draws, other names give others."""
+class SeededRandom(Random):
+    """A random generator seeded by names. The same names give the same draws."""
 
     def __new__(cls, *_: object) -> Self:
-        """Make one; `__init__` takes the names."""
+        """Create the generator. `__init__` seeds it by the names."""
         return super().__new__(cls)
 
     def __init__(self, *names: object) -> None:

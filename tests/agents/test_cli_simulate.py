@@ -21,9 +21,9 @@ def test_the_department_of_the_stories_gives_its_settings_and_says_whom_to_look_
     said = callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
     assert said.code == 70
     for story in STORIES:
-        assert f"{story.name}: {story.who}. {story.sees}" in said.err
+        assert f"{story.name}: {story.subject}. {story.sees}" in said.err
     settings = load(file.read_text(encoding="utf-8"), {})
-    assert {story.who for story in STORIES} <= settings.managers.keys() | settings.teams.keys()
+    assert {story.subject for story in STORIES} <= settings.managers.keys() | settings.teams.keys()
     checked = callpulse("check-config", "--config", file)
     assert checked.code == 0
     assert "22 managers in 6 teams" in checked.out
@@ -40,7 +40,7 @@ def test_stories_for_which_the_history_is_too_short_are_not_announced(callpulse:
 def test_the_stories_take_no_other_people_and_shifts(callpulse: Runner, more: tuple[str, ...]) -> None:
     said = callpulse("simulate", "--stories", *more, *NOWHERE)
     assert said.code == 2
-    assert "--stories has its own people and shifts" in said.err
+    assert "--stories has its own managers and shifts" in said.err
 
 
 def test_the_people_of_the_stories_work_although_the_settings_name_others(callpulse: Runner, tmp_path: Path) -> None:
@@ -50,4 +50,4 @@ def test_the_people_of_the_stories_work_although_the_settings_name_others(callpu
     assert '"anna"' not in file.read_text(encoding="utf-8")
     said = callpulse("simulate", "--roster", file, *NOWHERE)
     assert said.code == 2
-    assert "those of the settings have a file already" in said.err
+    assert "the managers come from the settings here" in said.err

@@ -13,7 +13,7 @@ from agents.cli.scrape import Sample, Scrape, metrics_url, samples
 from agents.cli.simulate import Pending, records
 from agents.kafka.feeder import Feeder
 from streams.metrics.catalogue import MANAGER_METRICS
-from streams.simulator import Department, Disturbance, Truth, simulate
+from streams.simulator import Department, FaultRates, Truth, simulate
 
 NOON_MS = 1_795_435_200_000
 HOUR_MS = 3_600_000
@@ -120,7 +120,7 @@ class TestFeeder:
 class TestHeldBack:
     def test_the_truth_hears_of_a_record_only_when_it_is_sent(self) -> None:
         department, truth = a_department()
-        for sent, record in enumerate(records(department, NOON_MS - HOUR_MS, NOON_MS, truth, Disturbance())):
+        for sent, record in enumerate(records(department, NOON_MS - HOUR_MS, NOON_MS, truth, FaultRates())):
             assert truth.produced + truth.crm["produced"] == sent
             record.sent()
             assert truth.produced + truth.crm["produced"] == sent + 1
@@ -128,12 +128,12 @@ class TestHeldBack:
 
     def test_the_figures_are_those_of_a_truth_that_hears_directly(self) -> None:
         department, truth = a_department()
-        for record in records(department, NOON_MS - HOUR_MS, NOON_MS, truth, Disturbance()):
+        for record in records(department, NOON_MS - HOUR_MS, NOON_MS, truth, FaultRates()):
             record.sent()
         direct = Truth(department.settings)
         for _ in simulate(department, NOON_MS - HOUR_MS, NOON_MS, truth=direct, crm=True):
             pass
-        assert truth.answers(truth.now_ms) == direct.answers(truth.now_ms)
+        assert truth.figures(truth.now_ms) == direct.figures(truth.now_ms)
 
 
 class TestVerdict:
@@ -146,7 +146,7 @@ class TestVerdict:
         right = scrape_of(truth)
         name, labels, value = next(
             (name, labels, value)
-            for (name, labels), value in truth.answers(truth.now_ms).items()
+            for (name, labels), value in truth.figures(truth.now_ms).items()
             if value and name == "calls"
         )
         wrong = right._replace(text=right.text.replace(line(name, labels, value), line(name, labels, value + 1)))
@@ -242,7 +242,7 @@ def a_department() -> tuple[Department, Truth]:
 def worked() -> Truth:
     """The truth of a department that has worked for three hours."""
     department, truth = a_department()
-    for record in all_until(records(department, NOON_MS - 3 * HOUR_MS, NOON_MS, truth, Disturbance()), NOON_MS):
+    for record in all_until(records(department, NOON_MS - 3 * HOUR_MS, NOON_MS, truth, FaultRates()), NOON_MS):
         record.sent()
     return truth
 
@@ -257,7 +257,7 @@ def all_until(made: Iterator[Pending], until_ms: int) -> Iterator[Pending]:
 def scrape_of(truth: Truth, took_ms: int = 0) -> Scrape:
     """A scrape with the true answers, read in the middle of it."""
     now_ms = truth.now_ms
-    answers = truth.answers(now_ms + took_ms // 2)
+    answers = truth.figures(now_ms + took_ms // 2)
     text = "".join(line(name, labels, value) + "\n" for (name, labels), value in answers.items())
     return Scrape("http://nowhere/metrics", now_ms, now_ms + took_ms, text)
 

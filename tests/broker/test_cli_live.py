@@ -100,7 +100,7 @@ def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Inst
     ) as process:
         try:
             assert process.stderr is not None
-            assert "Working live" in process.stderr.readline()
+            assert "Live calls follow" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
         finally:

@@ -24,7 +24,7 @@ from agents.kafka.feeder import Feeder
 from agents.kafka.producer import BatchProducer
 from streams.contract import topics
 from streams.settings.settings import Settings, load
-from streams.simulator import Department, Disturbance, Record, simulate
+from streams.simulator import Department, FaultRates, Record, simulate
 from tests.faults.workers import Scrape, WorkerProcess
 from tests.kafka_fixture import consume, eventually, unique
 from tests.oracle.comparison import from_exposition, named
@@ -42,7 +42,7 @@ GROWING: Final = frozenset({"callpulse_longest_call_in_progress_seconds", "callp
 SOURCES: Final = (topics.CALLS, topics.CRM, topics.CONTACTS, topics.OUTCOMES)
 
 # A week that arrives within seconds leaves no time to learn of a second leg from the transfer alone.
-WEEK: Final = Disturbance(
+WEEK: Final = FaultRates(
     lost_starts=0.0, lost_answers=0.01, lost_ends=0.02, duplicates=0.03, disorder=0.1, late=0.02, bad=0.003
 )
 
@@ -147,11 +147,11 @@ data_dir = "{folder / "data"}"
 
     # -- work
 
-    def history(self, days: float, *, intensity: float = 1.0, disturbance: Disturbance = WEEK) -> list[Record]:
+    def history(self, days: float, *, intensity: float = 1.0, faults: FaultRates = WEEK) -> list[Record]:
         """Return the records of the last `days` that have arrived by now, in the order of arrival."""
         now_ms = int(time.time() * 1000)
         start_ms = now_ms - int(days * DAY_MS)
-        made = simulate(self.department, start_ms, now_ms, disturbance=disturbance, intensity=intensity, crm=True)
+        made = simulate(self.department, start_ms, now_ms, faults=faults, intensity=intensity, crm=True)
         return [record for record in made if record.due_ms <= now_ms]
 
     def feed(self, records: list[Record], rate: float | None = None) -> Feeding:

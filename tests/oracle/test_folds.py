@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from streams.settings.settings import Settings, load
-from streams.simulator import Department, Disturbance, simulate
+from streams.simulator import Department, FaultRates, simulate
 from streams.tables.outcome.fold import dump as dump_outcome
 from streams.tables.outcome.fold import load as load_outcome
 from tests.oracle.chaos import Chaos, place, roster
@@ -23,7 +23,7 @@ ROSTER = roster(5)
 PARTITIONS = 3
 MONTH = ("calls", "sum", "over", "streak", "mentor", "stuck", "stage", "since", "reason", "moves", "talks", "agreed")
 LONGEST = {"won": 180, "given": 180} | dict.fromkeys((*MONTH, "due", "kept"), 30) | {"off_hours": 1}
-WILD = Disturbance(lost_ends=0.05, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.05, bad=0.01)
+WILD = FaultRates(lost_ends=0.05, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.05, bad=0.01)
 Sums = dict[tuple[str, str, int], int]
 OTHERWISE = """
 [results]
@@ -96,7 +96,7 @@ def test_every_series_is_what_the_oracle_answers(seed: int, more: str) -> None:
 @pytest.mark.slow
 def test_two_simulated_weeks_give_what_the_oracle_answers() -> None:
     department = Department.make(3, 8, 3)
-    made = simulate(department, NOON - 14 * DAY, NOON, disturbance=WILD, intensity=0.5, crm=True)
+    made = simulate(department, NOON - 14 * DAY, NOON, faults=WILD, intensity=0.5, crm=True)
     offsets: Counter[tuple[str, int]] = Counter()
     records = []
     for record in made:

@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from streams.contract.events import Event
+from streams.contract.events import CallEnded, Event
+from streams.phone_numbers import lead_key
 from streams.sources.asterisk import Asterisk
+from tests.streams.asterisk_sessions import SECRET, assert_sound, is_idle, translator_of
 
 Ami = dict[str, str]
+TRUNK = "PJSIP/provider-trunk"
+CUSTOMER = "+31612345678"
+LEAD = lead_key(CUSTOMER, SECRET)
 STATES = {0: "Down", 4: "Ring", 5: "Ringing", 6: "Up"}
 
 
@@ -180,11 +185,39 @@ class Pbx:
             )
         self.emit("CoreShowChannelsComplete", EventList="Complete", ListItems=str(len(channels)))
 
-    def play(self, machine: Asterisk, since: int = 0) -> list[Event]:
+    def play(self, translator: Asterisk, since: int = 0) -> list[Event]:
         """Feed what was written since the event at `since`."""
-        return [found for event in self.events[since:] for found in machine.feed(event, int(self.now * 1000))]
+        return [found for event in self.events[since:] for found in translator.feed(event, int(self.now * 1000))]
 
 
 def _duration(seconds: float) -> str:
     whole = int(seconds)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def played(pbx: Pbx, **settings: object) -> list[Event]:
+    """Play the whole session; the translator must be empty after it, and every leg must have ended once."""
+    translator = translator_of(**settings)
+    events = pbx.play(translator)
+    assert is_idle(translator)
+    assert_sound(events)
+    return events
+
+
+def ends(events: list[Event]) -> dict[str, CallEnded]:
+    return {event.manager: event for event in events if isinstance(event, CallEnded)}
+
+
+def queue_call(pbx: Pbx, queue: str = "sales") -> Any:
+    customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
+    pbx.state(customer, 6)
+    pbx.emit("QueueCallerJoin", customer.fields(), Queue=queue, Position="1", Count="1")
+    return customer
+
+
+def talking(pbx: Pbx) -> Any:
+    customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)
+    phone = pbx.ring(customer, "PJSIP/101")
+    pbx.answer(customer, phone)
+    pbx.wait(30)
+    return customer, phone

@@ -32,11 +32,11 @@ def timed(events: list[Ami]) -> list[tuple[Ami, int]]:
     return [(event, clock.read(event)) for event in events]
 
 
-def fed(machine: Asterisk, events: list[tuple[Ami, int]]) -> list[Event]:
-    return [found for event, at in events for found in machine.feed(event, at)]
+def fed(translator: Asterisk, events: list[tuple[Ami, int]]) -> list[Event]:
+    return [found for event, at in events for found in translator.feed(event, at)]
 
 
-def machine(**settings: Any) -> Asterisk:
+def translator_of(**settings: Any) -> Asterisk:
     return Asterisk(AsteriskMapping(**settings), SECRET)
 
 
@@ -87,3 +87,9 @@ def assert_sound(events: list[Event]) -> None:
         elif isinstance(event, CallAnswered):
             assert leg in open_legs
     assert not open_legs
+
+
+def is_idle(translator: Asterisk) -> bool:
+    """Tell whether nothing is left in it: no channel, bridge or conversation."""
+    channels = translator._channels
+    return not (channels.by_uid or channels.bridges or translator._conversations.by_linkedid)

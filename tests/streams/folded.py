@@ -12,7 +12,7 @@ from streams.contract.events import CallsEvent, CrmEvents, Rejection
 from streams.contract.facts import SLOTS, ContactsFact, Forwarded
 from streams.settings.settings import Manager, Settings
 from streams.simulator import Record
-from streams.simulator.truth.figures import Answers
+from streams.simulator.truth.figures import Figures
 from streams.tables.lead.fold import LeadFold, refusal
 from streams.tables.lead.mapping import outcomes_of
 from streams.tables.lead.row import LeadRow
@@ -134,10 +134,10 @@ class Folded:
             view = reader.read(self.row(id_), now_ms, roster, self.outcome_rows.get(id_), manager.plan_deals)
             yield manager, view
 
-    def answers(self, now_ms: int) -> Answers:
+    def answers(self, now_ms: int) -> Figures:
         """Return the series of managers that are exported, named as the truth names them."""
         series = ManagerSeries(self.settings)
-        found: Answers = {}
+        found: Figures = {}
         for manager, view in self.views(now_ms):
             told = [*zip(series.series, series.values(view), strict=True)]
             for name, varying in zip(VARYING, series.varying(view), strict=True):

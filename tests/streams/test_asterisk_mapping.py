@@ -3,72 +3,78 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from streams.sources.asterisk import Asterisk, AsteriskMapping, Rule, read_mapping
-from streams.sources.asterisk.channels import Channel
-from streams.sources.asterisk.mapping import Directory
+from streams.settings.settings import SettingsError, load
+from streams.sources.asterisk import Asterisk, AsteriskMapping, Rule
+from streams.sources.asterisk.mapping import ChannelEnd, Directory
+from streams.sources.asterisk.model import Channel
+from streams.sources.registry import SOURCES
 
 SECRET = b"a secret of the tests, long enough"
 
 
 def manager(name: str, number: str = "", **settings: object) -> str | None:
     channel = Channel("1700000000.1", name, "1700000000.1", 0)
-    return Directory(AsteriskMapping(**settings), SECRET).manager_of(channel, number, ())  # type: ignore[arg-type]  # a table of cases
+    end = ChannelEnd(channel.endpoint, number=number)
+    return Directory(AsteriskMapping(**settings), SECRET).manager_of(end)  # type: ignore[arg-type]  # a table of cases
 
 
-def test_the_whole_table_can_be_written_in_toml_values() -> None:
-    mapping = read_mapping(
-        {
-            "source": "pbx1",
-            "rules": [{"by": "endpoint", "pattern": "sip-(\\d+)", "manager": "m\\1"}],
-            "trunks": ["acme.*"],
-            "trunk_contexts": ["from-world"],
-            "internal": "\\d{3}",
-            "manager_prefix": "x-",
-            "unmapped": "manager",
-            "default_queue": "front-desk",
-            "region": "NL",
-        }
+def read(table: str) -> AsteriskMapping:
+    """Return the mapping of a settings file whose `[sources.asterisk]` holds these lines."""
+    return load(f"[sources.asterisk]\n{table}", {}, SOURCES).source(AsteriskMapping)
+
+
+def test_the_whole_table_can_be_written_in_toml() -> None:
+    mapping = read(
+        """
+        source = "pbx1"
+        rules = [{ by = "endpoint", pattern = 'sip-(\\d+)', manager = 'm\\1' }]
+        trunks = ["acme.*"]
+        trunk_contexts = ["from-world"]
+        internal = '\\d{3}'
+        manager_prefix = "x-"
+        unmapped = "manager"
+        default_queue = "front-desk"
+        region = "NL"
+        """
     )
     assert mapping.rules == (Rule(by="endpoint", pattern="sip-(\\d+)", manager="m\\1"),)
-    assert read_mapping({}) == AsteriskMapping()
+    assert read("") == AsteriskMapping()
 
 
 def test_the_example_in_the_documentation_is_accepted_and_shows_the_defaults() -> None:
     text = (Path(__file__).parents[2] / "docs" / "asterisk.md").read_text()
-    shown = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])["sources"]["asterisk"]
-    mapping = read_mapping(shown)
+    mapping = load(text.partition("```toml\n")[2].partition("```")[0], {}, SOURCES).source(AsteriskMapping)
     assert len(mapping.rules) == 2
     assert msgspec.structs.replace(mapping, rules=(), region=None) == AsteriskMapping()
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("table", "words"),
     [
-        ({"trunk": "x"}, "trunk: is no setting of the Asterisk source; known: source, rules"),
-        ({"internal": "("}, "internal: is no regular expression"),
-        ({"trunks": ["ok", "["]}, "trunks: is no regular expression"),
-        ({"rules": [{"by": "endpoint", "pattern": "*"}]}, "rules[0].pattern: is no regular expression"),
-        ({"rules": [{"by": "endpoint", "pattern": "a", "manager": "\\1"}]}, "rules[0].manager: does not fit"),
-        ({"rules": [{"by": "colour", "pattern": "a"}]}, "Invalid enum value 'colour'"),
-        ({"rules": [{"pattern": "a"}]}, "missing required field `by`"),
-        ({"region": "Netherlands"}, "region"),
-        ({"source": ""}, "source"),
-        ({"unmapped": "maybe"}, "unmapped"),
-        ({"default_queue": "0201234567"}, "default_queue: looks like a telephone number"),
+        ('trunk = "x"', "sources.asterisk.trunk"),
+        ('internal = "("', "internal: is no regular expression"),
+        ('trunks = ["ok", "["]', "trunks: is no regular expression"),
+        ('rules = [{ by = "endpoint", pattern = "*" }]', "rules[0].pattern: is no regular expression"),
+        ("rules = [{ by = 'endpoint', pattern = 'a', manager = '\\1' }]", "rules[0].manager: does not fit"),
+        ('rules = [{ by = "colour", pattern = "a" }]', "colour"),
+        ('rules = [{ pattern = "a" }]', "by"),
+        ('region = "Netherlands"', "region"),
+        ('source = ""', "source"),
+        ('unmapped = "maybe"', "unmapped"),
+        ('default_queue = "0201234567"', "default_queue: looks like a telephone number"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_key(raw: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(words)):
-        read_mapping(raw)
+def test_what_cannot_be_used_is_refused_with_the_key(table: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        read(table)
 
 
-def test_a_machine_refuses_a_mapping_that_cannot_be_used() -> None:
+def test_a_translator_refuses_a_mapping_that_cannot_be_used() -> None:
     with pytest.raises(ValueError, match="internal"):
         Asterisk(AsteriskMapping(internal="("), SECRET)
 

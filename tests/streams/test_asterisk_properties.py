@@ -21,10 +21,11 @@ from tests.streams.asterisk_sessions import (
     assert_sound,
     brief,
     fed,
-    machine,
+    is_idle,
     recorded,
     started,
     timed,
+    translator_of,
 )
 
 names = st.sampled_from(NAMES)
@@ -37,7 +38,7 @@ def session(name: str) -> tuple[tuple[Ami, int], ...]:
 
 @cache
 def alone(name: str) -> tuple[Event, ...]:
-    return tuple(fed(machine(), list(session(name))))
+    return tuple(fed(translator_of(), list(session(name))))
 
 
 @examples(150)
@@ -48,13 +49,13 @@ def test_two_sessions_at_the_same_time_give_what_each_gives_alone(first: str, se
     turns = [0] * len(session(first)) + [1] * len(session(second))
     Random(seed).shuffle(turns)
     sources = [iter(session(first)), iter(session(second))]
-    tracker = machine()
-    events = fed(tracker, [next(sources[turn]) for turn in turns])
+    translator = translator_of()
+    events = fed(translator, [next(sources[turn]) for turn in turns])
     for name in (first, second):
         ids = {event.id for event in alone(name)}
         assert tuple(event for event in events if event.id in ids) == alone(name)
     assert len(events) == len(alone(first)) + len(alone(second))
-    assert tracker.is_idle
+    assert is_idle(translator)
 
 
 @examples(100)
@@ -63,7 +64,7 @@ def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[
     turns = [name for name in chosen for _ in session(name)]
     Random(seed).shuffle(turns)
     sources = {name: iter(session(name)) for name in chosen}
-    events = fed(machine(), [next(sources[name]) for name in turns])
+    events = fed(translator_of(), [next(sources[name]) for name in turns])
     key = lambda event: event.id  # noqa: E731  one key, used twice
     assert sorted(events, key=key) == sorted((event for name in chosen for event in alone(name)), key=key)
 
@@ -71,7 +72,7 @@ def test_many_sessions_at_the_same_time_give_what_each_gives_alone(chosen: list[
 @pytest.mark.parametrize("name", NAMES)
 def test_every_event_twice_changes_nothing(name: str) -> None:
     twice = [pair for pair in session(name) for _ in range(2)]
-    assert tuple(fed(machine(), twice)) == alone(name)
+    assert tuple(fed(translator_of(), twice)) == alone(name)
 
 
 @examples(200)
@@ -81,28 +82,28 @@ def test_repeats_that_come_late_double_no_leg(name: str, data: st.DataObject) ->
     place = data.draw(st.integers(0, len(events) - 1))
     later = data.draw(st.integers(place + 1, len(events)))
     again = [*events[:later], events[place], *events[later:]]
-    found = fed(machine(), again)
+    found = fed(translator_of(), again)
     assert len(started(found)) == len(started(list(alone(name))))
     assert_sound([*found])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_session_that_is_played_again_says_nothing_new(name: str) -> None:
-    tracker = machine()
-    fed(tracker, list(session(name)))
-    assert fed(tracker, list(session(name))) == []
-    assert tracker.is_idle
+    translator = translator_of()
+    fed(translator, list(session(name)))
+    assert fed(translator, list(session(name))) == []
+    assert is_idle(translator)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str) -> None:
     events = session(name)
     for cut in range(len(events) + 1):
-        tracker = machine()
-        found = fed(tracker, list(events[:cut]))
+        translator = translator_of()
+        found = fed(translator, list(events[:cut]))
         assert tuple(found) == alone(name)[: len(found)]
-        found += tracker.finish(events[max(cut - 1, 0)][1])
-        assert tracker.is_idle
+        found += translator.finish(events[max(cut - 1, 0)][1])
+        assert is_idle(translator)
         assert_sound(found)
 
 
@@ -110,9 +111,9 @@ def test_a_session_that_is_cut_at_any_place_has_an_end_for_every_leg(name: str) 
 def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing_behind(name: str) -> None:
     events = session(name)
     for joined in range(len(events) + 1):
-        tracker = machine()
-        found = fed(tracker, list(events[joined:]))
-        assert tracker.is_idle
+        translator = translator_of()
+        found = fed(translator, list(events[joined:]))
+        assert is_idle(translator)
         assert_sound(found)
         # Nobody talks who does not talk in the whole session.
         assert {manager for _, manager in answered(found)} <= {manager for _, manager in answered(list(alone(name)))}
@@ -123,10 +124,10 @@ def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing
 def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float) -> None:
     events = session(name)
     chance = Random(seed)
-    tracker = machine()
-    found = fed(tracker, [pair for pair in events if chance.random() > share])
-    found += tracker.finish(events[-1][1])
-    assert tracker.is_idle
+    translator = translator_of()
+    found = fed(translator, [pair for pair in events if chance.random() > share])
+    found += translator.finish(events[-1][1])
+    assert is_idle(translator)
     assert_sound(found)
 
 
@@ -135,10 +136,10 @@ def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int
 def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int) -> None:
     events = list(session(name))
     Random(seed).shuffle(events)
-    tracker = machine()
-    found = fed(tracker, events)
-    found += tracker.finish(events[-1][1])
-    assert tracker.is_idle
+    translator = translator_of()
+    found = fed(translator, events)
+    found += translator.finish(events[-1][1])
+    assert is_idle(translator)
     assert len({event.id for event in found}) == len(found)
 
 
@@ -172,10 +173,10 @@ def garbage(draw: st.DrawFn) -> Ami:
 @examples(400)
 @given(st.lists(garbage(), max_size=40))
 def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]) -> None:
-    tracker = machine()
-    found = [event for ami in events for event in tracker.feed(ami, 1_600_000_000_000)]
-    found += tracker.finish(1_600_000_000_000)
-    assert tracker.is_idle
+    translator = translator_of()
+    found = [event for ami in events for event in translator.feed(ami, 1_600_000_000_000)]
+    found += translator.finish(1_600_000_000_000)
+    assert is_idle(translator)
     decoder: Decoder[CallsEvent] = Decoder("calls")
     for event in found:
         assert decoder.decode(encode(event)) == event  # what the contract would not accept must not be written
@@ -196,7 +197,7 @@ def test_the_secret_changes_the_leads_and_nothing_else(name: str, secret: bytes)
 
 
 def test_a_day_of_calls_leaves_nothing_behind() -> None:
-    tracker = Asterisk(AsteriskMapping(), b"x" * 16)
+    translator = Asterisk(AsteriskMapping(), b"x" * 16)
     for number in range(300):
         for name in NAMES[:4]:
             for event, at in session(name):
@@ -204,6 +205,6 @@ def test_a_day_of_calls_leaves_nothing_behind() -> None:
                     key: value.replace("-15", f"-{number}15") if key.endswith(("Uniqueid", "Linkedid")) else value
                     for key, value in event.items()
                 }
-                tracker.feed(moved, at)
-    assert tracker.is_idle
-    assert len(tracker._dead) <= 10_000
+                translator.feed(moved, at)
+    assert is_idle(translator)
+    assert len(translator._hung_up) <= 10_000

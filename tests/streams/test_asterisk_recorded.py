@@ -16,11 +16,12 @@ from tests.streams.asterisk_sessions import (
     assert_sound,
     brief,
     fed,
-    machine,
+    is_idle,
     recorded,
     short,
     started,
     timed,
+    translator_of,
 )
 
 A, B, C = "150010001", "150010002", "150010003"
@@ -88,7 +89,7 @@ ANSWERED: dict[str, set[tuple[str, str]]] = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_session_has_the_legs_that_were_written_down_by_hand(name: str) -> None:
-    machine_ = machine()
+    machine_ = translator_of()
     events = fed(machine_, timed(recorded(name)))
     assert brief(events) == LEGS[name]
     assert answered(events) == ANSWERED[name]
@@ -100,9 +101,9 @@ def test_a_recorded_session_has_the_legs_that_were_written_down_by_hand(name: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_kept_after_the_last_hangup(name: str) -> None:
-    tracker = machine()
-    fed(tracker, timed(recorded(name)))
-    assert tracker.is_idle
+    translator = translator_of()
+    fed(translator, timed(recorded(name)))
+    assert is_idle(translator)
 
 
 def test_every_recording_is_in_the_table_and_in_the_peers_report() -> None:
@@ -128,7 +129,7 @@ NO_LEG = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whoever_the_peer_says_was_dialled_has_a_leg(name: str) -> None:
-    events = fed(machine(), timed(recorded(name)))
+    events = fed(translator_of(), timed(recorded(name)))
     legs = {manager for _, manager in started(events)}
     for report in PEER[name]:
         for target in report.get("targets", ()):
@@ -138,7 +139,7 @@ def test_whoever_the_peer_says_was_dialled_has_a_leg(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whoever_the_peer_says_talked_was_answered(name: str) -> None:
-    events = fed(machine(), timed(recorded(name)))
+    events = fed(translator_of(), timed(recorded(name)))
     talked = {manager for _, manager in answered(events)}
     for report in PEER[name]:
         if report["event"] != "up":
@@ -152,7 +153,7 @@ def test_whoever_the_peer_says_talked_was_answered(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nobody_is_said_to_have_talked_of_whom_the_peer_does_not(name: str) -> None:
-    events = fed(machine(), timed(recorded(name)))
+    events = fed(translator_of(), timed(recorded(name)))
     peer = {
         _who(party["channel"])
         for report in PEER[name]
@@ -164,7 +165,7 @@ def test_nobody_is_said_to_have_talked_of_whom_the_peer_does_not(name: str) -> N
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("xfer")])
 def test_transfers_are_those_of_the_peer(name: str) -> None:
-    events = fed(machine(), timed(recorded(name)))
+    events = fed(translator_of(), timed(recorded(name)))
     ours = {(event.manager, event.to_manager) for event in events if isinstance(event, CallTransferred)}
     theirs = set()
     for report in PEER[name]:
@@ -192,7 +193,7 @@ OTHER_REASON = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_calls_end_as_the_peer_says_or_the_difference_is_explained(name: str) -> None:
-    events = fed(machine(), timed(recorded(name)))
+    events = fed(translator_of(), timed(recorded(name)))
     ends = [event for event in events if isinstance(event, CallEnded)]
     for report in PEER[name]:
         if report["event"] != "hangup":
@@ -209,7 +210,7 @@ def test_calls_end_as_the_peer_says_or_the_difference_is_explained(name: str) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_outside_number_is_in_any_event(name: str) -> None:
-    text = b"\n".join(encode(event) for event in fed(machine(), timed(recorded(name)))).decode()
+    text = b"\n".join(encode(event) for event in fed(translator_of(), timed(recorded(name)))).decode()
     numbers = {
         digits for event in recorded(name) for value in event.values() for digits in re.findall(r"\+(\d{7,15})", value)
     }
@@ -240,7 +241,7 @@ def test_the_lead_of_a_leg_is_the_key_of_the_customers_number(name: str) -> None
     )
     from streams.phone_numbers import lead_key  # noqa: PLC0415  beside what it is compared with
 
-    for event in fed(machine(), timed(recorded(name))):
+    for event in fed(translator_of(), timed(recorded(name))):
         if isinstance(event, CallEnded):
             number = expected.get(short(event.call))
             assert event.lead == (lead_key(number, SECRET) if number else None)
@@ -270,4 +271,4 @@ def test_the_times_of_a_recording_lie_in_its_own_day(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_session_on_pjsip_has_the_same_legs(name: str) -> None:
     renamed = [{key: re.sub(r"\bSIP/", "PJSIP/", value) for key, value in event.items()} for event in recorded(name)]
-    assert brief(fed(machine(), timed(renamed))) == LEGS[name]
+    assert brief(fed(translator_of(), timed(renamed))) == LEGS[name]

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from streams.metrics.catalogue import MANAGER_METRICS, Metric
-from streams.simulator import Department, Disturbance, simulate
-from streams.simulator.truth.figures import Answers
+from streams.simulator import Department, FaultRates, simulate
+from streams.simulator.truth.figures import Figures
 from tests.streams.folded import Folded
 
 DAY_MS: Final = 86_400_000
@@ -27,13 +27,13 @@ COUNTED: Final = [
 
 
 @pytest.fixture(scope="module")
-def answers() -> Answers:
+def answers() -> Figures:
     """What a department comes to in which every call has a lead, so that no denominator counts more than the ratio."""
     department = Department.make(5, 5, 1)
     end_ms = START_MS + 17 * DAY_MS + 15 * HOUR_MS
     records = [
         record
-        for record in simulate(department, START_MS, end_ms, disturbance=Disturbance.none(), crm=True)
+        for record in simulate(department, START_MS, end_ms, faults=FaultRates.none(), crm=True)
         if record.topic == "crm" or has_lead(record.value or b"{}")
     ]
     return Folded(department.settings, records, end_ms).answers(end_ms)
@@ -44,7 +44,7 @@ def has_lead(value: bytes) -> bool:
     return "call" not in event or event.get("lead") is not None
 
 
-def denominator_of(answers: Answers, metric: Metric, labels: tuple[str, ...]) -> float | None:
+def denominator_of(answers: Figures, metric: Metric, labels: tuple[str, ...]) -> float | None:
     """The denominator of a series, added up over the labels that the ratio has not; None where it is not exported."""
     count = metric.denominator
     assert count is not None
@@ -60,7 +60,7 @@ def denominator_of(answers: Answers, metric: Metric, labels: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize("metric", COUNTED, ids=lambda metric: metric.name)
-def test_a_ratio_times_its_denominator_is_a_whole_number(metric: Metric, answers: Answers) -> None:
+def test_a_ratio_times_its_denominator_is_a_whole_number(metric: Metric, answers: Figures) -> None:
     looked_at = 0
     for (name, labels), value in answers.items():
         whole = denominator_of(answers, metric, labels) if name == metric.name else None
@@ -70,7 +70,7 @@ def test_a_ratio_times_its_denominator_is_a_whole_number(metric: Metric, answers
     assert looked_at >= 4
 
 
-def test_a_numerator_that_is_exported_divided_by_the_denominator_is_the_ratio(answers: Answers) -> None:
+def test_a_numerator_that_is_exported_divided_by_the_denominator_is_the_ratio(answers: Figures) -> None:
     looked_at = set()
     for (name, labels), value in answers.items():
         metric = METRICS[name]

@@ -13,16 +13,16 @@ from streams.calendars import local_time, on_shift, weekday
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallEnded, CallsEvent, CallStarted, ManagerPresence, Rejection
 from streams.settings.settings import load
-from streams.simulator import Department, Disturbance, Record, Truth, simulate
-from streams.simulator.faults.edge_cases import absurd
-from streams.simulator.faults.injection import Post
+from streams.simulator import Department, FaultRates, Record, Truth, simulate
+from streams.simulator.faults.edge_cases import edge_case_event
+from streams.simulator.faults.injection import Delivery
 from streams.simulator.people.roster import BUSY_DIALLER, QUIET_CLOSER
-from streams.simulator.rng import Chance
+from streams.simulator.rng import SeededRandom
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
-CLEAN = Disturbance.none()
+CLEAN = FaultRates.none()
 DECODER: Decoder[CallsEvent] = Decoder("calls")
 
 
@@ -38,14 +38,14 @@ def starts(records: list[Record]) -> list[CallStarted]:
     return [event for event in events(records) if isinstance(event, CallStarted)]
 
 
-def week(department: Department, days: int = 7, disturbance: Disturbance = CLEAN) -> list[Record]:
-    return list(simulate(department, MONDAY, MONDAY + days * DAY, disturbance=disturbance))
+def week(department: Department, days: int = 7, faults: FaultRates = CLEAN) -> list[Record]:
+    return list(simulate(department, MONDAY, MONDAY + days * DAY, faults=faults))
 
 
 @cache
 def usual_week() -> list[Record]:
     """A week of the department that is made by default, with the usual faults."""
-    return week(Department.make(1), disturbance=Disturbance())
+    return week(Department.make(1), faults=FaultRates())
 
 
 # -- the seed
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_department_and_the_same_records() -> None:
     one, other = Department.make(11, 9, 3), Department.make(11, 9, 3)
     assert one.toml() == other.toml()
     assert [member.personality for member in one.members] == [member.personality for member in other.members]
-    assert week(one, 1, Disturbance()) == week(other, 1, Disturbance())
+    assert week(one, 1, FaultRates()) == week(other, 1, FaultRates())
 
 
 def test_another_seed_gives_other_people_and_other_records() -> None:
@@ -66,7 +66,7 @@ def test_another_seed_gives_other_people_and_other_records() -> None:
 
 def test_two_runs_of_one_seed_that_begin_at_different_times_share_no_id() -> None:
     department = Department.make(11, 9, 3)
-    later = list(simulate(department, MONDAY + DAY, MONDAY + 2 * DAY, disturbance=CLEAN))
+    later = list(simulate(department, MONDAY + DAY, MONDAY + 2 * DAY, faults=CLEAN))
     ids = [{event.id for event in events(records)} for records in (week(department, 1), later)]
     assert all(ids)
     assert ids[0].isdisjoint(ids[1])
@@ -74,7 +74,7 @@ def test_two_runs_of_one_seed_that_begin_at_different_times_share_no_id() -> Non
 
 def test_what_goes_wrong_on_the_way_does_not_change_what_happens() -> None:
     department = Department.make(5, 9, 3)
-    wild = Disturbance(duplicates=0.2, disorder=0.3, late=0.1, bad=0.05, lost_starts=0.2, lost_ends=0.2)
+    wild = FaultRates(duplicates=0.2, disorder=0.3, late=0.1, bad=0.05, lost_starts=0.2, lost_ends=0.2)
     clean = {event.id for event in events(week(department, 1))}
     disturbed = {event.id for event in events(week(department, 1, wild))}
     # CDR rows are the only thing that a disturbance adds; they have ids of their own.
@@ -97,7 +97,7 @@ def test_records_are_made_as_they_are_asked_for() -> None:
 
 
 def test_records_come_in_the_order_in_which_they_are_due() -> None:
-    records = week(Department.make(3, 12, 3), 2, Disturbance(disorder=0.5, late=0.1, duplicates=0.1))
+    records = week(Department.make(3, 12, 3), 2, FaultRates(disorder=0.5, late=0.1, duplicates=0.1))
     assert all(one.due_ms <= other.due_ms for one, other in itertools.pairwise(records))
     assert all(
         record.due_ms > event.at for record in records if isinstance(event := DECODER.decode(record.value), CallEnded)
@@ -105,12 +105,12 @@ def test_records_come_in_the_order_in_which_they_are_due() -> None:
 
 
 def test_what_the_crm_dates_back_arrives_behind_what_has_left_already() -> None:
-    post = Post(Chance(1, "calls"), Chance(1, "crm"), CLEAN, MONDAY, None)
+    delivery = Delivery(SeededRandom(1, "calls"), SeededRandom(1, "crm"), CLEAN, MONDAY, None)
     left, rest = MONDAY + 60_000, MONDAY + 120_000
-    assert not list(post.until(left))
-    event = absurd(Chance(1, "odd"), left - 50_000)
-    post.crm(event)
-    assert [(record.key, record.due_ms) for record in post.until(rest)] == [(event.lead, left)]
+    assert not list(delivery.until(left))
+    event = edge_case_event(SeededRandom(1, "odd"), left - 50_000)
+    delivery.crm(event)
+    assert [(record.key, record.due_ms) for record in delivery.until(rest)] == [(event.lead, left)]
 
 
 @pytest.mark.slow  # frequencies take many events
@@ -177,7 +177,7 @@ def test_a_department_that_works_always_shows_life_at_once_whatever_the_hour() -
         start = MONDAY + 5 * DAY + hour * HOUR  # a Saturday
         soon = itertools.takewhile(
             lambda record: record.due_ms < start + 10 * 60_000,  # noqa: B023 - used within the turn
-            simulate(department, start, start + 90 * DAY, disturbance=CLEAN),
+            simulate(department, start, start + 90 * DAY, faults=CLEAN),
         )
         callers = {start.manager for start in starts(list(soon))}
         assert len(callers) >= 9
@@ -187,7 +187,7 @@ def test_a_department_that_works_always_shows_life_at_once_whatever_the_hour() -
 def test_intensity_makes_a_department_so_many_times_busier() -> None:
     department = Department.make(6, 12, 3)
     once, thrice, half = (
-        sum(1 for _ in simulate(department, MONDAY, MONDAY + 2 * DAY, disturbance=CLEAN, intensity=intensity))
+        sum(1 for _ in simulate(department, MONDAY, MONDAY + 2 * DAY, faults=CLEAN, intensity=intensity))
         for intensity in (1, 3, 0.5)
     )
     assert 2.5 < thrice / once < 3.5
@@ -199,7 +199,7 @@ def test_intensity_makes_a_department_so_many_times_busier() -> None:
 
 def test_a_busy_dialler_calls_more_and_a_quiet_closer_talks_longer() -> None:
     ids = list(Department.make(8, 8, 2).roster())
-    department = Department.make(8, 8, 2, cast={ids[0]: BUSY_DIALLER, ids[1]: QUIET_CLOSER})
+    department = Department.make(8, 8, 2, personalities={ids[0]: BUSY_DIALLER, ids[1]: QUIET_CLOSER})
     ends = [event for event in events(week(department)) if isinstance(event, CallEnded)]
     busy, quiet = ([end for end in ends if end.manager == id_] for id_ in ids[:2])
     assert len(busy) > 3 * len(quiet)
@@ -272,7 +272,7 @@ def test_people_say_when_they_come_pause_and_go() -> None:
 
 def test_without_disturbance_every_event_arrives_once_in_time_and_in_order() -> None:
     truth = Truth(Department.make(1, 20, 4).settings)
-    records = list(simulate(Department.make(1, 20, 4), MONDAY, MONDAY + DAY, disturbance=CLEAN, truth=truth))
+    records = list(simulate(Department.make(1, 20, 4), MONDAY, MONDAY + DAY, faults=CLEAN, truth=truth))
     assert truth.counts() == {
         "produced": len(records),
         "unique": len(records),
@@ -290,12 +290,12 @@ def test_without_disturbance_every_event_arrives_once_in_time_and_in_order() -> 
 def test_faults_are_as_frequent_as_asked() -> None:
     department = Department.make(1, 40, 4)
     truth = Truth(department.settings)
-    asked = Disturbance(
+    asked = FaultRates(
         duplicates=0.05, late=0.03, disorder=0.1, bad=0.02, lost_starts=0.07, lost_answers=0, lost_ends=0.06,
         rescued=0.5, cdr=0,
     )  # fmt: skip
     clean = Counter(tag(event) for event in events(week(department, 3)))
-    records = list(simulate(department, MONDAY, MONDAY + 3 * DAY, disturbance=asked, truth=truth))
+    records = list(simulate(department, MONDAY, MONDAY + 3 * DAY, faults=asked, truth=truth))
     told = {event.id: event for event in events(records) if not event.id.startswith("bad-")}
     found = Counter(tag(event) for event in told.values())
     cdr = sum(id_.endswith("-c") for id_ in told)
@@ -313,7 +313,7 @@ def test_every_record_is_an_event_or_is_rejected_for_the_reason_that_the_truth_s
     department = Department.make(1, 40, 4)
     truth = Truth(department.settings)
     reasons: Counter[str] = Counter()
-    for record in simulate(department, MONDAY, MONDAY + 3 * DAY, disturbance=Disturbance(bad=0.02), truth=truth):
+    for record in simulate(department, MONDAY, MONDAY + 3 * DAY, faults=FaultRates(bad=0.02), truth=truth):
         event = DECODER.decode(record.value)
         if isinstance(event, Rejection):
             reasons[event.reason] += 1
@@ -339,7 +339,7 @@ def test_every_record_is_an_event_or_is_rejected_for_the_reason_that_the_truth_s
 )
 def test_a_disturbance_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Disturbance(**wrong)
+        FaultRates(**wrong)
 
 
 def test_departments_and_spans_that_cannot_be_are_refused() -> None:
@@ -348,7 +348,7 @@ def test_departments_and_spans_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="name no managers"):
         Department.from_settings(load("", {}), 1)
     with pytest.raises(ValueError, match=r"not on the roster: who\.ever"):
-        Department.make(1, 2, 1, cast={"who.ever": BUSY_DIALLER})
+        Department.make(1, 2, 1, personalities={"who.ever": BUSY_DIALLER})
     with pytest.raises(ValueError, match="intensity"):
         simulate(Department.make(1, 2, 1), MONDAY, MONDAY + 1, intensity=0)
     with pytest.raises(ValueError, match="before the start"):

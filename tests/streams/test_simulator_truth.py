@@ -9,8 +9,8 @@ import pytest
 
 from streams.contract.events import REASONS
 from streams.metrics.catalogue import MANAGER_METRICS
-from streams.simulator import Department, Disturbance, Record, Truth, simulate
-from streams.simulator.truth.figures import NAMES, Answers
+from streams.simulator import Department, FaultRates, Record, Truth, simulate
+from streams.simulator.truth.figures import NAMES, Figures
 from streams.simulator.truth.results import MEASURES
 from tests.oracle.comparison import differences
 from tests.oracle.contract import Raw
@@ -24,7 +24,7 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 LABELS = {metric.name: metric.labels for metric in MANAGER_METRICS}
-WILD = Disturbance(
+WILD = FaultRates(
     lost_starts=0.1, lost_answers=0.1, lost_ends=0.1, cdr=0.2, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
 )
 
@@ -38,13 +38,13 @@ class Run:
     """A simulated span, taken in until `until_ms` and no further."""
 
     def __init__(
-        self, department: Department, days: int, disturbance: Disturbance, until_ms: int | None = None, **options: Any
+        self, department: Department, days: int, faults: FaultRates, until_ms: int | None = None, **options: Any
     ) -> None:
         self.department = department
         self.truth = Truth(department.settings, results=options.get("crm", False))
         self.records: list[Record] = []
         end_ms = MONDAY + days * DAY
-        for record in simulate(department, MONDAY, end_ms, disturbance=disturbance, truth=self.truth, **options):
+        for record in simulate(department, MONDAY, end_ms, faults=faults, truth=self.truth, **options):
             self.records.append(record)
             if until_ms is not None and record.due_ms >= until_ms:
                 break
@@ -64,7 +64,7 @@ class Run:
         ]
 
 
-def as_oracle(found: Answers) -> OracleAnswers:
+def as_oracle(found: Figures) -> OracleAnswers:
     """Return answers as the oracle writes them: full names, labels by name, no team."""
     return {
         (
@@ -85,7 +85,7 @@ def test_the_truth_is_what_the_oracle_finds_in_the_records(seed: int, until: int
     # At the last record, and when every leg that hangs in the air has timed out.
     for now_ms in (run.now_ms, run.now_ms + 5 * HOUR):
         theirs = oracle_answers(run.raw(), zones, department.settings.timezone, now_ms)
-        assert differences(as_oracle(run.truth.answers(now_ms)), theirs) == []
+        assert differences(as_oracle(run.truth.figures(now_ms)), theirs) == []
     found = counts(run.raw())
     assert (found.unique, found.duplicates) == (run.truth.unique, run.truth.duplicates)
     assert dict(found.rejected) == dict(run.truth.rejected)
@@ -96,7 +96,7 @@ def test_the_truth_holds_round_the_clock_and_with_many_lines() -> None:
     run = Run(department, 3, WILD, MONDAY + 2 * DAY + 7 * HOUR, intensity=2.5)
     zones = {manager.id: manager.timezone for manager in department.roster().values()}
     theirs = oracle_answers(run.raw(), zones, department.settings.timezone, run.now_ms)
-    assert differences(as_oracle(run.truth.answers(run.now_ms)), theirs) == []
+    assert differences(as_oracle(run.truth.figures(run.now_ms)), theirs) == []
     assert max(value for (name, _), value in theirs.items() if name == "callpulse_calls_in_progress") > 1
 
 
@@ -104,17 +104,17 @@ def fold(run: Run, hasty: int | None = None) -> Folded:
     return Folded(run.department.settings, run.records, run.now_ms, hasty)
 
 
-def activity(found: Answers) -> Answers:
+def activity(found: Figures) -> Figures:
     """Return the series that the truth knows."""
     return {key: value for key, value in found.items() if key[0] in NAMES}
 
 
 @pytest.mark.parametrize("until", [None, whole(10 * HOUR), whole(DAY + 15 * HOUR + 77_000)])
-@pytest.mark.parametrize("disturbance", [whole(Disturbance()), WILD], ids=["usual", "wild"])
-def test_the_truth_is_what_the_tables_say_series_by_series(disturbance: Disturbance, until: int | None) -> None:
-    run = Run(Department.make(7, 20, 5), 3, disturbance, None if until is None else MONDAY + until)
+@pytest.mark.parametrize("faults", [whole(FaultRates()), WILD], ids=["usual", "wild"])
+def test_the_truth_is_what_the_tables_say_series_by_series(faults: FaultRates, until: int | None) -> None:
+    run = Run(Department.make(7, 20, 5), 3, faults, None if until is None else MONDAY + until)
     folded = fold(run)
-    told, found = run.truth.answers(run.now_ms), activity(folded.answers(run.now_ms))
+    told, found = run.truth.figures(run.now_ms), activity(folded.answers(run.now_ms))
     assert found.keys() == told.keys()
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
 
@@ -123,7 +123,7 @@ def test_the_truth_is_what_the_tables_say_series_by_series(disturbance: Disturba
 def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it_has_read_on(until: int | None) -> None:
     run = Run(Department.make(1, 12, 4), 2, WILD, None if until is None else MONDAY + until)
     folded = fold(run, hasty=300)
-    told, found = run.truth.answers(run.now_ms), activity(folded.answers(run.now_ms))
+    told, found = run.truth.figures(run.now_ms), activity(folded.answers(run.now_ms))
     assert folded.outcomes["late"] == run.truth.late  # an end that the worker concludes makes nothing else late
     assert found.keys() == told.keys()
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
@@ -131,11 +131,11 @@ def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it
 
 @pytest.mark.parametrize("until", [whole(None), 5 * DAY + 15 * HOUR])
 def test_the_truth_follows_leads_that_get_another_key(until: int | None) -> None:
-    disturbance = Disturbance(lost_ends=0.02, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
-    run = Run(Department.make(3, 10, 3), 8, disturbance, None if until is None else MONDAY + until, crm=True)
+    faults = FaultRates(lost_ends=0.02, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
+    run = Run(Department.make(3, 10, 3), 8, faults, None if until is None else MONDAY + until, crm=True)
     assert len(run.truth.links) > 30
     folded = fold(run)
-    told = run.truth.answers(run.now_ms)
+    told = run.truth.figures(run.now_ms)
     found = activity(folded.answers(run.now_ms))
     assert found.keys() == told.keys()
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
@@ -155,10 +155,8 @@ def told_of(measure: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("until", [None, 19 * DAY + 15 * HOUR])
 def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None) -> None:
-    disturbance = Disturbance(
-        lost_ends=0.02, lost_starts=0.02, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
-    )
-    run = Run(Department.make(5, 10, 4), 25, disturbance, None if until is None else MONDAY + until, crm=True)
+    faults = FaultRates(lost_ends=0.02, lost_starts=0.02, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
+    run = Run(Department.make(5, 10, 4), 25, faults, None if until is None else MONDAY + until, crm=True)
     assert run.truth.results is not None
     told = run.truth.results.counts(run.now_ms)
     folded = fold(run)
@@ -174,9 +172,9 @@ def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None)
 
 @pytest.mark.slow
 def test_the_truth_holds_through_weeks_of_leads_that_change_hands() -> None:
-    run = Run(Department.make(9, 6, 2), 45, Disturbance(late=0.02, lost_ends=0.03), MONDAY + 43 * DAY + 14 * HOUR)
+    run = Run(Department.make(9, 6, 2), 45, FaultRates(late=0.02, lost_ends=0.03), MONDAY + 43 * DAY + 14 * HOUR)
     folded = fold(run)
-    told, found = run.truth.answers(run.now_ms), activity(folded.answers(run.now_ms))
+    told, found = run.truth.figures(run.now_ms), activity(folded.answers(run.now_ms))
     assert found.keys() == told.keys()
     assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
 
@@ -188,16 +186,14 @@ def test_a_truth_without_leads_answers_the_same_for_everything_else() -> None:
     for truth in truths:
         records = simulate(department, MONDAY, MONDAY + 2 * DAY, truth=truth)
         last = max(record.due_ms for record in records)
-        found.append(truth.answers(last))
+        found.append(truth.figures(last))
     by_lead = {"open_leads_by_calls", "calls_per_lead", "leads_over_called"}
     assert {key: value for key, value in found[0].items() if key[0] not in by_lead} == found[1]
 
 
-@pytest.mark.parametrize(
-    "disturbance", [whole(Disturbance()), WILD, whole(Disturbance.none())], ids=["usual", "wild", "none"]
-)
-def test_the_fold_calls_the_same_events_repeated_and_late_as_the_truth(disturbance: Disturbance) -> None:
-    run = Run(Department.make(4, 20, 4), 3, disturbance)
+@pytest.mark.parametrize("faults", [whole(FaultRates()), WILD, whole(FaultRates.none())], ids=["usual", "wild", "none"])
+def test_the_fold_calls_the_same_events_repeated_and_late_as_the_truth(faults: FaultRates) -> None:
+    run = Run(Department.make(4, 20, 4), 3, faults)
     folded = fold(run)
     told = run.truth.counts()
     assert folded.outcomes["duplicate"] == told["duplicates"]
@@ -207,14 +203,14 @@ def test_the_fold_calls_the_same_events_repeated_and_late_as_the_truth(disturban
 
 
 def test_a_moment_before_the_last_record_is_refused() -> None:
-    run = Run(Department.make(1, 2, 1), 1, Disturbance())
+    run = Run(Department.make(1, 2, 1), 1, FaultRates())
     with pytest.raises(ValueError, match="is before it"):
-        run.truth.answers(run.now_ms - 1)
+        run.truth.figures(run.now_ms - 1)
 
 
 def test_a_manager_who_never_called_is_answered_for_at_zero() -> None:
     department = Department.make(1, 4, 2)
-    found = Truth(department.settings).answers(MONDAY)
+    found = Truth(department.settings).figures(MONDAY)
     for manager in department.roster().values():
         assert found["calls", (manager.id, manager.team, "90d", "outbound")] == 0
         assert found["open_leads_by_calls", (manager.id, manager.team, "5+")] == 0
@@ -223,14 +219,14 @@ def test_a_manager_who_never_called_is_answered_for_at_zero() -> None:
 
 
 def test_the_truth_answers_every_metric_of_a_manager_with_the_labels_of_the_catalogue() -> None:
-    run = Run(Department.make(1, 12, 3), 2, Disturbance(), MONDAY + DAY + 10 * HOUR)
-    found = run.truth.answers(run.now_ms)
+    run = Run(Department.make(1, 12, 3), 2, FaultRates(), MONDAY + DAY + 10 * HOUR)
+    found = run.truth.figures(run.now_ms)
     assert {name for name, _ in found} == NAMES
     assert all(len(values) == len(LABELS[name]) for name, values in found)
 
 
 def test_the_truth_decays_when_nothing_more_happens() -> None:
-    run = Run(Department.make(1, 6, 2), 1, Disturbance())
-    later = run.truth.answers(run.now_ms + 95 * DAY)
+    run = Run(Department.make(1, 6, 2), 1, FaultRates())
+    later = run.truth.figures(run.now_ms + 95 * DAY)
     assert {value for (name, values), value in later.items() if name in ("calls", "talk_time_seconds")} == {0}
     assert {value for (name, _), value in later.items() if name == "calls_in_progress"} == {0}

@@ -57,9 +57,9 @@ class Figures:
             for metric, lines in zip(TEAM_METRICS, series.series(of_team), strict=True):
                 self._values |= {(metric.name, team, *labels): value for labels, value in lines}
 
-    def of(self, name: str, who: str, *labels: str) -> float:
+    def of(self, name: str, subject: str, *labels: str) -> float:
         """Return the value of a series, 0 where there is none."""
-        return self._values.get((name, who, *labels)) or 0.0
+        return self._values.get((name, subject, *labels)) or 0.0
 
     def people(self, team: str) -> list[str]:
         return [id_ for id_, of in self.teams.items() if of == team]
@@ -73,24 +73,24 @@ class Figures:
                 found[key[4]] += round(value)
         return found
 
-    def given(self, who: str, kind: str) -> float:
-        return self.of("leads_given", who, "90d", kind)
+    def given(self, subject: str, kind: str) -> float:
+        return self.of("leads_given", subject, "90d", kind)
 
-    def index(self, who: str, deals: float | None = None) -> float:
+    def index(self, subject: str, deals: float | None = None) -> float:
         """Return won deals divided by those that the department wins from leads of the same kinds."""
         expected = 0.0
         for kind in KINDS:
             given = sum(self.given(each, kind) for each in self.teams)
             if given:
-                expected += self.given(who, kind) * self.deals_by_kind[kind] / given
-        won = self.of("won_deals", who, "90d") if deals is None else deals
+                expected += self.given(subject, kind) * self.deals_by_kind[kind] / given
+        won = self.of("won_deals", subject, "90d") if deals is None else deals
         return won / expected if expected >= 1 else 1.0
 
     @cached_property
     def usual_ratio(self) -> float:
         """Won deals per lead given, in the whole department."""
-        given = sum(self.given(who, kind) for who in self.teams for kind in KINDS)
-        return sum(self.of("won_deals", who, "90d") for who in self.teams) / given
+        given = sum(self.given(subject, kind) for subject in self.teams for kind in KINDS)
+        return sum(self.of("won_deals", subject, "90d") for subject in self.teams) / given
 
 
 Sign = Callable[[Figures], Iterator[str]]
@@ -101,7 +101,9 @@ def thirds(values: dict[str, float]) -> Thirds:
     """Return who is in the lower and in the upper third, as the rules draw them."""
     deciles = quantiles(values.values(), n=10, method="inclusive")
     low, high = deciles[2], deciles[6]
-    return {who for who, n in values.items() if n <= low < high}, {who for who, n in values.items() if n >= high > low}
+    return {subject for subject, n in values.items() if n <= low < high}, {
+        subject for subject, n in values.items() if n >= high > low
+    }
 
 
 def compared(figures: Figures) -> Iterator[tuple[Thirds, Thirds]]:
@@ -109,8 +111,11 @@ def compared(figures: Figures) -> Iterator[tuple[Thirds, Thirds]]:
     for team, size in Counter(figures.teams.values()).items():
         if size >= 3:
             people = figures.people(team)
-            calls = {who: sum(figures.of("calls", who, "30d", direction) for direction in DIRECTIONS) for who in people}
-            yield thirds(calls), thirds({who: figures.of("won_deals", who, "30d") for who in people})
+            calls = {
+                subject: sum(figures.of("calls", subject, "30d", direction) for direction in DIRECTIONS)
+                for subject in people
+            }
+            yield thirds(calls), thirds({subject: figures.of("won_deals", subject, "30d") for subject in people})
 
 
 def busy_noise(figures: Figures) -> Iterator[str]:
@@ -128,36 +133,36 @@ def quiet_closer(figures: Figures) -> Iterator[str]:
 def reminders(figures: Figures) -> Iterator[str]:
     """Seven of ten follow-ups remind of what was said before."""
     reasons = ("spec_clarification", "sending_proposal", "price_objection", "reminder", "other")
-    for who in figures.teams:
-        calls = {reason: figures.of("follow_up_calls", who, "30d", reason) for reason in reasons}
+    for subject in figures.teams:
+        calls = {reason: figures.of("follow_up_calls", subject, "30d", reason) for reason in reasons}
         if (total := sum(calls.values())) >= 20 and calls["reminder"] / total >= 0.7:
-            yield who
+            yield subject
 
 
 def stuck(figures: Figures) -> Iterator[str]:
     """A fifth of the open leads are stuck: conversation after conversation, and no progress."""
-    for who in figures.teams:
-        leads = sum(figures.of("open_leads_by_conversations", who, bucket) for bucket in ("1", "2", "3", "4", "5+"))
-        if leads >= 20 and figures.of("leads_stuck", who) / leads >= 0.2:
-            yield who
+    for subject in figures.teams:
+        leads = sum(figures.of("open_leads_by_conversations", subject, bucket) for bucket in ("1", "2", "3", "4", "5+"))
+        if leads >= 20 and figures.of("leads_stuck", subject) / leads >= 0.2:
+            yield subject
 
 
 def warm_ratio(figures: Figures) -> Iterator[str]:
     """Wins a fifth more of the leads than the department does; fairly compared, nothing like it."""
-    for who in figures.teams:
-        ratio = figures.of("first_call_deal_ratio", who, "90d") / figures.usual_ratio
-        index = figures.index(who)
+    for subject in figures.teams:
+        ratio = figures.of("first_call_deal_ratio", subject, "90d") / figures.usual_ratio
+        index = figures.index(subject)
         if ratio > 1.2 and index < 1.15 and ratio > 1.25 * index:
-            yield who
+            yield subject
 
 
 def cold_index(figures: Figures) -> Iterator[str]:
     """Calls strangers; wins more than the department would, which is no chance (95 %)."""
-    for who in figures.teams:
-        cold = figures.given(who, "cold") / sum(figures.given(who, kind) for kind in KINDS)
-        least = max(0.0, figures.of("won_deals", who, "90d") ** 0.5 - 0.98) ** 2
-        if cold > 0.8 and figures.index(who, least) > 1:
-            yield who
+    for subject in figures.teams:
+        cold = figures.given(subject, "cold") / sum(figures.given(subject, kind) for kind in KINDS)
+        least = max(0.0, figures.of("won_deals", subject, "90d") ** 0.5 - 0.98) ** 2
+        if cold > 0.8 and figures.index(subject, least) > 1:
+            yield subject
 
 
 def leak(figures: Figures) -> Iterator[str]:
@@ -193,10 +198,10 @@ def long_days(figures: Figures) -> Iterator[str]:
 
 def drift(figures: Figures) -> Iterator[str]:
     """A won deal costs twice the calls of a quarter ago; from ten deals on."""
-    for who in figures.teams:
-        now, before = (figures.of("calls_per_won_deal", who, window) for window in ("90d", "previous"))
-        if before and figures.of("won_deals", who, "90d") >= 10 and now / before > 2:
-            yield who
+    for subject in figures.teams:
+        now, before = (figures.of("calls_per_won_deal", subject, window) for window in ("90d", "previous"))
+        if before and figures.of("won_deals", subject, "90d") >= 10 and now / before > 2:
+            yield subject
 
 
 SIGNS: Final[dict[str, tuple[str, tuple[Sign, ...]]]] = {  # by story: whom the signs must point at, and the signs
@@ -225,9 +230,9 @@ def figures_after(days: int, seed: int = 1) -> Figures:
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_after_two_quarters_each_story_is_seen_where_it_should_be_and_nobody_else_is(story: Story) -> None:
-    who, signs = SIGNS[story.name]
-    assert pointed_at(story, figures_after(LONG_DAYS)) == [{who}] * len(signs)
-    assert who.split()[0] == story.who
+    subject, signs = SIGNS[story.name]
+    assert pointed_at(story, figures_after(LONG_DAYS)) == [{subject}] * len(signs)
+    assert subject.split()[0] == story.subject
 
 
 @pytest.mark.slow
@@ -235,8 +240,8 @@ def test_after_two_quarters_each_story_is_seen_where_it_should_be_and_nobody_els
     "story", [story for story in STORIES if story.days <= SHORT_DAYS], ids=lambda story: story.name
 )
 def test_stories_that_need_no_quarter_are_seen_after_two_months(story: Story) -> None:
-    who, signs = SIGNS[story.name]
-    assert pointed_at(story, figures_after(SHORT_DAYS, 2)) == [{who}] * len(signs)
+    subject, signs = SIGNS[story.name]
+    assert pointed_at(story, figures_after(SHORT_DAYS, 2)) == [{subject}] * len(signs)
 
 
 def test_the_catalogue_of_stories_names_measures_that_there_are_and_people_who_work_there() -> None:
@@ -245,7 +250,7 @@ def test_the_catalogue_of_stories_names_measures_that_there_are_and_people_who_w
     known |= {metric.name for metric in CATALOGUE}
     made = department(1)
     assert {measure for story in STORIES for measure in story.measures} <= known
-    assert {story.who for story in STORIES} <= made.roster().keys() | made.settings.teams.keys()
+    assert {story.subject for story in STORIES} <= made.roster().keys() | made.settings.teams.keys()
     assert {story.name for story in STORIES} == SIGNS.keys()
 
 
@@ -253,8 +258,8 @@ def test_the_page_of_the_simulator_tells_every_story_with_who_lives_it_and_where
     page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
     rows = {cells[0]: cells[1:] for line in page.splitlines() if len(cells := line.strip("| ").split(" | ")) == 5}
     for story in STORIES:
-        who, sees, measures, days = rows[story.name]
-        assert (who, sees, days) == (f"`{story.who}`", story.sees, str(story.days))
+        subject, sees, measures, days = rows[story.name]
+        assert (subject, sees, days) == (f"`{story.subject}`", story.sees, str(story.days))
         assert measures == ", ".join(f"`{measure}`" for measure in story.measures)
 
 

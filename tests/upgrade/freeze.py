@@ -17,7 +17,7 @@ from typing import Final
 from tests.upgrade import rows_on_disk
 from tests.upgrade.frozen import FOLDER, Arrival, Frozen, Reading, write
 from tests.upgrade.in_memory import Installation
-from tests.upgrade.today import DAY_MS, TABLES, Department, Disturbance, settings_of, simulate
+from tests.upgrade.today import DAY_MS, TABLES, Department, FaultRates, settings_of, simulate
 
 SEED: Final = 11
 HOUR_MS: Final = 3_600_000
@@ -28,7 +28,7 @@ CHECKPOINT_MS: Final = 4 * HOUR_MS
 READ_EVERY: Final = 5
 AFTER_MS: Final = 12 * HOUR_MS
 """From the last arrival to the last reading: by then every leg has ended."""
-WAY: Final = Disturbance(
+WAY: Final = FaultRates(
     lost_starts=0.03, lost_answers=0.02, lost_ends=0.03, duplicates=0.03, disorder=0.1, late=0.03, cdr=0.05, bad=0.0
 )
 _SETTINGS: Final = """\
@@ -100,7 +100,7 @@ def freeze(release: str) -> Frozen:
 def _arrivals(department: Department) -> Iterator[Arrival]:
     for first, last in PERIODS:
         begin_ms, end_ms = START_MS + first * DAY_MS, START_MS + last * DAY_MS
-        made = simulate(department, begin_ms, end_ms, disturbance=WAY, intensity=0.1, crm=True)
+        made = simulate(department, begin_ms, end_ms, faults=WAY, intensity=0.1, crm=True)
         for record in sorted(made, key=lambda record: record.due_ms):
             assert record.key is not None
             yield Arrival(record.topic, record.key.encode(), record.value, record.due_ms)

@@ -26,7 +26,7 @@ from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, CrmEvents, Event, Rejection
 from streams.settings import compatibility
 from streams.settings.settings import Settings, load
-from streams.simulator import Department, Disturbance, simulate
+from streams.simulator import Department, FaultRates, simulate
 from streams.tables.changelog import body, position, seal
 from streams.tables.lead import row as lead_row
 from streams.tables.manager.counts import pack_counts, unpack_counts
@@ -35,7 +35,7 @@ from streams.tables.outcome import fold as outcome
 from streams.units import DAY_MS
 from tests.upgrade.frozen import Figures
 
-__all__ = ["DAY_MS", "Department", "Disturbance", "EmbeddedKafka", "Settings", "agree", "simulate"]
+__all__ = ["DAY_MS", "Department", "EmbeddedKafka", "FaultRates", "Settings", "agree", "simulate"]
 
 TABLES: Final = tuple(topics.TABLES)
 _BLOCK: Final = b"l"  # begins the name of a block of legs, behind the manager's name and a zero byte

@@ -37,7 +37,7 @@ from agents.kafka.producer import BatchProducer
 from streams.contract import topics
 from streams.contract.events import encode
 from streams.settings.settings import Settings, load
-from streams.simulator import Department, Disturbance, Truth
+from streams.simulator import Department, FaultRates, Truth
 from streams.sources.asterisk import AsteriskMapping
 from streams.units import DAY_MS
 
@@ -193,9 +193,9 @@ def _work(plan: Plan, department: Department, truth: Truth, now_ms: int) -> Iter
     What began before now ends later, and what was late in the history arrives live.
     """
     # Weeks that arrive within seconds leave no time to learn of a second leg from the transfer alone; live there is.
-    told = Disturbance(lost_starts=0.0)
+    told = FaultRates(lost_starts=0.0)
     history = records(department, now_ms - int(plan.days * DAY_MS), now_ms, truth, told)
-    live = records(department, now_ms - WARM_UP_MS, None, truth, Disturbance(), plan.intensity)
+    live = records(department, now_ms - WARM_UP_MS, None, truth, FaultRates(), plan.intensity)
     return heapq.merge(history, live, key=attrgetter("due_ms"))
 
 

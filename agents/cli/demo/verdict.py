@@ -29,7 +29,7 @@ def mismatches(scrape: Scrape, truth: Truth) -> list[str]:
     for sample in samples(scrape.text, _LABELS):
         if sample.labels.get("manager") in known:
             ours[sample.name, tuple(sample.labels.get(label, "") for label in _LABELS[sample.name])] = sample.value
-    before, after = truth.answers(scrape.began_ms), truth.answers(scrape.ended_ms)
+    before, after = truth.figures(scrape.began_ms), truth.figures(scrape.ended_ms)
     lines = []
     for key in sorted(ours.keys() | before.keys() | after.keys()):
         mine = ours.get(key)

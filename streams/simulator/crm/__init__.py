@@ -1,4 +1,4 @@
-"""The simulated CRM: leads, notes, deals, and the manner in which people keep them.
+"""The simulated CRM: leads, notes, deals, and how managers enter them.
 
 Enter at `engine`.
 """

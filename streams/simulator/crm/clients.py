@@ -1,4 +1,4 @@
-"""The leads as the CRM of the simulated department knows them: who they are, how far they come, and what they buy."""
+"""The leads in the CRM of the simulated department: their keys, the furthest stage they reach, and their deals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from streams.contract.events import Kind
-from streams.simulator.crm.profiles import KINDS, STAGES, Manner
-from streams.simulator.rng import Chance
+from streams.simulator.crm.profiles import KINDS, STAGES, CrmProfile
+from streams.simulator.rng import SeededRandom
 
 WON: Final = STAGES.index("won")
 PROPOSAL: Final = STAGES.index("proposal")
@@ -25,8 +25,8 @@ _SPREAD: Final = 0.5
 _LEAST: Final = 50
 
 
-class Bargain(Struct, frozen=True):
-    """What a deal is about. `amount` with two decimals, in `currency`."""
+class DealTerms(Struct, frozen=True):
+    """The contents of a deal. `amount` with two decimals, in `currency`."""
 
     id: str
     product: str
@@ -37,20 +37,21 @@ class Bargain(Struct, frozen=True):
 
 
 class Client:
-    """A lead of whom the CRM has heard.
+    """A lead in the CRM.
 
     `key` is the CRM's reference, or `phone:` and a hash until the lead is linked; `old_key` is what it was before.
-    `far` is the rank of the stage that the lead will come to, `stage` of the one it is in; NONE is before the first.
+    `furthest` is the rank of the last stage that the lead will reach, `stage` the rank of its present stage. NONE is
+    before the first stage.
     `closing` is set once the end of the deal is planned. `idle` counts conversations without progress.
     """
 
-    __slots__ = ("bargain", "closed", "closing", "far", "idle", "key", "old_key", "stage", "talks", "touched")
+    __slots__ = ("closed", "closing", "deal_terms", "furthest", "idle", "key", "old_key", "stage", "talks", "touched")
 
-    def __init__(self, key: str, far: int, bargain: Bargain) -> None:
+    def __init__(self, key: str, furthest: int, deal_terms: DealTerms) -> None:
         self.key = key
         self.old_key = ""
-        self.far = far
-        self.bargain = bargain
+        self.furthest = furthest
+        self.deal_terms = deal_terms
         self.stage = NONE
         self.closed = False
         self.closing = False
@@ -59,42 +60,42 @@ class Client:
         self.touched = 0
 
     def link(self, key: str) -> None:
-        """Let the lead be known by another key."""
+        """Give the lead another key."""
         self.old_key, self.key = self.key, key
 
 
-def far(chance: Chance, manner: Manner, kind: Kind, day: int) -> int:
-    """Draw the rank of the stage to which a lead will come that is first talked to on `day` of the simulation."""
+def furthest(rng: SeededRandom, crm_profile: CrmProfile, kind: Kind, day: int) -> int:
+    """Draw the rank of the furthest stage of a lead. The first conversation is on `day` of the simulation."""
     rank = NONE
-    for place, likely in enumerate(manner.steps):
+    for place, likely in enumerate(crm_profile.steps):
         if place == 0:
             likely *= KINDS[kind]  # noqa: PLW2901 - the same chance, corrected
-        if place == WON and day >= manner.change_day:
-            likely *= manner.change  # noqa: PLW2901 - the same chance, corrected
-        if chance.random() >= likely:
+        if place == WON and day >= crm_profile.change_day:
+            likely *= crm_profile.change  # noqa: PLW2901 - the same chance, corrected
+        if rng.random() >= likely:
             break
         rank = place
     return rank
 
 
-def bargain(chance: Chance, id_: str, *, written: bool) -> Bargain:
-    """Draw what a lead may buy."""
-    product = _drawn(chance, {name: weight for name, (weight, _) in _PRODUCTS.items()})
-    euros = max(_LEAST, chance.lognormvariate(log(_PRODUCTS[product][1]), _SPREAD))
-    return Bargain(
+def deal_terms(rng: SeededRandom, id_: str, *, written: bool) -> DealTerms:
+    """Draw the contents of a lead's deal."""
+    product = _drawn(rng, {name: weight for name, (weight, _) in _PRODUCTS.items()})
+    euros = max(_LEAST, rng.lognormvariate(log(_PRODUCTS[product][1]), _SPREAD))
+    return DealTerms(
         id_,
         product,
-        _drawn(chance, _CLIENT_TYPES),
-        _drawn(chance, WRITTEN if written else _SPOKEN),
+        _drawn(rng, _CLIENT_TYPES),
+        _drawn(rng, WRITTEN if written else _SPOKEN),
         Decimal(round(euros * 100)).scaleb(-2),
-        _drawn(chance, _CURRENCIES),
+        _drawn(rng, _CURRENCIES),
     )
 
 
 def reference(key: str) -> str:
-    """Return what the CRM calls the lead that was only known by `key`: the same in every run."""
+    """Return the CRM reference for a lead that had only the key `key`. It is the same in every run."""
     return f"lead-{blake2b(key.encode(), digest_size=8).hexdigest()}"
 
 
-def _drawn(chance: Chance, weights: dict[str, int]) -> str:
-    return chance.choices(tuple(weights), tuple(weights.values()))[0]
+def _drawn(rng: SeededRandom, weights: dict[str, int]) -> str:
+    return rng.choices(tuple(weights), tuple(weights.values()))[0]

@@ -1,4 +1,4 @@
-"""What people make of the conversations they have, and what they tell the CRM of it."""
+"""CRM profiles: how successful a manager's conversations are, and how much of them reaches the CRM."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ STAGES: Final = ("qualified", "presentation", "proposal", "won")
 """The stages of a deal in order, but `lost`; the place in it is a stage's rank."""
 
 
-class Manner(Struct, frozen=True, kw_only=True):
-    """The CRM's side of a personality. Shares and probabilities from 0 to 1.
+class CrmProfile(Struct, frozen=True, kw_only=True):
+    """The CRM part of a personality. Shares and probabilities from 0 to 1.
 
-    `steps` says of leads with whom there was a conversation: how many come to be qualified, how many of those to a
-    presentation, of those to a proposal, of those to a won deal. How far a lead comes is drawn once, at its first
-    conversation, and shown by and by. The first step also depends on the kind of the first call (`KINDS`).
+    `steps` holds four conversion rates of leads with a conversation: to qualified, from there to presentation, to
+    proposal and to a won deal. The furthest stage of a lead is drawn once, at its first conversation; the lead then
+    gets there step by step. The first rate also depends on the kind of the first call (`KINDS`).
 
     From day `change_day` of the simulation on, the last step is `change` times as likely.
     """
@@ -39,11 +39,11 @@ class Manner(Struct, frozen=True, kw_only=True):
 KINDS: Final[Mapping[Kind, float]] = {"cold": 0.3, "targeted": 0.75, "inbound": 1.25, "repeat": 1.3}
 """How much likelier a lead is to be qualified, by the kind of its first call."""
 
-AVERAGE: Final = Manner()
-NOISY: Final = Manner(
+AVERAGE: Final = CrmProfile()
+NOISY: Final = CrmProfile(
     steps=(0.45, 0.6, 0.5, 0.2), agree=0.25, keeps=0.2, agree_idle=0.08, reminders=0.5, written=0.1, mails=0.02
 )
-CLOSER: Final = Manner(
+CLOSER: Final = CrmProfile(
     steps=(0.95, 0.95, 0.95, 0.8),
     leap=0.8,
     agree=0.8,
@@ -53,6 +53,8 @@ CLOSER: Final = Manner(
     written=0.35,
     mails=0.4,
 )
-BEGINNER: Final = Manner(steps=(0.6, 0.6, 0.6, 0.3), noted=0.8, keeps=0.4, agree=0.3, agree_idle=0.1, reminders=0.35)
-FAST: Final = Manner(steps=(0.8, 0.8, 0.75, 0.42), agree=0.6)
-KEEPER: Final = Manner(steps=(0.85, 0.75, 0.75, 0.42), agree=0.6, agree_idle=0.4, reminders=0.15, mails=0.25)
+BEGINNER: Final = CrmProfile(
+    steps=(0.6, 0.6, 0.6, 0.3), noted=0.8, keeps=0.4, agree=0.3, agree_idle=0.1, reminders=0.35
+)
+FAST: Final = CrmProfile(steps=(0.8, 0.8, 0.75, 0.42), agree=0.6)
+KEEPER: Final = CrmProfile(steps=(0.85, 0.75, 0.75, 0.42), agree=0.6, agree_idle=0.4, reminders=0.15, mails=0.25)

@@ -1,8 +1,8 @@
-"""What can go wrong between what happens and what arrives: events lost, repeated, out of order or late, and rubbish.
+"""Fault injection between the simulated calls and Kafka: lost, repeated, late, unordered and malformed events.
 
-The delays are bounded so that the true answers stay knowable whatever a worker remembers: what is said twice is said
-within half an hour, a start or an answer comes at most 90 min late, and only an end may come days late, and then only
-where nothing else has told of that end.
+The delays are bounded so that the expected figures stay known whatever a worker remembers. A repeat comes within half
+an hour. A start or an answer is at most 90 min late. Only an end may come days late, and only if no other event has
+reported that end.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from streams.contract.events import CallEvent, CrmEvent, ManagerPresence
-from streams.simulator.faults.edge_cases import absurd
-from streams.simulator.faults.malformed import crm_rubbish, rubbish
-from streams.simulator.rng import Chance
+from streams.simulator.faults.edge_cases import edge_case_event
+from streams.simulator.faults.malformed import malformed_call_event, malformed_crm_event
+from streams.simulator.rng import SeededRandom
 from streams.simulator.telephony.legs import (
     ANSWER,
     BAD,
@@ -30,13 +30,13 @@ from streams.simulator.telephony.legs import (
     START,
     TOPIC,
     TRANSFER,
-    Leg,
     Presence,
     Record,
+    SimulatedLeg,
 )
 from streams.units import HOUR_MS, MINUTE_MS
 
-What: TypeAlias = Leg | Presence | CrmEvent | str
+Payload: TypeAlias = SimulatedLeg | Presence | CrmEvent | str
 
 _SHORT_LATE_MS: Final = (11 * MINUTE_MS, 90 * MINUTE_MS)
 _AGAIN_MS: Final = (50, 20 * MINUTE_MS)
@@ -45,14 +45,14 @@ _NIGHTLY_MS: Final = (HOUR_MS, 12 * HOUR_MS)
 _MOST_DISORDER_MS: Final = 9 * MINUTE_MS
 
 
-class Disturbance(Struct, frozen=True, kw_only=True):
-    """How often each thing goes wrong, as probabilities from 0 to 1, and by how much.
+class FaultRates(Struct, frozen=True, kw_only=True):
+    """The probability of each fault, from 0 to 1, and its extent.
 
-    `lost_starts`, `lost_answers` and `lost_ends` are of the starts, answers and ends there are; a lost end is told by
-    a row of the call detail records (CDR) in `rescued` of the cases, and otherwise never comes. `cdr` is the share of
-    ends that are told twice, by the telephony source and by a CDR row. `duplicates`, `disorder` and `late` are of the
-    events, and `bad` is the number of bad records for each event. Topic `crm` has as many absurd events besides, and
-    loses nothing. Raises ValueError for what cannot be.
+    `lost_starts`, `lost_answers` and `lost_ends` are shares of the starts, answers and ends. A share `rescued` of the
+    lost ends is reported by a row of the call detail records (CDR); the others never come. `cdr` is the share of ends
+    that are reported twice, by the telephony source and by a CDR row. `duplicates`, `disorder` and `late` are shares
+    of the events. `bad` is the number of malformed records per event. Topic `crm` also has as many edge cases, and
+    loses no event. Raises ValueError for values out of range.
     """
 
     lost_starts: float = 0.005
@@ -69,7 +69,7 @@ class Disturbance(Struct, frozen=True, kw_only=True):
     delay_ms: tuple[int, int] = (20, 800)  # how long an ordinary event is on its way
 
     def __post_init__(self) -> None:
-        """Refuse rates that are no probabilities, and disorder that would be lateness."""
+        """Refuse rates that are no probabilities, and disorder above the limit of lateness."""
         rates = ("lost_starts", "lost_answers", "lost_ends", "rescued", "cdr", "duplicates", "disorder", "late", "bad")
         for name in rates:
             if not 0 <= getattr(self, name) <= 1:
@@ -82,8 +82,8 @@ class Disturbance(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is (least, most), above 0 and in order; not {(low, high)}")
 
     @classmethod
-    def none(cls) -> Disturbance:
-        """Return a world in which every event arrives once, in time and in order (delays of 1 ms)."""
+    def none(cls) -> FaultRates:
+        """Return rates without faults: every event arrives once, in time and in order (delays of 1 ms)."""
         return cls(
             lost_starts=0,
             lost_answers=0,
@@ -98,40 +98,40 @@ class Disturbance(Struct, frozen=True, kw_only=True):
 
 
 class Listener(Protocol):
-    """Hears of every record in the order of arrival."""
+    """Is called for every record in the order of arrival."""
 
-    def arrived(self, due_ms: int, what: What, piece: int) -> None:
-        """Take note of a piece of a leg, a presence, an event of the CRM, or (`what` is the reason) a bad record."""
+    def arrived(self, due_ms: int, payload: Payload, piece: int) -> None:
+        """Take a piece of a leg, a presence, a CRM event, or a malformed record (`payload` is then its reason)."""
 
 
-class Post:
-    """Takes what is said when it happens and gives it back as records, in the order in which they arrive.
+class Delivery:
+    """Takes events when they happen and returns them as records, in the order of arrival.
 
-    `crm` is the chance for topic `crm`, so that what goes wrong with the calls does not depend on it.
+    Topic `crm` has its own random generator, `crm`, so that the faults of calls do not depend on it.
     """
 
     _BUCKET_MS: Final = 10_000
 
     def __init__(
-        self, rng: Chance, crm: Chance, disturbance: Disturbance, start_ms: int, listener: Listener | None
+        self, rng: SeededRandom, crm: SeededRandom, faults: FaultRates, start_ms: int, listener: Listener | None
     ) -> None:
         self._rng = rng
-        self._crm = crm
+        self._crm_rng = crm
         self._random = rng.random
-        self._d = disturbance
+        self._d = faults
         self._listener = listener
-        self._buckets: dict[int, list[tuple[int, int, What, int, str | None, bytes]]] = {}
+        self._buckets: dict[int, list[tuple[int, int, Payload, int, str | None, bytes]]] = {}
         self._next = start_ms // self._BUCKET_MS
         self._count = 0
         self._encode = msgspec.json.Encoder().encode
         self._lost: dict[int, float] = {
-            START: disturbance.lost_starts,
-            ANSWER: disturbance.lost_answers,
-            END: disturbance.lost_ends,
-            TRANSFER: disturbance.lost_ends,
+            START: faults.lost_starts,
+            ANSWER: faults.lost_answers,
+            END: faults.lost_ends,
+            TRANSFER: faults.lost_ends,
         }
-        self._late = disturbance.late
-        self._late_or_disorder = disturbance.late + disturbance.disorder
+        self._late = faults.late
+        self._late_or_disorder = faults.late + faults.disorder
 
     def loses(self, piece: int) -> bool:
         """Draw whether a piece never arrives."""
@@ -141,8 +141,8 @@ class Post:
         """Draw whether there is a CDR row of an end."""
         return self._random() < (self._d.rescued if lost else self._d.cdr)
 
-    def piece(self, leg: Leg, piece: int, event: CallEvent, *, alone: bool = False) -> None:
-        """Send a piece of a leg. `alone`: nothing else has told or will tell of its end, so it may come days late."""
+    def piece(self, leg: SimulatedLeg, piece: int, event: CallEvent, *, alone: bool = False) -> None:
+        """Send a piece of a leg. `alone`: no other piece reports the end of the leg, so this one may come days late."""
         if piece == CDR:
             low, high = _NIGHTLY_MS if alone else _CDR_MS
             delay = self._rng.between(low, high)
@@ -158,16 +158,16 @@ class Post:
                 delay = round(exp(self._rng.uniform(log(low), log(high))))
             else:
                 delay = self._rng.between(*_SHORT_LATE_MS)
-        leg.on_the_way += 1
+        leg.in_flight += 1
         value = self._encode(event)
         self._put(event.at + delay, leg, piece, leg.manager, value)
         if self._random() < self._d.duplicates:
-            leg.on_the_way += 1
-            # By the manager's own events, a night may pass within minutes. What is days late is said twice at once.
+            leg.in_flight += 1
+            # Event time of one manager can jump over a night within minutes, so what is days late is repeated at once.
             again = 0 if alone and delay > _SHORT_LATE_MS[1] else self._rng.between(*_AGAIN_MS)
             self._put(event.at + delay + again, leg, piece, leg.manager, value)
         if self._random() < self._d.bad:
-            key, value, reason = rubbish(self._rng, event, leg.manager)
+            key, value, reason = malformed_call_event(self._rng, event, leg.manager)
             self._put(event.at + delay, reason, BAD, key, value)
 
     def presence(self, presence: Presence, event: ManagerPresence) -> None:
@@ -185,53 +185,53 @@ class Post:
             self._put(due + self._rng.between(*_AGAIN_MS), presence, PRESENCE, presence.manager, value)
 
     def crm(self, event: CrmEvent) -> None:
-        """Send an event of the CRM: none is lost, any of them may come twice, out of order, or days late."""
-        chance, d = self._crm, self._d
-        draw = chance.random()
+        """Send a CRM event. None is lost; any of them may be repeated, out of order, or days late."""
+        rng, d = self._crm_rng, self._d
+        draw = rng.random()
         if draw >= self._late_or_disorder:
-            delay = chance.between(*d.delay_ms)
+            delay = rng.between(*d.delay_ms)
         elif draw >= self._late:
-            delay = chance.between(1, max(1, d.disorder_ms))
+            delay = rng.between(1, max(1, d.disorder_ms))
         else:
             low, high = d.late_ms
-            delay = round(exp(chance.uniform(log(low), log(high))))
+            delay = round(exp(rng.uniform(log(low), log(high))))
         value = self._encode(event)
-        # What is dated back to the middle of a call cannot arrive among records that have left already.
+        # An event dated back to the middle of a call cannot arrive among records that were already yielded.
         due = max(event.at + delay, self._next * self._BUCKET_MS)
         self._put(due, event, CRM, event.lead, value)
-        if chance.random() < d.duplicates:
-            self._put(due + chance.between(*_AGAIN_MS), event, CRM, event.lead, value)
-        if chance.random() < d.bad:
-            key, value, reason = crm_rubbish(chance, event)
+        if rng.random() < d.duplicates:
+            self._put(due + rng.between(*_AGAIN_MS), event, CRM, event.lead, value)
+        if rng.random() < d.bad:
+            key, value, reason = malformed_crm_event(rng, event)
             self._put(due, reason, BAD_CRM, key, value)
-            odd = absurd(chance, event.at)
+            odd = edge_case_event(rng, event.at)
             self._put(due, odd, CRM, odd.lead, self._encode(odd))
 
     def until(self, limit_ms: int) -> Iterator[Record]:
-        """Yield what has arrived by about `limit_ms`, all of which must have been sent by now."""
+        """Yield the records that have arrived by about `limit_ms`. All of them must have been sent by now."""
         limit = limit_ms // self._BUCKET_MS
         while self._next < limit:
             yield from self._open(self._buckets.pop(self._next, None))
             self._next += 1
 
     def rest(self) -> Iterator[Record]:
-        """Yield everything that is still on its way."""
+        """Yield all records that are still in flight."""
         for bucket in sorted(self._buckets):
             yield from self._open(self._buckets.pop(bucket))
 
-    def _open(self, items: list[tuple[int, int, What, int, str | None, bytes]] | None) -> Iterator[Record]:
+    def _open(self, items: list[tuple[int, int, Payload, int, str | None, bytes]] | None) -> Iterator[Record]:
         if items is None:
             return
         items.sort()
         listener = self._listener
-        for due, _, what, piece, key, value in items:
+        for due, _, payload, piece, key, value in items:
             if listener is not None:
-                listener.arrived(due, what, piece)
+                listener.arrived(due, payload, piece)
             yield Record(TOPIC if piece < CRM else CRM_TOPIC, key, value, due)
 
-    def _put(self, due: int, what: What, piece: int, key: str | None, value: bytes) -> None:
+    def _put(self, due: int, payload: Payload, piece: int, key: str | None, value: bytes) -> None:
         self._count += 1
-        item = (due, self._count, what, piece, key, value)
+        item = (due, self._count, payload, piece, key, value)
         bucket = due // self._BUCKET_MS
         items = self._buckets.get(bucket)
         if items is None:

@@ -1,6 +1,6 @@
-"""Records that are no events, each with the reason for which it must be rejected.
+"""Malformed records, each with the reason for which it must be rejected.
 
-Each is made from a good event, with an id of its own: one that is wrongly taken in changes a figure.
+Each is made from a valid event and has its own id, so a malformed record that is wrongly accepted changes a figure.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import msgspec
 
 from streams.contract.events import MAX_BYTES, CallEvent, CrmEvent, DealStageChanged, Reason
 from streams.simulator.faults.edge_cases import FAR_MS
-from streams.simulator.rng import Chance
+from streams.simulator.rng import SeededRandom
 
 Fields: TypeAlias = dict[str, Any]
 _STRANGER: Final = "nobody.at.all"
 
 
-def rubbish(rng: Chance, event: CallEvent, manager: str) -> tuple[str | None, bytes, Reason]:
-    """Return key and value of a bad record made from `event`, and why it is bad."""
-    reason, spoil = rng.choice(_RECIPES)
+def malformed_call_event(rng: SeededRandom, event: CallEvent, manager: str) -> tuple[str | None, bytes, Reason]:
+    """Return key and value of a malformed record made from `event`, and its reject reason."""
+    reason, corrupt = rng.choice(_RECIPES)
     fields: Fields = msgspec.to_builtins(event)
     fields["id"] = f"bad-{rng.getrandbits(64):016x}"
     key: str | None = manager
@@ -28,13 +28,13 @@ def rubbish(rng: Chance, event: CallEvent, manager: str) -> tuple[str | None, by
         key = None
     elif reason == "wrong_key":
         key = _STRANGER
-    return key, spoil(fields), reason
+    return key, corrupt(fields), reason
 
 
-def crm_rubbish(rng: Chance, event: CrmEvent) -> tuple[str | None, bytes, Reason]:
-    """Return key and value of a bad record of topic `crm` made from `event`, and why it is bad."""
+def malformed_crm_event(rng: SeededRandom, event: CrmEvent) -> tuple[str | None, bytes, Reason]:
+    """Return key and value of a malformed record of topic `crm` made from `event`, and its reject reason."""
     deal = isinstance(event, DealStageChanged)
-    reason, spoil = rng.choice((*_CRM_RECIPES, *_DEAL_RECIPES) if deal else _CRM_RECIPES)
+    reason, corrupt = rng.choice((*_CRM_RECIPES, *_DEAL_RECIPES) if deal else _CRM_RECIPES)
     fields: Fields = msgspec.to_builtins(event)
     fields["id"] = f"bad-{rng.getrandbits(64):016x}"
     key: str | None = event.lead
@@ -42,7 +42,7 @@ def crm_rubbish(rng: Chance, event: CrmEvent) -> tuple[str | None, bytes, Reason
         key = None
     elif reason == "wrong_key":
         key = _STRANGER
-    return key, spoil(fields), reason
+    return key, corrupt(fields), reason
 
 
 def _json(fields: Fields) -> bytes:
@@ -54,7 +54,7 @@ def _with(**changed: object) -> Callable[[Fields], bytes]:
 
 
 def _raw(name: str, text: bytes) -> Callable[[Fields], bytes]:
-    """Let a field's value be these bytes, which need not be JSON."""
+    """Set a field's value to these bytes, which may be invalid JSON."""
     return lambda fields: _json({**fields, name: "§"}).replace('"§"'.encode(), text)
 
 

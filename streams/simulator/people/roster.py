@@ -1,8 +1,7 @@
-"""The people of the simulated department: who works in which team and zone, when, and in which manner.
+"""The people of the simulated department: teams, time zones, shifts and personalities.
 
-A department is settings and a personality for each manager of them. `make` invents both; `from_settings` takes the
-roster as it is. What a person is like is drawn from the seed and the manager's id, so that adding somebody to a roster
-leaves everybody else as they were.
+A department is settings, and a personality per manager. `make` invents both; `from_settings` takes the roster of the
+settings. A personality is drawn from the seed and the manager's id, so adding a manager changes no other one.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from streams.settings.settings import Manager, Settings, load
-from streams.simulator.crm import profiles as manners
-from streams.simulator.crm.profiles import Manner
-from streams.simulator.rng import Chance
+from streams.simulator.crm import profiles
+from streams.simulator.crm.profiles import CrmProfile
+from streams.simulator.rng import SeededRandom
 from streams.units import MINUTE_MS
 
 
 class Personality(Struct, frozen=True, kw_only=True):
-    """The manner in which somebody works. Spans in milliseconds; shares and probabilities from 0 to 1.
+    """How a manager works. Spans in milliseconds; shares and probabilities from 0 to 1.
 
     `pause_ms` is the mean pause between two calls in an hour of average rhythm, `talk_ms` the median talk time of an
     answered call and `spread` the sigma of its lognormal distribution. `persistence` is the number of dials after which
@@ -44,7 +43,7 @@ class Personality(Struct, frozen=True, kw_only=True):
     absent: float = 0.03  # of the days
     paces: tuple[float, ...] = ()  # how much more is done on each weekday, Monday first; none: every day is alike
     talks: tuple[float, ...] = ()  # how much longer talks are on each weekday
-    manner: Manner = manners.AVERAGE
+    crm_profile: CrmProfile = profiles.AVERAGE
 
 
 BUSY_DIALLER: Final = Personality(
@@ -57,7 +56,7 @@ BUSY_DIALLER: Final = Personality(
     persistence=9,
     retry_ms=55 * MINUTE_MS,
     follow_up=0.25,
-    manner=manners.NOISY,
+    crm_profile=profiles.NOISY,
 )
 QUIET_CLOSER: Final = Personality(
     name="quiet closer",
@@ -70,7 +69,7 @@ QUIET_CLOSER: Final = Personality(
     persistence=4,
     retry_ms=240 * MINUTE_MS,
     follow_up=0.8,
-    manner=manners.CLOSER,
+    crm_profile=profiles.CLOSER,
 )
 AVERAGE: Final = Personality(name="average", pause_ms=150_000, connect=0.38, talk_ms=90_000)
 BEGINNER: Final = Personality(
@@ -84,7 +83,7 @@ BEGINNER: Final = Personality(
     follow_up=0.3,
     transfer=0.06,
     inbound=0.5,
-    manner=manners.BEGINNER,
+    crm_profile=profiles.BEGINNER,
 )
 FAST_HAND: Final = Personality(
     name="fast hand",
@@ -93,7 +92,7 @@ FAST_HAND: Final = Personality(
     talk_ms=110_000,
     inbound=1.5,
     follow_up=0.6,
-    manner=manners.FAST,
+    crm_profile=profiles.FAST,
 )
 KEEPER: Final = Personality(
     name="keeper of accounts",
@@ -104,10 +103,10 @@ KEEPER: Final = Personality(
     fresh=0.08,
     follow_up=0.9,
     inbound=1.5,
-    manner=manners.KEEPER,
+    crm_profile=profiles.KEEPER,
 )
 
-CAST: Final[Mapping[Personality, int]] = {
+PERSONALITIES: Final[Mapping[Personality, int]] = {
     BUSY_DIALLER: 3,
     QUIET_CLOSER: 2,
     AVERAGE: 6,
@@ -115,7 +114,7 @@ CAST: Final[Mapping[Personality, int]] = {
     FAST_HAND: 4,
     KEEPER: 2,
 }
-"""The personalities there are, with how many of twenty people have each."""
+"""All personalities, with how many of twenty managers have each."""
 
 
 class Member(Struct, frozen=True):
@@ -127,7 +126,7 @@ class Member(Struct, frozen=True):
 
 
 class Department(Struct, frozen=True, kw_only=True):
-    """Who works, where and how. `always` lets everybody work round the clock, whatever their shifts say."""
+    """Managers with their settings and personalities. With `always`, all work round the clock."""
 
     seed: int
     settings: Settings
@@ -143,16 +142,16 @@ class Department(Struct, frozen=True, kw_only=True):
         teams: int = 5,
         *,
         always: bool = False,
-        cast: Mapping[str, Personality] | None = None,
+        personalities: Mapping[str, Personality] | None = None,
     ) -> Department:
-        """Invent a department. `always` gives it shifts round the clock, so that it lives at whatever hour it starts.
+        """Invent a department. With `always`, shifts run round the clock, so that it is active at any hour.
 
-        `cast` sets the personality of some managers by id. Raises ValueError for less than one manager or team.
+        `personalities` sets some of them by manager id. Raises ValueError for less than one manager or team.
         """
         if managers < 1 or teams < 1:
             raise ValueError(f"a department needs a manager and a team; asked for {managers} and {teams}")
-        text = _invent(Chance(seed, "roster"), managers, min(teams, managers), always=always)
-        made = cls.from_settings(load(text, {}), seed, always=always, cast=cast)
+        text = _invent(SeededRandom(seed, "roster"), managers, min(teams, managers), always=always)
+        made = cls.from_settings(load(text, {}), seed, always=always, personalities=personalities)
         return msgspec.structs.replace(made, text=text)
 
     @classmethod
@@ -162,16 +161,19 @@ class Department(Struct, frozen=True, kw_only=True):
         seed: int,
         *,
         always: bool = False,
-        cast: Mapping[str, Personality] | None = None,
+        personalities: Mapping[str, Personality] | None = None,
     ) -> Department:
-        """Let the managers of `settings` work. Raises ValueError where there are none, or `cast` names a stranger."""
+        """Return the department of the managers in `settings`.
+
+        Raises ValueError if there are none, or if `personalities` names an id that is not on the roster.
+        """
         if not settings.managers:
             raise ValueError("the settings name no managers; add [[managers]], or let a department be invented")
-        chosen = cast or {}
+        chosen = personalities or {}
         if strangers := chosen.keys() - settings.managers.keys():
             raise ValueError(f"not on the roster: {', '.join(sorted(strangers))}")
         members = tuple(
-            Member(index, manager, chosen.get(manager.id) or _character(seed, manager.id))
+            Member(index, manager, chosen.get(manager.id) or _personality(seed, manager.id))
             for index, manager in enumerate(settings.managers.values())
         )
         return cls(seed=seed, settings=settings, members=members, always=always)
@@ -181,16 +183,16 @@ class Department(Struct, frozen=True, kw_only=True):
         return self.settings.managers
 
     def toml(self) -> str:
-        """Return teams and managers as a settings file says them. Raises ValueError for settings from outside."""
+        """Return teams and managers as the text of a settings file. Raises ValueError if they came from settings."""
         if not self.text:
             raise ValueError("this department was made from settings; their file is its text")
         return self.text
 
 
-def _character(seed: int, manager_id: str) -> Personality:
-    """Draw a personality, and vary it: no two average people are the same."""
-    rng = Chance(seed, "person", manager_id)
-    base = rng.choices(tuple(CAST), tuple(CAST.values()))[0]
+def _personality(seed: int, manager_id: str) -> Personality:
+    """Draw a personality, and vary its numbers."""
+    rng = SeededRandom(seed, "person", manager_id)
+    base = rng.choices(tuple(PERSONALITIES), tuple(PERSONALITIES.values()))[0]
     return msgspec.structs.replace(
         base,
         pause_ms=round(base.pause_ms * rng.uniform(0.8, 1.25)),
@@ -220,7 +222,7 @@ _TEAMS: Final = (
 )  # fmt: skip
 
 
-def _invent(rng: Chance, managers: int, teams: int, *, always: bool) -> str:
+def _invent(rng: SeededRandom, managers: int, teams: int, *, always: bool) -> str:
     """Return a settings file with so many teams and managers."""
     lines = ["# An invented department."]
     ids = []

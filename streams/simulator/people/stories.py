@@ -1,8 +1,7 @@
-"""A department whose people each have a story, so that one can see whether the figures tell it.
+"""A department with known stories, to check that the figures show them.
 
-Around them work ordinary people, some of them brisker than others, so that each story stands out in one measure and is
-nowhere else the exception. The volume is that of two quarters by default: what compares a quarter with the one before
-needs both of them.
+The other managers are ordinary, some of them faster than others, so that each story stands out in its measures only.
+The default volume is two quarters, because some measures compare a quarter with the one before.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.settings.settings import load
-from streams.simulator.crm.profiles import Manner
+from streams.simulator.crm.profiles import CrmProfile
 from streams.simulator.people.roster import Department, Personality
 from streams.units import MINUTE_MS, SECOND_MS
 
@@ -25,13 +24,13 @@ _DECISION_DAYS: Final = 6  # from a first talk to a won deal, in the mean
 
 
 class Story(Struct, frozen=True, kw_only=True):
-    """One story: who lives it (the id of a manager, or of a team), what a supervisor should see, and in which measures.
+    """One story. `subject` is the id of a manager or a team, `sees` what a supervisor should see.
 
-    `measures` are metrics of the catalogue without prefix, or recording rules. The story takes `days` of history.
+    `measures` are metrics of the catalogue without prefix, or recording rules. The story needs `days` of history.
     """
 
     name: str
-    who: str
+    subject: str
     sees: str
     measures: tuple[str, ...]
     days: int = 30
@@ -40,60 +39,60 @@ class Story(Struct, frozen=True, kw_only=True):
 STORIES: Final = (
     Story(
         name="busy noise-maker",
-        who="bruno.laut",
+        subject="bruno.laut",
         sees="Dials more than anybody else in the team and wins next to nothing.",
         measures=("calls", "won_deals", "manager:callpulse_busy_noise"),
     ),
     Story(
         name="quiet closer",
-        who="clara.still",
+        subject="clara.still",
         sees="Makes the fewest calls of the team and wins the most.",
         measures=("calls", "won_deals", "manager:callpulse_quiet_closer"),
     ),
     Story(
         name="only reminds",
-        who="rita.mahn",
+        subject="rita.mahn",
         sees="Calls the same leads again and again to remind them; nothing is agreed, and they get stuck.",
         measures=("follow_up_calls", "next_step_ratio", "open_leads_by_conversations", "leads_stuck"),
     ),
     Story(
         name="inherits warm clients",
-        who="wanda.erbe",
+        subject="wanda.erbe",
         sees="Wins more of her leads than others do, because she is given warm ones: fairly compared, she does not.",
         measures=("first_call_deal_ratio", "leads_given", "manager:callpulse_mix_adjusted_index:90d"),
         days=90,
     ),
     Story(
         name="cold caller",
-        who="kolja.frost",
+        subject="kolja.frost",
         sees="Calls nobody but strangers and wins more of them than anybody else would.",
         measures=("leads_given", "manager:callpulse_mix_adjusted_index:90d"),
         days=90,
     ),
     Story(
         name="leaks before the proposal",
-        who="bridge",
+        subject="bridge",
         sees="Shows the product to as many as others do, and then sends no proposal.",
         measures=("team_funnel_leads", "team_step:callpulse_funnel_rate:ratio", "team:callpulse_leakiest_step:rate"),
         days=90,
     ),
     Story(
         name="Thursday dip",
-        who="ferry",
+        subject="ferry",
         sees="Calls half as much on Thursdays as on other days.",
         measures=("team_weekday_calls", "team_weekday:callpulse_calls_per_day:ratio56d"),
         days=56,
     ),
     Story(
         name="Monday of long talks",
-        who="garden",
+        subject="garden",
         sees="Talks twice as long on Mondays.",
         measures=("team_weekday_talk_seconds", "team_weekday:callpulse_talk_per_call_seconds:ratio56d"),
         days=56,
     ),
     Story(
         name="norm that drifts",
-        who="dora.weiler",
+        subject="dora.weiler",
         sees="Needs twice and more the calls for a won deal that she needed a quarter ago.",
         measures=("calls_per_won_deal", "manager:callpulse_norm:drift"),
         days=186,
@@ -108,44 +107,46 @@ def department(seed: int, days: int = LONG_DAYS) -> Department:
     """
     teams = _teams(days)
     text = _settings(teams)
-    cast = {id_: personality for members in teams.values() for id_, personality in members.items()}
-    made = Department.from_settings(load(text, {}), seed, cast=cast)
+    personalities = {id_: personality for members in teams.values() for id_, personality in members.items()}
+    made = Department.from_settings(load(text, {}), seed, personalities=personalities)
     return msgspec.structs.replace(made, text=text)
 
 
 _Teams: TypeAlias = Mapping[str, Mapping[str, Personality]]
 
 # Everybody dials less often than in `people.py`, so that two quarters of all of them are half a million records.
-_DEFT: Final = Manner(steps=(0.8, 0.78, 0.76, 0.43))
-_HESITANT: Final = Manner(steps=(0.73, 0.72, 0.72, 0.39))
+_DEFT: Final = CrmProfile(steps=(0.8, 0.78, 0.76, 0.43))
+_HESITANT: Final = CrmProfile(steps=(0.73, 0.72, 0.72, 0.39))
 _STEADY: Final = Personality(
     name="steady", pause_ms=750 * SECOND_MS, connect=0.5, talk_ms=100 * SECOND_MS, cold=0.66, inherited=0.1
 )
-_BRISK: Final = msgspec.structs.replace(_STEADY, name="brisk", pause_ms=420 * SECOND_MS, manner=_DEFT)
-_SLOW: Final = msgspec.structs.replace(_STEADY, name="slow", pause_ms=1_250 * SECOND_MS, inbound=0.3, manner=_HESITANT)
+_BRISK: Final = msgspec.structs.replace(_STEADY, name="brisk", pause_ms=420 * SECOND_MS, crm_profile=_DEFT)
+_SLOW: Final = msgspec.structs.replace(
+    _STEADY, name="slow", pause_ms=1_250 * SECOND_MS, inbound=0.3, crm_profile=_HESITANT
+)
 
-_NOISY: Final = Manner(
+_NOISY: Final = CrmProfile(
     steps=(0.3, 0.5, 0.4, 0.15), keeps=0.2, agree=0.3, agree_idle=0.1, reminders=0.3, written=0.1, mails=0.0
 )
-_CLOSING: Final = Manner(
+_CLOSING: Final = CrmProfile(
     steps=(0.85, 0.9, 0.85, 0.6), leap=0.9, keeps=0.8, agree=0.8, agree_idle=0.5, reminders=0.05, written=0.4
 )
-_REMINDING: Final = Manner(steps=(0.35, 0.5, 0.4, 0.3), agree=0.05, agree_idle=0.01, reminders=0.96, mails=0.02)
+_REMINDING: Final = CrmProfile(steps=(0.35, 0.5, 0.4, 0.3), agree=0.05, agree_idle=0.01, reminders=0.96, mails=0.02)
 # A little less than average: with leads as warm as hers that is far more deals than others have.
-_INHERITING: Final = Manner(steps=(0.7, 0.74, 0.72, 0.395))
-_COLD: Final = Manner(steps=(0.96, 0.9, 0.9, 0.53), mails=0.0)
+_INHERITING: Final = CrmProfile(steps=(0.7, 0.74, 0.72, 0.395))
+_COLD: Final = CrmProfile(steps=(0.96, 0.9, 0.9, 0.53), mails=0.0)
 # Of the few proposals many are won, so that the leak is in one place.
-_LEAKING: Final = Manner(steps=(0.8, 0.8, 0.24, 0.7))
+_LEAKING: Final = CrmProfile(steps=(0.8, 0.8, 0.24, 0.7))
 
 
-def _like(base: Personality, manner: Manner | None = None, **changed: object) -> Personality:
-    return msgspec.structs.replace(base, manner=manner or base.manner, **changed)
+def _like(base: Personality, crm_profile: CrmProfile | None = None, **changed: object) -> Personality:
+    return msgspec.structs.replace(base, crm_profile=crm_profile or base.crm_profile, **changed)
 
 
 def _teams(days: int) -> _Teams:
-    """Return who works in which team, and how."""
+    """Return the personalities by team and manager."""
     change_day = max(0, days - _QUARTER_DAYS - _DECISION_DAYS)
-    drifting = Manner(steps=(0.86, 0.82, 0.8, 0.48), change_day=change_day, change=0.16)
+    drifting = CrmProfile(steps=(0.86, 0.82, 0.8, 0.48), change_day=change_day, change=0.16)
     return {
         "harbour": {
             "bruno.laut": _like(

@@ -1,4 +1,4 @@
-"""When people work: shifts one after the other, and how busy an hour and a weekday are."""
+"""Shifts of a manager in order, and how busy each hour and weekday is."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def pace(local: LocalTime, at_ms: int) -> float:
 
 
 def shifts_from(settings: Settings, manager: Manager, from_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
-    """Yield, in order, when the manager's shifts begin and end that end after `from_ms` and begin before `until_ms`.
+    """Yield start and end of the manager's shifts that end after `from_ms` and begin before `until_ms`, in order.
 
-    Whoever has no shifts keeps office hours: the roster does not say, but they work.
+    A manager without shifts keeps office hours.
     """
     local = local_time(manager.timezone)
     calendar: Calendar = settings.calendar_of(manager)

@@ -1,4 +1,4 @@
-"""The leads of one manager: whom to call next, and when to call again."""
+"""The call list of one manager: which lead to call next, and when to call it again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 from streams.contract.events import Disposition, Kind
 from streams.simulator.people.roster import Personality
-from streams.simulator.rng import Chance
+from streams.simulator.rng import SeededRandom
 from streams.units import DAY_MS, MINUTE_MS
 
 _CONVERSATION_MS: Final = MINUTE_MS
-_MOST: Final = 400  # more leads than that nobody keeps in mind
+_MOST: Final = 400  # leads on a list
 
 
-class Register:
+class LeadRegistry:
     """Invents leads: a CRM reference, or a keyed hash where only a telephone number is known."""
 
     def __init__(self, seed: int) -> None:
@@ -28,51 +28,53 @@ class Register:
         return f"lead-{self._seed}-{self._count:06d}"
 
     def caller(self) -> str:
-        """Return the key of a new lead of whom only a number is known."""
+        """Return the key of a new lead with a known number only."""
         self._count += 1
         return f"phone:{blake2b(f'{self._seed}:{self._count}'.encode(), digest_size=16).hexdigest()}"
 
 
-class Book:
-    """The leads that a manager means to call again, by when they are due."""
+class CallList:
+    """The leads that a manager will call again, by due time."""
 
-    def __init__(self, personality: Personality, register: Register, rng: Chance) -> None:
+    def __init__(self, personality: Personality, lead_registry: LeadRegistry, rng: SeededRandom) -> None:
         self._personality = personality
-        self._register = register
+        self._lead_registry = lead_registry
         self._random = rng.random
         self._rng = rng
         self._due: list[tuple[int, str, int]] = []  # when, lead, dials without success so far
 
     def next(self, now_ms: int) -> tuple[str, Kind, int]:
-        """Return whom to dial, the kind of call this is, and how often the lead was dialled in vain."""
+        """Return the lead to dial, the kind of the call, and the number of unsuccessful dials so far."""
         if self._due and self._due[0][0] <= now_ms and self._random() >= self._personality.fresh:
             _, lead, failures = heappop(self._due)
             return lead, "repeat", failures
-        # Who inherits nobody draws no chance for it, and so works as ever.
+        # A manager who inherits no leads draws no random number here, so older seeds give the same calls.
         if self._personality.inherited and self._random() < self._personality.inherited:
-            return self._register.reference(), "repeat", 0
+            return self._lead_registry.reference(), "repeat", 0
         if self._random() < self._personality.cold:
-            return self._register.caller(), "cold", 0
-        return self._register.reference(), "targeted", 0
+            return self._lead_registry.caller(), "cold", 0
+        return self._lead_registry.reference(), "targeted", 0
 
     def known(self) -> str | None:
-        """Return some lead of the book, if it has any: one that might call back."""
+        """Return any lead of the list, or None if it is empty. This lead may call back."""
         return self._rng.choice(self._due)[1] if self._due else None
 
     def stranger(self) -> str:
-        """Return a lead who calls in for the first time."""
-        return self._register.caller()
+        """Return a new lead that calls in."""
+        return self._lead_registry.caller()
 
     def note(self, lead: str, now_ms: int, disposition: Disposition, talk_ms: int, failures: int) -> int | None:
-        """Decide whether the lead is called again. Return when."""
-        who = self._personality
+        """Decide whether the lead is called again. Return the time, or None."""
+        personality = self._personality
         if disposition == "answered":
-            again = who.follow_up if talk_ms >= _CONVERSATION_MS else 0.25
+            again = personality.follow_up if talk_ms >= _CONVERSATION_MS else 0.25
             if self._random() < again:
                 return self._put(now_ms + round((0.7 + 5 * self._random()) * DAY_MS), lead, 0)
-        elif failures + 1 < who.persistence:
+        elif failures + 1 < personality.persistence:
             wait = 0.25 if disposition == "busy" else 1.0
-            return self._put(now_ms + round(who.retry_ms * wait * self._rng.uniform(0.4, 2.5)), lead, failures + 1)
+            return self._put(
+                now_ms + round(personality.retry_ms * wait * self._rng.uniform(0.4, 2.5)), lead, failures + 1
+            )
         return None
 
     def _put(self, due_ms: int, lead: str, failures: int) -> int | None:

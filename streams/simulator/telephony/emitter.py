@@ -1,4 +1,4 @@
-"""Says what happened: makes the events of a leg and hands them to the post, unless they are lost."""
+"""The emitter: makes the events of a leg and passes them to the delivery, unless they are lost."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from streams.contract.events import (
     ManagerPresence,
     PresenceState,
 )
-from streams.simulator.faults.injection import Post
-from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, Leg, Presence
+from streams.simulator.faults.injection import Delivery
+from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, Presence, SimulatedLeg
 from streams.units import SECOND_MS
 
 
-class Teller:
+class Emitter:
     """The telephony source, the CDR export and the agent desktop in one.
 
-    `name` makes ids unlike those of other runs.
+    `name` makes ids differ from those of other runs.
     """
 
-    def __init__(self, post: Post, name: str) -> None:
-        self._post = post
+    def __init__(self, delivery: Delivery, name: str) -> None:
+        self._delivery = delivery
         self._name = name
         self._presences = 0
 
     def presence(self, manager: str, at: int, state: PresenceState, reason: str | None = None) -> None:
-        """Say that the manager's presence changed."""
+        """Emit a change of the manager's presence."""
         self._presences += 1
         presence = Presence(manager, at, state, f"{self._name}-p{self._presences}")
         event = ManagerPresence(
             v=1, id=presence.id, at=at, source="desktop", manager=manager, state=state, reason=reason
         )
-        self._post.presence(presence, event)
+        self._delivery.presence(presence, event)
 
-    def started(self, leg: Leg, team: str) -> None:
-        """Say that the leg began."""
-        if self._post.loses(START):
+    def started(self, leg: SimulatedLeg, team: str) -> None:
+        """Emit the start of the leg."""
+        if self._delivery.loses(START):
             return
         event = CallStarted(
             v=1,
@@ -52,12 +52,12 @@ class Teller:
             team=team,
             queue=leg.queue,
         )
-        self._post.piece(leg, START, event)
+        self._delivery.piece(leg, START, event)
 
-    def answered(self, leg: Leg, at: int) -> None:
-        """Say that the leg was answered at `at`."""
+    def answered(self, leg: SimulatedLeg, at: int) -> None:
+        """Emit the answer of the leg at `at`."""
         leg.answered_at = at
-        if self._post.loses(ANSWER):
+        if self._delivery.loses(ANSWER):
             return
         event = CallAnswered(
             v=1,
@@ -68,13 +68,13 @@ class Teller:
             manager=leg.manager,
             lead=leg.lead,
         )
-        self._post.piece(leg, ANSWER, event)
+        self._delivery.piece(leg, ANSWER, event)
 
-    def transferred(self, leg: Leg, to: Leg, at: int) -> None:
-        """Say that the call was handed from `leg` to `to`."""
+    def transferred(self, leg: SimulatedLeg, to: SimulatedLeg, at: int) -> None:
+        """Emit the transfer of the call from `leg` to `to`."""
         leg.transfer_at = at
         leg.to, to.by = to, leg
-        if self._post.loses(TRANSFER):
+        if self._delivery.loses(TRANSFER):
             return
         event = CallTransferred(
             v=1,
@@ -87,24 +87,24 @@ class Teller:
             to_manager=to.manager,
             how=leg.how,
         )
-        self._post.piece(leg, TRANSFER, event)
+        self._delivery.piece(leg, TRANSFER, event)
 
-    def ended(self, leg: Leg, at: int) -> None:
-        """Say that the leg is over: by the telephony source, by a CDR row, by both or not at all."""
+    def ended(self, leg: SimulatedLeg, at: int) -> None:
+        """Emit the end of the leg: by the telephony source, by a CDR row, by both or not at all."""
         leg.ended_at = at
         leg.settled = True
-        lost = self._post.loses(END)
-        second = self._post.cdr(lost=lost)
+        lost = self._delivery.loses(END)
+        second = self._delivery.cdr(lost=lost)
         if not lost:
-            self._post.piece(leg, END, _end(leg), alone=not second and leg.to is None)
+            self._delivery.piece(leg, END, _end(leg), alone=not second and leg.to is None)
         if second:
             # CDR rows know whole seconds: the end is rounded up, the talk down.
             leg.cdr_at = -(-at // SECOND_MS) * SECOND_MS
             leg.cdr_talk_ms = leg.talk_ms // SECOND_MS * SECOND_MS
-            self._post.piece(leg, CDR, _end(leg, cdr=True), alone=lost and leg.to is None)
+            self._delivery.piece(leg, CDR, _end(leg, cdr=True), alone=lost and leg.to is None)
 
 
-def _end(leg: Leg, *, cdr: bool = False) -> CallEnded:
+def _end(leg: SimulatedLeg, *, cdr: bool = False) -> CallEnded:
     return CallEnded(
         v=1,
         id=f"{leg.call}-{leg.manager}-{'c' if cdr else 'e'}",

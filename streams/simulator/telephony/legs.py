@@ -1,7 +1,7 @@
-"""What the simulated department means to do, and the records by which it becomes known.
+"""Simulated legs, and the records that report them.
 
-A `Leg` is an intention: what really happened, whatever is said about it. Each thing that is said is a *piece*: the
-start, the answer, the transfer, the end, the row of the call detail records. `got` tells which pieces have arrived.
+A `SimulatedLeg` holds what really happened. The events about it are its *pieces*: start, answer, transfer, end, and the
+row of the call detail records. `arrived` holds the pieces that have arrived, as bits.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ END: Final = 8
 CDR: Final = 16
 PRESENCE: Final = 32  # not of a leg
 BAD: Final = 64
-CRM: Final = 128  # all from here on belong to topic `crm`
+CRM: Final = 128  # this and greater values belong to topic `crm`
 BAD_CRM: Final = 256
 
 
 class Record(Struct, frozen=True, gc=False):
-    """A record for Kafka. `due_ms` is when it arrives; a record without a key is one of the bad ones."""
+    """A record for Kafka. `due_ms` is when it arrives. A record without a key is malformed."""
 
     topic: str
     key: str | None
@@ -36,16 +36,17 @@ class Record(Struct, frozen=True, gc=False):
     due_ms: int
 
 
-class Leg:
+class SimulatedLeg:
     """One manager's part in a call as it happened. Moments and spans in milliseconds.
 
-    `answered_at` is None where nobody and nothing answered. A leg that was handed over has `transfer_at`, `how` and
-    `to`, the leg that takes over; that one has `by`, the leg it came from. `on_the_way` counts pieces sent and not yet
-    arrived; `settled` turns true when no further piece will be sent.
+    `answered_at` is None if nobody and no machine answered. A transferred leg has `transfer_at`, `how` and `to`, the
+    receiver's leg; that one has `by`, the leg it came from. `in_flight` counts pieces that were sent and have not
+    arrived. `settled` becomes true when no further piece will be sent.
     """
 
     __slots__ = (
         "answered_at",
+        "arrived",
         "by",
         "call",
         "cdr_at",
@@ -53,13 +54,12 @@ class Leg:
         "direction",
         "disposition",
         "ended_at",
-        "got",
         "handed_over",
         "how",
+        "in_flight",
         "kind",
         "lead",
         "manager",
-        "on_the_way",
         "queue",
         "settled",
         "started_at",
@@ -92,22 +92,22 @@ class Leg:
         self.cdr_talk_ms = 0
         self.transfer_at = 0
         self.how: Literal["blind", "attended"] = "blind"
-        self.to: Leg | None = None
-        self.by: Leg | None = None
-        self.handed_over = False  # whether `to` has been heard of through this leg's transfer
-        self.got = 0
-        self.on_the_way = 0
+        self.to: SimulatedLeg | None = None
+        self.by: SimulatedLeg | None = None
+        self.handed_over = False  # whether the transfer event has made `to` known
+        self.arrived = 0
+        self.in_flight = 0
         self.settled = False
 
 
 class Presence:
-    """A change of presence as it happened; `got` once it has arrived."""
+    """A change of presence. `arrived` becomes true when its event arrives."""
 
-    __slots__ = ("at", "got", "id", "manager", "state")
+    __slots__ = ("arrived", "at", "id", "manager", "state")
 
     def __init__(self, manager: str, at: int, state: PresenceState, id_: str) -> None:
         self.manager = manager
         self.at = at
         self.state = state
         self.id = id_
-        self.got = False
+        self.arrived = False

@@ -1,9 +1,8 @@
-"""Every figure of the catalogue that is a manager's, counted from what the truth knows.
+"""The expected figures of activity per manager (`NAMES`).
 
-Names and labels are the catalogue's, without the prefix of the product; the values of the labels come in the order in
-which the catalogue names them. A ratio whose denominator is 0 has no answer, nor has a moment that never was.
-
-These are the figures of activity (`NAMES`). What came of it is in `results.py`.
+Names and labels are those of the catalogue, without the prefix `callpulse_`. Label values are in the order of the
+catalogue. A ratio with denominator 0 is absent, and so is the time of something that never happened. Results of calls
+are in `results.py`.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import Final, TypeAlias
 
 from streams.calendars import shift_bounds
 from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS
-from streams.simulator.telephony.legs import TRANSFER, Leg
-from streams.simulator.truth.leg_outcomes import Verdict, known, verdict
-from streams.simulator.truth.truth import Account, LeadAccount, Truth
+from streams.simulator.telephony.legs import TRANSFER, SimulatedLeg
+from streams.simulator.truth.accounts import Account, Accounts, LeadAccount
+from streams.simulator.truth.leg_outcomes import LegOutcome, leg_outcome, leg_start
 from streams.units import HOUR_MS, MINUTE_MS
 
-Answers: TypeAlias = dict[tuple[str, tuple[str, ...]], float]
+Figures: TypeAlias = dict[tuple[str, tuple[str, ...]], float]
 Figure: TypeAlias = tuple[str, tuple[str, ...], float]
 
 DAYS: Final[Mapping[str, int]] = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
@@ -34,18 +33,18 @@ NAMES: Final = frozenset(
         "open_leads_by_calls", "calls_per_lead", "leads_over_called",
     }
 )  # fmt: skip
-"""The metrics of which the truth knows every series."""
+"""The metrics with an expected value for every series."""
 _PRESENCE_KEPT_MS: Final = 16 * HOUR_MS
 _LEAD_DAYS: Final = 30
 
 
-def answers(truth: Truth, now_ms: int) -> Answers:
+def expected_figures(accounts: Accounts, now_ms: int) -> Figures:
     """Return every figure of `NAMES` of every manager at `now_ms`."""
-    found: Answers = {}
-    leads = None if truth.leads is None else _Leads(truth, truth.leads, now_ms)
-    for account in truth.accounts.values():
+    found: Figures = {}
+    leads = None if accounts.leads is None else _Leads(accounts, accounts.leads, now_ms)
+    for account in accounts.accounts.values():
         who = (account.manager.id, account.manager.team)
-        for name, labels, value in _figures(truth, account, now_ms):
+        for name, labels, value in _figures(accounts, account, now_ms):
             found[name, (*who, *labels)] = float(value)
         if leads is not None:
             for name, labels, value in leads.figures(account, account.local.day(now_ms)):
@@ -53,53 +52,55 @@ def answers(truth: Truth, now_ms: int) -> Answers:
     return found
 
 
-def _figures(truth: Truth, account: Account, now_ms: int) -> Iterator[Figure]:
+def _figures(accounts: Accounts, account: Account, now_ms: int) -> Iterator[Figure]:
     finished = []
     in_progress = []
-    max_call_ms = truth.thresholds.max_call_ms
+    max_call_ms = accounts.thresholds.max_call_ms
     for leg in account.legs:
-        told = verdict(leg, now_ms, max_call_ms)
-        if told is not None:
-            finished.append((leg, told))
+        outcome = leg_outcome(leg, now_ms, max_call_ms)
+        if outcome is not None:
+            finished.append((leg, outcome))
             continue
-        if leg.got & TRANSFER:  # handed over, and no more is known of it than that: neither counted nor in progress
+        if leg.arrived & TRANSFER:  # only its transfer is known: neither counted nor in progress
             continue
-        since = min((at for at in known(leg) if at is not None), default=None)
+        since = min((at for at in leg_start(leg) if at is not None), default=None)
         if since is not None and since > now_ms - max_call_ms:
             in_progress.append(since)
-    windows = {"1h": _last_hour(truth, finished, now_ms)}
+    windows = {"1h": _last_hour(accounts, finished, now_ms)}
     today = account.local.day(now_ms)
     for window, length in DAYS.items():
-        windows[window] = _days(truth, account, finished, range(today - length + 1, today + 1))
+        windows[window] = _days(accounts, account, finished, range(today - length + 1, today + 1))
     for window, counts in windows.items():
         yield from _window(window, counts)
-    yield from _today(truth, windows["today"])
+    yield from _today(accounts, windows["today"])
     yield "calls_in_progress", (), len(in_progress)
     yield "longest_call_in_progress_seconds", (), max((now_ms - since for since in in_progress), default=0) / 1000
     if account.active_at:
         yield "last_activity_timestamp_seconds", (), account.active_at / 1000
-    yield from _attendance(truth, account, now_ms, busy=bool(in_progress))
-    yield from _work(truth, account, now_ms, today, busy=bool(in_progress))
+    yield from _attendance(accounts, account, now_ms, busy=bool(in_progress))
+    yield from _work(accounts, account, now_ms, today, busy=bool(in_progress))
 
 
-def _last_hour(truth: Truth, finished: list[tuple[Leg, Verdict]], now_ms: int) -> Mapping[str, int]:
-    counts = truth.tally.empty()
+def _last_hour(accounts: Accounts, finished: list[tuple[SimulatedLeg, LegOutcome]], now_ms: int) -> Mapping[str, int]:
+    counts = accounts.tally.empty()
     last = now_ms // MINUTE_MS
-    for leg, told in finished:
-        if last - 60 < told.at // MINUTE_MS <= last:
-            truth.tally.add(counts, leg, told)
-    return dict(zip(truth.tally.places, counts, strict=True))
+    for leg, outcome in finished:
+        if last - 60 < outcome.at // MINUTE_MS <= last:
+            accounts.tally.add(counts, leg, outcome)
+    return dict(zip(accounts.tally.places, counts, strict=True))
 
 
-def _days(truth: Truth, account: Account, finished: list[tuple[Leg, Verdict]], days: range) -> Mapping[str, int]:
-    counts = truth.tally.empty()
+def _days(
+    accounts: Accounts, account: Account, finished: list[tuple[SimulatedLeg, LegOutcome]], days: range
+) -> Mapping[str, int]:
+    counts = accounts.tally.empty()
     for day in days:
         for place, count in enumerate(account.days.get(day, ())):
             counts[place] += count
-    for leg, told in finished:
-        if account.local.day(told.at) in days:
-            truth.tally.add(counts, leg, told)
-    return dict(zip(truth.tally.places, counts, strict=True))
+    for leg, outcome in finished:
+        if account.local.day(outcome.at) in days:
+            accounts.tally.add(counts, leg, outcome)
+    return dict(zip(accounts.tally.places, counts, strict=True))
 
 
 def _window(window: str, counts: Mapping[str, int]) -> Iterator[Figure]:
@@ -123,21 +124,21 @@ def _window(window: str, counts: Mapping[str, int]) -> Iterator[Figure]:
         yield "attempts_per_contact", (window,), counts["outbound"] / counts["connected"]
 
 
-def _today(truth: Truth, counts: Mapping[str, int]) -> Iterator[Figure]:
+def _today(accounts: Accounts, counts: Mapping[str, int]) -> Iterator[Figure]:
     for disposition in DISPOSITIONS:
         yield "calls_by_disposition", ("today", disposition), counts[f"disposition:{disposition}"]
-    for bound in truth.thresholds.histogram_ms:
+    for bound in accounts.thresholds.histogram_ms:
         yield "calls_talked", ("today", f"{bound / 1000:g}"), counts[f"le:{bound}"]
     yield "calls_talked", ("today", "+Inf"), counts["talked"]
     yield "calls_timed_out", ("today",), counts["timed_out"]
 
 
-def _attendance(truth: Truth, account: Account, now_ms: int, *, busy: bool) -> Iterator[Figure]:
+def _attendance(accounts: Accounts, account: Account, now_ms: int, *, busy: bool) -> Iterator[Figure]:
     presence = account.presence
     online = presence is not None and presence.state != "offline"
     since = 0
     if account.manager.shifts:
-        bounds = shift_bounds(truth.settings, account.manager, now_ms)
+        bounds = shift_bounds(accounts.settings, account.manager, now_ms)
         on_shift = bounds is not None and (presence is None or online)
         since = 0 if bounds is None else bounds[0]
     else:
@@ -150,8 +151,8 @@ def _attendance(truth: Truth, account: Account, now_ms: int, *, busy: bool) -> I
         yield "presence", (presence.state,), 1
 
 
-def _work(truth: Truth, account: Account, now_ms: int, today: int, *, busy: bool) -> Iterator[Figure]:
-    limits = truth.thresholds
+def _work(accounts: Accounts, account: Account, now_ms: int, today: int, *, busy: bool) -> Iterator[Figure]:
+    limits = accounts.thresholds
     runs = account.all_runs(limits.work_gap_ms)
     current_ms = 0
     if runs and (busy or now_ms - runs[-1][1] < limits.work_gap_ms):
@@ -165,29 +166,29 @@ def _work(truth: Truth, account: Account, now_ms: int, today: int, *, busy: bool
 
 
 class _Leads:
-    """The leads by the manager who owns them, settled legs and those that may still change taken together."""
+    """Leads by their owner: settled legs, and legs that may still change."""
 
-    def __init__(self, truth: Truth, settled: Mapping[str, LeadAccount], now_ms: int) -> None:
-        self._most_dials = truth.thresholds.calls_per_lead_day
+    def __init__(self, accounts: Accounts, settled: Mapping[str, LeadAccount], now_ms: int) -> None:
+        self._most_dials = accounts.thresholds.calls_per_lead_day
         self._owned: dict[str, list[LeadAccount]] = {}
         leads = dict(settled)
-        for account in truth.accounts.values():
+        for account in accounts.accounts.values():
             for leg in account.legs:
-                told = None if leg.lead is None else verdict(leg, now_ms, truth.thresholds.max_call_ms)
-                if told is None or leg.lead is None:
+                outcome = None if leg.lead is None else leg_outcome(leg, now_ms, accounts.thresholds.max_call_ms)
+                if outcome is None or leg.lead is None:
                     continue
-                key = truth.links.get(leg.lead, leg.lead)
+                key = accounts.links.get(leg.lead, leg.lead)
                 lead = leads.get(key)
                 if lead is None:
                     lead = leads[key] = LeadAccount()
                 elif lead is settled.get(key):
                     lead = leads[key] = copy.deepcopy(lead)
-                lead.add(account.local.day(told.at), leg, told)
+                lead.add(account.local.day(outcome.at), leg, outcome)
         for lead in leads.values():
             self._owned.setdefault(lead.newest[2], []).append(lead)
 
     def figures(self, account: Account, today: int) -> Iterator[Figure]:
-        """Yield what the leads of a manager come to."""
+        """Yield the figures of a manager's leads."""
         by_calls: Counter[str] = Counter()
         called = calls = over_called = 0
         for lead in self._owned.get(account.manager.id, ()):

@@ -1,4 +1,4 @@
-"""What a leg comes to, given the pieces of it that have arrived, and how it is counted."""
+"""The outcome of a leg, given its pieces that have arrived, and the counts that it adds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from streams.contract.events import DISPOSITIONS, KINDS, Disposition
 from streams.settings.settings import Thresholds
-from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, Leg
+from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, SimulatedLeg
 
 _FIELDS: Final = (
     "inbound",
@@ -24,8 +24,8 @@ _FIELDS: Final = (
 )
 
 
-class Verdict(NamedTuple):
-    """What a finished leg comes to. `talk_ms` is None where it is not known."""
+class LegOutcome(NamedTuple):
+    """The outcome of a finished leg. `talk_ms` is None if it is unknown."""
 
     at: int
     started_at: int
@@ -34,45 +34,45 @@ class Verdict(NamedTuple):
     timed_out: bool
 
 
-class Known(NamedTuple):
-    """What is known of a leg, by its own pieces or by the transfer that began it."""
+class LegStart(NamedTuple):
+    """Start and answer of a leg, from its own pieces or from the transfer that began it."""
 
     started_at: int | None
     answered_at: int | None
 
 
-def known(leg: Leg) -> Known:
-    """Return what the pieces that have arrived tell of a leg's beginning."""
-    started = leg.started_at if leg.got & START else None
-    answered = leg.answered_at if leg.got & ANSWER else None
+def leg_start(leg: SimulatedLeg) -> LegStart:
+    """Return start and answer of a leg, as far as pieces of them have arrived."""
+    started = leg.started_at if leg.arrived & START else None
+    answered = leg.answered_at if leg.arrived & ANSWER else None
     if leg.by is not None and leg.by.handed_over:
         at = leg.by.transfer_at
         started = at if started is None else min(started, at)
         if leg.by.how == "attended":
             answered = at if answered is None else min(answered, at)
-    return Known(started, answered)
+    return LegStart(started, answered)
 
 
-def verdict(leg: Leg, now_ms: int, max_call_ms: int) -> Verdict | None:
-    """Return what the leg counts as at `now_ms`, or None if it does not count (yet)."""
-    if leg.got & END:
-        return Verdict(leg.ended_at, leg.started_at, leg.disposition, leg.talk_ms, timed_out=False)
-    if leg.got & CDR:
-        return Verdict(leg.cdr_at, leg.started_at, leg.disposition, leg.cdr_talk_ms, timed_out=False)
-    began = known(leg)
+def leg_outcome(leg: SimulatedLeg, now_ms: int, max_call_ms: int) -> LegOutcome | None:
+    """Return the outcome of the leg at `now_ms`, or None if it does not count (yet)."""
+    if leg.arrived & END:
+        return LegOutcome(leg.ended_at, leg.started_at, leg.disposition, leg.talk_ms, timed_out=False)
+    if leg.arrived & CDR:
+        return LegOutcome(leg.cdr_at, leg.started_at, leg.disposition, leg.cdr_talk_ms, timed_out=False)
+    began = leg_start(leg)
     if began.started_at is None:
         return None
-    if leg.got & TRANSFER:
+    if leg.arrived & TRANSFER:
         talk = None if began.answered_at is None else max(0, leg.transfer_at - began.answered_at)
-        return Verdict(leg.transfer_at, began.started_at, "answered", talk, timed_out=False)
+        return LegOutcome(leg.transfer_at, began.started_at, "answered", talk, timed_out=False)
     if began.started_at + max_call_ms <= now_ms:
         disposition: Disposition = "no_answer" if began.answered_at is None else "answered"
-        return Verdict(began.started_at + max_call_ms, began.started_at, disposition, None, timed_out=True)
+        return LegOutcome(began.started_at + max_call_ms, began.started_at, disposition, None, timed_out=True)
     return None
 
 
 class Tally:
-    """How finished legs are counted: the names of the counts, and what one leg adds to them."""
+    """The names of the counts, and the amounts that a finished leg adds to them."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._t = thresholds
@@ -81,29 +81,29 @@ class Tally:
         names += [f"le:{bound}" for bound in thresholds.histogram_ms]
         self.places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
 
-    def add(self, counts: array[int] | list[int], leg: Leg, told: Verdict) -> None:
-        """Add what the leg counts."""
+    def add(self, counts: array[int] | list[int], leg: SimulatedLeg, outcome: LegOutcome) -> None:
+        """Add the amounts of a leg."""
         places = self.places
-        for name, amount in self._amounts(leg, told):
+        for name, amount in self._amounts(leg, outcome):
             counts[places[name]] += amount
 
     def empty(self) -> list[int]:
-        """Return counts of nothing."""
+        """Return counts of zero."""
         return [0] * len(self.places)
 
-    def _amounts(self, leg: Leg, told: Verdict) -> Iterator[tuple[str, int]]:
+    def _amounts(self, leg: SimulatedLeg, outcome: LegOutcome) -> Iterator[tuple[str, int]]:
         limits = self._t
         yield leg.direction, 1
         yield f"kind:{leg.kind or 'unknown'}", 1
-        yield f"disposition:{told.disposition}", 1
-        if told.timed_out:
+        yield f"disposition:{outcome.disposition}", 1
+        if outcome.timed_out:
             yield "timed_out", 1
-        if told.disposition != "answered":
+        if outcome.disposition != "answered":
             return
         yield "answered", 1
         if leg.direction == "outbound":
             yield "connected", 1
-        talk_ms = told.talk_ms
+        talk_ms = outcome.talk_ms
         if talk_ms is None:
             return
         yield "talked", 1

@@ -1,7 +1,7 @@
-"""What must have come of the calls: deals won and lost, proposals, leads given, consultations due.
+"""The expected results of calls: deals won and lost, proposals, leads given, consultations due.
 
-Counted lead by lead from what was meant and has arrived, by the definitions of docs/metrics.md and nothing cleverer. It
-keeps every leg and every event of the CRM, so it is for tests, not for a department that works for years.
+They are counted lead by lead from the events that have arrived, by the definitions of docs/metrics.md. All legs and CRM
+events are kept in memory, so this is for tests and not for years of history.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from streams.calendars import local_time
 from streams.contract.events import CallAnnotated, CrmEvent, DealStageChanged, LeadConsulted, LeadLinked
 from streams.settings.results import LOST, NONE, PROPOSAL, WON
 from streams.settings.settings import Settings
-from streams.simulator.telephony.legs import Leg
-from streams.simulator.truth.leg_outcomes import Verdict, verdict
+from streams.simulator.telephony.legs import SimulatedLeg
+from streams.simulator.truth.leg_outcomes import LegOutcome, leg_outcome
 
 Counts: TypeAlias = Counter[tuple[str, str, int]]
 """By manager, measure and local day (days since 1970-01-01)."""
@@ -26,17 +26,17 @@ MEASURES: Final = ("won", "won@first_kind=", "lost", "proposed", "given:", "ment
 class _Part(NamedTuple):
     """A finished leg, with what was noted of it."""
 
-    leg: Leg
-    told: Verdict
+    leg: SimulatedLeg
+    outcome: LegOutcome
     note: CallAnnotated | None
 
     @property
     def begun(self) -> tuple[int, str, str]:
-        return self.told.started_at, self.leg.call, self.leg.manager
+        return self.outcome.started_at, self.leg.call, self.leg.manager
 
     @property
     def ended(self) -> tuple[int, str, str]:
-        return self.told.at, self.leg.call, self.leg.manager
+        return self.outcome.at, self.leg.call, self.leg.manager
 
     @property
     def kind(self) -> str:
@@ -51,12 +51,12 @@ class _Lead:
     """What has arrived of one lead, whatever its keys."""
 
     def __init__(self) -> None:
-        self.legs: list[Leg] = []
+        self.legs: list[SimulatedLeg] = []
         self.notes: dict[str, CallAnnotated] = {}
         self.deals: dict[str, dict[str, DealStageChanged]] = {}
         self.consulted_at = 0
 
-    def hear(self, event: CrmEvent) -> None:
+    def add_event(self, event: CrmEvent) -> None:
         if isinstance(event, CallAnnotated):
             known = self.notes.get(event.call)
             if known is None or _rank(known) < _rank(event):
@@ -68,16 +68,16 @@ class _Lead:
 
 
 class Results:
-    """Hears of legs and of the CRM; `Truth(settings, results=True)` tells it."""
+    """Takes legs and CRM events from `Truth(settings, results=True)`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stages = settings.results.stages[:-1]
-        self._legs: dict[str, list[Leg]] = {}
+        self._legs: dict[str, list[SimulatedLeg]] = {}
         self._events: dict[str, list[CrmEvent]] = {}
         self._links: dict[str, str] = {}
 
-    def leg(self, leg: Leg) -> None:
+    def leg(self, leg: SimulatedLeg) -> None:
         """Take note of a leg of which something has arrived for the first time."""
         if leg.lead is not None:
             self._legs.setdefault(leg.lead, []).append(leg)
@@ -96,7 +96,7 @@ class Results:
             lead = leads.setdefault(self._links.get(key, key), _Lead())
             lead.legs += self._legs.get(key, ())
             for event in self._events.get(key, ()):
-                lead.hear(event)
+                lead.add_event(event)
         found: Counts = Counter()
         for lead in leads.values():
             found.update(self._of(lead, now_ms))
@@ -123,9 +123,9 @@ class Results:
                     yield manager, f"won@first_kind={first_kind}", day
         if owner is None:
             return
-        days = [self._day(part.leg.manager, part.told.at) for part in parts]
+        days = [self._day(part.leg.manager, part.outcome.at) for part in parts]
         for part, day in zip(parts, days, strict=True):
-            if part.told.disposition == "answered" and part.note is not None and PROPOSAL in part.note.stages:
+            if part.outcome.disposition == "answered" and part.note is not None and PROPOSAL in part.note.stages:
                 yield part.leg.manager, "proposed", day
         yield owner, f"given:{first_kind}", days[0]
         if not closed and self._due(lead, parts):
@@ -134,13 +134,13 @@ class Results:
     def _parts(self, lead: _Lead, now_ms: int) -> list[_Part]:
         """Return the finished legs in the order in which they began."""
         max_call_ms = self._settings.thresholds.max_call_ms
-        told = {(leg.call, leg.manager): (leg, verdict(leg, now_ms, max_call_ms)) for leg in lead.legs}
+        outcome = {(leg.call, leg.manager): (leg, leg_outcome(leg, now_ms, max_call_ms)) for leg in lead.legs}
         newest: dict[str, tuple[int, str]] = {}
-        for leg, end in told.values():
+        for leg, end in outcome.values():
             if end is not None:
                 newest[leg.call] = max(newest.get(leg.call, (0, "")), (end.started_at, leg.manager))
         parts = []
-        for leg, end in told.values():
+        for leg, end in outcome.values():
             if end is not None:
                 note = lead.notes.get(leg.call)
                 if note is not None and leg.manager != (note.manager or newest[leg.call][1]):
@@ -155,7 +155,9 @@ class Results:
         talks = [
             part
             for part in parts
-            if part.told.disposition == "answered" and (part.told.talk_ms or 0) >= least_ms and part.told.at > since
+            if part.outcome.disposition == "answered"
+            and (part.outcome.talk_ms or 0) >= least_ms
+            and part.outcome.at > since
         ]
         return len(talks) >= self._settings.results.mentor_after
 
@@ -165,7 +167,7 @@ class Results:
         for part in sorted(parts, key=lambda part: part.ended):
             stages = set() if part.note is None else set(part.note.stages).intersection(self._stages)
             if part.agreed or stages - named:
-                yield part.told.at
+                yield part.outcome.at
             named |= stages
         for changes in lead.deals.values():
             reached: dict[int, int] = {}

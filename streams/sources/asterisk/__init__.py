@@ -1,6 +1,6 @@
 """Asterisk as a source: AMI events in, contract events out. See docs/asterisk.md for the rules."""
 
-from streams.sources.asterisk.mapping import AsteriskMapping, Rule, read_mapping
+from streams.sources.asterisk.mapping import AsteriskMapping, Rule
 from streams.sources.asterisk.recording import DRY_RUN_SECRET, RecordingClock, replay
 from streams.sources.asterisk.translator import Asterisk
 from streams.sources.asterisk.wire import AmiParser, BadLine, read_recording
@@ -13,7 +13,6 @@ __all__ = [
     "BadLine",
     "RecordingClock",
     "Rule",
-    "read_mapping",
     "read_recording",
     "replay",
 ]

@@ -1,8 +1,8 @@
-"""Which conversations there are and which legs they have: begins, answers, moves and ends legs as channels come and go.
+"""Conversations and their legs: begins, answers, moves and ends legs as channels come and go.
 
-Rules of the call id: a conversation is the channels of one Linkedid. When two are joined (a transfer, a pickup, a
-bridge), one id survives: the one that has the outside party, if only one has; else the one that was handed over; else
-the older. Legs of the other one end there and go on as legs of the surviving id.
+Rules of the call id: a conversation holds the channels of one Linkedid. When two are joined (by a transfer, a pickup or
+a bridge), one id survives: the one with the outside party, if only one has one; else the transferred one; else the
+older. Legs of the other conversation end there and continue as legs of the surviving id.
 """
 
 from __future__ import annotations
@@ -13,64 +13,65 @@ from typing import Final
 from streams.contract.events import Direction, Disposition, EndedBy
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk import dispositions
-from streams.sources.asterisk.channels import RINGING, UP, Channel, Switch
+from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.dialled import dialled_number
-from streams.sources.asterisk.model import Conversation, Handover, Leg, Scribe
+from streams.sources.asterisk.model import RINGING, UP, Channel, Conversation, Handover, PbxLeg
 from streams.sources.asterisk.parties import Parties
+from streams.sources.asterisk.writer import EventWriter
 
 _MANY_LINKEDIDS: Final = 16
 
 
-class Ledger:
-    """The conversations that go on. It reads the facts of `switch` and lets `scribe` write what happens to legs."""
+class Conversations:
+    """All current conversations. Reads the state of `channels` and writes the events of legs to `writer`."""
 
-    def __init__(self, outside_manager: str, switch: Switch, parties: Parties, scribe: Scribe) -> None:
+    def __init__(self, outside_manager: str, channels: ChannelRegistry, parties: Parties, writer: EventWriter) -> None:
         self._outside_manager = outside_manager
         self._parties = parties
-        self._switch = switch
-        self._scribe = scribe
-        self.conversations: dict[str, Conversation] = {}
-        """By every Linkedid that belongs to one."""
+        self._channels = channels
+        self._writer = writer
+        self.by_linkedid: dict[str, Conversation] = {}
+        """Conversations by each of their Linkedids."""
 
     # -- conversations
 
     def place(self, channel: Channel, linkedid: str) -> None:
         """Put a new channel into its conversation."""
-        conversation = self.conversations.get(linkedid)
+        conversation = self.by_linkedid.get(linkedid)
         if conversation is None:
-            conversation = self.conversations[linkedid] = Conversation(linkedid)
-            # Only an originate begins a conversation with a Local channel; all others inherit their caller's Linkedid.
+            conversation = self.by_linkedid[linkedid] = Conversation(linkedid)
+            # A conversation that begins with a Local channel was originated; other Local channels inherit a Linkedid.
             conversation.originated = channel.is_local and channel.uid == linkedid
         channel.conversation = conversation
         conversation.channels[channel.uid] = channel
 
     def relink(self, channel: Channel, linkedid: str, now: int) -> None:
-        """Follow a channel whose Linkedid changed: what Asterisk has joined is one conversation."""
+        """Follow a changed Linkedid: channels that Asterisk joins are one conversation."""
         channel.linked_now = linkedid
         conversation = channel.conversation
         if linkedid in conversation.linkedids:
             return
-        other = self.conversations.get(linkedid)
+        other = self.by_linkedid.get(linkedid)
         if other is None:
-            self.conversations[linkedid] = conversation
+            self.by_linkedid[linkedid] = conversation
             conversation.linkedids.append(linkedid)
         else:
             self.join(self.survivor(conversation, other, handed_over=None), now, conversation, other)
 
     def survivor(self, one: Conversation, two: Conversation, *, handed_over: Conversation | None) -> Conversation:
-        """Return which of two conversations gives its id to both."""
+        """Return the conversation whose id survives when both are joined."""
         outside = self._parties.has_outside_party(one)
         if outside != self._parties.has_outside_party(two):
             return one if outside else two
         return handed_over or min(one, two, key=lambda conversation: conversation.age)
 
     def join(self, into: Conversation, now: int, *others: Conversation) -> None:
-        """Make one conversation of several. Legs of the others end and go on under the id of `into`."""
+        """Join conversations. Legs of the others end and continue under the id of `into`."""
         for other in others:
             if other is into:
                 continue
             for linkedid in other.linkedids:
-                self.conversations[linkedid] = into
+                self.by_linkedid[linkedid] = into
             into.linkedids += other.linkedids
             into.channels |= other.channels
             into.lead = into.lead or other.lead
@@ -90,8 +91,8 @@ class Ledger:
             for leg in legs:
                 self._move(leg, into, now)
 
-    def _move(self, leg: Leg, into: Conversation, now: int) -> None:
-        """Let the manager of an ended leg take part in the conversation that theirs was joined to."""
+    def _move(self, leg: PbxLeg, into: Conversation, now: int) -> None:
+        """Continue an ended leg in the conversation that its own was joined to."""
         channels = [channel for channel in leg.channels.values() if channel.uid in into.channels and not channel.done]
         if not channels:
             return
@@ -104,19 +105,19 @@ class Ledger:
         self.refresh([mine], now)
 
     def close(self, conversation: Conversation) -> None:
-        """Forget a conversation whose channels are all gone."""
+        """Remove a conversation without channels."""
         if conversation.handover is not None:
             self._received(conversation)
         for linkedid in conversation.linkedids:
-            if self.conversations.get(linkedid) is conversation:
-                del self.conversations[linkedid]
+            if self.by_linkedid.get(linkedid) is conversation:
+                del self.by_linkedid[linkedid]
 
     # -- legs
 
-    def begin(self, channel: Channel, manager: str, direction: Direction, at: int) -> Leg:
+    def begin(self, channel: Channel, manager: str, direction: Direction, at: int) -> PbxLeg:
         """Begin a leg with its first channel."""
         conversation = channel.conversation
-        leg = Leg(conversation, manager, direction, channel, at)
+        leg = PbxLeg(conversation, manager, direction, channel, at)
         if direction == "inbound":
             leg.queue = conversation.queue
         conversation.legs[manager] = leg
@@ -127,16 +128,16 @@ class Ledger:
             and manager not in conversation.handover.candidates
         ):
             conversation.handover.candidates.append(manager)
-        self._scribe.started(leg)
+        self._writer.started(leg)
         return leg
 
-    def attach(self, channel: Channel, leg: Leg) -> None:
-        """Let another channel of the manager belong to the leg."""
+    def attach(self, channel: Channel, leg: PbxLeg) -> None:
+        """Add another channel of the manager to the leg."""
         leg.channels[channel.uid] = channel
         channel.leg = leg
 
     def dial(self, channel: Channel, now: int) -> None:
-        """Note that a party is being dialled: whoever dials a telephone has a leg, before it rings."""
+        """Process a dial: a manager who dials has a leg, before the other telephone rings."""
         conversation = channel.conversation
         caller = self._parties.caller_of(channel)
         if caller is None:
@@ -158,14 +159,14 @@ class Ledger:
                 self.attach(caller, mine)
 
     def ring(self, channel: Channel, now: int) -> None:
-        """Begin the leg of a party whose telephone rings, or that picked up at once."""
+        """Begin the leg of a party whose telephone rings, or that answered without ringing."""
         if channel.dialled_by is None or not channel.is_party or channel.state not in (RINGING, UP):
             return
         conversation = channel.conversation
         if channel.leg is not None or channel.done or channel.uid in conversation.first:
             return
-        if not channel.dialled_by or (conversation.originated and channel.dialled_by not in self._switch.channels):
-            return  # an originate rings whoever is going to call
+        if not channel.dialled_by or (conversation.originated and channel.dialled_by not in self._channels.by_uid):
+            return  # an originate rings the caller first
         manager = self._parties.manager_of(channel)
         if manager is None:
             caller = self._parties.caller_of(channel)
@@ -181,7 +182,7 @@ class Ledger:
             self.attach(channel, mine)
 
     def meet(self, parties: list[Channel], now: int) -> None:
-        """Note that `parties` are connected: managers among them that have no leg yet (a conference, a gap) get one."""
+        """Process that `parties` are connected. Managers without a leg (a conference, a gap) get one."""
         if len({self._parties.identity(channel) for channel in parties}) > 1:
             for channel in parties:
                 channel.talked = True
@@ -189,7 +190,7 @@ class Ledger:
         self.refresh([channel.leg for channel in parties if channel.leg is not None], now)
 
     def take_up(self, channel: Channel, parties: list[Channel]) -> None:
-        """Begin the leg of a manager whose dial was not seen, if any; `parties` are who else is in the call."""
+        """Begin the leg of a manager whose dial was not seen. `parties` are the parties of the call."""
         manager = self._parties.manager_of(channel)
         if manager is None or channel.leg is not None or channel.done:
             return
@@ -201,20 +202,20 @@ class Ledger:
         else:
             self.attach(channel, mine)
 
-    def refresh(self, legs: Iterable[Leg], now: int) -> None:
-        """See which of the legs can talk now; the first time is the answer."""
+    def refresh(self, legs: Iterable[PbxLeg], now: int) -> None:
+        """Update whether the legs are connected. The first connection is the answer."""
         for leg in dict.fromkeys(legs):
             connected = any(
                 self._parties.identity(other) != leg.manager
                 for channel in leg.channels.values()
-                if channel.uid in self._switch.channels
-                for other in self._switch.parties(channel)
+                if channel.uid in self._channels.by_uid
+                for other in self._channels.parties(channel)
             )
             if connected and leg.connected_since is None:
                 leg.connected_since = now
                 if leg.answered_at is None:
                     leg.answered_at = max(now, leg.started_at)
-                    self._scribe.answered(leg)
+                    self._writer.answered(leg)
                     handover = leg.conversation.handover
                     if handover is not None and leg.manager in handover.candidates:
                         self._received(leg.conversation, leg.manager)
@@ -222,20 +223,20 @@ class Ledger:
                 leg.talk_ms += max(0, now - leg.connected_since)
                 leg.connected_since = None
 
-    def end(self, leg: Leg, now: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
-        """End a leg; what still happens on its channels is no part of it any more."""
+    def end(self, leg: PbxLeg, now: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
+        """End a leg. Later events of its channels do not belong to it."""
         for channel in leg.channels.values():
             channel.leg = None
         leg.conversation.legs.pop(leg.manager, None)
-        self._scribe.ended(leg, now, disposition, ended_by)
+        self._writer.ended(leg, now, disposition, ended_by)
 
     # -- transfers
 
-    def hand_over(self, leg: Leg, handover: Handover, now: int, to_manager: str | None, *, rings: bool) -> None:
-        """End the leg of who transfers.
+    def hand_over(self, leg: PbxLeg, handover: Handover, now: int, to_manager: str | None, *, rings: bool) -> None:
+        """End the leg of the transferer.
 
-        `rings`: who receives the call is still to answer, and `to_manager` is not known. Without it, None means that
-        nobody of the department received it.
+        `rings`: the receiver has not answered yet, so `to_manager` is not known. Without `rings`, None means that no
+        manager received the call.
         """
         conversation = leg.conversation
         if conversation.handover is not None:
@@ -243,7 +244,7 @@ class Ledger:
         for channel in leg.channels.values():
             channel.done = True
         if to_manager is not None:
-            self._scribe.transferred(conversation, handover, to_manager)
+            self._writer.transferred(conversation, handover, to_manager)
         elif rings:
             handover.candidates = [
                 manager
@@ -254,13 +255,13 @@ class Ledger:
         self.end(leg, now, "answered" if leg.answered_at is not None else "canceled")
 
     def _received(self, conversation: Conversation, manager: str | None = None) -> None:
-        """Write a transfer whose receiver is known now, or never will be better known."""
+        """Write a pending transfer. Its receiver is `manager`, or else the first one that rang."""
         handover, conversation.handover = conversation.handover, None
         if handover is not None and (manager is not None or handover.candidates):
-            self._scribe.transferred(conversation, handover, manager or handover.candidates[0])
+            self._writer.transferred(conversation, handover, manager or handover.candidates[0])
 
     def receiver(self, into: Conversation, by: str, *parties: Channel | None) -> str | None:
-        """Return the manager who has the call after `by` handed it over: one of `parties`, or the last who joined."""
+        """Return the receiver of a transfer by `by`: a manager among `parties`, or else the last one that joined."""
         for party in parties:
             name = self._parties.identity(party) if party is not None and party.is_party else by
             if name != by and name in into.legs:
@@ -272,24 +273,24 @@ class Ledger:
         return max(others, key=lambda leg: leg.started_at).manager if others else None
 
     def finish(self, now: int) -> None:
-        """End every leg that is open: whatever comes after a gap, its real end was not seen."""
-        for conversation in list(dict.fromkeys(self.conversations.values())):
+        """End all open legs by timeout, because their real end was not seen."""
+        for conversation in list(dict.fromkeys(self.by_linkedid.values())):
             if conversation.handover is not None:
                 self._received(conversation)
             for leg in list(conversation.legs.values()):
                 self.end(leg, now, "answered" if leg.answered_at is not None else "no_answer", "timeout")
-        self.conversations.clear()
+        self.by_linkedid.clear()
 
     # -- the end of a channel
 
     def hang_up(self, channel: Channel, cause: int, now: int, ended_by: EndedBy = "hangup") -> None:
-        """Take a channel out, and end the leg that has lost its last one with it."""
+        """Remove a channel. End its leg if this was the last channel of the leg."""
         conversation = channel.conversation
-        met = [party.leg for party in self._switch.parties(channel) if party.leg is not None and party is not channel]
+        met = [party.leg for party in self._channels.parties(channel) if party.leg is not None and party is not channel]
         leg = channel.leg
         if leg is None:
             self._count_failed(channel, cause, now)
-        self._switch.remove(channel)
+        self._channels.remove(channel)
         if leg is not None:
             leg.channels.pop(channel.uid, None)
             if leg.channels:
@@ -297,7 +298,7 @@ class Ledger:
             else:
                 self.end(leg, now, self._disposition(leg, channel, cause), ended_by)
         elif self._parties.was_missed(channel):
-            self._scribe.missed(channel, self._parties.lead_of(channel.first_number), now)
+            self._writer.missed(channel, self._parties.lead_of(channel.first_number), now)
         self.refresh([other for other in met if other is not leg], now)
         conversation.channels.pop(channel.uid, None)
         conversation.first.pop(channel.uid, None)
@@ -307,15 +308,15 @@ class Ledger:
             self._forget_linkedids(conversation)
 
     def _forget_linkedids(self, conversation: Conversation) -> None:
-        """Drop the Linkedids that no channel has any more: a conference may go on for days with changing members."""
+        """Drop unused Linkedids. A conference may last for days with changing members."""
         used = {name for channel in conversation.channels.values() for name in (channel.linkedid, channel.linked_now)}
         used.add(conversation.id)
         for linkedid in conversation.linkedids:
             if linkedid not in used:
-                self.conversations.pop(linkedid, None)
+                self.by_linkedid.pop(linkedid, None)
         conversation.linkedids = [linkedid for linkedid in conversation.linkedids if linkedid in used]
 
-    def _disposition(self, leg: Leg, channel: Channel, cause: int) -> Disposition:
+    def _disposition(self, leg: PbxLeg, channel: Channel, cause: int) -> Disposition:
         if leg.answered_at is not None:
             return "answered"
         if leg.direction == "outbound":
@@ -325,9 +326,9 @@ class Ledger:
         return dispositions.of_callee(channel.dial_status, channel.outer_status, cause)
 
     def _count_failed(self, channel: Channel, cause: int, now: int) -> None:
-        """Count a call that a manager tried to place although no telephone was ever dialled for it.
+        """Write a failed leg for a call of a manager that dialled no telephone.
 
-        Asterisk reports no dial where it cannot even make the channel: no trunk, or a telephone that is not there.
+        Asterisk reports no dial if it cannot create the channel: no trunk, or an unknown telephone.
         """
         manager = self._parties.manager_of(channel)
         conversation = channel.conversation
@@ -347,5 +348,5 @@ class Ledger:
 
 
 def _since(channel: Channel, parties: list[Channel]) -> int:
-    """Return when a leg that was noticed late can have begun: not before its channel, nor before anybody else."""
+    """Return the start of a leg that was noticed late: not before its channel, nor before all other parties."""
     return max(channel.at, min((other.at for other in parties if other is not channel), default=channel.at))

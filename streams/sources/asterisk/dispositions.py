@@ -1,4 +1,4 @@
-"""How a leg that was never answered ended, from dial statuses and hangup causes.
+"""The disposition of an unanswered leg, from dial statuses and hangup causes.
 
 Dial statuses are those of Asterisk's `DialEnd`, causes the ISDN causes of `Hangup`.
 """
@@ -25,7 +25,7 @@ _CLEARED: Final = frozenset((0, 16, 26, 31, 127))  # unknown, normal clearing, a
 
 
 def of_cause(cause: int) -> Disposition:
-    """Return the disposition that a hangup cause alone tells."""
+    """Return the disposition for a hangup cause alone."""
     if cause in _BUSY:
         return "busy"
     if cause in _UNANSWERED:
@@ -34,10 +34,10 @@ def of_cause(cause: int) -> Disposition:
 
 
 def of_caller(own_status: str, inner_status: str, cause: int) -> Disposition:
-    """Return how a caller's unanswered leg ended.
+    """Return the disposition of a caller's unanswered leg.
 
-    `own_status` is how the caller's last dial ended; `inner_status` how the last dial behind a Local channel did, which
-    counts where the Local channel itself "answered" without anybody being there.
+    `own_status` is the result of the caller's last dial, `inner_status` that of the last dial behind a Local channel.
+    The inner one counts if the Local channel itself "answered" without a party behind it.
     """
     for status in (own_status, inner_status):
         if status in _STATUS:
@@ -46,10 +46,10 @@ def of_caller(own_status: str, inner_status: str, cause: int) -> Disposition:
 
 
 def of_callee(dial_status: str, outer_status: str, cause: int) -> Disposition:
-    """Return how the unanswered leg of somebody who was rung ended.
+    """Return the disposition of an unanswered leg of a called party.
 
-    A dial that runs into its time limit in front of a Local channel shows as NOANSWER there, and as CANCEL behind it.
-    ANSWER without a talk: picked up, but too late or not accepted. Canceled: the caller gave up or another was faster.
+    A dial that reaches its time limit in front of a Local channel is NOANSWER there, and CANCEL behind it. ANSWER
+    without a talk: picked up too late, or not accepted. Canceled: the caller hung up, or another party answered.
     """
     if dial_status in ("", "CANCEL"):
         if outer_status in ("NOANSWER", "CONTINUE"):

@@ -1,4 +1,4 @@
-"""Headers of AMI events that need reading: moments and spans of time."""
+"""Times and durations in headers of AMI events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DURATION: Final = re.compile(r"(\d{1,5}):(\d\d):(\d\d)")
 
 
 def event_time(ami: Ami, received_at_ms: int) -> int:
-    """Return when an event happened: its `Timestamp` (seconds, with `timestampevents=yes`), or else its receipt."""
+    """Return the time of an event: its `Timestamp` (seconds, with `timestampevents=yes`), or else its receipt."""
     try:
         stated = float(ami.get("timestamp", "nan"))
     except ValueError:

@@ -1,28 +1,26 @@
-"""Who is at the end of a channel: which settings map channels to managers, and how they are applied.
+"""The settings that map channels to managers, and how they are applied.
 
-A channel's name is `TECHNOLOGY/ENDPOINT-SERIAL`. Its end is a manager, an outside party (a customer, or anyone else
-behind a trunk), or nobody: a Local half, a recorder, a conference announcer.
+A channel's name is `TECHNOLOGY/ENDPOINT-SERIAL`. At its end is a manager, an outside party (a customer, or anyone else
+behind a trunk), or no person: a Local half, a recorder, a conference announcer.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 
-import msgspec
 from msgspec import Meta, Struct
 
 from streams.contract.events import QUEUE_PREFIX
 from streams.phone_numbers import digest, has_number
-from streams.sources.asterisk.channels import Channel
 
 Conflict: TypeAlias = tuple[tuple[str, ...], str]
-"""The fields that are wrong (the first one names the problem), and why."""
+"""The wrong fields (the first one names the problem), and the reason."""
 Pattern: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
-_LONGEST_ID: Final = 64  # an event id holds one, and the source, and must stay below 128
+_LONGEST_ID: Final = 64  # an event id holds it and the source, and has at most 128 characters
 # `[system name-]second.serial`; a system name with a telephone number in it was set by hand. Digits among letters are
 # none: containers are called like b6093874285e.
 _UNIQUEID: Final = re.compile(r"(?:(?!(?:.*[^0-9A-Za-z])?\d{10,15}-)[\w.-]+-)?\d{9,10}\.\d{1,18}", re.ASCII)
@@ -31,7 +29,7 @@ _UNIQUEID: Final = re.compile(r"(?:(?!(?:.*[^0-9A-Za-z])?\d{10,15}-)[\w.-]+-)?\d
 class Rule(Struct, frozen=True, kw_only=True):
     r"""Channels whose `by` matches `pattern` (a whole match, case-insensitive) belong to `manager`.
 
-    `manager` may use groups of the pattern (`\1`, `\g<name>`); by default it is what was matched.
+    `manager` may use groups of the pattern (`\1`, `\g<name>`). The default is the matched text.
 
     - `endpoint`: the device, `150010001` of `SIP/150010001-00000002`. Also for trunks.
     - `account`: the channel's first AccountCode. Not for trunks, which inherit the caller's.
@@ -48,8 +46,9 @@ class Rule(Struct, frozen=True, kw_only=True):
 class AsteriskMapping(Struct, frozen=True, kw_only=True):
     """Settings of the Asterisk source. Patterns are regular expressions that must match as a whole, in any case.
 
-    The first rule that matches decides; then `trunks` and `trunk_contexts` make a channel an outside party, then
-    `internal` makes its endpoint a manager's, named `manager_prefix` + endpoint; `unmapped` decides about the rest.
+    The first matching rule names the manager. Else `trunks` and `trunk_contexts` make the channel an outside party.
+    Else an endpoint that matches `internal` is the manager `manager_prefix` + endpoint. `unmapped` decides about the
+    rest.
     """
 
     source: Annotated[str, Meta(min_length=1, max_length=32)] = "asterisk"
@@ -60,15 +59,15 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     manager_prefix: Annotated[str, Meta(max_length=32)] = ""
     unmapped: Literal["outside", "manager"] = "outside"
     outside_manager: Annotated[str, Meta(max_length=100)] = "outside"
-    """Who is said to have a call that the PBX passed on to a number that no rule knows. Empty: nobody."""
+    """The manager of calls that the PBX forwards to a number without a rule. Empty: no manager."""
     default_queue: Label = "inbound"
-    """NAME of the pseudo-manager `queue:NAME` for unanswered calls that were in no queue."""
+    """NAME of the pseudo-manager `queue:NAME` for unanswered calls outside any queue."""
     voicemail_apps: Pattern = r"(voicemail|voicemailmain|minivm.*|comedian.*)"
     region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
-    """ISO 3166 country whose national numbers are meant where a number has no country code."""
+    """ISO 3166 country of numbers without a country code."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield every field that cannot be used, and why."""
+        """Yield every unusable field with the reason."""
         single = (("internal", self.internal), ("voicemail_apps", self.voicemail_apps))
         several = (("trunks", self.trunks), ("trunk_contexts", self.trunk_contexts))
         for field, pattern in (*single, *((name, pattern) for name, patterns in several for pattern in patterns)):
@@ -84,27 +83,26 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
                 yield (field,), "looks like a telephone number; these must not be published"
 
 
-def read_mapping(raw: Mapping[str, Any]) -> AsteriskMapping:
-    """Return the mapping that a settings table describes. Raises ValueError that names the key and what is wrong."""
-    known = AsteriskMapping.__struct_fields__
-    for name in raw:
-        if name not in known:
-            raise ValueError(f"{name}: is no setting of the Asterisk source; known: {', '.join(known)}")
-    try:
-        mapping = msgspec.convert(dict(raw), AsteriskMapping)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
-    problems = [f"{fields[0]}: {why}" for fields, why in mapping.conflicts()]
-    if problems:
-        raise ValueError("; ".join(problems))
-    return mapping
+class ChannelEnd(NamedTuple):
+    """What is known of the far end of a channel. "" stands for unknown.
+
+    `extension` is the channel's own caller id number, `number` the number that was dialled to reach it, and `member`
+    the names of the queue member that it was called for.
+    """
+
+    endpoint: str
+    context: str = ""
+    account: str = ""
+    extension: str = ""
+    number: str = ""
+    member: tuple[str, ...] = ()
 
 
 class Directory:
     """Applies a mapping. Holds compiled patterns and the secret of the keyed hash, no state of calls."""
 
     def __init__(self, mapping: AsteriskMapping, secret: bytes) -> None:
-        """Raise ValueError where the mapping has a pattern that cannot be used."""
+        """Raise ValueError if a pattern of the mapping cannot be used."""
         problems = [f"{fields[0]}: {why}" for fields, why in mapping.conflicts()]
         if problems:
             raise ValueError("; ".join(problems))
@@ -116,34 +114,25 @@ class Directory:
         self._internal = _compile(mapping.internal)
         self._voicemail = _compile(mapping.voicemail_apps)
 
-    def manager_of(self, channel: Channel, number: str, member: tuple[str, ...]) -> str | None:
-        """Return the manager at the end of a channel, or None for an outside party.
-
-        `number` is what was dialled to reach it, if anything; `member` are the names of the queue member that it was
-        called for.
-        """
-        trunk = any(p.fullmatch(channel.endpoint) for p in self._trunks) or any(
-            p.fullmatch(channel.first_context) for p in self._contexts
-        )
+    def manager_of(self, end: ChannelEnd) -> str | None:
+        """Return the manager at the end of a channel, or None for an outside party."""
+        trunk = self.is_trunk(end)
         for by, pattern, template in self._rules:
-            values: tuple[str, ...] = ()
-            if by == "endpoint":
-                values = (channel.endpoint,)
-            elif by == "member":
-                values = member
-            elif by == "number":
-                values = (number,) if trunk else ()
-            elif not trunk:
-                values = (channel.account if by == "account" else channel.number,)
-            for value in values:
+            for value in _values(by, end, trunk=trunk):
                 found = pattern.fullmatch(value) if value else None
                 if found is not None:
                     return _label(found.expand(template))
         if trunk:
             return None
-        if self._internal.fullmatch(channel.endpoint) or self.mapping.unmapped == "manager":
-            return _label(self.mapping.manager_prefix + channel.endpoint)
+        if self._internal.fullmatch(end.endpoint) or self.mapping.unmapped == "manager":
+            return _label(self.mapping.manager_prefix + end.endpoint)
         return None
+
+    def is_trunk(self, end: ChannelEnd) -> bool:
+        """Tell whether a channel leads outside, by its endpoint or by the context that its calls arrive in."""
+        return any(pattern.fullmatch(end.endpoint) for pattern in self._trunks) or any(
+            pattern.fullmatch(end.context) for pattern in self._contexts
+        )
 
     def member_manager(self, member: str, interface: str) -> str | None:
         """Return the manager of a queue member, for events that belong to no channel."""
@@ -167,7 +156,7 @@ class Directory:
         return QUEUE_PREFIX + self.public(queue or self.mapping.default_queue)
 
     def public(self, name: str) -> str:
-        """Return `name`, or a keyed hash of it where it could give a telephone number away."""
+        """Return `name`, or its keyed hash if it could contain a telephone number."""
         return _label(digest(name, self.secret) if has_number(name) else name)
 
     def call_name(self, linkedid: str) -> str:
@@ -175,6 +164,19 @@ class Directory:
         if _UNIQUEID.fullmatch(linkedid) and len(linkedid) <= _LONGEST_ID:
             return linkedid
         return digest(linkedid, self.secret)
+
+
+def _values(by: str, end: ChannelEnd, *, trunk: bool) -> tuple[str, ...]:
+    """Return the values that a rule of this sort is matched with."""
+    if by == "endpoint":
+        return (end.endpoint,)
+    if by == "member":
+        return end.member
+    if by == "number":
+        return (end.number,) if trunk else ()
+    if trunk:  # a trunk inherits the caller's account and number
+        return ()
+    return (end.account if by == "account" else end.extension,)
 
 
 def _label(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Conversations and legs, and how they are written down as contract events.
+"""The state of calls: channels, legs and conversations.
 
-A conversation is what keeps one call id: all channels of one Linkedid, and what is joined to them later. A leg is one
-manager's part in it, over any number of that manager's channels.
+A conversation is everything under one call id: all channels of one Linkedid, and what is joined to them later. A leg
+is one manager's part in it, over any number of that manager's channels.
 """
 
 from __future__ import annotations
@@ -9,27 +9,109 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from streams.contract.events import (
-    EARLIEST_MS,
-    LATEST_MS,
-    LONGEST_MS,
-    CallAnswered,
-    CallEnded,
-    CallStarted,
-    CallTransferred,
-    Direction,
-    Disposition,
-    EndedBy,
-    Event,
-)
-from streams.sources.asterisk.channels import Channel
-from streams.sources.asterisk.mapping import Directory
+from streams.contract.events import Direction
 
+RINGING: Final = 5
+UP: Final = 6
+# Channels that Asterisk makes for itself, without a party at their end.
+_PSEUDO_TECHNOLOGIES: Final = frozenset(
+    (
+        *("announcer", "asyncgoto", "audiosocket", "bridge", "cbann", "cbrec", "message"),
+        *("multicastrtp", "parked", "recorder", "snoop", "surrogate", "unicastrtp"),
+    )
+)
+_SERIAL: Final = re.compile(r"-[0-9a-fA-F]+$")
+_BLANK: Final = frozenset(("", "<unknown>", "unknown", "anonymous", "unavailable", "restricted"))
 _AGE: Final = re.compile(r"(\d+)\.(\d+)$")
 
 
-class Leg:
-    """One manager's part in a conversation. `connected_since` is set while the manager can talk with somebody."""
+class Channel:
+    """One channel. `dialled_by` is the Uniqueid of the channel that dials it, "" for an originate, None for nobody."""
+
+    __slots__ = (
+        "account",
+        "at",
+        "bridge",
+        "conversation",
+        "dial_status",
+        "dial_string",
+        "dialled_by",
+        "dialling_since",
+        "done",
+        "endpoint",
+        "exten",
+        "first_context",
+        "first_number",
+        "inner_status",
+        "is_local",
+        "is_pseudo",
+        "leg",
+        "linked_now",
+        "linkedid",
+        "manager",
+        "member",
+        "name",
+        "number",
+        "occurrences",
+        "other_half",
+        "outer_status",
+        "own_status",
+        "resolved",
+        "seen_up",
+        "state",
+        "talked",
+        "uid",
+    )
+
+    def __init__(self, uid: str, name: str, linkedid: str, at: int) -> None:
+        self.uid = uid
+        self.linkedid = self.linked_now = linkedid  # the first one identifies the conversation
+        self.at = at
+        self.rename(name)
+        self.state = 0
+        self.seen_up = False
+        self.talked = False  # was connected with another party at some time
+        self.account = self.exten = self.first_context = self.number = self.first_number = ""
+        self.other_half: str | None = None
+        self.bridge: str | None = None
+        self.dialled_by: str | None = None
+        self.dial_string = ""
+        self.dial_status = ""  # result of the dial to this channel
+        self.outer_status = ""  # result of the dial in front of the Local channel that leads to this one
+        self.own_status = ""  # result of the last dial by this channel
+        self.inner_status = ""  # result of the last dial behind a Local channel
+        self.dialling_since: int | None = None
+        self.member: tuple[str, ...] = ()
+        self.manager: str | None = None
+        self.resolved = False
+        self.leg: PbxLeg | None = None
+        self.done = False  # transferred its call: it takes no further part
+        self.occurrences: dict[str, int] = {}
+        self.conversation: Conversation
+
+    def rename(self, name: str) -> None:
+        """Set the name. Asterisk marks channels that are about to end with `<ZOMBIE>` and similar suffixes."""
+        self.name = name.partition("<")[0]
+        technology, _, rest = self.name.partition("/")
+        self.is_local = technology.casefold() == "local"
+        self.is_pseudo = technology.casefold() in _PSEUDO_TECHNOLOGIES
+        device = _SERIAL.sub("", rest)
+        # DAHDI and PRI channels carry the number behind the span: DAHDI/i1/0123456-1.
+        self.endpoint = device.partition("/")[0]
+
+    @property
+    def is_party(self) -> bool:
+        """Whether a person can be at the end of the channel."""
+        return not self.is_local and not self.is_pseudo
+
+    def occurrence(self, event: str) -> int:
+        """Count one more `event` of this channel; the first one is 1."""
+        self.occurrences[event] = number = self.occurrences.get(event, 0) + 1
+        return number
+
+
+class PbxLeg:
+    """One manager's part in a conversation. `connected_since` is set while the manager is connected with a party."""
 
     __slots__ = (
         "answered_at",
@@ -60,11 +142,11 @@ class Leg:
 
 
 class Handover:
-    """A transfer whose receiver is not known yet: who answers, or else who was rung first, has received the call."""
+    """A transfer without a known receiver yet: the first manager that answers, or else the first one that rang."""
 
     __slots__ = ("at", "candidates", "channel", "how", "lead", "manager")
 
-    def __init__(self, leg: Leg, at: int, how: Literal["blind", "attended"]) -> None:
+    def __init__(self, leg: PbxLeg, at: int, how: Literal["blind", "attended"]) -> None:
         self.manager = leg.manager
         self.channel = leg.first
         self.lead = leg.conversation.lead
@@ -74,7 +156,7 @@ class Handover:
 
 
 class Conversation:
-    """Everything that belongs to one call id. `first` holds whom an originate rang first: they are the callers."""
+    """All channels and legs of one call id. `first` holds the channels that an originate rang first: the callers."""
 
     __slots__ = (
         "channels",
@@ -94,7 +176,7 @@ class Conversation:
         self.id = linkedid
         self.linkedids = [linkedid]
         self.channels: dict[str, Channel] = {}
-        self.legs: dict[str, Leg] = {}
+        self.legs: dict[str, PbxLeg] = {}
         self.originated = False
         self.first: dict[str, None] = {}
         self.lead: str | None = None
@@ -105,112 +187,11 @@ class Conversation:
 
     @property
     def age(self) -> tuple[int, int]:
-        """Order conversations by when they began; a Linkedid ends in `second.serial`."""
+        """The order of conversations by start: a Linkedid ends in `second.serial`."""
         found = _AGE.search(self.id)
         return (int(found[1]), int(found[2])) if found else (1 << 62, 0)
 
 
-class Scribe:
-    """Writes contract events. An id is made of Uniqueid, event and occurrence, so a replay gives the same ids."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        self._source = directory.mapping.source
-        self.events: list[Event] = []
-
-    def take(self) -> list[Event]:
-        """Return what was written since the last time."""
-        taken, self.events = self.events, []
-        return taken
-
-    def started(self, leg: Leg) -> None:
-        """Write that a leg began."""
-        self.events.append(
-            CallStarted(
-                v=1,
-                id=self._id(leg.first, "started"),
-                at=moment(leg.started_at),
-                source=self._source,
-                call=self._call(leg.conversation),
-                manager=leg.manager,
-                lead=leg.conversation.lead,
-                direction=leg.direction,
-                queue=None if leg.queue is None else self._directory.public(leg.queue),
-            )
-        )
-
-    def answered(self, leg: Leg) -> None:
-        """Write that the manager can talk with somebody for the first time."""
-        self.events.append(
-            CallAnswered(
-                v=1,
-                id=self._id(leg.first, "answered"),
-                at=moment(leg.answered_at or leg.started_at),
-                source=self._source,
-                call=self._call(leg.conversation),
-                manager=leg.manager,
-                lead=leg.conversation.lead,
-            )
-        )
-
-    def ended(self, leg: Leg, at: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
-        """Write that a leg is over."""
-        at = max(at, leg.started_at, leg.answered_at or 0)
-        if leg.connected_since is not None:
-            leg.talk_ms += max(0, at - leg.connected_since)
-            leg.connected_since = None
-        self.events.append(
-            CallEnded(
-                v=1,
-                # An end that was only concluded leaves the id of the real end free: the real one may still come.
-                id=self._id(leg.first, "ended" if ended_by == "hangup" else ended_by),
-                at=moment(at),
-                source=self._source,
-                call=self._call(leg.conversation),
-                manager=leg.manager,
-                lead=leg.conversation.lead,
-                direction=leg.direction,
-                started_at=moment(leg.started_at),
-                answered_at=None if leg.answered_at is None else moment(leg.answered_at),
-                talk_ms=min(leg.talk_ms, LONGEST_MS),
-                disposition=disposition,
-                ended_by=ended_by,
-            )
-        )
-
-    def transferred(self, conversation: Conversation, handover: Handover, to_manager: str) -> None:
-        """Write who handed the call over to whom."""
-        self.events.append(
-            CallTransferred(
-                v=1,
-                id=self._id(handover.channel, "transferred"),
-                at=moment(handover.at),
-                source=self._source,
-                call=self._call(conversation),
-                manager=handover.manager,
-                lead=handover.lead or conversation.lead,
-                to_manager=to_manager,
-                how=handover.how,
-            )
-        )
-
-    def missed(self, caller: Channel, lead: str | None, at: int) -> None:
-        """Write the leg of the pseudo-manager that has the inbound calls which nobody answered."""
-        conversation = caller.conversation
-        leg = Leg(conversation, self._directory.queue_name(conversation.queue), "inbound", caller, caller.at)
-        leg.queue = conversation.queue
-        conversation.lead = lead
-        self.started(leg)
-        self.ended(leg, at, "voicemail" if conversation.voicemail else "no_answer")
-
-    def _call(self, conversation: Conversation) -> str:
-        return self._directory.call_name(conversation.id)
-
-    def _id(self, channel: Channel, event: str) -> str:
-        uid = self._directory.call_name(channel.uid)
-        return f"{self._source}:{uid}:{event}:{channel.occurrence(event)}"
-
-
-def moment(ms: int) -> int:
-    """Return a moment that the contract accepts: a clock that is far off must not make an unreadable event."""
-    return min(max(ms, EARLIEST_MS), LATEST_MS)
+def known_number(text: str) -> str:
+    """Return a caller id number, or "" for texts such as `<unknown>`."""
+    return "" if text.casefold() in _BLANK else text

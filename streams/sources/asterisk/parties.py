@@ -1,34 +1,35 @@
-"""Who takes part in a call: manager, outside party or nobody; who calls, who is rung first, and whose lead it is."""
+"""The parties of a call: managers and outside parties, the caller, and the lead."""
 
 from __future__ import annotations
 
 from streams.phone_numbers import lead_key
-from streams.sources.asterisk.channels import Channel, Switch
+from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.dialled import dialled_number
-from streams.sources.asterisk.mapping import Directory
-from streams.sources.asterisk.model import Conversation
+from streams.sources.asterisk.mapping import ChannelEnd, Directory
+from streams.sources.asterisk.model import Channel, Conversation
 
 
 class Parties:
-    """Answers questions about the parties of a call from the facts of `switch` and the settings in `directory`."""
+    """Finds the parties of a call from the state of `channels` and the settings in `directory`."""
 
-    def __init__(self, directory: Directory, switch: Switch) -> None:
+    def __init__(self, directory: Directory, channels: ChannelRegistry) -> None:
         self._directory = directory
-        self._switch = switch
+        self._channels = channels
 
     def manager_of(self, channel: Channel) -> str | None:
-        """Return the manager at the end of a channel; the answer is found once and kept."""
+        """Return the manager at the end of a channel. It is determined once and kept."""
         if not channel.is_party:
             return None
         if not channel.resolved:
             number = "" if channel.dialled_by is None else dialled_number(channel, "")
-            member = next((half.member for half in self._switch.dial_chain(channel) if half.member), ())
-            channel.manager = self._directory.manager_of(channel, number, member)
+            member = next((half.member for half in self._channels.dial_chain(channel) if half.member), ())
+            end = ChannelEnd(channel.endpoint, channel.first_context, channel.account, channel.number, number, member)
+            channel.manager = self._directory.manager_of(end)
             channel.resolved = True
         return channel.manager
 
     def has_outside_party(self, conversation: Conversation) -> bool:
-        """Tell whether somebody from outside takes part, as a customer does."""
+        """Tell whether an outside party without a leg, such as a customer, takes part."""
         return any(
             channel.is_party and channel.leg is None and self.manager_of(channel) is None
             for channel in conversation.channels.values()
@@ -43,17 +44,17 @@ class Parties:
         return self.lead_of(channel.first_number if channel.dialled_by is None else dialled_number(channel, ""))
 
     def first_party(self, conversation: Conversation) -> Channel | None:
-        """Return the caller of a call that the PBX placed: who picked up of those it rang first."""
-        rung = [self._switch.channels[uid] for uid in conversation.first if uid in self._switch.channels]
+        """Return the caller of a call that the PBX placed: the party that picked up among those rung first."""
+        rung = [self._channels.by_uid[uid] for uid in conversation.first if uid in self._channels.by_uid]
         # Events of two channels may overtake each other: the far end can be dialled before the caller is seen to be up.
         return max(rung, key=lambda channel: channel.state, default=None)
 
     def caller_of(self, channel: Channel) -> Channel | None:
-        """Return the party that dials `channel`, through whatever Local channels; None where that is not known."""
-        source = self._switch.channels.get(channel.dialled_by or "")
+        """Return the party that dials `channel`, also through Local channels, or None if it is not known."""
+        source = self._channels.by_uid.get(channel.dialled_by or "")
         if source is None:
             return None
-        top = self._switch.top(source)
+        top = self._channels.top(source)
         if top.is_party:
             return top if top is not channel else None
         # An originate through a Local channel dials its `;1`. The first party is rung by the `;2`; once it is there,
@@ -75,7 +76,7 @@ class Parties:
         )
 
     def was_missed(self, channel: Channel) -> bool:
-        """Tell whether a channel is an outside caller that nobody ever talked with."""
+        """Tell whether a channel is an outside caller that was never connected with a party."""
         return (
             channel.is_party
             and not channel.talked
@@ -91,5 +92,5 @@ class Parties:
                 conversation.lead = self.lead_behind(party)
 
     def identity(self, channel: Channel) -> str:
-        """Return what tells parties apart: several telephones of one manager are one party."""
+        """Return the identity of a party: several telephones of one manager are one party."""
         return channel.leg.manager if channel.leg is not None else self.manager_of(channel) or channel.uid

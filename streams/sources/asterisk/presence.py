@@ -1,4 +1,4 @@
-"""Presence of managers, as queues and agent logins tell it."""
+"""Presence of managers, from events of queues and agent logins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_REASON: Final = 256
 
 
 def presence(ami: Mapping[str, str], directory: Directory, now: int) -> ManagerPresence | None:
-    """Return what an event says about a queue member's readiness, or None where the member is no manager we know of."""
+    """Return the presence of a queue member by an event, or None if no rule names its manager."""
     name = ami["event"].lower()
     agent = ami.get("agent", "")
     interface = ami.get("interface", "") or ami.get("location", "") or (f"Agent/{agent}" if agent else "")

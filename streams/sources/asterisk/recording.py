@@ -1,4 +1,4 @@
-"""Recorded AMI sessions as contract events, with times where the recording has none."""
+"""Recorded AMI sessions as contract events, with estimated times if the recording has none."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.translator import Asterisk
 
 DRY_RUN_SECRET: Final = b"callpulse dry run: no protection"
-"""Keys the numbers of a dry run. Everybody knows it, so what it hashes is as good as readable: do not publish it."""
+"""Keys the numbers of a dry run. It is public, so its hashes give no protection: do not publish them."""
 _SECOND: Final = re.compile(r"(\d{9,10})\.\d+$")
 
 
 class RecordingClock:
-    """Tells when the events of a recording happened that carry no `Timestamp`.
+    """Estimates the times of recorded events without a `Timestamp`.
 
-    A Uniqueid holds the second in which its channel was made. So the time is the second of the youngest channel seen so
-    far, and a millisecond more for every event since: order is kept, spans are too short, nothing is in the future.
+    A Uniqueid holds the second in which its channel was created. So the time is the second of the youngest channel seen
+    so far, plus a millisecond for every event since: order is kept, durations are too short, no time is in the future.
     """
 
     def __init__(self, start_ms: int = EARLIEST_MS) -> None:
         self._now_ms = start_ms - 1
 
     def read(self, event: Mapping[str, str]) -> int:
-        """Return the time of the next event."""
+        """Return the estimated time of the next event."""
         self._now_ms += 1
         for name in ("Uniqueid", "DestUniqueid", "Linkedid"):
             found = _SECOND.search(event.get(name, ""))
@@ -44,15 +44,15 @@ def replay(
 ) -> Iterator[Event]:
     """Yield the contract events of one recorded session, and with `close` an end for every leg that it leaves open.
 
-    Several recordings are several sessions: their channels must not meet in one state machine.
+    Several recordings are several sessions: their channels must not share one translator.
     """
-    machine = Asterisk(mapping or AsteriskMapping(), secret)
+    translator = Asterisk(mapping or AsteriskMapping(), secret)
     clock = RecordingClock()
     now = EARLIEST_MS
     for event in events:
         now = clock.read(event)
-        for found in machine.feed(event, now):
+        for found in translator.feed(event, now):
             now = max(now, found.at)
             yield found
     if close:
-        yield from machine.finish(now)
+        yield from translator.finish(now)

@@ -1,7 +1,6 @@
-"""The state machine: AMI events in, contract events out.
+"""The translator: a pure state machine from AMI events to contract events.
 
-It keeps no clock and reads nothing; the time of an event is its `Timestamp` header, or else the time of receipt that
-the caller states.
+It has no clock. The time of an event is its `Timestamp` header, or else the time of receipt that the caller passes.
 """
 
 from __future__ import annotations
@@ -10,74 +9,71 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from streams.contract.events import EndedBy, Event
-from streams.sources.asterisk.channels import RINGING, Channel, Switch, known_number
-from streams.sources.asterisk.conversations import Ledger
+from streams.sources.asterisk.channels import ChannelRegistry
+from streams.sources.asterisk.conversations import Conversations
 from streams.sources.asterisk.headers import Ami, age_ms, event_time
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
-from streams.sources.asterisk.model import Conversation, Handover, Scribe
+from streams.sources.asterisk.model import RINGING, Channel, Conversation, Handover, known_number
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
 from streams.sources.asterisk.presence import presence
+from streams.sources.asterisk.writer import EventWriter
 
 _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
 UNSEEN: Final = "?"
-"""Stands for the channel that dials one whose beginning was not seen."""
+"""The dialling channel, if the beginning of the dial was not seen."""
 _WAITING: Final = frozenset(("park", "parkandannounce", "bridgewait"))
 _DIALLING: Final = frozenset(("dial", "queue", "followme"))
-_DEAD_KEPT: Final = 10_000
+_HUNG_UP_KEPT: Final = 10_000
 
 
 class Asterisk:
-    """Turns the AMI events of one PBX into contract events. Pure: the same events give the same answer and ids."""
+    """Turns the AMI events of one PBX into contract events. Pure: the same events give the same events and ids."""
 
     def __init__(self, mapping: AsteriskMapping, secret: bytes) -> None:
         """Raise ValueError for a mapping that cannot be used. `secret` keys the hash of telephone numbers."""
         self._directory = Directory(mapping, secret)
-        self._scribe = Scribe(self._directory)
-        self._switch = Switch()
-        self._parties = Parties(self._directory, self._switch)
-        self._ledger = Ledger(mapping.outside_manager, self._switch, self._parties, self._scribe)
-        # Uniqueids are never used twice, so an event of a channel that was hung up is a repeat or a straggler.
-        self._dead: dict[str, None] = {}
+        self._writer = EventWriter(self._directory)
+        self._channels = ChannelRegistry()
+        self._parties = Parties(self._directory, self._channels)
+        self._conversations = Conversations(mapping.outside_manager, self._channels, self._parties, self._writer)
+        # Uniqueids are never reused, so an event of a channel after its hangup is a repeat or late.
+        self._hung_up: dict[str, None] = {}
         self._before_list: set[str] | None = None
         self._listed: set[str] = set()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no channel, bridge or conversation is being tracked."""
-        return not (self._switch.channels or self._switch.bridges or self._ledger.conversations)
-
     def feed(self, event: Ami, received_at_ms: int) -> list[Event]:
-        """Take in one AMI event and return what it means. Never raises, whatever the event lacks or repeats."""
+        """Process one AMI event and return the contract events that it causes. Never raises."""
         ami = {name.lower(): value for name, value in event.items()}
         handler = _HANDLERS.get(ami.get("event", "").lower())
         if handler is None:
             return []
         handler(self, ami, event_time(ami, received_at_ms))
-        return self._scribe.take()
+        return self._writer.take()
 
     def finish(self, now_ms: int) -> list[Event]:
-        """Return the ends of all open legs, as not seen (`ended_by` timeout), and forget everything.
+        """Return an end by timeout for each open leg, and clear all state.
 
-        For the end of a recording, or a gap after which nothing is known. A call that goes on is taken up again from
-        CoreShowChannels or from its next event; its real end, under the same call and manager, then replaces this one.
+        For the end of a recording, or for a gap after which nothing is known. A call that continues is taken up again
+        from CoreShowChannels or from its next event. Its real end, under the same call and manager, then replaces this
+        one.
         """
-        self._ledger.finish(now_ms)
-        self._switch.clear()
+        self._conversations.finish(now_ms)
+        self._channels.clear()
         self._before_list = None
         self._listed.clear()
-        return self._scribe.take()
+        return self._writer.take()
 
     # -- channels
 
     def _channel(self, ami: Ami, now: int, prefix: str = "", *, relink: bool = True) -> Channel | None:
-        """Return the channel that an event describes under `prefix`, taken in or brought up to date."""
+        """Return the channel that an event describes under `prefix`, added or updated."""
         uid = ami.get(f"{prefix}uniqueid", "")
-        if not uid or uid in self._dead:
+        if not uid or uid in self._hung_up:
             return None
         name, linkedid = ami.get(f"{prefix}channel", ""), ami.get(f"{prefix}linkedid", "") or uid
-        channel = self._switch.channels.get(uid)
+        channel = self._channels.by_uid.get(uid)
         begun = ami["event"].lower() == "newchannel"
         if channel is None:
             if not name:
@@ -85,12 +81,12 @@ class Asterisk:
             channel = Channel(uid, name, linkedid, now)
             if not begun and uid != linkedid:
                 channel.dialled_by = UNSEEN
-            self._switch.add(channel)
-            self._ledger.place(channel, linkedid)
+            self._channels.add(channel)
+            self._conversations.place(channel, linkedid)
         elif begun:
-            return channel  # a repeat, which tells what was
+            return channel  # a repeat of an older state
         elif relink:
-            self._ledger.relink(channel, linkedid, now)
+            self._conversations.relink(channel, linkedid, now)
         state = ami.get(f"{prefix}channelstate", "")
         if state.isdecimal() and len(state) < 3:  # noqa: PLR2004  states are single digits
             channel.state = int(state)
@@ -105,17 +101,17 @@ class Asterisk:
     def _snapshot(self, ami: Ami, now: int) -> None:
         channel = self._channel(ami, now)
         if channel is not None and (channel.dialled_by != UNSEEN or channel.state == RINGING):
-            self._ledger.ring(channel, now)
+            self._conversations.ring(channel, now)
 
     def _update(self, ami: Ami, now: int) -> None:
-        # Asterisk sends these even after the hangup, so they must not bring in a channel that nothing else is known of.
-        if ami.get("uniqueid", "") in self._switch.channels:
+        # Asterisk sends these even after the hangup, so they must not add a channel.
+        if ami.get("uniqueid", "") in self._channels.by_uid:
             self._channel(ami, now)
 
     def _rename(self, ami: Ami, _now: int) -> None:
-        channel = self._switch.channels.get(ami.get("uniqueid", ""))
+        channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
         if channel is not None and ami.get("newname"):
-            self._switch.rename(channel, ami["newname"])
+            self._channels.rename(channel, ami["newname"])
 
     def _extension(self, ami: Ami, now: int) -> None:
         channel = self._channel(ami, now)
@@ -125,21 +121,21 @@ class Asterisk:
     def _local_bridge(self, ami: Ami, now: int) -> None:
         one, two = self._channel(ami, now, "localone"), self._channel(ami, now, "localtwo")
         if one is not None and two is not None:
-            self._switch.join_halves(one, two)
+            self._channels.join_halves(one, two)
 
     def _hangup(self, ami: Ami, now: int) -> None:
         cause = ami.get("cause", "")
         self._gone(ami.get("uniqueid", ""), int(cause) if cause.isdecimal() and len(cause) < 4 else 0, now)  # noqa: PLR2004  causes are below 128
 
     def _gone(self, uid: str, cause: int, now: int, ended_by: EndedBy = "hangup") -> None:
-        if not uid or uid in self._dead:
+        if not uid or uid in self._hung_up:
             return
-        self._dead[uid] = None
-        if len(self._dead) > _DEAD_KEPT:
-            del self._dead[next(iter(self._dead))]
-        channel = self._switch.channels.get(uid)
+        self._hung_up[uid] = None
+        if len(self._hung_up) > _HUNG_UP_KEPT:
+            del self._hung_up[next(iter(self._hung_up))]
+        channel = self._channels.by_uid.get(uid)
         if channel is not None:
-            self._ledger.hang_up(channel, cause, now, ended_by)
+            self._conversations.hang_up(channel, cause, now, ended_by)
 
     # -- dials
 
@@ -162,30 +158,30 @@ class Asterisk:
             return
         if source is not None:
             if source.conversation is not channel.conversation:
-                self._ledger.join(source.conversation, now, channel.conversation)
-            caller = self._switch.caller(source)
+                self._conversations.join(source.conversation, now, channel.conversation)
+            caller = self._channels.caller(source)
             if caller is not None and caller.dialling_since is None:
                 caller.dialling_since = now
         if channel.is_party:
-            self._ledger.dial(channel, now)
+            self._conversations.dial(channel, now)
             if channel.dialled_by != UNSEEN:
-                self._ledger.ring(channel, now)
+                self._conversations.ring(channel, now)
 
     def _dial_end(self, ami: Ami, now: int) -> None:
         source, channel = self._channel(ami, now), self._channel(ami, now, "dest")
         status = ami.get("dialstatus", "").upper()
         if channel is not None:
             if channel.dialled_by in (None, UNSEEN):
-                self._dialled(source, channel, ami, now)  # its beginning was not seen
+                self._dialled(source, channel, ami, now)  # its DialBegin was not seen
             if source is None or channel.dialled_by in (source.uid, None):
                 channel.dial_status = status
                 self._push_status(channel, status)
         if source is None:
             return
-        caller = self._switch.caller(source)
+        caller = self._channels.caller(source)
         outermost = caller is source
         if caller is None and source.conversation.originated:
-            caller, outermost = self._parties.first_party(source.conversation), self._switch.top(source) is source
+            caller, outermost = self._parties.first_party(source.conversation), self._channels.top(source) is source
         if caller is None or caller is channel:
             return
         if outermost:
@@ -194,7 +190,7 @@ class Asterisk:
             caller.inner_status = status
 
     def _push_status(self, channel: Channel, status: str) -> None:
-        """Tell the channels that are dialled behind a Local channel how the dial in front of it ended."""
+        """Pass the result of a dial in front of a Local channel on to the channels dialled behind it."""
         waiting = [channel]
         seen: set[str] = set()
         while waiting:
@@ -213,36 +209,36 @@ class Asterisk:
         channel, bridge = self._channel(ami, now, relink=False), ami.get("bridgeuniqueid", "")
         if channel is None or not bridge:
             return
-        swapped = self._switch.channels.get(ami.get("swapuniqueid", ""))
-        before = self._switch.parties(channel)
+        swapped = self._channels.by_uid.get(ami.get("swapuniqueid", ""))
+        before = self._channels.parties(channel)
         if ami.get("bridgetechnology", "").lower() == "holding_bridge":
-            # A parking lot or a waiting room: everybody in it hears music, nobody hears another.
-            self._switch.leave(channel)
+            # A parking lot or a waiting room: the channels in it hear music and not each other.
+            self._channels.leave(channel)
         else:
-            self._switch.enter(channel, bridge)
-        # A party that takes another's place was handed over by it.
+            self._channels.enter(channel, bridge)
+        # A party that replaces another party was transferred by it.
         handed = channel.conversation if swapped is not None and swapped.is_party and channel.is_party else None
         self._connected(channel, handed, now)
-        self._ledger.refresh([party.leg for party in before if party.leg is not None], now)
+        self._conversations.refresh([party.leg for party in before if party.leg is not None], now)
 
     def _connected(self, channel: Channel, handed_over: Conversation | None, now: int) -> None:
-        parties = self._switch.parties(channel)
+        parties = self._channels.parties(channel)
         if len(parties) > 1:
             conversations = dict.fromkeys(party.conversation for party in parties)
             into = parties[0].conversation
             for other in conversations:
                 if other is not into:
-                    into = self._ledger.survivor(into, other, handed_over=handed_over)
-            self._ledger.join(into, now, *conversations)
-        self._ledger.meet(parties, now)
+                    into = self._conversations.survivor(into, other, handed_over=handed_over)
+            self._conversations.join(into, now, *conversations)
+        self._conversations.meet(parties, now)
 
     def _bridge_leave(self, ami: Ami, now: int) -> None:
-        channel = self._switch.channels.get(ami.get("uniqueid", ""))
+        channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
         if channel is None or channel.bridge is None or channel.bridge != ami.get("bridgeuniqueid"):
             return
-        before = self._switch.parties(channel)
-        self._switch.leave(channel)
-        self._ledger.refresh([party.leg for party in before if party.leg is not None], now)
+        before = self._channels.parties(channel)
+        self._channels.leave(channel)
+        self._conversations.refresh([party.leg for party in before if party.leg is not None], now)
 
     # -- transfers and pickup
 
@@ -253,10 +249,10 @@ class Asterisk:
         self._channel(ami, now, "transferee")
         leg = by.leg
         if leg is None and by.is_local:
-            legs = [party.leg for party in self._switch.parties(by) if party.leg is not None]
+            legs = [party.leg for party in self._channels.parties(by) if party.leg is not None]
             leg = legs[0] if len(legs) == 1 else None
         if leg is not None:
-            self._ledger.hand_over(leg, Handover(leg, now, "blind"), now, None, rings=True)
+            self._conversations.hand_over(leg, Handover(leg, now, "blind"), now, None, rings=True)
 
     def _attended_transfer(self, ami: Ami, now: int) -> None:
         kind = ami.get("desttype", "").lower()
@@ -274,27 +270,29 @@ class Asterisk:
         conversations = dict.fromkeys(channel.conversation for channel in known)
         for other in conversations:
             if other is not into:
-                into = self._ledger.survivor(into, other, handed_over=handed)
-        self._ledger.join(into, now, *conversations)
+                into = self._conversations.survivor(into, other, handed_over=handed)
+        self._conversations.join(into, now, *conversations)
         if kind == "threeway":
-            return  # who joined them stays with them
+            return  # the parties that joined stay connected
         leg = next((channel.leg for channel in transferers if channel.leg is not None), None)
         if leg is None:
             return
-        # Into an application: the other telephone still rings, and nobody has announced the call (a blonde transfer).
+        # Into an application: the other telephone still rings, and the call was not announced (a blonde transfer).
         rings = kind == "app"
-        to_manager = None if rings else self._ledger.receiver(into, leg.manager, target, transferee)
-        self._ledger.hand_over(leg, Handover(leg, now, "blind" if rings else "attended"), now, to_manager, rings=rings)
+        to_manager = None if rings else self._conversations.receiver(into, leg.manager, target, transferee)
+        self._conversations.hand_over(
+            leg, Handover(leg, now, "blind" if rings else "attended"), now, to_manager, rings=rings
+        )
 
     def _pickup(self, ami: Ami, now: int) -> None:
         channel, target = self._channel(ami, now), self._channel(ami, now, "target")
         if channel is None or target is None:
             return
         if channel.conversation is not target.conversation:
-            self._ledger.join(target.conversation, now, channel.conversation)
+            self._conversations.join(target.conversation, now, channel.conversation)
         if channel.dialled_by is None and target.dialled_by:
             channel.dialled_by = target.dialled_by
-            self._ledger.ring(channel, now)
+            self._conversations.ring(channel, now)
 
     # -- queues
 
@@ -308,23 +306,23 @@ class Asterisk:
             member.member = names
             for other in member.conversation.channels.values():
                 if other.leg is None:
-                    other.resolved = False  # a rule may name its manager by the queue member
+                    other.resolved = False  # a rule may map the queue member to a manager
 
     def _presence(self, ami: Ami, now: int) -> None:
         event = presence(ami, self._directory, now)
         if event is not None:
-            self._scribe.events.append(event)
+            self._writer.events.append(event)
 
     # -- gaps
 
     def _list_channel(self, ami: Ami, now: int) -> None:
-        """Take in a channel as CoreShowChannels or Status lists it, after a gap or before the first event."""
+        """Add or update a channel of the list of CoreShowChannels or Status, after a gap or at the start."""
         if self._before_list is None:
-            self._before_list = set(self._switch.channels)
+            self._before_list = set(self._channels.by_uid)
             self._listed = set()
         uid = ami.get("uniqueid", "")
         self._listed.add(uid)
-        is_new = uid not in self._switch.channels
+        is_new = uid not in self._channels.by_uid
         channel = self._channel(ami, now)
         if channel is None:
             return
@@ -332,39 +330,39 @@ class Asterisk:
             channel.at = now - age_ms(ami)
         bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
         if bridge and application not in _WAITING:
-            self._switch.enter(channel, bridge)
+            self._channels.enter(channel, bridge)
         elif channel.bridge is not None:
-            self._switch.leave(channel)
+            self._channels.leave(channel)
         if is_new and channel.uid == channel.linkedid and application in _DIALLING:
             channel.dialling_since = channel.at
 
     def _list_complete(self, ami: Ami, now: int) -> None:
-        """See who is connected now; what was not listed any more ended in the gap, and its end was not seen."""
+        """Update connections after a list. Channels that are missing in it ended in the gap, unseen."""
         before, self._before_list = self._before_list or set(), None
         if ami.get("event", "").lower() == "coreshowchannelscomplete":
             if not self._listed:
-                before = set(self._switch.channels)
+                before = set(self._channels.by_uid)
             for uid in sorted(before - self._listed):
                 self._gone(uid, 0, now, "timeout")
         for uid in sorted(self._listed):
-            channel = self._switch.channels.get(uid)
+            channel = self._channels.by_uid.get(uid)
             if channel is None:
                 continue
             if channel.bridge is not None:
                 self._connected(channel, None, now)
             elif channel.is_party and channel.state == RINGING and channel.dialled_by == UNSEEN:
-                self._ledger.ring(channel, now)
+                self._conversations.ring(channel, now)
             elif channel.dialling_since is not None:
-                self._ledger.take_up(
+                self._conversations.take_up(
                     channel, [other for other in channel.conversation.channels.values() if other.is_party]
                 )
             if channel.leg is not None:
-                self._ledger.refresh([channel.leg], now)
+                self._conversations.refresh([channel.leg], now)
         self._listed = set()
 
     def _shutdown(self, _ami: Ami, now: int) -> None:
-        self._ledger.finish(now)
-        self._switch.clear()
+        self._conversations.finish(now)
+        self._channels.clear()
 
 
 _HANDLERS: Final[Mapping[str, _Handler]] = {

@@ -19,7 +19,7 @@ WireReason: TypeAlias = Literal["no_colon", "too_long", "too_many_lines", "cut_o
 
 
 class BadLine(Struct, frozen=True, gc=False):
-    """What could not be read, and why. `line` counts from 1 in what was fed so far; nothing of the text is quoted."""
+    """A line or message that could not be read. `line` counts from 1 in the input so far. No text is quoted."""
 
     reason: WireReason
     line: int
@@ -44,7 +44,7 @@ class AmiParser:
         self._in_output = False
 
     def feed(self, data: bytes) -> list[Read]:
-        """Return the messages that `data` completes (responses too, without `Event`), and what could not be read."""
+        """Return the messages that `data` completes (responses too, without `Event`), and unreadable lines."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         read: list[Read] = []
         for line in lines:
@@ -62,7 +62,7 @@ class AmiParser:
         return read
 
     def finish(self) -> list[Read]:
-        """Say whether the stream ended within a message, and be ready for a new connection."""
+        """Report a stream that ended within a message, and reset the parser for a new connection."""
         cut_off = bool(self._rest or self._fields)
         left: list[Read] = [BadLine("cut_off", self._line + 1, "the stream ended within a message")] if cut_off else []
         self._begin()
@@ -76,7 +76,7 @@ class AmiParser:
             return
         if not self._fields and line.startswith(_GREETING):
             return  # the only line that no empty line follows
-        if self._in_output:  # what a command printed, before Asterisk 14
+        if self._in_output:  # output of a command, before Asterisk 14
             self._in_output = not line.endswith(b"--END COMMAND--")
             return
         name, colon, value = line.partition(b":")
@@ -88,7 +88,7 @@ class AmiParser:
             if self._count == MOST_LINES + 1:
                 read.append(self._bad("too_many_lines", f"more than {MOST_LINES} lines in a message"))
             return
-        # Names of callers come in whatever encoding their telephones have; no figure depends on them.
+        # Telephones send caller names in any encoding. No figure depends on them.
         key, text = name.strip().decode("utf-8", "replace"), value.strip().decode("utf-8", "replace")
         self._fields[key] = f"{self._fields[key]}\n{text}" if key in self._fields else text
         self._in_output = key == "Response" and text == "Follows"
@@ -98,7 +98,7 @@ class AmiParser:
 
 
 def read_recording(data: bytes) -> Iterator[Read]:
-    """Yield the events of a recording, whatever of the three forms it has, and what could not be read in it."""
+    """Yield the events of a recording in any of the three forms, and a `BadLine` per unreadable part."""
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
         try:

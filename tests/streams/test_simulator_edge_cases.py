@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
 from streams.contract.decoding import Decoder
-from streams.contract.events import CrmEvents, DealStageChanged, Rejection, encode
-from streams.simulator import Department, Disturbance, Record, simulate
-from streams.simulator.faults.edge_cases import absurd, much_called
-from streams.simulator.rng import Chance
-from streams.simulator.telephony.legs import CRM_TOPIC
+from streams.contract.events import CallAnnotated, CallEnded, CrmEvents, DealStageChanged, Rejection, encode
+from streams.simulator import Department, FaultRates, Record, simulate
+from streams.simulator.faults.edge_cases import edge_case_event
+from streams.simulator.rng import SeededRandom
+from streams.simulator.telephony.legs import CRM_TOPIC, TOPIC
 from streams.tables.lead.row import dump
 from tests.streams.folded import Folded
 
@@ -19,14 +20,50 @@ DAY = 24 * 3_600_000
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 
 
+def much_called(
+    lead: str, manager: str, start_ms: int, *, calls: int = 10_000, every_ms: int = 240_000
+) -> Iterator[Record]:
+    """Yield the records of a lead that is called without end: the end of each call, and a note of every tenth.
+
+    Every fourth dial is answered, and every eighth is a conversation of two minutes. With the defaults that is four
+    weeks, day and night.
+    """
+    for number in range(calls):
+        began = start_ms + number * every_ms
+        answered, talked = number % 4 == 0, number % 8 == 0
+        talk_ms = 120_000 if talked else 5_000 if answered else 0
+        ended = CallEnded(
+            v=1,
+            id=f"{lead}-{number}-e",
+            at=began + 20_000 + talk_ms,
+            source="pbx",
+            call=f"{lead}-{number}",
+            manager=manager,
+            lead=lead,
+            direction="outbound",
+            kind="cold" if number == 0 else "repeat",
+            started_at=began,
+            answered_at=began + 20_000 if answered else None,
+            talk_ms=talk_ms,
+            disposition="answered" if answered else "no_answer",
+        )
+        yield Record(TOPIC, manager, encode(ended), ended.at + 50)
+        if number % 10 == 0:
+            note = CallAnnotated(
+                v=1, id=f"{lead}-{number}-n", at=ended.at + 1_000, source="crm", lead=lead, manager=manager,
+                call=ended.call, reason="reminder",
+            )  # fmt: skip
+            yield Record(CRM_TOPIC, lead, encode(note), note.at + 50)
+
+
 def test_absurd_events_are_allowed_and_change_no_figure() -> None:
     department = Department.make(4, 3, 1)
-    clean = Disturbance.none()
-    records = list(simulate(department, MONDAY, MONDAY + 2 * DAY, disturbance=clean, crm=True))
+    clean = FaultRates.none()
+    records = list(simulate(department, MONDAY, MONDAY + 2 * DAY, faults=clean, crm=True))
     now_ms = records[-1].due_ms
-    rng = Chance(4, "odd")
+    rng = SeededRandom(4, "odd")
     decoder: Decoder[CrmEvents] = Decoder("crm")
-    odd = [absurd(rng, now_ms - 1_000) for _ in range(200)]
+    odd = [edge_case_event(rng, now_ms - 1_000) for _ in range(200)]
     assert not [event for event in odd if isinstance(decoder.decode(encode(event)), Rejection)]
     amounts = {event.amount for event in odd if isinstance(event, DealStageChanged)}
     assert amounts >= {Decimal(10) ** 15, -(Decimal(10) ** 15), Decimal(0)}  # every sort came up

@@ -1,0 +1,124 @@
+"""Contract events of legs: how a leg's start, answer, transfer and end are written."""
+
+from __future__ import annotations
+
+from streams.contract.events import (
+    EARLIEST_MS,
+    LATEST_MS,
+    LONGEST_MS,
+    CallAnswered,
+    CallEnded,
+    CallStarted,
+    CallTransferred,
+    Disposition,
+    EndedBy,
+    Event,
+)
+from streams.sources.asterisk.mapping import Directory
+from streams.sources.asterisk.model import Channel, Conversation, Handover, PbxLeg
+
+
+class EventWriter:
+    """Writes contract events. An id consists of Uniqueid, event and occurrence, so a replay gives the same ids."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._source = directory.mapping.source
+        self.events: list[Event] = []
+
+    def take(self) -> list[Event]:
+        """Return the events since the last call."""
+        taken, self.events = self.events, []
+        return taken
+
+    def started(self, leg: PbxLeg) -> None:
+        """Write the start of a leg."""
+        self.events.append(
+            CallStarted(
+                v=1,
+                id=self._id(leg.first, "started"),
+                at=clamp_time(leg.started_at),
+                source=self._source,
+                call=self._call(leg.conversation),
+                manager=leg.manager,
+                lead=leg.conversation.lead,
+                direction=leg.direction,
+                queue=None if leg.queue is None else self._directory.public(leg.queue),
+            )
+        )
+
+    def answered(self, leg: PbxLeg) -> None:
+        """Write the answer of a leg: the manager is connected for the first time."""
+        self.events.append(
+            CallAnswered(
+                v=1,
+                id=self._id(leg.first, "answered"),
+                at=clamp_time(leg.answered_at or leg.started_at),
+                source=self._source,
+                call=self._call(leg.conversation),
+                manager=leg.manager,
+                lead=leg.conversation.lead,
+            )
+        )
+
+    def ended(self, leg: PbxLeg, at: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
+        """Write the end of a leg."""
+        at = max(at, leg.started_at, leg.answered_at or 0)
+        if leg.connected_since is not None:
+            leg.talk_ms += max(0, at - leg.connected_since)
+            leg.connected_since = None
+        self.events.append(
+            CallEnded(
+                v=1,
+                # An end that was not seen leaves the id of the real end free, which may still come.
+                id=self._id(leg.first, "ended" if ended_by == "hangup" else ended_by),
+                at=clamp_time(at),
+                source=self._source,
+                call=self._call(leg.conversation),
+                manager=leg.manager,
+                lead=leg.conversation.lead,
+                direction=leg.direction,
+                started_at=clamp_time(leg.started_at),
+                answered_at=None if leg.answered_at is None else clamp_time(leg.answered_at),
+                talk_ms=min(leg.talk_ms, LONGEST_MS),
+                disposition=disposition,
+                ended_by=ended_by,
+            )
+        )
+
+    def transferred(self, conversation: Conversation, handover: Handover, to_manager: str) -> None:
+        """Write a transfer to `to_manager`."""
+        self.events.append(
+            CallTransferred(
+                v=1,
+                id=self._id(handover.channel, "transferred"),
+                at=clamp_time(handover.at),
+                source=self._source,
+                call=self._call(conversation),
+                manager=handover.manager,
+                lead=handover.lead or conversation.lead,
+                to_manager=to_manager,
+                how=handover.how,
+            )
+        )
+
+    def missed(self, caller: Channel, lead: str | None, at: int) -> None:
+        """Write the leg of the queue's pseudo-manager for an inbound call that nobody answered."""
+        conversation = caller.conversation
+        leg = PbxLeg(conversation, self._directory.queue_name(conversation.queue), "inbound", caller, caller.at)
+        leg.queue = conversation.queue
+        conversation.lead = lead
+        self.started(leg)
+        self.ended(leg, at, "voicemail" if conversation.voicemail else "no_answer")
+
+    def _call(self, conversation: Conversation) -> str:
+        return self._directory.call_name(conversation.id)
+
+    def _id(self, channel: Channel, event: str) -> str:
+        uid = self._directory.call_name(channel.uid)
+        return f"{self._source}:{uid}:{event}:{channel.occurrence(event)}"
+
+
+def clamp_time(ms: int) -> int:
+    """Return a time within the limits of the contract, so that a wrong clock makes no invalid event."""
+    return min(max(ms, EARLIEST_MS), LATEST_MS)
