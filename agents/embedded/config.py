@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -26,8 +27,11 @@ rootLogger.appenderRef.out.ref=out
 """Log4j writes to standard output, which is the log file: what a dying JVM says stands in the same place."""
 
 
-def server_properties(log_dir: Path, port: int, controller_port: int) -> str:
-    """Write the broker's configuration file. What is not here has Kafka's default, retention among it."""
+def server_properties(log_dir: Path, port: int, controller_port: int, more: Mapping[str, str]) -> str:
+    """Return the text of the broker's configuration file. `more` replaces and adds properties.
+
+    A property that is not here has Kafka's default, retention among them.
+    """
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": NODE_ID,
@@ -62,4 +66,4 @@ def server_properties(log_dir: Path, port: int, controller_port: int) -> str:
         "num.recovery.threads.per.data.dir": 2,
         "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
     }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return "".join(f"{key}={value}\n" for key, value in (settings | dict(more)).items())
