@@ -63,6 +63,13 @@ _WORDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
         ),
     ),
     (
+        (errors.KafkaConnectionError, ConnectionResetError),
+        (
+            "{where} closes the connection ({said}): check whether the broker expects kafka.security_protocol "
+            "{protocol} and, with TLS, a certificate of this client (kafka.ssl_certfile)."
+        ),
+    ),
+    (
         (errors.UnknownTopicOrPartitionError,),
         "{where} does not know a topic that is needed: `callpulse topics create` makes them.",
     ),
