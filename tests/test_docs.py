@@ -28,6 +28,7 @@ PATH = re.compile(r"[\w.-]*(?:/[\w.*-]*)*\.(?:py|md|toml|ya?ml|sql|lock|json)|[a
 DOTTED = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
 FOREIGN = {
     "compression.type": "a setting of Kafka",
+    "min.insync.replicas": "a setting of Kafka",
     "manager.conf": "a file of Asterisk",
     "orjson.loads": "of a package that only the benchmarks use",
     "truth.rejected": "an attribute of the object that the page has made above",

@@ -47,8 +47,10 @@ async def create(kafka: Kafka) -> Made:
     """Make the topics that are missing; those that exist are left as they are. Raises KafkaUnusableError."""
     declared = topics.declared(kafka.group, kafka.topic_prefix)
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        durability = topics.durability(kafka.replication)
         wanted = [
-            NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config) for topic in declared
+            NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config | durability)
+            for topic in declared
         ]
         reply = await admin.create_topics(wanted)
         created, existing = [], []

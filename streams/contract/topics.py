@@ -123,6 +123,16 @@ def agreement(group: str = APP) -> Topic:
     )
 
 
+def durability(replication: int) -> dict[str, str]:
+    """Return what a new topic with `replication` copies is configured with beside its own declaration.
+
+    From three copies on, a record is acknowledged when two brokers have it: one of them can be lost with its disk, and
+    with one down the topic can still be written. With two copies that would stop the topic when one broker is down, so
+    the broker's own setting holds.
+    """
+    return {"min.insync.replicas": "2"} if replication > 2 else {}  # noqa: PLR2004 - the docstring explains both
+
+
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
     named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
