@@ -61,12 +61,14 @@ class Feeding:
         self.total = len(records)
         self.error: BaseException | None = None
         self._feeder: Any = None
+        self._producer: BatchProducer | None = None
         self._thread = threading.Thread(target=self._run, args=(settings, records, rate), daemon=True)
         self._thread.start()
 
     def _run(self, settings: Settings, records: list[Record], rate: float | None) -> None:
         async def feed() -> None:
             async with BatchProducer(settings.kafka) as producer:
+                self._producer = producer
                 self._feeder = Feeder[Record](producer, prefix=settings.kafka.topic_prefix, rate=rate)
                 await self._feeder.run(records)
 
@@ -79,6 +81,11 @@ class Feeding:
     def sent(self) -> int:
         """How many records were handed to the producer."""
         return 0 if self._feeder is None else self._feeder.sent
+
+    @property
+    def acknowledged(self) -> int:
+        """How many records Kafka has acknowledged."""
+        return 0 if self._producer is None else self._producer.acknowledged
 
     @property
     def done(self) -> bool:
@@ -107,6 +114,7 @@ class Installation:
         seed: int,
         *,
         managers: int = 16,
+        replication: int = 1,
         more: str = "",
     ) -> None:
         self.department = Department.make(seed, managers, 4, always=True)
@@ -123,6 +131,7 @@ topic_prefix = "{self.group}."
 session_timeout = "6s"
 heartbeat_interval = "1s"
 commit_interval = "300ms"
+replication = {replication}
 [worker]
 http_port = 0
 data_dir = "{folder / "data"}"
@@ -185,6 +194,14 @@ data_dir = "{folder / "data"}"
         ends, committed = asyncio.run(self._offsets())
         behind = {tp: (committed[tp], end) for tp, end in ends.items() if (committed[tp] or 0) != end}
         return None if behind else ends
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that is in Kafka is folded and committed; false while Kafka does not answer."""
+        try:
+            return self._settled() is not None
+        except (KafkaError, OSError):
+            return False
 
     async def _offsets(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.group, enable_auto_commit=False)

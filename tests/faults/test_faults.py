@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka.errors import NotEnoughReplicasError, RequestTimedOutError
 
 from agents.embedded import EmbeddedKafka
 from agents.kafka import clients
+from streams.contract import topics
+from streams.simulator import Record
+from tests.faults.cluster import CONTROLLER, NODES, Cluster
 from tests.faults.department import Feeding, Installation, Watch, chosen_seed, reached
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import eventually
@@ -26,6 +31,8 @@ DAYS = 14
 """Long enough for leads to be linked, won and lost; a quarter would take no other way."""
 KILLS = 10
 EVENTS_S = 900.0
+REFUSALS = {NotEnoughReplicasError, RequestTimedOutError}
+"""The producer sends again what Kafka refuses, and reports the refusal or the end of its patience."""
 LEAVES = 70
 """The status of a worker that must not go on."""
 
@@ -149,6 +156,76 @@ def test_kill_9_and_restart_of_the_broker_under_load(
             lambda: restarted_if_ended(place) and place.workers["worker-1"].ready, within_s=90, what="it is ready"
         )
         place.assert_exact()
+
+
+def test_kill_9_of_one_broker_of_three_and_then_of_two_under_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The feed has to outlast the brokers' absence, as above.
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT_MS", 90_000)
+    with (
+        Cluster(tmp_path) as kafka,
+        Installation(kafka.bootstrap, tmp_path, chosen_seed(16), replication=len(NODES)) as place,
+    ):
+        names = [topic.name for topic in topics.declared(place.group, place.settings.kafka.topic_prefix)]
+        kafka.await_in_sync(names)
+        worker = place.start("worker-1")
+        eventually(lambda: worker.ready, within_s=60, what="the worker is ready")
+        history = place.history(DAYS, intensity=0.02)
+        print(len(history), "records")
+        first, second, third, last = quarters(history)
+
+        feeding = begun(place, first)
+        kafka.kill(2)
+        all_folded(place, feeding)  # with one broker down
+        feeding = begun(place, second)
+        kafka.restart(2)
+        kafka.await_in_sync(names)
+        all_folded(place, feeding)
+
+        feeding = begun(place, third)
+        kafka.kill(CONTROLLER)
+        kafka.restart(CONTROLLER)
+        kafka.await_in_sync(names)
+        all_folded(place, feeding)
+
+        feeding = begun(place, last)
+        kafka.kill(2, 3)
+        kafka.await_in_sync(names, [1])
+        acknowledged = feeding.acknowledged
+        # Kafka may keep a record that it has not acknowledged. Only sources take one that is no event.
+        sources = [place.topic(topic) for topic in (topics.CALLS, topics.CRM, topics.SPEECH)]
+        assert {type(answer) for answer in kafka.send_one_to_each(sources)} <= REFUSALS
+        assert feeding.acknowledged == acknowledged
+        assert not feeding.done
+        kafka.restart(2, 3)
+        all_folded(place, feeding)
+
+        assert restarted_if_ended(place)
+        place.assert_exact()
+        kept = Counter(record.value for record in place.raw() if record.value is not None)
+        lost = Counter(record.value for record in history) - kept
+        assert not lost
+
+
+def quarters(records: list[Record]) -> Iterator[list[Record]]:
+    """Cut into four parts, each later than the one before it."""
+    for number in range(4):
+        yield records[len(records) * number // 4 : len(records) * (number + 1) // 4]
+
+
+def begun(place: Installation, records: list[Record]) -> Feeding:
+    """Begin to send records, and return when the first of them are on their way."""
+    feeding = place.feed(records, EVENTS_S)
+    eventually(reached(feeding, 0.2), within_s=60, what="the feed is under way")
+    return feeding
+
+
+def all_folded(place: Installation, feeding: Feeding) -> None:
+    """Wait until all records are acknowledged, folded and committed."""
+    eventually(lambda: restarted_if_ended(place) and feeding.done, within_s=120, what="the feed is in Kafka")
+    feeding.join()
+    eventually(lambda: restarted_if_ended(place) and place.caught_up, within_s=90, every_s=0.3, what="it is committed")
 
 
 def restarted_if_ended(place: Installation) -> bool:
