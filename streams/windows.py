@@ -1,7 +1,7 @@
-"""Windows as sums over fixed buckets: a ring of minutes for the last hour, a row a local day for everything longer.
+"""Windows as sums over fixed buckets: a ring of minutes for the last hour, a row per local day for longer windows.
 
-Event time decides the bucket an event counts in; the moment of reading decides which buckets a window holds. So one
-write serves every window, bounds are exact and half-open, and a window decays to zero without any event.
+Event time decides the bucket in which an event counts; the time of reading decides which buckets a window holds. So one
+write serves every window, bounds are exact and half-open, and a window drains to zero without new events.
 
     minutes   │ . │ . │ 3 │ . │ 1 │        1h    = the minute of `now` and the 59 before it
                                  now
@@ -11,7 +11,7 @@ write serves every window, bounds are exact and half-open, and a window decays t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
@@ -30,7 +30,7 @@ PREVIOUS: Final = "previous"
 
 
 def total(buckets: Sequence[Sequence[int]], width: int) -> list[int]:
-    """Return the sum of `buckets` place by place, for the first `width` places, which all of them must have."""
+    """Return the sum of `buckets` place by place, for the first `width` places. Each bucket has at least so many."""
     return [sum(places) for places in islice(zip(*buckets, strict=False), width)] if buckets else [0] * width
 
 
@@ -45,14 +45,14 @@ def last_hour(ring: Mapping[int, Sequence[int]], now_ms: int) -> list[Sequence[i
 
 
 def merge_run(runs: list[list[int]], start_ms: int, end_ms: int, gap_ms: int) -> None:
-    """Add `[start_ms, end_ms]` to `runs`, sorted and disjoint spans of activity; those less than `gap_ms` apart melt.
+    """Add `[start_ms, end_ms]` to `runs`, sorted and disjoint spans; spans less than `gap_ms` apart are merged.
 
-    The outcome does not depend on the order in which spans are added.
+    The result does not depend on the order in which spans are added.
     """
     place = len(runs)
     while place and runs[place - 1][1] + gap_ms > start_ms:
         place -= 1
-    # From `place` on, runs end late enough to touch the new span; those that begin early enough as well melt into it.
+    # From `place` on, runs end late enough to touch the new span. Those that also begin early enough are merged.
     last = place
     while last < len(runs) and runs[last][0] < end_ms + gap_ms:
         last += 1
@@ -60,26 +60,3 @@ def merge_run(runs: list[list[int]], start_ms: int, end_ms: int, gap_ms: int) ->
         start_ms = min(start_ms, runs[place][0])
         end_ms = max(end_ms, runs[last - 1][1])
     runs[place:last] = [[start_ms, end_ms]]
-
-
-class Steps:
-    """Counts of things whose number depends on how far back one looks: a sum over the days from a cut-off day on.
-
-    A thing that holds for the cut-offs in `(a, b]` is +1 at day `b` and -1 at day `a`; the number of things that hold
-    at cut-off `c` is the sum of all entries at days `>= c`. So a row of one small number a day answers "how many leads
-    had exactly three calls in the last 30 days" at any moment, without a list of leads.
-    """
-
-    @staticmethod
-    def change(steps: MutableMapping[int, int], day: int, by: int) -> None:
-        """Add `by` to the entry of `day`; an entry that comes to 0 is removed."""
-        count = steps.get(day, 0) + by
-        if count:
-            steps[day] = count
-        else:
-            del steps[day]
-
-    @staticmethod
-    def at(steps: Mapping[int, int], cutoff: int) -> int:
-        """Return the sum of the entries at days `>= cutoff`."""
-        return sum(count for day, count in steps.items() if day >= cutoff)

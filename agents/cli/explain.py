@@ -29,7 +29,7 @@ from streams.settings.reader import did_you_mean
 from streams.settings.settings import SettingsError
 
 if TYPE_CHECKING:
-    from streams.explain.explainer import Explainer, Explanation, Known, Piece
+    from streams.explain.explainer import Explainer, Explanation, ManagerEvidence, Piece
 
 _EPOCH = date(1970, 1, 1)
 
@@ -91,7 +91,7 @@ def explain(
 
 def _metric(explainer: Explainer, measure: str) -> str:
     """Return the metric that is meant. Raises Trouble, with the reason, for one that cannot be taken apart."""
-    from streams.explain.explainer import NOT_COUNTED  # noqa: PLC0415 - slow to import
+    from streams.explain.recipes import NOT_COUNTED  # noqa: PLC0415 - slow to import
 
     name = measure.removeprefix("callpulse_")
     if name in NOT_COUNTED:
@@ -117,7 +117,7 @@ def _check_window(explainer: Explainer, name: str | None, window: str | None) ->
         raise Trouble(f"{window!r} is no window; there are {', '.join(known)}.", USAGE)
 
 
-def _all(explainer: Explainer, known: Known, now_ms: int, window: str | None, *, as_json: bool) -> None:
+def _all(explainer: Explainer, known: ManagerEvidence, now_ms: int, window: str | None, *, as_json: bool) -> None:
     found = [
         explainer.explain(name, known, now_ms, window)
         for name, windows in explainer.windows.items()

@@ -19,7 +19,7 @@ from streams.calendars import LocalTime, local_time
 from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
-from streams.explain.explainer import CallLog, Known
+from streams.explain.explainer import CallLog, ManagerEvidence
 from streams.settings.settings import Kafka, Settings
 from streams.tables.changelog import LayoutError, position
 from streams.tables.lead.fold import LeadFold
@@ -30,7 +30,7 @@ _FETCH_BYTES: Final = 8 * 1024 * 1024
 Progress = Callable[[int], None]
 
 
-async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> Known:
+async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> ManagerEvidence:
     """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
 
     `on_progress` is told how many more records were read. Raises KafkaUnusableError.
@@ -47,7 +47,7 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
         ]
     except (LayoutError, msgspec.MsgspecError) as error:
         raise KafkaUnusableError(f"the table of leads was written by another release: {error}") from None
-    return Known(log, contributions)
+    return ManagerEvidence(log, contributions)
 
 
 async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:

@@ -1,8 +1,8 @@
 """The evidence behind a figure: which calls, leads and deals of a manager it counts.
 
-Calls are folded once more, by the very fold that makes the table, but each finished leg is kept by its call. Each
-contribution of a lead names the call, deal or activity behind it. So a figure that somebody disputes can be taken
-apart, down to the ids that the telephone system and the CRM know.
+Calls are folded again, by the fold that makes the table, but each finished leg is kept with its call. Each contribution
+of a lead names the call, deal or activity behind it. So a disputed figure can be taken apart, down to the ids of the
+telephone system and the CRM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.contract.events import CallsEvent
-from streams.explain.recipes import NOT_COUNTED, NOW, OfContributions, OfLegs, OfOpenLegs, Recipe, Source, recipes
+from streams.explain.recipes import NOW, ContributionSource, LegSource, OpenLegSource, Recipe, Source, recipes
 from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, manager_metrics
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.lead.contributions import Contribution
@@ -24,24 +24,23 @@ from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.legs import Finished, counts_alike
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
+from streams.tables.measures import parse
 from streams.tables.outcome.fold import OTHER
 from streams.units import MINUTE_MS
 from streams.windows import DAYS, HOUR, HOUR_MINUTES, PREVIOUS, TODAY
 
-__all__ = ["NOT_COUNTED", "CallLog", "Explainer", "Explanation", "Known", "Piece"]
-
 _QUARTER: Final = DAYS["90d"]
-_USUAL: Final = (TODAY, "30d", "90d", NOW)
-"""The window that is meant where none is named: the first of these that a figure has."""
+_DEFAULT_WINDOWS: Final = (TODAY, "30d", "90d", NOW)
+"""Without a window, the first of these that a figure has is meant."""
 Role: TypeAlias = Literal["counted", "divided by"]
 
 
 class Piece(Struct, frozen=True, kw_only=True):
     """One thing that a figure counts, on the manager's local `day` (days since 1970-01-01).
 
-    `of` says what `id` names. `lead` is the lead's reference, "" where none is known. `adds` is what it adds to the
-    sum, in the figure's unit. `label` is the value of the figure's own label, "" for a figure without one. `at` is the
-    moment, ms; 0 where only the day is known.
+    `of` is the kind of thing that `id` names. `lead` is the lead's reference, "" if there is none. `adds` is the number
+    that it adds to the sum, in the figure's unit. `label` is the value of the figure's own label, "" for a figure
+    without one. `at` is the moment, ms; 0 if only the day is evidence. `says` describes it.
     """
 
     of: str
@@ -58,7 +57,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 class Explanation(Struct, frozen=True, kw_only=True):
     """A figure of a window, by the value of its label, with everything that it counts, oldest first.
 
-    `figures` has every label that is exported; None where nothing was there to divide by.
+    `figures` has every label that is exported; None if there is nothing to divide by.
     """
 
     metric: str
@@ -69,7 +68,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 class CallLog:
-    """The finished legs of one manager, by call, as the manager's row counts them."""
+    """The finished legs of one manager by call, as the manager's row counts them."""
 
     def __init__(self, row: ManagerRow, thresholds: Thresholds) -> None:
         self.row = row
@@ -78,8 +77,8 @@ class CallLog:
         self._fold = ManagerFold(thresholds, self._note)
 
     def feed(self, event: CallsEvent, pos: int) -> None:
-        """Fold an event, the record at offset `pos`, and note how the legs that count change by it."""
-        self._call = getattr(event, "call", "")  # an event of presence has none, and counts no leg
+        """Fold an event, the record at offset `pos`, and keep the legs that count after it."""
+        self._call = getattr(event, "call", "")  # a presence event has no call and counts no leg
         self._fold.fold(self.row, event, pos)
 
     def _note(self, leg: Finished, sign: int) -> None:
@@ -96,26 +95,26 @@ class CallLog:
                 yield call, leg
 
 
-class Known(Struct, frozen=True):
-    """What is known of a manager: finished legs, and the contributions of leads, as (lead, contribution)."""
+class ManagerEvidence(Struct, frozen=True):
+    """The evidence of one manager: finished legs, and the contributions of leads as (lead, contribution)."""
 
     calls: CallLog
     contributions: list[tuple[str, Contribution]] = field(default_factory=list)
 
     def day(self, at_ms: int) -> int:
-        """Return the manager's local day of a moment."""
+        """Return the manager's local day of a reading."""
         return self.calls.row.local.day(at_ms)
 
 
-class _Moment(Struct, frozen=True):
-    """The moment of reading, and the window that ends with it."""
+class _Reading(Struct, frozen=True):
+    """The moment of a reading, and the window that ends with it."""
 
     now_ms: int
     today: int
     window: str
 
     def holds(self, day: int, at_ms: int, *, bounded: bool) -> bool:
-        """Tell whether a local day (in the last hour: a moment) lies in the window."""
+        """Return whether a local day (for the last hour: a moment) lies in the window."""
         if self.window == HOUR:
             last = self.now_ms // MINUTE_MS
             return last - HOUR_MINUTES < at_ms // MINUTE_MS <= last
@@ -125,7 +124,7 @@ class _Moment(Struct, frozen=True):
 
 
 class Explainer:
-    """Takes figures apart under the given settings. `windows` are those of each figure, the usual one first."""
+    """Takes figures apart under the given settings. `windows` are the windows of each figure, the default one first."""
 
     def __init__(self, settings: Settings) -> None:
         """Raise SettingsError for settings that make more series than a manager may have."""
@@ -133,24 +132,31 @@ class Explainer:
         self._help = {metric.name: metric.help for metric in manager_metrics(settings)}
         self._labels = _exported(settings, self._recipes)
         self.windows: Mapping[str, tuple[str, ...]] = {
-            name: tuple(sorted(labels, key=lambda window: _USUAL.index(window) if window in _USUAL else len(_USUAL)))
+            name: tuple(
+                sorted(
+                    labels,
+                    key=lambda window: (
+                        _DEFAULT_WINDOWS.index(window) if window in _DEFAULT_WINDOWS else len(_DEFAULT_WINDOWS)
+                    ),
+                )
+            )
             for name, labels in self._labels.items()
         }
 
-    def explain(self, metric: str, known: Known, now_ms: int, window: str | None = None) -> Explanation:
-        """Return what `metric` is made of at `now_ms`. Raise KeyError for one that counts nothing by id.
+    def explain(self, metric: str, evidence: ManagerEvidence, now_ms: int, window: str | None = None) -> Explanation:
+        """Return the pieces of `metric` at `now_ms`. Raise KeyError for a metric that counts nothing by id.
 
-        `window` is one of those of the metric; its usual one if none is given. Raise ValueError for another.
+        `window` is a window of the metric; without it the default one. Raise ValueError for another.
         """
         recipe = self._recipes[metric]
         window = window or self.windows[metric][0]
         if window not in self.windows[metric]:
             raise ValueError(f"{metric} has the windows {', '.join(self.windows[metric])}")
         labels = self._labels[metric][window]
-        moment = _Moment(now_ms, known.day(now_ms), window)
+        reading = _Reading(now_ms, evidence.day(now_ms), window)
         pieces = [
-            *_pieces(recipe.counted, known, "counted", labels, moment),
-            *_pieces(recipe.divided, known, "divided by", labels, moment),
+            *_pieces(recipe.counted, evidence, "counted", labels, reading),
+            *_pieces(recipe.divided, evidence, "divided by", labels, reading),
         ]
         pieces.sort(key=lambda piece: (piece.role, piece.day, piece.at, piece.id))
         figures = _figures(pieces, recipe, labels)
@@ -158,7 +164,7 @@ class Explainer:
 
 
 def _exported(settings: Settings, made: Mapping[str, Recipe]) -> dict[str, dict[str, list[str]]]:
-    """Return the labels with which every figure is exported, by window."""
+    """Return the labels with which each figure is exported, by window."""
     own = {metric.name: metric.labels[len(MANAGER) :] for metric in MANAGER_METRICS}
     found: dict[str, dict[str, list[str]]] = {}
     for name, values in ManagerSeries(settings).series:
@@ -171,32 +177,34 @@ def _exported(settings: Settings, made: Mapping[str, Recipe]) -> dict[str, dict[
     return found
 
 
-def _pieces(sources: Iterable[Source], known: Known, role: Role, labels: list[str], moment: _Moment) -> Iterator[Piece]:
-    """Yield what is counted under the labels that are exported; `other` stands for those that are not, if it is."""
+def _pieces(
+    sources: Iterable[Source], evidence: ManagerEvidence, role: Role, labels: list[str], reading: _Reading
+) -> Iterator[Piece]:
+    """Yield the pieces of the labels that are exported; other labels are shown as `other` if that one is exported."""
     for source in sources:
-        for piece in _of(source, known, role, moment):
+        for piece in _of(source, evidence, role, reading):
             if piece.label in labels:
                 yield piece
             elif OTHER in labels:
                 yield replace(piece, label=OTHER)
 
 
-def _of(source: Source, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
-    if isinstance(source, OfLegs):
-        return _of_legs(source, known, role, moment)
-    if isinstance(source, OfOpenLegs):
-        return _of_open_legs(source, known, role, moment)
+def _of(source: Source, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
+    if isinstance(source, LegSource):
+        return _of_legs(source, evidence, role, reading)
+    if isinstance(source, OpenLegSource):
+        return _of_open_legs(source, evidence, role, reading)
     return (
-        _netted(_of_contributions(source, known, role, moment))
+        _netted(_of_contributions(source, evidence, role, reading))
         if source.net
-        else _of_contributions(source, known, role, moment)
+        else _of_contributions(source, evidence, role, reading)
     )
 
 
-def _of_legs(source: OfLegs, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
-    for call, leg in known.calls.all():
-        day = known.day(leg.at)
-        if moment.holds(day, leg.at, bounded=True) and source.counts(leg):
+def _of_legs(source: LegSource, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
+    for call, leg in evidence.calls.all():
+        day = evidence.day(leg.at)
+        if reading.holds(day, leg.at, bounded=True) and source.counts(leg):
             yield Piece(
                 of="call",
                 id=call,
@@ -210,39 +218,39 @@ def _of_legs(source: OfLegs, known: Known, role: Role, moment: _Moment) -> Itera
             )
 
 
-def _of_open_legs(source: OfOpenLegs, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
-    for call, leg in known.calls.row.live.open.items():
+def _of_open_legs(source: OpenLegSource, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
+    for call, leg in evidence.calls.row.live.open.items():
         since = leg.since_ms
-        if since > moment.now_ms - source.max_call_ms:
+        if since > reading.now_ms - source.max_call_ms:
             says = f"{leg.direction}, {leg.kind or 'kind unknown'}, in progress" if leg.described else "in progress"
             yield Piece(
-                of="call", id=call, lead=leg.lead or "", day=known.day(since), at=since, adds=1, role=role, says=says
+                of="call", id=call, lead=leg.lead or "", day=evidence.day(since), at=since, adds=1, role=role, says=says
             )
 
 
-def _of_contributions(source: OfContributions, known: Known, role: Role, moment: _Moment) -> Iterator[Piece]:
+def _of_contributions(
+    source: ContributionSource, evidence: ManagerEvidence, role: Role, reading: _Reading
+) -> Iterator[Piece]:
     measure, is_family, bounded = source.measure, source.is_family, source.bounded
-    for lead, contribution in known.contributions:
+    for lead, contribution in evidence.contributions:
         matches = contribution.measure.startswith(measure) if is_family else contribution.measure == measure
-        if matches and moment.holds(contribution.day, 0, bounded=bounded):
-            at, says = _seen(known.calls, contribution)
+        if matches and reading.holds(contribution.day, 0, bounded=bounded):
+            at, says = _seen(evidence.calls, contribution)
             yield Piece(
                 of=contribution.of,
                 id=contribution.id or lead,
                 lead=lead,
                 day=contribution.day,
                 at=at,
-                adds=source.amount(contribution.n, moment.today) * source.unit,
+                adds=source.amount(contribution.n, reading.today) * source.unit,
                 role=role,
-                label=contribution.measure.removeprefix(measure).partition("@")[0]
-                if is_family and source.labelled
-                else "",
+                label=parse(contribution.measure).label if is_family and source.labelled else "",
                 says=says,
             )
 
 
 def _netted(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Yield one piece for all that are of one lead and label, unless they come to nothing together."""
+    """Yield one piece for all pieces of a lead and label, unless they add up to 0."""
     sums: dict[tuple[str, str], Piece] = {}
     for piece in pieces:
         before = sums.get((piece.lead, piece.label))
@@ -253,7 +261,7 @@ def _netted(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def _figures(pieces: list[Piece], recipe: Recipe, labels: list[str]) -> dict[str, float | None]:
-    """Return the figure by label: the sum of what is counted, divided by the sum of what it is divided by."""
+    """Return the figure by label: the sum of the counted pieces, divided by the sum of the others."""
     counted: dict[str, list[float]] = {label: [] for label in labels}
     divided: dict[str, list[float]] = {label: [] for label in labels}
     for piece in pieces:
@@ -268,7 +276,7 @@ def _figures(pieces: list[Piece], recipe: Recipe, labels: list[str]) -> dict[str
 
 
 def _seen(calls: CallLog, contribution: Contribution) -> tuple[int, str]:
-    """Return the moment of a contribution, 0 where only its day is known, and what stands behind it."""
+    """Return the moment of a contribution, 0 if only its day is known, and its description."""
     says = contribution.measure.replace(":", " ").replace("@", ", deal: ")
     legs = calls.legs.get(contribution.id) if contribution.of == "call" else None
     return (legs[-1].at, f"{says}; {_said(legs[-1])}") if legs else (0, says)

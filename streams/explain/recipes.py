@@ -1,7 +1,7 @@
-"""How every figure of a manager that counts calls, leads or deals is made of them; and why the others are not.
+"""A second definition of each figure of a manager that counts calls, leads or deals; and why the others have none.
 
-Written apart from the code that makes the figures (`tables/manager/series.py`, `tables/outcome/view.py`), and held
-equal to it by tests.
+It is independent of the code that computes the figures (`tables/manager/series.py`, `tables/outcome/view.py`). Tests
+compare the two.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from msgspec import Struct
 
 from streams.settings.results import CHANNELS
 from streams.settings.settings import Settings
-from streams.tables.lead.contributions import MEASURES_BOUNDED
+from streams.tables import measures
 from streams.tables.manager.legs import TIMEOUT, Finished
 from streams.tables.manager.series import seconds
+from streams.tables.measures import family, labelled
 from streams.units import DAY_S
 from streams.windows import PREVIOUS, TODAY
 
 NOW: Final = "now"
-"""The window of what is under way at the moment."""
+"""The window of figures that count the present state."""
 
 
-class OfLegs(Struct, frozen=True):
-    """Finished legs that count, by a label of theirs. Each adds `amount`, and that times `unit` to the figure."""
+class LegSource(Struct, frozen=True):
+    """The finished legs for which `counts` is true, by `label`. Each adds `amount` times `unit` to the figure."""
 
     counts: Callable[[Finished], bool] = lambda _leg: True
     label: Callable[[Finished], str] = lambda _leg: ""
@@ -33,12 +34,11 @@ class OfLegs(Struct, frozen=True):
     unit: float = 1.0
 
 
-class OfContributions(Struct, frozen=True):
-    """Contributions of leads to a measure; of all that begin with it if it ends with ":", and the rest is the label.
+class ContributionSource(Struct, frozen=True):
+    """The contributions of leads to a measure, or to all measures of a family (`calls:`), each with its label.
 
-    Each adds `amount` of (its number, the local day of today), and that times `unit` to the figure. Contributions on
-    days to come count in any window unless they are `bounded`. With `net`, those of one lead that cancel out are left
-    out.
+    Each adds `amount` of (its number, today's local day) times `unit` to the figure. Contributions on future days count
+    in every window, unless they are `bounded`. With `net`, contributions of one lead that cancel out are left out.
     """
 
     measure: str
@@ -49,29 +49,29 @@ class OfContributions(Struct, frozen=True):
 
     @property
     def is_family(self) -> bool:
-        """Whether it is of several measures, each with a label of its own."""
+        """Whether it has several measures, each with a label of its own."""
         return self.measure.endswith(":")
 
     @property
     def bounded(self) -> bool:
-        """Whether a window ends with today."""
-        return self.measure in (*MEASURES_BOUNDED, "over")
+        """Whether windows end with today."""
+        return self.measure in (*measures.PROMISES, measures.OVER_DIALLED)
 
 
-class OfOpenLegs(Struct, frozen=True):
-    """Legs in progress; one that has lasted `max_call_ms` is none any more."""
+class OpenLegSource(Struct, frozen=True):
+    """The legs in progress, without those that have lasted `max_call_ms` or longer."""
 
     max_call_ms: int
 
 
-Source: TypeAlias = OfLegs | OfContributions | OfOpenLegs
+Source: TypeAlias = LegSource | ContributionSource | OpenLegSource
 
 
 class Recipe(Struct, frozen=True):
-    """What a figure counts, and what that is divided by (nothing: it is a sum).
+    """The sources that a figure counts, and the sources that it is divided by. Without the latter it is a sum.
 
-    `window` is that of a figure without a label for it. `beyond` are windows further back than the evidence reaches.
-    `cumulative`: the figure of a label includes those of the labels before it.
+    `window` is the window of a figure that has no label for it. `beyond` are windows that the evidence does not reach.
+    `cumulative`: the figure of a label includes the labels before it.
     """
 
     counted: tuple[Source, ...]
@@ -102,66 +102,86 @@ def _of(*sources: Source, by: tuple[Source, ...] = (), window: str = "30d") -> R
 
 
 def recipes(settings: Settings) -> Mapping[str, Recipe]:
-    """Return how the figures are made under the given settings, by `Metric.name`."""
+    """Return the recipe of each figure under the given settings, by `Metric.name`."""
     thresholds, costs = settings.thresholds, settings.economics.costs
     bounds_ms = thresholds.histogram_ms
     names = (*map(seconds, bounds_ms), "+Inf")
-    legs, won, proposed = OfLegs(), OfContributions("won"), OfContributions("proposed")
-    given = OfContributions("given:", labelled=False)
-    touches = [OfContributions(f"touch:{channel}", unit=costs[channel]) for channel in CHANNELS if channel != "call"]
+    legs, won, proposed = LegSource(), ContributionSource(measures.WON), ContributionSource(measures.PROPOSED)
+    given = ContributionSource(family(measures.GIVEN), labelled=False)
+    touches = [
+        ContributionSource(labelled(measures.TOUCH, channel), unit=costs[channel])
+        for channel in CHANNELS
+        if channel != "call"
+    ]
 
     def talked(least_ms: int) -> Recipe:
-        return _of(OfLegs(lambda leg: _is_talk(leg) and leg.talk_ms >= least_ms))
+        return _of(LegSource(lambda leg: _is_talk(leg) and leg.talk_ms >= least_ms))
 
     return {
-        "calls": _of(OfLegs(label=lambda leg: leg.direction)),
-        "calls_by_kind": _of(OfLegs(label=lambda leg: leg.kind or "unknown")),
-        "calls_by_disposition": _of(OfLegs(label=lambda leg: leg.disposition)),
-        "answered_calls": _of(OfLegs(_is_answered)),
-        "connect_ratio": _of(OfLegs(_is_reached), by=(OfLegs(_is_dial),)),
-        "attempts_per_contact": _of(OfLegs(_is_dial), by=(OfLegs(_is_reached),)),
+        "calls": _of(LegSource(label=lambda leg: leg.direction)),
+        "calls_by_kind": _of(LegSource(label=lambda leg: leg.kind or "unknown")),
+        "calls_by_disposition": _of(LegSource(label=lambda leg: leg.disposition)),
+        "answered_calls": _of(LegSource(_is_answered)),
+        "connect_ratio": _of(LegSource(_is_reached), by=(LegSource(_is_dial),)),
+        "attempts_per_contact": _of(LegSource(_is_dial), by=(LegSource(_is_reached),)),
         "short_call_ratio": _of(
-            OfLegs(lambda leg: _is_talk(leg) and leg.talk_ms < thresholds.short_ms), by=(OfLegs(_is_talk),)
+            LegSource(lambda leg: _is_talk(leg) and leg.talk_ms < thresholds.short_ms), by=(LegSource(_is_talk),)
         ),
         "meaningful_calls": talked(thresholds.meaningful_ms),
         "conversations": talked(thresholds.conversation_ms),
-        "talk_time_seconds": _of(OfLegs(_is_talk, amount=lambda leg: leg.talk_ms, unit=0.001)),
+        "talk_time_seconds": _of(LegSource(_is_talk, amount=lambda leg: leg.talk_ms, unit=0.001)),
         "calls_talked": Recipe(
-            (OfLegs(_is_talk, label=lambda leg: names[bisect_left(bounds_ms, leg.talk_ms)]),), cumulative=True
+            (LegSource(_is_talk, label=lambda leg: names[bisect_left(bounds_ms, leg.talk_ms)]),), cumulative=True
         ),
-        "calls_timed_out": _of(OfLegs(lambda leg: leg.rank == TIMEOUT)),
-        "calls_in_progress": _of(OfOpenLegs(thresholds.max_call_ms), window=NOW),
-        "open_leads_by_calls": _of(OfContributions("calls:", net=True)),
-        "calls_per_lead": _of(OfContributions("sum"), by=(OfContributions("calls:", labelled=False, net=True),)),
-        "leads_over_called": _of(OfContributions("over"), window=TODAY),
+        "calls_timed_out": _of(LegSource(lambda leg: leg.rank == TIMEOUT)),
+        "calls_in_progress": _of(OpenLegSource(thresholds.max_call_ms), window=NOW),
+        "open_leads_by_calls": _of(ContributionSource(family(measures.CALLS), net=True)),
+        "calls_per_lead": _of(
+            ContributionSource(measures.CALLS_OF_DAY),
+            by=(ContributionSource(family(measures.CALLS), labelled=False, net=True),),
+        ),
+        "leads_over_called": _of(ContributionSource(measures.OVER_DIALLED), window=TODAY),
         "won_deals": _of(won),
         "proposal_calls": _of(proposed),
         "conversion_ratio": _of(won, by=(proposed,)),
-        "presentation_ratio": _of(OfContributions("presented:"), by=(OfContributions("answered:"),)),
-        "stage_moves_per_call": _of(OfContributions("moves"), by=(OfContributions("answered:", labelled=False),)),
-        "next_step_ratio": _of(OfContributions("agreed"), by=(OfContributions("talks"),)),
-        "open_leads_by_conversations": _of(OfContributions("streak:")),
-        "leads_consultation_due": _of(OfContributions("mentor")),
-        "leads_stuck": _of(OfContributions("stuck")),
-        "open_leads_by_stage": _of(OfContributions("stage:")),
-        "mean_stage_age_seconds": _of(
-            OfContributions("since:", amount=lambda since, today: today - since, unit=DAY_S),
-            by=(OfContributions("stage:"),),
+        "presentation_ratio": _of(
+            ContributionSource(family(measures.PRESENTED)),
+            by=(ContributionSource(family(measures.ANSWERED)),),
         ),
-        "leads_given": _of(OfContributions("given:")),
+        "stage_moves_per_call": _of(
+            ContributionSource(measures.STAGE_MOVES),
+            by=(ContributionSource(family(measures.ANSWERED), labelled=False),),
+        ),
+        "next_step_ratio": _of(
+            ContributionSource(measures.NEXT_STEPS_AGREED), by=(ContributionSource(measures.CONVERSATIONS),)
+        ),
+        "open_leads_by_conversations": _of(ContributionSource(family(measures.STREAK))),
+        "leads_consultation_due": _of(ContributionSource(measures.CONSULTATION_DUE)),
+        "leads_stuck": _of(ContributionSource(measures.STUCK)),
+        "open_leads_by_stage": _of(ContributionSource(family(measures.STAGE))),
+        "mean_stage_age_seconds": _of(
+            ContributionSource(family(measures.STAGE_SINCE), amount=lambda since, today: today - since, unit=DAY_S),
+            by=(ContributionSource(family(measures.STAGE)),),
+        ),
+        "leads_given": _of(ContributionSource(family(measures.GIVEN))),
         "first_call_deal_ratio": _of(won, by=(given,)),
         # The topic of calls does not reach back to the 90 days before the last 90.
         "calls_per_won_deal": Recipe((legs,), (won,), beyond=(PREVIOUS,)),
-        "cost_per_won_deal": _of(OfLegs(unit=costs.call), *touches, by=(won,)),
-        "mean_won_amount": _of(OfContributions("amount:", unit=0.001), by=(OfContributions("amounts:"),)),
-        "won_first_call_talk_seconds": _of(
-            OfContributions("win_talk", unit=0.001), by=(OfContributions("win_talked"),)
+        "cost_per_won_deal": _of(LegSource(unit=costs.call), *touches, by=(won,)),
+        "mean_won_amount": _of(
+            ContributionSource(family(measures.AMOUNT), unit=0.001),
+            by=(ContributionSource(family(measures.AMOUNTS)),),
         ),
-        "won_calls_per_deal": _of(OfContributions("win_calls"), by=(OfContributions("win_leads"),)),
-        "follow_up_calls": _of(OfContributions("reason:")),
-        "next_steps_due": _of(OfContributions("due")),
-        "next_steps_kept_ratio": _of(OfContributions("kept"), by=(OfContributions("due"),)),
-        "calls_off_hours": _of(OfContributions("off_hours")),
+        "won_first_call_talk_seconds": _of(
+            ContributionSource(measures.WIN_TALK_MS, unit=0.001), by=(ContributionSource(measures.WIN_TALKED),)
+        ),
+        "won_calls_per_deal": _of(ContributionSource(measures.WIN_CALLS), by=(ContributionSource(measures.WIN_LEADS),)),
+        "follow_up_calls": _of(ContributionSource(family(measures.REASON))),
+        "next_steps_due": _of(ContributionSource(measures.NEXT_STEPS_DUE)),
+        "next_steps_kept_ratio": _of(
+            ContributionSource(measures.NEXT_STEPS_KEPT), by=(ContributionSource(measures.NEXT_STEPS_DUE),)
+        ),
+        "calls_off_hours": _of(ContributionSource(measures.OFF_HOURS)),
     }
 
 

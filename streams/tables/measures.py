@@ -52,7 +52,7 @@ TOUCH: Final = "touch"
 
 NUMBERS: Final = ("1", "2", "3", "4", "5+")
 """The labels of `calls` and `streak`: a number of calls, of conversations."""
-MOST: Final = len(NUMBERS)
+MOST: Final = 5
 """The number that the last of `NUMBERS` stands for, together with all greater ones."""
 DIMENSIONS: Final = ("product", "client_type", "channel", "first_kind")
 PROMISES: Final = (NEXT_STEPS_DUE, NEXT_STEPS_KEPT)
@@ -108,8 +108,13 @@ def parse(measure: str) -> Measure:
 
 
 def labelled(head: str, label: str) -> str:
-    """Return `HEAD:LABEL`; `label` "" gives what all measures of the head begin with."""
+    """Return `HEAD:LABEL`."""
     return f"{head}:{label}"
+
+
+def family(head: str) -> str:
+    """Return `HEAD:`, with which all measures `HEAD:LABEL` begin."""
+    return f"{head}:"
 
 
 def all_labelled(head: str, labels: Iterable[str]) -> tuple[str, ...]:

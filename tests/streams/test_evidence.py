@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
-from streams.explain.explainer import NOT_COUNTED, CallLog, Explainer, Explanation, Known
+from streams.explain.explainer import CallLog, Explainer, Explanation, ManagerEvidence
+from streams.explain.recipes import NOT_COUNTED
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Settings, load
 from streams.tables.lead.row import dump
@@ -76,7 +77,7 @@ def settings_of(zones: dict[str, str], more: str = "") -> Settings:
     return load(f'timezone = "UTC"\n{more}\n{managers}', {})
 
 
-def known_of(folds: Pipeline, manager: str) -> Known:
+def known_of(folds: Pipeline, manager: str) -> ManagerEvidence:
     """What the topics hold of a manager: the calls once more, the rows of leads as they are written."""
     log = CallLog(ManagerRow(manager, folds.local(manager)), folds.settings.thresholds)
     for partition in folds._logs["calls"].values():
@@ -90,7 +91,7 @@ def known_of(folds: Pipeline, manager: str) -> Known:
         told = [(lead, contribution) for contribution in contributed if contribution.manager == manager]
         assert manager.encode() in value or not told  # by this, rows are looked for
         contributions += told
-    return Known(log, contributions)
+    return ManagerEvidence(log, contributions)
 
 
 def exported(folds: Pipeline, manager: str, now_ms: int) -> Told:
@@ -105,7 +106,7 @@ def exported(folds: Pipeline, manager: str, now_ms: int) -> Told:
     return found
 
 
-def explained(explainer: Explainer, known: Known, now_ms: int, told: Told) -> Told:
+def explained(explainer: Explainer, known: ManagerEvidence, now_ms: int, told: Told) -> Told:
     """What the pieces come to, for every figure and window, named as in `told`."""
     found: Told = {}
     for name, windows in explainer.windows.items():
@@ -311,7 +312,7 @@ def test_a_timeout_is_withdrawn_when_the_real_end_comes() -> None:
     assert timed_out.ids("calls_timed_out") == [("call", "c1", 1)]
     assert timed_out("calls_timed_out").pieces[0].says.endswith("talk time not known")
     log, local = timed_out.folds._logs["calls"][0], timed_out.folds.local("anna")
-    known = Known(CallLog(ManagerRow("anna", local), timed_out.folds.settings.thresholds))
+    known = ManagerEvidence(CallLog(ManagerRow("anna", local), timed_out.folds.settings.thresholds))
     for offset, event in enumerate((*log, decoded(talk(NOON, "c1")))):
         known.calls.feed(event, offset)
     explainer = Explainer(timed_out.folds.settings)

@@ -1,4 +1,4 @@
-"""Windows: buckets of minutes and days, runs of work, and steps."""
+"""Windows: buckets of minutes and days, and runs of work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.units import MINUTE_MS
-from streams.windows import Steps, last_hour, merge_run, total
+from streams.windows import last_hour, merge_run, total
 
 TEN = 10 * 60  # minutes
 
@@ -83,19 +83,3 @@ def test_runs_do_not_depend_on_the_order_of_spans(spans: list[tuple[int, int]], 
     for start, end in spans:
         merge_run(found, start, end, gap)
     assert found == expected
-
-
-def test_steps_count_what_holds_between_two_cutoffs() -> None:
-    #  cutoff   8   9  10  11  12  13
-    #  holds            ■   ■   ■            for the cut-offs in (9, 12]
-    steps: dict[int, int] = {}
-    Steps.change(steps, 12, 1)
-    Steps.change(steps, 9, -1)
-    assert [Steps.at(steps, cutoff) for cutoff in range(8, 14)] == [0, 0, 1, 1, 1, 0]
-
-
-def test_steps_that_come_to_nothing_leave_nothing_behind() -> None:
-    steps: dict[int, int] = {}
-    Steps.change(steps, 12, 1)
-    Steps.change(steps, 12, -1)
-    assert steps == {}

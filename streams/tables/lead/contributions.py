@@ -23,7 +23,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streams.contract.events import KINDS_AND_UNKNOWN
 from streams.contract.facts import Attention
-from streams.settings.results import LOST, NONE, PRESENTATION, PROPOSAL, WON
+from streams.settings.results import LOST, NONE, PRESENTATION, PROPOSAL
+from streams.tables import measures
 from streams.tables.lead.merge import counts_by_day
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS, LeadPolicy
 from streams.tables.lead.records import (
@@ -37,11 +38,6 @@ from streams.tables.lead.records import (
 )
 from streams.tables.lead.state import CALLS_MASK, DIALS_SHIFT
 from streams.tables.lead.summary import DealState, LeadSummary, kind_of
-
-MANY: Final = 5
-BUCKETS: Final = ("1", "2", "3", "4", "5+")
-MEASURES_BOUNDED: Final = ("due", "kept")
-"""The measures that may be on a future day: their windows end with today."""
 
 Evidence: TypeAlias = Literal["lead", "call", "deal", "activity"]
 
@@ -69,20 +65,19 @@ Component: TypeAlias = Callable[[LeadSummary, LeadPolicy], Iterable[Entry]]
 Totals: TypeAlias = dict[tuple[str, str, int], int]
 """(manager, measure, day) → n."""
 
-_ANSWERED: Final = tuple("answered:" + kind for kind in KINDS_AND_UNKNOWN)
-_PRESENTED: Final = tuple("presented:" + kind for kind in KINDS_AND_UNKNOWN)
-_GIVEN: Final = tuple("given:" + kind for kind in KINDS_AND_UNKNOWN)
-_PROPOSED_FIRST: Final = tuple("proposed@first_kind=" + kind for kind in KINDS_AND_UNKNOWN)
-_WON_FIRST: Final = tuple("won@first_kind=" + kind for kind in KINDS_AND_UNKNOWN)
-REACH_CALL: Final = "reach:call"
-STREAKS: Final = ("", *("streak:" + bucket for bucket in BUCKETS))
-CALLED: Final = tuple("calls:" + bucket for bucket in BUCKETS)
+_PROPOSED_BY_FIRST_KIND: Final = tuple(
+    measures.by_dimension(measures.PROPOSED, "first_kind", kind) for kind in KINDS_AND_UNKNOWN
+)
+_WON_BY_FIRST_KIND: Final = tuple(measures.by_dimension(measures.WON, "first_kind", kind) for kind in KINDS_AND_UNKNOWN)
+_STAGE_NONE: Final = measures.labelled(measures.STAGE, NONE)
+_SINCE_NONE: Final = measures.labelled(measures.STAGE_SINCE, NONE)
+_WON_WITHOUT_CALL: Final = measures.by_dimension(measures.WON, "first_kind", NONE)
 
 
 def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     """Yield how often the lead was called: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
 
-    `calls:K` are steps (`windows.Steps`): the sum of the entries on days >= cutoff is 1 if the lead has K calls on
+    `calls:K` are steps: the sum of the entries on days >= cutoff is 1 if the lead has K calls on
     the days from `cutoff` on, otherwise 0. `sum` is the number of calls of the day, `over` is 1 on a day on which the
     lead was dialled too often.
 
@@ -98,16 +93,16 @@ def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     for day in sorted(counts, reverse=True):
         packed = counts[day]
         called = packed & CALLS_MASK
-        yield owner, "sum", day, called, "lead", ""
-        if later < MANY:
-            now = min(later + called, MANY)
+        yield owner, measures.CALLS_OF_DAY, day, called, "lead", ""
+        if later < measures.MOST:
+            now = min(later + called, measures.MOST)
             if now > later:
-                yield owner, CALLED[now - 1], day, 1, "lead", ""
+                yield owner, measures.CALLS_BY_NUMBER[now - 1], day, 1, "lead", ""
                 if later:
-                    yield owner, CALLED[later - 1], day, -1, "lead", ""
+                    yield owner, measures.CALLS_BY_NUMBER[later - 1], day, -1, "lead", ""
             later = now
         if packed >> DIALS_SHIFT > policy.calls_per_day:
-            yield owner, "over", day, 1, "lead", ""
+            yield owner, measures.OVER_DIALLED, day, 1, "lead", ""
 
 
 def streaks(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
@@ -119,11 +114,11 @@ def streaks(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     if without:
         owner = summary.owner
         day = newest_day(legs)
-        yield owner, STREAKS[min(without, MANY)], day, 1, "lead", ""
+        yield owner, measures.STREAK_BY_NUMBER[min(without, measures.MOST) - 1], day, 1, "lead", ""
         if without >= policy.stuck_after:
-            yield owner, "stuck", day, 1, "lead", ""
+            yield owner, measures.STUCK, day, 1, "lead", ""
         if without >= policy.mentor_after and is_consultation_due(summary, policy):
-            yield owner, "mentor", day, 1, "lead", ""
+            yield owner, measures.CONSULTATION_DUE, day, 1, "lead", ""
 
 
 def stages(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
@@ -135,11 +130,18 @@ def stages(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     day = newest_day(legs)
     deal = summary.lead_deal
     if deal is None:
-        yield owner, "stage:none", day, 1, "lead", ""
-        yield owner, "since:none", day, legs[0].day, "lead", ""
+        yield owner, _STAGE_NONE, day, 1, "lead", ""
+        yield owner, _SINCE_NONE, day, legs[0].day, "lead", ""
     else:
-        yield owner, "stage:" + deal.stage, day, 1, "deal", deal.id
-        yield owner, "since:" + deal.stage, day, policy.day(owner, deal.since), "deal", deal.id
+        yield owner, measures.labelled(measures.STAGE, deal.stage), day, 1, "deal", deal.id
+        yield (
+            owner,
+            measures.labelled(measures.STAGE_SINCE, deal.stage),
+            day,
+            policy.day(owner, deal.since),
+            "deal",
+            deal.id,
+        )
 
 
 def is_consultation_due(summary: LeadSummary, policy: LeadPolicy) -> bool:
@@ -172,7 +174,7 @@ def given(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:  # noqa:
     """Yield the day on which the lead was given to the department, by the kind of its first call: `given:K`."""
     first = summary.first
     if first is not None:
-        yield summary.owner, _GIVEN[summary.first_kind], first.day, 1, "call", first.call
+        yield summary.owner, measures.GIVEN_BY_KIND[summary.first_kind], first.day, 1, "call", first.call
 
 
 def reach(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
@@ -183,10 +185,10 @@ def reach(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     presented = _reached(summary, policy, policy.presentation)
     conversation = _first_conversation(summary, presented)
     steps = (
-        (REACH_CALL, conversation),
-        ("reach:presentation", presented),
-        ("reach:proposal", None if presented is None else _reached(summary, policy, policy.proposal)),
-        ("reach:won", _reached_by_deals(summary, policy.won)),
+        (measures.REACH_CALL, conversation),
+        (measures.REACH_PRESENTATION, presented),
+        (measures.REACH_PROPOSAL, None if presented is None else _reached(summary, policy, policy.proposal)),
+        (measures.REACH_WON, _reached_by_deals(summary, policy.won)),
     )
     for measure, reached in steps:
         if reached is not None:
@@ -244,11 +246,11 @@ def one_leg(leg: LeadLeg, kind: int, policy: LeadPolicy) -> Iterator[Entry]:
     """Yield the contributions of one leg of a kind."""
     flags = leg.flags
     if flags & FLAG_ANSWERED:
-        yield leg.manager, _ANSWERED[kind], leg.day, 1, "call", leg.call
+        yield leg.manager, measures.ANSWERED_BY_KIND[kind], leg.day, 1, "call", leg.call
     if flags & FLAG_CONVERSATION:
-        yield leg.manager, "talks", leg.day, 1, "call", leg.call
+        yield leg.manager, measures.CONVERSATIONS, leg.day, 1, "call", leg.call
     if flags & FLAG_OUTBOUND and policy.is_off_hours(leg.manager, leg.started_at):
-        yield leg.manager, "off_hours", leg.day, 1, "call", leg.call
+        yield leg.manager, measures.OFF_HOURS, leg.day, 1, "call", leg.call
 
 
 def notes(summary: LeadSummary, policy: LeadPolicy, only: str | None = None) -> Iterator[Entry]:  # noqa: ARG001 - the signature of all components
@@ -263,25 +265,46 @@ def notes(summary: LeadSummary, policy: LeadPolicy, only: str | None = None) -> 
             continue
         if stages and leg.flags & FLAG_ANSWERED:
             if PRESENTATION in stages:
-                yield manager, _PRESENTED[kind_of(leg, note)], day, 1, "call", call
+                yield manager, measures.PRESENTED_BY_KIND[kind_of(leg, note)], day, 1, "call", call
             if PROPOSAL in stages:
                 yield from _proposed(summary, leg)
         if note.agreed and leg.flags & FLAG_CONVERSATION:
-            yield manager, "agreed", day, 1, "call", call
+            yield manager, measures.NEXT_STEPS_AGREED, day, 1, "call", call
         if len(named) > before:
-            yield manager, "moves", day, len(named) - before, "call", call
+            yield manager, measures.STAGE_MOVES, day, len(named) - before, "call", call
         if note.reason:
-            yield manager, f"reason:{note.reason}@{summary.stage_at(leg.at)}", day, 1, "call", call
+            yield manager, measures.reason_in_stage(note.reason, summary.stage_at(leg.at)), day, 1, "call", call
 
 
 def _proposed(summary: LeadSummary, leg: LeadLeg) -> Iterator[Entry]:
     manager, day, call = leg.manager, leg.day, leg.call
     deal = summary.lead_deal
-    yield manager, "proposed", day, 1, "call", call
-    yield manager, "proposed@product=" + (NONE if deal is None else deal.product), day, 1, "call", call
-    yield manager, "proposed@client_type=" + (NONE if deal is None else deal.client_type), day, 1, "call", call
-    yield manager, "proposed@channel=" + (NONE if deal is None else deal.channel), day, 1, "call", call
-    yield manager, _PROPOSED_FIRST[summary.first_kind], day, 1, "call", call
+    yield manager, measures.PROPOSED, day, 1, "call", call
+    yield (
+        manager,
+        measures.by_dimension(measures.PROPOSED, "product", NONE if deal is None else deal.product),
+        day,
+        1,
+        "call",
+        call,
+    )
+    yield (
+        manager,
+        measures.by_dimension(measures.PROPOSED, "client_type", NONE if deal is None else deal.client_type),
+        day,
+        1,
+        "call",
+        call,
+    )
+    yield (
+        manager,
+        measures.by_dimension(measures.PROPOSED, "channel", NONE if deal is None else deal.channel),
+        day,
+        1,
+        "call",
+        call,
+    )
+    yield manager, _PROPOSED_BY_FIRST_KIND[summary.first_kind], day, 1, "call", call
 
 
 def promises(summary: LeadSummary, policy: LeadPolicy, only: str | None = None) -> Iterator[Entry]:
@@ -290,9 +313,9 @@ def promises(summary: LeadSummary, policy: LeadPolicy, only: str | None = None) 
         if is_promise(leg, note) and (only is None or leg.call == only):
             local = policy.local(leg.manager)
             day = local.day(note.due_at)
-            yield leg.manager, "due", day, 1, "call", leg.call
+            yield leg.manager, measures.NEXT_STEPS_DUE, day, 1, "call", leg.call
             if summary.is_kept(leg, local.day_bounds(day)[1]):
-                yield leg.manager, "kept", day, 1, "call", leg.call
+                yield leg.manager, measures.NEXT_STEPS_KEPT, day, 1, "call", leg.call
 
 
 def is_promise(leg: LeadLeg, note: Note) -> bool:
@@ -312,27 +335,34 @@ def deals(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
 def _closed(summary: LeadSummary, policy: LeadPolicy, deal: DealState, manager: str) -> Iterator[Entry]:
     day = policy.day(manager, deal.since)
     if deal.stage == LOST:
-        yield manager, LOST, day, 1, "deal", deal.id
+        yield manager, measures.LOST, day, 1, "deal", deal.id
         return
-    yield manager, WON, day, 1, "deal", deal.id
-    yield manager, "won@product=" + deal.product, day, 1, "deal", deal.id
-    yield manager, "won@client_type=" + deal.client_type, day, 1, "deal", deal.id
-    yield manager, "won@channel=" + deal.channel, day, 1, "deal", deal.id
-    first_kind = "won@first_kind=none" if summary.first is None else _WON_FIRST[summary.first_kind]
+    yield manager, measures.WON, day, 1, "deal", deal.id
+    yield manager, measures.by_dimension(measures.WON, "product", deal.product), day, 1, "deal", deal.id
+    yield manager, measures.by_dimension(measures.WON, "client_type", deal.client_type), day, 1, "deal", deal.id
+    yield manager, measures.by_dimension(measures.WON, "channel", deal.channel), day, 1, "deal", deal.id
+    first_kind = _WON_WITHOUT_CALL if summary.first is None else _WON_BY_FIRST_KIND[summary.first_kind]
     yield manager, first_kind, day, 1, "deal", deal.id
     amount, currency = deal.amount, deal.currency
     if amount is not None and currency in policy.currencies and abs(amount) <= MAX_THOUSANDTHS:
-        yield manager, f"amount:{currency}", day, amount, "deal", deal.id
-        yield manager, f"amounts:{currency}", day, 1, "deal", deal.id
-        yield manager, f"amount@channel={deal.channel}:{currency}", day, amount, "deal", deal.id
+        yield manager, measures.labelled(measures.AMOUNT, currency), day, amount, "deal", deal.id
+        yield manager, measures.labelled(measures.AMOUNTS, currency), day, 1, "deal", deal.id
+        yield manager, measures.amount_by_channel(deal.channel, currency), day, amount, "deal", deal.id
     legs = summary.legs
     if legs:
-        yield manager, "win_calls", day, sum([1 for leg in legs if leg.started_at <= deal.since]), "deal", deal.id
-        yield manager, "win_leads", day, 1, "deal", deal.id
+        yield (
+            manager,
+            measures.WIN_CALLS,
+            day,
+            sum([1 for leg in legs if leg.started_at <= deal.since]),
+            "deal",
+            deal.id,
+        )
+        yield manager, measures.WIN_LEADS, day, 1, "deal", deal.id
         talk_ms = next((leg.talk_ms for leg in legs if leg.flags & FLAG_ANSWERED and leg.talk_ms >= 0), None)
         if talk_ms is not None:
-            yield manager, "win_talk", day, talk_ms, "deal", deal.id
-            yield manager, "win_talked", day, 1, "deal", deal.id
+            yield manager, measures.WIN_TALK_MS, day, talk_ms, "deal", deal.id
+            yield manager, measures.WIN_TALKED, day, 1, "deal", deal.id
 
 
 def activities(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
@@ -341,7 +371,7 @@ def activities(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
         manager = activity.manager or summary.owner
         if manager:
             day = policy.day(manager, activity.at)
-            yield manager, "touch:" + activity.channel, day, 1, "activity", activity.id
+            yield manager, measures.labelled(measures.TOUCH, activity.channel), day, 1, "activity", activity.id
 
 
 CURRENT: Final[tuple[Component, ...]] = (streaks, stages, given, reach)

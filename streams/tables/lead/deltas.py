@@ -24,7 +24,7 @@ from streams.tables.lead.policy import LeadPolicy
 from streams.tables.lead.summary import LeadSummary
 
 Changes: TypeAlias = tuple[tuple[str, int, int], ...]
-"""(measure, day, difference), for `windows.Steps`."""
+"""(measure, day, difference)."""
 Listing: TypeAlias = dict[str, Attention | None]
 """By lead, its entry in the list of leads that need help; None removes it."""
 ManagerDelta: TypeAlias = tuple[str, Changes, Listing]

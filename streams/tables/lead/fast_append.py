@@ -22,6 +22,7 @@ from typing import Final, final
 from mypy_extensions import mypyc_attr
 
 from streams.settings.results import NONE, WON
+from streams.tables import measures
 from streams.tables.lead import contributions
 from streams.tables.lead.contributions import Entry
 from streams.tables.lead.deltas import ChangeList, ManagerDelta, deltas_of
@@ -37,7 +38,9 @@ from streams.tables.lead.records import (
 from streams.tables.lead.state import CALL_DAYS_KEPT
 from streams.tables.lead.summary import LeadSummary, reaches
 
-_MANY: Final = contributions.MANY
+_MANY: Final = measures.MOST
+_STREAKS: Final = ("", *measures.STREAK_BY_NUMBER)
+"""The measure of a number of conversations without progress; none for 0."""
 
 
 def is_append(summary: LeadSummary, leg: LeadLeg) -> bool:
@@ -174,9 +177,9 @@ def _add_difference(changes: ChangeList, before: Iterable[Entry], after: Iterabl
 def _add_days(changes: ChangeList, policy: LeadPolicy, leg: LeadLeg, earlier_legs: _EarlierLegs) -> None:
     """Add the change of `contributions.days`."""
     day = leg.day
-    changes.append(("sum", day, 1))
+    changes.append((measures.CALLS_OF_DAY, day, 1))
     if leg.flags & FLAG_OUTBOUND and earlier_legs.dials_same_day == policy.calls_per_day:
-        changes.append(("over", day, 1))
+        changes.append((measures.OVER_DIALLED, day, 1))
     later, same = earlier_legs.calls_later, earlier_legs.calls_same_day
     if later + same >= _MANY:
         return  # on this day and before it, the bucket is 5+ already
@@ -197,7 +200,7 @@ def _by_measure(numbers: Iterable[tuple[int, int]]) -> tuple[tuple[str, int], ..
     counts = [0] * (_MANY + 1)
     for number, n in numbers:
         counts[number] += n
-    return tuple((contributions.CALLED[number - 1], n) for number, n in enumerate(counts) if number and n)
+    return tuple((measures.CALLS_BY_NUMBER[number - 1], n) for number, n in enumerate(counts) if number and n)
 
 
 def _steps(later: int, now: int, sign: int) -> tuple[tuple[int, int], ...]:
@@ -234,7 +237,8 @@ def _add_streak_and_stage(
             stage, since_day = NONE, summary.legs[0].day
         else:
             stage, since_day = summary.lead_deal.stage, policy.day(summary.owner, summary.lead_deal.since)
-        stage_measure, since_measure = "stage:" + stage, "since:" + stage
+        stage_measure = measures.labelled(measures.STAGE, stage)
+        since_measure = measures.labelled(measures.STAGE_SINCE, stage)
         changes.append((stage_measure, was_day, -1))
         changes.append((since_measure, was_day, -since_day))
         changes.append((stage_measure, day, 1))
@@ -244,11 +248,11 @@ def _add_streak_and_stage(
     else:
         day = was_day
     for measure, was_due, is_due in (
-        ("stuck", was >= policy.stuck_after, now >= policy.stuck_after),
-        ("mentor", was_since >= policy.mentor_after, now_since >= policy.mentor_after),
+        (measures.STUCK, was >= policy.stuck_after, now >= policy.stuck_after),
+        (measures.CONSULTATION_DUE, was_since >= policy.mentor_after, now_since >= policy.mentor_after),
     ):
         _add_move(changes, measure if was_due else "", was_day, measure if is_due else "", day)
-    _add_move(changes, contributions.STREAKS[min(was, _MANY)], was_day, contributions.STREAKS[min(now, _MANY)], day)
+    _add_move(changes, _STREAKS[min(was, _MANY)], was_day, _STREAKS[min(now, _MANY)], day)
 
 
 def _add_move(changes: ChangeList, was: str, was_day: int, now: str, day: int) -> None:
@@ -267,7 +271,7 @@ def _add_first_conversation(changes: ChangeList, summary: LeadSummary, policy: L
         day = policy.day(summary.owner, leg.at)
         was_day = day if was is None else policy.day(summary.owner, was)
         if was is None or was_day != day:
-            measure = contributions.REACH_CALL
+            measure = measures.REACH_CALL
             _add_move(changes, "" if was is None else measure, was_day, measure, day)
 
 
@@ -279,4 +283,4 @@ def _add_kept(by_manager: dict[str, ChangeList], summary: LeadSummary, policy: L
             day = local.day(note.due_at)
             end_ms = local.day_bounds(day)[1]
             if reaches(leg, other.at, end_ms) and not summary.is_kept(other, end_ms):
-                by_manager.setdefault(other.manager, []).append(("kept", day, 1))
+                by_manager.setdefault(other.manager, []).append((measures.NEXT_STEPS_KEPT, day, 1))

@@ -20,15 +20,15 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from streams.tables.measures import PROMISES, REACH, REASON, STAGE, TOUCH, labelled, parse
+from streams.tables.measures import PROMISES, REACH, REASON, STAGE, TOUCH, family, parse
 from streams.windows import DAYS
 
 Shared: TypeAlias = tuple[str, int, int]
 """(measure, its sum over 30 days, over 90 days) of a measure that teams add up."""
 
-_STAGES: Final = labelled(STAGE, "")
-_REASONS: Final = labelled(REASON, "")
-_SHARED: Final = (_REASONS, labelled(REACH, ""), labelled(TOUCH, ""))
+_STAGES: Final = family(STAGE)
+_REASONS: Final = family(REASON)
+_SHARED: Final = (_REASONS, family(REACH), family(TOUCH))
 _LAST_AGES: Final = (*(length - 1 for length in DAYS.values()), 2 * DAYS["90d"] - 1)
 _OLD: Final = len(_LAST_AGES)
 _GROUPS: Final = tuple(sum(age > last for last in _LAST_AGES) for age in range(_LAST_AGES[-1] + 1))
