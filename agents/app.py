@@ -1,25 +1,39 @@
-"""The application: topics, tables and agents on Faust, put together by `create_app`."""
+"""Makes and connects the parts of a worker: tables, delivery, agents, the application. Enter at `create_worker`."""
 
 from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 import faust
+from faust.types import TP
 from yarl import URL
 
 from agents.calls import CallsAgent
-from agents.core import Core, Fail, Fold, leave
 from agents.crm import CrmAgent
 from agents.delivery import transport
 from agents.delivery.assignor import Assignor
+from agents.delivery.intake import Intake
+from agents.delivery.offsets import OffsetTracker
+from agents.delivery.outbox import Outbox
+from agents.delivery.worker_metrics import WorkerMetrics
+from agents.exit import Fail, abort
+from agents.kafka.clients import full_name
 from agents.leads import LeadsAgent
+from agents.loop import Fold, FoldLoop, sweep
 from agents.outcomes import OutcomesAgent
+from agents.state.checkpoint import Checkpoint
+from agents.state.expiry import Expiry
+from agents.state.recovery import Recovery
 from agents.state.rocksdb import Store
-from agents.state.tables import Kind, OnDisk
-from streams.calendars import local_time
+from agents.state.tables import Kind, OnDisk, RowTable
+from agents.state.worker_state import WorkerState
+from agents.telemetry.lag import Lag
+from streams.calendars import manager_time
 from streams.contract import topics
 from streams.settings.settings import Kafka, Settings
 from streams.tables import changelog as records
@@ -28,39 +42,148 @@ from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import LeadRecords, LeadRow
 from streams.tables.manager.codec import ManagerRecords
 from streams.tables.outcome.fold import OutcomeRecords
+from streams.units import DAY_MS
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
 
 
 class Callpulse(faust.App):
-    """The Faust application of one worker. Use `create_app`."""
+    """The Faust application of one worker. Use `create_worker`."""
 
     delivery: transport.Delivery
-    callpulse: Core
+    worker_state: WorkerState
 
     async def on_first_start(self) -> None:
-        """Make the worker's own folder, which Faust expects to be there."""
+        """Make the worker's own folder, which Faust expects."""
         self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
-        self.callpulse.open_stores()
+        self.worker_state.open_stores()
         await super().on_first_start()
 
     async def on_shutdown(self) -> None:
-        """Close what lies on disk, when nothing works on it any more."""
+        """Close the stores, when nothing uses them any more."""
         await super().on_shutdown()
-        self.callpulse.close_stores()
+        self.worker_state.close_stores()
+
+    def crash_error(self) -> BaseException | None:
+        """Return the error of a part of Faust that crashed, None while all live: Faust lets the others run on."""
+        services: tuple[Any, ...] = (
+            self,
+            self._consumer,
+            self._fetcher,
+            self._producer,
+            self.tables,
+            cast(Any, self.tables).recovery,
+        )
+        for service in services:
+            if service is not None and service.crashed:
+                return service.crash_reason or RuntimeError(f"{service.label} crashed; the log says why")
+        return None
 
     def _new_transport(self) -> Any:
         return transport.Transport(self.conf.broker_consumer, self, loop=self.loop)
 
 
-def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
-    """Return the application for `settings`, not started. `fail` is called when it must not go on.
+class Worker(NamedTuple):
+    """The parts of one worker. `fail` is called with the error that it cannot survive."""
 
-    Call it inside the event loop that will run it: Faust binds what it makes to a loop.
+    settings: Settings
+    app: Callpulse
+    metrics: WorkerMetrics
+    tracker: OffsetTracker
+    outbox: Outbox
+    state: WorkerState
+    recovery: Recovery
+    lag: Lag
+    loop: FoldLoop
+    agents: Mapping[str, Fold]
+    fail: Fail
+
+    def name(self, topic: topics.Topic) -> str:
+        """Return the name of a topic in this installation."""
+        return full_name(self.settings.kafka, topic)
+
+    def partition_for(self, key: bytes) -> int:
+        """Return the partition that a key belongs to."""
+        return topics.partition_of(key, self.settings.kafka.partitions)
+
+    @property
+    def consumer(self) -> transport.BatchConsumer:
+        """The consumer, which Faust makes when it is first asked for."""
+        return cast(transport.BatchConsumer, self.app.consumer)
+
+
+def create_worker(settings: Settings, fail: Fail = abort) -> Worker:
+    """Return the parts of a worker for `settings`, connected and not started.
+
+    Call it inside the event loop that will run the worker: Faust binds its objects to a loop.
     """
+    app = _application(settings)
+
+    def consumer() -> transport.BatchConsumer:
+        return cast(transport.BatchConsumer, app.consumer)
+
+    async def commit(offsets: Mapping[TP, int]) -> bool:
+        return await consumer().commit_offsets(offsets)
+
+    kafka = settings.kafka
+    metrics, tracker = WorkerMetrics(), OffsetTracker()
+    restoring: dict[TP, int] = {}
+    on_disk = _on_disk(settings)
+    outbox = Outbox(
+        lambda: cast(Any, app.producer)._producer,  # noqa: SLF001 - Faust has no batch interface
+        fail,
+        watched=frozenset(topics.changelog(name, kafka.group).name for name in on_disk),
+    )
+    tables: dict[str, RowTable[Any]] = {
+        name: RowTable(
+            app, name=name, kind=kind, tracker=tracker, restoring=restoring, fail=fail, disk=on_disk.get(name)
+        )
+        for name, kind in _kinds(settings).items()
+    }
+    for table in tables.values():
+        app.tables.add(table)
+    sources = {name: full_name(kafka, topics.TABLES[name]) for name in tables}
+    state = WorkerState(tables, sources, Checkpoint(list(tables.values()), outbox, tracker, commit), fail)
+    app.worker_state = state
+    app.delivery = transport.Delivery(
+        sources=(full_name(kafka, topic) for topic in topics.TAKEN_IN),
+        changelogs=(topics.changelog(name, kafka.group).name for name in topics.TABLES),
+        tracker=tracker,
+        restoring=restoring,
+        checkpoint=state.run_checkpoint,
+        release=state.release,
+    )
+    loop = FoldLoop(
+        tracker=tracker,
+        outbox=outbox,
+        state=state,
+        consumer=consumer,
+        crash_error=app.crash_error,
+        step_ms=settings.worker.batch_ms,
+        fail=fail,
+    )
+    worker = Worker(
+        settings=settings,
+        app=app,
+        metrics=metrics,
+        tracker=tracker,
+        outbox=outbox,
+        state=state,
+        recovery=Recovery(app, tables, restoring, kafka),
+        lag=Lag(tracker, consumer),
+        loop=loop,
+        agents=_agents(settings, tables, metrics, outbox),
+        fail=fail,
+    )
+    _declare(worker)
+    return worker
+
+
+def _application(settings: Settings) -> Callpulse:
+    """Return the Faust application, with neither tables nor agents."""
     kafka = settings.kafka
     credentials, context = _security(kafka)
-    app = Callpulse(
+    return Callpulse(
         kafka.group,
         broker=[URL(f"kafka://{server.strip()}") for server in kafka.bootstrap.split(",")],
         broker_credentials=credentials,
@@ -71,8 +194,8 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         broker_max_poll_records=settings.worker.batch_records,
         broker_rebalance_timeout=max(60.0, kafka.session_timeout_ms / 1000),
         consumer_auto_offset_reset="earliest",
-        # A worker that comes back under its name takes its partitions up at once, even after kill -9; a nameless one
-        # would wait until the session of its predecessor has run out.
+        # Static membership: a worker that restarts with its id gets its partitions back at once, even after kill -9.
+        # Without it the group would wait for the session timeout of the old process.
         consumer_group_instance_id=settings.worker.id,
         PartitionAssignor=Assignor,
         producer_acks=-1,
@@ -87,68 +210,83 @@ def create_app(settings: Settings, fail: Fail = leave) -> Callpulse:
         stream_buffer_maxsize=64,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
-        # What is on disk may be ahead of a changelog that was made anew; agents/delivery/transport.py sees to it.
+        # Rows on disk may be ahead of a changelog that was made anew; agents/delivery/transport.py handles that.
         recovery_consistency_check=False,
         store="memory://",
         datadir=f"{settings.worker.data_dir}/{settings.worker.id}",
         web_enabled=False,
         autodiscover=False,
     )
-    app.delivery = transport.Delivery(
-        (kafka.topic_prefix + topic.name for topic in topics.TAKEN_IN),
-        (topics.changelog(name, kafka.group).name for name in topics.TABLES),
-    )
-    app.callpulse = core = Core(app, settings, _kinds(settings), fail, _on_disk(settings))
-    _declare(app, core)
-    return app
 
 
-def _declare(app: Callpulse, core: Core) -> None:
-    """Make the agents and the background tasks known to Faust."""
-    core.agents = _agents(core)
-    for name, fold in core.agents.items():
+def _declare(worker: Worker) -> None:
+    """Register the agents and the background tasks with Faust."""
+    app, loop = worker.app, worker.loop
+    for name, fold in worker.agents.items():
         source = topics.TABLES.get(name, topics.CRM)
+        topic = worker.name(source)
         channel = app.topic(
-            core.name(source),
-            key_serializer="raw",
-            value_serializer=transport.CODEC,
-            partitions=app.conf.topic_partitions,
+            topic, key_serializer="raw", value_serializer=transport.CODEC, partitions=app.conf.topic_partitions
         )
 
-        async def agent(stream: Any, fold: Fold = fold, topic: str = core.name(source)) -> None:
-            await core.consume(stream, fold, topic)
+        async def agent(stream: Any, fold: Fold = fold, topic: str = topic) -> None:
+            await loop.consume(stream, fold, topic)
 
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
-    for work in (core.outbox.run, core.watch_delivery, core.sweep, core.expire):
+    for work in (worker.outbox.run, loop.watch_delivery, *_background(worker)):
         app.task(work)
 
 
-def _agents(core: Core) -> dict[str, Fold]:
-    """Return the agents by the table that they fold into; the one of `crm` has none."""
-    settings, tables, contacts = core.settings, core.tables, core.name(topics.CONTACTS)
-    calls = core.intake(topics.CALLS, contract=True)
-    crm = core.intake(topics.CRM, contract=True)
-    leads = core.intake(topics.CONTACTS, contract=False)
-    outcomes = core.intake(topics.OUTCOMES, contract=False)
-    lead_fold = LeadFold(
-        settings.results,
-        settings.thresholds,
-        settings.economics,
-        lambda manager: local_time(settings.manager(manager).timezone),
-    )
-    told = core.name(topics.OUTCOMES)
+def _background(worker: Worker) -> list[Any]:
+    """Return the tasks that look after rows: ends that never came, and leads that expire."""
+    calls, lag = worker.agents["managers"], worker.lag
+
+    async def sweep_legs() -> None:
+        assert isinstance(calls, CallsAgent)  # noqa: S101 - tells mypy
+        await sweep(calls, partial(lag.caught_up, worker.name(topics.CALLS)))
+
+    async def expire_leads() -> None:
+        after_ms = worker.settings.results.lead_expiry_days * DAY_MS
+        expiry = Expiry(worker.state.tables["leads"], after_ms)
+        # While a history is fed in, a lead that is old by the clock may still get events.
+        await expiry.run(partial(lag.caught_up, worker.name(topics.CONTACTS)))
+
+    return [sweep_legs, expire_leads]
+
+
+def _agents(
+    settings: Settings, tables: Mapping[str, RowTable[Any]], metrics: WorkerMetrics, outbox: Outbox
+) -> dict[str, Fold]:
+    """Return the agents by the table that they fold into; the agent of `crm` has no table."""
+    kafka = settings.kafka
+    partition_for = topics.partitioner(kafka.partitions)
+    contacts, outcomes = full_name(kafka, topics.CONTACTS), full_name(kafka, topics.OUTCOMES)
+
+    def intake(topic: topics.Topic, key_rule: str | None = None) -> Intake:
+        return Intake(
+            full_name(kafka, topic),
+            outbox=outbox,
+            metrics=metrics,
+            partition_for=partition_for,
+            rejected=full_name(kafka, topics.REJECTED),
+            key_rule=key_rule,
+        )
+
+    calls = intake(topics.CALLS, "the key of a record of `calls` is its manager")
+    crm = intake(topics.CRM, "the key of a record of `crm` is its lead")
+    lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, partial(manager_time, settings))
     return {
-        "managers": CallsAgent(settings, tables["managers"], calls, core.outbox, core.place, contacts),
-        "crm": CrmAgent(settings, crm, core.outbox, core.place, contacts),
-        "leads": LeadsAgent(tables["leads"], lead_fold, leads, core.outbox, core.place, told),
-        "outcomes": OutcomesAgent(tables["outcomes"], outcomes),
+        "managers": CallsAgent(settings, tables["managers"], calls, outbox, partition_for, contacts),
+        "crm": CrmAgent(settings, crm, outbox, contacts),
+        "leads": LeadsAgent(tables["leads"], lead_fold, intake(topics.CONTACTS), outbox, partition_for, outcomes),
+        "outcomes": OutcomesAgent(tables["outcomes"], intake(topics.OUTCOMES)),
     }
 
 
 def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
-    """Return where the rows of tables live that do not live in memory."""
+    """Return the stores of the tables whose rows are on disk."""
     if settings.worker.store == "memory":
         return {}
     kafka = settings.kafka
@@ -162,10 +300,8 @@ def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
 
 
 def _kinds(settings: Settings) -> dict[str, Kind[Any]]:
-    """Return what each table's rows are."""
-    managers = ManagerRecords(
-        lambda manager: local_time(settings.manager(manager).timezone), settings.thresholds.day_rows
-    )
+    """Return the row format of each table."""
+    managers = ManagerRecords(partial(manager_time, settings), settings.thresholds.day_rows)
     return {"managers": managers, "leads": LeadRecords(), "outcomes": OutcomeRecords()}
 
 

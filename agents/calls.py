@@ -1,16 +1,17 @@
-"""The calls agent: telephony events into manager rows; finished legs go on to their leads as facts."""
+"""The calls agent: folds telephony events into manager rows, and sends finished legs to their leads as facts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from faust.types import TP
 
-from agents.delivery.intake import Intake, heard
+from agents.delivery.intake import FUTURE, Intake, heard
 from agents.delivery.outbox import Outbox
 from agents.state.tables import RowTable
-from streams.calendars import local_time
+from streams.calendars import manager_time
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
@@ -21,6 +22,7 @@ from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
 
 _ASK_AGAIN_S = 60.0
+_NOT_PRINTABLE = Rejection("invalid_field", "`manager` has control characters")
 
 
 class CallsAgent:
@@ -32,14 +34,14 @@ class CallsAgent:
         table: RowTable[ManagerRow],
         intake: Intake,
         outbox: Outbox,
-        place: Any,
+        partition_for: Callable[[bytes], int],
         contacts: str,
     ) -> None:
         self._settings = settings
         self._table = table
         self._intake = intake
         self._outbox = outbox
-        self._place = place
+        self._partition_for = partition_for
         self._contacts = contacts
         self._decoder: Decoder[CallsEvent] = Decoder("calls")
         self._fold = ManagerFold(settings.thresholds)
@@ -50,9 +52,9 @@ class CallsAgent:
         self._asked: dict[str, float] = {}
 
     def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
-        """Fold `records` of `tp`: one step, without a pause in which the tables would be half way."""
+        """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
-        # Rows of managers are in memory; told so, the compiler makes plain lookups of what follows.
+        # Rows of managers are in memory. With this type the compiler makes plain dict lookups.
         rows: dict[bytes, ManagerRow] = cast(dict[bytes, ManagerRow], part.rows)
         dirty: dict[bytes, ManagerRow | None] = part.dirty
         decoder, folder = self._decoder, self._fold
@@ -81,7 +83,7 @@ class CallsAgent:
                     rows[key] = made
                 row = made
             if at > latest:
-                self._intake.reject(tp, record, Rejection("future", "at is more than 5 min after the record's arrival"))
+                self._intake.reject(tp, record, FUTURE)
                 continue
             effect = folder.fold(row, event, offset)
             dirty[key] = row
@@ -106,7 +108,7 @@ class CallsAgent:
         )
 
     def sweep(self, now_ms: int, partitions: set[int]) -> None:
-        """Send the ends that are due, in `partitions`, for legs whose own end never came."""
+        """Send the ends that are due in `partitions`, for legs whose own end never came."""
         now = time.monotonic()
         self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
         for partition in self._table.owned & partitions:
@@ -117,16 +119,15 @@ class CallsAgent:
                         self._send(event)
 
     def _new_row(self, tp: TP, record: Any, event: CallsEvent) -> ManagerRow | None:
-        """Return a row for the record's manager; None where the record is a stray or its key is wrong."""
+        """Return a row for the record's manager; None where the record is misrouted or refused."""
         manager = event.manager
-        if record.key is None:
-            self._intake.reject(tp, record, Rejection("no_key", "the key of a record of `calls` is its manager"))
-        elif record.key != manager.encode():
-            self._intake.reject(tp, record, Rejection("wrong_key", "the key of a record of `calls` is its manager"))
-        elif not manager.isprintable():
-            self._intake.reject(tp, record, Rejection("invalid_field", "`manager` has control characters"))
-        elif not self._intake.stray(tp, record):
-            return ManagerRow(manager, local_time(self._settings.manager(manager).timezone))
+        refusal = self._intake.key_refusal(record.key, manager)
+        if refusal is None and not manager.isprintable():
+            refusal = _NOT_PRINTABLE
+        if refusal is not None:
+            self._intake.reject(tp, record, refusal)
+        elif not self._intake.reroute_misrouted(tp, record):
+            return ManagerRow(manager, manager_time(self._settings, manager))
         return None
 
     def _emit(self, src: str, offset: int, row: ManagerRow, emitted: tuple[Emitted, ...]) -> None:
@@ -135,10 +136,10 @@ class CallsAgent:
             if type(item) is LegChange:
                 contact = contact_of(row, item, src, offset * facts.SLOTS + slot, self._conversation_ms)
                 key = contact.lead.encode()
-                self._outbox.add(self._contacts, self._place(key), key, facts.encode(contact))
+                self._outbox.add(self._contacts, self._partition_for(key), key, facts.encode(contact))
             else:
                 self._send(item)
 
     def _send(self, event: CallStarted | CallAnswered | CallEnded) -> None:
         key = event.manager.encode()
-        self._outbox.add(self._intake.topic, self._place(key), key, events.encode(event))
+        self._outbox.add(self._intake.topic, self._partition_for(key), key, events.encode(event))

@@ -9,7 +9,6 @@ from faust.types import TP
 
 from agents.delivery.intake import Intake
 from agents.delivery.outbox import Outbox
-from agents.outcomes import WRONG_KEY, decoded
 from agents.state.tables import RowTable
 from streams.contract import facts
 from streams.contract.facts import Contact, Forwarded
@@ -31,14 +30,14 @@ class LeadsAgent:
         fold: LeadFold,
         intake: Intake,
         outbox: Outbox,
-        place: Callable[[bytes], int],
+        partition_for: Callable[[bytes], int],
         outcomes: str,
     ) -> None:
         self._table = table
         self._fold = fold
         self._intake = intake
         self._outbox = outbox
-        self._place = place
+        self._partition_for = partition_for
         self._outcomes = outcomes
 
     def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
@@ -51,17 +50,18 @@ class LeadsAgent:
         applied = duplicates = 0
         times_ms: list[int] = []
         for record in records:
-            fact = decoded(self._intake, tp, record, decode)
+            fact = self._intake.fact(tp, record, decode)
             if fact is None:
                 continue
             key = record.key
-            if not key or key != fact.lead.encode():
-                self._intake.reject(tp, record, WRONG_KEY)
+            refusal = self._intake.key_refusal(key, fact.lead)
+            if refusal is not None:
+                self._intake.reject(tp, record, refusal)
                 continue
             row = rows.get(key)
             exists = row is not None
             if row is None:
-                if self._intake.stray(tp, record):
+                if self._intake.reroute_misrouted(tp, record):
                     continue
                 row = LeadRow()
             seq = record.offset * facts.SLOTS
@@ -96,4 +96,4 @@ class LeadsAgent:
 
     def _send(self, topic: str, name: str, fact: Any) -> None:
         key = name.encode()
-        self._outbox.add(topic, self._place(key), key, facts.encode(fact))
+        self._outbox.add(topic, self._partition_for(key), key, facts.encode(fact))

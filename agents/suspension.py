@@ -1,4 +1,4 @@
-"""Pulse: whether the process stood still, and how late the event loop is.
+"""SuspensionDetector: whether the process stood still, and how late the event loop is.
 
 A worker that was suspended (SIGSTOP, a laptop's lid, a paused container) longer than its membership in the group holds
 finds the world changed: another worker may own its partitions and export its managers. It must not write or answer
@@ -36,7 +36,7 @@ def wakeful_clock() -> Clock:
     return lambda: time.clock_gettime(boottime)
 
 
-class Pulse:
+class SuspensionDetector:
     """Calls `fail`, from whatever thread notices it first, when two beats are more than `limit_s` apart.
 
     `run` beats in a thread of its own: a process that wakes up does what it was about to do, and the event loop would

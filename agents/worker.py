@@ -12,18 +12,25 @@ from typing import Final
 
 from yarl import URL
 
-from agents.app import Callpulse, create_app
-from agents.core import Fail, leave
+from agents.app import Worker, create_worker
+from agents.exit import Fail, abort
+from agents.gc_tuning import collect_in_short_steps
+from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
-from agents.telemetry import http
-from agents.telemetry.health import background
+from agents.suspension import SuspensionDetector, watch_loop
+from agents.telemetry.attention import AttentionList
+from agents.telemetry.exposition import Exposition
+from agents.telemetry.gauges import Gauges
+from agents.telemetry.health import Health
+from agents.telemetry.http import Server
+from agents.telemetry.managers import OUTCOMES, Managers
 from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
 
 START_DEADLINE_S: Final = 20.0
 STOP_DEADLINE_S: Final = 30.0
-# Faust fetches in a thread of its own, which at Python's default of 5 ms waits longer for its turn than for Kafka.
+# Faust fetches in a thread of its own. At Python's default of 5 ms it waits longer for its turn than for Kafka.
 _SWITCH_S: Final = 0.001
 _M_ARENA_MAX: Final = -8  # malloc.h
 
@@ -32,15 +39,17 @@ async def run(
     settings: Settings,
     *,
     on_ready: Callable[[str], None] | None = None,
-    fail: Fail = leave,
+    fail: Fail = abort,
     accept: bool = False,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit code.
 
-    `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` says when the tables
-    are whole. `accept` goes on with tables that were made by other settings. Raise MeaningChangedError for such tables,
-    KafkaUnusableError, OSError for a port that cannot be had, and for rows on disk that another worker has.
+    `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` answers 200 once the
+    tables are restored. `accept` continues with tables that were made by other settings. Raise MeaningChangedError for
+    such tables, KafkaUnusableError, OSError for a port that is taken and for rows on disk that another worker uses, and
+    IncompatibleLibraryError.
     """
+    check_internals()
     await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
     _bound_arenas()
@@ -48,13 +57,15 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = create_app(settings, fail=fail)
-    core = app.callpulse
-    core.open_stores()
-    server = await http.serve(core, settings)
-    # Told to the group with every assignment: so workers find each other.
+    worker = create_worker(settings, fail)
+    app = worker.app
+    worker.state.open_stores()
+    server = create_server(worker)
+    await server.open()
+    # The group's assignments carry it, so that workers find each other.
     app.conf.canonical_url = URL(server.attention.own_url)
-    tasks = [asyncio.create_task(work) for work in background(core)]
+    background = (watch_loop(worker.metrics.histogram("loop_stall_seconds")), collect_in_short_steps())
+    tasks = [asyncio.create_task(work) for work in background]
     for task in tasks:
         task.add_done_callback(lambda done: _fail_if_broken(done, fail))
     try:
@@ -65,11 +76,11 @@ async def run(
         ended = asyncio.create_task(app.wait_until_stopped())
         await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            fail(core.crashed_service() or RuntimeError("the application stopped by itself; its log says why"))
+            fail(app.crash_error() or RuntimeError("the application stopped by itself; its log says why"))
             return 1
         # Faust can be stopped only once it has started: before, it would wait for its own thread for ever.
         await asyncio.wait({starting}, timeout=START_DEADLINE_S)
-        await _finish(app, fail)
+        await _finish(worker)
         return 0
     finally:
         for task in tasks:
@@ -78,28 +89,57 @@ async def run(
         await server.close()
 
 
+def create_server(worker: Worker) -> Server:
+    """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet."""
+    settings, state, kafka = worker.settings, worker.state, worker.settings.kafka
+    managers = Managers(settings, state.tables, worker.partition_for)
+    gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers)
+    return Server(
+        settings.worker,
+        exposition=Exposition(managers, gauges, worker.metrics.registry),
+        attention=AttentionList(
+            managers,
+            state.tables[OUTCOMES],
+            partition_for=worker.partition_for,
+            partitions=kafka.partitions,
+            owners=worker.app.assignor.tables_metadata,
+        ),
+        health=Health(
+            settings.worker,
+            state=state,
+            tracker=worker.tracker,
+            lag=worker.lag,
+            recovery=worker.recovery,
+            fail=worker.fail,
+        ),
+        # The session begins with the last heartbeat that arrived, which may have been one interval ago.
+        suspension=SuspensionDetector((kafka.session_timeout_ms - kafka.heartbeat_interval_ms) / 1000, worker.fail),
+        watch_lag=worker.lag.ask,
+        fail=worker.fail,
+    )
+
+
 def _bound_arenas() -> None:
-    """Let glibc keep freed memory in two places, not in one for each of RocksDB's threads: tens of MiB less."""
+    """Let glibc keep freed memory in two arenas, not in one for each thread of RocksDB. It saves tens of MiB."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 2)
 
 
-async def _finish(app: Callpulse, fail: Fail) -> None:
-    """Fold no more, make durable what was folded, and let the group know. What hangs ends the process."""
+async def _finish(worker: Worker) -> None:
+    """Fold no more, make durable what was folded, and leave the group. A stop that hangs ends the process."""
     log.info("stopping: writing the last checkpoint")
-    core = app.callpulse
-    core.stopping = True
+    worker.recovery.stopping = True
     try:
         async with asyncio.timeout(STOP_DEADLINE_S):
-            if app.consumer is not None and core.tables_owned:
+            if worker.app.consumer is not None and worker.state.owns_any:
                 # First no more folding, then the checkpoint of what was folded: nothing comes between.
-                offsets = core.freeze()
-                await core.run_checkpoint(offsets)
-            core.release_all()
-            await app.stop()
+                offsets = worker.tracker.freeze()
+                await worker.state.run_checkpoint(offsets)
+            worker.state.release_all()
+            await worker.app.stop()
     except TimeoutError:
-        fail(TimeoutError(f"the worker did not stop within {STOP_DEADLINE_S:g} s"))
+        worker.fail(TimeoutError(f"the worker did not stop within {STOP_DEADLINE_S:g} s"))
 
 
 def _fail_if_broken(task: asyncio.Task[None], fail: Fail) -> None:

@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from agents import cli
-from agents.core import Core
 from agents.state.tables import RowTable
+from agents.state.worker_state import WorkerState
+from benchmarks.peers.rows import owned_rows
 
 TABLE: Final = "leads"
 
@@ -45,7 +46,7 @@ class Restored(Struct, kw_only=True):
 def watch(file: Path) -> None:
     """Let the table of leads note its restores, and the worker write the last one to `file` when it ends."""
     on_rebalance, on_changelog_event = RowTable.on_rebalance, RowTable.on_changelog_event
-    on_recovery_completed, release_all = RowTable.on_recovery_completed, Core.release_all
+    on_recovery_completed, release_all = RowTable.on_recovery_completed, WorkerState.release_all
     told = Restored(assigned_at=0.0)
     before = 0  # what the table had restored in earlier rounds
 
@@ -66,14 +67,14 @@ def watch(file: Path) -> None:
             told.whole_at = time.time()
             told.records = table.restored - before
 
-    def released(core: Any) -> None:
-        told.rows = sum(1 for _ in core.tables[TABLE].owned_rows())
+    def released(state: Any) -> None:
+        told.rows = sum(1 for _ in owned_rows(state.tables[TABLE]))
         file.write_bytes(msgspec.json.encode(told))
-        release_all(core)
+        release_all(state)
 
     replaced: dict[Any, dict[str, Any]] = {
         RowTable: {"on_rebalance": begun, "on_changelog_event": came, "on_recovery_completed": completed},
-        Core: {"release_all": released},
+        WorkerState: {"release_all": released},
     }
     for owner, methods in replaced.items():
         for name, method in methods.items():

@@ -101,6 +101,11 @@ def local_time(zone: str) -> LocalTime:
     return LocalTime(zone)
 
 
+def manager_time(settings: Settings, manager: str) -> LocalTime:
+    """Return the local time of a manager by id, whether or not the roster names the manager."""
+    return local_time(settings.manager(manager).timezone)
+
+
 def is_working_day(calendar: Calendar, day: int) -> bool:
     """Tell whether a local day is worked, weekdays aside: no holiday, or a working day in spite of one."""
     on = date.fromordinal(EPOCH_DAY + day)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents.delivery import dead_letter as rejected
+from agents.kafka import dead_letter as rejected
 from agents.telemetry import attention
 from streams.contract import events, facts, topics
 from streams.phone_numbers import lead_key

@@ -24,7 +24,7 @@ from agents.cli import (
     topics,
     worker,
 )
-from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, Trouble, say
+from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, UserError, say
 
 __all__ = ["app", "main"]
 
@@ -89,7 +89,7 @@ def main() -> None:
     """Run the command line; the entry point of the console script."""
     try:
         app(prog_name="callpulse")
-    except Trouble as trouble:
+    except UserError as trouble:
         say(f"callpulse: {trouble}")
         sys.exit(trouble.exit_code)
     except KeyboardInterrupt:

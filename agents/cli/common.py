@@ -51,7 +51,7 @@ BootstrapOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
 
 
-class Trouble(Exception):  # noqa: N818 - it is no defect: it is what the person at the terminal is told
+class UserError(Exception):
     """An expected error: its text goes to standard error, and the process ends with `exit_code`."""
 
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
@@ -60,16 +60,16 @@ class Trouble(Exception):  # noqa: N818 - it is no defect: it is what the person
 
 
 def read_settings(config: Path | None, bootstrap: str | None = None) -> Settings:
-    """Return the settings of the file and the environment. Raises Trouble that names every problem."""
+    """Return the settings of the file and the environment. Raises UserError that names every problem."""
     try:
         return load(settings_text(config), environment(bootstrap), SOURCES)
     except SettingsError as error:
         where = f" of {config}" if config else ""
-        raise Trouble(f"the settings{where} cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
+        raise UserError(f"the settings{where} cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
 
 
 def settings_text(config: Path | None) -> str:
-    """Return the text of the settings file, or nothing where there is none. Raises Trouble if it cannot be read."""
+    """Return the text of the settings file, or nothing where there is none. Raises UserError if it cannot be read."""
     if config is None:
         config = Path(DEFAULT_CONFIG)
         if not config.exists():
@@ -77,9 +77,9 @@ def settings_text(config: Path | None) -> str:
     try:
         return config.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise Trouble(f"{config} is not a text file in UTF-8 (byte {error.start}).", USAGE) from None
+        raise UserError(f"{config} is not a text file in UTF-8 (byte {error.start}).", USAGE) from None
     except OSError as error:
-        raise Trouble(f"the settings file {config} cannot be read: {error.strerror}.", USAGE) from None
+        raise UserError(f"the settings file {config} cannot be read: {error.strerror}.", USAGE) from None
 
 
 def environment(bootstrap: str | None = None) -> dict[str, str]:

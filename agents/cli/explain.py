@@ -15,7 +15,7 @@ from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     bullets,
     cell,
     console,
@@ -70,14 +70,14 @@ def explain(
     try:
         explainer = Explainer(settings)
     except SettingsError as error:
-        raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
+        raise UserError(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
     name = None if measure is None else _metric(explainer, measure)
     _check_window(explainer, name, window)
     with progress("reading the topics", None) as advance:
         known = run(evidence.read(settings, manager, advance))
     if not known.calls.legs and not known.calls.row.live.open and not known.contributions:
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
-        raise Trouble(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
+        raise UserError(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
     now_ms = time.time_ns() // 1_000_000
     if name is None:
         _all(explainer, known, now_ms, window, as_json=as_json)
@@ -90,14 +90,14 @@ def explain(
 
 
 def _metric(explainer: Explainer, measure: str) -> str:
-    """Return the metric that is meant. Raises Trouble, with the reason, for one that cannot be taken apart."""
+    """Return the metric that is meant. Raises UserError, with the reason, for one that cannot be taken apart."""
     from streams.explain.recipes import NOT_COUNTED  # noqa: PLC0415 - slow to import
 
     name = measure.removeprefix("callpulse_")
     if name in NOT_COUNTED:
-        raise Trouble(f"{name} has no calls, leads or deals of its own: {NOT_COUNTED[name]}.", USAGE)
+        raise UserError(f"{name} has no calls, leads or deals of its own: {NOT_COUNTED[name]}.", USAGE)
     if name not in explainer.windows:
-        raise Trouble(
+        raise UserError(
             f"{measure!r} is no figure of a manager{did_you_mean(name, (*explainer.windows, *NOT_COUNTED)) or '.'} "
             f"These can be explained: {', '.join(sorted(explainer.windows))}.",
             USAGE,
@@ -106,15 +106,15 @@ def _metric(explainer: Explainer, measure: str) -> str:
 
 
 def _check_window(explainer: Explainer, name: str | None, window: str | None) -> None:
-    """Raise Trouble for a window that the figure, or without one every figure, does not have."""
+    """Raise UserError for a window that the figure, or without one every figure, does not have."""
     if window is None:
         return
     if name is not None and window not in explainer.windows[name]:
         windows = explainer.windows[name]
-        raise Trouble(f"{name} has the window{'s' if len(windows) > 1 else ''} {', '.join(windows)}.", USAGE)
+        raise UserError(f"{name} has the window{'s' if len(windows) > 1 else ''} {', '.join(windows)}.", USAGE)
     known = sorted({window for windows in explainer.windows.values() for window in windows})
     if window not in known:
-        raise Trouble(f"{window!r} is no window; there are {', '.join(known)}.", USAGE)
+        raise UserError(f"{window!r} is no window; there are {', '.join(known)}.", USAGE)
 
 
 def _all(explainer: Explainer, known: ManagerEvidence, now_ms: int, window: str | None, *, as_json: bool) -> None:

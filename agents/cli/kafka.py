@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agents.cli.common import JsonOption, Trouble, print_json, say, write
+from agents.cli.common import JsonOption, UserError, print_json, say, write
 
 DEFAULT_PORT = 9092
 
@@ -55,5 +55,5 @@ def kafka(
             say(f"  CALLPULSE_BOOTSTRAP={broker.bootstrap} callpulse topics create")
         while not ended.wait(0.5):
             if not broker.running:
-                raise Trouble(f"Kafka ended by itself. The end of its log:\n{broker.log_tail()}", 70)
+                raise UserError(f"Kafka ended by itself. The end of its log:\n{broker.log_tail()}", 70)
         say("stopping Kafka")

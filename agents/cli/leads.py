@@ -13,7 +13,7 @@ from agents.cli.common import (
     USAGE,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     cell,
     console,
     print_json,
@@ -55,10 +55,12 @@ def leads(
         callpulse leads http://worker-1:8787 --why stuck --csv > stuck.csv
     """
     if as_csv and as_json:
-        raise Trouble("choose one of --csv and --json.", USAGE)
+        raise UserError("choose one of --csv and --json.", USAGE)
     settings = read_settings(config).worker
     if not (worker or settings.advertised_url or settings.http_port):
-        raise Trouble("worker.http_port is 0, any free one: name the URL that the worker told when it started.", USAGE)
+        raise UserError(
+            "worker.http_port is 0, any free one: name the URL that the worker told when it started.", USAGE
+        )
     address = worker or settings.advertised_url or f"{settings.http_host}:{settings.http_port}"
     url = address if "://" in address else f"http://{address}"
     parameters = {"manager": manager, "team": team, "why": why}
@@ -76,7 +78,7 @@ def leads(
 
 
 async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
-    """Return the list, page after page, as one. Raises Trouble where the worker does not answer."""
+    """Return the list, page after page, as one. Raises UserError where the worker does not answer."""
     found: dict[str, Any] = {"leads": [], "total": 0, "missing_partitions": []}
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     try:
@@ -89,7 +91,7 @@ async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
                 ) as response:
                     if response.status != 200:  # noqa: PLR2004 - HTTP's own number
                         text = (await response.text()).strip()
-                        raise Trouble(f"{url} answered {response.status}: {text}", INFRASTRUCTURE)
+                        raise UserError(f"{url} answered {response.status}: {text}", INFRASTRUCTURE)
                     page = await response.json()
                 found["leads"] += page["leads"]
                 found["total"] = page["total"]
@@ -97,7 +99,7 @@ async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
                 offset = page["next_offset"]
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         text = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        raise Trouble(
+        raise UserError(
             f"the worker at {url} cannot be asked: {text}. Is it running? `callpulse worker` prints its address.",
             INFRASTRUCTURE,
         ) from None

@@ -15,7 +15,7 @@ from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     console,
     print_json,
     progress,
@@ -166,7 +166,7 @@ def _filter(reasons: list[str] | None, topics: list[str] | None, since: str | No
     for reason in reasons or ():
         if reason not in REASONS:
             hint = did_you_mean(reason, REASONS) or f"; known: {', '.join(REASONS)}"
-            raise Trouble(f'"{reason}" is no reason{hint}', USAGE)
+            raise UserError(f'"{reason}" is no reason{hint}', USAGE)
     return dead_letters.Filter(
         reasons=frozenset(reasons or ()),
         topics=frozenset(topics or ()),
@@ -183,7 +183,7 @@ def _since(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Trouble(
+        raise UserError(
             f'--since "{text}" is neither a span ("2h", "7d") nor a moment ("2026-11-23T09:00")', USAGE
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

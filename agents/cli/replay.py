@@ -16,7 +16,7 @@ from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     bullets,
     print_json,
     progress,
@@ -85,7 +85,7 @@ def ami(
     settings = read_settings(config, bootstrap)
     secret = settings.privacy.lead_secret.reveal().encode()
     if not secret and not dry_run:
-        raise Trouble(
+        raise UserError(
             "privacy.lead_secret is not set, and without it numbers cannot be hashed: put at least 16 characters into "
             "CALLPULSE_LEAD_SECRET, the same for every worker and source; or look first with --dry-run.",
             USAGE,
@@ -120,7 +120,7 @@ def read_sessions(
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise Trouble(f"{path} cannot be read: {error.strerror}.", USAGE) from None
+            raise UserError(f"{path} cannot be read: {error.strerror}.", USAGE) from None
         read = list(read_recording(data))
         bad = [line for line in read if isinstance(line, BadLine)]
         events = list(replay_asterisk((line for line in read if not isinstance(line, BadLine)), mapping, secret))

@@ -17,7 +17,7 @@ from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     print_json,
     progress,
     read_settings,
@@ -115,9 +115,9 @@ def simulate(  # noqa: PLR0913 - one option each
     """
     settings = read_settings(config, bootstrap)
     if speed is not None and rate is not None:
-        raise Trouble("--speed and --rate both set the pace of the history: give only one of them", USAGE)
+        raise UserError("--speed and --rate both set the pace of the history: give only one of them", USAGE)
     if stories and (managers is not None or always):
-        raise Trouble("--stories has its own managers and shifts: leave --managers and --always out", USAGE)
+        raise UserError("--stories has its own managers and shifts: leave --managers and --always out", USAGE)
     if stories:
         department, days = _of_stories(seed, days)
     else:
@@ -125,7 +125,7 @@ def simulate(  # noqa: PLR0913 - one option each
         days = 1.0 if days is None else days
     if roster is not None:
         if not department.text:
-            raise Trouble("--roster writes invented managers only; the managers come from the settings here", USAGE)
+            raise UserError("--roster writes invented managers only; the managers come from the settings here", USAGE)
         roster.write_text(department.toml(), encoding="utf-8")
     work = _Run(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm)
     counts = run(work.run(speed, rate))

@@ -13,7 +13,7 @@ from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    Trouble,
+    UserError,
     bullets,
     print_json,
     read_settings,
@@ -60,7 +60,7 @@ def worker(
     try:
         series_count(settings)
     except SettingsError as error:
-        raise Trouble(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
+        raise UserError(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
     from agents import worker  # noqa: PLC0415 - slow to import
     from agents.kafka import admin  # noqa: PLC0415 - slow to import
     from agents.kafka import settings_log as agreement  # noqa: PLC0415 - slow to import
@@ -70,7 +70,9 @@ def worker(
     differences = run(admin.check(settings.kafka))
     if differences:
         told = "\n".join(f"  {difference}" for difference in differences)
-        raise Trouble(f"the topics are not as declared; without that no figure would be right:\n{told}", INFRASTRUCTURE)
+        raise UserError(
+            f"the topics are not as declared; without that no figure would be right:\n{told}", INFRASTRUCTURE
+        )
 
     def ready(url: str) -> None:
         if as_json:
@@ -81,8 +83,8 @@ def worker(
     try:
         code = run(worker.run(settings, on_ready=ready, accept=accept))
     except agreement.MeaningChangedError as error:
-        raise Trouble(str(error), USAGE) from None
+        raise UserError(str(error), USAGE) from None
     except OSError as error:
-        raise Trouble(error.strerror or str(error), INFRASTRUCTURE) from None
+        raise UserError(error.strerror or str(error), INFRASTRUCTURE) from None
     if code:
-        raise Trouble(f"the worker ended by itself ({code})", code)
+        raise UserError(f"the worker ended by itself ({code})", code)

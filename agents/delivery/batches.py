@@ -1,62 +1,88 @@
-"""Unpacking: what the client has fetched becomes records by the batch in which Kafka keeps them.
+"""Fetched records are taken out of aiokafka by the batch in which Kafka stores them.
 
-aiokafka hands out one record after the other through a generator, wrapped into an object that repeats the topic, the
-partition and sizes: as costly as decoding an event. Here a fetch gives its batches whole, and the records are those
-that the client's native code makes. Checksums are checked, markers of transactions are passed over, and the position
-moves as in the client that reads uncommitted records, which is what Faust asks for. Records of aborted transactions are
-handed out too. The client's filter for `read_committed` is not here.
+aiokafka returns one record after the other through a generator, wrapped into an object that repeats the topic, the
+partition and sizes. That costs as much as decoding an event. Here a fetch returns its batches whole, and the records
+are those that the client's native code makes. Checksums are checked and markers of transactions are skipped, as in the
+client. The position moves as in the client that reads uncommitted records, which is what Faust asks for; records of
+aborted transactions are returned too.
 """
 
-# ruff: noqa: SLF001 - aiokafka's fetcher has no public side
+# ruff: noqa: SLF001 - aiokafka's fetcher has no public side; agents/kafka/internals.py checks what is used of it
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final
 from weakref import ref
 
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import CorruptRecordException
 
 _LARGEST_PIECE: Final = 256
 
 
-def by_batch(stored: Any, most: int) -> None:
-    """Let `stored`, what aiokafka has fetched of a partition, be taken out by the batch, up to `most` records at once.
+class BatchedFetches(OrderedDict[Any, Any]):
+    """Stands for `Fetcher._records`: every fetch that is put into it is taken out by the batch."""
 
-    What is being taken out one by one already stays so: the rest of its batch is with the generator.
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, tp: Any, fetched: Any) -> None:
+        if type(fetched) is FetchResult:
+            take_by_batch(fetched, self._most)
+        super().__setitem__(tp, fetched)
+
+
+def take_all_by_batch(consumer: Any) -> None:
+    """Let all that an aiokafka `consumer` fetches be taken out by the batch. Call it before the first record is taken.
+
+    Calling it again does nothing.
     """
-    unpacked = getattr(stored, "_partition_records", None)
-    if unpacked is None or getgeneratorstate(unpacked._records_iterator) != GEN_CREATED:
-        return
+    fetcher = consumer._fetcher
+    if type(fetcher._records) is not BatchedFetches:
+        batched = BatchedFetches(consumer._max_poll_records)
+        for tp, fetched in fetcher._records.items():
+            batched[tp] = fetched
+        fetcher._records = batched
+
+
+def take_by_batch(fetched: Any, most: int) -> None:
+    """Let a `FetchResult` from which nothing was taken yet be taken out by the batch, up to `most` records at once."""
+    unpacked = fetched._partition_records
     piece = min(_LARGEST_PIECE, most)
     unpacked._records_iterator = _pieces(unpacked, piece)
-    stored.getall = _Take(stored, piece)
+    fetched.getall = _Take(fetched, piece)
 
 
 class _Take:
-    """Stands for `FetchResult.getall`, and does not keep its result alive: a ring would stay where it was frozen."""
+    """Stands for `FetchResult.getall`. It holds its result weakly: a cycle would stay after `gc.freeze`."""
 
-    __slots__ = ("_piece", "_stored")
+    __slots__ = ("_fetched", "_piece")
 
-    def __init__(self, stored: Any, piece: int) -> None:
-        self._stored = ref(stored)
+    def __init__(self, fetched: Any, piece: int) -> None:
+        self._fetched = ref(fetched)
         self._piece = piece
 
     def __call__(self, max_records: int) -> list[Any]:
         """Return up to so many records in whole pieces; none where not even one piece is sure to fit."""
-        stored = self._stored()
-        assert stored is not None  # noqa: S101 - it is what was called
-        if max_records < self._piece or not stored.check_assignment(stored._topic_partition) or not stored.has_more():
+        fetched = self._fetched()
+        assert fetched is not None  # noqa: S101 - it is what was called
+        if (
+            max_records < self._piece
+            or not fetched.check_assignment(fetched._topic_partition)
+            or not fetched.has_more()
+        ):
             return []
         taken: list[Any] = []
-        for piece in stored._partition_records:
+        for piece in fetched._partition_records:
             taken += piece
             if len(taken) + self._piece > max_records:
-                stored._update_position()
+                fetched._update_position()
                 return taken
-        stored._update_position()
-        stored._partition_records = None
+        fetched._update_position()
+        fetched._partition_records = None
         return taken
 
 
@@ -76,5 +102,5 @@ def _pieces(unpacked: Any, most: int) -> Iterator[list[Any]]:
                 piece = records[start : start + most]
                 unpacked.next_fetch_offset = piece[-1].offset + 1
                 yield piece
-        # Behind what was removed from its end by compaction, too.
+        # Also behind records that compaction removed from the end of the batch.
         unpacked.next_fetch_offset = batch.next_offset

@@ -1,4 +1,4 @@
-"""Intake: what every agent does with a batch before and after its own fold — placement, dead letters, counting."""
+"""Intake: the checks, dead letters and counts that all agents have in common, before and after their own fold."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 from faust.types import TP
 from prometheus_client import Counter
 
-from agents.delivery.counters import Operations
-from agents.delivery.dead_letter import dead_letter
 from agents.delivery.outbox import Outbox
+from agents.delivery.worker_metrics import WorkerMetrics
+from agents.kafka.dead_letter import dead_letter
 from streams.contract.events import Rejection
 from streams.tables.manager.synthetic import SOURCE
 
 _DELAYS_A_BATCH: Final = 16
+FUTURE: Final = Rejection("future", "at is after the record's arrival by more than the setting thresholds.future")
+_NOT_A_FACT: Final = Rejection("invalid_field", "not a fact of this release; the topic is written by callpulse alone")
+_WRONG_KEY: Final = Rejection("wrong_key", "the record's key is not what the fact is about")
 
 
 def heard(sources: dict[str, int], source: str, at: int) -> None:
@@ -25,44 +29,66 @@ def heard(sources: dict[str, int], source: str, at: int) -> None:
 
 
 class Intake:
-    """The common side of the agents of one source topic."""
+    """The common side of the agents of one source topic.
+
+    `key_rule` says what the key of an event is; None for a topic of facts, which only callpulse writes.
+    """
 
     def __init__(
         self,
         topic: str,
         *,
         outbox: Outbox,
-        operations: Operations,
-        place: Callable[[bytes], int],
+        metrics: WorkerMetrics,
+        partition_for: Callable[[bytes], int],
         rejected: str,
-        contract: bool,
+        key_rule: str | None,
     ) -> None:
         self.topic = topic
         self._outbox = outbox
-        self._ops = operations
-        self._place = place
+        self._metrics = metrics
+        self._partition_for = partition_for
         self._rejected = rejected
-        operations.announce(topic, contract=contract)
-        self._records = operations.counter("records_total", topic)
-        self._batches = operations.counter("batches_total", topic)
-        self._applied = operations.counter("events_applied_total", topic)
-        self._duplicates = operations.counter("duplicates_total", topic)
-        self._rerouted = operations.counter("rerouted_total", topic)
-        self._delay = operations.histogram("event_delay_seconds", topic)
-        self._newest = operations.gauge("newest_event_timestamp_seconds", topic)
+        self._no_key = self._wrong_key = _WRONG_KEY
+        if key_rule is not None:
+            self._no_key, self._wrong_key = Rejection("no_key", key_rule), Rejection("wrong_key", key_rule)
+        metrics.announce(topic, contract=key_rule is not None)
+        self._records = metrics.counter("records_total", topic)
+        self._batches = metrics.counter("batches_total", topic)
+        self._applied = metrics.counter("events_applied_total", topic)
+        self._duplicates = metrics.counter("duplicates_total", topic)
+        self._rerouted = metrics.counter("rerouted_total", topic)
+        self._delay = metrics.histogram("event_delay_seconds", topic)
+        self._newest = metrics.gauge("newest_event_timestamp_seconds", topic)
         self._newest_ms = 0
         self._heartbeats: dict[str, int] = {}
 
     def count_of(self, name: str, *labels: str) -> Counter:
         """Return the counter `name` of the catalogue for this topic; `labels` are those behind the topic's."""
-        return self._ops.counter(name, self.topic, *labels)
+        return self._metrics.counter(name, self.topic, *labels)
 
-    def stray(self, tp: TP, record: Any) -> bool:
-        """Send a record that lies in a partition which is not its key's to the right one.
+    def key_refusal(self, key: bytes | None, subject: str) -> Rejection | None:
+        """Return why a record with `key` cannot be about the manager or lead `subject`; None where it can."""
+        if key is None:
+            return self._no_key
+        return None if key and key == subject.encode() else self._wrong_key
 
-        A producer that hashes keys otherwise would split a manager's (or lead's) state in two.
+    def fact(self, tp: TP, record: Any, decode: Callable[[bytes], Any]) -> Any:
+        """Return the fact of `record`; None where it holds none, and is a dead letter now."""
+        if record.value:
+            try:
+                return decode(record.value)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass
+        self.reject(tp, record, _NOT_A_FACT)
+        return None
+
+    def reroute_misrouted(self, tp: TP, record: Any) -> bool:
+        """Send a record that its key does not hash to this partition to the right one; return whether it did.
+
+        A producer that hashes keys otherwise would split the row of a manager or lead in two.
         """
-        home = self._place(record.key)
+        home = self._partition_for(record.key)
         if home == tp.partition:
             return False
         self._outbox.add(self.topic, home, record.key, record.value)
@@ -70,10 +96,10 @@ class Intake:
         return True
 
     def reject(self, tp: TP, record: Any, rejection: Rejection) -> None:
-        """Put a record that is no event on the topic of dead letters, with the reason and its bytes."""
+        """Put a refused record on the topic of dead letters, with the reason and its bytes."""
         letter = dead_letter(tp, record, rejection)
-        self._outbox.add(self._rejected, self._place(letter.key), letter.key, letter.value, letter.headers)
-        self._ops.counter("rejected_total", self.topic, rejection.reason).inc()
+        self._outbox.add(self._rejected, self._partition_for(letter.key), letter.key, letter.value, letter.headers)
+        self._metrics.counter("rejected_total", self.topic, rejection.reason).inc()
 
     def counted(
         self, records: int, *, applied: int, duplicates: int, times_ms: list[int], sources: Mapping[str, int]
@@ -88,10 +114,10 @@ class Intake:
         if not times_ms:
             return
         now_ms = time.time() * 1000
-        # A histogram costs more than a fold: of a large batch every nth event stands for its neighbours.
+        # A histogram costs more than a fold: of a large batch only every nth event is observed.
         for at in times_ms[:: max(1, len(times_ms) // _DELAYS_A_BATCH)]:
             self._delay.observe((now_ms - at) / 1000)
-        # What callpulse concludes itself is no sign of life of the feed.
+        # Events that callpulse concludes itself do not show that the feed is alive.
         newest = (
             max((at for source, at in sources.items() if source != SOURCE), default=0) if sources else max(times_ms)
         )
@@ -101,4 +127,4 @@ class Intake:
         for source, at in sources.items():
             if source != SOURCE and at > self._heartbeats.get(source, 0):
                 self._heartbeats[source] = at
-                self._ops.gauge("source_heartbeat_timestamp_seconds", source).set(at / 1000)
+                self._metrics.gauge("source_heartbeat_timestamp_seconds", source).set(at / 1000)

@@ -1,10 +1,10 @@
-"""The ledger: per partition, the next offset to fold. It alone decides what may be folded and what may be committed.
+"""The offset tracker: per partition, the next offset to fold. It alone decides what may be folded and committed.
 
-Faust keeps its own books of deliveries and acknowledgements, and they can be wrong: after a restore it resumes source
+Faust keeps its own record of deliveries and acknowledgements, and it can be wrong: after a restore it resumes source
 partitions before it seeks them and then clears its queues, so that fetched records vanish; it can commit past an event
-that is still in work; an exception acknowledges the event that raised it. So a batch says which offsets it stands for,
-`[start, end)`, and only a batch that begins at or before the next offset is folded. What arrives behind a hole is
-dropped and fetched again; what arrives twice is skipped.
+that is still in work; an exception acknowledges the event that raised it. So each batch carries the offsets that it
+covers, `[start, end)`, and only a batch that begins at or before the next offset is folded. A batch behind a gap is
+dropped and fetched again. Records that were folded before are skipped.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import Any, Final
 
 from faust.types import TP
 
+MAX_AHEAD_RECORDS: Final = 8000
+"""How many records of a partition may be fetched and not yet folded. Beyond that it is not fetched from."""
+
 
 class Batch:
     """Records that were fetched in one go from one partition.
 
-    `start` is the position the fetch began at and `end` the one it led to. Between them the log may have holes (a
-    compacted topic, a transaction's marker); the records are all there are.
+    `start` is the position at which the fetch began and `end` the one after it. Offsets between them may have no record
+    (a compacted topic, a transaction's marker); `records` are all there are.
     """
 
     __slots__ = ("end", "records", "start", "tp")
@@ -31,22 +34,28 @@ class Batch:
         self.records = records
 
 
-class Ledger:
-    """Next offsets of the partitions that this worker may fold now. Other partitions are not its business."""
+class OffsetTracker:
+    """Next offsets of the partitions that this worker may fold now: the open ones."""
 
     def __init__(self) -> None:
         self._next: dict[TP, int] = {}
         self.gaps: int = 0
 
     def open(self, offsets: Mapping[TP, int]) -> None:
-        """Begin to fold the partitions of `offsets` at their offsets; those already open stay where they are."""
+        """Begin to fold the partitions of `offsets` at their offsets. Partitions that are open stay where they are."""
         for tp, offset in offsets.items():
             self._next.setdefault(tp, offset)
 
     def close(self, tps: Iterable[TP] | None = None) -> None:
-        """Fold no more of `tps` (None: of any), whatever is still delivered of them."""
+        """Fold no more of `tps` (None: of any), even if batches of them are still delivered."""
         for tp in list(self._next) if tps is None else tps:
             self._next.pop(tp, None)
+
+    def freeze(self) -> dict[TP, int]:
+        """Close all partitions; return the offsets up to which they are folded."""
+        offsets = self.snapshot()
+        self.close()
+        return offsets
 
     def __contains__(self, tp: object) -> bool:
         return tp in self._next
@@ -54,7 +63,7 @@ class Ledger:
     def take(self, batch: Batch) -> list[Any] | None:
         """Return the records of `batch` that are to be folded now; None where it must be fetched again.
 
-        An empty list means that there is nothing to do: the batch was folded before, or its partition is not ours.
+        An empty list means that there is nothing to do: the batch was folded before, or its partition is not open.
         """
         following = self._next.get(batch.tp)
         if following is None or batch.end <= following:
@@ -76,9 +85,5 @@ class Ledger:
         return self._next.get(tp)
 
     def snapshot(self) -> dict[TP, int]:
-        """Return the next offsets: what may be committed once all that was folded so far is safe."""
+        """Return the next offsets. They may be committed once all that was folded so far is durable."""
         return dict(self._next)
-
-
-MAX_AHEAD_RECORDS: Final = 8000
-"""How many records of a partition may be fetched and not yet folded; beyond that it is not fetched from."""

@@ -1,7 +1,7 @@
-"""The outbox: what a fold tells others leaves the worker in order, in batches, and is known to have arrived.
+"""The outbox: emitted records leave the worker in order and in batches, and it is known which of them Kafka stored.
 
-Adding is a plain call, so a batch of records is folded in one uninterrupted step. A failure to send is never passed
-over: it ends the worker before it can commit, and the records are folded again.
+Adding is a plain call, so a batch of records is folded in one uninterrupted step. A record that Kafka does not take
+ends the worker before it can commit, and the source records are folded again.
 """
 
 from __future__ import annotations
@@ -11,28 +11,38 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
+from agents.kafka.batch_sender import BatchSender, Headers, Record
+
 _HIGH_WATER: Final = 20_000
 
 
 class SendError(RuntimeError):
-    """Kafka did not take a record that was folded."""
+    """Kafka did not take a record that was emitted."""
 
 
 class Outbox:
-    """Records on their way to Kafka through an aiokafka producer, which `producer` returns once it has been started."""
+    """Records on their way to Kafka through an aiokafka producer, which `producer` returns once it has been started.
 
-    def __init__(self, producer: Callable[[], Any], on_error: Callable[[BaseException], None]) -> None:
+    `watched` are the topics for which `acked` is kept.
+    """
+
+    def __init__(
+        self,
+        producer: Callable[[], Any],
+        on_error: Callable[[BaseException], None],
+        watched: frozenset[str] = frozenset(),
+    ) -> None:
         self._on_error = on_error
         self.producer = producer
-        self._waiting: defaultdict[tuple[str, int], list[tuple[bytes | None, bytes | None, Any]]] = defaultdict(list)
+        self._sender = BatchSender(self._current_producer, on_stored=self._stored, on_failed=self._fail)
+        self._waiting: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         self._count = 0
-        self._in_flight: set[asyncio.Future[Any]] = set()
         self._sending = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._left = asyncio.Event()
+        self._sent = asyncio.Event()
         self.failed: BaseException | None = None
-        self.watched: frozenset[str] = frozenset()  # topics of which it is known where batches came to lie
-        self._lie_at: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+        self._watched = watched
+        self._acked: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
 
     def add(
         self,
@@ -40,7 +50,7 @@ class Outbox:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers = None,
     ) -> None:
         """Put a record in the queue of its partition."""
         self._waiting[topic, partition].append((key, value, headers))
@@ -48,18 +58,18 @@ class Outbox:
         if self._count == 1:
             self._wake.set()
 
-    def arrived(self, topic: str, partition: int) -> list[tuple[int, int]]:
-        """Return where the batches that have arrived in a partition of a watched topic begin, and their lengths.
+    def acked(self, topic: str, partition: int) -> list[tuple[int, int]]:
+        """Return first offset and length of the batches that Kafka stored in a partition of a watched topic.
 
         In their order, each batch once. An offset of -1 means that Kafka has the batch and does not say where.
         """
-        return self._lie_at.pop((topic, partition), [])
+        return self._acked.pop((topic, partition), [])
 
-    async def ebb(self) -> None:
-        """Wait while too many records are waiting to leave."""
+    async def wait_for_capacity(self) -> None:
+        """Wait while too many records wait to be sent."""
         while self._count > _HIGH_WATER and self.failed is None:
-            self._left.clear()
-            await self._left.wait()
+            self._sent.clear()
+            await self._sent.wait()
 
     async def run(self) -> None:
         """Send what is added, for as long as the worker lives."""
@@ -71,8 +81,7 @@ class Outbox:
     async def drain(self) -> None:
         """Wait until all that was added before is in Kafka. Raise SendError if some of it is not."""
         await self._send_waiting()
-        if self._in_flight:
-            await asyncio.wait(set(self._in_flight))
+        await self._sender.settle()
         if self.failed is not None:
             raise SendError(f"Kafka did not take a record: {self.failed!r}") from self.failed
 
@@ -80,39 +89,20 @@ class Outbox:
         async with self._sending:  # one at a time, or a partition's order is lost
             waiting, self._waiting = self._waiting, defaultdict(list)
             self._count = 0
-            self._left.set()
+            self._sent.set()
             try:
                 # Partitions side by side: the client takes the next batch of one only when the last is sent.
-                await asyncio.gather(*(self._send(*where, records) for where, records in waiting.items()))
+                await asyncio.gather(*(self._sender.send(*where, records) for where, records in waiting.items()))
             except Exception as error:
                 self._fail(error)
                 raise
 
-    async def _send(self, topic: str, partition: int, records: list[tuple[bytes | None, bytes | None, Any]]) -> None:
-        producer = self.producer()
-        batch = producer.create_batch()
-        begun = 0
-        for number, (key, value, headers) in enumerate(records):
-            fits = batch.append(key=key, value=value, timestamp=None, headers=headers or [])
-            if fits is None:
-                await self._enqueue(batch, topic, partition, number - begun)
-                batch, begun = producer.create_batch(), number
-                batch.append(key=key, value=value, timestamp=None, headers=headers or [])
-        await self._enqueue(batch, topic, partition, len(records) - begun)
+    def _current_producer(self) -> Any:
+        return self.producer()
 
-    async def _enqueue(self, batch: Any, topic: str, partition: int, length: int) -> None:
-        future = await self.producer().send_batch(batch, topic, partition=partition)
-        self._in_flight.add(future)
-        future.add_done_callback(self._arrived)
-        if topic in self.watched:
-            lie_at = self._lie_at[topic, partition]
-            future.add_done_callback(lambda done: lie_at.append((done.result().offset, length)))
-
-    def _arrived(self, future: asyncio.Future[Any]) -> None:
-        self._in_flight.discard(future)
-        error = future.exception() if not future.cancelled() else asyncio.CancelledError()
-        if error is not None:
-            self._fail(error)
+    def _stored(self, topic: str, partition: int, offset: int, length: int) -> None:
+        if topic in self._watched:
+            self._acked[topic, partition].append((offset, length))
 
     def _fail(self, error: BaseException) -> None:
         if self.failed is None:

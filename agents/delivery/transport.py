@@ -1,35 +1,37 @@
-"""Batched delivery: what is fetched from a partition reaches an agent as one Faust message, committed by our rules.
+"""Batched delivery: the records that are fetched from a partition reach an agent as one Faust message.
 
 Faust spends about 70 µs on a message before an agent sees it. Here a message is a `Batch` of up to a few thousand
-records, so assignment, recovery, streams and agents stay Faust's own and their cost is paid once a batch. Changelogs
+records. Assignment, recovery, streams and agents stay Faust's own, and their cost is paid once per batch. Changelogs
 are restored the same way.
 
-What is changed in Faust's consumer, and why:
+Changes to Faust's consumer, with their reasons:
 
 - The records of a partition are wrapped in a batch that knows the offsets it stands for. Faust seeks from a thread
   other than the one that fetches, and a fetch under way puts the position back; here both happen in one thread.
 - A fetch waits for records for 50 ms, not for 1.5 s: a topic in which nothing happens would hold up all the others.
-- A partition whose batches pile up is not fetched from. Faust's own way (`on_buffer_full`) makes the fetcher sleep for
-  a second when all partitions are full.
-- `perform_seek` opens the ledger at the committed offsets, or at the earliest ones there are.
-- `force_commit` runs a checkpoint (`agents/state/checkpoint.py`) and commits what the ledger says, not what was
-  acknowledged.
-- Revocation closes the ledger and checkpoints before the partitions can go to another worker.
+- A partition with many records that are not folded yet is not fetched from. Faust's own way (`on_buffer_full`) makes
+  the fetcher sleep for a second when all partitions are full.
+- `perform_seek` opens the offset tracker at the committed offsets, or at the earliest ones there are.
+- `force_commit` runs a checkpoint (`agents/state/checkpoint.py`) and commits the offsets of the tracker, not of
+  acknowledged messages.
+- Revocation runs a checkpoint and closes the tracker before the partitions can go to another worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
+from aiokafka.structs import TopicPartition
+from faust.exceptions import ConsumerNotStarted
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from agents.delivery.batches import by_batch
-from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, Ledger
-from agents.kafka.unreadable import naming_the_place
+from agents.delivery.batches import take_all_by_batch
+from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
+from agents.kafka.unreadable import locating_errors
 
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
@@ -37,7 +39,7 @@ FETCH_WAIT_MS: Final = 50
 
 
 class _Identity(codecs.Codec):
-    """Hands the batch through: agents decode records themselves; Faust would acknowledge what it cannot read."""
+    """Leaves the batch as it is. Agents decode records themselves: Faust would acknowledge what it cannot decode."""
 
     def _loads(self, s: Any) -> Any:
         return s
@@ -53,29 +55,45 @@ class _Identity(codecs.Codec):
 
 
 class Delivery:
-    """What the consumer and the application share. `checkpoint` makes all that was folded durable and commits it."""
+    """The consumer's view of a worker.
 
-    def __init__(self, sources: Iterable[str], changelogs: Iterable[str]) -> None:
+    `sources` and `changelogs` are the topics delivered in batches, `restoring` the next offset of each changelog that
+    is being restored. `checkpoint` makes durable and commits what was folded; `release` forgets revoked partitions.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Iterable[str],
+        changelogs: Iterable[str],
+        tracker: OffsetTracker,
+        restoring: dict[TP, int],
+        checkpoint: Callable[[], Awaitable[bool]],
+        release: Callable[[set[TP]], None],
+    ) -> None:
         self.sources = frozenset(sources)
         self.batched = self.sources | frozenset(changelogs)
-        self.ledger = Ledger()
-        self.restoring: dict[TP, int] = {}  # next offsets of changelogs that are being restored
-        self.on_checkpoint: Callable[[], Awaitable[bool]] | None = None
-        self.on_released: Callable[[set[TP]], None] | None = None
-
-    async def checkpoint(self) -> bool:
-        """Run the checkpoint, if the application has set one."""
-        return False if self.on_checkpoint is None else await self.on_checkpoint()
+        self.tracker = tracker
+        self.restoring = restoring
+        self.checkpoint = checkpoint
+        self.release = release
 
 
 class HasDelivery(Protocol):
-    """What the application must have for this transport."""
+    """An application that uses this transport."""
 
     delivery: Delivery
 
 
+class Fetched(NamedTuple):
+    """The client's position in a partition and the end of that partition; None where it is not known."""
+
+    position: int | None = None
+    end: int | None = None
+
+
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread in which aiokafka fetches. Batches are made here: no seek can come between a fetch and its start."""
+    """The thread in which aiokafka fetches. It makes the batches: no seek comes between a fetch and its start."""
 
     consumer: BatchConsumer
 
@@ -86,9 +104,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Return Faust's consumer, with a shorter wait for records where there are none.
 
-        The client has one request under way to a broker. A partition whose records were just taken out is part of the
-        next one only, so it waits as long as that one waits for the other partitions: with Faust's 1.5 s, a topic in
-        which nothing happens held up all the others.
+        The client has one request in flight per broker. A partition whose records were just taken out is part of the
+        next request only, so it waits as long as the present one waits for the other partitions. With Faust's 1.5 s, a
+        topic without new records delayed all the others.
         """
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust gives no choice
@@ -96,9 +114,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         consumer = args[0] if args else kwargs["consumer"]
-        for stored in consumer._fetcher._records.values():  # noqa: SLF001 - there is no public way to choose
-            by_batch(stored, consumer._max_poll_records)  # noqa: SLF001 - as Faust asks it
-        with naming_the_place(consumer):
+        take_all_by_batch(consumer)
+        with locating_errors(consumer):
             fetched = await super()._fetch_records(*args, **kwargs)
         batched = self.consumer.delivery.batched
         delivered: dict[TP, list[Any]] = {}
@@ -118,7 +135,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class BatchConsumer(driver.Consumer):
-    """Faust's Kafka consumer with batched delivery and commits by ledger."""
+    """Faust's Kafka consumer with batched delivery and commits by the offset tracker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,6 +149,20 @@ class BatchConsumer(driver.Consumer):
         """Where the next fetch of each partition begins."""
         return cast(BatchConsumerThread, self._thread).fetch_from
 
+    def fetched(self, tp: TP) -> Fetched:
+        """Return where fetching of `tp` stands. The client has no public way to ask for it without waiting."""
+        try:
+            consumer = self._thread._ensure_consumer()  # noqa: SLF001 - see above
+            subscription = consumer._subscription.subscription  # noqa: SLF001 - see above
+        except (AttributeError, ConsumerNotStarted):
+            return Fetched()
+        assignment = subscription.assignment if subscription is not None else None
+        topic_partition = TopicPartition(*tp)
+        if assignment is None or topic_partition not in assignment.tps:
+            return Fetched()
+        state = assignment.state_value(topic_partition)
+        return Fetched(state._position, state.highwater)  # noqa: SLF001 - the property raises where it is not known
+
     # -- delivery
 
     async def _getmany(
@@ -141,14 +172,14 @@ class BatchConsumer(driver.Consumer):
     ) -> Mapping[TP, list[Any]]:
         wanted = active_partitions
         if wanted is not None:
-            wanted = {tp for tp in wanted if not self._piled_up(tp)}
+            wanted = {tp for tp in wanted if not self._too_far_ahead(tp)}
             if not wanted:
-                await asyncio.sleep(0.002)  # a fold gives way after `worker.batch` (8 ms by default): room comes soon
+                await asyncio.sleep(0.002)  # a fold step takes `worker.batch`, 8 ms by default
                 return {}
         return await super()._getmany(wanted, min(timeout, POLL_S))
 
-    def _piled_up(self, tp: TP) -> bool:
-        following = self.delivery.ledger.next_offset(tp)
+    def _too_far_ahead(self, tp: TP) -> bool:
+        following = self.delivery.tracker.next_offset(tp)
         return following is not None and self.fetch_from.get(tp, following) - following > MAX_AHEAD_RECORDS
 
     def _to_message(self, tp: TP, record: Any) -> Any:
@@ -168,18 +199,18 @@ class BatchConsumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
-        # Faust would take the records inside the batch for a gap, and drop what it believes it has seen.
+        # Faust would see a gap in the offsets of messages, and drop offsets that it has seen.
         self._read_offset[tp] = None
         return message
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Do nothing: `_piled_up` keeps the buffers small."""
+        """Do nothing: `_too_far_ahead` keeps the buffers small."""
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """Do nothing: `_piled_up` keeps the buffers small."""
+        """Do nothing: `_too_far_ahead` keeps the buffers small."""
 
     async def verify_all_partitions_active(self) -> None:
-        """Do nothing: Faust would look for its own acknowledgements. `agents/telemetry/health.py` watches progress."""
+        """Do nothing: Faust would check its own acknowledgements. `agents/telemetry/health.py` watches progress."""
 
     # -- seeking
 
@@ -194,13 +225,13 @@ class BatchConsumer(driver.Consumer):
         for tp, offset in partitions.items():
             if tp.topic not in self.delivery.sources:
                 self.delivery.restoring[tp] = offset
-                # What was read before the seek is read again; Faust would pass over offsets that it has seen.
+                # Records before the seek are read again; Faust would skip offsets that it has seen.
                 cast(Any, self.app.tables).recovery.active_offsets[tp] = offset - 1
 
     async def _within_changelogs(self, partitions: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Begin a changelog at its start where what is on disk is ahead of it: it is another one, then.
+        """Begin a changelog at its start where the rows on disk are ahead of its end: it was made anew.
 
-        Faust would end the worker, or take the partition for restored.
+        Faust would end the worker, or regard the partition as restored.
         """
         ends = cast(Any, self.app.tables).recovery.active_highwaters
         beyond = {tp for tp, at in partitions.items() if tp.topic not in self.delivery.sources and at > ends[tp]}
@@ -231,23 +262,23 @@ class BatchConsumer(driver.Consumer):
             self._thread.thread_loop.call_soon_threadsafe(act)
 
     async def perform_seek(self) -> None:
-        """Seek the source partitions to their committed offsets and open the ledger there."""
+        """Seek the source partitions to their committed offsets and open the tracker there."""
         ours = {tp for tp in self.assignment() if tp.topic in self.delivery.sources}
         committed = await self._thread.call_thread(self._committed, ours)
         fresh = {tp for tp, offset in committed.items() if offset is None}
         earliest = await self.earliest_offsets(*fresh) if fresh else {}
         starts = {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
-        ledger = self.delivery.ledger
-        # A seek in the middle of an assignment must not fold again what is folded and not yet committed.
-        begin = {tp: ledger.next_offset(tp) for tp in starts}
+        tracker = self.delivery.tracker
+        # A seek in the middle of an assignment must not fold again records that are folded and not yet committed.
+        begin = {tp: tracker.next_offset(tp) for tp in starts}
         starts = {tp: offset if begin[tp] is None else begin[tp] for tp, offset in starts.items()}
         await self.seek_wait(starts)
         for tp, offset in starts.items():
             self._read_offset[tp] = None
             self._committed_offset[tp] = offset
-        # A rebalance may have begun meanwhile: only what is still assigned is ours to fold.
+        # A rebalance may have begun meanwhile: only partitions that are still assigned may be folded.
         assigned = self.assignment()
-        ledger.open({tp: offset for tp, offset in starts.items() if tp in assigned})
+        tracker.open({tp: offset for tp, offset in starts.items() if tp in assigned})
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int | None]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - runs in the consumer's own thread
@@ -256,7 +287,7 @@ class BatchConsumer(driver.Consumer):
     # -- committing
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002 - Faust's signature
-        """Checkpoint, then commit what the ledger says."""
+        """Run a checkpoint, which commits the offsets of the tracker."""
         return await self.delivery.checkpoint()
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
@@ -271,18 +302,17 @@ class BatchConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Make what was folded durable, and forget the partitions, before another worker can have them."""
+        """Make durable what was folded, and forget the partitions, before another worker can own them."""
         try:
             await self.delivery.checkpoint()
         finally:
-            self.delivery.ledger.close(revoked)
-            if self.delivery.on_released is not None:
-                self.delivery.on_released(revoked)
+            self.delivery.tracker.close(revoked)
+            self.delivery.release(revoked)
         await super().on_partitions_revoked(revoked)
 
 
 class IdempotentProducer(driver.Producer):
-    """A producer whose retries neither reorder nor double records: a later fact never overtakes one that failed."""
+    """A producer whose retries neither reorder nor repeat records: a later fact never overtakes one that failed."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}

@@ -1,4 +1,4 @@
-"""Kafka outside the worker: clients, topics, readers and producers for the commands.
+"""Kafka: clients with errors in words, topics, readers and senders, for the commands and for the worker.
 
 Enter at `clients`.
 """

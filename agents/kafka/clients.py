@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import errors
 
+from streams.contract import topics
 from streams.settings.settings import Kafka
 
 REQUEST_TIMEOUT_MS: Final = 15_000
@@ -83,6 +84,11 @@ Client = TypeVar("Client")
 
 class KafkaUnusableError(RuntimeError):
     """Kafka cannot be used as it is. The text is for the person who must act."""
+
+
+def full_name(kafka: Kafka, topic: topics.Topic) -> str:
+    """Return the name that a topic of the contract has in this installation."""
+    return kafka.topic_prefix + topic.name
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:

@@ -8,21 +8,19 @@ between, the record is sent twice, and the worker knows the second by its id.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
 from msgspec import Struct
 
-from agents.delivery import dead_letter as rejected
-from agents.kafka.clients import client_options, connected
+from agents.kafka import dead_letter as rejected
+from agents.kafka.clients import full_name
 from agents.kafka.producer import BatchProducer
-from agents.kafka.unreadable import naming_the_place
+from agents.kafka.reading import records_to_end
 from streams.contract import topics
 from streams.settings.settings import Kafka
 
 REDRIVEN: Final = "redriven_at"
-_FETCH_BYTES: Final = 8 * 1024 * 1024
 
 
 class Letter(Struct, kw_only=True):
@@ -78,7 +76,7 @@ async def read(kafka: Kafka, wanted: Filter, on_progress: Callable[[int], None] 
     """Return the letters there are now, oldest first, each once. Raises KafkaUnusableError."""
     letters: dict[str, Letter] = {}
     marks: dict[str, int] = {}
-    async for record in _records(kafka):
+    async for record in records_to_end(kafka, full_name(kafka, topics.REJECTED)):
         on_progress(1)
         headers = dict(record.headers)
         name = (record.key or b"").decode(errors="replace")
@@ -113,34 +111,8 @@ async def redrive(
         await producer.flush()
         now = str(int(time.time() * 1000)).encode()
         for name in marked:
-            await producer.add(kafka.topic_prefix + topics.REJECTED.name, name.encode(), b"", [(REDRIVEN, now)])
+            await producer.add(full_name(kafka, topics.REJECTED), name.encode(), b"", [(REDRIVEN, now)])
     return done
-
-
-async def _records(kafka: Kafka) -> AsyncIterator[Any]:
-    """Yield what is in the topic `rejected` at this moment, partition by partition as it comes."""
-    topic = kafka.topic_prefix + topics.REJECTED.name
-    consumer = AIOKafkaConsumer(
-        topic,
-        **client_options(kafka),
-        group_id=None,  # without a group, all partitions are assigned at once
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=_FETCH_BYTES,
-    )
-    async with connected(consumer, kafka):
-        partitions = list(consumer.assignment())
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        left = {tp for tp, end in ends.items() if await consumer.position(tp) < end}
-        while left:
-            with naming_the_place(consumer):
-                fetched = await consumer.getmany(*left, timeout_ms=500)
-            for tp, records in fetched.items():
-                for record in records:
-                    if record.offset < ends[tp]:
-                        yield record
-            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
 
 
 def _letter(name: str, record: Any, headers: dict[str, bytes]) -> Letter | None:

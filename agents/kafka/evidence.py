@@ -6,27 +6,25 @@ which holds the very rows that the figures are made of, also of leads whose even
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
 
-from agents.kafka.clients import KafkaUnusableError, client_options, connected
-from agents.kafka.unreadable import naming_the_place
-from streams.calendars import LocalTime, local_time
+from agents.kafka.clients import KafkaUnusableError, full_name
+from agents.kafka.reading import records_to_end
+from streams.calendars import manager_time
 from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
 from streams.explain.explainer import CallLog, ManagerEvidence
-from streams.settings.settings import Kafka, Settings
+from streams.settings.settings import Settings
 from streams.tables.changelog import LayoutError, position
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import load
 from streams.tables.manager.row import ManagerRow
 
-_FETCH_BYTES: Final = 8 * 1024 * 1024
 Progress = Callable[[int], None]
 
 
@@ -37,7 +35,7 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
     """
     log = await _calls(settings, manager, on_progress)
     rows = await _leads(settings, manager, on_progress)
-    fold = LeadFold(settings.results, settings.thresholds, settings.economics, _local(settings))
+    fold = LeadFold(settings.results, settings.thresholds, settings.economics, partial(manager_time, settings))
     try:
         contributions = [
             (key.decode(), contribution)
@@ -52,12 +50,12 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
 
 async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:
     """Fold the manager's partition of `calls`, of which the manager's own records count."""
-    log = CallLog(ManagerRow(manager, _local(settings)(manager)), settings.thresholds)
+    log = CallLog(ManagerRow(manager, manager_time(settings, manager)), settings.thresholds)
     decode = Decoder[CallsEvent]("calls").decode
     key = manager.encode()
     partition = topics.partition_of(key, settings.kafka.partitions)
-    topic = settings.kafka.topic_prefix + topics.CALLS.name
-    async for record in _records(settings.kafka, topic, [partition]):
+    topic = full_name(settings.kafka, topics.CALLS)
+    async for record in records_to_end(settings.kafka, topic, [partition]):
         on_progress(1)
         if record.key == key:
             event = decode(record.value)
@@ -72,7 +70,7 @@ async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dic
     name = manager.encode()
     rows: dict[bytes, bytes] = {}
     newest: dict[bytes, int] = {}
-    async for record in _records(kafka, topics.changelog("leads", kafka.group).name, range(kafka.partitions)):
+    async for record in records_to_end(kafka, topics.changelog("leads", kafka.group).name, range(kafka.partitions)):
         on_progress(1)
         key, value = record.key, record.value
         if value is None:
@@ -89,38 +87,5 @@ async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dic
     return rows
 
 
-def _local(settings: Settings) -> Callable[[str], LocalTime]:
-    return lambda manager: local_time(settings.manager(manager).timezone)
-
-
 def _is_past(settings: Settings, at_ms: int, record: Any) -> bool:
     return bool(at_ms <= record.timestamp + settings.thresholds.future_ms)
-
-
-async def _records(kafka: Kafka, topic: str, partitions: Iterable[int]) -> AsyncIterator[Any]:
-    """Yield what is in the partitions of a topic at this moment, each in the order of its offsets."""
-    tps = [TopicPartition(topic, partition) for partition in partitions]
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=_FETCH_BYTES,
-    )
-    async with connected(consumer, kafka):
-        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait for it to be made
-            raise KafkaUnusableError(
-                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
-            )
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
-        left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
-        while left:
-            with naming_the_place(consumer):
-                fetched = await consumer.getmany(*left, timeout_ms=500)
-            for tp, records in fetched.items():
-                for record in records:
-                    if record.offset < ends[tp]:
-                        yield record
-            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}

@@ -12,15 +12,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import TopicPartition
+from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
 from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, connected
-from agents.kafka.unreadable import naming_the_place
+from agents.kafka.reading import records_to_end
 from streams.contract import topics
 from streams.settings import compatibility as meaning
 from streams.settings.compatibility import Change, Meaning
@@ -123,26 +122,9 @@ def _told(group: str, changes: list[Change]) -> str:
 
 
 async def _read(kafka: Kafka) -> list[tuple[int, bytes | None]]:
-    """Return what is in the topic at this moment."""
+    """Return offset and value of each record in the settings log now."""
     topic = topics.agreement(kafka.group).name
-    tp = TopicPartition(topic, _PARTITION)
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    found: list[tuple[int, bytes | None]] = []
-    async with connected(consumer, kafka):
-        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait for it to be made
-            raise KafkaUnusableError(
-                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
-            )
-        consumer.assign([tp])
-        end: int = (await consumer.end_offsets([tp]))[tp]
-        await consumer.seek_to_beginning(tp)
-        while await consumer.position(tp) < end:
-            with naming_the_place(consumer):
-                fetched: dict[Any, list[Any]] = await consumer.getmany(tp, timeout_ms=500)
-            found += [(record.offset, record.value) for record in fetched.get(tp, ()) if record.offset < end]
-    return found
+    return [(record.offset, record.value) async for record in records_to_end(kafka, topic, [_PARTITION])]
 
 
 async def _write(kafka: Kafka, value: bytes) -> None:

@@ -40,7 +40,7 @@ class UnreadableError(KafkaUnusableError):
 
 
 @contextmanager
-def naming_the_place(consumer: Any) -> Iterator[None]:
+def locating_errors(consumer: Any) -> Iterator[None]:
     """Raise UnreadableError for a batch that cannot be unpacked while records are taken from an aiokafka `consumer`.
 
     Other errors pass.

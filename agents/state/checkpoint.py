@@ -1,66 +1,64 @@
-"""The checkpoint: facts are in Kafka before the rows that caused them, and rows before the offsets they have seen.
+"""The checkpoint: emitted records are durable before the rows that emitted them, and rows before source offsets.
 
-That order makes the tables effectively once. Killed after the facts, the worker folds again and sends the same facts,
-which their rows know. Killed after the rows, it reads records that the rows know. Nothing is ever committed that is
-not in a row, and no row is ever ahead of its facts. Rows that live on disk are written there last, when Kafka has them:
-the disk is never ahead of the changelog.
+That order makes the tables effectively once. A worker killed after the emitted records folds again and sends the same
+facts, which the receiving rows already applied. A worker killed after the rows reads records that the rows already
+applied. No offset is ever committed that is not in a row, and no row is ever ahead of its facts. Rows on disk are
+written last, when Kafka has them: the disk is never ahead of the changelog.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from faust.types import TP
 
-from agents.delivery.offsets import Ledger
+from agents.delivery.offsets import OffsetTracker
 from agents.delivery.outbox import Outbox
-from agents.state.tables import AnyPart, RowTable
+from agents.state.tables import AnyPartition, RowTable
 
 Records: TypeAlias = list[tuple[bytes, bytes | None]]
+Commit: TypeAlias = Callable[[Mapping[TP, int]], Awaitable[bool]]
 
 _STEP_S: Final = 0.005
 
 
-class Offsets(Protocol):
-    """What commits offsets."""
-
-    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit; False where a rebalance came in between."""
-
-
 class Writing(NamedTuple):
-    """What a checkpoint writes of one partition of a table."""
+    """The changelog records that a checkpoint writes for one partition of a table."""
 
     table: RowTable[Any]
     partition: int
-    part: AnyPart[Any]
+    part: AnyPartition[Any]
     records: Records
 
 
 class Checkpoint:
-    """Makes all that was folded durable. One at a time."""
+    """Makes durable what was folded, one checkpoint at a time.
 
-    def __init__(self, tables: Sequence[RowTable[Any]], outbox: Outbox, ledger: Ledger) -> None:
+    `commit` commits source offsets; it returns False where a rebalance came in between.
+    """
+
+    def __init__(self, tables: Sequence[RowTable[Any]], outbox: Outbox, tracker: OffsetTracker, commit: Commit) -> None:
         self._tables = tables
         self._outbox = outbox
-        self._ledger = ledger
+        self._tracker = tracker
+        self._commit = commit
         self._running = asyncio.Lock()
         self.rows_written: dict[str, int] = {table.name: 0 for table in tables}
         self.count = 0
         self.seconds: list[float] = []
 
-    async def run(self, consumer: Offsets, offsets: dict[TP, int] | None = None) -> bool:
-        """Write and commit `offsets`, those of the ledger if none are given.
+    async def run(self, offsets: dict[TP, int] | None = None) -> bool:
+        """Write and commit `offsets`; without them, the next offsets of all open partitions.
 
-        Raise SendError where Kafka did not take it; the worker must then end without a commit.
+        Raise SendError where Kafka did not take a record. The worker must then end without a commit.
         """
         async with self._running:
             begun = time.monotonic()
             if offsets is None:
-                offsets = self._ledger.snapshot()
+                offsets = self._tracker.snapshot()
             writes = await self._encode()
             await self._outbox.drain()
             for table, partition, _, records in writes:
@@ -68,13 +66,13 @@ class Checkpoint:
                     self._outbox.add(table.changelog, partition, key, value)
             await self._outbox.drain()
             await self._keep(writes)
-            committed = await consumer.commit_offsets(offsets)
+            committed = await self._commit(offsets)
             self.count += 1
             self.seconds.append(time.monotonic() - begun)
             return committed
 
     async def _encode(self) -> list[Writing]:
-        """Encode the rows that changed. All records of a row come from one moment; between rows the loop gets air."""
+        """Encode the rows that changed. All records of a row come from one moment; the loop runs between rows."""
         writes = []
         deadline = time.monotonic() + _STEP_S
         for table in self._tables:
@@ -90,8 +88,8 @@ class Checkpoint:
         return writes
 
     async def _keep(self, writes: list[Writing]) -> None:
-        """Let the parts know that Kafka has their records, and where."""
+        """Tell the partitions which of their records Kafka stored, and where."""
         for table, partition, part, records in writes:
-            part.written(records, self._outbox.arrived(table.changelog, partition))
+            part.written(records, self._outbox.acked(table.changelog, partition))
             if records:
                 await asyncio.sleep(0)

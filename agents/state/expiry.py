@@ -1,4 +1,4 @@
-"""Expiry: rows of leads that nobody has heard of for long are removed, so that a table does not grow for ever.
+"""Expiry: rows of leads without events for a long time are removed, so that a table does not grow for ever.
 
 By then their contributions have left every window, so nothing has to be emitted. Rows are looked at in small steps, and
 removed like any other change: at the next checkpoint, from the changelog and from the disk.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from agents.state.tables import RowTable
@@ -17,26 +17,26 @@ from streams.tables.lead.row import LeadRow
 
 STEP_ROWS: Final = 500
 STEP_S: Final = 1.0
-"""A million leads are looked through in half an hour, at less than a hundredth of a processor."""
+"""A million leads take half an hour, at less than a hundredth of a processor."""
 
 
 class Expiry:
-    """Goes round the rows of a table of leads. Those last heard of longer than `after_ms` ago are removed."""
+    """Removes the leads whose last event is older than `after_ms`, in rounds over the rows of a table."""
 
     def __init__(self, table: RowTable[LeadRow], after_ms: int) -> None:
         self._table = table
         self._after_ms = after_ms
-        self._at: dict[int, tuple[Any, bytes]] = {}  # by partition: its part, and the key that was looked at last
+        self._at: dict[int, tuple[Any, bytes]] = {}  # by partition: its rows, and the key that was looked at last
         self.expired = 0
 
-    async def run(self, caught_up: Any) -> None:
-        """Look for as long as the worker lives. `caught_up` returns the partitions of which nothing is yet to come."""
+    async def run(self, caught_up: Callable[[], set[int]]) -> None:
+        """Run for as long as the worker lives. `caught_up` returns the partitions of `contacts` without lag."""
         while True:
             await asyncio.sleep(STEP_S)
             self.step(int(time.time() * 1000), caught_up())
 
     def step(self, now_ms: int, partitions: Collection[int], rows: int = STEP_ROWS) -> None:
-        """Look at up to `rows` rows of those of `partitions` that are owned."""
+        """Look at up to `rows` rows of the owned ones among `partitions`."""
         ours = [partition for partition in self._table.owned if partition in partitions]
         for partition in ours:
             part = self._table.part(partition)

@@ -1,9 +1,9 @@
-"""Positions: what a restore to disk remembers of the rows that it has put there, so as not to read each of them again.
+"""Positions of the rows that a restore has put on disk, so that it does not read each of them again.
 
 Of two records of a row the one that was written for the later position counts, whichever comes last in the changelog. A
-changelog that has not been compacted yet holds many records of a row; to look each of them up on disk takes several
-times as long as all the rest. So the positions are kept in memory while a table is restored, up to a bound that its
-partitions share; beyond it they are forgotten, and looked up.
+changelog that is not compacted yet holds many records per row, and looking each of them up on disk takes several times
+as long as the rest of the restore. So positions are kept in memory while a table is restored, up to a bound that its
+partitions share. Beyond the bound they are dropped and looked up again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 from weakref import WeakSet
 
-from agents.state.rocksdb import NOTHING, Shelf
+from agents.state.rocksdb import NO_CHECKPOINT, PartitionStore
 from streams.tables.changelog import position
 
 ABSENT: Final = -2
@@ -22,33 +22,34 @@ MOST_POSITIONS: Final = 1 << 20
 
 
 class Positions:
-    """The positions of the rows on a shelf, as far as they are known. `company`: those of the table's other partitions.
+    """The known positions of the rows in `store`. `siblings` are the Positions of the table's other partitions.
 
-    `rows` may be changed along with the shelf. What is not in it is not on the shelf, for the keys that were `learn`t.
+    `rows` is changed along with the store. After `learn`, a key that is not in `rows` is not in the store.
     """
 
-    def __init__(self, shelf: Shelf, company: WeakSet[Positions]) -> None:
+    def __init__(self, store: PartitionStore, siblings: WeakSet[Positions]) -> None:
         self.rows: dict[bytes, int] = {}
-        self._shelf = shelf
-        self._whole = shelf.mark == NOTHING  # then there is nothing on the shelf but what comes to be in `rows`
-        self._company = company
-        company.add(self)
+        self._store = store
+        # In a store that begins empty, every row has been added to `rows`.
+        self._whole = store.checkpoint == NO_CHECKPOINT
+        self._siblings = siblings
+        siblings.add(self)
 
     def learn(self, keys: Iterable[bytes]) -> dict[bytes, int]:
-        """Look up what is not known of `keys`; return `rows`."""
+        """Look up the keys that are not in `rows`; return `rows`."""
         rows = self.rows
         if not self._whole:
             unknown = list({key for key in keys if key not in rows})
-            for key, value in zip(unknown, self._shelf.get_many(unknown), strict=True):
+            for key, value in zip(unknown, self._store.get_many(unknown), strict=True):
                 rows[key] = ABSENT if value is None else position(value)
         return rows
 
     def bound(self) -> None:
-        """Forget all where there are too many, with those of the company."""
-        if sum(len(positions.rows) for positions in self._company) > MOST_POSITIONS:
+        """Drop all positions if there are too many, those of the siblings included."""
+        if sum(len(positions.rows) for positions in self._siblings) > MOST_POSITIONS:
             self.forget()
 
     def forget(self) -> None:
-        """Know nothing, from now on."""
+        """Drop all positions."""
         self.rows = {}
         self._whole = False

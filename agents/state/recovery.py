@@ -1,49 +1,58 @@
-"""Restore: which partitions a worker should own by the group's assignment, and how far their tables are restored."""
+"""Recovery: the partitions that the group assigned to this worker, and how far their tables are restored."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-if TYPE_CHECKING:
-    from agents.core import Core
-    from agents.state.tables import RowTable
+from agents.state.tables import RowTable
+from streams.settings.settings import Kafka
 
 
-class Restore:
-    """What is assigned and what of it is whole."""
+class Recovery:
+    """Progress of the restores of one worker.
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    `restoring` holds the next offset of each changelog that is being restored. Set `stopping` when the worker stops:
+    then it is not ready any more.
+    """
+
+    def __init__(
+        self, app: Any, tables: Mapping[str, RowTable[Any]], restoring: Mapping[TP, int], kafka: Kafka
+    ) -> None:
+        self._app = app
+        self._tables = tables
+        self._restoring = restoring
+        self._kafka = kafka
         self._begun: dict[TP, int] = {}
         self._round = 0
+        self.stopping = False
 
     @property
     def round(self) -> int:
         """Number of rebalances this worker took part in; 0 before the first."""
-        return int(self._core.app.rebalancing_count)
+        return int(self._app.rebalancing_count)
 
     def why_not_ready(self) -> list[str]:
-        """Return what the worker waits for, in words; nothing once it has what the group assigned to it.
+        """Return in words why the worker is not ready; an empty list once all assigned partitions are restored.
 
-        A worker to which a group with enough others assigned nothing is ready too: it stands by.
+        A worker to which the group assigned nothing, because it has enough others, is ready too.
         """
-        core = self._core
-        if core.stopping:
+        if self.stopping:
             return ["the worker is stopping"]
         assigned = self._assigned()
         if assigned is None:
-            kafka = core.settings.kafka
+            kafka = self._kafka
             return [f"group {kafka.group} at {kafka.bootstrap} has not assigned partitions to this worker yet"]
         why = []
-        for table in core.tables.values():
+        for table in self._tables.values():
             ours = _partitions(table, assigned)
             if table.owned != ours:
                 of = "partition" if len(ours) == 1 else "partitions"
                 why.append(f"table {table.name}: {self.progress(table):.0%} of {len(ours)} {of} restored")
-        if core.app.rebalancing and not why:
+        if self._app.rebalancing and not why:
             why.append("the source partitions are being sought")
         return why
 
@@ -58,13 +67,11 @@ class Restore:
         if self._round != self.round:
             self._round = self.round
             self._begun.clear()
-        recovery: Any = self._core.app.tables.recovery
-        ends = recovery.active_highwaters
-        restoring = self._core.app.delivery.restoring
+        ends = self._app.tables.recovery.active_highwaters
         done = total = 0
         for partition in ours:
             tp = TP(table.changelog, partition)
-            following = restoring.get(tp)
+            following = self._restoring.get(tp)
             if following is not None:
                 # A changelog is compacted: its first record is seldom the one at offset 0.
                 begun = self._begun[tp] = min(following, self._begun.get(tp, following))
@@ -74,12 +81,12 @@ class Restore:
 
     def _assigned(self) -> set[TP] | None:
         if not self.round:
-            return None  # before that, asking Faust for its consumer would make one
+            return None  # before the first rebalance, asking Faust for its consumer would make one
         try:
-            assigned: set[TP] = self._core.app.consumer.assignment()
+            assigned: set[TP] = self._app.consumer.assignment()
         except ConsumerNotStarted:
             return None
-        if assigned or not self._core.app.rebalancing:
+        if assigned or not self._app.rebalancing:
             return assigned
         return None
 

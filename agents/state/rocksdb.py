@@ -1,13 +1,13 @@
-"""The store: rows of a table on the worker's own disk, in RocksDB, and how far each partition of them is whole.
+"""The store: rows of a table on the worker's own disk, in RocksDB, with a checkpoint per partition.
 
-The changelog in Kafka is the truth; the store is a copy of it that makes a restart quick and lets there be more rows
-than memory. So it may be behind the changelog, never ahead, and may be thrown away at any time. A `Shelf` holds the
-rows of one partition in a column family of its own, and under the empty key its `Mark`: the changelog offset up to
-which the rows are whole. Rows and mark are written in one batch: killed at any moment, the worker finds both as they
-were before it, or both as they were after.
+The changelog in Kafka is the source of truth. The store is a copy of it, for a quick restart and for more rows than fit
+in memory. It may be behind the changelog, never ahead, and may be deleted at any time. A `PartitionStore` holds the
+rows of one partition in a column family of its own, and under the empty key its `StoreCheckpoint`: the changelog offset
+up to which the rows are whole. Rows and checkpoint are written in one batch, so a worker that is killed finds both as
+they were before the batch or both as they were after it.
 
-A copy that cannot be trusted is thrown away when the store is opened: one of another installation, number of
-partitions or row layout, one that RocksDB cannot read, one that has failed before.
+A store is deleted when it is opened and cannot be trusted: it belongs to another installation, number of partitions or
+row layout, RocksDB cannot read it, or it has failed before.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = logging.getLogger("callpulse")
 FORMAT: Final = 1
 _MIB: Final = 1 << 20
 _MEMTABLES: Final = 64 * _MIB
-_CACHE: Final = 16 * _MIB  # rows that were used last are kept decoded; this one holds what finds the others
-_MARK: Final = b""  # no row has an empty key
+_CACHE: Final = 16 * _MIB  # for indexes and filters; rows that were used last are kept decoded elsewhere
+_CHECKPOINT_KEY: Final = b""  # no row has an empty key
 _IDENTITY: Final = b"identity"
 _BROKEN: Final = "broken"
 
@@ -42,15 +42,15 @@ class StoreLockedError(OSError):
 
 
 class StoreError(RuntimeError):
-    """The store failed. It is thrown away when it is opened the next time, and restored from the changelog."""
+    """The store failed. It is deleted when it is opened the next time, and restored from the changelog."""
 
 
-class Mark(Struct, frozen=True, array_like=True):
+class StoreCheckpoint(Struct, frozen=True, array_like=True):
     """How far the rows of a partition are whole.
 
-    `offset` is the next offset of the changelog (0: there is nothing here to begin from), and `check` is a checksum of
-    the record before it, by which a changelog is known again. `at_ms` is when the rows were last known to be whole, and
-    `rows` is how many there are.
+    `offset` is the next offset of the changelog (0: the store is empty). `check` is a checksum of the record before it;
+    it shows whether a changelog is the one that the store was made from. `at_ms` is when the rows were last known to be
+    whole, and `rows` is how many there are.
     """
 
     offset: int = 0
@@ -59,25 +59,25 @@ class Mark(Struct, frozen=True, array_like=True):
     rows: int = 0
 
 
-NOTHING: Final = Mark()
+NO_CHECKPOINT: Final = StoreCheckpoint()
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Mark).decode
+_decode: Final = msgspec.msgpack.Decoder(StoreCheckpoint).decode
 
 
 def checksum(key: bytes, value: bytes | None) -> int:
-    """Return the checksum of a changelog record, for `Mark.check`; never 0."""
+    """Return the checksum of a changelog record, for `StoreCheckpoint.check`; never 0."""
     return crc32(b"" if value is None else value, crc32(key)) or 1
 
 
-class Shelf:
-    """The rows of one partition, as the changelog holds them. Made by `Store.shelf`."""
+class PartitionStore:
+    """The rows of one partition, as the changelog holds them. Made by `Store.partition`."""
 
     def __init__(self, store: Store, name: str, family: Any) -> None:
         self._store = store
         self._name = name
         self._family = family
-        packed = self._guarded(family.get, _MARK)
-        self.mark: Mark = NOTHING if packed is None else _decode(packed)
+        packed = self._guarded(family.get, _CHECKPOINT_KEY)
+        self.checkpoint: StoreCheckpoint = NO_CHECKPOINT if packed is None else _decode(packed)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row, None where there is none."""
@@ -85,14 +85,14 @@ class Shelf:
         return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values of `keys` in their order; a third of the time that so many `get` take."""
+        """Return the values of `keys` in their order; in a third of the time of as many calls of `get`."""
         if not keys:
             return []
         values: list[bytes | None] = self._guarded(self._family.get, list(keys))
         return values
 
-    def write(self, changes: Mapping[bytes, bytes | None], mark: Mark) -> None:
-        """Put rows (None removes one) and set the mark, both or neither."""
+    def write(self, changes: Mapping[bytes, bytes | None], checkpoint: StoreCheckpoint) -> None:
+        """Put rows (None removes one) and set the checkpoint, both or neither."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         batch.set_default_column_family(self._store.handle(self._name))
         for key, value in changes.items():
@@ -100,9 +100,9 @@ class Shelf:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_MARK, _encode(mark))
+        batch.put(_CHECKPOINT_KEY, _encode(checkpoint))
         self._guarded(self._store.database.write, batch)
-        self.mark = mark
+        self.checkpoint = checkpoint
 
     def scan(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows with keys behind `after`, in the order of their keys, as they are when it begins."""
@@ -112,22 +112,26 @@ class Shelf:
                 yield item
 
     def clear(self) -> None:
-        """Throw the rows and the mark away."""
+        """Delete the rows and the checkpoint."""
         self._family = self._guarded(self._store.emptied, self._name)
-        self.mark = NOTHING
+        self.checkpoint = NO_CHECKPOINT
+
+    def close(self) -> None:
+        """Let go of the column family: RocksDB stays open for as long as one is held."""
+        self._family.close()
 
     def _guarded(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return act(*args, **kwargs)
         except Exception as error:
-            self._store.condemn()
+            self._store.mark_corrupt()
             raise StoreError(f"the store in {self._store.folder} failed and will be restored: {error}") from error
 
 
 class Store:
-    """The rows of one table of one worker, in `folder`. Open it before use; one process at a time can.
+    """The rows of one table of one worker, in `folder`. Open it before use. One process at a time can open it.
 
-    `identity` says what the rows are of: a store with another one is thrown away.
+    `identity` names the origin of the rows. A store with another identity is deleted.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, str | int]) -> None:
@@ -137,7 +141,7 @@ class Store:
         self._lock: int | None = None
         self._database: Any = None
         self._handles: dict[str, Any] = {}
-        self._shelves: dict[int, Shelf] = {}
+        self._partitions: dict[int, PartitionStore] = {}
         self._options = _options()
 
     @property
@@ -153,7 +157,7 @@ class Store:
         return self._database is not None
 
     def open(self) -> None:
-        """Open the store, an empty one where there is none that can be trusted.
+        """Open the store; an empty one if there is none or it cannot be trusted.
 
         Raise StoreLockedError where another process has it, OSError where the folder cannot be used.
         """
@@ -171,7 +175,7 @@ class Store:
                 self._throw_away(str(error))
                 self._open_rows()
             if self._database.get(_IDENTITY) != self._identity:
-                if self._shelf_names():
+                if self._partition_names():
                     self._close_rows()
                     self._throw_away("it is of another installation or release")
                     self._open_rows()
@@ -181,33 +185,33 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close the store, if it is open, for another process to have it."""
+        """Close the store if it is open, so that another process can open it."""
         self._close_rows()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def shelf(self, partition: int) -> Shelf:
-        """Return the shelf of `partition`, always the same while the store is open."""
-        found = self._shelves.get(partition)
+    def partition(self, partition: int) -> PartitionStore:
+        """Return the rows of `partition`, always the same object while the store is open."""
+        found = self._partitions.get(partition)
         if found is None:
             name = str(partition)
-            if name in self._shelf_names():
+            if name in self._partition_names():
                 family = self.database.get_column_family(name)
             else:
                 family = self.database.create_column_family(name, self._options)
-            found = self._shelves[partition] = Shelf(self, name, family)
+            found = self._partitions[partition] = PartitionStore(self, name, family)
         return found
 
-    def condemn(self) -> None:
-        """Let the store be thrown away when it is opened the next time."""
-        if self.is_open:  # one that was closed has not failed
+    def mark_corrupt(self) -> None:
+        """Mark the store so that it is deleted when it is opened the next time."""
+        if self.is_open:  # errors after closing are no failures
             (self.folder / _BROKEN).touch()
 
-    # -- for shelves
+    # -- for partitions
 
     def handle(self, name: str) -> Any:
-        """Return RocksDB's name for a column family in a batch."""
+        """Return RocksDB's handle of a column family, for a batch."""
         found = self._handles.get(name)
         if found is None:
             found = self._handles[name] = self.database.get_column_family_handle(name)
@@ -239,16 +243,15 @@ class Store:
         self._database = rocksdict.Rdict(str(self._rows), self._options, column_families=families or None)
 
     def _close_rows(self) -> None:
-        # RocksDB is open for as long as anything of it is held.
-        for shelf in self._shelves.values():
-            shelf._family.close()  # noqa: SLF001 - the two are one
-        self._shelves.clear()
+        for partition in self._partitions.values():
+            partition.close()
+        self._partitions.clear()
         self._handles.clear()
         if self._database is not None:
             self._database.close()
             self._database = None
 
-    def _shelf_names(self) -> set[str]:
+    def _partition_names(self) -> set[str]:
         names = rocksdict.Rdict.list_cf(str(self._rows), self._options)
         return {name for name in names if name != "default"}
 
@@ -259,12 +262,12 @@ class Store:
 
 
 def now_ms() -> int:
-    """Return the time, for `Mark.at_ms`."""
+    """Return the time, for `StoreCheckpoint.at_ms`."""
     return int(time.time() * 1000)
 
 
 def _options() -> rocksdict.Options:
-    """Return the options of every column family; together they share one bound on memory."""
+    """Return the options of the column families, which share one bound on memory."""
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_manager(rocksdict.WriteBufferManager(_MEMTABLES, allow_stall=False))
@@ -278,7 +281,7 @@ def _options() -> rocksdict.Options:
     options.set_stats_dump_period_sec(0)
     options.set_skip_stats_update_on_db_open(True)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
-    # After a crash of the machine the log may end in the middle: all before that is a state there has been.
+    # After a crash of the machine the write-ahead log may be cut off. All records before the cut are consistent.
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     table = rocksdict.BlockBasedOptions()
     table.set_block_cache(rocksdict.Cache(_CACHE))

@@ -1,9 +1,9 @@
-"""Rows that live in the store: a partition of a table of which memory holds only what is in use.
+"""Rows on disk: a partition of a table of which memory holds only the rows in use.
 
-A row is looked up in memory, then on the shelf. In memory are the rows that changed since the last checkpoint, those
-that the checkpoint under way is writing, and the ones that were used last: two generations of at most `Room.rows` each,
-of which the older goes as a whole. A row that changed is found until the shelf has it, so none is ever read from the
-shelf as it was before.
+A row is looked up in memory, then in the store. In memory are the rows that changed since the last checkpoint, those
+that the running checkpoint is writing, and the ones that were used last: two generations of at most `CacheBudget.rows`
+each, of which the older is dropped as a whole. A changed row stays in memory until the store has it, so that its older
+version is never read.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
 from agents.state.positions import ABSENT, Positions
-from agents.state.rocksdb import Mark, Shelf, checksum, now_ms
+from agents.state.rocksdb import PartitionStore, StoreCheckpoint, checksum, now_ms
 from streams.tables.changelog import position
 from streams.units import HOUR_MS
 
 Row = TypeVar("Row")
 
 CACHED_ROWS: Final = 32_768
-_LEAST_ROOM: Final = 2048
-_MARK_AGAIN_MS: Final = HOUR_MS
+_LEAST_BUDGET: Final = 2048
+_REFRESH_MS: Final = HOUR_MS
 
 
-class Room:
+class CacheBudget:
     """How many rows a generation of each partition may hold; shared by the partitions of a table."""
 
     def __init__(self, total: int = CACHED_ROWS) -> None:
@@ -35,27 +35,31 @@ class Room:
         self.restoring: WeakSet[Positions] = WeakSet()
 
     def share(self, partitions: int) -> None:
-        """Share the room out to so many partitions."""
-        self.rows = max(_LEAST_ROOM, self._total // max(1, partitions))
+        """Divide the budget among so many partitions."""
+        self.rows = max(_LEAST_BUDGET, self._total // max(1, partitions))
 
 
 class StoredRows(Generic[Row]):
-    """The rows of a partition by key, as a dict would offer them. A row that is set must be made dirty too."""
+    """The rows of a partition by key, like a dict. A row that is set must be added to `dirty` too."""
 
-    def __init__(self, shelf: Shelf, room: Room, thaw: Callable[[bytes], Row]) -> None:
+    def __init__(self, store: PartitionStore, budget: CacheBudget, decode: Callable[[bytes], Row]) -> None:
         self.dirty: dict[bytes, Row | None] = {}  # None: removed
         self.writing: dict[bytes, Row | None] = {}
-        self.absent: set[bytes] = set()  # of the dirty ones, those that are not on the shelf
-        self._shelf = shelf
-        self._room = room
-        self._thaw = thaw
+        self.absent: set[bytes] = set()  # of the dirty ones, those that are not in the store
+        self._store = store
+        self.budget = budget
+        self._decode = decode
         self._young: dict[bytes, Row] = {}
         self._old: dict[bytes, Row] = {}
         self._nowhere: set[bytes] = set()
-        self._count = shelf.mark.rows
+        self._count = store.checkpoint.rows
 
     def __len__(self) -> int:
         return self._count
+
+    def reset_count(self, count: int) -> None:
+        """Set the number of rows, after a restore wrote to the store."""
+        self._count = count
 
     def __contains__(self, key: bytes) -> bool:
         return self.get(key) is not None
@@ -78,7 +82,7 @@ class StoredRows(Generic[Row]):
         return default if row is None else row
 
     def fetch(self, keys: Sequence[bytes]) -> None:
-        """Read the rows that are about to be asked for, in one go, where they are not in memory."""
+        """Read the rows of `keys` that are not in memory, in one request to the store."""
         self._nowhere.clear()
         young, old, dirty, writing = self._young, self._old, self.dirty, self.writing
         wanted = [
@@ -86,11 +90,11 @@ class StoredRows(Generic[Row]):
             for key in dict.fromkeys(keys)
             if key and key not in young and key not in old and key not in dirty and key not in writing
         ]
-        for key, value in zip(wanted, self._shelf.get_many(wanted), strict=True):
+        for key, value in zip(wanted, self._store.get_many(wanted), strict=True):
             if value is None:
                 self._nowhere.add(key)
             else:
-                self._keep(key, self._thaw(value))
+                self._keep(key, self._decode(value))
 
     def __setitem__(self, key: bytes, row: Row) -> None:
         if self.get(key) is None:
@@ -101,7 +105,7 @@ class StoredRows(Generic[Row]):
         self._keep(key, row)
 
     def pop(self, key: bytes, default: Row | None = None) -> Row | None:
-        """Remove a row and return it. It must be made dirty, as None."""
+        """Remove a row and return it. It must be added to `dirty` too, as None."""
         row = self.get(key)
         if row is None:
             return default
@@ -126,21 +130,21 @@ class StoredRows(Generic[Row]):
                 yield key, row
 
     def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
-        """Return up to `count` rows with keys behind `key`, in order of keys; those not yet on the shelf are left out.
+        """Return up to `count` rows with keys behind `key`, in order of keys; rows not yet in the store are left out.
 
-        An empty list says that there are none left.
+        An empty list means that there are none left.
         """
         return list(islice(self._from(key), count))
 
     def _from(self, key: bytes) -> Iterator[tuple[bytes, Row]]:
         dirty, writing = self.dirty, self.writing
-        for found, value in self._shelf.scan(key):
+        for found, value in self._store.scan(key):
             if found in dirty or found in writing:
                 row = self._live(found)
                 if row is not None:
                     yield found, row
             else:
-                yield found, self._young.get(found) or self._old.get(found) or self._thaw(value)
+                yield found, self._young.get(found) or self._old.get(found) or self._decode(value)
 
     def _live(self, key: bytes) -> Row | None:
         return self.dirty[key] if key in self.dirty else self.writing.get(key)
@@ -150,32 +154,35 @@ class StoredRows(Generic[Row]):
             return self.dirty[key]
         if key in self.writing:
             return self.writing[key]
-        value = self._shelf.get(key) if key else None
+        value = self._store.get(key) if key else None
         if value is None:
             self._nowhere.add(key)
             return None
-        return self._thaw(value)
+        return self._decode(value)
 
     def _keep(self, key: bytes, row: Row) -> None:
         self._young[key] = row
-        if len(self._young) > self._room.rows:
+        if len(self._young) > self.budget.rows:
             self._old, self._young = self._young, {}
 
     def forget_misses(self) -> None:
-        """Believe no longer that what was not on the shelf is not there."""
+        """Look up keys again that were not in the store before."""
         self._nowhere.clear()
 
 
-class StoredPart(Generic[Row]):
-    """The rows of one partition in the store; the counterpart of `tables.Part`."""
+class StoredPartition(Generic[Row]):
+    """The rows of one partition on disk; the counterpart of `tables.MemoryPartition`.
 
-    def __init__(self, shelf: Shelf, room: Room, thaw: Callable[[bytes], Row]) -> None:
-        self.rows = StoredRows(shelf, room, thaw)
+    `verified` says whether the changelog is known to be the one that the store was made from.
+    """
+
+    def __init__(self, store: PartitionStore, budget: CacheBudget, decode: Callable[[bytes], Row]) -> None:
+        self.rows = StoredRows(store, budget, decode)
         self.released = False
-        self.known = shelf.mark.offset == 0  # whether the changelog is the one that the shelf is of
-        self._shelf = shelf
-        self._thaw = thaw
-        self._positions = Positions(shelf, room.restoring)
+        self.verified = store.checkpoint.offset == 0
+        self._store = store
+        self._decode = decode
+        self._positions = Positions(store, budget.restoring)
 
     @property
     def dirty(self) -> dict[bytes, Row | None]:
@@ -184,41 +191,42 @@ class StoredPart(Generic[Row]):
 
     # -- restoring
 
-    def recognise(self, record: Any) -> bool:
-        """Tell whether `record`, the first one restored, is the one that the mark was set behind."""
-        mark = self._shelf.mark
-        self.known = record.offset == mark.offset - 1 and checksum(record.key, record.value) == mark.check
-        return self.known
+    def verify(self, record: Any) -> bool:
+        """Return whether `record`, the first one restored, is the last one before the checkpoint."""
+        checkpoint = self._store.checkpoint
+        check = checksum(record.key, record.value)
+        self.verified = record.offset == checkpoint.offset - 1 and check == checkpoint.check
+        return self.verified
 
     def clear(self) -> None:
-        """Throw away what is on the shelf: it is not of this changelog, or too old."""
-        self._shelf.clear()
-        room = self.rows._room  # noqa: SLF001 - the two are one
-        self.rows = StoredRows(self._shelf, room, self._thaw)
-        self._positions = Positions(self._shelf, room.restoring)
-        self.known = True
+        """Delete the rows: they were made from another changelog, or are too old."""
+        self._store.clear()
+        budget = self.rows.budget
+        self.rows = StoredRows(self._store, budget, self._decode)
+        self._positions = Positions(self._store, budget.restoring)
+        self.verified = True
 
     def restore(self, records: Sequence[Any], end: int) -> None:
-        """Apply records of the changelog, of which `end` is the next offset. A row that is there and newer stays.
+        """Apply records of the changelog, of which `end` is the next offset. A newer row in the store stays.
 
-        Such a row is dirty until it has been written again, and the mark stays before the older record: a worker that
-        is killed until then reads that record once more.
+        Such a row is dirty until it has been written again, and the checkpoint stays before the older record: a worker
+        that is killed until then reads that record once more.
         """
         if not records:
             return
         positions = self._positions.learn(record.key for record in records)
         changes: dict[bytes, bytes | None] = {}
         dirty = self.rows.dirty
-        mark = self._shelf.mark
-        count = mark.rows
+        checkpoint = self._store.checkpoint
+        count = checkpoint.rows
         for record in records:
             key, value = record.key, record.value
             there = positions.get(key, ABSENT)
             at = ABSENT if value is None else position(value)
             if ABSENT < at < there:
-                newer = changes[key] if key in changes else self._shelf.get(key)
+                newer = changes[key] if key in changes else self._store.get(key)
                 assert newer is not None  # noqa: S101 - it has a position
-                dirty[key] = self._thaw(newer)
+                dirty[key] = self._decode(newer)
                 continue
             dirty.pop(key, None)
             count += (at != ABSENT) - (there != ABSENT)
@@ -226,60 +234,60 @@ class StoredPart(Generic[Row]):
             changes[key] = value
         last = records[-1]
         if dirty:
-            now = Mark(mark.offset, mark.check, mark.at_ms, count)
+            now = StoreCheckpoint(checkpoint.offset, checkpoint.check, checkpoint.at_ms, count)
         else:
-            now = Mark(end, checksum(last.key, last.value), now_ms(), count)
-        self._shelf.write(changes, now)
+            now = StoreCheckpoint(end, checksum(last.key, last.value), now_ms(), count)
+        self._store.write(changes, now)
         self._positions.bound()
-        self.rows._count = count  # noqa: SLF001 - the two are one
+        self.rows.reset_count(count)
         self.rows.forget_misses()
 
     def restored(self, end: int) -> None:
-        """Note that all of the changelog up to the offset `end` is here."""
+        """Note that the changelog is applied up to the offset `end`."""
         self._positions.forget()
-        mark = self._shelf.mark
-        if mark.offset < end:
-            # The log ends with offsets that hold no record. Nothing to know it by again, so this is not written down.
-            self._shelf.mark = Mark(end, 0, mark.at_ms, mark.rows)
+        checkpoint = self._store.checkpoint
+        if checkpoint.offset < end:
+            # The log ends with offsets without a record. No record could verify it, so it is not written to disk.
+            self._store.checkpoint = StoreCheckpoint(end, 0, checkpoint.at_ms, checkpoint.rows)
 
     # -- folding
 
     def fetch(self, keys: Sequence[bytes]) -> None:
-        """Read the rows that are about to be asked for."""
+        """Read the rows of `keys` into memory."""
         self.rows.fetch(keys)
 
     def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
-        """Return up to `count` rows behind `key`, for a round that begins with an empty key."""
+        """Return up to `count` rows behind `key`. A round over all rows begins with an empty key."""
         return self.rows.after(key, count)
 
     # -- checkpoints
 
     def take_dirty(self) -> dict[bytes, Row | None]:
-        """Return the rows to write now; what changes from here on is dirty anew."""
+        """Return the rows to write now. Rows that change from here on belong to the next checkpoint."""
         rows = self.rows
         rows.writing, rows.dirty = rows.dirty, {}
         return rows.writing
 
     def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
-        """Note that the changelog has taken `records`: the offset and the length of each of their batches are known.
+        """Write to disk the `records` that the changelog stored, in batches of `acknowledged` offset and length.
 
-        The mark stays before a record that somebody else wrote in between: it has yet to be read.
+        The checkpoint stays before a record that another worker wrote in between, because it is not applied here.
         """
         if self.released:
             return
-        rows, shelf = self.rows, self._shelf
+        rows, store = self.rows, self._store
         rows.forget_misses()
-        mark = shelf.mark
+        checkpoint = store.checkpoint
         if not records:
-            if mark.check and now_ms() - mark.at_ms > _MARK_AGAIN_MS:
-                shelf.write({}, Mark(mark.offset, mark.check, now_ms(), mark.rows))
+            if checkpoint.check and now_ms() - checkpoint.at_ms > _REFRESH_MS:
+                store.write({}, StoreCheckpoint(checkpoint.offset, checkpoint.check, now_ms(), checkpoint.rows))
             return
         followed = 0
         for offset, length in acknowledged:
-            if offset != mark.offset + followed:
+            if offset != checkpoint.offset + followed:
                 break
             followed += length
-        count = mark.rows
+        count = checkpoint.rows
         changes = dict(records)
         for key, value in changes.items():
             was_there = key not in rows.absent
@@ -292,19 +300,19 @@ class StoredPart(Generic[Row]):
                 count += not was_there
                 rows.absent.discard(key)
         if followed == 0:
-            now = Mark(mark.offset, mark.check, mark.at_ms, count)
+            now = StoreCheckpoint(checkpoint.offset, checkpoint.check, checkpoint.at_ms, count)
         else:
-            at_ms = now_ms() if followed == len(records) else mark.at_ms
-            now = Mark(mark.offset + followed, checksum(*records[followed - 1]), at_ms, count)
-        shelf.write(changes, now)
+            at_ms = now_ms() if followed == len(records) else checkpoint.at_ms
+            now = StoreCheckpoint(checkpoint.offset + followed, checksum(*records[followed - 1]), at_ms, count)
+        store.write(changes, now)
         rows.writing = {}
 
 
-def resumes_at(mark: Mark, kept_ms: int) -> int | None:
-    """Return the offset that restoring begins at: the last one that is on the shelf. None: at the beginning.
+def resumes_at(checkpoint: StoreCheckpoint, kept_ms: int) -> int | None:
+    """Return the offset at which restoring begins: the last one in the store. None: the start of the changelog.
 
-    Removals are kept in the changelog for `kept_ms`. Rows that were last whole longer ago may have missed some.
+    Removals are kept in the changelog for `kept_ms`. A store that was last whole longer ago may have missed some.
     """
-    if mark.offset == 0 or mark.check == 0 or now_ms() - mark.at_ms > kept_ms:
+    if checkpoint.offset == 0 or checkpoint.check == 0 or now_ms() - checkpoint.at_ms > kept_ms:
         return None
-    return mark.offset - 1
+    return checkpoint.offset - 1

@@ -1,28 +1,29 @@
-"""Tables on Kafka: rows as Python objects, kept a partition each, restored from their changelog in batches.
+"""Tables on Kafka: rows as Python objects, by partition, restored from their changelog in batches.
 
-A row is written to the changelog at a checkpoint, not at every change: what lies between two checkpoints is folded
-again after a crash, and every row knows what it has seen. Faust's own store would write at every change, keep the keys
-of partitions that were lost, and offer them beside the ones that are owned.
+A row is written to the changelog at a checkpoint, not at every change. Records between two checkpoints are folded again
+after a crash, and each row holds the offsets that it has applied. Faust's own store would write at every change, keep
+the keys of revoked partitions, and return them beside the owned ones.
 
-Rows live in memory (`Part`), or on disk where there may be more of them than memory holds (`store_rows.StoredPart`).
-What is on disk is a copy of the changelog up to some offset, and restoring begins there: at the last record that is in
-the copy, by which the changelog is known again. A copy that is of another changelog, or has not been brought up to date
-for as long as removals are kept in the changelog, is thrown away.
+Rows are in memory (`MemoryPartition`), or on disk where a table may outgrow memory (`rows.StoredPartition`). The rows
+on disk are a copy of the changelog up to some offset, and restoring begins there: at the last record of the copy, which
+shows whether the changelog is still the same. A copy of another changelog is deleted. So is one that was not brought up
+to date for as long as the changelog keeps removals.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import faust
 from faust.types import TP
 
-from agents.delivery.offsets import Batch
-from agents.delivery.transport import CODEC, Delivery
-from agents.state.rocksdb import NOTHING, Store
-from agents.state.rows import Room, StoredPart, resumes_at
+from agents.delivery.offsets import Batch, OffsetTracker
+from agents.delivery.transport import CODEC
+from agents.exit import Fail
+from agents.state.rocksdb import NO_CHECKPOINT, Store
+from agents.state.rows import CacheBudget, StoredPartition, resumes_at
 from streams.contract import topics
 from streams.units import HOUR_MS
 
@@ -32,7 +33,7 @@ Row = TypeVar("Row")
 
 
 class Kind(Protocol[Row]):
-    """What the pure side knows of a table's rows."""
+    """The row format of a table, from the pure side."""
 
     def restore(self, rows: dict[bytes, Row], key: bytes, value: bytes | None) -> bytes | None:
         """Apply one changelog record to `rows`.
@@ -45,26 +46,26 @@ class Kind(Protocol[Row]):
 
 
 class OnDisk(NamedTuple, Generic[Row]):
-    """Where a table's rows live, and what makes a row of its changelog record."""
+    """The store of a table's rows, and the function that makes a row of its changelog record."""
 
     store: Store
-    thaw: Callable[[bytes], Row]
+    decode: Callable[[bytes], Row]
 
 
-class Part(Generic[Row]):
-    """The rows of one partition. `dirty` are those that the changelog does not hold yet; None: one that was removed."""
+class MemoryPartition(Generic[Row]):
+    """The rows of one partition in memory. `dirty` are those that the changelog does not hold yet; None: removed."""
 
-    __slots__ = ("_keys", "dirty", "kind", "known", "released", "rows")
+    __slots__ = ("_keys", "dirty", "kind", "released", "rows", "verified")
 
     def __init__(self, kind: Kind[Row]) -> None:
         self.rows: dict[bytes, Row] = {}
         self.dirty: dict[bytes, Row | None] = {}
         self.kind = kind
-        self.known = True
+        self.verified = True
         self.released = False
         self._keys: list[bytes] = []
 
-    def restore(self, records: Sequence[Any], end: int) -> None:  # noqa: ARG002 - as a part in the store
+    def restore(self, records: Sequence[Any], end: int) -> None:  # noqa: ARG002 - as StoredPartition
         """Apply records of the changelog."""
         restore, rows = self.kind.restore, self.rows
         for record in records:
@@ -73,21 +74,21 @@ class Part(Generic[Row]):
                 self.dirty[stale] = rows[stale]
 
     def restored(self, end: int) -> None:
-        """Note that all of the changelog up to the offset `end` is here."""
+        """Note that the changelog is applied up to the offset `end`."""
 
     def take_dirty(self) -> dict[bytes, Row | None]:
-        """Return the rows to write now; what changes from here on is dirty anew."""
+        """Return the rows to write now. Rows that change from here on belong to the next checkpoint."""
         dirty, self.dirty = self.dirty, {}
         return dirty
 
     def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
-        """Note that the changelog has taken what was dirty."""
+        """Note that the changelog stored the dirty rows."""
 
     def fetch(self, keys: Sequence[bytes]) -> None:
         """Do nothing: all rows are in memory."""
 
     def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
-        """Return up to `count` rows behind `key`, all of them once in a round that begins with an empty key."""
+        """Return up to `count` rows behind `key`. A round over all rows, each once, begins with an empty key."""
         if not key:
             self._keys = sorted(self.rows, reverse=True)
         found: list[tuple[bytes, Row]] = []
@@ -98,11 +99,14 @@ class Part(Generic[Row]):
         return found
 
 
-AnyPart: TypeAlias = Part[Row] | StoredPart[Row]
+AnyPartition: TypeAlias = MemoryPartition[Row] | StoredPartition[Row]
 
 
 class RowTable(faust.Table[Any, Any], Generic[Row]):
-    """A table of rows. `parts` holds the partitions whose rows are here; `owned` those that are whole and ours."""
+    """A table of rows. `parts` holds the rows by partition; `owned` are the partitions that are ours and restored.
+
+    `restoring` holds the next offset of each changelog partition that is being restored; other tables share it.
+    """
 
     def __init__(
         self,
@@ -110,7 +114,9 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         *,
         name: str,
         kind: Kind[Row],
-        fail: Callable[[BaseException], None],
+        tracker: OffsetTracker,
+        restoring: dict[TP, int],
+        fail: Fail,
         disk: OnDisk[Row] | None = None,
     ) -> None:
         declared = topics.changelog(name, app.conf.id)
@@ -127,34 +133,28 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         self.kind = kind
         self.changelog = declared.name
         self.disk = disk
-        self.parts: dict[int, AnyPart[Row]] = {}
+        self.parts: dict[int, AnyPartition[Row]] = {}
         self.owned: frozenset[int] = frozenset()
         self.restored = 0
         self._fail = fail
-        self._delivery: Delivery = app.delivery
-        self._room = Room()
+        self._tracker = tracker
+        self._restoring = restoring
+        self._budget = CacheBudget()
         self._kept_ms = topics.REMOVALS_KEPT_MS - HOUR_MS
 
-    def part(self, partition: int) -> AnyPart[Row]:
-        """Return the rows of `partition`, an empty set of them if there are none yet."""
+    def part(self, partition: int) -> AnyPartition[Row]:
+        """Return the rows of `partition`, without any if there are none yet."""
         found = self.parts.get(partition)
         if found is None:
             if self.disk is None:
-                found = Part(self.kind)
+                found = MemoryPartition(self.kind)
             else:
-                found = StoredPart(self.disk.store.shelf(partition), self._room, self.disk.thaw)
+                found = StoredPartition(self.disk.store.partition(partition), self._budget, self.disk.decode)
             self.parts[partition] = found
         return found
 
-    def owned_rows(self) -> Iterator[tuple[bytes, Row]]:
-        """Yield the rows of the partitions that this worker owns and has restored."""
-        for partition in self.owned:
-            part = self.parts.get(partition)
-            if part is not None:
-                yield from part.rows.items()
-
     def release(self, partitions: Iterable[int] | None = None) -> None:
-        """Forget the rows of `partitions` (None: of all): another worker may own them from now on."""
+        """Forget the rows of `partitions` (None: of all), which another worker may own from now on."""
         gone = set(self.parts) | set(self.owned) if partitions is None else set(partitions)
         self.owned -= gone
         for partition in gone:
@@ -168,39 +168,39 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         """Return the offset to restore a partition from; None: from the start of its changelog."""
         if self.disk is None:
             return None
-        shelf = self.disk.store.shelf(tp.partition)
-        offset = resumes_at(shelf.mark, self._kept_ms)
-        if offset is None and shelf.mark != NOTHING:
-            shelf.clear()
+        store = self.disk.store.partition(tp.partition)
+        offset = resumes_at(store.checkpoint, self._kept_ms)
+        if offset is None and store.checkpoint != NO_CHECKPOINT:
+            store.clear()
         return offset
 
     async def on_changelog_event(self, event: Any) -> None:
-        """Check that no batch of the changelog was lost on its way; fetch again what was."""
+        """Check that no batch of the changelog was lost on its way; fetch a lost one again."""
         batch: Batch = event.value
         tp = batch.tp
-        restoring = self._delivery.restoring
+        restoring = self._restoring
         expected = restoring.get(tp)
         if expected is None:
             batch.records = []  # fetched before the last rebalance; the partition is yet to be sought
         elif batch.start <= expected:
-            if self._knows(batch):
+            if self._continues(batch):
                 restoring[tp] = batch.end
             else:
                 batch.records = []
                 earliest = (await self.app.consumer.earliest_offsets(tp))[tp]
                 await self.app.consumer.seek_wait({tp: earliest or 0})
         else:
-            self._delivery.ledger.gaps += 1
+            self._tracker.gaps += 1
             batch.records = []
             self._recovery.active_offsets[tp] = expected - 1
             await self.app.consumer.seek_wait({tp: expected})
 
-    def _knows(self, batch: Batch) -> bool:
-        """Tell whether the part of `batch` can go on with it; one of another changelog is cleared."""
+    def _continues(self, batch: Batch) -> bool:
+        """Return whether `batch` continues the rows of its partition; rows of another changelog are cleared."""
         part = self.part(batch.tp.partition)
-        if part.known or not isinstance(part, StoredPart) or part.recognise(batch.records[0]):
+        if part.verified or not isinstance(part, StoredPartition) or part.verify(batch.records[0]):
             return True
-        log.warning("%s/%s: the rows on disk are not of this changelog; restoring all of it", *batch.tp)
+        log.warning("%s/%s: the rows on disk were made from another changelog; restoring all of it", *batch.tp)
         part.clear()
         return False
 
@@ -216,14 +216,14 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
             raise
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust's signature
-        """Own what was restored, and nothing else."""
+        """Own the restored partitions, and no others."""
         ours = frozenset(tp.partition for tp in active_tps)
         self.release(set(self.parts) - ours)
-        self._room.share(len(ours))
+        self._budget.share(len(ours))
         for tp in active_tps:
             part = self.part(tp.partition)
-            if not part.known and isinstance(part, StoredPart):
-                part.clear()  # the changelog is empty: it is another one
+            if not part.verified and isinstance(part, StoredPartition):
+                part.clear()  # the changelog is empty, so it was made anew
             part.restored(self._recovery.active_highwaters[tp] + 1)
         self.owned = ours
 
@@ -234,14 +234,14 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         newly_assigned: set[TP],  # noqa: ARG002
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Begin afresh: every partition that is assigned is restored, from its start or from what is on disk.
+        """Restore every assigned partition, from its start or from the rows on disk.
 
-        Faust alone would go on where it ended the last time, for a partition that it had before.
+        Faust alone would continue where it ended the last time, for a partition that it had before.
         """
         self.release()
         recovery = self._recovery
         recovery.buffers[self].clear()
-        for offsets in (recovery.active_offsets, self._delivery.restoring):
+        for offsets in (recovery.active_offsets, self._restoring):
             for tp in [tp for tp in offsets if tp.topic == self.changelog]:
                 del offsets[tp]
 

@@ -1,8 +1,8 @@
-"""The leads that need help now: what `GET /leads/attention` answers, from this worker's rows and those of its peers.
+"""The leads that need help now: the answer of `GET /leads/attention`, from the rows of this worker and its peers.
 
-Any worker answers for all. Who has which partitions, every member of the group learns with its assignment; Faust keeps
-it, with the URL that each of them gave as its own. A partition that nobody answered for is named in the answer, so a
-short list never passes for a good day.
+Any worker answers for all. Each member of the group learns with its assignment which worker owns which partitions, and
+the URL of each. The answer names the partitions for which no worker answered, so that a short list is not mistaken for
+a good day.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import asyncio
 import csv
 import io
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
-from agents.telemetry.managers import OUTCOMES, Managers
-from streams.tables.outcome.fold import attention
-
-if TYPE_CHECKING:
-    from agents.core import Core
+from agents.state.tables import RowTable
+from agents.telemetry.managers import Managers
+from streams.tables.outcome.fold import OutcomeRow, attention
 
 PATH: Final = "/leads/attention"
 LARGEST_PAGE: Final = 1000
@@ -35,14 +33,14 @@ WHYS: Final[tuple[Why, ...]] = ("stuck", "consultation")  # in the order of urge
 
 
 class QueryError(ValueError):
-    """A query that cannot be answered; the text says which parameter and what it may be."""
+    """A query that cannot be answered. The text names the parameter and its allowed values."""
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What is asked for: the leads of a manager, a team or all, for one reason or any, a page of them.
+    """A page of the leads of a manager, a team or all, for one reason or any.
 
-    `offset` counts in the order of urgency. With `local` only this worker's own rows are looked at; `csv` is the form
-    of the answer.
+    `offset` counts in the order of urgency. With `local` only the rows of this worker are looked at. With `csv` the
+    answer is CSV, not JSON.
     """
 
     manager: str | None = None
@@ -55,10 +53,10 @@ class Query(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> Query:
-        """Return the query that the parameters of a URL make. Raise QueryError for one that cannot be."""
+        """Return the query that the parameters of a URL make. Raise QueryError for parameters that make none."""
         known = {"manager", "team", "why", "offset", "limit", "scope", "format"}
-        if strange := sorted(set(parameters) - known):
-            raise QueryError(f"unknown parameter {strange[0]!r}; known are {', '.join(sorted(known))}")
+        if unknown := sorted(set(parameters) - known):
+            raise QueryError(f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}")
         why = parameters.get("why")
         if why is not None and why not in WHYS:
             raise QueryError(f"why is one of {', '.join(WHYS)}")
@@ -82,8 +80,8 @@ class Query(Struct, frozen=True, kw_only=True):
 class Listed(Struct, frozen=True, kw_only=True):
     """A lead that needs help. `lead` is its reference; never a telephone number.
 
-    `attempts` are dials in all, `without_progress` the conversations since anything last came of one, `reason` that of
-    the last follow-up, `days_in_stage` whole local days. `why`: a consultation is due, or the lead is stuck.
+    `attempts` counts all dials, `without_progress` the conversations since the last progress, `days_in_stage` whole
+    local days. `reason` is that of the last follow-up. `why`: a consultation is due, or the lead is stuck.
     """
 
     team: str
@@ -98,14 +96,14 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     @property
     def urgency(self) -> tuple[Any, ...]:
-        """The place in the list: the smaller, the more urgent."""
+        """The sort key of the list: the smallest is the most urgent."""
         return (WHYS.index(self.why), -self.without_progress, -self.days_in_stage, self.manager, self.lead)
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """A page of the list. `total` leads answer the query; `next_offset` is None on the last page.
+    """A page of the list. `total` leads match the query; `next_offset` is None on the last page.
 
-    `missing_partitions` are those for which no worker answered: their leads are not in the list.
+    `missing_partitions` are those for which no worker answered. Their leads are not in the list.
     """
 
     leads: list[Listed]
@@ -115,7 +113,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What one worker knows: its most urgent leads for the query, how many there are, and of which partitions."""
+    """The answer of one worker: its most urgent leads for the query, how many match, and the partitions it read."""
 
     leads: list[Listed]
     total: int
@@ -128,9 +126,21 @@ _answer: Final = msgspec.json.Decoder(Answer)
 class AttentionList:
     """Answers queries from the outcome rows of this worker and, over HTTP, of the others in its group."""
 
-    def __init__(self, core: Core, managers: Managers) -> None:
-        self._core = core
+    def __init__(
+        self,
+        managers: Managers,
+        outcomes: RowTable[OutcomeRow],
+        *,
+        partition_for: Callable[[bytes], int],
+        partitions: int,
+        owners: Callable[[], Mapping[str, Mapping[str, Any]]],
+    ) -> None:
+        """`owners` returns, by URL of a worker, the partitions that it owns by changelog."""
         self._managers = managers
+        self._outcomes = outcomes
+        self._partition_for = partition_for
+        self._partitions = range(partitions)
+        self._owners = owners
         self.own_url = ""
 
     async def page(self, query: Query) -> Page:
@@ -142,12 +152,11 @@ class AttentionList:
         total = sum(answer.total for answer in answers)
         end = query.offset + query.limit
         answered = {partition for answer in answers for partition in answer.partitions}
-        everything = range(self._core.settings.kafka.partitions)
         return Page(
             leads=leads[query.offset : end],
             total=total,
             next_offset=end if end < min(total, FARTHEST) else None,
-            missing_partitions=[] if query.local else [p for p in everything if p not in answered],
+            missing_partitions=[] if query.local else [p for p in self._partitions if p not in answered],
         )
 
     async def local(self, query: Query) -> Answer:
@@ -157,14 +166,14 @@ class AttentionList:
         partitions = []
         deadline = time.monotonic() + _SLICE_S
         for partition in self._managers.partitions():
-            held = self._managers.hold(partition)
+            snapshot = self._managers.snapshot(partition)
             of_partition: list[Listed] = []
             for key in self._keys(partition, query):
                 of_partition += self._of_manager(partition, key, query, now_ms)
                 if time.monotonic() > deadline:
                     await asyncio.sleep(0)
                     deadline = time.monotonic() + _SLICE_S
-            if self._managers.holds(held):  # else the partition went to another worker while it was read
+            if self._managers.is_current(snapshot):  # else it was revoked while it was read
                 found += of_partition
                 partitions.append(partition)
         found = await asyncio.to_thread(sorted, found, key=lambda lead: lead.urgency)
@@ -174,10 +183,10 @@ class AttentionList:
         if query.manager is None:
             return self._managers.keys(partition)
         key = query.manager.encode()
-        return [key] if self._core.place(key) == partition else []
+        return [key] if self._partition_for(key) == partition else []
 
     def _of_manager(self, partition: int, key: bytes, query: Query, now_ms: int) -> Iterable[Listed]:
-        part = self._core.tables[OUTCOMES].parts.get(partition)
+        part = self._outcomes.parts.get(partition)
         row = None if part is None else part.rows.get(key)
         if row is None:
             return
@@ -201,7 +210,7 @@ class AttentionList:
                 )
 
     async def _peers(self, query: Query) -> list[Answer]:
-        """Return what the other workers of the group know; nothing of one that does not answer in time."""
+        """Return the answers of the other workers of the group; none of a worker that does not answer in time."""
         urls = self.peers()
         if not urls:
             return []
@@ -225,24 +234,23 @@ class AttentionList:
 
     def peers(self) -> list[str]:
         """Return the URLs of the other workers that own partitions, by the group's last assignment."""
-        changelog = self._core.tables[OUTCOMES].changelog
-        owners = self._core.app.assignor.tables_metadata()
-        urls = (url.rstrip("/") for url, tables in owners.items() if tables.get(changelog))
+        changelog = self._outcomes.changelog
+        urls = (url.rstrip("/") for url, tables in self._owners().items() if tables.get(changelog))
         return sorted(url for url in urls if url != self.own_url.rstrip("/"))
 
 
 def as_csv(page: Page) -> str:
-    """Return the leads of a page as CSV with a header. A text that a spreadsheet would take for a formula is quoted."""
+    """Return the leads of a page as CSV with a header. A text that a spreadsheet would read as a formula is quoted."""
     out = io.StringIO()
     writer = csv.writer(out)
     names = Listed.__struct_fields__
     writer.writerow(names)
     for lead in page.leads:
-        writer.writerow([_tame(getattr(lead, name)) for name in names])
+        writer.writerow([_quoted(getattr(lead, name)) for name in names])
     return out.getvalue()
 
 
-def _tame(value: object) -> object:
+def _quoted(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 

@@ -1,8 +1,8 @@
 """The text of a scrape, written in slices so that folding goes on beside it.
 
 prometheus_client makes an object of every sample and takes most of a second for a thousand managers, all of it on the
-event loop that also folds. Here a line is four strings: what the series begins with, the manager's labels, the rest of
-the series, the value. What differs from manager to manager, and what teams add up to, is little and made as it comes.
+event loop that also folds. Here a line is four strings: the begin of the series, the manager's labels, the rest of the
+series, the value. Series that differ from manager to manager, and those of teams, are few and made at each scrape.
 """
 
 from __future__ import annotations
@@ -13,33 +13,29 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import compress
 from operator import ne
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from prometheus_client import Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from agents.state.recovery import Restore
 from agents.telemetry.gauges import Gauges
-from agents.telemetry.managers import Entry, Managers
+from agents.telemetry.managers import ExportedManager, Managers
 from streams.metrics.catalogue import TEAM_METRICS
 from streams.metrics.catalogue import Metric as Described
 from streams.tables.manager.view import ManagerView
 from streams.tables.outcome.view import Value, Varying
 from streams.tables.team.series import Sample, Teams
 
-if TYPE_CHECKING:
-    from agents.core import Core
-
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SLICE_S: Final = 0.008
 
 
-class Written:
-    """What was last written of a manager: the values with their lines, and the series that only this manager has."""
+class CachedLines:
+    """The lines of a manager in the last scrape: values with their lines, and series that only this manager has."""
 
     __slots__ = ("found", "labels", "lines", "texts", "values")
 
-    def __init__(self, entry: Entry, series: int, varying: int) -> None:
+    def __init__(self, entry: ExportedManager, series: int, varying: int) -> None:
         self.labels = f'manager="{_escape(entry.id)}",team="{_escape(entry.team)}"'
         self.values: list[Value] = [None] * series
         self.lines = [""] * series
@@ -48,110 +44,113 @@ class Written:
 
 
 class Exposition:
-    """Writes what a worker exports: managers and teams of the partitions owned now, and the worker's own metrics."""
+    """Writes the scrapes of a worker: managers and teams of the partitions owned now, and the metrics of `registry`."""
 
-    def __init__(self, core: Core, *, slice_s: float = SLICE_S) -> None:
-        self.lag = core.lag
-        self.managers = Managers(core.settings, core.tables, core.place)
-        self.restore = Restore(core)
-        self.gauges = Gauges(core, self.lag, self.restore, self.managers)
-        self._registry = core.operations.registry
+    def __init__(
+        self, managers: Managers, gauges: Gauges, registry: CollectorRegistry, *, slice_s: float = SLICE_S
+    ) -> None:
+        self.managers = managers
+        self.gauges = gauges
+        self._registry = registry
         self._slice_s = slice_s
-        self._written: dict[int, dict[Entry, Written]] = {}
+        self._cached: dict[int, dict[ExportedManager, CachedLines]] = {}
         families = self.managers.families
         metrics = [*(family.metric for family in families), *self.managers.varying_metrics, *TEAM_METRICS]
         self._heads = [_head(metric) for metric in metrics]
         self._spans = [(family.start, family.end) for family in families]
         self._series = _series(self.managers)
-        self._places = range(len(self._series))
+        self._indexes = range(len(self._series))
 
     async def text(self, now_ms: int) -> bytes:
         """Return the text format of a scrape, every manager read at `now_ms`.
 
-        The loop gets air after each slice. A partition that leaves meanwhile is not in the text.
+        It yields to the event loop after each slice. A partition that is revoked meanwhile is not in the text.
         """
         managers = self.managers
         rosters = managers.rosters(now_ms)
         partitions = managers.partitions()
-        for partition in self._written.keys() - partitions:
-            del self._written[partition]
-        told = []
+        for partition in self._cached.keys() - partitions:
+            del self._cached[partition]
+        texts_by_partition = []
         deadline = time.perf_counter() + self._slice_s
         for partition in partitions:
-            held = managers.hold(partition)
-            teams = managers.sums(held)
-            known = self._written.setdefault(partition, {})
+            snapshot = managers.snapshot(partition)
+            teams = managers.sums(snapshot)
+            cached = self._cached.setdefault(partition, {})
             lines: list[list[str]] = []
             texts: list[list[str]] = []
             for key in managers.keys(partition):
                 if time.perf_counter() > deadline:
                     await asyncio.sleep(0)
                     deadline = time.perf_counter() + self._slice_s
-                    if not managers.holds(held):
+                    if not managers.is_current(snapshot):
                         break
                 entry = managers.entry(key)
                 view = managers.view(partition, key, rosters, now_ms)
                 teams.update(entry.id, entry.team, view)
-                written = self._write(known, entry, view)
-                lines.append(written.lines)
-                texts.append(written.texts)
+                own = self._write(cached, entry, view)
+                lines.append(own.lines)
+                texts.append(own.texts)
             else:
                 await asyncio.sleep(0)
                 deadline = time.perf_counter() + self._slice_s
-                told.append((held, [*self._families(lines), *self._joined(texts), *self._of_teams(partition, teams)]))
-        # From here on nothing is awaited: what is owned now is what is told.
-        still = [texts_of for held, texts_of in told if managers.holds(held)]
+                families = [*self._families(lines), *self._joined(texts), *self._of_teams(partition, teams)]
+                texts_by_partition.append((snapshot, families))
+        # From here on nothing is awaited: the partitions that are owned now are the ones in the text.
+        current = [families for snapshot, families in texts_by_partition if managers.is_current(snapshot)]
         parts = []
-        for place, head in enumerate(self._heads):
+        for index, head in enumerate(self._heads):
             parts.append(head)
-            parts += [texts_of[place] for texts_of in still]
+            parts += [families[index] for families in current]
         self.gauges.refresh()
         parts.append(generate_latest(_Countable(self._registry)))
         return b"".join(parts)
 
-    def _write(self, known: dict[Entry, Written], entry: Entry, view: ManagerView) -> Written:
-        """Return the lines of a manager; those whose values have not changed are the ones that were written before."""
+    def _write(
+        self, cached: dict[ExportedManager, CachedLines], entry: ExportedManager, view: ManagerView
+    ) -> CachedLines:
+        """Return the lines of a manager. Lines whose values have not changed come from the cache."""
         managers = self.managers
-        written = known.get(entry)
-        if written is None:
-            written = known[entry] = Written(entry, len(self._series), len(managers.varying_metrics))
-        labels = written.labels
+        own = cached.get(entry)
+        if own is None:
+            own = cached[entry] = CachedLines(entry, len(self._series), len(managers.varying_metrics))
+        labels = own.labels
         values = managers.values(view)
-        changed = [*compress(self._places, map(ne, values, written.values))]
+        changed = [*compress(self._indexes, map(ne, values, own.values))]
         if changed:
-            written.values = values
-            lines = written.lines = written.lines.copy()  # another scrape may hold those
-            for place in changed:
-                value = values[place]
-                begin, rest = self._series[place]
-                lines[place] = f"{begin}{labels}{rest}{value}\n" if value is not None else ""
-        for place, found in enumerate(managers.varying(view)):
-            if found != written.found[place]:
-                written.found[place] = found
-                written.texts[place] = _text(managers.varying_metrics[place], labels, found)
-        return written
+            own.values = values
+            lines = own.lines = own.lines.copy()  # another scrape may use the old ones
+            for index in changed:
+                value = values[index]
+                begin, rest = self._series[index]
+                lines[index] = f"{begin}{labels}{rest}{value}\n" if value is not None else ""
+        for index, found in enumerate(managers.varying(view)):
+            if found != own.found[index]:
+                own.found[index] = found
+                own.texts[index] = _text(managers.varying_metrics[index], labels, found)
+        return own
 
     def _families(self, lines: list[list[str]]) -> Iterator[bytes]:
-        """Yield the text of each family of the managers whose `lines` are given: series by series, they are columns."""
+        """Yield the text of each family. `lines` has a row per manager; the series are its columns."""
         columns = ["".join(column) for column in zip(*lines, strict=True)]
         for start, end in self._spans:
             yield "".join(columns[start:end]).encode()
 
     def _joined(self, texts: list[list[str]]) -> Iterator[bytes]:
-        for place, _ in enumerate(self.managers.varying_metrics):
-            yield "".join(of_manager[place] for of_manager in texts).encode()
+        for index, _ in enumerate(self.managers.varying_metrics):
+            yield "".join(of_manager[index] for of_manager in texts).encode()
 
     def _of_teams(self, partition: int, teams: Teams) -> list[bytes]:
         texts = [""] * len(TEAM_METRICS)
         for team, sums in teams.sums.items():
             labels = f'team="{_escape(team)}",partition="{partition}"'
-            for place, (metric, found) in enumerate(zip(TEAM_METRICS, self.managers.team_series(sums), strict=True)):
-                texts[place] += _text(metric, labels, found)
+            for index, (metric, found) in enumerate(zip(TEAM_METRICS, self.managers.team_series(sums), strict=True)):
+                texts[index] += _text(metric, labels, found)
         return [text.encode() for text in texts]
 
 
 class _Countable(Collector):
-    """A registry without the moments at which its counters began: the catalogue does not have them."""
+    """A registry without the `_created` samples of its counters, which the catalogue does not have."""
 
     def __init__(self, registry: Collector) -> None:
         self._registry = registry
@@ -163,7 +162,7 @@ class _Countable(Collector):
 
 
 def _series(managers: Managers) -> list[tuple[str, str]]:
-    """Return what the line of each series has before and behind the labels of the manager."""
+    """Return the text of each series before and behind the labels of the manager."""
     lines = []
     for metric, start, end in managers.families:
         own = metric.labels[2:]  # behind manager and team
@@ -173,14 +172,14 @@ def _series(managers: Managers) -> list[tuple[str, str]]:
 
 
 def _text(metric: Described, labels: str, found: Iterable[Sample]) -> str:
-    """Return the lines of a metric's series; `labels` are those of whom it is told."""
+    """Return the lines of a metric's series; `labels` are those of the manager or the team."""
     begin, own = f"{metric.full_name}{{{labels}", metric.labels[2:]
     return "".join([f"{begin}{_rest(own, values)}{value}\n" for values, value in found])
 
 
 @lru_cache(maxsize=16_384)
 def _rest(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    """Return what stands between the labels of whom a line is told and its value."""
+    """Return the text between the labels of the manager or team and the value."""
     return "".join(f',{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True)) + "} "
 
 

@@ -1,25 +1,23 @@
 """Health: whether folding makes progress while there is lag, and whether the tables are restored in time.
 
-"The process answers" says little of a consumer that has died slowly; here every partition that has something to fold
-must move.
+That a process answers does not show that its consumer is alive. So every partition with lag must move.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from faust.types import TP
 
-from agents.gc_tuning import collect_in_short_steps
-from agents.suspension import watch_loop
-
-if TYPE_CHECKING:
-    from agents.core import Core
-    from agents.state.recovery import Restore
-    from agents.telemetry.lag import Lag
+from agents.delivery.offsets import OffsetTracker
+from agents.exit import Fail
+from agents.state.recovery import Recovery
+from agents.state.worker_state import WorkerState
+from agents.telemetry.lag import Lag
+from streams.settings.settings import Worker
 
 _OBSERVE_S: Final = 1.0
 
@@ -41,27 +39,39 @@ class Stalled(NamedTuple):
 class Health:
     """Watches progress and readiness. `clock` is monotonic, in seconds."""
 
-    def __init__(self, core: Core, lag: Lag, restore: Restore, clock: Callable[[], float] = time.monotonic) -> None:
-        self._core = core
+    def __init__(
+        self,
+        settings: Worker,
+        *,
+        state: WorkerState,
+        tracker: OffsetTracker,
+        lag: Lag,
+        recovery: Recovery,
+        fail: Fail,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._tracker = tracker
         self._lag = lag
-        self._restore = restore
+        self._recovery = recovery
+        self._fail = fail
         self._clock = clock
-        self._stall_s = core.settings.worker.stall_deadline_ms / 1000
-        self._restore_s = core.settings.worker.restore_deadline_ms / 1000
-        self._round = restore.round
+        self._stall_s = settings.stall_deadline_ms / 1000
+        self._restore_s = settings.restore_deadline_ms / 1000
+        self._round = recovery.round
         self._unready_since: float | None = clock()
         # For every partition that lags: the next offset to fold, and since when it has been that one.
         self._waiting: dict[TP, tuple[int, float]] = {}
         self._failed = False
 
     def why_not_ready(self) -> list[str]:
-        """Return what the worker waits for before its figures can be trusted, in words; empty when it is ready."""
-        return self._restore.why_not_ready()
+        """Return in words why the figures of this worker cannot be trusted yet; an empty list when it is ready."""
+        return self._recovery.why_not_ready()
 
     def stalled(self) -> list[Stalled]:
-        """Return the partitions that have had something to fold for longer than the deadline and did not move.
+        """Return the partitions with lag that have not moved for longer than the deadline.
 
-        While partitions are assigned and restored there are none: that has a deadline of its own.
+        There are none while partitions are assigned and restored: the restore has a deadline of its own.
         """
         now, lags = self.observe(), self._lag.now()
         return [
@@ -71,22 +81,21 @@ class Health:
         ]
 
     def observe(self) -> float:
-        """Take note of what moved since the last time; return the time. Ends the worker that is not ready in time."""
+        """Note what moved since the last time; return the time. End the worker if it is not ready in time."""
         now = self._clock()
         why = self.why_not_ready()
         if why:
             self._waiting.clear()
-            if self._unready_since is None or self._round != self._restore.round:
-                self._unready_since, self._round = now, self._restore.round
-            if now - self._unready_since > self._restore_s and not self._failed and not self._core.stopping:
+            if self._unready_since is None or self._round != self._recovery.round:
+                self._unready_since, self._round = now, self._recovery.round
+            if now - self._unready_since > self._restore_s and not self._failed and not self._recovery.stopping:
                 self._failed = True
-                self._core.fail(NotReadyError(f"not ready within {self._restore_s:g} s: {'; '.join(why)}"))
+                self._fail(NotReadyError(f"not ready within {self._restore_s:g} s: {'; '.join(why)}"))
             return now
         self._unready_since = None
-        lags, ledger = self._lag.now(), self._core.app.delivery.ledger
         waiting = {}
-        for tp, lag in lags.items():
-            following = ledger.next_offset(tp)
+        for tp, lag in self._lag.now().items():
+            following = self._tracker.next_offset(tp)
             if lag and following is not None:
                 before = self._waiting.get(tp)
                 waiting[tp] = before if before is not None and before[0] == following else (following, now)
@@ -107,10 +116,5 @@ class Health:
     def readiness(self) -> dict[str, Any]:
         """Return the answer of `/-/ready`."""
         why = self.why_not_ready()
-        owned = {name: sorted(table.owned) for name, table in self._core.tables.items()}
+        owned = {name: sorted(table.owned) for name, table in self._state.tables.items()}
         return {"ready": not why, "waiting_for": why, "partitions": owned}
-
-
-def background(core: Core) -> list[Coroutine[Any, Any, None]]:
-    """Return what must run beside a worker's application whether or not anybody asks how it is."""
-    return [watch_loop(core.operations.histogram("loop_stall_seconds")), collect_in_short_steps()]

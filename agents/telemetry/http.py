@@ -7,29 +7,27 @@ import html
 import socket
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from importlib.metadata import version
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import orjson
 from aiohttp import web
 
-from agents.suspension import Pulse
-from agents.telemetry import attention
+from agents.exit import Fail
+from agents.suspension import SuspensionDetector
+from agents.telemetry.attention import PATH, AttentionList, Query, QueryError, as_csv
 from agents.telemetry.exposition import CONTENT_TYPE, Exposition
 from agents.telemetry.health import Health
-from streams.settings.settings import Settings
+from streams.settings.settings import Worker
 
-if TYPE_CHECKING:
-    from agents.core import Core
-
-_GZIP: Final = 31  # zlib's way to say: with the head of a gzip file
+_GZIP: Final = 31  # zlib: write the header of a gzip file
 _PAGES: Final = (
-    ("/metrics", "every figure of the managers that this worker owns, for Prometheus"),
+    ("/metrics", "the figures of the managers that this worker owns, for Prometheus"),
     (
-        attention.PATH,
+        PATH,
         "leads of all managers that need help now; ?manager= ?team= ?why= ?limit= ?offset= ?format=csv",
     ),
     ("/-/healthy", "200 while folding makes progress"),
@@ -40,33 +38,42 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """A worker's HTTP server and what it watches. Use `serve`."""
+    """A worker's HTTP server, and the watches that run while it listens: health, suspension and `watch_lag`."""
 
-    def __init__(self, core: Core, settings: Settings) -> None:
-        self._core = core
+    def __init__(
+        self,
+        settings: Worker,
+        *,
+        exposition: Exposition,
+        attention: AttentionList,
+        health: Health,
+        suspension: SuspensionDetector,
+        watch_lag: Callable[[], Coroutine[Any, Any, None]],
+        fail: Fail,
+    ) -> None:
         self._settings = settings
-        self.exposition = Exposition(core)
-        self.attention = attention.AttentionList(core, self.exposition.managers)
-        self.health = Health(core, self.exposition.lag, self.exposition.restore)
-        kafka = settings.kafka
-        # The membership runs from the last heartbeat that arrived, and that may have been one interval ago.
-        self.pulse = Pulse((kafka.session_timeout_ms - kafka.heartbeat_interval_ms) / 1000, core.fail)
+        self.exposition = exposition
+        self.attention = attention
+        self.health = health
+        self.suspension = suspension
+        self._watch_lag = watch_lag
+        self._fail = fail
         self._runner: web.AppRunner | None = None
         self._scrape: asyncio.Task[bytes] | None = None
         self._watching: list[asyncio.Task[None]] = []
         self.url = ""
 
     async def open(self) -> None:
-        """Listen. Raise OSError, with what to change, for a port that cannot be had."""
+        """Listen. Raise OSError, with the setting to change, for a port that is taken."""
         app = web.Application(middlewares=[self._awake])
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get(attention.PATH, self._attention)
+        app.router.add_get(PATH, self._attention)
         app.router.add_get("/-/healthy", self._healthy)
         app.router.add_get("/-/ready", self._ready)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        host, port = self._settings.worker.http_host, self._settings.worker.http_port
+        host, port = self._settings.http_host, self._settings.http_port
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
@@ -78,15 +85,15 @@ class Server:
             ) from error
         bound_host, bound_port = self._runner.addresses[0][:2]
         self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
-        self.attention.own_url = self._settings.worker.advertised_url or _reachable(self.url, bound_host, bound_port)
-        self.pulse.start()
-        self._watching = [asyncio.create_task(work) for work in (self.health.watch(), self.exposition.lag.ask())]
+        self.attention.own_url = self._settings.advertised_url or _reachable(self.url, bound_host, bound_port)
+        self.suspension.start()
+        self._watching = [asyncio.create_task(work) for work in (self.health.watch(), self._watch_lag())]
         for task in self._watching:
             task.add_done_callback(self._ended)
 
     async def close(self) -> None:
-        """Answer what is under way and cease to listen."""
-        self.pulse.stop()
+        """Finish the answers in progress and stop listening."""
+        self.suspension.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         tasks = [*self._watching, *([self._scrape] if self._scrape is not None else [])]
@@ -95,15 +102,15 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """End the worker with a watch that broke: unwatched it would look healthy for ever."""
+        """End the worker if a watch breaks: without it the worker would look healthy for ever."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._core.fail(error)
+            self._fail(error)
 
     @web.middleware
     async def _awake(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer nothing that another worker may know better."""
+        """Answer with 503 after a suspension: another worker may own the partitions."""
         response = await handler(request)
-        if not self.pulse.beat():
+        if not self.suspension.beat():
             return web.Response(status=503, text="the process stood still; its partitions may be another worker's\n")
         return response
 
@@ -111,13 +118,13 @@ class Server:
         body = await self._text()
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            # The text becomes a tenth of what it was, and zlib lets other threads go on meanwhile.
+            # The text becomes a tenth in size, and zlib releases the interpreter lock meanwhile.
             body = await asyncio.to_thread(zlib.compress, body, 1, _GZIP)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
 
     async def _text(self) -> bytes:
-        """Return the text of a scrape. Whoever asks while one is being written gets that one: folding comes first."""
+        """Return the text of a scrape. Requests that come while one is written share it, to leave time for folding."""
         if self._scrape is None or self._scrape.done():
             self._scrape = asyncio.create_task(self.exposition.text(time.time_ns() // 1_000_000))
         return await self._scrape
@@ -125,8 +132,8 @@ class Server:
     async def _attention(self, request: web.Request) -> web.Response:
         parameters = request.query
         try:
-            query = attention.Query.read(parameters)
-        except attention.QueryError as error:
+            query = Query.read(parameters)
+        except QueryError as error:
             return web.Response(status=400, text=f"{error}\n")
         if query.local:
             return web.Response(
@@ -136,32 +143,25 @@ class Server:
         if query.csv:
             missing = ",".join(map(str, page.missing_partitions))
             headers = {"X-Missing-Partitions": missing, "Content-Disposition": 'attachment; filename="leads.csv"'}
-            return web.Response(text=attention.as_csv(page), content_type="text/csv", headers=headers)
+            return web.Response(text=as_csv(page), content_type="text/csv", headers=headers)
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
     async def _healthy(self, _: web.Request) -> web.Response:
-        told = self.health.liveness()
-        return _json(told, ok=told["healthy"])
+        answer = self.health.liveness()
+        return _json(answer, ok=answer["healthy"])
 
     async def _ready(self, _: web.Request) -> web.Response:
-        told = self.health.readiness()
-        return _json(told, ok=told["ready"])
+        answer = self.health.readiness()
+        return _json(answer, ok=answer["ready"])
 
     async def _index(self, _: web.Request) -> web.Response:
-        worker = html.escape(self._settings.worker.id)
-        links = "".join(f'<li><a href="{path}">{path}</a>: {says}</li>' for path, says in _PAGES)
+        worker = html.escape(self._settings.id)
+        links = "".join(f'<li><a href="{path}">{path}</a>: {text}</li>' for path, text in _PAGES)
         page = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>callpulse {worker}</title>'
             f"<h1>callpulse {version('callpulse')}, worker {worker}</h1><ul>{links}</ul></html>\n"
         )
         return web.Response(text=page, content_type="text/html")
-
-
-async def serve(core: Core, settings: Settings) -> Server:
-    """Return the server of a worker, listening. Raise OSError, with what to change, for a port that cannot be had."""
-    server = Server(core, settings)
-    await server.open()
-    return server
 
 
 def _reachable(url: str, host: str, port: int) -> str:
@@ -177,9 +177,9 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _json(told: dict[str, Any], *, ok: bool) -> web.Response:
+def _json(answer: dict[str, Any], *, ok: bool) -> web.Response:
     return web.Response(
         status=200 if ok else 503,
-        body=orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE),
+        body=orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE),
         content_type="application/json",
     )

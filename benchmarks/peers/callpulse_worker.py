@@ -14,11 +14,9 @@ from unittest import mock
 
 import agents.app
 import agents.worker
-from agents.calls import CallsAgent
-from agents.core import Core, Fold
+from agents.loop import Fold
 from benchmarks.peers import rows
 from benchmarks.peers.job import Job, Stopwatch, answer, answer_sums, read
-from streams.contract import topics
 from streams.settings.settings import load
 
 QUIET_S = 1.0
@@ -58,23 +56,23 @@ class Watch:
         self._counted = COUNTED[job.variant]
         self._whole = job.variant in ("topology", "leads")
         self._clock = Stopwatch()
-        self._core: Any = None
+        self._worker: Any = None
         self._seen = 0
         self._elapsed = (0.0, 0.0)
         self._last = 0.0
         self._durable = self._durable_at = 0.0
 
-    def attach(self, app: Any) -> None:
+    def attach(self, worker: Any) -> None:
         """Wrap what is watched: folds, where they are called (compiled agents stay as they are), and checkpoints."""
-        self._core = core = app.callpulse
-        consume = core.consume
-        names = {id(agent): name for name, agent in core.agents.items()}
+        self._worker = worker
+        consume = worker.loop.consume
+        names = {id(agent): name for name, agent in worker.agents.items()}
 
         async def timed_consume(stream: Any, agent: Any, topic: str) -> None:
             await consume(stream, Timed(self._timed(agent.fold, counts=names[id(agent)] in self._counted)), topic)
 
-        core.consume = timed_consume
-        checkpoint = core.checkpoint.run
+        worker.loop.consume = timed_consume
+        checkpoint = worker.state.checkpoint.run
 
         async def timed_checkpoint(*args: Any) -> bool:
             begun = self._seen, self._last
@@ -85,7 +83,7 @@ class Watch:
             self._end_if_quiet()
             return committed
 
-        core.checkpoint.run = timed_checkpoint
+        worker.state.checkpoint.run = timed_checkpoint
 
     def _timed(self, fold: Any, *, counts: bool) -> Any:
         def timed_fold(partition: Any, records: list[Any]) -> None:
@@ -105,14 +103,14 @@ class Watch:
         if not self._durable or time.monotonic() - self._last < QUIET_S:
             return
         if not self._whole:
-            managers = [row for _, row in self._core.tables["managers"].owned_rows()]
+            managers = [row for _, row in rows.owned_rows(self._worker.state.tables["managers"])]
             answer(self._job.events, self._elapsed, rows.totals(managers), durable=self._durable)
-        elif not any(self._core.lag.now().values()):
+        elif not any(self._worker.lag.now().values()):
             answer_sums(self._job.events, self._elapsed, self._sums(), durable=self._durable)
 
     def _sums(self) -> dict[str, int]:
-        managers = [row for _, row in self._core.tables["managers"].owned_rows()]
-        outcomes = [row for _, row in self._core.tables["outcomes"].owned_rows()]
+        managers = [row for _, row in rows.owned_rows(self._worker.state.tables["managers"])]
+        outcomes = [row for _, row in rows.owned_rows(self._worker.state.tables["outcomes"])]
         totals = rows.totals(managers)
         calls = {"calls": totals.calls, "calls_answered": totals.answered, "calls_talk_ms": totals.talk_ms}
         return calls | rows.sums(outcomes)
@@ -122,32 +120,31 @@ async def main(job: Job) -> None:
     """Run the worker until the watch ends the process."""
     settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder, store=job.store), {})
     watch = Watch(job)
-    create_app, kinds = agents.app.create_app, agents.app._kinds
+    create_worker, kinds, make_agents = agents.app.create_worker, agents.app._kinds, agents.app._agents
+    background = agents.app._background
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        app = create_app(*args, **kwargs)
-        watch.attach(app)
-        return app
+        worker = create_worker(*args, **kwargs)
+        watch.attach(worker)
+        return worker
 
-    with mock.patch.object(agents.worker, "create_app", watched):
+    def calls_alone(settings: Any, tables: Any, *others: Any) -> dict[str, Fold]:
+        nothing: dict[str, Any] = {"leads": None, "outcomes": None}
+        made = make_agents(settings, {**nothing, **tables}, *others)
+        return {"managers": made["managers"]}
+
+    with mock.patch.object(agents.worker, "create_worker", watched):
         if job.variant == "calls":
             with (
-                mock.patch.object(agents.app, "_agents", _calls_alone),
+                mock.patch.object(agents.app, "_agents", calls_alone),
                 mock.patch.object(agents.app, "_kinds", lambda of: {"managers": kinds(of)["managers"]}),
-                mock.patch.object(Core, "expire", _nothing),  # there are no leads
+                mock.patch.object(
+                    agents.app, "_background", lambda worker: background(worker)[:1]
+                ),  # there are no leads
             ):
                 await agents.worker.run(settings)
         else:
             await agents.worker.run(settings)
-
-
-def _calls_alone(core: Core) -> dict[str, Fold]:
-    calls, contacts = core.intake(topics.CALLS, contract=True), core.name(topics.CONTACTS)
-    return {"managers": CallsAgent(core.settings, core.tables["managers"], calls, core.outbox, core.place, contacts)}
-
-
-async def _nothing(_: Any) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from benchmarks.workload import HISTOGRAM_MS, Totals
 from streams.calendars import local_time
@@ -28,6 +28,13 @@ SUMS: Final = {
     "touch": "touches",
 }
 """Measures of outcomes, without what stands behind their colon, by what `mix.Mix.sums` calls them."""
+
+
+def owned_rows(table: Any) -> Iterator[tuple[bytes, Any]]:
+    """Yield the rows of the partitions of a worker's table that are owned and restored, by key."""
+    for partition in table.owned:
+        if partition in table.parts:
+            yield from table.parts[partition].rows.items()
 
 
 def manager_fold() -> ManagerFold:

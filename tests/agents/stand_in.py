@@ -1,4 +1,4 @@
-"""A stand-in for what metrics and health look at in a worker: tables, ledger, consumer. No Kafka, no Faust."""
+"""The parts of a worker that metrics and health look at, around stand-ins for Faust: no Kafka is needed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ from typing import Any
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from agents.delivery.counters import Operations
-from agents.delivery.offsets import Ledger
+from agents import worker as wiring
+from agents.app import Worker
+from agents.delivery.offsets import OffsetTracker
+from agents.delivery.transport import Fetched
+from agents.delivery.worker_metrics import WorkerMetrics
 from agents.state.checkpoint import Checkpoint
-from agents.state.tables import Part
+from agents.state.recovery import Recovery
+from agents.state.tables import MemoryPartition
+from agents.state.worker_state import WorkerState
+from agents.telemetry.exposition import Exposition
+from agents.telemetry.http import Server
 from agents.telemetry.lag import Lag
-from streams.calendars import local_time
+from streams.calendars import manager_time
 from streams.contract import topics
 from streams.contract.events import CallEnded, CallsEvent
 from streams.settings.settings import Settings, load
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
+from streams.units import HOUR_MS, MINUTE_MS
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
+__all__ = ["HOUR_MS", "MINUTE_MS", "MONDAY_MS", "NOON_MS", "StandIn", "ended", "eventually", "stand_in"]
+
 MONDAY_MS = 1_790_553_600_000  # 2026-09-28 00:00 UTC
 NOON_MS = MONDAY_MS + 12 * HOUR_MS
 
@@ -32,32 +40,20 @@ NOON_MS = MONDAY_MS + 12 * HOUR_MS
 class Table:
     """What `RowTable` shows of itself."""
 
+    disk = None
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.changelog = topics.changelog(name).name
         self.owned: frozenset[int] = frozenset()
-        self.parts: dict[int, Part[Any]] = {}
+        self.parts: dict[int, MemoryPartition[Any]] = {}
 
-    def part(self, partition: int) -> Part[Any]:
-        return self.parts.setdefault(partition, Part(None))  # type: ignore[arg-type]  # nothing is restored
+    def part(self, partition: int) -> MemoryPartition[Any]:
+        return self.parts.setdefault(partition, MemoryPartition(None))  # type: ignore[arg-type]  # nothing is restored
 
     def release(self, partition: int) -> None:
         self.owned -= {partition}
         self.parts.pop(partition, None)
-
-
-class Assignment:
-    """aiokafka's state of the partitions that are assigned: position and highwater of each."""
-
-    def __init__(self) -> None:
-        self.states: dict[tuple[str, int], SimpleNamespace] = {}
-
-    @property
-    def tps(self) -> set[tuple[str, int]]:
-        return set(self.states)
-
-    def state_value(self, tp: tuple[str, int]) -> SimpleNamespace:
-        return self.states[tp]
 
 
 class Consumer:
@@ -66,16 +62,16 @@ class Consumer:
     def __init__(self) -> None:
         self.assigned: set[TP] | None = None
         self.fetch_from: dict[TP, int] = {}
-        self.fetched = Assignment()
+        self.positions: dict[TP, Fetched] = {}
         self.ends: dict[TP, int] | Exception = {}
-        subscription = SimpleNamespace(assignment=self.fetched)
-        client = SimpleNamespace(_subscription=SimpleNamespace(subscription=subscription))
-        self._thread = SimpleNamespace(_ensure_consumer=lambda: client)
 
     def assignment(self) -> set[TP]:
         if self.assigned is None:
             raise ConsumerNotStarted
         return self.assigned
+
+    def fetched(self, tp: TP) -> Fetched:
+        return self.positions.get(tp, Fetched())
 
     async def highwaters(self, *tps: TP) -> dict[TP, int]:
         if isinstance(self.ends, Exception):
@@ -83,35 +79,62 @@ class Consumer:
         return {tp: self.ends[tp] for tp in tps if tp in self.ends}
 
 
-class Core:
-    """What `app.Core` shows of itself. `failures` holds what would have ended the process."""
+class StandIn:
+    """A worker without Kafka. `failures` holds the errors that would have ended the process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.operations = Operations()
-        self.place = topics.partitioner(settings.kafka.partitions)
+        self.failures: list[BaseException] = []
         self.tables: dict[str, Any] = {name: Table(name) for name in topics.TABLES}
         self.consumer = Consumer()
-        ledger = Ledger()
-        self.app: Any = SimpleNamespace(
+        self.restoring: dict[TP, int] = {}
+        self.tracker = OffsetTracker()
+        self.metrics = WorkerMetrics()
+        app: Any = SimpleNamespace(
             consumer=self.consumer,
-            delivery=SimpleNamespace(ledger=ledger, restoring={}),
             rebalancing=False,
             rebalancing_count=0,
             tables=SimpleNamespace(recovery=SimpleNamespace(active_highwaters=Counter())),
+            assignor=SimpleNamespace(tables_metadata=dict),
         )
-        self.lag = Lag(self)  # type: ignore[arg-type]  # a stand-in
-        self.checkpoint = Checkpoint(list(self.tables.values()), None, ledger)  # type: ignore[arg-type]  # never run
-        self.stopping = False
-        self.failures: list[BaseException] = []
-        self.fail = self.failures.append
+        self.app = app
+        nothing: Any = None
+        self.checkpoint = Checkpoint(list(self.tables.values()), nothing, self.tracker, nothing)
+        sources = {name: settings.kafka.topic_prefix + topic.name for name, topic in topics.TABLES.items()}
+        consumer: Any = lambda: self.consumer  # noqa: E731 - typed as what it stands for
+        self.worker = Worker(
+            settings=settings,
+            app=app,
+            metrics=self.metrics,
+            tracker=self.tracker,
+            outbox=nothing,
+            state=WorkerState(self.tables, sources, self.checkpoint, self.failures.append),
+            recovery=Recovery(self.app, self.tables, self.restoring, settings.kafka),
+            lag=Lag(self.tracker, consumer),
+            loop=nothing,
+            agents={},
+            fail=self.failures.append,
+        )
 
-    @property
-    def ledger(self) -> Ledger:
-        return self.app.delivery.ledger  # type: ignore[no-any-return]  # see SimpleNamespace above
+    def server(self) -> Server:
+        """Return the worker's HTTP server, which does not listen yet."""
+        return wiring.create_server(self.worker)
 
-    def name(self, topic: topics.Topic) -> str:
-        return self.settings.kafka.topic_prefix + topic.name
+    async def serve(self) -> Server:
+        """Return the worker's HTTP server, listening."""
+        server = self.server()
+        await server.open()
+        return server
+
+    def exposition(self, slice_s: float | None = None) -> Exposition:
+        """Return the exposition of the worker's HTTP server."""
+        made = self.server().exposition
+        if slice_s is not None:
+            made._slice_s = slice_s
+        return made
+
+    def partition_for(self, key: bytes) -> int:
+        return self.worker.partition_for(key)
 
     def assign(self, *partitions: int) -> None:
         """Let the group assign the partitions of every table; nothing is restored yet."""
@@ -122,12 +145,12 @@ class Core:
             table.owned = frozenset()
             table.parts.clear()
 
-    def own(self, *partitions: int) -> Core:
+    def own(self, *partitions: int) -> StandIn:
         """Assign the partitions and restore them."""
         self.assign(*partitions)
         return self.restored(*partitions)
 
-    def restored(self, *partitions: int) -> Core:
+    def restored(self, *partitions: int) -> StandIn:
         """Let the restore of the partitions that were assigned come to its end."""
         for table in self.tables.values():
             table.owned = frozenset(partitions)
@@ -137,10 +160,10 @@ class Core:
     def row(self, manager: str) -> ManagerRow:
         """Return the manager's row, made if there is none."""
         key = manager.encode()
-        rows = self.tables["managers"].part(self.place(key)).rows
+        rows = self.tables["managers"].part(self.partition_for(key)).rows
         if key not in rows:
-            rows[key] = ManagerRow(manager, local_time(self.settings.manager(manager).timezone))
-        return rows[key]  # type: ignore[no-any-return]  # Part[Any]
+            rows[key] = ManagerRow(manager, manager_time(self.settings, manager))
+        return rows[key]  # type: ignore[no-any-return]  # MemoryPartition[Any]
 
     def fold(self, *events: CallsEvent) -> None:
         """Fold events into their managers' rows."""
@@ -157,9 +180,9 @@ async def eventually(condition: Callable[[], bool], deadline_s: float = 10.0) ->
             await asyncio.sleep(0.001)
 
 
-def core(toml: str = "") -> Core:
-    """Return a core with the settings of `toml`, that nothing is assigned to."""
-    return Core(load(toml, {}))
+def stand_in(toml: str = "") -> StandIn:
+    """Return a worker with the settings of `toml`, that nothing is assigned to."""
+    return StandIn(load(toml, {}))
 
 
 def ended(manager: str, at: int, talk_ms: int = 30_000, call: str = "", **other: Any) -> CallEnded:

@@ -13,13 +13,13 @@ import aiohttp
 import pytest
 
 from agents.cli import leads as cli
-from agents.cli.common import Trouble
+from agents.cli.common import UserError
 from agents.telemetry import http
 from agents.telemetry.attention import Query, QueryError
 from streams.contract import topics
 from streams.contract.facts import Attention, Outcome
 from streams.tables.outcome.fold import OutcomeRow, fold
-from tests.agents.stand_in import Core, core
+from tests.agents.stand_in import StandIn, stand_in
 
 PARTITIONS = (0, 1, 2, 3)
 DAY_MS = 86_400_000
@@ -55,12 +55,12 @@ class Group:
     """Workers that share the partitions, with what the group's assignment tells each of them."""
 
     def __init__(self) -> None:
-        self.workers: list[tuple[Core, http.Server]] = []
+        self.workers: list[tuple[StandIn, http.Server]] = []
 
     async def join(self, *partitions: int) -> http.Server:
-        worker = core(SETTINGS).own(*partitions)
+        worker = stand_in(SETTINGS).own(*partitions)
         worker.app.assignor = SimpleNamespace(tables_metadata=self.metadata)
-        server = await http.serve(worker, worker.settings)  # type: ignore[arg-type]  # a stand-in
+        server = await worker.serve()
         self.workers.append((worker, server))
         return server
 
@@ -71,7 +71,7 @@ class Group:
     def tell(self, manager: str, **leads: Attention) -> None:
         """Let the worker that owns the manager know of leads."""
         for worker, _ in self.workers:
-            partition = worker.place(manager.encode())
+            partition = worker.partition_for(manager.encode())
             if partition in worker.tables["outcomes"].owned:
                 rows = worker.tables["outcomes"].part(partition).rows
                 row = rows.setdefault(manager.encode(), OutcomeRow())
@@ -261,5 +261,5 @@ class TestCommand:
         assert found["total"] == 25
 
     async def test_a_worker_that_is_not_there_is_named(self) -> None:
-        with pytest.raises(Trouble, match="Is it running"):
+        with pytest.raises(UserError, match="Is it running"):
             await cli._fetch("http://127.0.0.1:9", {}, 10)

@@ -11,7 +11,7 @@ import orjson
 import psutil
 import pytest
 
-from agents.cli.common import Trouble
+from agents.cli.common import UserError
 from agents.cli.demo.children import Child, free_port, listens
 from agents.cli.demo.companions import companions
 
@@ -84,7 +84,7 @@ def test_one_that_does_not_start_is_left_out(programs: Path, tmp_path: Path) -> 
 def test_a_program_that_ends_while_it_starts_is_told_with_its_last_words(tmp_path: Path) -> None:
     with (
         Child("sleeper", ["sh", "-c", "echo no bed; exit 4"], tmp_path / "log") as child,
-        pytest.raises(Trouble, match=r"the sleeper ended while it started. It said last:\n  no bed"),
+        pytest.raises(UserError, match=r"the sleeper ended while it started. It said last:\n  no bed"),
     ):
         child.await_ready(lambda: listens(free_port()))
 

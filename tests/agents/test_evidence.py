@@ -33,7 +33,7 @@ async def read(monkeypatch: pytest.MonkeyPatch, *changelog: tuple[str, bytes | N
         for lead, value in changelog if topic.endswith("leads-changelog") else ():
             yield SimpleNamespace(key=lead.encode(), value=value)
 
-    monkeypatch.setattr(evidence, "_records", records)
+    monkeypatch.setattr(evidence, "records_to_end", records)
     known = await evidence.read(SETTINGS, "anna")
     return [(lead, contribution.id) for lead, contribution in known.contributions]
 

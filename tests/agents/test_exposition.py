@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.telemetry.exposition import Exposition
-from agents.telemetry.managers import ManagerCollector
 from streams.contract.events import ManagerPresence
 from streams.contract.facts import Attention, Outcome
 from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, TEAM_METRICS
 from streams.tables.outcome import fold as outcome
-from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, Core, core, ended
+from tests.agents.manager_collector import ManagerCollector
+from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, StandIn, ended, stand_in
 
 MANAGERS = [f"manager-{number}" for number in range(30)]
 ROSTER = "".join(f'[[managers]]\nid = "{manager}"\n' for manager in MANAGERS)
@@ -48,9 +48,9 @@ def exported(text: bytes) -> set[str]:
 
 
 @pytest.fixture
-def busy() -> Core:
+def busy() -> StandIn:
     """Managers of every kind: on the roster and not, with and without events, with labels that need care."""
-    of = core(ROSTER).own(0, 1, 2, 3)
+    of = stand_in(ROSTER).own(0, 1, 2, 3)
     for number, manager in enumerate([*MANAGERS[:10], *STRANGE]):
         for call in range(number):
             of.fold(ended(manager, NOON_MS - call * 7 * MINUTE_MS, talk_ms=1 + 33_333 * call))
@@ -60,7 +60,7 @@ def busy() -> Core:
 
 class TestText:
     async def test_it_says_what_the_collector_says_sample_by_sample(self, busy: Any) -> None:
-        exposition = Exposition(busy)
+        exposition = busy.exposition()
         registry = CollectorRegistry()
         registry.register(ManagerCollector(exposition.managers, lambda: NOON_MS))
         text = (await exposition.text(NOON_MS)).decode()
@@ -70,38 +70,38 @@ class TestText:
         assert {labels["manager"] for _, labels, _ in ours[0][3]} == {*MANAGERS, *STRANGE}
 
     async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy: Any) -> None:
-        text = (await Exposition(busy).text(NOON_MS)).decode()
+        text = (await busy.exposition().text(NOON_MS)).decode()
         told = [line.split(" ", 3)[2:] for line in text.splitlines() if line.startswith("# HELP ")]
         assert sorted(told) == sorted([metric.full_name, metric.help] for metric in CATALOGUE)
         kinds = dict(line.split(" ")[2:] for line in text.splitlines() if line.startswith("# TYPE "))
         assert kinds == {metric.full_name: metric.type for metric in CATALOGUE}
 
     async def test_a_help_text_names_the_numbers_of_the_settings(self) -> None:
-        text = (await Exposition(core(ROSTER + '\n[thresholds]\nshort = "90s"')).text(NOON_MS)).decode()
+        text = (await stand_in(ROSTER + '\n[thresholds]\nshort = "90s"').exposition().text(NOON_MS)).decode()
         (told,) = [line for line in text.splitlines() if line.startswith("# HELP callpulse_short_call_ratio ")]
         assert "less than 90 s of talk" in told
 
     @pytest.mark.parametrize("number", [7, 1_000_000, 123_456_789_012_345_678])
     async def test_whole_numbers_have_all_their_digits(self, number: int) -> None:
-        of = core('[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
+        of = stand_in('[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
         row = outcome.OutcomeRow()
         changes = (("calls:5+", NOON_MS // 86_400_000, number),)
         outcome.fold(row, Outcome(src="contacts/0", seq=0, manager="ann", changes=changes))
-        of.tables["outcomes"].part(of.place(b"ann")).rows[b"ann"] = row
-        text = (await Exposition(of).text(NOON_MS)).decode()
+        of.tables["outcomes"].part(of.partition_for(b"ann")).rows[b"ann"] = row
+        text = (await of.exposition().text(NOON_MS)).decode()
         line = 'callpulse_open_leads_by_calls{manager="ann",team="unassigned",calls="5+"}'
         assert f"{line} {number}\n" in text
 
     @pytest.mark.parametrize(("talk_ms", "seconds"), [(1, "0.001"), (100, "0.1"), (300_000, "300.0")])
     async def test_spans_are_in_seconds_to_the_millisecond(self, talk_ms: int, seconds: str) -> None:
-        of = core().own(0, 1, 2, 3)
+        of = stand_in().own(0, 1, 2, 3)
         of.fold(ended("ann", NOON_MS, talk_ms=talk_ms))
-        text = (await Exposition(of).text(NOON_MS)).decode()
+        text = (await of.exposition().text(NOON_MS)).decode()
         line = 'callpulse_talk_time_seconds{manager="ann",team="unassigned",window="1h"}'
         assert f"{line} {seconds}\n" in text
 
     async def test_a_worker_without_partitions_tells_of_itself_only(self) -> None:
-        text = await Exposition(core(ROSTER)).text(NOON_MS)
+        text = await stand_in(ROSTER).exposition().text(NOON_MS)
         assert exported(text) == set()
         assert b'callpulse_restore_progress_ratio{table="managers"} 0.0\n' in text
 
@@ -112,8 +112,8 @@ class TestResults:
     DAY = NOON_MS // 86_400_000
 
     @pytest.fixture
-    def crowded(self) -> Core:
-        of = core(ROSTER.replace('"\n', '"\nteam = "north"\n') + '[[teams]]\nid = "north"\n').own(0, 1, 2, 3)
+    def crowded(self) -> StandIn:
+        of = stand_in(ROSTER.replace('"\n', '"\nteam = "north"\n') + '[[teams]]\nid = "north"\n').own(0, 1, 2, 3)
         for number, manager in enumerate([*MANAGERS, *STRANGE]):
             of.fold(ended(manager, NOON_MS - HOUR_MS), ended(manager, NOON_MS - 7 * 24 * HOUR_MS))
             of.fold(ManagerPresence(v=1, id="p", at=NOON_MS, source="pbx", manager=manager, state="paused"))
@@ -139,14 +139,14 @@ class TestResults:
 
     @staticmethod
     def tell(
-        of: Core,
+        of: StandIn,
         manager: str,
         seq: int,
         *changes: tuple[str, int, int],
         leads: dict[str, Attention | None] | None = None,
     ) -> None:
         key = manager.encode()
-        row = of.tables["outcomes"].part(of.place(key)).rows.setdefault(key, outcome.OutcomeRow())
+        row = of.tables["outcomes"].part(of.partition_for(key)).rows.setdefault(key, outcome.OutcomeRow())
         fact = Outcome(src="contacts/0", seq=seq, manager=manager, changes=changes, attention=leads or {})
         assert outcome.fold(row, fact) == "applied"
 
@@ -159,7 +159,7 @@ class TestResults:
         return families
 
     async def test_a_manager_has_at_most_150_series_and_unknown_values_make_none(self, crowded: Any) -> None:
-        families = await self.compared(Exposition(crowded), NOON_MS)
+        families = await self.compared(crowded.exposition(), NOON_MS)
         samples = [sample for family in families for sample in family.samples]
         of_each = Counter(sample.labels["manager"] for sample in samples if "manager" in sample.labels)
         assert of_each.keys() == {*MANAGERS, *STRANGE}
@@ -175,7 +175,7 @@ class TestResults:
         assert reasons == {"other"}
 
     async def test_what_is_kept_from_one_scrape_to_the_next_is_told_anew_where_it_changed(self, crowded: Any) -> None:
-        exposition = Exposition(crowded)
+        exposition = crowded.exposition()
         await self.compared(exposition, NOON_MS)
         await self.compared(exposition, NOON_MS + MINUTE_MS)
         ann, bob = MANAGERS[:2]
@@ -188,7 +188,7 @@ class TestResults:
             await self.compared(exposition, NOON_MS + later)
 
     async def test_a_partition_that_left_takes_its_teams_along(self, crowded: Any) -> None:
-        exposition = Exposition(crowded)
+        exposition = crowded.exposition()
         before = await self.compared(exposition, NOON_MS)
         for table in crowded.tables.values():
             table.release(2)
@@ -218,14 +218,14 @@ class TestSlices:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(neighbour())
-        await Exposition(busy, slice_s=0).text(NOON_MS)
+        await busy.exposition(slice_s=0).text(NOON_MS)
         task.cancel()
         assert turns >= len(MANAGERS) + len(STRANGE)
 
     @pytest.mark.parametrize("after", [1, 10, 30])
     async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy: Any, after: int) -> None:
         gone = 0  # the first to be read: it leaves while it is, or after it was
-        stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) != gone}
+        stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.partition_for(manager.encode()) != gone}
         text = await self.interrupted(busy, after, lambda: busy.tables["managers"].release(gone))
         assert exported(text) == stay != {*MANAGERS, *STRANGE}
 
@@ -240,7 +240,7 @@ class TestSlices:
             table.part(partition)
 
         text = await self.interrupted(busy, after, leave_and_return)
-        left = {manager for manager in (*MANAGERS, *STRANGE) if busy.place(manager.encode()) == partition}
+        left = {manager for manager in (*MANAGERS, *STRANGE) if busy.partition_for(manager.encode()) == partition}
         assert left
         assert exported(text) == {*MANAGERS, *STRANGE} - left
 
@@ -253,9 +253,9 @@ class TestSlices:
         assert exported(text) == set()
         assert b"# TYPE callpulse_calls gauge\n" in text
 
-    async def interrupted(self, of: Core, after: int, act: Any) -> bytes:
+    async def interrupted(self, of: StandIn, after: int, act: Any) -> bytes:
         """Return the text of a scrape into which `act` comes after some slices."""
-        scrape = asyncio.create_task(Exposition(of, slice_s=0).text(NOON_MS))
+        scrape = asyncio.create_task(of.exposition(slice_s=0).text(NOON_MS))
         for _ in range(after):
             await asyncio.sleep(0)
         assert not scrape.done()

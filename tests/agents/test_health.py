@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from faust.types import TP
 
-from agents.state.recovery import Restore
+from agents.delivery.transport import Fetched
 from agents.telemetry.health import Health, NotReadyError
-from agents.telemetry.lag import Lag
-from tests.agents.stand_in import Core, core
+from tests.agents.stand_in import StandIn, stand_in
 
 SETTINGS = '[worker]\nstall_deadline = "60s"\nrestore_deadline = "5m"\n'
 CALLS_0 = TP("calls", 0)
@@ -28,24 +25,32 @@ class Watched:
 
     def __init__(self, *partitions: int) -> None:
         self.clock = Clock()
-        self.core: Core = core(SETTINGS)
-        self.health = Health(self.core, Lag(self.core), Restore(self.core), self.clock)
+        self.parts: StandIn = stand_in(SETTINGS)
+        self.health = Health(
+            self.parts.settings.worker,
+            state=self.parts.worker.state,
+            tracker=self.parts.tracker,
+            lag=self.parts.worker.lag,
+            recovery=self.parts.worker.recovery,
+            fail=self.parts.worker.fail,
+            clock=self.clock,
+        )
         if partitions:
-            self.core.own(*partitions)
+            self.parts.own(*partitions)
         self.ends: dict[TP, int] = {}
 
     def open(self, **ends: int) -> None:
         for name, end in ends.items():
             tp = TP("calls", int(name.removeprefix("calls_")))
-            self.core.ledger.open({tp: 0})
+            self.parts.tracker.open({tp: 0})
             self.produce(tp, end)
 
     def produce(self, tp: TP, end: int) -> None:
-        self.core.consumer.fetched.states[tp] = SimpleNamespace(highwater=end, _position=None)
+        self.parts.consumer.positions[tp] = Fetched(end=end)
 
     def fold(self, tp: TP, until: int) -> None:
-        self.core.ledger.close([tp])
-        self.core.ledger.open({tp: until})
+        self.parts.tracker.close([tp])
+        self.parts.tracker.open({tp: until})
 
     def wait(self, seconds: float) -> None:
         until = self.clock.now + seconds
@@ -121,17 +126,17 @@ class TestProgress:
         worker.open(calls_0=5, calls_1=5)
         worker.wait(61)
         assert worker.stalled == [0, 1]
-        worker.core.ledger.close([CALLS_0])
+        worker.parts.tracker.close([CALLS_0])
         assert worker.stalled == [1]
 
     def test_while_tables_are_restored_nothing_need_move(self) -> None:
         worker = Watched(0)
         worker.open(calls_0=5)
         worker.wait(50)
-        worker.core.assign(0)
+        worker.parts.assign(0)
         worker.wait(100)
         assert worker.stalled == []
-        worker.core.own(0)
+        worker.parts.own(0)
         worker.wait(60)
         assert worker.stalled == []
         worker.wait(1)
@@ -149,8 +154,8 @@ class TestReadiness:
 
     def test_then_for_every_table(self) -> None:
         worker = Watched()
-        worker.core.assign(0, 1)
-        worker.core.tables["leads"].owned = frozenset({0, 1})
+        worker.parts.assign(0, 1)
+        worker.parts.tables["leads"].owned = frozenset({0, 1})
         assert worker.health.readiness() == {
             "ready": False,
             "waiting_for": [
@@ -162,7 +167,7 @@ class TestReadiness:
 
     def test_then_for_the_place_in_the_source_topics(self) -> None:
         worker = Watched(0)
-        worker.core.app.rebalancing = True
+        worker.parts.app.rebalancing = True
         assert worker.health.readiness()["waiting_for"] == ["the source partitions are being sought"]
 
     def test_then_it_is_ready(self) -> None:
@@ -175,67 +180,67 @@ class TestReadiness:
 
     def test_a_worker_that_was_assigned_nothing_stands_by(self) -> None:
         worker = Watched()
-        worker.core.own()
+        worker.parts.own()
         assert worker.health.readiness()["ready"] is True
 
     def test_before_the_assignment_is_there_nothing_is_not_enough(self) -> None:
         worker = Watched()
-        worker.core.app.rebalancing_count = 1
-        worker.core.app.rebalancing = True
+        worker.parts.app.rebalancing_count = 1
+        worker.parts.app.rebalancing = True
         assert worker.health.readiness()["ready"] is False
-        worker.core.consumer.assigned = set()
+        worker.parts.consumer.assigned = set()
         assert worker.health.readiness()["ready"] is False
 
     def test_a_partition_revoked_from_a_table_makes_it_wait_again(self) -> None:
         worker = Watched(0, 1)
-        worker.core.tables["outcomes"].release(1)
+        worker.parts.tables["outcomes"].release(1)
         assert worker.health.readiness()["ready"] is False
 
     def test_a_worker_that_stops_is_not_ready(self) -> None:
         worker = Watched(0)
-        worker.core.stopping = True
+        worker.parts.worker.recovery.stopping = True
         assert worker.health.readiness()["waiting_for"] == ["the worker is stopping"]
 
 
 class TestRestoreDeadline:
     def test_a_restore_that_takes_too_long_ends_the_process_once(self) -> None:
         worker = Watched()
-        worker.core.assign(0)
+        worker.parts.assign(0)
         worker.wait(300)
-        assert worker.core.failures == []
+        assert worker.parts.failures == []
         worker.wait(10)
-        (error,) = worker.core.failures
+        (error,) = worker.parts.failures
         assert isinstance(error, NotReadyError)
         assert "table managers: 0% of 1 partition restored" in str(error)
 
     def test_so_does_a_group_that_never_assigns(self) -> None:
         worker = Watched()
         worker.wait(302)
-        assert "not ready within 300 s: group callpulse" in str(worker.core.failures[0])
+        assert "not ready within 300 s: group callpulse" in str(worker.parts.failures[0])
 
     def test_every_assignment_has_its_own_deadline(self) -> None:
         worker = Watched()
         for _ in range(5):
-            worker.core.assign(0)
+            worker.parts.assign(0)
             worker.wait(250)
-        assert worker.core.failures == []
+        assert worker.parts.failures == []
 
     def test_a_worker_that_was_ready_has_the_whole_deadline_again(self) -> None:
         worker = Watched()
-        worker.core.assign(0)
+        worker.parts.assign(0)
         worker.wait(100)
-        worker.core.restored(0)
+        worker.parts.restored(0)
         worker.wait(1000)
-        worker.core.tables["managers"].release(0)
+        worker.parts.tables["managers"].release(0)
         worker.wait(300)
-        assert worker.core.failures == []
+        assert worker.parts.failures == []
         worker.wait(2)
-        assert len(worker.core.failures) == 1
+        assert len(worker.parts.failures) == 1
 
     @pytest.mark.parametrize("seconds", [301, 10_000])
     def test_whoever_is_ready_or_stopping_has_no_deadline(self, seconds: int) -> None:
         ready, stopping = Watched(0), Watched()
-        stopping.core.stopping = True
+        stopping.parts.worker.recovery.stopping = True
         for worker in (ready, stopping):
             worker.wait(seconds)
-            assert worker.core.failures == []
+            assert worker.parts.failures == []

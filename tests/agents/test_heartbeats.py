@@ -14,7 +14,7 @@ from agents.delivery.intake import Intake
 from agents.delivery.outbox import Outbox
 from streams.contract import events
 from streams.contract.events import CallsEvent, CrmEvents, LeadConsulted
-from tests.agents.stand_in import core, ended
+from tests.agents.stand_in import ended, stand_in
 
 AT = 1_795_435_200_000
 TIMES = (AT, AT + 60_000, AT + 30_000)
@@ -38,24 +38,29 @@ def consulted(lead: str, at: int) -> LeadConsulted:
 def test_a_source_is_as_fresh_as_its_newest_event_of_a_batch_in_whatever_order(
     topic: str, times: tuple[int, ...]
 ) -> None:
-    a_core = core().own(0, 1, 2, 3)
-    outbox = Outbox(lambda: None, a_core.fail)
+    parts = stand_in().own(0, 1, 2, 3)
+    outbox = Outbox(lambda: None, parts.failures.append)
     intake = Intake(
-        topic, outbox=outbox, operations=a_core.operations, place=a_core.place, rejected="rejected", contract=True
+        topic,
+        outbox=outbox,
+        metrics=parts.metrics,
+        partition_for=parts.partition_for,
+        rejected="rejected",
+        key_rule="the key is the manager or the lead",
     )
     agent: CallsAgent | CrmAgent
     happened: list[CallsEvent | CrmEvents]
     if topic == "calls":
-        table = a_core.tables["managers"]
-        agent = CallsAgent(a_core.settings, table, intake, outbox, a_core.place, "contacts")
+        table = parts.tables["managers"]
+        agent = CallsAgent(parts.settings, table, intake, outbox, parts.partition_for, "contacts")
         key, happened = b"anna", [ended("anna", at, call=f"c-{at}") for at in times]
     else:
-        agent = CrmAgent(a_core.settings, intake, outbox, a_core.place, "contacts")
+        agent = CrmAgent(parts.settings, intake, outbox, "contacts")
         key, happened = b"lead-1", [consulted("lead-1", at) for at in times]
     source = happened[0].source
     records = [Arrived(key, events.encode(event), offset, event.at) for offset, event in enumerate(happened, start=1)]
-    agent.fold(TP(topic, a_core.place(key)), records)
-    registry = a_core.operations.registry
+    agent.fold(TP(topic, parts.partition_for(key)), records)
+    registry = parts.metrics.registry
     newest = max(times) / 1000
     assert registry.get_sample_value("callpulse_source_heartbeat_timestamp_seconds", {"source": source}) == newest
     assert registry.get_sample_value("callpulse_newest_event_timestamp_seconds", {"topic": topic}) == newest

@@ -12,20 +12,20 @@ import pytest
 from agents.suspension import SuspendedError
 from agents.telemetry import http
 from agents.telemetry.health import Health
-from tests.agents.stand_in import Core, core, eventually
+from tests.agents.stand_in import StandIn, eventually, stand_in
 
 SETTINGS = '[worker]\nhttp_port = 0\nid = "w-1"\n[[managers]]\nid = "ann"\n'
 PLAIN = {"Accept-Encoding": "identity"}
 
 
 @pytest.fixture
-def worker() -> Core:
-    return core(SETTINGS).own(0, 1, 2, 3)
+def worker() -> StandIn:
+    return stand_in(SETTINGS).own(0, 1, 2, 3)
 
 
 @pytest.fixture
 async def server(worker: Any) -> AsyncIterator[http.Server]:
-    running = await http.serve(worker, worker.settings)
+    running = await worker.serve()
     yield running
     await running.close()
 
@@ -135,7 +135,7 @@ class TestHealth:
             raise ValueError("broken")
 
         monkeypatch.setattr(Health, "watch", broken)
-        server = await http.serve(worker, worker.settings)
+        server = await worker.serve()
         await eventually(lambda: bool(worker.failures))
         await server.close()
         assert str(worker.failures[0]) == "broken"
@@ -146,8 +146,8 @@ class TestSuspended:
     async def test_nothing_is_answered_after_a_pause_that_outlasts_the_membership(
         self, worker: Any, server: Any, client: Any, path: str
     ) -> None:
-        real = server.pulse._clock
-        server.pulse._clock = lambda: real() + 7.5  # as if the last beat had been before the pause
+        real = server.suspension._clock
+        server.suspension._clock = lambda: real() + 7.5  # as if the last beat had been before the pause
         async with client.get(path) as response:
             assert response.status == 503
             assert "another worker's" in await response.text()
@@ -158,8 +158,8 @@ class TestSuspended:
         self, worker: Any, server: Any, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def text(_: int) -> bytes:
-            real = server.pulse._clock
-            server.pulse._clock = lambda: real() + 7.5
+            real = server.suspension._clock
+            server.suspension._clock = lambda: real() + 7.5
             return b"stale"
 
         monkeypatch.setattr(server.exposition, "text", text)
@@ -169,8 +169,8 @@ class TestSuspended:
         assert len(worker.failures) == 1
 
     async def test_a_pause_within_the_membership_is_forgiven(self, worker: Any, server: Any, client: Any) -> None:
-        real = server.pulse._clock
-        server.pulse._clock = lambda: real() + 5
+        real = server.suspension._clock
+        server.suspension._clock = lambda: real() + 5
         async with client.get("/metrics") as response:
             assert response.status == 200
         assert worker.failures == []
@@ -193,28 +193,28 @@ class TestServer:
 
     async def test_a_port_that_is_taken_is_told_with_the_way_out(self, server: Any) -> None:
         port = int(server.url.rsplit(":", 1)[1])
-        other = core(SETTINGS.replace("http_port = 0", f"http_port = {port}"))
+        other = stand_in(SETTINGS.replace("http_port = 0", f"http_port = {port}"))
         with pytest.raises(OSError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*worker\.http_port"):
-            await http.serve(other, other.settings)
+            await other.serve()
         assert other.failures == []
 
     async def test_its_url_is_where_it_listens(self) -> None:
-        of = core('[worker]\nhttp_port = 0\nhttp_host = "::1"\n')
+        of = stand_in('[worker]\nhttp_port = 0\nhttp_host = "::1"\n')
         with socket.socket(socket.AF_INET6) as probe:
             try:
                 probe.bind(("::1", 0))
             except OSError:
                 pytest.skip("this machine has no IPv6")
-        server = await http.serve(of, of.settings)
+        server = await of.serve()
         assert server.url.startswith("http://[::1]:")
         async with aiohttp.ClientSession() as session, session.get(server.url + "/-/healthy") as response:
             assert response.status == 200
         await server.close()
 
     async def test_after_closing_the_port_is_free(self, worker: Any) -> None:
-        server = await http.serve(worker, worker.settings)
+        server = await worker.serve()
         host, port = server.url.removeprefix("http://").split(":")
-        thread = server.pulse._thread
+        thread = server.suspension._thread
         await server.close()
         assert thread is not None
         await eventually(lambda: not thread.is_alive())

@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.state import positions as store_positions
-from agents.state.rocksdb import Shelf, Store
-from agents.state.rows import Room, StoredPart
+from agents.state.rocksdb import PartitionStore, Store
+from agents.state.rows import CacheBudget, StoredPartition
 from streams.tables.changelog import position, seal
 
 KEYS = [b"a", b"b", b"c", b"d"]
 Log = Sequence[tuple[bytes, int | None]]  # key, and the position for which it was written; None: removed
 
 
-def part_of(store: Store, room: Room | None = None, partition: int = 0) -> StoredPart[int]:
-    return StoredPart(store.shelf(partition), room or Room(), position)
+def part_of(store: Store, budget: CacheBudget | None = None, partition: int = 0) -> StoredPartition[int]:
+    return StoredPartition(store.partition(partition), budget or CacheBudget(), position)
 
 
-def restore(part: StoredPart[int], log: Log, begin: int = 0) -> None:
+def restore(part: StoredPartition[int], log: Log, begin: int = 0) -> None:
     records = [
         SimpleNamespace(offset=begin + number, key=key, value=None if at is None else seal(at, b""))
         for number, (key, at) in enumerate(log)
@@ -78,11 +78,11 @@ def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(
 ) -> None:
     asked: list[bytes] = []
 
-    def noted(_: Shelf, keys: list[bytes]) -> list[bytes | None]:
+    def noted(_: PartitionStore, keys: list[bytes]) -> list[bytes | None]:
         asked.extend(keys)
         return [None] * len(keys)
 
-    monkeypatch.setattr(Shelf, "get_many", noted)
+    monkeypatch.setattr(PartitionStore, "get_many", noted)
     part = part_of(store)
     for at in range(3):
         restore(part, [(key, at) for key in KEYS], at * len(KEYS))
@@ -94,13 +94,13 @@ def test_rows_that_a_restore_has_put_on_disk_are_not_read_from_it_again(
 def test_rows_that_were_on_disk_before_are_read_once(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     restore(part_of(store), [(key, 4) for key in KEYS])
     asked: list[bytes] = []
-    get_many = Shelf.get_many
+    get_many = PartitionStore.get_many
 
-    def noted(shelf: Shelf, keys: list[bytes]) -> list[bytes | None]:
+    def noted(partition_store: PartitionStore, keys: list[bytes]) -> list[bytes | None]:
         asked.extend(keys)
-        return get_many(shelf, keys)
+        return get_many(partition_store, keys)
 
-    monkeypatch.setattr(Shelf, "get_many", noted)
+    monkeypatch.setattr(PartitionStore, "get_many", noted)
     part = part_of(store)
     for at in (3, 5):
         restore(part, [(key, at) for key in KEYS[:2]], 4 + at)
@@ -110,8 +110,8 @@ def test_rows_that_were_on_disk_before_are_read_once(store: Any, monkeypatch: py
 
 def test_the_partitions_of_a_table_share_the_bound(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_positions, "MOST_POSITIONS", 5)
-    room = Room()
-    parts = [part_of(store, room, partition) for partition in range(2)]
+    budget = CacheBudget()
+    parts = [part_of(store, budget, partition) for partition in range(2)]
     restore(parts[0], [(key, 1) for key in KEYS])
     assert len(parts[0]._positions.rows) == 4
     restore(parts[1], [(key, 1) for key in KEYS])
@@ -121,13 +121,13 @@ def test_the_partitions_of_a_table_share_the_bound(store: Any, monkeypatch: pyte
 
 
 def test_a_part_that_is_restored_or_gone_takes_no_part_of_the_bound(store: Any) -> None:
-    room = Room()
-    parts = [part_of(store, room, partition) for partition in range(2)]
+    budget = CacheBudget()
+    parts = [part_of(store, budget, partition) for partition in range(2)]
     for part in parts:
         restore(part, [(key, 1) for key in KEYS])
     parts[0].restored(4)
     del part, parts[1]
-    assert sum(len(positions.rows) for positions in room.restoring) == 0
+    assert sum(len(positions.rows) for positions in budget.restoring) == 0
 
 
 def test_a_shelf_that_was_cleared_is_begun_anew(store: Any) -> None:

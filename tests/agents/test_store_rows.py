@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agents.state import rows as store_rows
-from agents.state.rocksdb import NOTHING, Mark, Store, checksum, now_ms
-from agents.state.rows import Room, StoredPart, resumes_at
+from agents.state.rocksdb import NO_CHECKPOINT, Store, StoreCheckpoint, checksum, now_ms
+from agents.state.rows import CacheBudget, StoredPartition, resumes_at
 from streams.tables.changelog import position, seal
 from tests.examples import examples
 
@@ -30,7 +30,7 @@ class Row:
         return seal(self.number, b"x" * (self.number % 7))
 
 
-def thaw(value: bytes) -> Row:
+def decode(value: bytes) -> Row:
     return Row(position(value))
 
 
@@ -38,17 +38,17 @@ def record(offset: int, key: bytes, value: bytes | None) -> Any:
     return SimpleNamespace(offset=offset, key=key, value=value)
 
 
-def small_room() -> Room:
-    room = Room()
-    room.rows = 2
-    return room
+def small_budget() -> CacheBudget:
+    budget = CacheBudget()
+    budget.rows = 2
+    return budget
 
 
-def part_of(store: Store) -> StoredPart[Row]:
-    return StoredPart(store.shelf(0), small_room(), thaw)
+def part_of(store: Store) -> StoredPartition[Row]:
+    return StoredPartition(store.partition(0), small_budget(), decode)
 
 
-def checkpoint(part: StoredPart[Row], log: list[tuple[bytes, bytes | None]], foreign: int | None = None) -> None:
+def checkpoint(part: StoredPartition[Row], log: list[tuple[bytes, bytes | None]], foreign: int | None = None) -> None:
     """Write what is dirty to the end of `log` and let the part know; `foreign` records of others come in between."""
     records = [(key, None if row is None else row.packed) for key, row in part.take_dirty().items()]
     first = len(records) if foreign is None else min(foreign, len(records))
@@ -61,16 +61,16 @@ def checkpoint(part: StoredPart[Row], log: list[tuple[bytes, bytes | None]], for
     part.written(records, acknowledged)
 
 
-def held(part: StoredPart[Row]) -> dict[bytes, int]:
+def held(part: StoredPartition[Row]) -> dict[bytes, int]:
     return {key: row.number for key, row in part.rows.items()}
 
 
-class Shelf:
-    """A shelf in memory. The real one is tried in `test_store.py`; here thousands of steps must be quick."""
+class PartitionStore:
+    """A partition_store in memory. The real one is tried in `test_store.py`; here thousands of steps must be quick."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
-        self.mark = NOTHING
+        self.checkpoint = NO_CHECKPOINT
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
@@ -78,9 +78,9 @@ class Shelf:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return [self.rows.get(key) for key in keys]
 
-    def write(self, changes: dict[bytes, bytes | None], mark: Mark) -> None:
+    def write(self, changes: dict[bytes, bytes | None], checkpoint: StoreCheckpoint) -> None:
         self.rows = {key: value for key, value in {**self.rows, **changes}.items() if value is not None}
-        self.mark = mark
+        self.checkpoint = checkpoint
 
     def scan(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         return iter(sorted(item for item in self.rows.items() if item[0] > after))
@@ -93,7 +93,7 @@ class StoredRowsMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shelf: Any = Shelf()
+        self.store: Any = PartitionStore()
         self.log: list[tuple[bytes, bytes | None]] = []
         self.truth: dict[bytes, int] = {}
         self.durable: dict[bytes, int] = {}
@@ -103,7 +103,7 @@ class StoredRowsMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.part = StoredPart(self.shelf, small_room(), thaw)
+        self.part = StoredPartition(self.store, small_budget(), decode)
 
     @rule(keys=st.lists(keys, max_size=6))
     def fetch(self, keys: list[bytes]) -> None:
@@ -147,17 +147,17 @@ class StoredRowsMachine(RuleBasedStateMachine):
 
     @rule(back=st.integers(0, 30))
     def crash(self, back: int) -> None:
-        """Nothing is left but the changelog and the shelf."""
+        """Nothing is left but the changelog and the partition_store."""
         if self.writing is not None and back % 2:
             self.log += self.writing  # Kafka had taken them, and nobody was told
             self.durable = self.then
         self.writing = None
         self.part.released = True
-        self.part = StoredPart(self.shelf, small_room(), thaw)
-        begin = resumes_at(self.shelf.mark, DAY_MS)
+        self.part = StoredPartition(self.store, small_budget(), decode)
+        begin = resumes_at(self.store.checkpoint, DAY_MS)
         records = [record(offset, *self.log[offset]) for offset in range(begin or 0, len(self.log))]
         if begin is not None:
-            assert self.part.recognise(records[0])
+            assert self.part.verify(records[0])
         for start in range(0, len(records), 4):
             some = records[start : start + 4]
             self.part.restore(some, some[-1].offset + 1)
@@ -185,7 +185,7 @@ TestStoredRows = StoredRowsMachine.TestCase
 TestStoredRows.settings = examples(80, stateful_step_count=60)
 
 
-def fold(part: StoredPart[Row], key: bytes, number: int) -> None:
+def fold(part: StoredPartition[Row], key: bytes, number: int) -> None:
     row = part.rows.get(key)
     if row is None:
         row = part.rows[key] = Row(number)
@@ -193,12 +193,12 @@ def fold(part: StoredPart[Row], key: bytes, number: int) -> None:
     part.dirty[key] = row
 
 
-def restored(store: Store, log: list[tuple[bytes, bytes | None]]) -> StoredPart[Row]:
+def restored(store: Store, log: list[tuple[bytes, bytes | None]]) -> StoredPartition[Row]:
     part = part_of(store)
-    begin = resumes_at(store.shelf(0).mark, DAY_MS) or 0
+    begin = resumes_at(store.partition(0).checkpoint, DAY_MS) or 0
     records = [record(offset, *log[offset]) for offset in range(begin, len(log))]
     if records:
-        part.recognise(records[0])
+        part.verify(records[0])
         part.restore(records, len(log))
     part.restored(len(log))
     return part
@@ -248,10 +248,10 @@ def test_the_mark_stays_before_what_somebody_else_wrote(store: Store) -> None:
     for number in range(6):
         fold(part, b"k%d" % number, number + 10)
     checkpoint(part, log, foreign=2)  # an old record of k0, behind the new one
-    assert store.shelf(0).mark.offset == 2
+    assert store.partition(0).checkpoint.offset == 2
     fold(part, b"k5", 99)
     checkpoint(part, log)
-    assert store.shelf(0).mark.offset == 2
+    assert store.partition(0).checkpoint.offset == 2
     assert held(part) == {b"k0": 10, b"k1": 11, b"k2": 12, b"k3": 13, b"k4": 14, b"k5": 99}
     part.released = True
     again = restored(store, log)
@@ -259,7 +259,7 @@ def test_the_mark_stays_before_what_somebody_else_wrote(store: Store) -> None:
     assert {key: row.number for key, row in again.dirty.items() if row} == {b"k0": 10}  # written again, to be the last
     checkpoint(again, log)
     assert log[-1] == (b"k0", Row(10).packed)
-    assert store.shelf(0).mark.offset == len(log)
+    assert store.partition(0).checkpoint.offset == len(log)
 
 
 def test_killed_before_the_newer_row_was_written_again_the_older_record_is_read_once_more(store: Store) -> None:
@@ -284,7 +284,7 @@ def test_an_acknowledgement_without_an_offset_moves_no_mark(store: Store) -> Non
     fold(part, b"a", 1)
     records = [(key, row.packed) for key, row in part.take_dirty().items() if row]
     part.written(records, [(-1, 1)])
-    assert (store.shelf(0).mark.offset, held(part)) == (0, {b"a": 1})
+    assert (store.partition(0).checkpoint.offset, held(part)) == (0, {b"a": 1})
 
 
 def test_a_changelog_that_is_another_is_not_recognised_and_the_shelf_can_be_cleared(store: Store) -> None:
@@ -293,7 +293,7 @@ def test_a_changelog_that_is_another_is_not_recognised_and_the_shelf_can_be_clea
     fold(part, b"a", 1)
     fold(part, b"b", 2)
     checkpoint(part, log)
-    assert part.known  # there was nothing that could have been of another one
+    assert part.verified  # there was nothing that could have been of another one
     for other in (
         record(1, b"b", Row(3).packed),
         record(1, b"c", Row(2).packed),
@@ -301,42 +301,42 @@ def test_a_changelog_that_is_another_is_not_recognised_and_the_shelf_can_be_clea
         record(0, *log[0]),
     ):
         part = part_of(store)
-        assert not part.known
-        assert not part.recognise(other)
-    assert part.recognise(record(1, *log[1]))
+        assert not part.verified
+        assert not part.verify(other)
+    assert part.verify(record(1, *log[1]))
     part.clear()
-    assert (held(part), len(part.rows), store.shelf(0).mark) == ({}, 0, NOTHING)
+    assert (held(part), len(part.rows), store.partition(0).checkpoint) == ({}, 0, NO_CHECKPOINT)
 
 
 def test_rows_that_were_whole_too_long_ago_are_not_begun_from(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = now_ms()
-    assert resumes_at(NOTHING, DAY_MS) is None
-    assert resumes_at(Mark(8, 1, now), DAY_MS) == 7
-    assert resumes_at(Mark(8, 0, now), DAY_MS) is None
-    assert resumes_at(Mark(8, 1, now - DAY_MS - 1000), DAY_MS) is None
+    assert resumes_at(NO_CHECKPOINT, DAY_MS) is None
+    assert resumes_at(StoreCheckpoint(8, 1, now), DAY_MS) == 7
+    assert resumes_at(StoreCheckpoint(8, 0, now), DAY_MS) is None
+    assert resumes_at(StoreCheckpoint(8, 1, now - DAY_MS - 1000), DAY_MS) is None
     part = part_of(store)
     fold(part, b"a", 1)
     checkpoint(part, [])
-    was = store.shelf(0).mark
+    was = store.partition(0).checkpoint
     checkpoint(part, [])
-    assert store.shelf(0).mark is was
+    assert store.partition(0).checkpoint is was
     # A partition in which nothing happens stays young while somebody owns it.
     monkeypatch.setattr(store_rows, "now_ms", lambda: was.at_ms + 2 * 3_600_000)
     checkpoint(part, [])
-    assert store.shelf(0).mark.at_ms == was.at_ms + 2 * 3_600_000
-    assert store.shelf(0).mark.offset == was.offset
+    assert store.partition(0).checkpoint.at_ms == was.at_ms + 2 * 3_600_000
+    assert store.partition(0).checkpoint.offset == was.offset
 
 
 def test_a_log_that_ends_without_a_record_is_followed_from_its_end_but_not_begun_from(store: Store) -> None:
     part = part_of(store)
     part.restore([record(3, b"a", Row(1).packed)], 4)
     part.restored(6)
-    assert store.shelf(0).mark == Mark(6, 0, store.shelf(0).mark.at_ms, 1)
-    assert resumes_at(store.shelf(0).mark, DAY_MS) is None
+    assert store.partition(0).checkpoint == StoreCheckpoint(6, 0, store.partition(0).checkpoint.at_ms, 1)
+    assert resumes_at(store.partition(0).checkpoint, DAY_MS) is None
     fold(part, b"b", 2)
     part.written([(b"b", Row(2).packed)] if part.take_dirty() else [], [(6, 1)])
-    assert store.shelf(0).mark.offset == 7
-    assert store.shelf(0).mark.check == checksum(b"b", Row(2).packed)
+    assert store.partition(0).checkpoint.offset == 7
+    assert store.partition(0).checkpoint.check == checksum(b"b", Row(2).packed)
 
 
 def test_a_part_that_was_released_writes_nothing_more(store: Store) -> None:
@@ -344,8 +344,8 @@ def test_a_part_that_was_released_writes_nothing_more(store: Store) -> None:
     fold(part, b"a", 1)
     part.released = True
     checkpoint(part, [])
-    assert store.shelf(0).mark == NOTHING
-    assert store.shelf(0).get(b"a") is None
+    assert store.partition(0).checkpoint == NO_CHECKPOINT
+    assert store.partition(0).get(b"a") is None
 
 
 def test_an_empty_key_is_no_row(store: Store) -> None:
@@ -357,13 +357,13 @@ def test_an_empty_key_is_no_row(store: Store) -> None:
 
 
 def test_the_room_is_shared_out() -> None:
-    room = Room(16_000)
-    room.share(4)
-    assert room.rows == 4000
-    room.share(1000)
-    assert room.rows == 2048
-    room.share(0)
-    assert room.rows == 16_000
+    budget = CacheBudget(16_000)
+    budget.share(4)
+    assert budget.rows == 4000
+    budget.share(1000)
+    assert budget.rows == 2048
+    budget.share(0)
+    assert budget.rows == 16_000
 
 
 def test_a_row_that_is_removed_while_the_generations_change_is_gone(store: Store) -> None:

@@ -11,8 +11,8 @@ from aiokafka.errors import RecordTooLargeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from agents.kafka.unreadable import UnreadableError, naming_the_place
-from tests.agents.test_unpacking import TP, Fetched, kafka_batch
+from agents.kafka.unreadable import UnreadableError, locating_errors
+from tests.agents.test_batches import TP, Fetched, kafka_batch
 
 ATTRIBUTES = 21
 DATA = 61
@@ -101,7 +101,7 @@ def test_other_errors_pass() -> None:
 
 
 def take(fetched: Fetched, error: Exception | None = None) -> None:
-    with naming_the_place(SimpleNamespace(_fetcher=SimpleNamespace(_records={TP: fetched.result}))):
+    with locating_errors(SimpleNamespace(_fetcher=SimpleNamespace(_records={TP: fetched.result}))):
         if error is not None:
             raise error
         fetched.take()

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.core import Core
 from agents.state.tables import RowTable
+from agents.state.worker_state import WorkerState
 from benchmarks import watched_worker
 from benchmarks.many_leads import LEADS
 from benchmarks.restore import GONE, INTACT, MEMORY
@@ -48,12 +48,13 @@ def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(
     for name in ("on_rebalance", "on_changelog_event", "on_recovery_completed"):
         monkeypatch.setattr(RowTable, name, nothing)  # besides, the originals are put back after the test
     ended: list[Any] = []
-    monkeypatch.setattr(Core, "release_all", ended.append)
+    monkeypatch.setattr(WorkerState, "release_all", ended.append)
     watched_worker.watch(tmp_path / "told")
 
-    leads = SimpleNamespace(name="leads", restored=0, owned_rows=lambda: iter("abc"))
+    part = SimpleNamespace(rows=dict.fromkeys("abc"))
+    leads = SimpleNamespace(name="leads", restored=0, owned={0}, parts={0: part})
     managers = SimpleNamespace(name="managers", restored=0)
-    core: Any = SimpleNamespace(tables={"leads": leads, "managers": managers})
+    state: Any = SimpleNamespace(tables={"leads": leads, "managers": managers})
 
     watched: Any = RowTable  # its methods are the stand-ins from above
 
@@ -67,7 +68,7 @@ def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(
 
     for records in (5, 3):
         asyncio.run(restore(records))
-    Core.release_all(core)
+    WorkerState.release_all(state)
     told = msgspec.json.decode((tmp_path / "told").read_bytes(), type=Restored)
-    assert (told.records, told.rows, ended) == (3, 3, [core])
+    assert (told.records, told.rows, ended) == (3, 3, [state])
     assert 0 < told.assigned_at <= told.read_at <= told.whole_at

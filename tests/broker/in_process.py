@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from mode.threads import ServiceThread, WorkerThread
 
-from agents.app import Callpulse, create_app
+from agents.app import Callpulse, create_worker
+from agents.state.tables import RowTable
 from streams.contract import events, topics
 from streams.settings.settings import Settings, load
 from streams.tables.manager.counts import INBOUND, OUTBOUND
@@ -124,55 +125,66 @@ async def send(
         await producer.stop()
 
 
+def owned_rows(table: RowTable[Any]) -> list[tuple[bytes, Any]]:
+    """The rows of the partitions of `table` that are owned and restored, by key."""
+    return [
+        item for partition in table.owned if partition in table.parts for item in table.parts[partition].rows.items()
+    ]
+
+
 class Worker:
     """An application that runs in this event loop. `failures` are the errors it would have left the process with."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.failures: list[BaseException] = []
-        self.app: Callpulse = create_app(settings, fail=self.failures.append)
-        self.core = self.app.callpulse
+        self.parts = create_worker(settings, fail=self.failures.append)
+        self.app: Callpulse = self.parts.app
 
     async def start(self) -> Worker:
         """Start, and wait until the tables are whole."""
         await self.app.start()
-        await wait_until(lambda: self.core.tables_owned or self.failures, "partitions are owned")
+        await wait_until(lambda: self.parts.state.owns_any or self.failures, "partitions are owned")
         return self
 
     async def stop(self) -> None:
         """End in good order."""
         if not self.failures:
-            await self.core.run_checkpoint(self.core.freeze())
+            await self.parts.state.run_checkpoint(self.parts.tracker.freeze())
         await self.crash()
 
     async def crash(self) -> None:
         """End without a checkpoint, as kill -9 would; nothing folded since the last one is durable or committed."""
 
-        async def nothing() -> bool:
+        async def nothing(_: Any = None) -> bool:
             return False
 
-        self.app.delivery.on_checkpoint = nothing
+        self.app.delivery.checkpoint = nothing
         with suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.wait_for(self.app.stop(), 2 * STOP_S)
 
+    def rows(self, table: str) -> list[tuple[bytes, Any]]:
+        """The rows of the owned partitions of a table, by key."""
+        return owned_rows(self.parts.state.tables[table])
+
     def calls(self) -> int:
         """How many finished legs the rows of owned partitions count."""
-        rows = self.core.tables["managers"].owned_rows()
+        rows = self.rows("managers")
         return sum(sum(counts[INBOUND : OUTBOUND + 1]) for _, row in rows for counts in all_days(row).values())
 
     def open_leads(self) -> int:
         """How many calls on open leads the outcome rows count."""
-        rows = self.core.tables["outcomes"].owned_rows()
+        rows = self.rows("outcomes")
         return sum(sum(row.state.steps.get("sum", {}).values()) for _, row in rows)
 
     def counted(self, name: str, topic: topics.Topic) -> float:
         """The worker's own counter `name` for `topic`."""
-        labels = {"topic": self.core.name(topic)}
-        return self.core.operations.registry.get_sample_value(f"callpulse_{name}", labels) or 0.0
+        labels = {"topic": self.parts.name(topic)}
+        return self.parts.metrics.registry.get_sample_value(f"callpulse_{name}", labels) or 0.0
 
     def committed(self) -> dict[Any, int]:
         """Committed offsets of the source partitions, as the consumer knows them."""
-        return {tp: offset for tp, offset in self.core.consumer._committed_offset.items() if offset}
+        return {tp: offset for tp, offset in self.parts.consumer._committed_offset.items() if offset}
 
 
 async def end_tasks() -> None:

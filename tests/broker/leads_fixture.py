@@ -105,16 +105,16 @@ async def send_events(settings: Settings, some: Iterable[Event]) -> None:
 
 async def all_folded(*workers: Worker, within_s: float = 60.0) -> None:
     """Wait until nothing is left in any topic; facts that leads send each other lead to more."""
-    names = [workers[0].core.name(topic) for topic in topics.TAKEN_IN]
+    names = [workers[0].parts.name(topic) for topic in topics.TAKEN_IN]
     tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
     before: Mapping[TP, int] = {}
 
     async def look() -> bool:
         nonlocal before
         for worker in workers:
-            await worker.core.outbox.drain()
-        ends = await workers[0].core.consumer.highwaters(*tps)
-        following = {tp: at for worker in workers for tp, at in worker.app.delivery.ledger.snapshot().items()}
+            await worker.parts.outbox.drain()
+        ends = await workers[0].parts.consumer.highwaters(*tps)
+        following = {tp: at for worker in workers for tp, at in worker.app.delivery.tracker.snapshot().items()}
         done = all((following.get(tp) or 0) >= (ends[tp] or 0) for tp in tps)
         same, before = ends == before, ends
         return done and same
@@ -143,7 +143,7 @@ def rows_of(*workers: Worker) -> dict[str, Any]:
     """The leads that the workers own, each by its key; no two may own one."""
     found: dict[str, Any] = {}
     for worker in workers:
-        for key, row in worker.core.tables["leads"].owned_rows():
+        for key, row in worker.rows("leads"):
             assert key.decode() not in found
             found[key.decode()] = row
     return found
@@ -163,7 +163,7 @@ def told(*workers: Worker) -> Counter[tuple[str, str, int]]:
     """What the managers were told that their leads mean."""
     total: Counter[tuple[str, str, int]] = Counter()
     for worker in workers:
-        for key, row in worker.core.tables["outcomes"].owned_rows():
+        for key, row in worker.rows("outcomes"):
             for measure, steps in row.state.steps.items():
                 for day, count in steps.items():
                     total[key.decode(), measure, day] += count

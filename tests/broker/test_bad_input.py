@@ -75,7 +75,7 @@ async def test_what_is_no_fact_ends_in_rejected_and_the_partition_goes_on(
     kafka = worker.settings.kafka
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=1 << 22)
     await producer.start()
-    name = worker.core.name(topic)
+    name = worker.parts.name(topic)
     for key, value, _ in bad:
         for partition in range(PARTITIONS):
             await producer.send(name, value, key, partition=partition)
@@ -83,12 +83,12 @@ async def test_what_is_no_fact_ends_in_rejected_and_the_partition_goes_on(
     good = call_ended(1, "m001")
     home = topics.partition_of(b"m001", PARTITIONS)
     await producer.flush()
-    await producer.send_and_wait(worker.core.name(topics.CALLS), events.encode(good), b"m001", partition=home)
+    await producer.send_and_wait(worker.parts.name(topics.CALLS), events.encode(good), b"m001", partition=home)
     await producer.stop()
     await wait_until(lambda: worker.open_leads() == 1, "the call behind the bad records has come through")
     # On a thread: the worker, which lives in this event loop, may have letters to send yet.
     letters = await asyncio.to_thread(
-        consume, kafka.bootstrap, worker.core.name(topics.REJECTED), at_least=len(bad) * PARTITIONS
+        consume, kafka.bootstrap, worker.parts.name(topics.REJECTED), at_least=len(bad) * PARTITIONS
     )
     found = Counter(
         (dict(letter.headers).get("key"), letter.value, dict(letter.headers)["reason"]) for letter in letters
@@ -96,6 +96,6 @@ async def test_what_is_no_fact_ends_in_rejected_and_the_partition_goes_on(
     assert found == Counter({(key, value or b"", reason.encode()): PARTITIONS for key, value, reason in bad})
     for reason in ("invalid_field", "wrong_key"):
         labels = {"topic": name, "reason": reason}
-        counted = worker.core.operations.registry.get_sample_value("callpulse_rejected_total", labels)
+        counted = worker.parts.metrics.registry.get_sample_value("callpulse_rejected_total", labels)
         assert counted == PARTITIONS * sum(case[2] == reason for case in bad)
     assert worker.failures == []

@@ -12,9 +12,9 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents.delivery.dead_letter import MAX_KEPT, dead_letter
 from agents.kafka import admin, dead_letters
 from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.dead_letter import MAX_KEPT, dead_letter
 from agents.kafka.dead_letters import Filter, Letter
 from agents.kafka.producer import BatchProducer
 from streams.contract import topics

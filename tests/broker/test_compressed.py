@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents.delivery.dead_letter import dead_letter
 from agents.kafka import dead_letters, evidence
+from agents.kafka.dead_letter import dead_letter
 from agents.kafka.dead_letters import Filter
 from agents.kafka.settings_log import agree
 from streams.contract import topics
@@ -68,7 +68,7 @@ async def test_topics_that_the_broker_compresses_are_read_and_restored(
     shutil.rmtree(tmp_path / "data")
     second = await start(settings)
     assert_exact(some, second)
-    assert sum(table.restored for table in second.core.tables.values()) > 0
+    assert sum(table.restored for table in second.parts.state.tables.values()) > 0
     await second.stop()
 
     await send_letter(settings, None)

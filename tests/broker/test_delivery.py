@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from agents.delivery.offsets import Batch, Ledger
+from agents.delivery.offsets import Batch, OffsetTracker
 from agents.delivery.transport import BatchConsumer
 from agents.state.tables import RowTable
 from streams.contract import events, topics
@@ -27,11 +27,11 @@ async def folded(worker: Worker, calls: int, within_s: float = 60.0) -> None:
     """Wait until both hops are done: a lead that changes hands is counted twice for a moment, so sums tell little."""
     await wait_until(lambda: worker.calls() >= calls, f"{calls} calls are folded", within_s)
     for topic in (topics.CONTACTS, topics.OUTCOMES):
-        await worker.core.outbox.drain()
-        tps = [TP(worker.core.name(topic), number) for number in range(PARTITIONS)]
-        ends = await worker.core.consumer.highwaters(*tps)
+        await worker.parts.outbox.drain()
+        tps = [TP(worker.parts.name(topic), number) for number in range(PARTITIONS)]
+        ends = await worker.parts.consumer.highwaters(*tps)
         await wait_until(
-            lambda: all((worker.app.delivery.ledger.next_offset(tp) or 0) >= (ends[tp] or 0) for tp in tps),  # noqa: B023 - at once
+            lambda: all((worker.app.delivery.tracker.next_offset(tp) or 0) >= (ends[tp] or 0) for tp in tps),  # noqa: B023 - at once
             f"{topic.name} is folded",
             within_s,
         )
@@ -42,8 +42,8 @@ async def test_every_record_is_folded_once_and_committed(start: Start, settings:
     worker = await start(settings)
     await folded(worker, N)
     assert (worker.calls(), worker.open_leads()) == (N, N)
-    await worker.core.run_checkpoint()
-    ends = {tp: offset for tp, offset in worker.app.delivery.ledger.snapshot().items() if offset}
+    await worker.parts.state.run_checkpoint()
+    ends = {tp: offset for tp, offset in worker.app.delivery.tracker.snapshot().items() if offset}
     assert worker.committed() == ends
     assert sum(offset for tp, offset in ends.items() if tp.topic.endswith("-calls")) == N
     assert worker.failures == []
@@ -85,8 +85,8 @@ async def test_without_the_ledger_what_vanishes_is_lost_for_good(
 ) -> None:
     await send(settings, range(N))
     lost = losing(monkeypatch, every=3)
-    monkeypatch.setattr(Ledger, "take", lambda self, batch: batch.records if batch.tp in self else [])
-    monkeypatch.setattr("agents.core.Core.watch_delivery", lambda _self: asyncio.sleep(0))
+    monkeypatch.setattr(OffsetTracker, "take", lambda self, batch: batch.records if batch.tp in self else [])
+    monkeypatch.setattr("agents.loop.FoldLoop.watch_delivery", lambda _self: asyncio.sleep(0))
     worker = await start(settings)
     await wait_until(lambda: worker.calls() >= N - sum(len(b.records) for b in lost) > 0, "the rest is folded")
     assert lost
@@ -116,7 +116,7 @@ async def test_rows_written_and_offsets_not_committed_are_not_counted_twice(
         patch.setattr(BatchConsumer, "commit_offsets", not_committed)
         first = await start(settings)
         await folded(first, N)
-        await first.core.run_checkpoint()
+        await first.parts.state.run_checkpoint()
         await first.crash()
     second = await start(settings)
     await wait_until(lambda: second.counted("records_total", topics.CALLS) >= N, "all is read again")
@@ -136,7 +136,7 @@ async def test_an_error_in_a_fold_ends_the_worker_before_it_commits(
     worker = await start(settings)
     await wait_until(lambda: worker.failures, "the worker gives up")
     assert isinstance(worker.failures[0], ValueError)
-    await worker.core.run_checkpoint()
+    await worker.parts.state.run_checkpoint()
     assert not any(tp.topic.endswith("-calls") for tp in worker.committed())
 
 
@@ -155,32 +155,34 @@ class WithoutKafka:
 async def test_a_send_that_fails_ends_the_worker_before_it_commits(start: Start, settings: Settings) -> None:
     worker = await start(settings)
 
-    real = worker.core.outbox.producer()
-    worker.core.outbox.producer = lambda: WithoutKafka(real)
+    real = worker.parts.outbox.producer()
+    worker.parts.outbox.producer = lambda: WithoutKafka(real)
     await send(settings, range(100))
     await wait_until(lambda: worker.failures, "the worker gives up")
     with pytest.raises(Exception, match="did not take a record"):
-        await worker.core.run_checkpoint()
+        await worker.parts.state.run_checkpoint()
     assert not any(tp.topic.endswith("-calls") for tp in worker.committed())
 
 
 async def test_a_changelog_that_cannot_be_read_ends_the_worker(settings: Settings) -> None:
     """Faust logs what goes wrong in a restore ("Error in recovery") and waits for ever."""
     worker = Worker(settings)
-    table = worker.core.tables["managers"]
+    table = worker.parts.state.tables["managers"]
     record = SimpleNamespace(offset=0, key=b"m\0x", value=b"not a row")  # a day is a number
     with pytest.raises(ValueError, match="invalid literal"):
         table.apply_changelog_batch([SimpleNamespace(value=Batch(TP(table.changelog, 0), 0, [record]))])
     assert [type(error) for error in worker.failures] == [ValueError]
 
 
-async def test_a_stray_record_is_sent_to_the_partition_of_its_key_and_counted(start: Start, settings: Settings) -> None:
+async def test_a_misrouted_record_is_sent_to_the_partition_of_its_key_and_counted(
+    start: Start, settings: Settings
+) -> None:
     worker = await start(settings)
     await send(settings, range(200), partition=1)
     await folded(worker, 200)
-    strays = sum(topics.partition_of(f"m{number % 20:03d}".encode(), 4) != 1 for number in range(200))
-    assert strays > 0
-    assert worker.counted("rerouted_total", topics.CALLS) == strays
+    misrouted = sum(topics.partition_of(f"m{number % 20:03d}".encode(), 4) != 1 for number in range(200))
+    assert misrouted > 0
+    assert worker.counted("rerouted_total", topics.CALLS) == misrouted
     assert worker.calls() == 200
 
 
@@ -199,7 +201,7 @@ async def test_a_hole_in_the_log_does_not_stop_a_partition(start: Start, setting
     await producer.stop()
     worker = await start(settings)
     await folded(worker, 30)
-    await worker.core.run_checkpoint()
+    await worker.parts.state.run_checkpoint()
     assert worker.calls() == 30
     # Every partition's last offset is a marker; it cannot be waited for as a record.
     await send(settings, range(30, 60))
@@ -216,13 +218,13 @@ async def test_revoked_partitions_are_forgotten_and_taken_up_by_the_other_worker
     second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
 
     def shared() -> bool:
-        owned = [worker.core.tables["managers"].owned for worker in (first, second)]
+        owned = [worker.parts.state.tables["managers"].owned for worker in (first, second)]
         return owned[0] | owned[1] == frozenset(range(4)) and not owned[0] & owned[1] and all(owned)
 
     await wait_until(shared, "the partitions are shared out")
     await wait_until(lambda: first.calls() + second.calls() == N, "all calls are there, once")
     for worker in (first, second):
-        table = worker.core.tables["managers"]
+        table = worker.parts.state.tables["managers"]
         assert set(table.parts) <= set(table.owned)
     await send(settings, range(N, 2 * N))
     await wait_until(lambda: first.calls() + second.calls() == 2 * N, "new calls reach both")
@@ -241,7 +243,7 @@ async def restored_then_shared(start: Start, settings: Settings, second: Setting
     workers.append(await start(second))
 
     def shared() -> bool:
-        owned = [worker.core.tables["managers"].owned for worker in workers]
+        owned = [worker.parts.state.tables["managers"].owned for worker in workers]
         return owned[0] | owned[1] == frozenset(range(4)) and not owned[0] & owned[1] and all(owned)
 
     await wait_until(shared, "the partitions are shared out")
@@ -276,7 +278,7 @@ async def test_two_workers_share_a_machine(start: Start, settings: Settings, boo
 
 async def test_a_fetch_does_not_wait_long_for_records(start: Start, settings: Settings) -> None:
     worker = await start(settings)
-    assert worker.core.consumer._thread._ensure_consumer()._fetcher._fetch_max_wait_ms <= 50
+    assert worker.parts.consumer._thread._ensure_consumer()._fetcher._fetch_max_wait_ms <= 50
 
 
 async def test_faust_is_set_up_as_it_must_be(settings: Settings) -> None:
@@ -295,19 +297,19 @@ def batch(start: int, end: int, tp: TP = TP("t", 0)) -> Batch:  # noqa: B008 - a
     return Batch(tp, start, [Record(offset) for offset in range(start, end)])
 
 
-def test_the_ledger_takes_what_follows_trims_what_overlaps_and_refuses_what_is_behind_a_gap() -> None:
-    ledger = Ledger()
-    ledger.open({TP("t", 0): 10})
+def test_the_offset_tracker_takes_what_follows_trims_what_overlaps_and_refuses_what_is_behind_a_gap() -> None:
+    tracker = OffsetTracker()
+    tracker.open({TP("t", 0): 10})
 
     def offsets(taken: list[Any] | None) -> list[int] | None:
         return None if taken is None else [record.offset for record in taken]
 
-    assert offsets(ledger.take(batch(10, 12))) == [10, 11]
-    assert offsets(ledger.take(batch(8, 12))) == [10, 11]
-    assert offsets(ledger.take(batch(8, 10))) == []
-    assert offsets(ledger.take(batch(11, 12))) is None
-    assert offsets(ledger.take(batch(10, 12, TP("t", 1)))) == []
-    ledger.done(TP("t", 0), 12)
-    assert ledger.snapshot() == {TP("t", 0): 12}
-    ledger.close()
-    assert offsets(ledger.take(batch(12, 13))) == []
+    assert offsets(tracker.take(batch(10, 12))) == [10, 11]
+    assert offsets(tracker.take(batch(8, 12))) == [10, 11]
+    assert offsets(tracker.take(batch(8, 10))) == []
+    assert offsets(tracker.take(batch(11, 12))) is None
+    assert offsets(tracker.take(batch(10, 12, TP("t", 1)))) == []
+    tracker.done(TP("t", 0), 12)
+    assert tracker.snapshot() == {TP("t", 0): 12}
+    tracker.close()
+    assert offsets(tracker.take(batch(12, 13))) == []

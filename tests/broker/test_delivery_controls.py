@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents.delivery.offsets import Batch, Ledger
+from agents.delivery.offsets import Batch, OffsetTracker
 from agents.delivery.outbox import Outbox
 from agents.delivery.transport import BatchConsumer
 from streams.contract import topics
@@ -32,11 +32,11 @@ async def test_without_an_eye_on_acknowledgements_what_kafka_never_took_is_commi
 ) -> None:
     monkeypatch.setattr(Outbox, "_fail", lambda _self, _error: None)
     worker = await start(settings)
-    real = worker.core.outbox.producer()
-    worker.core.outbox.producer = lambda: WithoutKafka(real)
+    real = worker.parts.outbox.producer()
+    worker.parts.outbox.producer = lambda: WithoutKafka(real)
     await send(settings, range(100))
     await wait_until(lambda: worker.calls() >= 100, "all is folded")
-    await worker.core.run_checkpoint()
+    await worker.parts.state.run_checkpoint()
     assert commits_calls(worker.committed())
 
 
@@ -48,20 +48,20 @@ async def test_where_a_batch_is_done_before_its_fold_an_error_is_committed_past(
     def broken(*_: Any) -> None:
         raise ValueError("a defect in the fold")
 
-    take = Ledger.take
+    take = OffsetTracker.take
 
-    def done_at_once(self: Ledger, batch: Batch) -> list[Any] | None:
+    def done_at_once(self: OffsetTracker, batch: Batch) -> list[Any] | None:
         records = take(self, batch)
         if records:
             self.done(batch.tp, batch.end)
         return records
 
     monkeypatch.setattr("agents.calls.CallsAgent.fold", broken)
-    monkeypatch.setattr(Ledger, "take", done_at_once)
+    monkeypatch.setattr(OffsetTracker, "take", done_at_once)
     await send(settings, range(100))
     worker = await start(settings)
     await wait_until(lambda: worker.failures, "the worker gives up")
-    await worker.core.run_checkpoint()
+    await worker.parts.state.run_checkpoint()
     assert commits_calls(worker.committed())
 
 
@@ -84,7 +84,7 @@ async def test_where_rows_do_not_know_what_they_have_applied_a_restart_counts_it
         patch.setattr(BatchConsumer, "commit_offsets", not_committed)
         first = await start(settings)
         await folded(first, N)
-        await first.core.run_checkpoint()
+        await first.parts.state.run_checkpoint()
         await first.crash()
     monkeypatch.setattr(outcome, "fold", forgetful)
     second = await start(settings)

@@ -24,8 +24,8 @@ async def test_seeks_while_fetching_lose_nothing_and_double_nothing(bootstrap: s
     async def seek_without_end() -> None:
         nonlocal seeks
         while True:
-            for tp in list(worker.app.delivery.ledger.snapshot()):
-                await worker.core.fetch_again(tp)
+            for tp in list(worker.app.delivery.tracker.snapshot()):
+                await worker.parts.loop.fetch_again(tp)
                 seeks += 1
             await asyncio.sleep(0.02)
 

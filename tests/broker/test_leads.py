@@ -61,7 +61,7 @@ async def test_calls_and_what_the_crm_says_meet_in_the_lead_and_reach_its_manage
     assert (sums["m002", "won"], sums["m002", "sum"]) == (0, 1)
     assert worker.counted("events_applied_total", topics.CRM) == 2
     assert worker.counted("records_total", topics.CRM) == 2
-    heartbeat = worker.core.operations.registry.get_sample_value(
+    heartbeat = worker.parts.metrics.registry.get_sample_value(
         "callpulse_source_heartbeat_timestamp_seconds", {"source": "crm"}
     )
     assert heartbeat == (START_MS + 3000) / 1000
@@ -129,8 +129,8 @@ async def test_values_that_the_settings_do_not_know_are_counted(start: Start, se
         settings, [call_ended(1, "m001", lead="lead-1"), deal(2, "lead-1", "thinking"), deal(3, "lead-1", "won")]
     )
     await all_folded(worker)
-    labels = {"topic": worker.core.name(topics.CONTACTS), "field": "stage"}
-    assert worker.core.operations.registry.get_sample_value("callpulse_folded_total", labels) == 1
+    labels = {"topic": worker.parts.name(topics.CONTACTS), "field": "stage"}
+    assert worker.parts.metrics.registry.get_sample_value("callpulse_folded_total", labels) == 1
     assert claimed(worker) == told(worker)
 
 
@@ -164,7 +164,7 @@ async def test_bad_events_of_the_crm_end_in_rejected_with_their_reason_and_the_t
     worker = await start(settings)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, max_request_size=1 << 22)
     await producer.start()
-    name = worker.core.name(topics.CRM)
+    name = worker.parts.name(topics.CRM)
     for key, value, _ in BAD:
         await producer.send(name, value, key, partition=topics.partition_of(b"lead-1", PARTITIONS))
     await producer.stop()
@@ -174,7 +174,7 @@ async def test_bad_events_of_the_crm_end_in_rejected_with_their_reason_and_the_t
     assert_exact(some, worker)
     # On a thread: the worker, which lives in this event loop, may have letters to send yet.
     letters = await asyncio.to_thread(
-        consume, settings.kafka.bootstrap, worker.core.name(topics.REJECTED), at_least=len(BAD)
+        consume, settings.kafka.bootstrap, worker.parts.name(topics.REJECTED), at_least=len(BAD)
     )
     found = Counter(
         (dict(letter.headers).get("key"), letter.value, dict(letter.headers)["reason"].decode()) for letter in letters
@@ -183,7 +183,7 @@ async def test_bad_events_of_the_crm_end_in_rejected_with_their_reason_and_the_t
     assert {dict(letter.headers)["topic"] for letter in letters} == {name.encode()}
     for reason, count in Counter(reason for _, _, reason in BAD).items():
         labels = {"topic": name, "reason": reason}
-        assert worker.core.operations.registry.get_sample_value("callpulse_rejected_total", labels) == count
+        assert worker.parts.metrics.registry.get_sample_value("callpulse_rejected_total", labels) == count
 
 
 async def test_an_event_in_a_partition_that_is_not_its_leads_is_sent_to_the_right_one(
@@ -197,7 +197,7 @@ async def test_an_event_in_a_partition_that_is_not_its_leads_is_sent_to_the_righ
     await producer.start()
     for partition in range(PARTITIONS):
         if partition != home:
-            await producer.send(worker.core.name(topics.CRM), events.encode(GOOD), b"lead-1", partition=partition)
+            await producer.send(worker.parts.name(topics.CRM), events.encode(GOOD), b"lead-1", partition=partition)
     await producer.stop()
     await all_folded(worker)
     assert worker.counted("rerouted_total", topics.CRM) == PARTITIONS - 1
@@ -217,7 +217,7 @@ async def test_a_crash_between_the_hops_loses_and_doubles_nothing(start: Start, 
     async def no_checkpoint() -> bool:
         return True
 
-    first.app.delivery.on_checkpoint = no_checkpoint
+    first.app.delivery.checkpoint = no_checkpoint
     await first.start()
     await wait_until(lambda: first.counted("records_total", topics.OUTCOMES) > 300, "facts went through both hops")
     await first.crash()
@@ -236,13 +236,13 @@ async def test_rows_in_the_changelog_and_not_on_the_disk_are_restored(
     await send_events(settings, some[:300])
     first = await start(settings)
     await all_folded(first)
-    await first.core.run_checkpoint()
+    await first.parts.state.run_checkpoint()
     with monkeypatch.context() as patch:
         patch.setattr("agents.state.rows.StoredPart.written", lambda *_: None)
         patch.setattr(BatchConsumer, "commit_offsets", lambda *_: asyncio.sleep(0, True))
         await send_events(settings, some[300:])
         await all_folded(first)
-        await first.core.run_checkpoint()
+        await first.parts.state.run_checkpoint()
         await first.crash()
     second = await start(settings)
     await all_folded(second)
@@ -259,7 +259,7 @@ async def test_links_across_partitions_go_on_through_rebalances(
     second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
 
     def shared() -> bool:
-        owned = [worker.core.tables["leads"].owned for worker in (first, second)]
+        owned = [worker.parts.state.tables["leads"].owned for worker in (first, second)]
         return owned[0] | owned[1] == frozenset(range(PARTITIONS)) and not owned[0] & owned[1] and all(owned)
 
     await wait_until(shared, "the partitions are shared out")
@@ -269,13 +269,15 @@ async def test_links_across_partitions_go_on_through_rebalances(
     await sending
     await all_folded(first, second)
     for worker in (first, second):
-        of = {name: table.owned for name, table in worker.core.tables.items()}
+        of = {name: table.owned for name, table in worker.parts.state.tables.items()}
         assert set(of.values()) == {of["leads"]}  # what concerns a key is on one worker, in every table
-        crm = {tp.partition for tp in worker.app.delivery.ledger.snapshot() if tp.topic == worker.core.name(topics.CRM)}
+        crm = {
+            tp.partition for tp in worker.app.delivery.tracker.snapshot() if tp.topic == worker.parts.name(topics.CRM)
+        }
         assert crm == of["leads"]
     assert_exact(some, first, second)
     await second.crash()
-    await wait_until(lambda: len(first.core.tables["leads"].owned) == PARTITIONS, "the first has all again")
+    await wait_until(lambda: len(first.parts.state.tables["leads"].owned) == PARTITIONS, "the first has all again")
     await all_folded(first)
     assert_exact(some, first)
 
@@ -289,7 +291,7 @@ async def test_what_is_told_again_after_a_crash_comes_of_the_same_order(start: S
     async def no_checkpoint() -> bool:
         return True
 
-    first.app.delivery.on_checkpoint = no_checkpoint
+    first.app.delivery.checkpoint = no_checkpoint
     await first.start()
     await wait_until(lambda: first.counted("records_total", topics.OUTCOMES) > 500, "calls went through both hops")
     await send_events(settings, [event for event in some if isinstance(event, CrmEvent)])

@@ -61,7 +61,7 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
     try:
         await all_folded(worker)
         assert_exact(some, worker)
-        assert worker.core.tables["leads"].restored < 3000  # it had most of it on disk
+        assert worker.parts.state.tables["leads"].restored < 3000  # it had most of it on disk
         await worker.stop()
     finally:
         await end_tasks()

@@ -32,7 +32,7 @@ def folder_of(settings: Settings) -> Path:
 
 def restored(worker: Worker) -> int:
     """How many records of the changelog of leads were read."""
-    return worker.core.tables["leads"].restored
+    return worker.parts.state.tables["leads"].restored
 
 
 async def folded_and_stopped(start: Start, settings: Settings, some: list[Event]) -> None:
@@ -50,7 +50,9 @@ async def again(start: Start, settings: Settings, some: list[Event], more: list[
     await send_events(settings, more)
     await all_folded(worker)
     assert_exact(some + more, worker)
-    assert len(worker.core.tables["leads"].part(0).rows) == sum(1 for _ in worker.core.tables["leads"].part(0).rows)
+    assert len(worker.parts.state.tables["leads"].part(0).rows) == sum(
+        1 for _ in worker.parts.state.tables["leads"].part(0).rows
+    )
     await worker.stop()
     return records
 
@@ -133,7 +135,7 @@ async def test_the_folder_of_a_changelog_that_was_made_anew_is_not_used(
             partition=partition,
         )
     worker = await start(settings)
-    found = {key for key, _ in worker.core.tables["leads"].owned_rows()}
+    found = {key for key, _ in worker.rows("leads")}
     assert found == {b"other-%d" % number for number in range(min(records, 3))}
     assert restored(worker) >= records * PARTITIONS
     assert worker.failures == []
@@ -146,10 +148,13 @@ async def test_a_partition_that_comes_back_is_brought_up_to_date_from_the_disk(
     first = await start(settings)
     await send_events(settings, some)
     await all_folded(first)
-    await first.core.run_checkpoint()
+    await first.parts.state.run_checkpoint()
     second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
     await wait_until(
-        lambda: 0 < len(first.core.tables["leads"].owned) < PARTITIONS and second.core.tables["leads"].owned, "shared"
+        lambda: (
+            0 < len(first.parts.state.tables["leads"].owned) < PARTITIONS and second.parts.state.tables["leads"].owned
+        ),
+        "shared",
     )
     assert restored(first) <= PARTITIONS  # it has kept them, and has them on disk
     assert restored(second) > LEADS // 10
@@ -157,7 +162,7 @@ async def test_a_partition_that_comes_back_is_brought_up_to_date_from_the_disk(
     await all_folded(first, second)
     assert_exact(some + more[:40], first, second)
     await second.stop()
-    await wait_until(lambda: len(first.core.tables["leads"].owned) == PARTITIONS, "the first has all again")
+    await wait_until(lambda: len(first.parts.state.tables["leads"].owned) == PARTITIONS, "the first has all again")
     await all_folded(first)
     assert restored(first) < LEADS // 2
     assert_exact(some + more[:40], first)
@@ -167,7 +172,7 @@ async def test_two_workers_of_one_name_cannot_share_a_folder(start: Start, setti
     await start(settings)
     second = Worker(settings)
     with pytest.raises(StoreLockedError, match="worker"):
-        second.core.open_stores()
+        second.parts.state.open_stores()
 
 
 async def test_rows_can_live_in_memory_instead(start: Start, settings: Settings) -> None:
@@ -187,9 +192,9 @@ async def test_leads_that_nobody_has_heard_of_for_long_are_removed_everywhere(st
     some = story(60, 30, seed=9)
     await send_events(settings, some)
     await all_folded(worker)
-    await worker.core.run_checkpoint()
+    await worker.parts.state.run_checkpoint()
     day_ms = DAY_MS
-    expiry = Expiry(worker.core.tables["leads"], 181 * day_ms)
+    expiry = Expiry(worker.parts.state.tables["leads"], 181 * day_ms)
     everywhere = range(PARTITIONS)
     for _ in range(20):
         expiry.step(START_MS + 181 * day_ms, everywhere, rows=12)
@@ -209,5 +214,5 @@ async def test_leads_that_nobody_has_heard_of_for_long_are_removed_everywhere(st
             shutil.rmtree(folder_of(settings))
         second = await start(short)
         assert legs_by_lead(second) == left
-        assert sum(len(part.rows) for part in second.core.tables["leads"].parts.values()) == len(left)
+        assert sum(len(part.rows) for part in second.parts.state.tables["leads"].parts.values()) == len(left)
         await second.stop()

@@ -18,10 +18,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.core import SWEEP_S
 from agents.kafka import admin
 from agents.kafka.feeder import Feeder
 from agents.kafka.producer import BatchProducer
+from agents.loop import SWEEP_S
 from streams.contract import topics
 from streams.settings.settings import Settings, load
 from streams.simulator import Department, FaultRates, Record, simulate

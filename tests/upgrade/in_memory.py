@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,20 +12,21 @@ from faust.types import TP
 
 from agents.calls import CallsAgent
 from agents.crm import CrmAgent
-from agents.delivery.counters import Operations
 from agents.delivery.intake import Intake
-from agents.delivery.offsets import Ledger
+from agents.delivery.offsets import OffsetTracker
+from agents.delivery.worker_metrics import WorkerMetrics
 from agents.leads import LeadsAgent
 from agents.outcomes import OutcomesAgent
 from agents.state.checkpoint import Checkpoint
 from agents.state.expiry import Expiry
-from agents.state.rows import Room, StoredPart
-from agents.state.tables import Kind, OnDisk, Part
-from agents.telemetry.managers import ManagerCollector, Managers
-from streams.calendars import local_time
+from agents.state.rows import CacheBudget, StoredPartition
+from agents.state.tables import Kind, MemoryPartition, OnDisk
+from agents.telemetry.managers import Managers
+from streams.calendars import manager_time
 from streams.contract import topics
 from streams.settings.settings import Settings
 from streams.tables.lead.fold import LeadFold
+from tests.agents.manager_collector import ManagerCollector
 from tests.upgrade.frozen import Arrival, Figures, Frozen
 from tests.upgrade.today import DAY_MS, Record, agreed, agreement, changelog, kinds, on_disk, series, topic_names
 
@@ -39,21 +41,21 @@ class Topics:
     def __init__(self, names: Iterable[str], partitions: int) -> None:
         self.logs: dict[str, list[list[Record]]] = {name: [[] for _ in range(partitions)] for name in names}
         self.now_ms = 0
-        self._arrived: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        self._acked: dict[tuple[str, int], list[tuple[int, int]]] = {}
 
     def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: None = None) -> None:
         """Append a record."""
         assert headers is None, f"a dead letter: {value!r}"
         log = self.logs[topic][partition]
-        self._arrived.setdefault((topic, partition), []).append((len(log), 1))
+        self._acked.setdefault((topic, partition), []).append((len(log), 1))
         log.append(Record(key, value, len(log), self.now_ms))
 
     async def drain(self) -> None:
         """Do nothing: nothing is ever under way."""
 
-    def arrived(self, topic: str, partition: int) -> list[tuple[int, int]]:
+    def acked(self, topic: str, partition: int) -> list[tuple[int, int]]:
         """Return where the records lie that were added since the last time."""
-        return self._arrived.pop((topic, partition), [])
+        return self._acked.pop((topic, partition), [])
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:  # noqa: ARG002 - as the consumer's
         """Commit nothing: the end of each log is what is folded."""
@@ -81,9 +83,9 @@ class Table:
         self.parts: dict[int, Any] = {}
         for partition in range(partitions):
             if disk is None:
-                self.parts[partition] = Part(kind)
+                self.parts[partition] = MemoryPartition(kind)
             else:
-                self.parts[partition] = StoredPart(disk.store.shelf(partition), Room(), disk.thaw)
+                self.parts[partition] = StoredPartition(disk.store.partition(partition), CacheBudget(), disk.decode)
 
     def part(self, partition: int) -> Any:
         """Return the rows of a partition."""
@@ -105,41 +107,46 @@ class Installation:
             name: Table(name, kind, changelog(settings, name), self.partitions, self._disk.get(name))
             for name, kind in kinds(settings).items()
         }
-        self._operations = Operations()
-        self._place = topics.partitioner(self.partitions)
+        self._metrics = WorkerMetrics()
+        self._partition_for = topics.partitioner(self.partitions)
         self._hops = self._agents()
         self._folded = {(name, number): 0 for name in self._hops for number in range(self.partitions)}
-        self._checkpoint = Checkpoint(list(self.tables.values()), self.topics, Ledger())  # type: ignore[arg-type]  # stands in
-        self._figures = Managers(settings, self.tables, self._place)
+        self._checkpoint = Checkpoint(
+            list(self.tables.values()),
+            self.topics,  # type: ignore[arg-type]  # stands in
+            OffsetTracker(),
+            self.topics.commit_offsets,
+        )
+        self._figures = Managers(settings, self.tables, self._partition_for)
 
-    def _intake(self, topic: topics.Topic, *, contract: bool) -> Intake:
+    def _intake(self, topic: topics.Topic, key_rule: str | None = None) -> Intake:
         return Intake(
             self._name(topic),
             outbox=self.topics,  # type: ignore[arg-type]  # stands in
-            operations=self._operations,
-            place=self._place,
+            metrics=self._metrics,
+            partition_for=self._partition_for,
             rejected=self._name(topics.REJECTED),
-            contract=contract,
+            key_rule=key_rule,
         )
 
     def _agents(self) -> dict[str, Any]:
-        settings, tables, place, sent = self.settings, self.tables, self._place, self.topics
+        settings, tables, partition_for, sent = self.settings, self.tables, self._partition_for, self.topics
         contacts, outcomes = self._name(topics.CONTACTS), self._name(topics.OUTCOMES)
         fold = LeadFold(
             settings.results,
             settings.thresholds,
             settings.economics,
-            lambda manager: local_time(settings.manager(manager).timezone),
+            partial(manager_time, settings),
         )
-        calls = self._intake(topics.CALLS, contract=True)
-        crm = self._intake(topics.CRM, contract=True)
-        of_leads = self._intake(topics.CONTACTS, contract=False)
-        of_outcomes = self._intake(topics.OUTCOMES, contract=False)
-        self._calls = CallsAgent(settings, tables["managers"], calls, sent, place, contacts)  # type: ignore[arg-type]  # stands in
+        calls = self._intake(topics.CALLS, "the manager")
+        crm = self._intake(topics.CRM, "the lead")
+        of_leads = self._intake(topics.CONTACTS)
+        of_outcomes = self._intake(topics.OUTCOMES)
+        self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts)  # type: ignore[arg-type]  # stands in
         return {
             self._name(topics.CALLS): self._calls,
-            self._name(topics.CRM): CrmAgent(settings, crm, sent, place, contacts),  # type: ignore[arg-type]  # stands in
-            contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, place, outcomes),  # type: ignore[arg-type]  # stands in
+            self._name(topics.CRM): CrmAgent(settings, crm, sent, contacts),  # type: ignore[arg-type]  # stands in
+            contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, partition_for, outcomes),  # type: ignore[arg-type]  # stands in
             outcomes: OutcomesAgent(tables["outcomes"], of_outcomes),
         }
 
@@ -158,7 +165,7 @@ class Installation:
             assert arrival.key is not None
             self.topics.now_ms = arrival.at_ms
             name = self.settings.kafka.topic_prefix + arrival.topic
-            self.topics.add(name, self._place(arrival.key), arrival.key, arrival.value)
+            self.topics.add(name, self._partition_for(arrival.key), arrival.key, arrival.value)
         self.topics.now_ms = now_ms
         self._fold()
         everywhere = set(range(self.partitions))
@@ -167,7 +174,7 @@ class Installation:
         # A round of its own at each checkpoint: when a lead is forgotten does not depend on the rounds before.
         expiry = Expiry(self.tables["leads"], self.settings.results.lead_expiry_days * DAY_MS)
         expiry.step(now_ms, everywhere, rows=_ALL_ROWS)
-        asyncio.run(self._checkpoint.run(self.topics, {}))
+        asyncio.run(self._checkpoint.run({}))
 
     def _fold(self) -> None:
         while any(self._fold_next(name, number) for name, number in self._folded):

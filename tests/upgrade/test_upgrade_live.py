@@ -88,7 +88,7 @@ async def worker(left: Frozen, bootstrap: str, tmp_path: Path) -> AsyncIterator[
 async def assert_as_it_was_left(frozen: Frozen, worker: Worker) -> None:
     """Every figure is as the release read it last; nothing is folded, sent or written again."""
     at_ms = frozen.readings[-1].at_ms
-    assert differences(series_of(await exposition(worker.core, at_ms)), frozen.last()) == {}
+    assert differences(series_of(await exposition(worker.parts, at_ms)), frozen.last()) == {}
     await worker.stop()
     assert worker.failures == []
     kafka = worker.settings.kafka
@@ -107,7 +107,7 @@ def records(frozen: Frozen, worker: Worker, table: str) -> int:
 async def test_a_worker_takes_up_what_the_release_left(left: Frozen, worker: Worker) -> None:
     await agree(worker.settings)  # refuses tables that are made by other settings
     await worker.start()
-    assert {table: worker.core.tables[table].restored for table in TABLES} == {
+    assert {table: worker.parts.state.tables[table].restored for table in TABLES} == {
         table: records(left, worker, table) for table in TABLES
     }
     await assert_as_it_was_left(left, worker)
@@ -121,5 +121,5 @@ async def test_a_worker_takes_up_the_folder_that_the_release_left(left: Frozen, 
     await worker.start()
     for table, families in left.rows.items():
         partitions = len(families) - 1
-        assert 0 < worker.core.tables[table].restored <= partitions < records(left, worker, table)
+        assert 0 < worker.parts.state.tables[table].restored <= partitions < records(left, worker, table)
     await assert_as_it_was_left(left, worker)

@@ -13,14 +13,13 @@ import msgspec
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.app import _kinds, _on_disk
-from agents.core import Core
+from agents.app import Worker, _kinds, _on_disk
 from agents.embedded import EmbeddedKafka
 from agents.kafka.settings_log import Agreed, agree, last_that_counts
-from agents.state.rocksdb import NOTHING, Store
+from agents.state.rocksdb import NO_CHECKPOINT, Store
 from agents.state.rows import resumes_at
-from agents.state.tables import Kind, OnDisk, Part
-from agents.telemetry.exposition import Exposition
+from agents.state.tables import Kind, MemoryPartition, OnDisk
+from agents.worker import create_server
 from streams.contract import events, facts, topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, CrmEvents, Event, Rejection
@@ -67,9 +66,9 @@ def series_of(exposition: str) -> Figures:
     return series(text_string_to_metric_families(exposition))
 
 
-async def exposition(core: Core, now_ms: int) -> str:
+async def exposition(worker: Worker, now_ms: int) -> str:
     """Return the text of /metrics of a worker, its figures read at `now_ms`."""
-    return (await Exposition(core).text(now_ms)).decode()
+    return (await create_server(worker).exposition.text(now_ms)).decode()
 
 
 # -- names
@@ -190,7 +189,7 @@ def manager_record_again(
     if separator:
         return _again_legs(value) if rest.startswith(_BLOCK) else _again_day(value)
     kind = kinds(settings)["managers"]
-    part = Part(kind)
+    part = MemoryPartition(kind)
     part.restore([Record(k, v, 0, 0) for k, v in before if k is not None and k.partition(b"\0")[0] == manager], 0)
     part.restore([Record(key, value, 0, 0)], 0)
     assert not part.dirty
@@ -209,12 +208,12 @@ class Shelves:
 
     def rows(self, partition: int) -> dict[bytes, bytes]:
         """Return the rows of a partition."""
-        return dict(self._store.shelf(partition).scan())
+        return dict(self._store.partition(partition).scan())
 
     def resumes_at(self, partition: int) -> int | None:
         """Return the offset of the changelog that restoring begins at, None: at its start."""
-        shelf = self._store.shelf(partition)
-        return None if shelf.mark == NOTHING else resumes_at(shelf.mark, topics.REMOVALS_KEPT_MS)
+        store = self._store.partition(partition)
+        return None if store.checkpoint == NO_CHECKPOINT else resumes_at(store.checkpoint, topics.REMOVALS_KEPT_MS)
 
     def close(self) -> None:
         """Close the folder."""

@@ -13,7 +13,7 @@ from typing import Final, Self, TypeVar
 
 import orjson
 
-from agents.cli.common import INFRASTRUCTURE, Trouble
+from agents.cli.common import INFRASTRUCTURE, UserError
 from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
 
 READY_DEADLINE_S: Final = 90.0
@@ -48,13 +48,13 @@ class Child:
         return self._process.pid
 
     def await_ready(self, ready: Callable[[], T | None]) -> T:
-        """Return what `ready` gives as soon as it gives something. Raises Trouble if the program ends or hangs."""
+        """Return what `ready` gives as soon as it gives something. Raises UserError if the program ends or hangs."""
         deadline = time.monotonic() + READY_DEADLINE_S
         while (found := ready()) is None:
             if not self.running:
-                raise Trouble(f"the {self.name} ended while it started. It said last:\n{self.tail()}", INFRASTRUCTURE)
+                raise UserError(f"the {self.name} ended while it started. It said last:\n{self.tail()}", INFRASTRUCTURE)
             if time.monotonic() > deadline:
-                raise Trouble(
+                raise UserError(
                     f"the {self.name} is not ready after {READY_DEADLINE_S:g} s. It said last:\n{self.tail()}",
                     INFRASTRUCTURE,
                 )

@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from agents.cli.common import Trouble
+from agents.cli.common import UserError
 from agents.cli.demo.children import Child, free_port, listens
 
 ROOT: Final = Path(__file__).parents[3]
@@ -25,11 +25,11 @@ def companions(folder: Path, worker_url: str) -> Iterator[dict[str, str]]:
     addresses: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if (program := shutil.which("prometheus")) is not None:
-            with contextlib.suppress(Trouble):
+            with contextlib.suppress(UserError):
                 child, addresses["prometheus"] = _prometheus(program, folder, worker_url)
                 stack.enter_context(child)
         if (program := shutil.which("grafana")) is not None and "prometheus" in addresses:
-            with contextlib.suppress(Trouble):
+            with contextlib.suppress(UserError):
                 child, addresses["grafana"] = _grafana(program, folder, addresses["prometheus"])
                 stack.enter_context(child)
         yield addresses

@@ -20,7 +20,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agents.cli.common import FAILED, Trouble, say
+from agents.cli.common import FAILED, UserError, say
 from agents.cli.demo.children import Child, start_worker
 from agents.cli.demo.companions import ROOT, companions
 from agents.cli.demo.probe import Probe
@@ -222,13 +222,13 @@ async def _feed_recordings(place: Place, producer: BatchProducer, now_ms: int) -
 
 
 async def _until_fed(feeding: asyncio.Task[None], place: Place, feeder: Feeder[Pending]) -> None:
-    """Wait until nothing more is fed in. Raises Trouble if the worker ends meanwhile."""
+    """Wait until nothing more is fed in. Raises UserError if the worker ends meanwhile."""
     while not feeding.done():
         await asyncio.wait({feeding}, timeout=0.5)
         if not place.worker.running:
             feeder.stop.set()
             await asyncio.wait({feeding})
-            raise Trouble(f"the worker ended. It said last:\n{place.worker.tail()}", FAILED)
+            raise UserError(f"the worker ended. It said last:\n{place.worker.tail()}", FAILED)
     await feeding
 
 
@@ -275,7 +275,7 @@ def _lag(scrape: Scrape) -> float | None:
 async def _scrape(place: Place) -> Scrape:
     scrape = (await fetch_all([place.metrics]))[0]
     if scrape.error and not place.worker.running:
-        raise Trouble(f"the worker ended. It said last:\n{place.worker.tail()}", FAILED)
+        raise UserError(f"the worker ended. It said last:\n{place.worker.tail()}", FAILED)
     return scrape
 
 

@@ -14,7 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from agents.cli.common import INFRASTRUCTURE, ConfigOption, JsonOption, Trouble, console, print_json, read_settings, run
+from agents.cli.common import (
+    INFRASTRUCTURE,
+    ConfigOption,
+    JsonOption,
+    UserError,
+    console,
+    print_json,
+    read_settings,
+    run,
+)
 from agents.cli.scrape import fetch_all, metrics_url
 from agents.cli.top.board import View, board
 from agents.cli.top.standing import Standing, plain, standing
@@ -120,7 +129,7 @@ def picture(found: Standing, view: View, order: str = "team") -> str:
 def _once(urls: list[str], view: View, team: str | None, order: str, *, svg: Path | None, as_json: bool) -> None:
     found = run(look(urls, team))
     if not found.feed.workers_up:
-        raise Trouble(
+        raise UserError(
             "no worker answers, so there is nothing to show:\n"
             + "\n".join(f"  {error}" for error in found.feed.errors)
             + "\nIs it running (`callpulse worker`), and is this its address (worker.http_host, worker.http_port)?",

@@ -10,19 +10,19 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from agents.suspension import Pulse, SuspendedError, wakeful_clock, watch_loop
+from agents.suspension import SuspendedError, SuspensionDetector, wakeful_clock, watch_loop
 from tests.agents.stand_in import eventually
 
 # A worker whose event loop does not come to any timer: only the thread can notice.
 BUSY_PROCESS = """
 import os, time
-from agents.suspension import Pulse
+from agents.suspension import SuspensionDetector
 
 def leave(error):
     print(error, flush=True)
     os._exit(70)
 
-Pulse(0.5, leave).start()
+SuspensionDetector(0.5, leave).start()
 print("started", flush=True)
 until = time.monotonic() + 20
 while time.monotonic() < until:
@@ -37,25 +37,25 @@ class Clock:
         return self.now
 
 
-class TestPulse:
+class TestSuspensionDetector:
     @pytest.mark.parametrize("gap", [0.0, 6.9, 7.0])
     def test_a_short_pause_is_nothing(self, gap: float) -> None:
         clock, failures = Clock(), list[BaseException]()
-        pulse = Pulse(7.0, failures.append, clock)
+        detector = SuspensionDetector(7.0, failures.append, clock)
         for _ in range(5):
             clock.now += gap
-            assert pulse.beat()
+            assert detector.beat()
         assert failures == []
 
     def test_a_pause_that_outlasts_the_membership_ends_the_worker_once(self) -> None:
         clock, failures = Clock(), list[BaseException]()
-        pulse = Pulse(7.0, failures.append, clock)
+        detector = SuspensionDetector(7.0, failures.append, clock)
         clock.now += 7.1
-        assert not pulse.beat()
+        assert not detector.beat()
         clock.now += 0.1
-        assert not pulse.beat()
+        assert not detector.beat()
         clock.now += 100
-        assert not pulse.beat()
+        assert not detector.beat()
         (error,) = failures
         assert isinstance(error, SuspendedError)
         assert "7.1 s" in str(error)
@@ -76,12 +76,12 @@ class TestPulse:
 
     def test_the_thread_ends_when_told(self) -> None:
         failures: list[BaseException] = []
-        pulse = Pulse(1e9, failures.append)
-        pulse.start()
-        thread = pulse._thread
+        detector = SuspensionDetector(1e9, failures.append)
+        detector.start()
+        thread = detector._thread
         assert thread is not None
         assert thread.is_alive()
-        pulse.stop()
+        detector.stop()
         thread.join(timeout=5)
         assert not thread.is_alive()
 

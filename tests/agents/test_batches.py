@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from agents.delivery.batches import by_batch
+from agents.delivery.batches import BatchedFetches, take_all_by_batch
 
 TP = TopicPartition("calls", 0)
 
@@ -41,15 +41,14 @@ class Fetched:
         assignment = SimpleNamespace(state_value=lambda _: self.state, active=True)
         unpacked = PartitionRecords(TP, MemoryRecords(log), [], position, None, None, True, READ_UNCOMMITTED)
         self.result: Any = FetchResult(TP, assignment=assignment, partition_records=unpacked, backoff=0)
-        self.hooked = hooked
         self.most = most
+        if hooked:
+            BatchedFetches(most)[TP] = self.result
 
     def moved(self, position: int) -> None:
         self.state.position = position
 
     def take(self, most: int | None = None) -> list[tuple[int, bytes, bytes]]:
-        if self.hooked:
-            by_batch(self.result, self.most)
         return [
             (record.offset, record.key, record.value)
             for record in self.result.getall(self.most if most is None else most)
@@ -92,12 +91,23 @@ def test_all_records_from_the_position_on_come_out_in_order_and_once(position: i
     assert hooked.state.position == plain.state.position == 1203
 
 
-def test_what_is_taken_out_one_by_one_already_is_left_to_the_client() -> None:
-    fetched = Fetched(LOG, 100, hooked=False)
-    first = fetched.take(10)
-    by_batch(fetched.result, 500)
-    rest = fetched.take(5000)
-    assert [offset for offset, _, _ in first + rest] == [*range(100, 181), *range(200, 1203)]
+def test_fetches_before_and_after_the_first_take_are_taken_out_by_the_batch() -> None:
+    early, late = (Fetched(LOG, 100, hooked=False) for _ in range(2))
+    fetcher = SimpleNamespace(_records={TP: early.result})
+    consumer = SimpleNamespace(_fetcher=fetcher, _max_poll_records=500)
+    take_all_by_batch(consumer)
+    fetcher._records[TP] = late.result
+    take_all_by_batch(consumer)
+    for fetched in (early, late):
+        assert fetched.take(255) == []  # no whole piece fits
+    assert list(fetcher._records.items()) == [(TP, late.result)]
+
+
+def test_an_error_of_a_fetch_stays_as_it_is() -> None:
+    error = FetchError(error=ValueError("x"), backoff=0)
+    fetches = BatchedFetches(500)
+    fetches[TP] = error
+    assert fetches[TP] is error
 
 
 def test_a_turn_that_is_nearly_over_takes_nothing_and_loses_nothing() -> None:

@@ -18,7 +18,7 @@ _SECONDS: Final = {
 }
 
 
-class Operations:
+class WorkerMetrics:
     """Counters, gauges and histograms by their catalogue name, in a registry of their own."""
 
     def __init__(self) -> None:

@@ -1,0 +1,26 @@
+"""How a worker ends that must not go on: at once, without a commit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+log = logging.getLogger("callpulse")
+
+EXIT_INFRASTRUCTURE: Final = 70
+"""EX_SOFTWARE. A supervisor should start the worker again."""
+
+Fail = Callable[[BaseException], None]
+"""Called with the error that a worker cannot survive. `abort` is the one that workers use."""
+
+
+def abort(error: BaseException) -> None:
+    """End the process at once and without a commit. The next worker folds again what was not durable."""
+    log.critical("leaving without a commit: %s: %s", type(error).__name__, error)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_INFRASTRUCTURE)

@@ -1,0 +1,52 @@
+"""Reads a topic up to the end that it has now, for the commands and for the settings log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from agents.kafka.clients import KafkaUnusableError, client_options, connected
+from agents.kafka.unreadable import locating_errors
+from streams.settings.settings import Kafka
+
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+_POLL_MS: Final = 500
+
+
+async def records_to_end(kafka: Kafka, topic: str, partitions: Iterable[int] | None = None) -> AsyncIterator[Any]:
+    """Yield the records of a topic up to its present end. Those of a partition come in the order of their offsets.
+
+    `partitions` are the ones to read; None: all. Records of transactions that were aborted or are open are left out.
+    Raise KafkaUnusableError, also for a topic that does not exist.
+    """
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    async with connected(consumer, kafka):
+        if topic not in await consumer.topics():  # asked for its end, aiokafka would wait until the topic is created
+            raise KafkaUnusableError(
+                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
+            )
+        if partitions is None:
+            partitions = consumer.partitions_for_topic(topic) or ()
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        await consumer.seek_to_beginning(*tps)
+        left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
+        while left:
+            with locating_errors(consumer):
+                fetched = await consumer.getmany(*left, timeout_ms=_POLL_MS)
+            for tp, records in fetched.items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield record
+            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
