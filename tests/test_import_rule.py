@@ -1,10 +1,15 @@
-"""The one import rule: `streams` is pure. It knows no agents, no Kafka, no HTTP, no clock, no environment."""
+"""Import rules: `streams` is pure (no agents, Kafka, HTTP, clock or environment), and imports go one way only.
+
+Modules import each other without circles, and so do packages. An import for types only counts like any other.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -85,9 +90,9 @@ def _of_module(name: str, line: int) -> Iterator[str]:
             return
 
 
-@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_of_streams_is_pure(path: Path) -> None:
-    assert sorted(set(impurities(path.read_text(encoding="utf-8")))) == []
+def test_the_modules_of_streams_are_pure() -> None:
+    broken = {str(path.relative_to(ROOT)): sorted(set(impurities(path.read_text(encoding="utf-8")))) for path in PURE}
+    assert {path: impure for path, impure in broken.items() if impure} == {}
 
 
 def test_there_are_modules_to_look_at() -> None:
@@ -135,3 +140,121 @@ def test_the_rule_leaves_alone_what_it_allows(source: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "streams/settings").rglob("*.py")), ids=lambda path: path.name)
 def test_the_settings_import_no_source(path: Path) -> None:
     assert "streams.sources" not in path.read_text(encoding="utf-8").replace("`streams.sources.registry`", "")
+
+
+# -- circles, and the order of packages
+
+ORDER: Final = (
+    "streams.units",
+    "streams.contract",
+    "streams.settings",
+    "streams.calendars",
+    "streams.windows",
+    "streams.targets",
+    "streams.phone_numbers",
+    "streams.metrics",
+    "streams.tables",
+    "streams.tables.lead",
+    "streams.tables.outcome",
+    "streams.tables.manager",
+    "streams.tables.team",
+    "streams.explain",
+    "streams.sources",
+    "streams.simulator",
+)
+"""Packages, and modules at the top, from the bottom up: each imports only what stands before it."""
+WHOLE: Final = ("streams.sources", "streams.simulator")
+"""Packages that count as one, with the packages inside them."""
+MODULES: Final = {
+    name.removesuffix(".__init__"): path
+    for root in ("streams", "agents")
+    for path in (ROOT / root).rglob("*.py")
+    if (name := ".".join(path.relative_to(ROOT).with_suffix("").parts))
+}
+Graph = Mapping[str, set[str]]
+
+
+def imported(source: str, modules: Mapping[str, Path]) -> set[str]:
+    """Return which of `modules` a source imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            within = {f"{node.module}.{name.name}" for name in node.names}
+            submodules = within & modules.keys()
+            found |= submodules if submodules == within else submodules | {node.module or ""}
+    return found & modules.keys()
+
+
+def circle(graph: Graph) -> list[str]:
+    """Return a circle of the graph, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def package_of(module: str) -> str:
+    """Return the package that a module belongs to; a module right under `streams` or `agents` stands for itself."""
+    for whole in WHOLE:
+        if module == whole or module.startswith(whole + "."):
+            return whole
+    if MODULES[module].name == "__init__.py" or module.count(".") == 1:
+        return module
+    return module.rpartition(".")[0]
+
+
+def by_package(graph: Graph) -> Graph:
+    """Return which packages import which others."""
+    packages: dict[str, set[str]] = {}
+    for module, others in graph.items():
+        package = package_of(module)
+        packages.setdefault(package, set()).update({package_of(other) for other in others} - {package})
+    return packages
+
+
+def graph_of(root: str) -> Graph:
+    return {
+        name: imported(path.read_text(encoding="utf-8"), MODULES) - {name}
+        for name, path in MODULES.items()
+        if name.startswith(root + ".")
+    }
+
+
+def test_modules_import_each_other_without_circles() -> None:
+    assert circle(graph_of("streams")) == []
+
+
+def test_packages_import_only_those_before_them() -> None:
+    packages = by_package(graph_of("streams"))
+    assert packages.keys() == set(ORDER)
+    place = {package: number for number, package in enumerate(ORDER)}
+    assert {
+        f"{package} imports {other}"
+        for package, others in packages.items()
+        for other in others
+        if place[other] >= place[package]
+    } == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from streams.contract import events", {"streams.contract.events"}),
+        ("from streams.contract import events as e, VERSION", {"streams.contract.events", "streams.contract"}),
+        ("from streams.contract.events import KINDS", {"streams.contract.events"}),
+        ("import streams.contract.events", {"streams.contract.events"}),
+        ("if TYPE_CHECKING:\n    from streams.units import DAY_MS", {"streams.units"}),
+        ("def f():\n    from streams import units", {"streams.units"}),
+        ("import msgspec", set()),
+    ],
+)
+def test_imports_are_found(source: str, found: set[str]) -> None:
+    assert imported(source, MODULES) == found
+
+
+def test_circles_are_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
