@@ -58,7 +58,7 @@ lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and
 	{ echo "# Made by \`make lock\` from pyproject.toml: what it takes to run, test and check."; cat build/dev.lock; } > requirements.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: the same, and what the benchmarks compare with."; cat build/bench.lock; } > requirements-bench.lock
 
-boards: $(INSTALLED) ## generate the Grafana dashboards
+boards: $(INSTALLED) ## generate the Grafana dashboards and the alert rules
 	$(BIN)/python -m grafana.build
 
 docs: $(INSTALLED) ## generate docs/metrics.md and docs/schema

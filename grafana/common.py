@@ -1,4 +1,4 @@
-"""What all boards share: the data source, variables, panels with our defaults, and the board that they are put on."""
+"""What all boards share: the data source, the variables, panels with our defaults, and the board itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.config import Config
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "#e0b400", "orange", "red", "blue", "#6e7078"
@@ -48,6 +50,11 @@ def steps(of: Steps) -> dashboards.ThresholdsConfig:
     )
 
 
+def rising(bounds: tuple[float, float]) -> Steps:
+    """Return the steps of a figure that is worse the greater it is: green, yellow, red."""
+    return ((None, GREEN), (bounds[0], YELLOW), (bounds[1], RED))
+
+
 def words(of: Mapping[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
     """Return the mapping of values to a word and its colour."""
     return [
@@ -61,7 +68,7 @@ def words(of: Mapping[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
 
 
 def described(panel: Panel, title: str, description: str, unit: str) -> Panel:
-    """Return the panel with what every panel must have."""
+    """Return the panel with its title, description, unit and data source."""
     return panel.title(title).description(description).unit(unit).datasource(DATASOURCE)
 
 
@@ -120,7 +127,7 @@ def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery])
 
 
 def dashed() -> list[dashboard.DynamicConfigValue]:
-    """Return the properties of a line that is a yardstick and no event."""
+    """Return the properties of a line that is an expectation and no measurement."""
     return override(
         custom_lineStyle={"fill": "dash", "dash": [8, 8]},
         custom_fillOpacity=0,
@@ -152,7 +159,7 @@ def _picker(name: str, label: str, of: str, *, many: bool = True) -> dashboards.
 
 
 def variables(*, one: bool = False) -> list[Builder[dashboard.VariableModel]]:
-    """Return what the reader may pick: data source, team, manager; with `one` a single manager."""
+    """Return what the reader may select: data source, team, manager; with `one` a single manager."""
     return [
         dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _picker("team", "Team", "callpulse_on_shift"),
@@ -160,32 +167,39 @@ def variables(*, one: bool = False) -> list[Builder[dashboard.VariableModel]]:
     ]
 
 
-def _links() -> dashboards.DashboardLink:
-    """Return the links to the other boards, which keep what the reader picked."""
+def _links(config: Config) -> dashboards.DashboardLink:
+    """Return the links to the other boards. They keep the selection of the reader."""
     return (
         dashboards.DashboardLink("callpulse")
         .type(dashboard.DashboardLinkType.DASHBOARDS)
-        .tags(["callpulse"])
+        .tags([config.boards.uid])
         .include_vars(True)
         .keep_time(True)
     )
 
 
 def assemble(
-    uid: str, title: str, description: str, panels: Sequence[Placed], *, one: bool = False, since: str = "now-9h"
+    config: Config,
+    name: str,
+    title: str,
+    description: str,
+    panels: Sequence[Placed],
+    *,
+    one: bool = False,
+    since: str = "now-9h",
 ) -> dashboards.Dashboard:
     """Return the board. Panels are numbered in the order given; a row holds the panels after it."""
     made = (
         dashboards.Dashboard(title)
-        .uid(uid)
+        .uid(f"{config.boards.uid}-{name}")
         .description(description)
-        .tags(["callpulse"])
+        .tags([config.boards.uid])
         .readonly()
         .timezone("browser")
-        .refresh("10s")
+        .refresh("<<refresh>>")
         .time(since, "now")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .link(_links())
+        .link(_links(config))
         .variables(variables(one=one))
     )
     for number_, (x, y, width, height, panel) in enumerate(panels, start=1):

@@ -13,8 +13,8 @@ from streams.metrics.catalogue import MANAGER, MANAGER_METRICS
 PICKED: Final = 'team=~"$team", manager=~"$manager"'
 """The managers that the reader of the board picked."""
 
-SILENT_SECONDS: Final = 1200
-"""From here on idle means silent; the same as in the alert rule SilenceOnShift."""
+SILENT: Final = "<<silence.s>>"
+"""Idle for more seconds means silent, as in the alert rule SilenceOnShift."""
 
 
 def manager(metric: str, *by: str, **labels: str) -> str:
@@ -100,7 +100,7 @@ def attention(*by: str) -> str:
 
 
 # The states of a manager, in the order in which they want attention.
-SILENT, UNKNOWN, PAUSED, READY, TALKING, OFF = 5, 4, 3, 2, 1, 0
+STATE_SILENT, STATE_NO_FEED, STATE_PAUSED, STATE_READY, STATE_TALKING, STATE_OFF = 5, 4, 3, 2, 1, 0
 
 
 def state() -> str:
@@ -108,13 +108,13 @@ def state() -> str:
 
     The rules record the same as `manager:callpulse_state`, for panels that show its course.
     """
-    idle = f"{manager('idle_seconds')} > {SILENT_SECONDS}"
+    idle = f"{manager('idle_seconds')} > {SILENT}"
     rules = (
-        (TALKING, f"{manager('calls_in_progress')} > 0"),
-        (UNKNOWN, f"({idle}) and on () callpulse:feed_quiet == 1"),
-        (PAUSED, f"{manager('presence', state='paused')} == 1 and on (manager, team) {manager('on_shift')} == 1"),
-        (SILENT, idle),
-        (READY, f"{manager('on_shift')} == 1"),
-        (OFF, f"{manager('on_shift')} == 0"),
+        (STATE_TALKING, f"{manager('calls_in_progress')} > 0"),
+        (STATE_NO_FEED, f"({idle}) and on () callpulse:feed_quiet == 1"),
+        (STATE_PAUSED, f"{manager('presence', state='paused')} == 1 and on (manager, team) {manager('on_shift')} == 1"),
+        (STATE_SILENT, idle),
+        (STATE_READY, f"{manager('on_shift')} == 1"),
+        (STATE_OFF, f"{manager('on_shift')} == 0"),
     )
     return "\nor ".join(f"({condition}) * 0 + {code}" for code, condition in rules)

@@ -1,4 +1,4 @@
-"""Tables made of columns that are data: one query a column, rows joined by their labels."""
+"""Tables made of columns: one query per column, and rows joined by their labels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models import dashboard
 
 from grafana import common, queries
 from grafana.common import GREY, RED, YELLOW
+from grafana.config import Config
 
 TEXT: Final = {"type": "color-text"}
 FILLED: Final = {"type": "color-background", "mode": "basic"}
@@ -26,7 +27,7 @@ MANAGER: Final = {"manager": "Manager", "team": "Team"}
 
 
 class Column(NamedTuple):
-    """A column: its head, query, unit, and how its cells look."""
+    """A column: its head, its query, its unit, and the look of its cells."""
 
     head: str
     expr: str
@@ -37,7 +38,7 @@ class Column(NamedTuple):
 
 
 def quiet(word: str = "·") -> list[dashboard.ValueMapping]:
-    """Return a mapping that takes the noise out of a column of mostly zeros."""
+    """Return a mapping that shows a dot instead of 0, for columns of mostly zeros."""
     return common.words({0: (word, GREY)})
 
 
@@ -93,19 +94,20 @@ def of_columns(
     return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
 
 
-def attention(labels: Mapping[str, str]) -> table.Panel:
-    """Return the leads that need help, with these labels; those that had most conversations in vain stand first."""
+def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
+    """Return the leads that need help, with these labels; most conversations without progress first."""
+    stuck = config.settings.results.stuck_after
     return of_columns(
         "Leads that need help",
-        "Leads with whom conversation after conversation brought no next step and no new stage: after three a mentor "
-        "should look at the lead with the manager (consultation), after five it is stuck. In vain: how many in a "
-        "row. At most 8 a manager; callpulse leads lists all.",
+        "Leads without a next step or a new stage in several conversations in a row. After <<mentor_after>> a mentor "
+        "should discuss the lead with the manager (consultation); after <<stuck_after>> it is stuck. In a row: the "
+        "number of these conversations. At most <<attention_series>> leads per manager; callpulse leads lists all.",
         labels,
-        (Column("In vain", queries.attention(*labels), thresholds=((None, YELLOW), (5, RED))),),
-        "In vain",
+        (Column("In a row", queries.attention(*labels), thresholds=((None, YELLOW), (stuck, RED))),),
+        "In a row",
     )
 
 
 def _to_manager() -> Mapping[str, object]:
     """Return the link from a name to that person's board."""
-    return {"title": "The board of ${__value.text}", "url": "/d/callpulse-manager?var-manager=${__value.text}"}
+    return {"title": "The board of ${__value.text}", "url": "/d/<<uid>>-manager?var-manager=${__value.text}"}

@@ -13,8 +13,10 @@ import yaml
 
 from agents.kafka import dead_letter as rejected
 from agents.telemetry import attention
+from grafana.config import Config
 from streams.contract import events, facts, topics
 from streams.phone_numbers import lead_key
+from streams.settings.reader import toml_key
 from streams.settings.settings import Settings, explain, load
 from streams.simulator.people.stories import STORIES
 from streams.simulator.truth.figures import NAMES
@@ -63,7 +65,17 @@ def words() -> set[str]:
     """Dotted words that are not names of the code: keys of settings, types of events, managers of the simulator."""
     settings = {line.key for line in explain(load("", {}))}
     types = {str(cls.__struct_config__.tag) for classes in events.EVENT_TYPES.values() for cls in classes}
-    return {*settings, "economics.costs", "kafka.sasl_", *types, *(story.subject for story in STORIES), *FOREIGN}
+    tables = {"prometheus": BOARDS.prometheus, "alerts": BOARDS.alerts, "boards": BOARDS.boards}
+    boards = {f"{name}.{toml_key(field)}" for name, table in tables.items() for field in table.__struct_fields__}
+    return {
+        *settings,
+        *boards,
+        "economics.costs",
+        "kafka.sasl_",
+        *types,
+        *(story.subject for story in STORIES),
+        *FOREIGN,
+    }
 
 
 def exists(path: str) -> bool:
@@ -135,6 +147,7 @@ def test_no_page_names_another_hash() -> None:
 
 
 SETTINGS = Settings()
+BOARDS = Config()
 LARGEST_AMOUNT = MAX_THOUSANDTHS // 1000
 KEPT_DAYS = {topic.name: topic.retention_ms // DAY_MS for topic in (topics.CALLS, topics.REJECTED, topics.SPEECH)}
 SAID = [
@@ -156,7 +169,30 @@ SAID = [
     ("docs/operations.md", r"All tables anew from the topics\*\* \((\d+) days", KEPT_DAYS["calls"]),
     ("docs/simulator.md", r"counts the (\d+) metrics of", len(NAMES)),
     ("grafana/runbook.md", r"the stall deadline \((\d+) min\)", SETTINGS.worker.stall_deadline_ms // MINUTE_MS),
-    ("grafana/runbook.md", r"Kafka keeps the events \((\d+) days for `calls`\)", KEPT_DAYS["calls"]),
+    ("grafana/runbook.md", r"Kafka keeps them \((\d+) days for `calls`\)", KEPT_DAYS["calls"]),
+    ("grafana/runbook.md", r"within the session timeout \((\d+) s\)", SETTINGS.kafka.session_timeout_ms // 1000),
+    (
+        "grafana/runbook.md",
+        r"no outbound or inbound call for more than (\d+) min",
+        BOARDS.alerts.silence_ms // MINUTE_MS,
+    ),
+    ("grafana/runbook.md", r"`SourceSilent` fires after (\d+) min", BOARDS.alerts.source_silence_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"on shift for (\d+) minutes, and no", BOARDS.alerts.feed_silence_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"sent nothing for (\d+) minutes", BOARDS.alerts.source_silence_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"`SilenceOnShift` for (\d+) minutes after", BOARDS.alerts.silence_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"had (\d+) conversations in a row or more", SETTINGS.results.mentor_after),
+    ("grafana/runbook.md", r"has (\d+) leads or more with", BOARDS.alerts.stuck_leads),
+    ("grafana/runbook.md", r"or more with (\d+) conversations", SETTINGS.results.stuck_after),
+    ("grafana/runbook.md", r"on shift for (six) hours", BOARDS.alerts.consultation_shift_ms // HOUR_MS),
+    ("grafana/runbook.md", r"fast by more than (\d+) min", SETTINGS.thresholds.future_ms // MINUTE_MS),
+    ("grafana/runbook.md", r"closed them after (\d+) h", SETTINGS.thresholds.max_call_ms // HOUR_MS),
+    ("docs/alerts.md", r"no telephony event for more than (\d+) min", BOARDS.alerts.silence_ms // MINUTE_MS),
+    ("docs/alerts.md", r"has sent nothing for (\d+) min", BOARDS.alerts.source_silence_ms // MINUTE_MS),
+    ("docs/alerts.md", r"has been on shift for (\d+) min", BOARDS.alerts.feed_silence_ms // MINUTE_MS),
+    ("docs/alerts.md", r"the manager was on shift for (\d+) h", BOARDS.alerts.consultation_shift_ms // HOUR_MS),
+    ("docs/alerts.md", r"has (\d+) stuck leads or more", BOARDS.alerts.stuck_leads),
+    ("docs/alerts.md", r"more than (\d+) records, and more than 1 %", BOARDS.alerts.rejected_records),
+    ("docs/alerts.md", r"at least (\d+) calls of a team, and more than 2 %", BOARDS.alerts.call_ends_lost),
     ("README.md", r"every activity figure \((\d+) of the metrics", len(NAMES)),
     ("README.md", r"as far back as the topic keeps them, (\d+) days", KEPT_DAYS["calls"]),
     ("README.md", r"it closes legs after (four) hours", SETTINGS.thresholds.max_call_ms // HOUR_MS),

@@ -1,4 +1,4 @@
-"""Conversion and funnel: what calls turn into, by product, client, channel and team, and what it costs."""
+"""The board *Conversion and funnel*: results and costs by product, client, channel, team and manager."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.config import Config
 from grafana.queries import manager, of_teams, recorded
 from grafana.tables import Column, share
 
@@ -29,14 +30,14 @@ def _asked(window: str) -> str:
 
 def won() -> stat.Panel:
     """Return the deals won in a month."""
-    return number("Won 30 days", "Deals won in the last 30 days by all managers picked.", "none", _won("30d"))
+    return number("Won 30 days", "Deals won in the last 30 days by all selected managers.", "none", _won("30d"))
 
 
 def week() -> stat.Panel:
     """Return the conversion of the week."""
     return number(
         "Conv. 7 days",
-        "Won deals ÷ calls in which a proposal was discussed, of the last 7 days, over all managers picked.",
+        "Won deals ÷ calls in which a proposal was discussed, of the last 7 days, over all selected managers.",
         "percentunit",
         f"{_won('7d')} / {_asked('7d')}",
     ).decimals(1)
@@ -52,13 +53,13 @@ def quarter() -> stat.Panel:
     ).decimals(1)
 
 
-def surely() -> stat.Panel:
+def confidence_interval() -> stat.Panel:
     """Return the interval of the conversion of the quarter."""
     ratio = f"({_won('90d')} / {_asked('90d')})"
     return (
         number(
-            "Surely between",
-            "The 95 % interval of the conversion of 90 days (Wilson): the fewer calls, the wider.",
+            "95 % interval",
+            "The 95 % interval (Wilson) of the conversion of 90 days. It is wide with few calls.",
             "percentunit",
             queries.bound(ratio, _asked("90d"), "-"),
             ((None, GREY),),
@@ -72,31 +73,31 @@ def surely() -> stat.Panel:
 
 
 def norm() -> stat.Panel:
-    """Return the calls a deal takes."""
+    """Return the calls per deal."""
     legs = f"sum({queries.calls('90d')})"
     return number(
-        "Calls a deal",
-        "Calls of the last 90 days ÷ deals won in them: 1,200 calls for 10 deals are 120 calls a deal.",
+        "Calls per deal",
+        "Calls of the last 90 days ÷ deals won in them: 1,200 calls for 10 deals are 120 calls per deal.",
         "none",
         f"{legs} / ({_won('90d')} > 0)",
     ).decimals(0)
 
 
-def price() -> stat.Panel:
-    """Return what a deal costs."""
+def cost_per_deal() -> stat.Panel:
+    """Return the cost per deal."""
     return number(
-        "Cost a deal",
-        "What calls, e-mails, messages and meetings of 90 days cost, by the prices in the settings and in their "
+        "Cost per deal",
+        "Cost of the calls, e-mails, messages and meetings of 90 days, by the prices in the settings and in their "
         "currency, ÷ deals won.",
         "none",
         f"sum({of_teams('team_channel:callpulse_cost_90d:sum')}) / (sum({of_teams(WON, dimension='channel')}) > 0)",
     ).decimals(0)
 
 
-def amount() -> stat.Panel:
-    """Return what a deal brings."""
+def amount_per_deal() -> stat.Panel:
+    """Return the mean amount of a deal."""
     return number(
-        "Amount a deal",
+        "Amount per deal",
         "Mean amount of a deal won in 90 days, in the currency of the costs: the mean of each manager, weighted with "
         "the deals won.",
         "none",
@@ -104,11 +105,11 @@ def amount() -> stat.Panel:
     ).decimals(0)
 
 
-def returned() -> stat.Panel:
-    """Return what comes back of what is spent."""
+def return_ratio() -> stat.Panel:
+    """Return the amounts won per cost."""
     return number(
         "Return",
-        "Amounts won ÷ cost of all touches, 90 days. 10: each euro brought ten.",
+        "Amounts won ÷ cost of all touches, 90 days. 10: one euro of cost brought ten.",
         "none",
         f"sum({of_teams('team_channel:callpulse_won_amount_90d:sum')}) "
         f"/ (sum({of_teams('team_channel:callpulse_cost_90d:sum')}) > 0)",
@@ -117,12 +118,12 @@ def returned() -> stat.Panel:
 
 
 def funnel() -> bargauge.Panel:
-    """Return how many leads came how far."""
+    """Return the leads by the step that they reached."""
     names = (("call", "talked to"), ("presentation", "presentation"), ("proposal", "proposal"), ("won", "won"))
     series = "team_step:callpulse_funnel_leads:sum"
     return bars(
         "Funnel, 90 days",
-        "Leads that came to each step for the first time in 90 days: a conversation, a presentation, a proposal, a "
+        "Leads that reached each step for the first time in 90 days: a conversation, a presentation, a proposal, a won "
         "deal.",
         "none",
         [
@@ -132,8 +133,8 @@ def funnel() -> bargauge.Panel:
     )
 
 
-def leaks() -> table.Panel:
-    """Return the rates from step to step, and where most is lost."""
+def step_rates() -> table.Panel:
+    """Return the rates from step to step, and the step with the lowest one."""
     rate, every = "team_step:callpulse_funnel_rate:ratio", "step:callpulse_funnel_rate:ratio"
     leak = "team:callpulse_leakiest_step:rate"
     lost = "\nor ".join(
@@ -156,9 +157,9 @@ def leaks() -> table.Panel:
         ]
     return tables.of_columns(
         "Where leads are lost, 90 days",
-        "Of the leads that came to a step, how many came to the next. ÷ all: the same rate ÷ that of all teams; 0.5: "
-        "half of what the department does. Loses before: the step with the lowest rate, of those that 20 leads could "
-        "take.",
+        "Share of the leads at one step that reached the next. ÷ all: this rate ÷ the rate of all teams; 0.5 is half "
+        "of the department's rate. Loses before: the step with the lowest rate, of the steps that <<funnel_leads>> "
+        "leads or more could take.",
         {"team": "Team"},
         (
             *columns,
@@ -176,8 +177,8 @@ def by(dimension: str, title: str, head: str) -> table.Panel:
     ratio = f"(({deals} or {asked} * 0) / ({asked} > 0))"
     return tables.of_columns(
         title,
-        "Won deals and calls in which a proposal was discussed, 90 days, of the teams picked. Conversion: the former ÷ "
-        "the latter, surely (95 %) between the last two; the fewer calls, the wider. none: not named by the CRM.",
+        "Won deals and calls in which a proposal was discussed, 90 days, of the selected teams. Conversion: deals ÷ "
+        "calls. At least and At most: its 95 % interval, which is wide with few calls. None: the CRM named no value.",
         {"value": head},
         (
             Column("Won", f"{deals} or {asked} * 0", thresholds=((None, BLUE),)),
@@ -207,28 +208,28 @@ def _channel(series: str, channel: str) -> str:
 
 
 def deals() -> bargauge.Panel:
-    """Return the deals of each channel."""
+    """Return the deals by channel."""
     return _by_channel(
         "Deals by channel, 90 days",
-        "Deals won by the channel that the CRM names for them, e-mail included.",
+        "Won deals by the channel that the CRM names for them.",
         "none",
         [_channel("team_channel:callpulse_won_deals_90d:sum", channel) for channel in CHANNELS],
     )
 
 
-def spent() -> bargauge.Panel:
-    """Return what a deal costs in each channel."""
+def cost_per_deal_by_channel() -> bargauge.Panel:
+    """Return the cost per deal by channel."""
     cost, won_ = "team_channel:callpulse_cost_90d:sum", "team_channel:callpulse_won_deals_90d:sum"
     return _by_channel(
-        "Cost of a deal by channel",
+        "Cost per deal by channel",
         "Cost of the channel's touches in 90 days, by the prices in the settings, ÷ its deals.",
         "none",
         [f"{_channel(cost, channel)} / ({_channel(won_, channel)} > 0)" for channel in CHANNELS],
     ).decimals(0)
 
 
-def returns() -> bargauge.Panel:
-    """Return what each channel brings for what it costs."""
+def return_by_channel() -> bargauge.Panel:
+    """Return the amounts won per cost by channel."""
     brought, cost = "team_channel:callpulse_won_amount_90d:sum", "team_channel:callpulse_cost_90d:sum"
     return _by_channel(
         "Return by channel",
@@ -256,14 +257,15 @@ def weekdays(title: str, text: str, part: str, whole: str, *, per: int, decimals
 
 
 def managers() -> table.Panel:
-    """Return norms, targets and the fair comparison of each manager."""
+    """Return norms, targets and the fair comparison per manager."""
     said = {0: ("·", GREY), 1: ("long talk", GREEN), 2: ("many calls", YELLOW)}
     return tables.of_columns(
         "Norms and fair comparison, 90 days",
-        "Conversion: won ÷ calls in which a proposal was discussed. Fair index: won ÷ what the department wins from "
-        "the same kinds of leads, surely (95 %) between the next two. Calls a deal: personal norm; Drift: this "
-        "quarter ÷ the one before. Plan: calls a working day that the plan needs. Of leads: won ÷ leads given, and its "
-        "realistic Target. Wins by: one long talk and a quick close, or many short calls.",
+        "Conversion: won deals ÷ calls in which a proposal was discussed. Fair index: won deals ÷ deals that the "
+        "department wins from the same kinds of leads; from and to: its 95 % interval. Per deal: calls per deal, the "
+        "personal norm. Drift: this quarter ÷ the one before. Plan: calls per working day that the plan needs. Of "
+        "leads: won deals ÷ leads given, beside a realistic Target. Wins by: a long first call and a quick close, or "
+        "many short calls.",
         tables.MANAGER,
         (
             Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
@@ -282,7 +284,7 @@ def managers() -> table.Panel:
             ),
             Column("Won", manager("won_deals", window="90d"), thresholds=((None, BLUE),)),
             share("Conversion", manager("conversion_ratio", window="90d"), 1),
-            Column("Calls a deal", manager("calls_per_won_deal", window="90d"), more={"decimals": 0}),
+            Column("Per deal", manager("calls_per_won_deal", window="90d"), more={"decimals": 0}),
             Column(
                 "Drift",
                 recorded("manager:callpulse_norm:drift"),
@@ -303,42 +305,52 @@ def managers() -> table.Panel:
 
 
 def course() -> timeseries.Panel:
-    """Return how the conversion of the teams goes."""
+    """Return the course of the conversion of the teams."""
     return lines(
         "Conversion of the teams",
-        "Won deals ÷ calls in which a proposal was discussed in the 90 days before; of the teams picked.",
+        "Won deals ÷ calls in which a proposal was discussed in the 90 days before, of the selected teams.",
         "percentunit",
         [query(of_teams("team:callpulse_conversion_ratio:90d"), "{{team}}")],
     )
 
 
-def board() -> dashboards.Dashboard:
+def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (won(), week(), quarter(), surely(), norm(), price(), amount(), returned())
+    top = (
+        won(),
+        week(),
+        quarter(),
+        confidence_interval(),
+        norm(),
+        cost_per_deal(),
+        amount_per_deal(),
+        return_ratio(),
+    )
     return common.assemble(
-        "callpulse-conversion",
+        config,
+        "conversion",
         "Conversion and funnel",
-        "What calls turn into: by product, client, channel, kind of lead, team and manager; and what it costs.",
+        "Results and costs of calls: by product, client, channel, kind of lead, team and manager.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 8, 8, funnel()),
-            (8, 4, 16, 8, leaks()),
+            (8, 4, 16, 8, step_rates()),
             (0, 12, 24, 14, managers()),
             (0, 26, 12, 7, by("product", "By product", "Product")),
             (12, 26, 12, 7, by("client_type", "By type of client", "Client")),
             (0, 33, 12, 7, by("channel", "By channel of the deal", "Channel")),
             (12, 33, 12, 7, by("first_kind", "By kind of the first call", "First call")),
             (0, 40, 8, 7, deals()),
-            (8, 40, 8, 7, spent()),
-            (16, 40, 8, 7, returns()),
+            (8, 40, 8, 7, cost_per_deal_by_channel()),
+            (16, 40, 8, 7, return_by_channel()),
             (
                 0,
                 47,
                 7,
                 9,
                 weekdays(
-                    "Calls a day, by weekday",
-                    "Calls of a manager on a day of work, mean of the last eight weeks and of the teams picked.",
+                    "Calls per day, by weekday",
+                    "Calls per manager and working day, mean of the last eight weeks and of the selected teams.",
                     "weekday_calls",
                     "weekday_days",
                     per=1,
@@ -351,8 +363,8 @@ def board() -> dashboards.Dashboard:
                 7,
                 9,
                 weekdays(
-                    "Minutes of talk a call, by weekday",
-                    "Talk time ÷ finished calls, mean of the last eight weeks and of the teams picked.",
+                    "Minutes of talk per call, by weekday",
+                    "Talk time ÷ finished calls, mean of the last eight weeks and of the selected teams.",
                     "weekday_talk_seconds",
                     "weekday_calls",
                     per=60,

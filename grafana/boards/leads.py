@@ -1,4 +1,4 @@
-"""Leads and follow-ups: which leads need help now, whose promises are kept, why leads are called again."""
+"""The board *Leads and follow-ups*: leads that need help, next steps kept, reasons for calling again."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, number
+from grafana.config import Config
 from grafana.queries import manager, mean
 from grafana.tables import Column, quiet, share
 from streams.units import DAY_S
 
 
-def trust() -> stat.Panel:
-    """Return whether progress can be known at all."""
+def crm_status() -> stat.Panel:
+    """Return whether callpulse knows the progress of leads: the state of the CRM's events."""
     states = {0: ("No CRM", RED), 1: ("Live", GREEN), 2: ("CRM silent", RED), 3: ("Catching up", ORANGE)}
     return (
         number(
             "CRM",
-            "Live: the CRM tells of progress. CRM silent: somebody has been on shift for two hours, and it told "
-            "nothing; then leads only look stuck. Catching up: its events wait in Kafka. No CRM: nothing within "
-            "four days.",
+            "Live: the CRM reports progress. CRM silent: somebody has been on shift for <<crm_silence.text>>, and the "
+            "CRM sent nothing; then leads only look stuck. Catching up: its events wait in Kafka. No CRM: no event "
+            "within four days.",
             "none",
             "(callpulse:results_behind == 1) * 3\n"
             "or on () (callpulse:crm_quiet == 1) * 2\n"
@@ -34,30 +35,31 @@ def trust() -> stat.Panel:
 
 
 def consultations() -> stat.Panel:
-    """Return how many leads wait for a mentor."""
+    """Return the number of leads that wait for a mentor."""
     return number(
         "Consult due",
-        "Leads with three conversations or more in a row without a next step or a new stage, and no consultation "
-        "since.",
+        "Leads with <<mentor_after>> conversations or more in a row without a next step or a new stage, and without a "
+        "consultation since.",
         "none",
         f"sum({manager('leads_consultation_due')})",
         ((None, GREEN), (1, YELLOW)),
     )
 
 
-def stuck() -> stat.Panel:
-    """Return how many leads are stuck."""
+def stuck(config: Config) -> stat.Panel:
+    """Return the number of stuck leads."""
     return number(
         "Stuck",
-        "Leads with five conversations or more in a row without progress: hand over, change the offer, or close.",
+        "Leads with <<stuck_after>> conversations or more in a row without progress: hand over, change the offer, or "
+        "close.",
         "none",
         f"sum({manager('leads_stuck')})",
-        ((None, GREEN), (1, ORANGE), (10, RED)),
+        ((None, GREEN), (1, ORANGE), (2 * config.alerts.stuck_leads, RED)),
     )
 
 
 def open_leads() -> stat.Panel:
-    """Return how many leads are open."""
+    """Return the number of open leads."""
     return number(
         "Open leads",
         "Leads called in the last 30 days whose deal is neither won nor lost.",
@@ -66,33 +68,35 @@ def open_leads() -> stat.Panel:
     )
 
 
-def agreed() -> stat.Panel:
-    """Return how often a conversation ends with a next step."""
+def next_steps_agreed(config: Config) -> stat.Panel:
+    """Return the share of conversations with a next step."""
+    fair, good = config.boards.next_step_ratio
     return number(
         "Next steps",
         "Conversations in which a next step was agreed ÷ conversations, 30 days, over all managers.",
         "percentunit",
         mean("next_step_ratio", window="30d"),
-        ((None, ORANGE), (0.3, BLUE), (0.5, GREEN)),
+        ((None, ORANGE), (fair, BLUE), (good, GREEN)),
     ).decimals(0)
 
 
-def kept() -> stat.Panel:
-    """Return how many promises are kept."""
+def next_steps_kept(config: Config) -> stat.Panel:
+    """Return the share of next steps that were kept."""
+    fair, good = config.boards.kept_ratio
     return number(
-        "Promises kept",
-        "Next steps that were kept by the end of their day ÷ next steps due, 30 days, over all managers.",
+        "Next steps kept",
+        "Next steps kept by the end of their day ÷ next steps due, 30 days, over all managers.",
         "percentunit",
         mean("next_steps_kept_ratio", window="30d"),
-        ((None, RED), (0.7, YELLOW), (0.9, GREEN)),
+        ((None, RED), (fair, YELLOW), (good, GREEN)),
     ).decimals(0)
 
 
 def over_called() -> stat.Panel:
-    """Return how many leads were dialled too often."""
+    """Return the number of leads that were dialled too often."""
     return number(
         "Called too often",
-        "Leads dialled more than 3 times today.",
+        "Leads dialled more than <<calls_per_lead_day>> today.",
         "none",
         f"sum({manager('leads_over_called', window='today')})",
         ((None, GREEN), (1, ORANGE)),
@@ -100,33 +104,33 @@ def over_called() -> stat.Panel:
 
 
 def off_hours() -> stat.Panel:
-    """Return how many dials came at a wrong time."""
+    """Return the number of dials outside the permitted hours."""
     return number(
         "Off hours",
-        "Dials today outside the hours in which leads may be called (08:00 to 21:00, the manager's time).",
+        "Today's dials outside the permitted hours (<<permitted_hours>>, the manager's local time).",
         "none",
         f"sum({manager('calls_off_hours', window='today')})",
         ((None, GREEN), (1, ORANGE)),
     )
 
 
-def attention() -> table.Panel:
+def attention(config: Config) -> table.Panel:
     """Return the leads that need help."""
-    return tables.attention({"manager": "Manager", "lead": "Lead", "why": "Why"})
+    return tables.attention(config, {"manager": "Manager", "lead": "Lead", "why": "Why"})
 
 
-def managers() -> table.Panel:
-    """Return how the leads of each manager stand."""
+def managers(config: Config) -> table.Panel:
+    """Return the progress of the leads per manager."""
 
     def some(conversations: str) -> str:
         return manager("open_leads_by_conversations", conversations=conversations)
 
+    fair, good = config.boards.kept_ratio
     warned = ((None, GREY), (1, YELLOW), (5, ORANGE))
     return tables.of_columns(
-        "Whose leads stand still",
-        "Stuck and Consult: leads as in the list beside. 1x to 5x: open leads by conversations in a row without "
-        "progress. Agreed: next steps agreed ÷ conversations. Kept: promises kept ÷ due, 30 days. A lead: calls a "
-        "lead.",
+        "Leads without progress, per manager",
+        "Stuck and Consult: as in the list beside. 1x to 5+x: open leads by conversations in a row without progress. "
+        "Agreed: next steps agreed ÷ conversations. Kept: next steps kept ÷ due, 30 days. Per lead: calls per lead.",
         {"manager": "Manager"},
         (
             Column("Stuck", _one(manager("leads_stuck")), thresholds=((None, GREY), (1, ORANGE), (5, RED))),
@@ -140,10 +144,12 @@ def managers() -> table.Panel:
                 "Kept",
                 _one(manager("next_steps_kept_ratio", window="30d")),
                 "percentunit",
-                ((None, RED), (0.7, YELLOW), (0.9, GREEN)),
+                ((None, RED), (fair, YELLOW), (good, GREEN)),
                 more={"decimals": 0},
             ),
-            Column("A lead", _one(manager("calls_per_lead", window="30d")), more={"decimals": 1, "mappings": quiet()}),
+            Column(
+                "Per lead", _one(manager("calls_per_lead", window="30d")), more={"decimals": 1, "mappings": quiet()}
+            ),
         ),
         "Stuck",
     )
@@ -154,31 +160,31 @@ def _one(expr: str) -> str:
 
 
 def stages() -> bargauge.Panel:
-    """Return where the open leads stand."""
+    """Return the open leads by stage."""
     return bars(
         "Open leads by stage",
-        "Open leads of all managers picked, by stage of their deal; none: no deal yet.",
+        "Open leads of all selected managers, by stage of their deal. None: no deal yet.",
         "none",
         [instant(f"sort_desc(sum by (stage) ({manager('open_leads_by_stage', 'stage')}))", "{{stage}}")],
     )
 
 
 def ages() -> bargauge.Panel:
-    """Return for how long they have stood there."""
+    """Return how long they have been in their stage."""
     return bars(
         "Days in stage",
-        "How many days those leads have stood in their stage, on average over all leads.",
+        "How many days these leads have been in their stage, on average over all leads.",
         "none",
         [instant(f"sort_desc({mean('mean_stage_age_seconds', 'stage')}) / {DAY_S}", "{{stage}}")],
     ).decimals(0)
 
 
-def vain() -> bargauge.Panel:
-    """Return how many conversations in a row brought nothing."""
+def without_progress() -> bargauge.Panel:
+    """Return the open leads by conversations in a row without progress."""
     return bars(
         "Conversations without progress",
-        "Open leads by conversations in a row without a next step or a new stage. From three on a mentor should look "
-        "at them, from five on they are stuck.",
+        "Open leads by conversations in a row without a next step or a new stage. From <<mentor_after>> on a mentor "
+        "should discuss them, from <<stuck_after>> on they are stuck.",
         "none",
         [
             instant(
@@ -190,25 +196,25 @@ def vain() -> bargauge.Panel:
 
 
 def reasons() -> bargauge.Panel:
-    """Return why leads are called again, and where their deals stand."""
+    """Return the follow-up calls by reason and by stage of the deal."""
     some = f"sum by (reason, stage) ({queries.team('follow_up_calls', 'reason', 'stage', window='30d')})"
     return bars(
-        "Why we call again",
-        "Follow-up calls of 30 days by reason and by stage of the deal at that time: the twelve most frequent. Of the "
-        "teams picked.",
+        "Why leads are called again",
+        "Follow-up calls of 30 days by reason and by stage of the deal at that time: the twelve most frequent, of the "
+        "selected teams.",
         "none",
         [instant(f"sort_desc(topk(12, {some} > 0))", "{{reason}}, {{stage}}")],
     )
 
 
-def habits() -> table.Panel:
-    """Return the reason that each manager gives most."""
+def main_reasons() -> table.Panel:
+    """Return the most frequent reason per manager."""
     each = manager("follow_up_calls", "reason", window="30d")
     part = f"({each}) / on (manager, team) group_left () (sum by (manager, team) ({each}) > 0)"
     return tables.of_columns(
-        "The reason each gives most",
-        "Of the follow-up calls of 30 days: the most frequent reason of each manager, and its share. Someone who "
-        "mostly reminds has nothing new to say.",
+        "Most frequent reason per manager",
+        "The most frequent reason of each manager's follow-up calls of 30 days, and its share. A manager with mostly "
+        "reminders offers the customer nothing new.",
         {"manager": "Manager", "reason": "Reason"},
         (
             Column(
@@ -224,21 +230,31 @@ def habits() -> table.Panel:
     )
 
 
-def board() -> dashboards.Dashboard:
+def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (trust(), stuck(), consultations(), open_leads(), agreed(), kept(), over_called(), off_hours())
+    top = (
+        crm_status(),
+        stuck(config),
+        consultations(),
+        open_leads(),
+        next_steps_agreed(config),
+        next_steps_kept(config),
+        over_called(),
+        off_hours(),
+    )
     return common.assemble(
-        "callpulse-leads",
+        config,
+        "leads",
         "Leads and follow-ups",
-        "Which leads need help now, whose stand still, whose promises are kept, and why leads are called again.",
+        "Leads that need help now, progress per manager, next steps kept, and reasons for calling again.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
-            (0, 4, 10, 14, attention()),
-            (10, 4, 14, 14, managers()),
-            (0, 18, 8, 7, vain()),
+            (0, 4, 10, 14, attention(config)),
+            (10, 4, 14, 14, managers(config)),
+            (0, 18, 8, 7, without_progress()),
             (8, 18, 8, 7, stages()),
             (16, 18, 8, 7, ages()),
             (0, 25, 14, 13, reasons()),
-            (14, 25, 10, 13, habits()),
+            (14, 25, 10, 13, main_reasons()),
         ],
     )

@@ -1,4 +1,4 @@
-"""One manager: now, the day against its expectation, results against the own norm, structure of calls, leads."""
+"""The board *Manager*: one manager now, over the day, in results, in kinds of calls, and in leads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana import common, queries, tables
 from grafana.boards import team_now
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.config import Config
 from grafana.queries import calls, manager, recorded
 from streams.units import DAY_S
 
@@ -21,8 +22,8 @@ def doing() -> stat.Panel:
     return (
         number(
             "Now",
-            "On a call, ready, paused, silent for more than 20 min, off shift. No feed: nothing arrives of anybody, so "
-            "nobody can tell.",
+            "On a call, ready, paused, silent for more than <<silence.text>>, off shift. No feed: no event of any "
+            "manager arrives, so the state is unknown.",
             "none",
             queries.state(),
         )
@@ -32,10 +33,10 @@ def doing() -> stat.Panel:
 
 
 def since() -> stat.Panel:
-    """Return for how long."""
+    """Return how long that has lasted."""
     return number(
         "For",
-        "How long the call in progress has lasted, or how long nothing has happened.",
+        "How long the call in progress has lasted, or how long no event has arrived.",
         "s",
         f"{manager('longest_call_in_progress_seconds')} > 0 or {manager('idle_seconds')}",
     ).decimals(0)
@@ -47,11 +48,11 @@ def last_hour() -> stat.Panel:
 
 
 def usual_hour() -> stat.Panel:
-    """Return what is usual in an hour like this."""
+    """Return the usual number of calls in this hour of the week."""
     return number(
         "Usual hour",
-        "What this manager makes in this hour of this weekday: the last eight weeks, days of absence left out; thin "
-        "history leans on the team.",
+        "This manager's usual number of calls in this hour of this weekday, from the last eight weeks without days of "
+        "absence. With little history, the mean of the team counts too.",
         "none",
         queries.usual(),
         ((None, GREY),),
@@ -62,8 +63,8 @@ def deviation() -> stat.Panel:
     """Return how unusual the hour is."""
     return number(
         "Against usual",
-        "By how many standard deviations the last hour lies above (+) or below (-) the usual. Between -1 and +1: as "
-        "always. Below -2: chance alone does so once in fifty hours.",
+        "Standard deviations of the last hour above (+) or below (-) the usual. Between -1 and +1 is normal. Chance "
+        "alone leads below -2 once in fifty hours.",
         "none",
         recorded("manager:callpulse_calls_zscore:shrunk"),
         BELOW,
@@ -72,28 +73,29 @@ def deviation() -> stat.Panel:
 
 def today() -> stat.Panel:
     """Return the calls of today."""
-    return number("Today", "Finished calls of today, made and taken.", "none", calls("today"))
+    return number("Today", "Finished calls of today, outbound and inbound.", "none", calls("today"))
 
 
 def by_now() -> stat.Panel:
-    """Return what is usual by this time of the day."""
+    """Return the usual number of calls by this time of the day."""
     return number(
         "Usual by now",
-        "Calls that this manager has usually made by this time of this weekday.",
+        "The usual number of this manager's calls by this time of this weekday.",
         "none",
         queries.expected("today"),
         ((None, GREY),),
     ).decimals(0)
 
 
-def meaningful() -> stat.Panel:
+def meaningful(config: Config) -> stat.Panel:
     """Return the meaningful calls of today."""
     return number(
-        "5 min + today",
-        "Meaningful calls today: answered, with 5 min of talk or more. A good day has 40 to 60.",
+        "<<meaningful>> + today",
+        "Meaningful calls today: answered, with <<meaningful>> of talk or more. The target is <<meaningful_target>> "
+        "per day.",
         "none",
         manager("meaningful_calls", window="today"),
-        ((None, BLUE), (40, GREEN)),
+        ((None, BLUE), (config.settings.thresholds.meaningful_target[0], GREEN)),
     )
 
 
@@ -101,7 +103,7 @@ def course() -> timeseries.Panel:
     """Return calls of the last hour through the day, against the usual."""
     return lines(
         "Calls in the last hour, and usual ones",
-        "Finished calls of the 60 min before; beside it what is usual for this manager at that hour of that weekday.",
+        "Finished calls of the 60 min before. Dashed: this manager's usual number at that hour of that weekday.",
         "none",
         [query(recorded("manager:callpulse_calls_1h:sum"), "made"), query(queries.usual(), "usual", "B")],
     ).override_by_name("usual", common.dashed())
@@ -111,7 +113,7 @@ def talk() -> timeseries.Panel:
     """Return talk of the last hour through the day, against the usual."""
     return lines(
         "Talk in the last hour, and usual talk",
-        "Talk time of the 60 min before; beside it what is usual for this manager at that hour of that weekday.",
+        "Talk time of the 60 min before. Dashed: this manager's usual talk time at that hour of that weekday.",
         "s",
         [
             query(manager("talk_time_seconds", window="1h"), "talk"),
@@ -132,34 +134,34 @@ def won() -> stat.Panel:
     )
 
 
-def busy_place() -> stat.Panel:
-    """Return the place within the team by calls."""
+def activity_rank() -> stat.Panel:
+    """Return the rank in the team by calls."""
     return number(
-        "Place by calls",
-        "Place within the team by calls of 30 days; 1 is the most. Beside it the place by deals: first by calls and "
-        "last by deals is noise.",
+        "Rank by calls",
+        "Rank in the team by calls of 30 days; 1 is the most. The first by calls and the last by deals is busy without "
+        "results.",
         "none",
         recorded("manager:callpulse_activity_30d:rank"),
         ((None, GREY),),
     )
 
 
-def won_place() -> stat.Panel:
-    """Return the place within the team by won deals."""
+def result_rank() -> stat.Panel:
+    """Return the rank in the team by won deals."""
     return number(
-        "Place by deals",
-        "Place within the team by won deals of 30 days; 1 is the most, equals share one.",
+        "Rank by deals",
+        "Rank in the team by won deals of 30 days; 1 is the most. Equal numbers share a rank.",
         "none",
         recorded("manager:callpulse_result_30d:rank"),
     )
 
 
-def fair() -> stat.Panel:
+def fair_index() -> stat.Panel:
     """Return the fair comparison."""
     return number(
         "Fair index",
-        "Won deals ÷ deals that the department wins from the same kinds of leads (cold, targeted, inbound, repeat). 1: "
-        "as good as the others with such leads, however high or low the conversion.",
+        "Won deals ÷ deals that the department wins from the same kinds of leads (cold, targeted, inbound, repeat). 1 "
+        "equals the others with such leads, whatever the conversion is.",
         "none",
         recorded("manager:callpulse_mix_adjusted_index:90d"),
     ).decimals(2)
@@ -168,8 +170,9 @@ def fair() -> stat.Panel:
 def norm() -> stat.Panel:
     """Return the personal norm."""
     return number(
-        "Calls a deal",
-        "Personal norm: calls of the last 90 days ÷ deals won in them. 1,200 calls for 10 deals: 120 calls a deal.",
+        "Calls per deal",
+        "Personal norm: calls of the last 90 days ÷ deals won in them. 1,200 calls for 10 deals are 120 calls per "
+        "deal.",
         "none",
         manager("calls_per_won_deal", window="90d"),
     ).decimals(0)
@@ -179,8 +182,8 @@ def drift() -> stat.Panel:
     """Return how the norm drifts."""
     return number(
         "Norm drift",
-        "Calls a deal, this quarter ÷ the one before. 1.3: a deal costs 30 % more calls than it did; then look for "
-        "why, or plan with the new norm. From five deals on.",
+        "Calls per deal, this quarter ÷ the one before. 1.3: a deal takes 30 % more calls than before. Find the "
+        "reason, or plan with the new norm. Shown from <<norm_deals>> deals on.",
         "none",
         recorded("manager:callpulse_norm:drift"),
         ((None, GREEN), (1.1, BLUE), (1.25, ORANGE)),
@@ -188,10 +191,10 @@ def drift() -> stat.Panel:
 
 
 def planned() -> stat.Panel:
-    """Return the calls a day that the plan needs."""
+    """Return the calls per day that the plan needs."""
     return number(
-        "Plan a day",
-        "Calls a working day that the plan needs: planned deals of a month times calls a deal, divided by 21 days.",
+        "Plan per day",
+        "Calls per working day that the plan needs: planned deals per month times calls per deal, divided by 21 days.",
         "none",
         manager("plan_calls_per_day"),
         ((None, GREY),),
@@ -203,8 +206,8 @@ def target() -> stat.Panel:
     return (
         number(
             "Leads to deals",
-            "Won deals ÷ leads given, 90 days, and the realistic target of the next quarter: 0.75 percentage points "
-            "more, at least 1 % and at most 5 %.",
+            "Won deals ÷ leads given, 90 days, and a realistic target for the next quarter: <<gain>> percentage "
+            "points more, at least <<floor>> and at most <<cap>>.",
             "percentunit",
             manager("first_call_deal_ratio", window="90d"),
         )
@@ -217,36 +220,36 @@ def target() -> stat.Panel:
 
 
 def conversions() -> bargauge.Panel:
-    """Return what the conversion is, was, and surely is."""
+    """Return the conversion of several windows, its interval, and that of the team."""
     asked = (
         ("7 days", manager("conversion_ratio", window="7d")),
         ("30 days", manager("conversion_ratio", window="30d")),
         ("90 days", manager("conversion_ratio", window="90d")),
-        ("surely at least", manager("conversion_ratio_lower", window="90d")),
-        ("surely at most", manager("conversion_ratio_upper", window="90d")),
+        ("at least (95 %)", manager("conversion_ratio_lower", window="90d")),
+        ("at most (95 %)", manager("conversion_ratio_upper", window="90d")),
         ("the team", queries.of_teams("team:callpulse_conversion_ratio:90d") + f" and on (team) {manager('on_shift')}"),
     )
     return bars(
         "Conversion",
-        "Won deals ÷ calls in which a proposal was discussed. Surely at least and at most: the 95 % interval of the 90 "
-        "days; the fewer calls, the wider.",
+        "Won deals ÷ calls in which a proposal was discussed. At least and at most: the 95 % interval of the 90 days. "
+        "It is wide with few calls.",
         "percentunit",
         [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(asked)],
     ).decimals(1)
 
 
 def kinds() -> bargauge.Panel:
-    """Return what kinds of calls there were."""
+    """Return the calls by kind."""
     return bars(
         "Calls by kind, 30 days",
-        "Finished calls of 30 days by kind; unknown where no source said.",
+        "Finished calls of 30 days by kind. Unknown: no source named the kind.",
         "none",
         [instant(manager("calls_by_kind", "kind", window="30d"), "{{kind}}")],
     )
 
 
 def presentations() -> bargauge.Panel:
-    """Return how often a call of each kind becomes a presentation."""
+    """Return the share of presentations by kind of call."""
     return bars(
         "Presentation, by kind of call",
         "Answered calls with a presentation ÷ answered calls of that kind, 90 days.",
@@ -255,7 +258,7 @@ def presentations() -> bargauge.Panel:
     ).decimals(0)
 
 
-def habits() -> bargauge.Panel:
+def coaching_ratios() -> bargauge.Panel:
     """Return the ratios that coaching works on."""
     asked = (
         ("dials answered", manager("connect_ratio", window="30d")),
@@ -265,9 +268,9 @@ def habits() -> bargauge.Panel:
     )
     return (
         bars(
-            "Habits",
-            "Dials answered by a person (30 days). Short: under 2 min of talk ÷ answered (today). Next step agreed ÷ "
-            "conversations, and kept ÷ due (30 days).",
+            "Coaching ratios",
+            "Dials answered by a person (30 days). Short: calls under <<short>> of talk ÷ answered calls (today). Next "
+            "steps agreed ÷ conversations, and next steps kept ÷ due (30 days).",
             "percentunit",
             [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(asked)],
         )
@@ -277,89 +280,103 @@ def habits() -> bargauge.Panel:
 
 
 def signature() -> stat.Panel:
-    """Return how this manager wins."""
+    """Return how this manager wins deals."""
     said = {0: ("mixed", GREY), 1: ("long first call, quick close", GREEN), 2: ("many short calls", YELLOW)}
     return number(
         "How deals are won",
-        "Long first call, quick close: first calls of won leads last 5 min and more, and a deal takes at most 3 calls. "
-        "Many short calls: the reverse. From three deals on.",
+        "Long first call, quick close: the first calls of won leads last <<long_first_call>> or more, and a deal "
+        "takes at most <<quick_close>> calls. Many short calls: the reverse. Shown from <<signature_deals>> deals on.",
         "none",
         recorded("manager:callpulse_skill_signature"),
     ).mappings(common.words(said))
 
 
+def attempts(config: Config) -> stat.Panel:
+    """Return the dials per contact."""
+    _, high = config.settings.thresholds.attempts_target
+    return number(
+        "Attempts",
+        "Dials ÷ dials that a person answered, 30 days: the attempts per contact. Usual: <<attempts_target>>.",
+        "none",
+        manager("attempts_per_contact", window="30d"),
+        ((None, BLUE), (high, ORANGE)),
+    ).decimals(1)
+
+
 def stages() -> bargauge.Panel:
-    """Return where the open leads stand."""
+    """Return the open leads by stage."""
     return bars(
         "Open leads by stage",
-        "Open leads called in the last 30 days, by stage of their deal; none: no deal yet.",
+        "Open leads called in the last 30 days, by stage of their deal. None: no deal yet.",
         "none",
         [instant(manager("open_leads_by_stage", "stage"), "{{stage}}")],
     )
 
 
 def ages() -> bargauge.Panel:
-    """Return for how long they have stood there."""
+    """Return how long they have been in their stage."""
     return bars(
         "Days in stage",
-        "How many days those leads have stood in their stage, on average.",
+        "How many days these leads have been in their stage, on average.",
         "none",
         [instant(f"{manager('mean_stage_age_seconds', 'stage')} / {DAY_S}", "{{stage}}")],
     ).decimals(0)
 
 
-def vain() -> bargauge.Panel:
-    """Return how many conversations in a row brought nothing."""
+def without_progress() -> bargauge.Panel:
+    """Return the open leads by conversations in a row without progress."""
     return bars(
         "Conversations without progress",
-        "Open leads by conversations in a row that brought no next step and no new stage. From three on a mentor "
-        "should look at them, from five on they are stuck.",
+        "Open leads by conversations in a row without a next step or a new stage. From <<mentor_after>> on a mentor "
+        "should discuss them, from <<stuck_after>> on they are stuck.",
         "none",
         [instant(manager("open_leads_by_conversations", "conversations"), "{{conversations}} in a row")],
     )
 
 
 def reasons() -> bargauge.Panel:
-    """Return why leads were called again."""
+    """Return the follow-up calls by reason."""
     return bars(
         "Why leads are called again",
-        "Follow-up calls of 30 days by reason. Mostly reminders: the calls bring no news.",
+        "Follow-up calls of 30 days by reason. Mostly reminders: the calls offer the customer nothing new.",
         "none",
         [instant(f"sort_desc({manager('follow_up_calls', 'reason', window='30d')})", "{{reason}}")],
     )
 
 
-def attention() -> table.Panel:
+def attention(config: Config) -> table.Panel:
     """Return the leads that need help."""
-    return tables.attention({"lead": "Lead", "why": "Why"})
+    return tables.attention(config, {"lead": "Lead", "why": "Why"})
 
 
-def board() -> dashboards.Dashboard:
+def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (doing(), since(), last_hour(), usual_hour(), deviation(), today(), by_now(), meaningful())
-    norms = (won(), won_place(), busy_place(), fair(), norm(), drift(), planned(), target())
+    top = (doing(), since(), last_hour(), usual_hour(), deviation(), today(), by_now(), meaningful(config))
+    norms = (won(), result_rank(), activity_rank(), fair_index(), norm(), drift(), planned(), target())
     return common.assemble(
-        "callpulse-manager",
+        config,
+        "manager",
         "Manager",
-        "One manager: now, the day against what is usual, results against the own norm, and the leads.",
+        "One manager: now, the day against the usual day, results against the personal norm, and the leads.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 12, 8, course()),
             (12, 4, 12, 8, talk()),
             (0, 12, 24, 3, day()),
-            (0, 15, 24, 1, dashboards.Row("Result, against the own norm")),
+            (0, 15, 24, 1, dashboards.Row("Results against the personal norm")),
             *((3 * column, 16, 3, 4, panel) for column, panel in enumerate(norms)),
-            (0, 20, 24, 1, dashboards.Row("How the calls are made up")),
+            (0, 20, 24, 1, dashboards.Row("What the calls consist of")),
             (0, 21, 6, 8, conversions()),
-            (6, 21, 6, 8, kinds()),
-            (12, 21, 6, 8, presentations()),
-            (18, 21, 6, 5, habits()),
-            (18, 26, 6, 3, signature()),
+            (6, 21, 5, 8, kinds()),
+            (11, 21, 5, 8, presentations()),
+            (16, 21, 8, 5, coaching_ratios()),
+            (16, 26, 5, 3, signature()),
+            (21, 26, 3, 3, attempts(config)),
             (0, 29, 24, 1, dashboards.Row("Leads")),
-            (0, 30, 8, 10, attention()),
+            (0, 30, 8, 10, attention(config)),
             (8, 30, 8, 5, stages()),
             (16, 30, 8, 5, ages()),
-            (8, 35, 8, 5, vain()),
+            (8, 35, 8, 5, without_progress()),
             (16, 35, 8, 5, reasons()),
         ],
         one=True,

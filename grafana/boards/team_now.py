@@ -1,7 +1,8 @@
-"""Team now, at a glance: who works, who is silent, who needs help, and whether the figures can be trusted."""
+"""The board *Team now*: the state of every manager, results beside activity, and the state of the data."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -12,27 +13,29 @@ from grafana_foundation_sdk.models import common as options
 from grafana import common, queries, tables
 from grafana.boards import team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.config import Config
 from grafana.queries import calls, manager, mean, recorded
+from streams.metrics.wording import span
 
 STATES: Final = {
-    queries.SILENT: ("silent", RED),
-    queries.UNKNOWN: ("no feed", ORANGE),
-    queries.PAUSED: ("paused", YELLOW),
-    queries.READY: ("ready", BLUE),
-    queries.TALKING: ("on a call", GREEN),
-    queries.OFF: ("off", GREY),
+    queries.STATE_SILENT: ("silent", RED),
+    queries.STATE_NO_FEED: ("no feed", ORANGE),
+    queries.STATE_PAUSED: ("paused", YELLOW),
+    queries.STATE_READY: ("ready", BLUE),
+    queries.STATE_TALKING: ("on a call", GREEN),
+    queries.STATE_OFF: ("off", GREY),
 }
 
 
-def trust() -> stat.Panel:
-    """Return whether the other figures are current: the first thing to look at."""
+def data_status() -> stat.Panel:
+    """Return whether the other figures are current. A reader looks at this panel first."""
     panel = number(
         "Data",
-        "Live: events arrive and are folded. Feed silent: somebody is on shift, and nothing at all has arrived for 10 "
-        "min; look at the telephony, not at the managers. Catching up: events wait in Kafka. Worker down: nothing is "
-        "current.",
+        "Live: events arrive, and the figures are current. Feed silent: somebody is on shift, and no event at all has "
+        "arrived for <<feed_silence.text>>. Check the telephone system before you judge a manager. Catching up: events "
+        "wait in Kafka. Worker down: no figure is current.",
         "none",
-        '(absent(max_over_time(up{job="callpulse"}[1m]) == 1) * 0 + 3)\n'
+        '(absent(max_over_time(up{job="<<job>>"}[1m]) == 1) * 0 + 3)\n'
         "or on () ((callpulse:worker_behind == 1) * 0 + 2)\n"
         "or on () callpulse:feed_quiet\n"
         "or on () callpulse:worker_behind",
@@ -45,7 +48,7 @@ def on_shift() -> stat.Panel:
     """Return how many are on shift."""
     return number(
         "On shift",
-        "Managers on shift now, by their roster and their last presence.",
+        "Managers on shift now, by the roster and by their last presence.",
         "none",
         f"sum({manager('on_shift')})",
     )
@@ -63,23 +66,23 @@ def talking() -> stat.Panel:
 
 
 def silent() -> stat.Panel:
-    """Return how many are silent, as long as the feed can tell."""
+    """Return how many managers are silent, while the feed is up."""
     return number(
         "Silent on shift",
-        "Managers on shift without any telephony event for more than 20 min. Not shown while the feed is silent: then "
-        "nobody can tell.",
+        "Managers on shift without any telephony event for more than <<silence.text>>. The panel shows unknown while "
+        "the feed is silent.",
         "none",
-        f"sum({manager('idle_seconds')} > bool {queries.SILENT_SECONDS}) unless on () callpulse:feed_quiet == 1",
+        f"sum({manager('idle_seconds')} > bool {queries.SILENT}) unless on () callpulse:feed_quiet == 1",
         ((None, GREEN), (1, RED)),
     ).no_value("unknown")
 
 
 def calls_an_hour() -> stat.Panel:
-    """Return the pace of calling, which can be compared at any time of the day."""
+    """Return the pace of calling, which is comparable at any time of the day."""
     working = f"({manager('on_shift')} == 1)"
     return number(
         "Calls an hour",
-        "Finished calls of the last 60 min of those who are on shift, divided by their number.",
+        "Finished calls of the last 60 min, divided by the number of managers on shift.",
         "none",
         f"avg({calls('1h')} and on (manager, team) {working})",
     ).decimals(1)
@@ -89,45 +92,45 @@ def connect_ratio() -> stat.Panel:
     """Return the team's connect ratio."""
     return number(
         "Connect ratio",
-        "Dials today that a person answered, divided by dials, over all managers.",
+        "Share of today's dials that a person answered, over all managers.",
         "percentunit",
         mean("connect_ratio", window="today"),
     )
 
 
-def short_calls() -> stat.Panel:
+def short_calls(config: Config) -> stat.Panel:
     """Return the team's share of short calls."""
     return number(
         "Short calls",
-        "Answered calls today with less than 2 min of talk, divided by answered calls whose talk time is known, over "
-        "all managers. Much above one half: calls end before a conversation begins.",
+        "Share of today's answered calls with less than <<short>> of talk, among those whose talk time is known. A "
+        "large share means that calls end before a conversation begins.",
         "percentunit",
         mean("short_call_ratio", window="today"),
-        ((None, GREEN), (0.5, YELLOW), (0.7, RED)),
+        common.rising(config.boards.short_ratio),
     )
 
 
-def meaningful() -> stat.Panel:
-    """Return how far the team is on its way to the target of meaningful calls."""
+def meaningful(config: Config) -> stat.Panel:
+    """Return the mean of the meaningful calls of today, against the target."""
     at_work = f"({manager('on_shift')} == 1 or {manager('answered_calls', window='today')} > 0)"
     return number(
         "Meaningful each",
-        "Answered calls of 5 min or more today: the mean of all managers who are on shift or have talked today. By "
-        "the end of the day each should have 40 to 60.",
+        "Answered calls of <<meaningful>> or more today: the mean over all managers who are on shift or have talked "
+        "today. The target for a whole day is <<meaningful_target>> per manager.",
         "none",
         f"avg({manager('meaningful_calls', window='today')} and on (manager, team) {at_work})",
-        ((None, BLUE), (40, GREEN)),
+        ((None, BLUE), (config.settings.thresholds.meaningful_target[0], GREEN)),
     ).decimals(0)
 
 
 def day() -> statetimeline.Panel:
-    """Return the course of the day, a line for each manager."""
+    """Return the course of the day, one line per manager."""
     return (
         common.described(
             statetimeline.Panel(),
             "The day, manager by manager",
-            "On a call, ready, paused, silent for more than 20 min, off shift. Orange: the feed was silent, so nobody "
-            "can tell.",
+            "One line per manager: on a call, ready, paused, silent for more than <<silence.text>>, off shift. Orange: "
+            "the feed was silent, so the state is unknown.",
             "none",
         )
         .with_target(query(recorded("manager:callpulse_state"), "{{manager}}"))
@@ -145,16 +148,16 @@ def day() -> statetimeline.Panel:
 
 
 def alerts() -> table.Panel:
-    """Return what fires now."""
+    """Return the alerts that fire now."""
     return team_now_table.alerts()
 
 
 def pace() -> timeseries.Panel:
-    """Return calls in the last hour against what is usual."""
+    """Return the calls of the last hour beside the usual number."""
     panel = lines(
         "Calls in the last hour, and usual ones",
-        "Finished calls of the last 60 min of all managers picked; beside it what they make in this hour of this "
-        "weekday, from their own last eight weeks.",
+        "Finished calls of the last 60 min of all selected managers. Dashed: their usual number in this hour of this "
+        "weekday, from their last eight weeks.",
         "none",
         [
             query(f"sum({recorded('manager:callpulse_calls_1h:sum')})", "last hour"),
@@ -165,7 +168,7 @@ def pace() -> timeseries.Panel:
 
 
 def presence() -> timeseries.Panel:
-    """Return how many did what over the day."""
+    """Return the number of managers per state over the day."""
     colour = {"on a call": GREEN, "ready": BLUE, "paused": YELLOW, "silent": RED, "no feed": ORANGE}
     code = {text: value for value, (text, _) in STATES.items()}
     targets = [
@@ -176,7 +179,12 @@ def presence() -> timeseries.Panel:
         )
         for index, text in enumerate(colour)
     ]
-    panel = lines("Who did what", "Managers by what they did at the time; off shift left out.", "none", targets)
+    panel = lines(
+        "Managers by state",
+        "How many managers were in each state over the day, without those off shift.",
+        "none",
+        targets,
+    )
     panel = (
         panel.fill_opacity(70)
         .line_width(0)
@@ -187,47 +195,54 @@ def presence() -> timeseries.Panel:
     return panel
 
 
-def lengths() -> bargauge.Panel:
-    """Return how long today's conversations were."""
+def lengths(config: Config) -> bargauge.Panel:
+    """Return today's answered calls by length of talk, in bands between the bounds of the settings' histogram."""
+    thresholds = config.settings.thresholds
+    bounds = [ms for ms in thresholds.histogram_ms if ms < thresholds.meaningful_ms]
 
-    def up_to(seconds: int) -> str:
-        return f"sum({manager('calls_talked', window='today', le=str(seconds))})"
+    def up_to(bound: str) -> str:
+        return f"sum({manager('calls_talked', window='today', le=bound)})"
 
-    bands = (
-        ("0-20 s", up_to(20)),
-        ("20-60 s", f"{up_to(60)} - {up_to(20)}"),
-        ("1-2 min", f"{up_to(120)} - {up_to(60)}"),
-        ("2-5 min", f"{up_to(300)} - {up_to(120)}"),
-        ("5 min +", f"sum({manager('meaningful_calls', window='today')})"),
-    )
+    def band(low: int, high: int) -> tuple[str, str]:
+        upto, below = up_to(f"{high / 1000:g}"), up_to(f"{low / 1000:g}")
+        return f"{span(low)} to {span(high)}", f"{upto} - {below}" if low else upto
+
+    meaningful_ = f"sum({manager('meaningful_calls', window='today')})"
+    rest = f"{up_to('+Inf')} - {meaningful_} - {up_to(f'{bounds[-1] / 1000:g}')}" if bounds else ""
+    bands = [
+        *(band(low, high) for low, high in pairwise((0, *bounds))),
+        *([(f"{span(bounds[-1])} to <<meaningful>>", rest)] if bounds else []),
+        ("<<meaningful>> or more", meaningful_),
+    ]
     return bars(
         "Length of talk today",
-        "Answered calls today by length of talk. The last bar holds the meaningful ones.",
+        "Today's answered calls by length of talk. The last bar holds the meaningful calls.",
         "none",
         [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(bands)],
     )
 
 
 def repeats() -> bargauge.Panel:
-    """Return how often the same leads are called."""
+    """Return the open leads by number of calls."""
     return bars(
         "Open leads by calls",
-        "Leads by how often they were called in the last 30 days. Many in the last bar: the same people are called "
+        "Open leads by the number of calls in the last 30 days. A long last bar means that the same people are called "
         "again and again.",
         "none",
         [instant(f"sum by (calls) ({manager('open_leads_by_calls', 'calls')})", "{{calls}} calls")],
     )
 
 
-def freshness() -> stat.Panel:
+def freshness(config: Config) -> stat.Panel:
     """Return the age of the newest event."""
+    limit = config.alerts.feed_silence_ms / 1000
     return number(
         "Newest event",
-        "How long ago the newest telephony event of anybody happened. Above 10 min with somebody on shift the feed "
-        "counts as silent.",
+        "Age of the newest telephony event of any manager. Above <<feed_silence.text>> with somebody on shift, the "
+        "feed counts as silent.",
         "s",
         "callpulse:newest_event_age_seconds",
-        ((None, GREEN), (120, YELLOW), (600, RED)),
+        ((None, GREEN), (limit / 5, YELLOW), (limit, RED)),
     ).decimals(0)
 
 
@@ -235,18 +250,18 @@ def workers() -> stat.Panel:
     """Return how many workers answer."""
     return number(
         "Workers up",
-        "callpulse workers that answer Prometheus. Their share of the work moves to the others when one goes.",
+        "Workers of callpulse that answer Prometheus. When one stops, the others take over its managers.",
         "none",
-        'sum(max_over_time(up{job="callpulse"}[1m])) or vector(0)',
+        'sum(max_over_time(up{job="<<job>>"}[1m])) or vector(0)',
         ((None, RED), (1, GREEN)),
     )
 
 
 def unowned() -> stat.Panel:
-    """Return how many partitions nobody works on."""
+    """Return the number of partitions without a worker."""
     return number(
         "Partitions unowned",
-        "Partitions of calls that no worker owns, of those seen today. Their managers are missing from the board.",
+        "Partitions of calls without a worker, of those that had one today. Their managers are missing from the board.",
         "none",
         "max_over_time(callpulse:partitions_owned[1d]) - callpulse:partitions_owned",
         ((None, GREEN), (1, RED)),
@@ -254,24 +269,25 @@ def unowned() -> stat.Panel:
 
 
 def waiting() -> stat.Panel:
-    """Return how much waits in Kafka."""
+    """Return the number of records that wait in Kafka."""
     return number(
         "Records waiting",
-        "Records of calls in Kafka that no worker has folded yet.",
+        "Telephony records in Kafka that no worker has processed yet.",
         "short",
         'topic:callpulse_lag_records:sum{topic="calls"}',
         ((None, GREEN), (1000, YELLOW), (100000, RED)),
     )
 
 
-def delay() -> stat.Panel:
+def delay(config: Config) -> stat.Panel:
     """Return the delay of events."""
+    limit = config.alerts.event_delay_ms / 1000
     return number(
         "Delay of events",
-        "From the event's own time to its place in the table: half of the events of the last 10 min were faster.",
+        "From the event's own time until callpulse has counted it: the median of the last 10 min.",
         "s",
         'topic:callpulse_event_delay_seconds:median10m{topic="calls"}',
-        ((None, GREEN), (5, YELLOW), (60, RED)),
+        ((None, GREEN), (limit / 12, YELLOW), (limit, RED)),
     )
 
 
@@ -279,34 +295,43 @@ def rejected() -> stat.Panel:
     """Return how many records were refused."""
     return number(
         "Rejected, last hour",
-        "Records of all topics that were no valid event and went to the topic of dead letters. They count nowhere.",
+        "Records of all topics that were no valid event. They are kept as dead letters, and no figure counts them.",
         "none",
         "sum(increase(callpulse_rejected_total[1h])) or vector(0)",
         ((None, GREEN), (1, YELLOW), (100, RED)),
     ).decimals(0)
 
 
-def board() -> dashboards.Dashboard:
+def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (trust(), on_shift(), talking(), silent(), calls_an_hour(), connect_ratio(), short_calls(), meaningful())
-    bottom = (freshness(), workers(), unowned(), waiting(), delay(), rejected())
+    top = (
+        data_status(),
+        on_shift(),
+        talking(),
+        silent(),
+        calls_an_hour(),
+        connect_ratio(),
+        short_calls(config),
+        meaningful(config),
+    )
+    bottom = (freshness(config), workers(), unowned(), waiting(), delay(config), rejected())
     return common.assemble(
-        "callpulse-team-now",
+        config,
+        "team-now",
         "Team now",
-        "Who works, who is silent, whose activity turns into result, who needs help; and whether the figures can be "
-        "trusted.",
+        "The state of every manager, results beside activity, leads that need help, and whether the data are current.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
-            (0, 4, 24, 14, team_now_table.managers(STATES)),
+            (0, 4, 24, 14, team_now_table.managers(config, STATES)),
             (0, 18, 16, 14, team_now_table.results()),
-            (16, 18, 8, 14, tables.attention({"manager": "Manager", "lead": "Lead", "why": "Why"})),
+            (16, 18, 8, 14, tables.attention(config, {"manager": "Manager", "lead": "Lead", "why": "Why"})),
             (0, 32, 16, 10, day()),
             (16, 32, 8, 10, alerts()),
             (0, 42, 7, 8, pace()),
             (7, 42, 7, 8, presence()),
-            (14, 42, 5, 8, lengths()),
+            (14, 42, 5, 8, lengths(config)),
             (19, 42, 5, 8, repeats()),
-            (0, 50, 24, 1, dashboards.Row("Can these figures be trusted?")),
+            (0, 50, 24, 1, dashboards.Row("Are the data current?")),
             *((4 * column, 51, 4, 4, panel) for column, panel in enumerate(bottom)),
         ],
     )

@@ -1,4 +1,4 @@
-"""The tables of the board Team now: a row for each manager, and what fires."""
+"""The tables of the board *Team now*: one row per manager, and the alerts that fire."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from grafana_foundation_sdk.builders import table
 
 from grafana import common, queries, tables
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
+from grafana.config import Config
 from grafana.queries import calls, manager, recorded
 from grafana.tables import Column, quiet, share, whole
 
 
-def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
+def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
+    thresholds = config.settings.thresholds
+    low, high = thresholds.meaningful_target
     busy, idle = manager("longest_call_in_progress_seconds"), manager("idle_seconds")
     return (
         Column("Now", queries.state(), cell=tables.FILLED, more={"mappings": common.words(states)}),
@@ -27,22 +30,22 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
             "Short",
             manager("short_call_ratio", window="today"),
             "percentunit",
-            ((None, GREEN), (0.5, YELLOW), (0.7, RED)),
+            common.rising(config.boards.short_ratio),
             more={"decimals": 0},
         ),
         Column(
-            "5 min +",
+            "<<meaningful>> +",
             manager("meaningful_calls", window="today"),
-            thresholds=((None, BLUE), (40, GREEN), (61, YELLOW)),
+            thresholds=((None, BLUE), (low, GREEN), (high + 1, YELLOW)),
             cell=tables.GAUGE,
-            more={"min": 0, "max": 60},
+            more={"min": 0, "max": high},
         ),
         Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
         Column(
             "Block",
             manager("work_block_seconds"),
             "s",
-            ((None, GREEN), (7200, YELLOW), (10800, RED)),
+            ((None, GREEN), (thresholds.work_block_ms / 1000, YELLOW), (thresholds.break_after_ms / 1000, RED)),
             more={"mappings": quiet(), "decimals": 1},
         ),
         Column("Won 30 d", manager("won_deals", window="30d"), thresholds=((None, BLUE),)),
@@ -57,28 +60,29 @@ def columns(states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     )
 
 
-def managers(states: Mapping[int, tuple[str, str]]) -> table.Panel:
-    """Return the table of managers; who is silent stands first."""
+def managers(config: Config, states: Mapping[int, tuple[str, str]]) -> table.Panel:
+    """Return the table of managers, silent ones first."""
     return tables.of_columns(
         "Managers",
-        "For: how long the call has lasted, or nothing has happened. 1 hour: calls finished in it; Usual: what the "
-        "manager makes in this hour of this weekday. Calls, Connect, Short, 5 min + and Talk are of today; By now: the "
-        "calls that are usual by this time. Connect: dials answered by a person ÷ dials. Short: under 2 min of talk ÷ "
-        "answered. 5 min +: meaningful calls; the target is 40 to 60 a day. Block: calling without a pause of 15 min. "
-        "No break: one for each full 3 h of such a block today. Too often: leads dialled more than 3 times today. "
-        "Consult: leads that a mentor should look at with the manager.",
+        "For: how long the call has lasted, or how long no event has arrived. 1 hour: calls finished in the last "
+        "hour. Usual: the manager's usual number in this hour of this weekday. Calls, Connect, Short, <<meaningful>> "
+        "+ and Talk are of today. By now: the usual number of calls by this time. Connect: dials answered by a person "
+        "÷ dials. Short: calls under <<short>> of talk ÷ answered calls. <<meaningful>> +: meaningful calls; the "
+        "target is <<meaningful_target>> per day. Block: calling without a pause of <<work_gap>>. No break: one for "
+        "each full <<break_after>> of such a block today. Too often: leads dialled more than <<calls_per_lead_day>> "
+        "today. Consult: leads that a mentor should discuss with the manager.",
         tables.MANAGER,
-        columns(states),
+        columns(config, states),
         "Now",
     )
 
 
-# What stands out in activity beside result, in the order in which it wants attention.
+# What stands out, in the order of attention that it needs.
 NOISE, CLOSER = 2, 1
 
 
 def results() -> table.Panel:
-    """Return activity beside result; who is busy without result stands first."""
+    """Return results beside activity, busy managers without results first."""
     flags = (
         f"({recorded('manager:callpulse_busy_noise')} * {NOISE}"
         f" + on (manager, team) {recorded('manager:callpulse_quiet_closer')} * {CLOSER})"
@@ -86,12 +90,12 @@ def results() -> table.Panel:
     )
     said = {NOISE: ("busy noise", RED), CLOSER: ("quiet closer", GREEN), 0: ("·", GREY)}
     return tables.of_columns(
-        "Is activity turning into result?",
-        "Calls and won deals of 30 days, and # the place in the team by each (1 is the most). Busy noise: among the "
-        "third of the team that calls most and the third that wins least; quiet closer: the reverse. Conversion: won "
-        "deals ÷ calls in which a proposal was discussed, 90 days; At least: what it surely is (95 %), as few calls "
-        "prove little. Fair index: won deals ÷ what the department wins from the same kinds of leads; 1 is as good as "
-        "the others.",
+        "Does activity turn into results?",
+        "Calls and won deals of 30 days. #: the rank in the team, 1 for the most. Busy noise: in the third of the "
+        "team with the most calls and in the third with the fewest deals. Quiet closer: the reverse. Conversion: won "
+        "deals ÷ calls in which a proposal was discussed, 90 days. At least: the lower end of its 95 % interval, "
+        "because a few calls prove little. Fair index: won deals ÷ deals that the department wins from the same kinds "
+        "of leads; 1 equals the others.",
         tables.MANAGER,
         (
             Column("Stands out", flags, more={"mappings": common.words(said), "custom.width": 130}),
@@ -108,12 +112,12 @@ def results() -> table.Panel:
 
 
 def alerts() -> table.Panel:
-    """Return what fires now, those on managers and those on the way of the events."""
+    """Return the alerts that fire now: those on managers and those on the data."""
     panel = common.described(
         table.Panel(),
-        "What fires now",
-        "Alerts that fire. With FeedDown, WorkerDown or PartitionsUnowned among them, figures stand still: repair "
-        "first.",
+        "Active alerts",
+        "Alerts that fire now. FeedDown, WorkerDown and PartitionsUnowned mean that figures are not current: repair "
+        "these first.",
         "none",
     )
     fires = 'ALERTS{alertstate="firing", manager=~"$manager|", team=~"$team|"}'
@@ -132,5 +136,5 @@ def alerts() -> table.Panel:
             common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=tables.TEXT),
         )
         .min_width(60)
-        .no_value("Nothing fires")
+        .no_value("No alert fires")
     )

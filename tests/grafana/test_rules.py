@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from grafana import queries
-from streams.settings.results import Results
+from grafana.config import REPOSITORY_RUNBOOK, Config
+from grafana.fill import fill
 from tests.grafana.promql import named
 from tests.grafana.tooling import CASES, ROOT, RULES, metrics, only, rules, run
 
@@ -136,10 +137,7 @@ def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule: Any) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["labels"]["audience"] in ("supervisor", "ops")
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
-    anchor = rule["alert"].lower()
-    assert rule["annotations"]["runbook_url"] == (
-        "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }}grafana/runbook.md#" + anchor
-    )
+    assert rule["annotations"]["runbook_url"] == f"{REPOSITORY_RUNBOOK}#{rule['alert'].lower()}"
 
 
 @pytest.mark.parametrize("rule", ALERTS)
@@ -149,16 +147,8 @@ def test_an_alert_waits_before_it_fires(rule: Any) -> None:
 
 def test_the_state_that_is_recorded_is_the_one_that_the_board_shows() -> None:
     (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_state")
-    assert rule["expr"].strip() == queries.state().replace(queries.PICKED + ", ", "").replace(
-        f"{{{queries.PICKED}}}", ""
-    )
-
-
-def test_the_bounds_of_a_signature_are_those_of_the_settings() -> None:
-    (rule,) = (rule for rule in rules() if rule.get("record") == "manager:callpulse_skill_signature")
-    assert re.findall(r"[<>]=? bool (\d+)", rule["expr"]) == [
-        str(bound) for _ in range(2) for bound in (Results().long_first_call_ms // 1000, Results().quick_close)
-    ]
+    drawn = fill(queries.state(), Config().words())
+    assert rule["expr"].strip() == drawn.replace(queries.PICKED + ", ", "").replace(f"{{{queries.PICKED}}}", "")
 
 
 def test_the_runbook_has_a_section_for_every_alert_and_no_other() -> None:

@@ -1,0 +1,169 @@
+"""What a department may set about its boards and rules: one file, one place for each number.
+
+`load` reads the file. Numbers that the workers' settings hold already (short calls, stuck leads, permitted hours) are
+not repeated here: `settings` names the workers' file, and boards and rules take them from there.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Struct
+
+from streams.metrics import wording
+from streams.settings.fields import Number, Span, Text
+from streams.settings.reader import Conflict, Parse, Problem, Reader, duration_text
+from streams.settings.settings import Settings, SettingsError
+from streams.settings.settings import load as load_settings
+from streams.sources.registry import SOURCES
+from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
+
+_MATCHER: Final = r'[a-zA-Z_]\w*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+REPOSITORY_RUNBOOK: Final = "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }}grafana/runbook.md"
+"""Where the runbook lies in this repository, below the address that Prometheus' external label `runbooks` gives."""
+
+
+def _selector(value: object) -> str:
+    text = str(value).strip()
+    if text and not re.fullmatch(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*", text):
+        raise ValueError(f"""'{text}' are no matchers of labels; write for example 'environment="prod"'""")
+    return text
+
+
+def _name(value: object) -> str:
+    text = str(value)
+    if not _NAME.fullmatch(text):
+        raise ValueError(f'"{text}" is no name; letters, digits, dots, dashes and underscores make one')
+    return text
+
+
+Pause: TypeAlias = Annotated[Span, Meta(ge=MINUTE_MS)]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Ratio: TypeAlias = Annotated[Number, Meta(ge=0, le=1)]
+
+
+class Prometheus(Struct, frozen=True, kw_only=True):
+    """How Prometheus knows callpulse, and how often it evaluates the rules.
+
+    `selector` are matchers of labels that every query of a metric gets. A scrape that was missed is bridged for
+    `missed_scrapes_ms`. `runbook` is the address of the runbook; the name of the alert follows after a `#`.
+    """
+
+    job: Annotated[str, Parse(_name)] = "callpulse"
+    selector: Annotated[str, Parse(_selector)] = ""
+    interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 30 * SECOND_MS
+    results_interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS
+    missed_scrapes_ms: Annotated[Span, Meta(ge=10 * SECOND_MS)] = 2 * MINUTE_MS
+    runbook: Text = REPOSITORY_RUNBOOK
+
+
+class Alerts(Struct, frozen=True, kw_only=True):
+    """From where on the alerts fire; docs/alerts.md gives the reasons for the defaults."""
+
+    silence_ms: Pause = 20 * MINUTE_MS
+    feed_silence_ms: Pause = 10 * MINUTE_MS
+    source_silence_ms: Pause = 30 * MINUTE_MS
+    crm_silence_ms: Pause = 2 * HOUR_MS
+    lag_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS
+    event_delay_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS
+    drop_ratio: Ratio = 0.5
+    drop_talk_ms: Pause = 30 * MINUTE_MS
+    stuck_leads: Count = 5
+    consultation_shift_ms: Pause = 6 * HOUR_MS
+    week_proposals: Count = 20
+    rejected_records: Count = 5
+    rejected_ratio: Ratio = 0.01
+    call_ends_lost: Count = 5
+    call_ends_lost_ratio: Ratio = 0.02
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what two fields must not say together."""
+        if self.feed_silence_ms > self.silence_ms:
+            why = f"is longer than silence ({duration_text(self.silence_ms)})"
+            yield ("feed_silence_ms", "silence_ms"), f"{why}: managers would be called silent while the feed is down"
+
+
+class Boards(Struct, frozen=True, kw_only=True):
+    """How boards look. Each pair of ratios is where a colour changes, from the worse end to the better one.
+
+    `uid` begins the address of each board, and is the tag by which boards link to each other. The counts are the
+    fewest deals or leads from which a figure is shown at all.
+    """
+
+    uid: Annotated[str, Parse(_name), Meta(max_length=20)] = "callpulse"
+    refresh_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 10 * SECOND_MS
+    short_ratio: tuple[Ratio, Ratio] = (0.5, 0.7)
+    next_step_ratio: tuple[Ratio, Ratio] = (0.3, 0.5)
+    kept_ratio: tuple[Ratio, Ratio] = (0.7, 0.9)
+    signature_deals: Count = 3
+    norm_deals: Count = 5
+    funnel_leads: Count = 20
+
+
+class _File(Struct, frozen=True, kw_only=True):
+    settings: Text | None = None
+    prometheus: Prometheus = Prometheus()
+    alerts: Alerts = Alerts()
+    boards: Boards = Boards()
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """What boards and rules are made with. `settings` are those of the workers."""
+
+    prometheus: Prometheus = Prometheus()
+    alerts: Alerts = Alerts()
+    boards: Boards = Boards()
+    settings: Settings = Settings()
+
+    def words(self) -> Mapping[str, str]:
+        """Return what the words in templates and texts stand for.
+
+        A span has three: `silence` is 20m as PromQL writes it, `silence.s` its seconds, `silence.text` is for readers.
+        """
+        settings = self.settings
+        known = dict(wording.words(settings))
+        known["long_first_call.s"] = f"{settings.results.long_first_call_ms / SECOND_MS:g}"
+        for name, ms in (
+            ("session_timeout", settings.kafka.session_timeout_ms),
+            ("restore_deadline", settings.worker.restore_deadline_ms),
+        ):
+            known[name] = wording.span(ms)
+        for table in (self.prometheus, self.alerts, self.boards):
+            for field in table.__struct_fields__:
+                known.update(_words(field, getattr(table, field)))
+        return known
+
+
+def _words(field: str, value: object) -> Iterator[tuple[str, str]]:
+    name = field.removesuffix("_ms")
+    if isinstance(value, int) and name != field:
+        yield name, duration_text(value)
+        yield f"{name}.s", f"{value / SECOND_MS:g}"
+        yield f"{name}.h", f"{value / HOUR_MS:g}"
+        yield f"{name}.text", wording.span(value)
+    elif isinstance(value, float):
+        yield name, f"{value:g}"
+        yield f"{name}.text", wording.percent(value)
+    elif isinstance(value, int | str):
+        yield name, str(value)
+
+
+def load(path: Path) -> Config:
+    """Return the configuration of a file. Raises SettingsError with everything that is wrong, OSError for no file."""
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([Problem("", f"the file is not TOML: {error}")]) from None
+    reader = Reader()
+    read = reader.struct(_File, document, "")
+    if read is None or reader.problems:
+        raise SettingsError(reader.problems)
+    settings = Settings()
+    if read.settings is not None:
+        settings = load_settings((path.parent / read.settings).read_text("utf-8"), {}, SOURCES)
+    return Config(prometheus=read.prometheus, alerts=read.alerts, boards=read.boards, settings=settings)
