@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks.workload import HISTOGRAM_MS, Totals
-from streams.contract.events import DISPOSITIONS, KINDS
+from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 INBOUND: Final = 0
@@ -26,16 +26,17 @@ MEANINGFUL: Final = 6
 CONVERSATIONS: Final = 7
 TALK_MS: Final = 8
 WIDTH_MINUTE: Final = 10
-ALL_KINDS: Final = (*KINDS, "unknown")
 KIND: Final = WIDTH_MINUTE
-DISPOSITION: Final = KIND + len(ALL_KINDS)
+DISPOSITION: Final = KIND + len(KINDS_AND_UNKNOWN)
 HOUR_CALLS: Final = DISPOSITION + len(DISPOSITIONS)
 HOUR_TALK_MS: Final = HOUR_CALLS + 24
 HISTOGRAM: Final = HOUR_TALK_MS + 24
 WIDTH_DAY: Final = HISTOGRAM + len(HISTOGRAM_MS) + 1
 RING: Final = 64
 
-_KINDS: Final = {None: KIND + len(ALL_KINDS) - 1} | {kind: KIND + place for place, kind in enumerate(ALL_KINDS)}
+_KINDS: Final = {None: KIND + len(KINDS_AND_UNKNOWN) - 1} | {
+    kind: KIND + place for place, kind in enumerate(KINDS_AND_UNKNOWN)
+}
 _DISPOSITIONS: Final = {disposition: DISPOSITION + place for place, disposition in enumerate(DISPOSITIONS)}
 
 
@@ -90,7 +91,7 @@ def totals(days: Iterable[Sequence[int]]) -> Totals:
     total = [0] * WIDTH_DAY
     for day in days:
         total = [a + b for a, b in zip(total, day, strict=True)]
-    kinds = zip(ALL_KINDS, total[KIND:], strict=False)
+    kinds = zip(KINDS_AND_UNKNOWN, total[KIND:], strict=False)
     dispositions = zip(DISPOSITIONS, total[DISPOSITION:], strict=False)
     return Totals(
         calls=total[INBOUND] + total[OUTBOUND],

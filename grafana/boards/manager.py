@@ -14,7 +14,6 @@ from grafana.queries import calls, manager, recorded
 from streams.units import DAY_S
 
 BELOW = ((None, RED), (-2, YELLOW), (-1, GREEN))
-KINDS = ("cold", "targeted", "inbound", "repeat")
 
 
 def doing() -> stat.Panel:

@@ -10,9 +10,9 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from streams.contract.events import KINDS
 from tests.grafana.people import PEOPLE, Person
 
-KINDS: Final = ("cold", "targeted", "inbound", "repeat")
 HOUR: Final = 3600
 BOUNDS: Final = (6, 20, 60, 120, 180, 300, 600, 1200)
 STAGES: Final = ("none", "qualified", "presentation", "proposal")

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 import yaml
 
-from streams.contract.events import DIRECTIONS
+from streams.contract.events import DIRECTIONS, KINDS_AND_UNKNOWN
 from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
 from streams.settings.settings import load
 from streams.simulator import simulate
@@ -30,7 +30,6 @@ DAY = 24 * HOUR
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 SHORT_DAYS = 56
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("cold", "targeted", "inbound", "repeat", "unknown")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri")
 STEPS = ("call", "presentation", "proposal", "won")
 
@@ -79,7 +78,7 @@ class Figures:
     def index(self, subject: str, deals: float | None = None) -> float:
         """Return won deals divided by those that the department wins from leads of the same kinds."""
         expected = 0.0
-        for kind in KINDS:
+        for kind in KINDS_AND_UNKNOWN:
             given = sum(self.given(each, kind) for each in self.teams)
             if given:
                 expected += self.given(subject, kind) * self.deals_by_kind[kind] / given
@@ -89,7 +88,7 @@ class Figures:
     @cached_property
     def usual_ratio(self) -> float:
         """Won deals per lead given, in the whole department."""
-        given = sum(self.given(subject, kind) for subject in self.teams for kind in KINDS)
+        given = sum(self.given(subject, kind) for subject in self.teams for kind in KINDS_AND_UNKNOWN)
         return sum(self.of("won_deals", subject, "90d") for subject in self.teams) / given
 
 
@@ -159,7 +158,7 @@ def warm_ratio(figures: Figures) -> Iterator[str]:
 def cold_index(figures: Figures) -> Iterator[str]:
     """Calls strangers; wins more than the department would, which is no chance (95 %)."""
     for subject in figures.teams:
-        cold = figures.given(subject, "cold") / sum(figures.given(subject, kind) for kind in KINDS)
+        cold = figures.given(subject, "cold") / sum(figures.given(subject, kind) for kind in KINDS_AND_UNKNOWN)
         least = max(0.0, figures.of("won_deals", subject, "90d") ** 0.5 - 0.98) ** 2
         if cold > 0.8 and figures.index(subject, least) > 1:
             yield subject

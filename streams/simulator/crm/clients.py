@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.contract.events import Kind
-from streams.simulator.crm.profiles import KINDS, STAGES, CrmProfile
+from streams.simulator.crm.profiles import FACTOR_BY_KIND, STAGES, CrmProfile
 from streams.simulator.rng import SeededRandom
 
 WON: Final = STAGES.index("won")
@@ -69,7 +69,7 @@ def furthest(rng: SeededRandom, crm_profile: CrmProfile, kind: Kind, day: int) -
     rank = NONE
     for place, likely in enumerate(crm_profile.steps):
         if place == 0:
-            likely *= KINDS[kind]  # noqa: PLW2901 - the same chance, corrected
+            likely *= FACTOR_BY_KIND[kind]  # noqa: PLW2901 - the same chance, corrected
         if place == WON and day >= crm_profile.change_day:
             likely *= crm_profile.change  # noqa: PLW2901 - the same chance, corrected
         if rng.random() >= likely:

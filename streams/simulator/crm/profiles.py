@@ -18,7 +18,7 @@ class CrmProfile(Struct, frozen=True, kw_only=True):
 
     `steps` holds four conversion rates of leads with a conversation: to qualified, from there to presentation, to
     proposal and to a won deal. The furthest stage of a lead is drawn once, at its first conversation; the lead then
-    gets there step by step. The first rate also depends on the kind of the first call (`KINDS`).
+    gets there step by step. The first rate also depends on the kind of the first call (`FACTOR_BY_KIND`).
 
     From day `change_day` of the simulation on, the last step is `change` times as likely.
     """
@@ -36,7 +36,7 @@ class CrmProfile(Struct, frozen=True, kw_only=True):
     change: float = 1.0
 
 
-KINDS: Final[Mapping[Kind, float]] = {"cold": 0.3, "targeted": 0.75, "inbound": 1.25, "repeat": 1.3}
+FACTOR_BY_KIND: Final[Mapping[Kind, float]] = {"cold": 0.3, "targeted": 0.75, "inbound": 1.25, "repeat": 1.3}
 """How much likelier a lead is to be qualified, by the kind of its first call."""
 
 AVERAGE: Final = CrmProfile()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from streams.calendars import shift_bounds
-from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS
+from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.simulator.telephony.legs import TRANSFER, SimulatedLeg
 from streams.simulator.truth.accounts import Account, Accounts, LeadAccount
 from streams.simulator.truth.leg_outcomes import LegOutcome, leg_outcome, leg_start
@@ -116,7 +116,7 @@ def _window(window: str, counts: Mapping[str, int]) -> Iterator[Figure]:
         yield "meaningful_calls", (window,), counts["meaningful"]
     yield "talk_time_seconds", (window,), counts["talk_ms"] / 1000
     if window in ("today", "30d", "90d"):
-        for kind in (*KINDS, "unknown"):
+        for kind in KINDS_AND_UNKNOWN:
             yield "calls_by_kind", (window, kind), counts[f"kind:{kind}"]
     if window in ("today", "30d"):
         yield "conversations", (window,), counts["conversations"]

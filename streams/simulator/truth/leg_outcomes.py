@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from streams.contract.events import DISPOSITIONS, KINDS, Disposition
+from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN, Disposition
 from streams.settings.settings import Thresholds
 from streams.simulator.telephony.legs import ANSWER, CDR, END, START, TRANSFER, SimulatedLeg
 
@@ -76,7 +76,7 @@ class Tally:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._t = thresholds
-        names = [*_FIELDS, *(f"kind:{kind}" for kind in (*KINDS, "unknown"))]
+        names = [*_FIELDS, *(f"kind:{kind}" for kind in KINDS_AND_UNKNOWN)]
         names += [f"disposition:{disposition}" for disposition in DISPOSITIONS]
         names += [f"le:{bound}" for bound in thresholds.histogram_ms]
         self.places: Mapping[str, int] = {name: place for place, name in enumerate(names)}

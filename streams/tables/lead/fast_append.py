@@ -11,7 +11,8 @@ contributions. `append` computes each of these from one pass over the legs.
 It falls back: `append` returns None if the leg may be one of those by which a deal was won, and the caller then takes
 the general path. Days beyond the bounds are computed by `contributions.days` before and after.
 
-Gain: about 1.5 times the facts per second without it, measured interpreted on 2 cores (November 2026).
+Gain, measured in November 2026 on a machine of 2 cores, with 20,000 legs of 3,000 leads in memory: compiled 84,000 legs
+per second with this path and 34,000 without it (2.5 times), interpreted 29,000 and 16,000 (1.8 times).
 """
 
 from __future__ import annotations
