@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from agents.kafka import dead_letter as rejected
-from agents.telemetry import attention
+from agents.telemetry import attention, paths
 from grafana.config import Config
 from streams.contract import events, facts, topics
 from streams.phone_numbers import lead_key
@@ -162,7 +162,7 @@ SAID = [
     ("docs/events.md", r"Kept for (a week) only", KEPT_DAYS["speech"]),
     ("docs/architecture.md", r"`topics.REMOVALS_KEPT_MS`, (\d+) days", topics.REMOVALS_KEPT_MS // DAY_MS),
     ("docs/architecture.md", r"links that lead round in a circle end after (eight) hops", facts.MAX_HOPS),
-    ("docs/operations.md", r"a page, at most (\d+) long", attention.LARGEST_PAGE),
+    ("docs/operations.md", r"a page, at most (\d+) long", paths.LARGEST_PAGE),
     ("docs/operations.md", r"no worker answered within (\d+) s", attention.PEER_TIMEOUT_S),
     ("docs/operations.md", r"A record above (\d+) MiB is kept only in part", rejected.MAX_KEPT >> 20),
     ("docs/operations.md", r"in the topic `rejected` for (\d+) days", KEPT_DAYS["rejected"]),

@@ -105,5 +105,7 @@ def _expected(error: Exception) -> bool:
     """Tell whether an error has a text for the person who must act, so that a traceback would only hide it."""
     from agents.embedded import EmbeddedKafkaError  # noqa: PLC0415 - slow to import
     from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
+    from agents.kafka.internals import IncompatibleLibraryError  # noqa: PLC0415 - slow to import
+    from agents.processes import ProcessError  # noqa: PLC0415 - slow to import
 
-    return isinstance(error, KafkaUnusableError | EmbeddedKafkaError)
+    return isinstance(error, KafkaUnusableError | EmbeddedKafkaError | ProcessError | IncompatibleLibraryError)

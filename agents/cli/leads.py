@@ -22,9 +22,8 @@ from agents.cli.common import (
     say,
     write,
 )
+from agents.telemetry.paths import ATTENTION, LARGEST_PAGE
 
-PATH: Final = "/leads/attention"
-_PAGE: Final = 1000
 _TIMEOUT_S: Final = 15.0
 _WHY: Final = {"stuck": "stuck: bring in somebody else", "consultation": "talk it over with a mentor"}
 
@@ -85,9 +84,9 @@ async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             offset: int | None = 0
             while offset is not None and len(found["leads"]) < limit:
-                page_size = str(min(_PAGE, limit - len(found["leads"])))
+                page_size = str(min(LARGEST_PAGE, limit - len(found["leads"])))
                 async with session.get(
-                    f"{url}{PATH}", params={**asked, "limit": page_size, "offset": str(offset)}
+                    f"{url}{ATTENTION}", params={**asked, "limit": page_size, "offset": str(offset)}
                 ) as response:
                     if response.status != 200:  # noqa: PLR2004 - HTTP's own number
                         text = (await response.text()).strip()

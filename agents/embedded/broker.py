@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from agents.embedded import config, ports, runtime
-from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
 from agents.embedded.runtime import EmbeddedKafkaError
+from agents.processes import KILL, TERMINATE, GuardedProcess, ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -170,6 +170,8 @@ class EmbeddedKafka:
                 doomed=folder if self._held.temporary else None,
                 held=lock,
             )
+        except ProcessError as error:
+            raise EmbeddedKafkaError(str(error)) from None
         finally:
             os.close(lock)
         try:

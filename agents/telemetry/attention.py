@@ -20,10 +20,9 @@ from msgspec import Struct
 
 from agents.state.tables import RowTable
 from agents.telemetry.managers import Managers
+from agents.telemetry.paths import ATTENTION, LARGEST_PAGE
 from streams.tables.outcome.fold import OutcomeRow, attention
 
-PATH: Final = "/leads/attention"
-LARGEST_PAGE: Final = 1000
 FARTHEST: Final = 100_000
 PEER_TIMEOUT_S: Final = 3.0
 _SLICE_S: Final = 0.005
@@ -225,7 +224,7 @@ class AttentionList:
             if (value := getattr(query, name)) is not None:
                 parameters[name] = value
         try:
-            async with session.get(f"{url}{PATH}", params=parameters) as response:
+            async with session.get(f"{url}{ATTENTION}", params=parameters) as response:
                 if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                     return _answer.decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, ValueError):

@@ -253,7 +253,7 @@ class TestQuery:
 
 class TestCommand:
     async def test_it_fetches_page_after_page(self, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cli, "_PAGE", 10)
+        monkeypatch.setattr(cli, "LARGEST_PAGE", 10)
         server = await group.join(*PARTITIONS)
         group.tell("ann", **{f"lead-{number:02}": listed("stuck", 99 - number) for number in range(25)})
         found = await cli._fetch(server.url, {}, 23)

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from agents.cli.common import UserError
-from agents.cli.demo.children import Child, free_port, listens
+from agents.cli.demo.children import Child, listens
 from agents.cli.demo.companions import companions
+from agents.embedded.ports import find_free
 
 STAND_IN = """\
 #!{python}
@@ -86,7 +87,7 @@ def test_a_program_that_ends_while_it_starts_is_told_with_its_last_words(tmp_pat
         Child("sleeper", ["sh", "-c", "echo no bed; exit 4"], tmp_path / "log") as child,
         pytest.raises(UserError, match=r"the sleeper ended while it started. It said last:\n  no bed"),
     ):
-        child.await_ready(lambda: listens(free_port()))
+        child.await_ready(lambda: listens(find_free()))
 
 
 def test_a_program_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

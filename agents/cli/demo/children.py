@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 import orjson
 
 from agents.cli.common import INFRASTRUCTURE, UserError
-from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
+from agents.processes import KILL, TERMINATE, GuardedProcess
 
 READY_DEADLINE_S: Final = 90.0
 STOP_DEADLINE_S: Final = 30.0
@@ -102,14 +102,6 @@ def start_worker(config: Path, log: Path) -> tuple[Child, str]:
     except BaseException:  # Ctrl-C, too
         child.kill()
         raise
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def listens(port: int) -> bool | None:

@@ -11,7 +11,8 @@ from typing import Final
 import orjson
 
 from agents.cli.common import UserError
-from agents.cli.demo.children import Child, free_port, listens
+from agents.cli.demo.children import Child, listens
+from agents.embedded.ports import find_free
 
 ROOT: Final = Path(__file__).parents[3]
 RULES: Final = ROOT / "grafana" / "rules"
@@ -47,7 +48,7 @@ def _prometheus(program: str, folder: Path, worker_url: str) -> tuple[Child, str
     }
     file = home / "prometheus.yml"
     file.write_bytes(orjson.dumps(config))  # JSON is YAML
-    port = free_port()
+    port = find_free()
     child = Child(
         "Prometheus",
         [
@@ -78,7 +79,7 @@ def _grafana(program: str, folder: Path, prometheus: str) -> tuple[Child, str]:
     boards = {"name": "callpulse", "type": "file", "options": {"path": str(DASHBOARDS)}}
     (provisioning / "datasources" / "demo.yaml").write_bytes(orjson.dumps({"apiVersion": 1, "datasources": [source]}))
     (provisioning / "dashboards" / "demo.yaml").write_bytes(orjson.dumps({"apiVersion": 1, "providers": [boards]}))
-    port = free_port()
+    port = find_free()
     homes = [path for path in (Path(program).resolve().parents[1], *_HOMES) if (path / "public").is_dir()]
     child = Child(
         "Grafana",

@@ -1,4 +1,4 @@
-"""The owner's side of the guard: start a program under it, end it in good order or at once, leave none behind."""
+"""Programs that run under a guard process: they end with this process, whichever way it ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from agents.embedded import guard
-from agents.embedded.runtime import EmbeddedKafkaError
+from agents import process_guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,17 +22,21 @@ GUARD_DEADLINE_S = 20.0
 """The guard answers within 0.1 s; this is for a machine on its knees."""
 
 
+class ProcessError(RuntimeError):
+    """A program could not be started."""
+
+
 class GuardedProcess:
-    """A program that runs under `guard.py` and so ends with this process at the latest.
+    """A program that runs under `process_guard.py` and so ends with this process at the latest.
 
     `log` receives what it prints. `doomed` is deleted if this process vanishes. The descriptor `held` stays open in the
-    guard: a lock on it lasts exactly as long as the program may run. Raises EmbeddedKafkaError if it cannot be started.
+    guard: a lock on it lasts exactly as long as the program may run. Raises ProcessError if it cannot be started.
     """
 
     def __init__(self, command: list[str], *, log: Path, doomed: Path | None, held: int) -> None:
         arguments = [str(os.getpid()), str(ORPHAN_GRACE_S), str(log), str(doomed or "")]
         self._guard = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-I", "-S", guard.__file__, *arguments, *command],
+            [sys.executable, "-I", "-S", process_guard.__file__, *arguments, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[held],
@@ -47,7 +50,7 @@ class GuardedProcess:
         stdout.close()
         if not said.isdigit():
             self.end(KILL, deadline_s=1)
-            raise EmbeddedKafkaError(f"{command[0]} could not be started: {said or 'the guard process ended at once'}.")
+            raise ProcessError(f"{command[0]} could not be started: {said or 'the guard process ended at once'}.")
         self.pid = int(said)
 
     @property

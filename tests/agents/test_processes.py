@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from agents.embedded import EmbeddedKafkaError
-from agents.embedded.jvm import KILL, TERMINATE, GuardedProcess
+from agents.processes import KILL, TERMINATE, GuardedProcess, ProcessError
 from tests.kafka_fixture import eventually
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ STUBBORN = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.05; done"]
 
 OWNER = """
     import os, sys, threading, pathlib
-    from agents.embedded.jvm import GuardedProcess
+    from agents.processes import GuardedProcess
     log, doomed = map(pathlib.Path, sys.argv[1:3])
     program = GuardedProcess(sys.argv[3:], log=log, doomed=doomed, held=os.open(log, os.O_RDWR | os.O_CREAT))
     {after}
@@ -182,7 +181,7 @@ def test_a_lock_given_to_the_guard_lasts_as_long_as_the_program(tmp_path: Path) 
 
 
 def test_a_program_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path, held: int) -> None:
-    with pytest.raises(EmbeddedKafkaError, match=r"/no/such/java could not be started: error .*No such file"):
+    with pytest.raises(ProcessError, match=r"/no/such/java could not be started: error .*No such file"):
         GuardedProcess(["/no/such/java"], log=tmp_path / "log", doomed=None, held=held)
 
 
