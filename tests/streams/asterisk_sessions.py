@@ -90,6 +90,7 @@ def assert_sound(events: list[Event]) -> None:
 
 
 def is_idle(translator: Asterisk) -> bool:
-    """Tell whether nothing is left in it: no channel, bridge or conversation."""
+    """Tell whether nothing is left in it: no channel, bridge, conversation or waiting end."""
     channels = translator._channels
-    return not (channels.by_uid or channels.bridges or translator._conversations.by_linkedid)
+    conversations = translator._conversations
+    return not (channels.by_uid or channels.bridges or conversations.by_linkedid or len(conversations.ends))

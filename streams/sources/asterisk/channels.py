@@ -21,11 +21,14 @@ class ChannelRegistry:
     def __init__(self) -> None:
         self.by_uid: dict[str, Channel] = {}
         self.bridges: dict[str, dict[str, None]] = {}
+        self.added = 0
         # By name and Linkedid: names are unique in one PBX, but not across several PBXs.
         self._halves: dict[tuple[str, str], str] = {}
 
     def add(self, channel: Channel) -> None:
         """Add a channel. The halves of a Local channel are paired by their names."""
+        self.added += 1
+        channel.serial = self.added
         self.by_uid[channel.uid] = channel
         found = _HALF.fullmatch(channel.name)
         if found is not None:

@@ -15,6 +15,7 @@ from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk import dispositions
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.dialled import dialled_number
+from streams.sources.asterisk.endings import PendingEnds
 from streams.sources.asterisk.model import RINGING, UP, Channel, Conversation, Handover, PbxLeg
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.writer import EventWriter
@@ -30,6 +31,7 @@ class Conversations:
         self._parties = parties
         self._channels = channels
         self._writer = writer
+        self.ends = PendingEnds(channels, writer)
         self.by_linkedid: dict[str, Conversation] = {}
         """Conversations by each of their Linkedids."""
 
@@ -117,6 +119,7 @@ class Conversations:
     def begin(self, channel: Channel, manager: str, direction: Direction, at: int) -> PbxLeg:
         """Begin a leg with its first channel."""
         conversation = channel.conversation
+        self.ends.settle_leg(conversation, manager)
         leg = PbxLeg(conversation, manager, direction, channel, at)
         if direction == "inbound":
             leg.queue = conversation.queue
@@ -140,6 +143,7 @@ class Conversations:
         """Process a dial: a manager who dials has a leg, before the other telephone rings."""
         conversation = channel.conversation
         caller = self._parties.caller_of(channel)
+        channel.caller_uid = "" if caller is None else caller.uid
         if caller is None:
             if conversation.originated:
                 conversation.first[channel.uid] = None
@@ -225,10 +229,13 @@ class Conversations:
 
     def end(self, leg: PbxLeg, now: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
         """End a leg. Later events of its channels do not belong to it."""
+        self._detach(leg)
+        self._writer.ended(leg, now, disposition, ended_by)
+
+    def _detach(self, leg: PbxLeg) -> None:
         for channel in leg.channels.values():
             channel.leg = None
         leg.conversation.legs.pop(leg.manager, None)
-        self._writer.ended(leg, now, disposition, ended_by)
 
     # -- transfers
 
@@ -274,6 +281,7 @@ class Conversations:
 
     def finish(self, now: int) -> None:
         """End all open legs by timeout, because their real end was not seen."""
+        self.ends.settle_all()
         for conversation in list(dict.fromkeys(self.by_linkedid.values())):
             if conversation.handover is not None:
                 self._received(conversation)
@@ -286,17 +294,19 @@ class Conversations:
     def hang_up(self, channel: Channel, cause: int, now: int, ended_by: EndedBy = "hangup") -> None:
         """Remove a channel. End its leg if this was the last channel of the leg."""
         conversation = channel.conversation
+        self.ends.channel_gone(channel.uid, now)
         met = [party.leg for party in self._channels.parties(channel) if party.leg is not None and party is not channel]
         leg = channel.leg
         if leg is None:
             self._count_failed(channel, cause, now)
+        channel.end_cause = cause
         self._channels.remove(channel)
         if leg is not None:
             leg.channels.pop(channel.uid, None)
             if leg.channels:
                 self.refresh([leg], now)
             else:
-                self.end(leg, now, self._disposition(leg, channel, cause), ended_by)
+                self._end_by_hangup(leg, channel, cause, now, ended_by)
         elif self._parties.was_missed(channel):
             self._writer.missed(channel, self._parties.lead_of(channel.first_number), now)
         self.refresh([other for other in met if other is not leg], now)
@@ -307,6 +317,14 @@ class Conversations:
         elif len(conversation.linkedids) > _MANY_LINKEDIDS:
             self._forget_linkedids(conversation)
 
+    def _end_by_hangup(self, leg: PbxLeg, channel: Channel, cause: int, now: int, ended_by: EndedBy) -> None:
+        disposition = self._disposition(leg, channel, cause)
+        if disposition is not None:
+            self.end(leg, now, disposition, ended_by)
+            return
+        self._detach(leg)
+        self.ends.add(leg, channel, now, ended_by)
+
     def _forget_linkedids(self, conversation: Conversation) -> None:
         """Drop unused Linkedids. A conference may last for days with changing members."""
         used = {name for channel in conversation.channels.values() for name in (channel.linkedid, channel.linked_now)}
@@ -316,14 +334,12 @@ class Conversations:
                 self.by_linkedid.pop(linkedid, None)
         conversation.linkedids = [linkedid for linkedid in conversation.linkedids if linkedid in used]
 
-    def _disposition(self, leg: PbxLeg, channel: Channel, cause: int) -> Disposition:
+    def _disposition(self, leg: PbxLeg, channel: Channel, cause: int) -> Disposition | None:
         if leg.answered_at is not None:
             return "answered"
         if leg.direction == "outbound":
-            if leg.conversation.voicemail:
-                return "voicemail"
-            return dispositions.of_caller(channel.own_status, channel.inner_status, cause)
-        return dispositions.of_callee(channel.dial_status, channel.outer_status, cause)
+            return "voicemail" if leg.conversation.voicemail else dispositions.of_caller(channel.own_dials, cause)
+        return dispositions.of_callee(channel.dial, channel.outer_status, cause)
 
     def _count_failed(self, channel: Channel, cause: int, now: int) -> None:
         """Write a failed leg for a call of a manager that dialled no telephone.
@@ -336,8 +352,9 @@ class Conversations:
             return
         if manager in conversation.legs or channel.uid != conversation.id or channel.seen_up:
             return
-        tried = channel.dialling_since is not None and channel.own_status not in ("", "ANSWER")
-        disposition = dispositions.of_caller(channel.own_status, channel.inner_status, cause)
+        dialled = channel.own_dialled
+        tried = channel.dialling_since is not None and dialled is not None and dialled.dial_status not in ("", "ANSWER")
+        disposition = dispositions.of_caller(channel.own_dials, cause)
         if not tried:
             disposition = dispositions.of_cause(cause)
             tried = is_outside_number(channel.exten) or (channel.exten.isdigit() and disposition != "canceled")

@@ -1,12 +1,13 @@
 """The disposition of an unanswered leg, from dial statuses and hangup causes.
 
-Dial statuses are those of Asterisk's `DialEnd`, causes the ISDN causes of `Hangup`.
+Dial statuses are those of Asterisk's `DialEnd`, causes the ISDN causes of `HangupRequest` and `Hangup`. The cause
+decides what the status leaves open: Asterisk reports most refusals as NOANSWER.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from streams.contract.events import Disposition
 
@@ -20,8 +21,16 @@ _STATUS: Final[Mapping[str, Disposition]] = {
     "INVALIDARGS": "failed",
 }
 _BUSY: Final = frozenset((17, 21))  # user busy, call rejected
-_UNANSWERED: Final = frozenset((18, 19))  # no user response, user alerting but no answer
+_UNANSWERED: Final = frozenset((18, 19, 102))  # no user response, user alerting but no answer, timer expired
 _CLEARED: Final = frozenset((0, 16, 26, 31, 127))  # unknown, normal clearing, answered elsewhere, unspecified
+_REDIRECTED: Final = 23  # the telephone forwarded the call
+
+
+class Dial(NamedTuple):
+    """How a dial to one channel ended: its first status, and the hangup cause of the channel. "" and 0: unknown."""
+
+    status: str = ""
+    cause: int = 0
 
 
 def of_cause(cause: int) -> Disposition:
@@ -30,31 +39,52 @@ def of_cause(cause: int) -> Disposition:
         return "busy"
     if cause in _UNANSWERED:
         return "no_answer"
-    return "canceled" if cause in _CLEARED else "failed"
+    return "canceled" if cause in _CLEARED or cause == _REDIRECTED else "failed"
 
 
-def of_caller(own_status: str, inner_status: str, cause: int) -> Disposition:
+def of_dial(dial: Dial) -> Disposition | None:
+    """Return the disposition of one dial, or None if it was answered or has no known status."""
+    found = _STATUS.get(dial.status)
+    if found in ("no_answer", "failed") and dial.cause in _BUSY:
+        return "busy"
+    if found == "no_answer" and dial.cause not in _CLEARED:
+        return of_cause(dial.cause)
+    return found
+
+
+def of_caller(dials: Iterable[Dial], cause: int) -> Disposition:
     """Return the disposition of a caller's unanswered leg.
 
-    `own_status` is the result of the caller's last dial, `inner_status` that of the last dial behind a Local channel.
-    The inner one counts if the Local channel itself "answered" without a party behind it.
+    `dials` holds the caller's last dial, and the last one behind a Local channel. The inner one counts if the Local
+    channel itself "answered" without a party behind it. `cause` is that of the caller's own hangup.
     """
-    for status in (own_status, inner_status):
-        if status in _STATUS:
-            return _STATUS[status]
-    return "no_answer" if own_status else of_cause(cause)
+    ended = False
+    for dial in dials:
+        found = of_dial(dial)
+        if found is not None:
+            return found
+        ended |= dial.status != ""
+    return "no_answer" if ended else of_cause(cause)
 
 
-def of_callee(dial_status: str, outer_status: str, cause: int) -> Disposition:
-    """Return the disposition of an unanswered leg of a called party.
+def of_callee(dial: Dial, outer_status: str, cause: int) -> Disposition | None:
+    """Return the disposition of an unanswered leg of a called party, or None if the caller decides.
+
+    None stands for a dial that was canceled: the leg is canceled if the caller hung up or another party answered, and
+    else not answered, because a time limit ended the dial. `dial.cause` is that of the party's own `HangupRequest`,
+    `cause` that of its `Hangup`.
 
     A dial that reaches its time limit in front of a Local channel is NOANSWER there, and CANCEL behind it. ANSWER
-    without a talk: picked up too late, or not accepted. Canceled: the caller hung up, or another party answered.
+    without a talk: picked up too late, or not accepted.
     """
-    if dial_status in ("", "CANCEL"):
-        if outer_status in ("NOANSWER", "CONTINUE"):
-            return "no_answer"
-        return "canceled" if dial_status or outer_status else of_cause(cause)
-    if dial_status == "ANSWER":
-        return "canceled" if outer_status == "CANCEL" else "no_answer"
-    return _STATUS.get(dial_status, "no_answer")
+    if dial.status not in ("", "CANCEL", "ANSWER"):
+        return of_dial(dial if dial.cause else Dial(dial.status, cause)) or "no_answer"
+    if dial.status != "ANSWER" and dial.cause not in _CLEARED:
+        return of_cause(dial.cause)
+    if outer_status in ("NOANSWER", "CONTINUE"):
+        return "no_answer"
+    if dial.status == "ANSWER":
+        return None if outer_status == "CANCEL" else "no_answer"
+    if not dial.status and not outer_status and cause not in _CLEARED:
+        return of_cause(cause)
+    return None

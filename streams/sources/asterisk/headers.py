@@ -25,6 +25,12 @@ def event_time(ami: Ami, received_at_ms: int) -> int:
     return min(max(received_at_ms, EARLIEST_MS), LATEST_MS)
 
 
+def cause_of(ami: Ami) -> int:
+    """Return the ISDN cause of a hangup, 0 if there is none."""
+    cause = ami.get("cause", "")
+    return int(cause) if cause.isdecimal() and len(cause) < 4 else 0  # noqa: PLR2004 - causes are below 128
+
+
 def age_ms(ami: Ami) -> int:
     """Return how long a listed channel has existed: `Duration` of CoreShowChannels, `Seconds` of Status."""
     found = _DURATION.fullmatch(ami.get("duration", ""))

@@ -10,6 +10,7 @@ import re
 from typing import Final, Literal
 
 from streams.contract.events import Direction
+from streams.sources.asterisk.dispositions import Dial
 
 RINGING: Final = 5
 UP: Final = 6
@@ -32,17 +33,20 @@ class Channel:
         "account",
         "at",
         "bridge",
+        "caller_uid",
         "conversation",
         "dial_status",
         "dial_string",
         "dialled_by",
         "dialling_since",
         "done",
+        "end_cause",
         "endpoint",
         "exten",
         "first_context",
         "first_number",
-        "inner_status",
+        "hangup_requested",
+        "inner_dialled",
         "is_local",
         "is_pseudo",
         "leg",
@@ -55,9 +59,11 @@ class Channel:
         "occurrences",
         "other_half",
         "outer_status",
-        "own_status",
+        "own_dialled",
+        "request_cause",
         "resolved",
         "seen_up",
+        "serial",
         "state",
         "talked",
         "uid",
@@ -70,16 +76,21 @@ class Channel:
         self.rename(name)
         self.state = 0
         self.seen_up = False
+        self.serial = 0  # order of channels in the registry
         self.talked = False  # was connected with another party at some time
         self.account = self.exten = self.first_context = self.number = self.first_number = ""
         self.other_half: str | None = None
         self.bridge: str | None = None
         self.dialled_by: str | None = None
         self.dial_string = ""
-        self.dial_status = ""  # result of the dial to this channel
+        self.dial_status = ""  # result of the dial to this channel: the first status decides
+        self.request_cause = 0  # cause of the far end that asked to hang up
+        self.end_cause = 0  # cause of the hangup
+        self.hangup_requested = False
+        self.caller_uid = ""  # the party that dials this channel, also through Local channels
         self.outer_status = ""  # result of the dial in front of the Local channel that leads to this one
-        self.own_status = ""  # result of the last dial by this channel
-        self.inner_status = ""  # result of the last dial behind a Local channel
+        self.own_dialled: Channel | None = None  # the last channel whose dial by this one ended
+        self.inner_dialled: Channel | None = None  # the same, behind a Local channel
         self.dialling_since: int | None = None
         self.member: tuple[str, ...] = ()
         self.manager: str | None = None
@@ -98,6 +109,20 @@ class Channel:
         device = _SERIAL.sub("", rest)
         # DAHDI and PRI channels carry the number behind the span: DAHDI/i1/0123456-1.
         self.endpoint = device.partition("/")[0]
+
+    @property
+    def dial(self) -> Dial:
+        """How the dial to this channel ended, with the cause that its far end gave."""
+        return Dial(self.dial_status, self.request_cause)
+
+    @property
+    def own_dials(self) -> tuple[Dial, ...]:
+        """How the last dials by this channel ended: its own, and the one behind a Local channel."""
+        return tuple(
+            Dial(dialled.dial_status, dialled.request_cause or dialled.end_cause)
+            for dialled in (self.own_dialled, self.inner_dialled)
+            if dialled is not None
+        )
 
     @property
     def is_party(self) -> bool:

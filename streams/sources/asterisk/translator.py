@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from streams.contract.events import EndedBy, Event
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.conversations import Conversations
-from streams.sources.asterisk.headers import Ami, age_ms, event_time
+from streams.sources.asterisk.headers import Ami, age_ms, cause_of, event_time
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
 from streams.sources.asterisk.model import RINGING, Channel, Conversation, Handover, known_number
 from streams.sources.asterisk.parties import Parties
@@ -49,7 +49,10 @@ class Asterisk:
         handler = _HANDLERS.get(ami.get("event", "").lower())
         if handler is None:
             return []
-        handler(self, ami, event_time(ami, received_at_ms))
+        now = event_time(ami, received_at_ms)
+        if "timestamp" in ami:  # estimated times of a recording say little about how long a caller stayed
+            self._conversations.ends.settle(now)
+        handler(self, ami, now)
         return self._writer.take()
 
     def finish(self, now_ms: int) -> list[Event]:
@@ -123,9 +126,21 @@ class Asterisk:
         if one is not None and two is not None:
             self._channels.join_halves(one, two)
 
+    def _hangup_request(self, ami: Ami, _now: int) -> None:
+        channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
+        if channel is not None:
+            channel.hangup_requested = True
+            if ami["event"].lower() == "hanguprequest":  # of the far end; a soft one is of the PBX itself
+                channel.request_cause = channel.request_cause or cause_of(ami)
+
+    def _ring_no_answer(self, ami: Ami, now: int) -> None:
+        member = self._channel(ami, now, "dest")
+        if member is not None and not member.dial_status:
+            member.dial_status = "NOANSWER"
+            self._push_status(member, "NOANSWER")
+
     def _hangup(self, ami: Ami, now: int) -> None:
-        cause = ami.get("cause", "")
-        self._gone(ami.get("uniqueid", ""), int(cause) if cause.isdecimal() and len(cause) < 4 else 0, now)  # noqa: PLR2004  causes are below 128
+        self._gone(ami.get("uniqueid", ""), cause_of(ami), now)
 
     def _gone(self, uid: str, cause: int, now: int, ended_by: EndedBy = "hangup") -> None:
         if not uid or uid in self._hung_up:
@@ -174,9 +189,10 @@ class Asterisk:
             if channel.dialled_by in (None, UNSEEN):
                 self._dialled(source, channel, ami, now)  # its DialBegin was not seen
             if source is None or channel.dialled_by in (source.uid, None):
-                channel.dial_status = status
-                self._push_status(channel, status)
-        if source is None:
+                # At a time limit, app_queue reports NOANSWER and then CANCEL for the same dial.
+                channel.dial_status = channel.dial_status or status
+                self._push_status(channel, channel.dial_status)
+        if source is None or channel is None:
             return
         caller = self._channels.caller(source)
         outermost = caller is source
@@ -185,9 +201,9 @@ class Asterisk:
         if caller is None or caller is channel:
             return
         if outermost:
-            caller.own_status = status
+            caller.own_dialled = channel
         else:
-            caller.inner_status = status
+            caller.inner_dialled = channel
 
     def _push_status(self, channel: Channel, status: str) -> None:
         """Pass the result of a dial in front of a Local channel on to the channels dialled behind it."""
@@ -373,7 +389,9 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
         "_rename": "rename",
         "_extension": "newexten",
         "_local_bridge": "localbridge",
+        "_hangup_request": "hanguprequest softhanguprequest",
         "_hangup": "hangup",
+        "_ring_no_answer": "agentringnoanswer",
         "_dial_begin": "dialbegin",
         "_dial_end": "dialend",
         "_bridge_enter": "bridgeenter",

@@ -1,0 +1,110 @@
+"""Sessions of a real Asterisk: their legs, transfers and presence are those of the script that drove it.
+
+`tests/fixtures/asterisk/README.md` says where they come from.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.contract.events import CallEnded, CallEvent, CallStarted, CallTransferred, Event
+from streams.settings.settings import load
+from streams.sources.asterisk import AsteriskMapping, read_recording, replay
+from streams.sources.registry import SOURCES
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "asterisk"
+EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text())
+MAPPING = load((FOLDER / "callpulse.toml").read_text(), {}, SOURCES).source(AsteriskMapping)
+DIFFERENT: dict[str, str] = {
+    "114-blonde-feature-code": "no event of Asterisk names this transfer",
+    "115-attended-feature-abort": "a consultation by feature code carries the customer's lead",
+    "125-attended-to-outside": "the outside expert has no leg",
+    "133-park-comes-back": "the call comes back to the same manager: two legs",
+    "155-page": "the telephones of a page are taken for callers",
+    "218-bridge-action": "a stray leg of a channel that is cut off",
+    "225-park-and-take-back-same-manager": "the call comes back to the same manager: two legs",
+}
+"""Scenarios that do not come out as expected, and why."""
+
+
+def events_of(name: str) -> list[Event]:
+    read = list(read_recording((FOLDER / "ami" / f"{name}.ami").read_bytes()))
+    assert all(isinstance(event, dict) for event in read)
+    return list(replay((event for event in read if isinstance(event, dict)), MAPPING))
+
+
+def matching(want: dict[str, Any], ends: list[CallEnded]) -> CallEnded | None:
+    """Return the leg that is nearest to the expected one, of the same manager and direction."""
+    same = [end for end in ends if end.manager == want["manager"] and end.direction == want["direction"]]
+    return max(
+        same,
+        key=lambda end: (
+            end.disposition == want["disposition"],
+            want["lead"] is None or bool(end.lead) == want["lead"],
+            -abs(end.talk_ms - 1000 * want["talk"]),
+        ),
+        default=None,
+    )
+
+
+def differences(want: dict[str, Any], events: list[Event]) -> list[str]:
+    ends = [event for event in events if isinstance(event, CallEnded)]
+    if want["expected"] == "won":  # two picked up in the same moment: one of them has the call
+        dispositions = sorted(end.disposition for end in ends)
+        right = dispositions[:1] == ["answered"] and set(dispositions[1:]) <= {"canceled"}
+        return [] if right else [f"dispositions {dispositions}"]
+    found = []
+    for leg in want["expected"]:
+        end = matching(leg, ends)
+        if end is None:
+            found.append(f"missing: {leg}")
+            continue
+        ends.remove(end)
+        if end.disposition != leg["disposition"]:
+            found.append(f"{end.manager}: {end.disposition} instead of {leg['disposition']}")
+        if abs(end.talk_ms - 1000 * leg["talk"]) > 1_000:
+            found.append(f"{end.manager}: talk {end.talk_ms} ms instead of {leg['talk']} s")
+        if leg["lead"] is not None and bool(end.lead) != leg["lead"]:
+            found.append(f"{end.manager}: lead {end.lead}")
+    found += [f"in excess: {end.manager} {end.direction} {end.disposition}" for end in ends]
+    transfers = sorted(
+        [event.manager, event.to_manager, event.how] for event in events if isinstance(event, CallTransferred)
+    )
+    if want["transfers"] != "any" and transfers != sorted(want["transfers"]):
+        found.append(f"transfers {transfers} instead of {want['transfers']}")
+    return found
+
+
+def test_every_scenario_is_compared() -> None:
+    assert len(EXPECTED) == 119
+    assert DIFFERENT.keys() <= EXPECTED.keys()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_scenario_has_the_legs_and_transfers_of_its_script(name: str) -> None:
+    found = differences(EXPECTED[name], events_of(name))
+    assert bool(found) is (name in DIFFERENT), found
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_leg_that_begins_ends(name: str) -> None:
+    open_legs: set[tuple[str, str]] = set()
+    for event in events_of(name):
+        if isinstance(event, CallStarted):
+            open_legs.add((event.call, event.manager))
+        elif isinstance(event, CallEnded):
+            open_legs.discard((event.call, event.manager))
+    assert not open_legs
+
+
+def test_the_same_call_label_is_the_same_call() -> None:
+    for name, want in EXPECTED.items():
+        if want["expected"] == "won" or name in DIFFERENT:
+            continue
+        calls = {event.call for event in events_of(name) if isinstance(event, CallEvent)}
+        labels = {leg["call"] for leg in want["expected"]}
+        assert len(calls) == len(labels) or None in labels, name
