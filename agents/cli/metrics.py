@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from agents.cli.common import ConfigOption, JsonOption, console, print_json, read_settings, write
-from streams.metrics.catalogue import MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
+from streams.metrics.catalogue import MANAGER_INFO, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
 from streams.metrics.metric import Count
 from streams.settings.settings import Settings
 from streams.tables.manager.series import MAX_SERIES, series_count
@@ -28,7 +28,8 @@ decided when they are read, so they decay to zero with no event at all. A ratio 
 
 Every metric of a manager has the labels `manager` (the id that events carry) and `team`. Before adding managers up,
 take `max by (manager, ...)`: while partitions move, two workers may show the same manager for a moment. With the
-default settings a manager has at most {series} series; settings that make more than {most} are refused.
+default settings a manager has at most {series} series; settings that make more than {most} are refused. Besides,
+`callpulse_manager_info` gives the name that the roster has for the id, for joins.
 
 What crosses products, channels or weekdays is exported by team, for each partition of its managers. To read it, add
 the partitions up:
@@ -85,7 +86,7 @@ def page() -> str:
     introduction = _INTRODUCTION.format(series=series_count(Settings()), most=MAX_SERIES)
     definitions = resources.files(__package__).joinpath("definitions.md").read_text(encoding="utf-8")
     lines = [introduction + definitions]
-    lines += ["## Of a manager\n", *_table(MANAGER_METRICS, with_measure=True), ""]
+    lines += ["## Of a manager\n", *_table((*MANAGER_METRICS, MANAGER_INFO), with_measure=True), ""]
     lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
     lines += [_RATIOS, *_fractions(MANAGER_METRICS), ""]
     lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]

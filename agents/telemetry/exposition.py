@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from agents.telemetry.gauges import Gauges
 from agents.telemetry.managers import ExportedManager, Managers
-from streams.metrics.catalogue import TEAM_METRICS
+from streams.metrics.catalogue import MANAGER_INFO, TEAM_METRICS
 from streams.metrics.catalogue import Metric as Described
 from streams.tables.manager.view import ManagerView
 from streams.tables.outcome.view import Value, Varying
@@ -33,10 +33,11 @@ SLICE_S: Final = 0.008
 class CachedLines:
     """The lines of a manager in the last scrape: values with their lines, and series that only this manager has."""
 
-    __slots__ = ("found", "labels", "lines", "texts", "values")
+    __slots__ = ("found", "info", "labels", "lines", "texts", "values")
 
     def __init__(self, entry: ExportedManager, series: int, varying: int) -> None:
         self.labels = f'manager="{_escape(entry.id)}",team="{_escape(entry.team)}"'
+        self.info = f'{MANAGER_INFO.full_name}{{{self.labels},name="{_escape(entry.name)}"}} 1\n'
         self.values: list[Value] = [None] * series
         self.lines = [""] * series
         self.found: list[list[Varying]] = [[]] * varying
@@ -55,7 +56,8 @@ class Exposition:
         self._slice_s = slice_s
         self._cached: dict[int, dict[ExportedManager, CachedLines]] = {}
         families = self.managers.families
-        metrics = [*(family.metric for family in families), *self.managers.varying_metrics, *TEAM_METRICS]
+        metrics = [*(family.metric for family in families), *self.managers.varying_metrics]
+        metrics += [MANAGER_INFO, *TEAM_METRICS]
         self._heads = [_head(metric) for metric in metrics]
         self._spans = [(family.start, family.end) for family in families]
         self._series = _series(self.managers)
@@ -79,6 +81,7 @@ class Exposition:
             cached = self._cached.setdefault(partition, {})
             lines: list[list[str]] = []
             texts: list[list[str]] = []
+            infos: list[str] = []
             for key in managers.keys(partition):
                 if time.perf_counter() > deadline:
                     await asyncio.sleep(0)
@@ -91,10 +94,12 @@ class Exposition:
                 own = self._write(cached, entry, view)
                 lines.append(own.lines)
                 texts.append(own.texts)
+                infos.append(own.info)
             else:
                 await asyncio.sleep(0)
                 deadline = time.perf_counter() + self._slice_s
-                families = [*self._families(lines), *self._joined(texts), *self._of_teams(partition, teams)]
+                families = [*self._families(lines), *self._joined(texts), "".join(infos).encode()]
+                families += self._of_teams(partition, teams)
                 texts_by_partition.append((snapshot, families))
         # From here on nothing is awaited: the partitions that are owned now are the ones in the text.
         current = [families for snapshot, families in texts_by_partition if managers.is_current(snapshot)]

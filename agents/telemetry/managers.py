@@ -36,10 +36,11 @@ class Family(NamedTuple):
 class ExportedManager:
     """A manager to be exported. `blank` is the row of one without events; `plan` numbers the plan of shifts."""
 
-    __slots__ = ("blank", "id", "plan", "plan_deals", "team")
+    __slots__ = ("blank", "id", "name", "plan", "plan_deals", "team")
 
     def __init__(self, manager: Manager, plan: int | None) -> None:
         self.id = manager.id
+        self.name = manager.name
         self.team = manager.team
         self.plan = plan
         self.plan_deals = manager.plan_deals

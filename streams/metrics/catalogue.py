@@ -20,6 +20,7 @@ from streams.settings.settings import Settings
 __all__ = [
     "CATALOGUE",
     "MANAGER",
+    "MANAGER_INFO",
     "MANAGER_METRICS",
     "OPERATIONS_METRICS",
     "TEAM",
@@ -30,6 +31,15 @@ __all__ = [
 ]
 
 
+MANAGER_INFO: Final = Metric(
+    name="manager_info",
+    type="gauge",
+    help="1, with the manager's name on the roster, for joins; the id of a manager who is not on it.",
+    labels=(*MANAGER, "name"),
+)
+"""Beside the measures of `MANAGER_METRICS`: one series per manager, whatever the settings are."""
+
+
 def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
     """Return the metrics of a manager. Their texts name the numbers of these settings."""
     known = words(settings)
@@ -38,7 +48,7 @@ def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
 
 def catalogue(settings: Settings) -> tuple[Metric, ...]:
     """Return every metric. The texts name the numbers of these settings; all else is the same for every settings."""
-    return (*manager_metrics(settings), *TEAM_METRICS, *OPERATIONS_METRICS)
+    return (*manager_metrics(settings), MANAGER_INFO, *TEAM_METRICS, *OPERATIONS_METRICS)
 
 
 # No setting changes a name, a label, a type or a unit: whoever needs only those takes the constants. The texts of

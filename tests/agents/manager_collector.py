@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agents.telemetry.managers import ExportedManager, Managers
-from streams.metrics.catalogue import TEAM_METRICS, Metric
+from streams.metrics.catalogue import MANAGER_INFO, TEAM_METRICS, Metric
 from streams.tables.manager.view import ManagerView
 from streams.tables.team.series import Sample, Teams
 
@@ -52,6 +52,8 @@ class ManagerCollector(Collector):
             yield family
         varying = [((entry.id, entry.team), managers.varying(view)) for entry, view in seen]
         yield from _found(managers.varying_metrics, varying)
+        names = [((entry.id, entry.team), [[((entry.name,), 1)]]) for entry, _ in seen]
+        yield from _found([MANAGER_INFO], names)
         yield from _found(TEAM_METRICS, of_teams)
 
 

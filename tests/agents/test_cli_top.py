@@ -12,7 +12,7 @@ from rich.console import Console
 
 from agents.cli.scrape import Scrape
 from agents.cli.top import picture
-from agents.cli.top.board import COLUMNS, View, board, fitting, silent, span
+from agents.cli.top.board import COLUMNS, ORDERS, View, board, fitting, silent, span
 from agents.cli.top.standing import Feed, Line, Standing, standing
 from streams.settings.settings import Manager, Thresholds
 from tests.agents.cli_runner import Runner
@@ -164,6 +164,24 @@ class TestBoard:
         assert "0 managers" in text
         assert "queue:desk" in text
         assert "40-60" not in text
+
+    def test_queues_stand_below_the_people_whatever_the_order(self) -> None:
+        found = standing_of(
+            Line(manager="queue:desk", team="a", calls=9, talk_s=9, meaningful=9),
+            Line(manager="anna", team="b", calls=1),
+        )
+        for order in ORDERS:
+            text = shown(found, order=order)
+            assert text.index("Anna Weber") < text.index("queue:desk")
+
+    def test_the_name_is_the_one_that_the_worker_exports(self) -> None:
+        scrape = worker(
+            'manager_info{manager="bert",team="desk",name="Bert Müller"} 1',
+            of("calls", 3, "bert", window="today", direction="outbound"),
+        )
+        found = standing([scrape], NOW_MS)
+        assert [(line.manager, line.name, line.calls) for line in found.lines] == [("bert", "Bert Müller", 3)]
+        assert "Bert Müller" in shown(found)
 
     def test_the_order_can_be_chosen(self) -> None:
         found = standing_of(

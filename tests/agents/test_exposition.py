@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.telemetry.exposition import Exposition
 from streams.contract.events import ManagerPresence
 from streams.contract.facts import Attention, Outcome
-from streams.metrics.catalogue import CATALOGUE, MANAGER_METRICS, TEAM_METRICS
+from streams.metrics.catalogue import CATALOGUE, MANAGER_INFO, MANAGER_METRICS, TEAM_METRICS
 from streams.tables.outcome import fold as outcome
 from tests.agents.manager_collector import ManagerCollector
 from tests.agents.stand_in import HOUR_MS, MINUTE_MS, NOON_MS, StandIn, ended, stand_in
@@ -23,7 +23,7 @@ STRANGE = ['Zoë "the closer"', "back\\slash", "queue:Sales / Berlin", "{}", 'a"
 
 
 def of_managers(families: Iterable[Metric]) -> list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]:
-    names = {metric.full_name for metric in (*MANAGER_METRICS, *TEAM_METRICS)}
+    names = {metric.full_name for metric in (*MANAGER_METRICS, MANAGER_INFO, *TEAM_METRICS)}
     return [
         (
             family.name,
@@ -66,7 +66,7 @@ class TestText:
         text = (await exposition.text(NOON_MS)).decode()
         ours, truth = of_managers(text_string_to_metric_families(text)), of_managers(registry.collect())
         assert ours == truth
-        assert len(ours) == len(MANAGER_METRICS) + len(TEAM_METRICS)
+        assert len(ours) == len(MANAGER_METRICS) + 1 + len(TEAM_METRICS)
         assert {labels["manager"] for _, labels, _ in ours[0][3]} == {*MANAGERS, *STRANGE}
 
     async def test_every_metric_of_the_catalogue_is_described_once_and_no_other(self, busy: Any) -> None:
@@ -75,6 +75,15 @@ class TestText:
         assert sorted(told) == sorted([metric.full_name, metric.help] for metric in CATALOGUE)
         kinds = dict(line.split(" ")[2:] for line in text.splitlines() if line.startswith("# TYPE "))
         assert kinds == {metric.full_name: metric.type for metric in CATALOGUE}
+
+    async def test_a_manager_has_the_name_of_the_roster_or_else_the_id(self) -> None:
+        of = stand_in('managers = [{ id = "anna", name = "Anna \\"The Closer\\" Weber" }]').own(0, 1, 2, 3)
+        of.fold(ended("bert", NOON_MS))
+        lines = (await of.exposition().text(NOON_MS)).decode().splitlines()
+        assert sorted(line for line in lines if line.startswith("callpulse_manager_info{")) == [
+            r'callpulse_manager_info{manager="anna",team="unassigned",name="Anna \"The Closer\" Weber"} 1',
+            'callpulse_manager_info{manager="bert",team="unassigned",name="bert"} 1',
+        ]
 
     async def test_a_help_text_names_the_numbers_of_the_settings(self) -> None:
         text = (await stand_in(ROSTER + '\n[thresholds]\nshort = "90s"').exposition().text(NOON_MS)).decode()

@@ -49,10 +49,9 @@ def nobody(line: Line) -> bool:
 
 
 def _name(line: Line, view: View) -> Text:
-    known = view.names.get(line.manager)
-    return Text(
-        known.name if known is not None else line.manager, style="red bold" if silent(line, view.thresholds) else ""
-    )
+    known = view.names.get(line.manager)  # for workers of an earlier release, which export no names
+    name = line.name or (known.name if known is not None else line.manager)
+    return Text(name, style="red bold" if silent(line, view.thresholds) else "")
 
 
 def _presence(line: Line, _view: View) -> Text:
@@ -124,6 +123,7 @@ ORDERS: Final[dict[str, Callable[[Line], object]]] = {
 def board(standing: Standing, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:
     """Return the board for a terminal of `width` columns and, where it must fit, `height` lines."""
     lines = sorted(standing.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
+    lines.sort(key=nobody)  # queues stand apart, below the people
     room = len(lines) if height is None else max(1, height - 5)
     shown, hidden = lines[:room], len(lines) - room
     columns = fitting(width)

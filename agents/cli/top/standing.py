@@ -12,10 +12,14 @@ from agents.cli.scrape import Sample, Scrape, samples
 
 
 class Line(Struct, kw_only=True):
-    """One manager. Spans in seconds; a ratio without a denominator is None. `today` is the manager's own local day."""
+    """One manager; `name` is the one of the roster. Spans in seconds; a ratio without a denominator is None.
+
+    `today` is the manager's own local day.
+    """
 
     manager: str
     team: str
+    name: str = ""
     presence: str = ""
     on_shift: bool = False
     in_progress: int = 0
@@ -73,6 +77,7 @@ def _seconds(field: str) -> Callable[[Line, Sample], None]:
 
 _TODAY: Final = "today"
 _OF_A_MANAGER: Final[dict[str, Callable[[Line, Sample], None]]] = {
+    "manager_info": lambda line, sample: setattr(line, "name", sample.labels.get("name", "")),
     "presence": _presence,
     "on_shift": lambda line, sample: setattr(line, "on_shift", bool(sample.value)),
     "calls_in_progress": _number("in_progress"),
