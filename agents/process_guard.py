@@ -62,7 +62,7 @@ def watch(jvm: subprocess.Popen[bytes], parent: int, grace_s: float) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Start the command, tell its pid, watch it; returns its exit status, a signal as 128 plus its number."""
+    """Start the command, report its pid, watch it; returns its exit status, a signal as 128 plus its number."""
     parent, grace_s, log, doomed, command = int(argv[0]), float(argv[1]), argv[2], argv[3], argv[4:]
     try:
         with open(log, "ab") as out:  # noqa: PTH123 - pathlib would double the start-up time of this process

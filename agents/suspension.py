@@ -66,7 +66,7 @@ class SuspensionDetector:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._thread = threading.Thread(target=self._run, name="callpulse-pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="callpulse-suspension", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -40,8 +40,8 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
         series = series_count(settings)
     except SettingsError as error:
         if as_json:
-            told = [{"key": problem.key, "message": problem.message} for problem in error.problems]
-            print_json({"ok": False, "problems": told})
+            problems = [{"key": problem.key, "message": problem.message} for problem in error.problems]
+            print_json({"ok": False, "problems": problems})
         else:
             _show_problems(error, config)
         raise typer.Exit(USAGE) from None

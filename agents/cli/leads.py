@@ -58,7 +58,7 @@ def leads(
     settings = read_settings(config).worker
     if not (worker or settings.advertised_url or settings.http_port):
         raise UserError(
-            "worker.http_port is 0, any free one: name the URL that the worker told when it started.", USAGE
+            "worker.http_port is 0, any free one: name the URL that the worker printed at its start.", USAGE
         )
     address = worker or settings.advertised_url or f"{settings.http_host}:{settings.http_port}"
     url = address if "://" in address else f"http://{address}"

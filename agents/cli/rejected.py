@@ -190,7 +190,7 @@ def _since(text: str) -> int:
 
 
 def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "at": _moment(letter.at_ms),
         "reason": letter.reason,
         "detail": letter.detail,
@@ -202,8 +202,8 @@ def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:
         "redriven_at": _moment(letter.redriven_ms) if letter.redriven_ms else None,
     }
     if show_value:
-        told |= {"key": _text(letter.key), "value": _text(letter.value)}
-    return told
+        fields |= {"key": _text(letter.key), "value": _text(letter.value)}
+    return fields
 
 
 def _text(data: bytes | None) -> str | None:

@@ -29,9 +29,9 @@ def schema(
 def text(topic: str) -> str:
     """Return the text of docs/schema/TOPIC.json."""
     made: dict[str, Any] = msgspec.json.schema(TOPIC_EVENTS[topic])
-    told = {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Events of the topic `{topic}`, contract version {VERSION}",
         **made,
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"

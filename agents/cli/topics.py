@@ -1,4 +1,4 @@
-"""`callpulse topics`: make the topics, or tell what is wrong with them."""
+"""`callpulse topics`: create the topics, or list how they differ from their declaration."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as
         typer.echo(f"{len(made.created)} topics made, {len(made.existing)} were there.")
         for name in made.created:
             typer.echo(f"  {name}")
-    _tell(made.differences, as_json=as_json)
+    _report(made.differences, as_json=as_json)
 
 
 @app.command()
@@ -69,13 +69,13 @@ def check(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_
         print_json({"topics": count, "differences": [difference._asdict() for difference in differences]})
     elif not differences:
         typer.echo(f"{count} topics are as declared.")
-    _tell(differences, as_json=as_json)
+    _report(differences, as_json=as_json)
 
 
-def _tell(differences: object, *, as_json: bool) -> None:
+def _report(differences: object, *, as_json: bool) -> None:
     if not differences:
         return
     if not as_json:
-        told = [str(difference) for difference in differences]  # type: ignore[attr-defined]  # a sequence of Difference
-        say(f"Not as declared:\n{bullets(told)}")
+        lines = [str(difference) for difference in differences]  # type: ignore[attr-defined]  # a sequence of Difference
+        say(f"Not as declared:\n{bullets(lines)}")
     raise typer.Exit(FAILED)

@@ -1,4 +1,4 @@
-"""`callpulse worker`: one worker process, until it is told to end."""
+"""`callpulse worker`: run one worker process until a signal ends it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def worker(
     Settings that decide what rows mean (thresholds, stages, time zones) are kept with the tables. Where others are set
     now, the worker does not start, names them, and ends with 2.
 
-    With --json, the first line on standard output tells the address once the port answers.
+    With --json, the first line on standard output gives the address as soon as the port answers.
 
     For example:
 
@@ -69,9 +69,9 @@ def worker(
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
     differences = run(admin.check(settings.kafka))
     if differences:
-        told = "\n".join(f"  {difference}" for difference in differences)
+        listed = "\n".join(f"  {difference}" for difference in differences)
         raise UserError(
-            f"the topics are not as declared; without that no figure would be right:\n{told}", INFRASTRUCTURE
+            f"the topics are not as declared; without that no figure would be right:\n{listed}", INFRASTRUCTURE
         )
 
     def ready(url: str) -> None:

@@ -1,8 +1,8 @@
-"""Faust's assignor, for workers that come back under their name with another address.
+"""Faust's assignor, for workers that return under their name with another address.
 
-A static member that is started again gets the assignment that was made for it before, without a rebalance, and that
-says at which address it was. Faust takes another one for an error and gets no partitions; here the worker puts its own
-in its place. The others hear of it at the next rebalance.
+A static member that starts again gets its earlier assignment without a rebalance. That assignment contains the
+worker's earlier address. Faust treats a different address as an error and gets no partitions; here the worker replaces
+it by its own. Other workers learn the new address at the next rebalance.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Assignor(PartitionAssignor):
 
     def on_assignment(self, assignment: Any) -> None:
         """Take up an assignment."""
-        told: Any = ClientMetadata.loads(self._decompress(assignment.user_data))
-        self._assigned_url = told.url
+        metadata: Any = ClientMetadata.loads(self._decompress(assignment.user_data))
+        self._assigned_url = metadata.url
         try:
             super().on_assignment(assignment)
         finally:
             self._assigned_url = None
-        self.changelog_distribution = self._with_own(told.url, self.changelog_distribution)
-        self.external_topic_distribution = self._with_own(told.url, self.external_topic_distribution)
+        self.changelog_distribution = self._with_own(metadata.url, self.changelog_distribution)
+        self.external_topic_distribution = self._with_own(metadata.url, self.external_topic_distribution)
 
     def _with_own(self, was: str, distribution: Any) -> Any:
         own = str(self._url)

@@ -1,4 +1,4 @@
-"""The topics on a real broker: make those that `streams.contract.topics` declares, and tell what differs from it."""
+"""The topics on a real broker: make those that `streams.contract.topics` declares, and list what differs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Wait until the brokers know the topics: the controller answers before the others have heard."""
     deadline = time.monotonic() + _VISIBLE_DEADLINE_S
     while time.monotonic() < deadline:
-        if not any(told["error_code"] or not told["partitions"] for told in await admin.describe_topics(names)):
+        if not any(topic["error_code"] or not topic["partitions"] for topic in await admin.describe_topics(names)):
             return
         await asyncio.sleep(0.05)
 
@@ -87,15 +87,15 @@ async def _differences(admin: AIOKafkaAdminClient, kafka: Kafka, declared: Itera
         return []
     found: list[Difference] = []
     there: set[str] = set()
-    for told in await admin.describe_topics(list(wanted)):
-        name, code = told["topic"], told["error_code"]
+    for described in await admin.describe_topics(list(wanted)):
+        name, code = described["topic"], described["error_code"]
         if code == errors.UnknownTopicOrPartitionError.errno:
             found.append(Difference(name, "topic", "missing", "there", "`callpulse topics create` makes it."))
         elif code:
             raise KafkaUnusableError(_refusal(name, code, None, kafka))
         else:
             there.add(name)
-            found += _shape(name, told["partitions"], kafka)
+            found += _shape(name, described["partitions"], kafka)
     if there:
         settings = await _settings(admin, kafka, there)
         for name in sorted(there):
@@ -130,13 +130,13 @@ async def _settings(admin: AIOKafkaAdminClient, kafka: Kafka, names: set[str]) -
     replies = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)])
     settings: dict[str, dict[str, str]] = {}
     for reply in replies:
-        for told in reply.to_object()["resources"]:
-            if told["error_code"]:
+        for resource in reply.to_object()["resources"]:
+            if resource["error_code"]:
                 raise KafkaUnusableError(
-                    _refusal(told["resource_name"], told["error_code"], told["error_message"], kafka)
+                    _refusal(resource["resource_name"], resource["error_code"], resource["error_message"], kafka)
                 )
-            settings[told["resource_name"]] = {
-                entry["config_names"]: entry["config_value"] for entry in told["config_entries"]
+            settings[resource["resource_name"]] = {
+                entry["config_names"]: entry["config_value"] for entry in resource["config_entries"]
             }
     return settings
 
@@ -145,8 +145,8 @@ def _settings_of(topic: topics.Topic, settings: Mapping[str, str], kafka: Kafka)
     for key, wanted in topic.config.items():
         found = settings.get(key, "(unknown to this broker)")
         if found != wanted:
-            told = _REMEDY.format(bootstrap=kafka.bootstrap, topic=topic.name, key=key, wanted=wanted)
-            yield Difference(topic.name, key, found, wanted, f"Change it: {told}")
+            command = _REMEDY.format(bootstrap=kafka.bootstrap, topic=topic.name, key=key, wanted=wanted)
+            yield Difference(topic.name, key, found, wanted, f"Change it: {command}")
 
 
 def _refusal(name: str, code: int, said: str | None, kafka: Kafka) -> str:

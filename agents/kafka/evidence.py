@@ -31,7 +31,7 @@ Progress = Callable[[int], None]
 async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> ManagerEvidence:
     """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
 
-    `on_progress` is told how many more records were read. Raises KafkaUnusableError.
+    `on_progress` receives the number of records read since the last call. Raises KafkaUnusableError.
     """
     log = await _calls(settings, manager, on_progress)
     rows = await _leads(settings, manager, on_progress)

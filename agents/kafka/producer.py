@@ -75,10 +75,10 @@ class BatchProducer:
                     known = len(await self._producer.partitions_for(topic))
             except (TimeoutError, errors.KafkaError) as error:
                 if isinstance(error, TimeoutError | errors.UnknownTopicOrPartitionError):
-                    told = f"Kafka at {self._kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
+                    text = f"Kafka at {self._kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
                 else:
-                    told = put_into_words(error, self._kafka)
-                raise KafkaUnusableError(told) from None
+                    text = put_into_words(error, self._kafka)
+                raise KafkaUnusableError(text) from None
             self._partitions[topic] = known
         return known
 

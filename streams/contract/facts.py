@@ -1,13 +1,13 @@
-"""Facts: what one table tells the next, over the topics `contacts` (keyed by lead) and `outcomes` (keyed by manager).
+"""Facts: records from one table to the next, over `contacts` (keyed by lead) and `outcomes` (keyed by manager).
 
-A fact says what changed because of one record of a source topic. It carries where it came from, `src` (topic and
-partition) and `seq` (grows with the record's offset), and the row it is for remembers, per `src`, the highest `seq` it
-has applied. Facts of one `src` reach a row in order, so a fact that is sent again after a crash changes nothing: the
-hops together are as exact as one, and no row must remember every call it ever saw.
+A fact describes a change that one record of a source topic caused. It carries its origin: `src` (topic and partition)
+and `seq` (grows with the record's offset). The receiving row remembers the highest `seq` that it applied, per `src`.
+Facts of one `src` reach a row in order, so a fact that is sent again after a crash changes nothing: all hops together
+are as exact as one, and no row must remember every call.
 
-What a row tells depends on what it knew before, so facts that are made again must be made from records in the same
-order. The records of one partition come in order; those of two topics do not. So all that reaches a lead reaches it
-over `contacts`: an event of topic `crm` is passed into it, as `Forwarded` with no hops.
+The facts that a row emits depend on its state, so facts that are emitted again must come from records in the same
+order. Records of one partition keep their order; records of two topics do not. So a lead receives everything over
+`contacts`: an event of topic `crm` is passed into it, as `Forwarded` with no hops.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MAX_HOPS: Final = 8
 
 
 class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="contact"):
-    """One finished leg, told to its lead. `withdrawn` takes back exactly what the same fact without it has said.
+    """One finished leg, for its lead. With `withdrawn` it takes back the same fact without it.
 
-    A leg is withdrawn where better knowledge replaces it: the real end of a call that had been closed by timeout, a
+    A leg is withdrawn when a more reliable end replaces it: the real end of a call that was closed by timeout, or a
     hangup after a CDR row. The better fact follows with the next `seq`.
     """
 
@@ -52,7 +52,7 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, t
 
 
 class Linked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="linked"):
-    """Told to the row of an old key, `lead`: from now on you are `to`. `at` and `id` are those of the event."""
+    """For the row of an old key, `lead`: the key is linked to the lead `to`. `at` and `id` are those of the event."""
 
     src: str
     seq: int

@@ -70,7 +70,7 @@ SPEECH: Final = Topic(
 CONTACTS: Final = Topic(
     name="contacts",
     key="lead",
-    purpose="All that reaches a lead, in one order: finished legs, events of `crm`, what leads tell each other.",
+    purpose="All that reaches a lead, in one order: finished legs, events of `crm`, facts between leads.",
     retention_ms=90 * DAY_MS,
     extra=_ARRIVAL,
 )

@@ -1,4 +1,4 @@
-"""The catalogue of what a worker tells of itself."""
+"""The catalogue of the metrics of a worker itself."""
 
 from __future__ import annotations
 

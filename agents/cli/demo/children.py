@@ -93,8 +93,8 @@ def start_worker(config: Path, log: Path) -> tuple[Child, str]:
     def url() -> str | None:
         for line in log.read_bytes().splitlines() if log.exists() else ():
             if line.startswith(b'{"url"'):
-                told: str = orjson.loads(line)["url"]
-                return told
+                address: str = orjson.loads(line)["url"]
+                return address
         return None
 
     try:

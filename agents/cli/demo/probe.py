@@ -22,10 +22,10 @@ class _Dated(Struct):
 
 
 class Probe:
-    """Give it every live record when it is sent; it looks at the worker's newest event and keeps the delays.
+    """Measures delays: it gets every live record when it is sent, and polls the time of the worker's newest event.
 
-    Only a record that is newer than all before it can be told from outside to have arrived, and only it is measured.
-    `delays_ms` include the time of the scrape itself and the wait for the next look.
+    Only the arrival of a record that is newer than all earlier ones is visible from outside, so only these are
+    measured. `delays_ms` include the time of the scrape and the wait for the next poll.
     """
 
     def __init__(self, url: str, topic: str) -> None:

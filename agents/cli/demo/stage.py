@@ -190,11 +190,12 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
 def _work(plan: Plan, department: Department, truth: Truth, now_ms: int) -> Iterator[Pending]:
     """Return the records of the department: its history in its usual rhythm, then live with the plan's intensity.
 
-    What began before now ends later, and what was late in the history arrives live.
+    Calls that began before now end later, and late events of the history arrive live.
     """
-    # Weeks that arrive within seconds leave no time to learn of a second leg from the transfer alone; live there is.
-    told = FaultRates(lost_starts=0.0)
-    history = records(department, now_ms - int(plan.days * DAY_MS), now_ms, truth, told)
+    # History of weeks arrives within seconds: too fast to derive a second leg from the transfer alone. So the history
+    # loses no starts.
+    history_faults = FaultRates(lost_starts=0.0)
+    history = records(department, now_ms - int(plan.days * DAY_MS), now_ms, truth, history_faults)
     live = records(department, now_ms - WARM_UP_MS, None, truth, FaultRates(), plan.intensity)
     return heapq.merge(history, live, key=attrgetter("due_ms"))
 
@@ -286,7 +287,7 @@ def _report(place: Place, scrape: Scrape, wrong: list[str], *, produced: int, pr
         if sample.name == "calls_in_progress":
             managers.add(sample.labels["manager"])
             continue
-        # Facts that the agents tell each other are not events that were produced.
+        # Facts between the agents are not events that were produced.
         if sample.labels.get("topic") in _PRODUCED:
             totals[next(name for name, metric in _COUNTERS.items() if metric == sample.name)] += int(sample.value)
     return {

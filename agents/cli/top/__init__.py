@@ -62,8 +62,8 @@ def top(
     """Watch the managers live on the terminal: who is on a call, who is silent on shift, what has come of the day.
 
     Reads the metrics of one or several workers; without URLs, of the worker that the settings describe. Red: on shift
-    and silent for longer than a pause. The line on top tells how fresh the figures are: silence while the newest event
-    is old means that the feed is down, not that nobody works.
+    and silent for longer than a pause. The top line shows the age of the newest event: if it is old, silence means
+    that the feed is down, not that nobody works.
 
     For example:
 
