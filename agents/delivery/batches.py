@@ -2,9 +2,8 @@
 
 aiokafka returns one record after the other through a generator, wrapped into an object that repeats the topic, the
 partition and sizes. That costs as much as decoding an event. Here a fetch returns its batches whole, and the records
-are those that the client's native code makes. Checksums are checked and markers of transactions are skipped, as in the
-client. The position moves as in the client that reads uncommitted records, which is what Faust asks for; records of
-aborted transactions are returned too.
+are those that the client's native code makes. Checksums are checked, and markers of transactions and records of aborted
+transactions are skipped, as in the client. The position moves behind them.
 """
 
 # ruff: noqa: SLF001 - aiokafka's fetcher has no public side; agents/kafka/internals.py checks what is used of it
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from weakref import ref
 
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
 from aiokafka.errors import CorruptRecordException
 
 _LARGEST_PIECE: Final = 256
@@ -93,7 +92,7 @@ def _pieces(unpacked: Any, most: int) -> Iterator[list[Any]]:
         batch = fetched.next_batch()
         if unpacked._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {unpacked._tp}")
-        if not batch.is_control_batch:
+        if not _is_aborted(unpacked, batch) and not batch.is_control_batch:
             records = list(batch)
             if records and records[0].offset < unpacked.next_fetch_offset:
                 # A fetch begins with the batch that holds its offset.
@@ -104,3 +103,16 @@ def _pieces(unpacked: Any, most: int) -> Iterator[list[Any]]:
                 yield piece
         # Also behind records that compaction removed from the end of the batch.
         unpacked.next_fetch_offset = batch.next_offset
+
+
+def _is_aborted(unpacked: Any, batch: Any) -> bool:
+    """Return whether the records of `batch` belong to a transaction that was aborted.
+
+    A fetch comes with the first offsets of its aborted transactions by producer. The marker of an abort ends one.
+    """
+    if unpacked._isolation_level != READ_COMMITTED or batch.producer_id is None:
+        return False
+    unpacked._consume_aborted_up_to(batch.base_offset)
+    if batch.is_control_batch and unpacked._contains_abort_marker(batch):
+        unpacked._aborted_producers.discard(batch.producer_id)
+    return bool(batch.is_transactional and batch.producer_id in unpacked._aborted_producers)

@@ -8,6 +8,7 @@ Changes to Faust's consumer, with their reasons:
 
 - The records of a partition are wrapped in a batch that knows the offsets it stands for. Faust seeks from a thread
   other than the one that fetches, and a fetch under way puts the position back; here both happen in one thread.
+- Records of aborted transactions are not delivered, and those of open ones not yet.
 - A fetch waits for records for 50 ms, not for 1.5 s: a topic in which nothing happens would hold up all the others.
 - A partition with many records that are not folded yet is not fetched from. Faust's own way (`on_buffer_full`) makes
   the fetcher sleep for a second when all partitions are full.
@@ -86,7 +87,10 @@ class HasDelivery(Protocol):
 
 
 class Fetched(NamedTuple):
-    """The client's position in a partition and the end of that partition; None where it is not known."""
+    """The client's position in a partition, and the end of what may be read of it; None where it is not known.
+
+    Records of an open transaction, and all behind them, may not be read yet.
+    """
 
     position: int | None = None
     end: int | None = None
@@ -102,7 +106,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetch_from: dict[TP, int] = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """Return Faust's consumer, with a shorter wait for records where there are none.
+        """Return Faust's consumer, with a shorter wait for records and without those of aborted transactions.
 
         The client has one request in flight per broker. A partition whose records were just taken out is part of the
         next request only, so it waits as long as the present one waits for the other partitions. With Faust's 1.5 s, a
@@ -110,6 +114,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust gives no choice
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust ties it to transactions of its own
         return consumer
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
@@ -161,7 +166,8 @@ class BatchConsumer(driver.Consumer):
         if assignment is None or topic_partition not in assignment.tps:
             return Fetched()
         state = assignment.state_value(topic_partition)
-        return Fetched(state._position, state.highwater)  # noqa: SLF001 - the property raises where it is not known
+        end = state.highwater if state.lso is None else state.lso
+        return Fetched(state._position, end)  # noqa: SLF001 - the property raises where it is not known
 
     # -- delivery
 

@@ -30,7 +30,11 @@ class Internals(NamedTuple):
 
 
 USED: Final = (
-    Internals("aiokafka", AIOKafkaConsumer, ("_fetcher", "_fetch_max_wait_ms", "_max_poll_records", "_subscription")),
+    Internals(
+        "aiokafka",
+        AIOKafkaConsumer,
+        ("_fetcher", "_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_subscription"),
+    ),
     Internals("aiokafka", Fetcher, ("_records",)),
     Internals(
         "aiokafka",
@@ -40,9 +44,19 @@ USED: Final = (
     Internals(
         "aiokafka",
         PartitionRecords,
-        ("_check_crcs", "_records", "_records_iterator", "_tp", "next_fetch_offset"),
+        (
+            "_aborted_producers",
+            "_check_crcs",
+            "_consume_aborted_up_to",
+            "_contains_abort_marker",
+            "_isolation_level",
+            "_records",
+            "_records_iterator",
+            "_tp",
+            "next_fetch_offset",
+        ),
     ),
-    Internals("aiokafka", TopicPartitionState, ("_position", "highwater")),
+    Internals("aiokafka", TopicPartitionState, ("_position", "highwater", "lso")),
     Internals("faust-streaming", App, ("_consumer", "_fetcher", "_producer")),
     Internals(
         "faust-streaming",

@@ -23,6 +23,7 @@ async def records_to_end(kafka: Kafka, topic: str, partitions: Iterable[int] | N
     Raise KafkaUnusableError, also for a topic that does not exist.
     """
     consumer = AIOKafkaConsumer(
+        *([topic] if partitions is None else []),  # without a group, all its partitions are assigned
         **client_options(kafka),
         group_id=None,
         enable_auto_commit=False,
@@ -36,9 +37,10 @@ async def records_to_end(kafka: Kafka, topic: str, partitions: Iterable[int] | N
                 f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
             )
         if partitions is None:
-            partitions = consumer.partitions_for_topic(topic) or ()
-        tps = [TopicPartition(topic, partition) for partition in partitions]
-        consumer.assign(tps)
+            tps = list(consumer.assignment())
+        else:
+            tps = [TopicPartition(topic, partition) for partition in partitions]
+            consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         await consumer.seek_to_beginning(*tps)
         left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}

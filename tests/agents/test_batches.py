@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchError, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -19,10 +19,11 @@ from agents.delivery.batches import BatchedFetches, take_all_by_batch
 TP = TopicPartition("calls", 0)
 
 
-def kafka_batch(offsets: list[int]) -> bytearray:
-    """Records with keys and values that name their offsets, as the log keeps them."""
+def kafka_batch(offsets: list[int], producer_id: int = -1) -> bytearray:
+    """Records with keys and values that name their offsets, as the log keeps them; of a transaction with a producer."""
     builder = DefaultRecordBatchBuilder(
-        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        magic=2, compression_type=0, is_transactional=int(producer_id >= 0), producer_id=producer_id,
+        producer_epoch=0 if producer_id >= 0 else -1, base_sequence=0 if producer_id >= 0 else -1,
         batch_size=1 << 20,
     )  # fmt: skip
     for offset in offsets:
@@ -36,10 +37,20 @@ def kafka_batch(offsets: list[int]) -> bytearray:
 class Fetched:
     """A fetch of one partition: the log's bytes, and the position that the client keeps."""
 
-    def __init__(self, log: bytes, position: int, *, hooked: bool, most: int = 500) -> None:
+    def __init__(
+        self,
+        log: bytes,
+        position: int,
+        *,
+        hooked: bool,
+        most: int = 500,
+        aborted: list[tuple[int, int]] | None = None,
+    ) -> None:
         self.state = SimpleNamespace(paused=False, position=position, consumed_to=self.moved)
         assignment = SimpleNamespace(state_value=lambda _: self.state, active=True)
-        unpacked = PartitionRecords(TP, MemoryRecords(log), [], position, None, None, True, READ_UNCOMMITTED)
+        level = READ_UNCOMMITTED if aborted is None else READ_COMMITTED
+        check_crcs = aborted is None  # markers are made by hand
+        unpacked = PartitionRecords(TP, MemoryRecords(log), aborted, position, None, None, check_crcs, level)
         self.result: Any = FetchResult(TP, assignment=assignment, partition_records=unpacked, backoff=0)
         self.most = most
         if hooked:
@@ -132,10 +143,47 @@ def test_a_batch_whose_checksum_is_wrong_is_an_error_and_the_position_stays_befo
     assert fetched.state.position == 90
 
 
+def marker(offset: int, producer_id: int, *, commit: bool) -> bytes:
+    """The marker at the end of a transaction, as the broker writes it."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=1, producer_id=producer_id, producer_epoch=0, base_sequence=-1,
+        batch_size=1 << 10,
+    )  # fmt: skip
+    assert builder.append(0, timestamp=0, key=bytes([0, 0, 0, int(commit)]), value=bytes(6), headers=[])
+    made = bytearray(builder.build())
+    made[:8] = offset.to_bytes(8, "big")
+    made[22] |= 0x20  # attributes: a control batch
+    return bytes(made)
+
+
+@pytest.mark.parametrize("position", [100, 101])
+def test_records_of_aborted_transactions_are_left_out_as_in_the_client(position: int) -> None:
+    log = b"".join(
+        [
+            kafka_batch([100, 101], producer_id=7),  # aborted at 107
+            kafka_batch([102, 103], producer_id=8),  # committed at 106
+            kafka_batch([104]),
+            kafka_batch([105], producer_id=7),
+            marker(106, 8, commit=True),
+            marker(107, 7, commit=False),
+            kafka_batch([108, 109], producer_id=7),  # committed at 110
+            marker(110, 7, commit=True),
+            kafka_batch([111], producer_id=8),  # aborted at 112
+            marker(112, 8, commit=False),
+        ]
+    )
+    aborted = [(7, 100), (8, 111)]
+    plain, hooked = (Fetched(log, position, hooked=hooked, aborted=aborted) for hooked in (False, True))
+    expected = plain.take()
+    assert hooked.take() == expected
+    assert hooked.state.position == plain.state.position == 113
+    assert [offset for offset, _, _ in expected] == [at for at in (102, 103, 104, 108, 109) if at >= position]
+
+
 def test_markers_of_transactions_are_no_records() -> None:
-    marker = kafka_batch([180])
-    marker[22] |= 0x20  # attributes: a control batch
-    log = bytes(kafka_batch(list(range(100, 180)))) + bytes(marker) + bytes(kafka_batch([181]))
+    control = kafka_batch([180])
+    control[22] |= 0x20  # attributes: a control batch
+    log = bytes(kafka_batch(list(range(100, 180)))) + bytes(control) + bytes(kafka_batch([181]))
     fetched = Fetched(log, 100, hooked=True)
     fetched.result._partition_records._check_crcs = False  # the marker above is made by hand
     assert [offset for offset, _, _ in fetched.take()] == [*range(100, 180), 181]

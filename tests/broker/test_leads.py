@@ -238,7 +238,7 @@ async def test_rows_in_the_changelog_and_not_on_the_disk_are_restored(
     await all_folded(first)
     await first.parts.state.run_checkpoint()
     with monkeypatch.context() as patch:
-        patch.setattr("agents.state.rows.StoredPart.written", lambda *_: None)
+        patch.setattr("agents.state.rows.StoredPartition.written", lambda *_: None)
         patch.setattr(BatchConsumer, "commit_offsets", lambda *_: asyncio.sleep(0, True))
         await send_events(settings, some[300:])
         await all_folded(first)
