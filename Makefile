@@ -14,6 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NEWER := 3.12 3.13
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
 NATIVE := build/native
 # In two halves beside each other: to hand out tests one by one takes a fifth more of the processors. A half in which
@@ -22,7 +23,11 @@ FAST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -m "not broker 
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-options --upgrade
 
-.PHONY: help install demo test check bench native lock boards docs tools clean
+IMPORT_ALL = import importlib, pkgutil, agents, streams; \
+	[importlib.import_module(each.name) for package in (agents, streams) \
+	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+
+.PHONY: help install demo test check pythons fast bench native lock boards docs tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -32,8 +37,10 @@ install: $(INSTALLED) ## make the virtual environment, with exactly the locked p
 demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the board (ARGS="--seconds 60 --report FILE.json")
 	@$(BIN)/callpulse demo $(ARGS)
 
-test: $(INSTALLED) tools ## run every test, two files at a time (ARGS="-k word"; "-n 0": one test after the other)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(INSTALLED) tools ## run every test, two files at a time, and list what they leave out (ARGS="-k word": some, without the list)
+	@rm -rf build/coverage; mkdir -p build/coverage
+	$(BIN)/python $(if $(ARGS),,-m coverage run) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(if $(ARGS),,@$(BIN)/python -m tests.coverage_report)
 
 check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, with a tenth of the examples; under a minute
 	$(BIN)/ruff check
@@ -43,6 +50,17 @@ check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, w
 	( $(FAST) --ignore=tests/streams $(ARGS) || [ $$? = 5 ] ) > build/check.log 2>&1 & \
 	$(FAST) tests/streams $(ARGS) || [ $$? = 5 ] || code=1; \
 	wait $$! || code=1; cat build/check.log; exit $$code
+
+pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, where they are found
+	@for version in $(NEWER); do \
+		python=$$(.ci/python $$version) || { echo "Python $$version is not found: left out."; continue; }; \
+		echo "Python $$version: $$python"; \
+		$(MAKE) --no-print-directory fast VENV=.venv-$$version PYTHON="$$python" ARGS="$(ARGS)"; \
+	done
+
+fast: $(INSTALLED)
+	$(BIN)/python -W error::SyntaxWarning -c '$(IMPORT_ALL)'
+	$(FAST) -n 2 $(ARGS)
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)

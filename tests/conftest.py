@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import coverage
 import pytest
 from hypothesis import settings
 
@@ -17,6 +19,9 @@ __all__ = ["bootstrap", "kafka", "own_kafka"]
 
 LONG: Final = ("faults", "broker", "test_native.py", "oracle", "grafana")
 """Folders, and a file, of which one can take minutes, the longest first."""
+
+NOT_COUNTED: Final = ("faults", "oracle", "grafana", "benchmarks", "test_native.py")
+"""Folders, and a file, whose tests do not count for the coverage: they run much, or run what is measured elsewhere."""
 
 # Brokers of tests live for seconds: what the JVM's second compiler does for them costs more than it ever gives back.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
@@ -37,6 +42,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: _turn(item.path))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Where coverage is measured (`make test`), pause it for a test that does not count, and for what that starts."""
+    measured = coverage.Coverage.current()
+    if measured is None or _counts(item):
+        return (yield)
+    processes = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
+        if processes is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = processes
+
+
+def _counts(item: pytest.Item) -> bool:
+    """Tell whether what a test runs counts as covered: not where examples are drawn, for these reach lines by chance.
+
+    To measure costs two to three times the processor's time, so tests that run much are left out.
+    """
+    drawn = getattr(getattr(item, "function", None), "is_hypothesis_test", False)
+    return not drawn and _folder(item.path) not in NOT_COUNTED and item.get_closest_marker("no_cover") is None
+
+
 def _turn(path: Path) -> int:
-    folder = path.relative_to(Path(__file__).parent).parts[0]
+    folder = _folder(path)
     return LONG.index(folder) if folder in LONG else len(LONG)
+
+
+def _folder(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).parts[0]

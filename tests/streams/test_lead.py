@@ -80,6 +80,7 @@ def test_an_event_may_come_straight_from_its_own_topic() -> None:
 # -- bounds
 
 
+@pytest.mark.no_cover
 def test_a_lead_of_ten_thousand_calls_keeps_its_calls_of_a_month_and_how_it_began() -> None:
     row, received = LeadRow(), Received()
     first = NOON - 60 * DAY
