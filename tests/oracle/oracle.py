@@ -30,6 +30,8 @@ Claims: TypeAlias = dict[tuple[str, str, int], int]
 
 HERE: Final = Path(__file__).parent
 LATEST_MS: Final = 2**62
+_FEW: Final = 300
+"""Records of a case that is made by hand are fewer, those of a simulated day are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,9 @@ def _ask(
     """Fill `db` with all that follows from the records; without a `practice`, of results only whose the leads are."""
     with_results = practice is not None
     practice = practice or Practice()
+    if len(records) < _FEW:  # to plan the queries costs more than to run them
+        db.execute("SET threads = 1")
+        db.execute("PRAGMA disable_optimizer")
     db.execute("SET VARIABLE default_zone = ?", [default_zone])
     for name, value in (("now_ms", now_ms), *_numbers(thresholds)):
         db.execute(f"SET VARIABLE {name} = ?::BIGINT", [value])
