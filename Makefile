@@ -40,7 +40,8 @@ demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the bo
 test: $(INSTALLED) tools ## run every test, two files at a time, and list what they leave out (ARGS="-k word": some, without the list)
 	@rm -rf build/coverage; mkdir -p build/coverage
 	$(BIN)/python $(if $(ARGS),,-m coverage run) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
-	$(if $(ARGS),,@$(BIN)/python -m tests.coverage_report)
+	$(if $(ARGS),,@$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet -o build/coverage/report.json && \
+		$(BIN)/python -m tests.coverage_report build/coverage/report.json)
 
 check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, with a tenth of the examples; under a minute
 	$(BIN)/ruff check
@@ -58,7 +59,7 @@ pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, wh
 		$(MAKE) --no-print-directory fast VENV=.venv-$$version PYTHON="$$python" ARGS="$(ARGS)"; \
 	done
 
-fast: $(INSTALLED)
+fast: $(INSTALLED) ## import everything and run the fast tests: one Python of `make pythons`
 	$(BIN)/python -W error::SyntaxWarning -c '$(IMPORT_ALL)'
 	$(FAST) -n 2 $(ARGS)
 

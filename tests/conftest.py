@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import coverage
 import pytest
 from hypothesis import settings
 
@@ -45,7 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Where coverage is measured (`make test`), pause it for a test that does not count, and for what that starts."""
-    measured = coverage.Coverage.current()
+    coverage = sys.modules.get("coverage")
+    measured = coverage and coverage.Coverage.current()
     if measured is None or _counts(item):
         return (yield)
     processes = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
