@@ -15,6 +15,7 @@ from streams.calendars import manager_time
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
+from streams.contract.origin import origin_of
 from streams.settings.settings import Settings
 from streams.tables.manager.contacts import contact_of
 from streams.tables.manager.effect import APPLIED, Emitted, LegChange
@@ -51,7 +52,7 @@ class CallsAgent:
         self._too_late = intake.count_of("too_late_total")
         self._asked: dict[str, float] = {}
 
-    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
+    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901, PLR0912, PLR0915 - the hot loop: a call a record would show
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         # Rows of managers are in memory. With this type the compiler makes plain dict lookups.
@@ -76,7 +77,7 @@ class CallsAgent:
             at = event.at
             latest = record.timestamp + future_ms
             if row is None or event.manager != row.id:
-                made = self._new_row(tp, record, event)
+                made = self._new_row(tp, record, event, latest)
                 if made is None:
                     continue
                 if at <= latest:
@@ -84,6 +85,9 @@ class CallsAgent:
                 row = made
             if at > latest:
                 self._intake.reject(tp, record, FUTURE)
+                continue
+            if record.headers and self._is_repeat(row, record):
+                duplicates += 1
                 continue
             effect = folder.fold(row, event, offset)
             dirty[key] = row
@@ -118,15 +122,30 @@ class CallsAgent:
                         self._asked[event.id] = now
                         self._send(event)
 
-    def _new_row(self, tp: TP, record: Any, event: CallsEvent) -> ManagerRow | None:
+    def _is_repeat(self, row: ManagerRow, record: Any) -> bool:
+        """Return whether the record is a further copy of a misrouted one; remember the origin of a first copy."""
+        origin = origin_of(record.headers, self._intake.topic)
+        if origin is None:
+            return False
+        if row.live.includes(origin):
+            return True
+        row.live.origins[origin.partition] = origin.offset
+        return False
+
+    def _new_row(self, tp: TP, record: Any, event: CallsEvent, latest: int) -> ManagerRow | None:
         """Return a row for the record's manager; None where the record is misrouted or refused."""
         manager = event.manager
         refusal = self._intake.key_refusal(record.key, manager)
         if refusal is None and not manager.isprintable():
             refusal = _NOT_PRINTABLE
+        misrouted = refusal is None and self._intake.is_misrouted(tp, record)
+        if misrouted and event.at > latest:
+            refusal = FUTURE  # a copy arrives later: it would not be in the future any more
         if refusal is not None:
             self._intake.reject(tp, record, refusal)
-        elif not self._intake.reroute_misrouted(tp, record):
+        elif misrouted:
+            self._intake.reroute(tp, record)
+        else:
             return ManagerRow(manager, manager_time(self._settings, manager))
         return None
 

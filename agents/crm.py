@@ -15,6 +15,7 @@ from agents.delivery.outbox import Outbox
 from streams.contract import facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CrmEvents, Rejection
+from streams.contract.origin import origin_of
 from streams.settings.settings import Settings
 from streams.tables.lead.fold import refusal
 
@@ -41,10 +42,14 @@ class CrmAgent:
                 self._intake.reject(tp, record, rejection)
                 continue
             assert not isinstance(event, Rejection)  # noqa: S101 - tells mypy
-            if self._intake.reroute_misrouted(tp, record):
+            if self._intake.is_misrouted(tp, record):
+                self._intake.reroute(tp, record)
                 continue
-            seq = record.offset * facts.SLOTS
-            fact = facts.Forwarded(src=src, seq=seq, lead=event.lead, event=event)
+            # A second copy of a misrouted record has the place of the same original: its lead ignores the repeat.
+            origin = origin_of(record.headers, tp.topic) if record.headers else None
+            place = src if origin is None else f"{tp.topic}/{origin.partition}"
+            seq = (record.offset if origin is None else origin.offset) * facts.SLOTS
+            fact = facts.Forwarded(src=place, seq=seq, lead=event.lead, event=event)
             self._outbox.add(self._contacts, tp.partition, record.key, facts.encode(fact))
             times_ms.append(event.at)
             heard(sources, event.source, event.at)

@@ -61,7 +61,8 @@ class LeadsAgent:
             row = rows.get(key)
             exists = row is not None
             if row is None:
-                if self._intake.reroute_misrouted(tp, record):
+                if self._intake.is_misrouted(tp, record):
+                    self._intake.reroute(tp, record)
                     continue
                 row = LeadRow()
             seq = record.offset * facts.SLOTS

@@ -37,7 +37,8 @@ class OutcomesAgent:
                 continue
             row = rows.get(key)
             if row is None:
-                if self._intake.reroute_misrouted(tp, record):
+                if self._intake.is_misrouted(tp, record):
+                    self._intake.reroute(tp, record)
                     continue
                 row = rows[key] = OutcomeRow()
             if fold(row, fact) == "duplicate":

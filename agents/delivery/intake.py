@@ -14,11 +14,18 @@ from agents.delivery.outbox import Outbox
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.kafka.dead_letter import dead_letter
 from streams.contract.events import Rejection
+from streams.contract.origin import Origin, origin_of
+from streams.contract.origin import header as origin_header
 from streams.tables.manager.synthetic import SOURCE
 
 _DELAYS_A_BATCH: Final = 16
 FUTURE: Final = Rejection("future", "at is after the record's arrival by more than the setting thresholds.future")
 _NOT_A_FACT: Final = Rejection("invalid_field", "not a fact of this release; the topic is written by callpulse alone")
+_MISROUTED_AGAIN: Final = Rejection(
+    "wrong_key",
+    "the record was sent on to this partition, and the key is of another one; "
+    "all workers must have the same kafka.partitions",
+)
 _WRONG_KEY: Final = Rejection("wrong_key", "the record's key is not what the fact is about")
 
 
@@ -83,17 +90,25 @@ class Intake:
         self.reject(tp, record, _NOT_A_FACT)
         return None
 
-    def reroute_misrouted(self, tp: TP, record: Any) -> bool:
-        """Send a record that its key does not hash to this partition to the right one; return whether it did.
+    def is_misrouted(self, tp: TP, record: Any) -> bool:
+        """Return whether the record's key hashes to another partition.
 
         A producer that hashes keys otherwise would split the row of a manager or lead in two.
         """
-        home = self._partition_for(record.key)
-        if home == tp.partition:
-            return False
-        self._outbox.add(self.topic, home, record.key, record.value)
+        return self._partition_for(record.key) != tp.partition
+
+    def reroute(self, tp: TP, record: Any) -> None:
+        """Send a misrouted record to the partition of its key, with its origin.
+
+        A copy is not sent on again: workers with different numbers of partitions would send it round in a circle.
+        """
+        headers = list(record.headers)
+        if origin_of(headers, self.topic) is not None:
+            self.reject(tp, record, _MISROUTED_AGAIN)
+            return
+        headers.append(origin_header(self.topic, Origin(tp.partition, record.offset)))
+        self._outbox.add(self.topic, self._partition_for(record.key), record.key, record.value, headers)
         self._rerouted.inc()
-        return True
 
     def reject(self, tp: TP, record: Any, rejection: Rejection) -> None:
         """Put a refused record on the topic of dead letters, with the reason and its bytes."""

@@ -18,6 +18,7 @@ from streams.calendars import manager_time
 from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
+from streams.contract.origin import origin_of
 from streams.explain.explainer import CallLog, ManagerEvidence
 from streams.settings.settings import Settings
 from streams.tables.changelog import LayoutError, position
@@ -59,8 +60,9 @@ async def _calls(settings: Settings, manager: str, on_progress: Progress) -> Cal
         on_progress(1)
         if record.key == key:
             event = decode(record.value)
+            origin = origin_of(record.headers, topic) if record.headers else None
             if not isinstance(event, Rejection) and event.manager == manager and _is_past(settings, event.at, record):
-                log.feed(event, record.offset)
+                log.feed(event, record.offset, origin)
     return log
 
 

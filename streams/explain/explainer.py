@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.contract.events import CallsEvent
+from streams.contract.origin import Origin
 from streams.explain.recipes import NOW, ContributionSource, LegSource, OpenLegSource, Recipe, Source, recipes
 from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, manager_metrics
 from streams.settings.settings import Settings, Thresholds
@@ -76,8 +77,16 @@ class CallLog:
         self._call = ""
         self._fold = ManagerFold(thresholds, self._note)
 
-    def feed(self, event: CallsEvent, pos: int) -> None:
-        """Fold an event, the record at offset `pos`, and keep the legs that count after it."""
+    def feed(self, event: CallsEvent, pos: int, origin: Origin | None = None) -> None:
+        """Fold an event, the record at offset `pos`, and keep the legs that count after it.
+
+        `origin` is that of a copy of a misrouted record; a further copy changes nothing.
+        """
+        if origin is not None:
+            live = self.row.live
+            if live.includes(origin):
+                return
+            live.origins[origin.partition] = origin.offset
         self._call = getattr(event, "call", "")  # a presence event has no call and counts no leg
         self._fold.fold(self.row, event, pos)
 

@@ -27,6 +27,7 @@ class Arrived(NamedTuple):
     value: bytes
     offset: int
     timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def consulted(lead: str, at: int) -> LeadConsulted:

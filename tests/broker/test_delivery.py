@@ -10,13 +10,24 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
+from msgspec.structs import replace
 
 from agents.delivery.offsets import Batch, OffsetTracker
 from agents.delivery.transport import BatchConsumer
 from agents.state.tables import RowTable
 from streams.contract import events, topics
 from streams.settings.settings import Settings
-from tests.broker.in_process import PARTITIONS, Start, Worker, call_ended, send, settings_for, wait_until
+from tests.broker.in_process import (
+    PARTITIONS,
+    START_MS,
+    Start,
+    Worker,
+    call_ended,
+    make_topics,
+    send,
+    settings_for,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -184,6 +195,37 @@ async def test_a_misrouted_record_is_sent_to_the_partition_of_its_key_and_counte
     assert misrouted > 0
     assert worker.counted("rerouted_total", topics.CALLS) == misrouted
     assert worker.calls() == 200
+
+
+async def test_a_group_that_reads_misrouted_records_anew_counts_none_twice(start: Start, settings: Settings) -> None:
+    """Between a record and its second copy lie ten hours of events, more than ids are remembered for."""
+    manager = b"m001"
+    home = topics.partition_of(manager, PARTITIONS)
+
+    async def send_calls(numbers: range, partition: int) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap)
+        await producer.start()
+        for number in numbers:
+            at = START_MS + number * 600_000
+            value = events.encode(call_ended(number, "m001", at=at, started_at=at - 100_000, answered_at=at - 90_000))
+            await producer.send(settings.kafka.topic_prefix + topics.CALLS.name, value, manager, partition=partition)
+        await producer.stop()
+
+    first = await start(settings)
+    await send_calls(range(5), (home + 1) % PARTITIONS)
+    await folded(first, 5)
+    await send_calls(range(5, 65), home)
+    await folded(first, 65)
+    kafka, w2 = replace(settings.kafka, group=settings.kafka.group + "-anew"), replace(settings.worker, id="w2")
+    anew = replace(settings, kafka=kafka, worker=w2)
+    await make_topics(anew)
+    second = await start(anew)
+    copies = first.counted("records_total", topics.CALLS) + 5
+    await wait_until(lambda: second.counted("rerouted_total", topics.CALLS) == 5, "all are sent on again")
+    await wait_until(lambda: first.counted("records_total", topics.CALLS) == copies, "the first group reads the copies")
+    await folded(first, 65)
+    await folded(second, 65)
+    assert (first.calls(), second.calls()) == (65, 65)
 
 
 async def test_a_hole_in_the_log_does_not_stop_a_partition(start: Start, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from agents.crm import CrmAgent
 from agents.delivery.intake import Intake
 from agents.delivery.offsets import OffsetTracker
 from agents.delivery.worker_metrics import WorkerMetrics
+from agents.kafka.batch_sender import Headers
 from agents.leads import LeadsAgent
 from agents.outcomes import OutcomesAgent
 from agents.state.checkpoint import Checkpoint
@@ -38,17 +39,18 @@ Found = dict[str, list[list[tuple[bytes | None, bytes | None]]]]
 class Topics:
     """The topics. In place of the outbox: what is added is there at once."""
 
-    def __init__(self, names: Iterable[str], partitions: int) -> None:
+    def __init__(self, names: Iterable[str], partitions: int, *, refuse: bool = True) -> None:
+        self._refuse = refuse
         self.logs: dict[str, list[list[Record]]] = {name: [[] for _ in range(partitions)] for name in names}
         self.now_ms = 0
         self._acked: dict[tuple[str, int], list[tuple[int, int]]] = {}
 
-    def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: None = None) -> None:
-        """Append a record."""
-        assert headers is None, f"a dead letter: {value!r}"
+    def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = None) -> None:
+        """Append a record. A dead letter fails the test, unless the test expects some."""
+        assert not (self._refuse and topic.endswith(topics.REJECTED.name)), f"a dead letter: {value!r}"
         log = self.logs[topic][partition]
         self._acked.setdefault((topic, partition), []).append((len(log), 1))
-        log.append(Record(key, value, len(log), self.now_ms))
+        log.append(Record(key, value, len(log), self.now_ms, tuple(headers or ())))
 
     async def drain(self) -> None:
         """Do nothing: nothing is ever under way."""
@@ -93,13 +95,16 @@ class Table:
 
 
 class Installation:
-    """All agents and tables of an installation. With `disk`, rows of leads live in a store there; close it then."""
+    """All agents and tables of an installation. With `disk`, rows of leads live in a store there; close it then.
 
-    def __init__(self, settings: Settings, disk: Path | None = None) -> None:
+    A dead letter fails the test; `refuse` is false where the test expects some.
+    """
+
+    def __init__(self, settings: Settings, disk: Path | None = None, *, refuse: bool = True) -> None:
         self.settings = settings
         kafka = settings.kafka
         self.partitions = kafka.partitions
-        self.topics = Topics(topic_names(settings), self.partitions)
+        self.topics = Topics(topic_names(settings), self.partitions, refuse=refuse)
         self._disk = on_disk(settings, disk) if disk is not None else {}
         for table in self._disk.values():
             table.store.open()

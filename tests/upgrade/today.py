@@ -49,6 +49,7 @@ class Record(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def series(families: Iterable[Metric]) -> Figures:

@@ -33,9 +33,15 @@ _BLOCK: Final = b"l"
 
 RowRecord: TypeAlias = tuple[LiveRecord, dict[str, LegRecord], dict[int, list[int]], list[bytes]]
 """The live row as it is written: the current part, fresh legs, recent days, and the names of the valid blocks."""
+RowRecordWithOrigins: TypeAlias = tuple[
+    LiveRecord, dict[str, LegRecord], dict[int, list[int]], list[bytes], dict[int, int]
+]
+"""The live row of a manager of whom misrouted records came: their origins are behind the rest."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_live: Final = msgspec.msgpack.Decoder(RowRecord).decode
+_decode_plain: Final = msgspec.msgpack.Decoder(RowRecord).decode
+_decode_with_origins: Final = msgspec.msgpack.Decoder(RowRecordWithOrigins).decode
+_ARRAY_OF_5: Final = 0x95  # MessagePack's first byte of a list of five
 _decode_block: Final = msgspec.msgpack.Decoder(dict[str, LegRecord]).decode
 
 
@@ -56,12 +62,14 @@ class RestoredRecords:
         """Fill `row` with what the records hold. Raise LayoutError for records in the layout of another release."""
         names: list[bytes] = []
         if self.live is not None:
-            record: RowRecord = _decode_live(body(self.live))
+            record, origins = _decode_live(self.live)
             days = record[2]
             names = record[3]
             for day in days:
                 row.cold.pop(day, None)
-            row.fill(live_from_record(record[0]), _legs(record[1]), days)
+            live = live_from_record(record[0])
+            live.origins = origins
+            row.fill(live, _legs(record[1]), days)
         horizon = row.live.horizon
         for name in names:
             packed = self.blocks.pop(name, None)
@@ -112,7 +120,8 @@ class ManagerRecords:
             row.dropped.pop(name, None)
             row.fresh.clear()
         record: RowRecord = (live.packed(), _packed(row.fresh), row.days, list(row.blocks))
-        records.append((key, seal(pos, _encode(record))))
+        # A row without origins is written as it was before there were any.
+        records.append((key, seal(pos, _encode((*record, live.origins) if live.origins else record))))
         if len(row.days) > 1:
             yesterday = max(row.days) - 1
             settled = [day for day in row.days if day < yesterday]
@@ -193,8 +202,17 @@ def _restore_block(records: RestoredRecords, name: bytes, value: bytes | None) -
 
 def _names(live: bytes) -> list[bytes]:
     """Return the names of the blocks that a live row declares valid."""
-    record: RowRecord = _decode_live(body(live))
-    return record[3]
+    return _decode_live(live)[0][3]
+
+
+def _decode_live(value: bytes) -> tuple[RowRecord, dict[int, int]]:
+    """Return a live row and its origins."""
+    payload = body(value)
+    if payload[0] == _ARRAY_OF_5:
+        whole: RowRecordWithOrigins = _decode_with_origins(payload)
+        return (whole[0], whole[1], whole[2], whole[3]), whole[4]
+    record: RowRecord = _decode_plain(payload)
+    return record, {}
 
 
 def _packed(legs: dict[str, Leg]) -> dict[str, LegRecord]:

@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeAlias, final
 from mypy_extensions import mypyc_attr
 
 from streams.calendars import LocalTime
+from streams.contract.origin import Origin
 from streams.tables.manager.counts import unpack_counts
 from streams.tables.manager.legs import TIMEOUT, Leg, LegRecord, leg_from_record
 from streams.tables.value import Plain
@@ -39,10 +40,13 @@ LiveRecord: TypeAlias = tuple[
 class Live(Plain):
     """The current part of a manager's state: all but finished legs and the counts of days.
 
+    `packed` leaves out `origins`, which few rows have: `codec.py` writes them behind the rest.
+
     `pos` is the offset of the last record applied. `watermark` is the event time of the newest event. `clock` advances
     with the watermark, but skips the hours without events. It alone decides which past legs are forgotten, so a replay
     forgets the same ones: those whose `stamp` is before `horizon`. `presences` holds the ids of the last presence
-    events. `ring` maps minutes since epoch to counts. `runs` are the spans of work on calls: sorted, disjoint, back
+    events. `origins` maps each partition from which misrouted records were sent on to the highest offset applied.
+    `ring` maps minutes since epoch to counts. `runs` are the spans of work on calls: sorted, disjoint, back
     to two days before the last one.
     """
 
@@ -51,6 +55,7 @@ class Live(Plain):
         "forgot_at",
         "horizon",
         "open",
+        "origins",
         "pos",
         "presence",
         "presence_at",
@@ -74,6 +79,15 @@ class Live(Plain):
         self.open: dict[str, Leg] = {}
         self.runs: list[list[int]] = []
         self.clock = 0
+        self.origins: dict[int, int] = {}
+
+    def includes(self, origin: Origin) -> bool:
+        """Return whether a copy of the misrouted record at `origin`, or of a later one there, was applied before.
+
+        Every group sends the misrouted records of a partition on in their order, and begins at the start of the
+        partition. So the first copy of a record stands before all copies of later ones.
+        """
+        return origin.offset <= self.origins.get(origin.partition, -1)
 
     def packed(self) -> LiveRecord:
         """Return the attributes as plain data; `live_from_record` is the inverse."""
@@ -258,6 +272,7 @@ class ManagerRow:
         return (
             self.id == other.id
             and self.live == other.live
+            and self.live.origins == other.live.origins
             and self.past == other.past
             and self.timed_out == other.timed_out
             and all_days(self) == all_days(other)
