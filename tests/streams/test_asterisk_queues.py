@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streams.contract.events import CallStarted, ManagerPresence
 from streams.sources.asterisk import Rule
 from tests.streams.asterisk_pbx import TRUNK, Pbx, ends, played, queue_call
@@ -138,15 +140,92 @@ def test_pauses_and_logins_of_queue_members_are_presence() -> None:
     ]
 
 
+def states(pbx: Pbx, **settings: Any) -> list[tuple[str, str]]:
+    return [(e.manager, e.state) for e in played(pbx, **settings) if isinstance(e, ManagerPresence)]
+
+
+def member(pbx: Pbx, event: str, queue: str, paused: str = "0", reason: str = "", **more: str) -> None:
+    """Let an event name 101 as a member of a queue."""
+    fields = {"MemberName": "Anna", "Interface": "PJSIP/101", "PausedReason": reason} | more
+    pbx.emit(event, Queue=queue, Paused=paused, **fields)
+    pbx.wait(1)
+
+
 def test_presence_of_a_member_can_be_mapped_by_name_or_device() -> None:
+    rules = (Rule(by="member", pattern="Anna|Agent/1007", manager="anna"),)
     pbx = Pbx()
-    pbx.emit("QueueMemberPause", Queue="sales", MemberName="Anna", Interface="Local/7@agents", Paused="1")
     pbx.emit("AgentLogin", Agent="1007")
     pbx.emit("AgentLogoff", Agent="1007")
-    rules = (Rule(by="member", pattern="Anna|Agent/1007", manager="anna"),)
-    assert [(e.manager, e.state) for e in played(pbx, rules=rules) if isinstance(e, ManagerPresence)] == [
-        ("anna", "paused"),
-        ("anna", "available"),
-        ("anna", "offline"),
+    pbx.emit("QueueMemberPause", Queue="sales", MemberName="Anna", Interface="Local/7@agents", Paused="1")
+    assert states(pbx, rules=rules) == [("anna", "available"), ("anna", "offline"), ("anna", "paused")]
+
+
+def test_leaving_one_of_several_queues_changes_nothing_and_leaving_the_last_is_offline() -> None:
+    pbx = Pbx()
+    member(pbx, "QueueMemberAdded", "sales")
+    member(pbx, "QueueMemberAdded", "renewals")
+    member(pbx, "QueueMemberRemoved", "sales")
+    member(pbx, "QueueMemberRemoved", "renewals")
+    assert states(pbx) == [("101", "available"), ("101", "offline")]
+
+
+def test_a_pause_ends_when_it_is_taken_back_and_not_when_another_queue_is_joined() -> None:
+    pbx = Pbx()
+    member(pbx, "QueueMemberAdded", "sales")
+    member(pbx, "QueueMemberPause", "sales", "1", "lunch")
+    member(pbx, "QueueMemberAdded", "vip")
+    member(pbx, "QueueMemberPause", "sales")
+    events = [event for event in played(pbx) if isinstance(event, ManagerPresence)]
+    assert [(event.state, event.reason) for event in events] == [
+        ("available", None),
+        ("paused", "lunch"),
+        ("available", None),
     ]
-    assert played(Pbx(events=pbx.events[:1])) == []
+
+
+def test_a_pause_in_all_queues_is_one_pause() -> None:
+    pbx = Pbx()
+    for queue in ("sales", "linear"):
+        member(pbx, "QueueMemberPause", queue, "1", "lunch")
+    for queue in ("sales", "linear"):
+        member(pbx, "QueueMemberPause", queue)
+    assert states(pbx) == [("101", "paused"), ("101", "available")]
+
+
+def test_a_manager_with_two_devices_is_offline_when_both_have_left() -> None:
+    rules = (Rule(by="member", pattern="Anna", manager="anna"),)
+    pbx = Pbx()
+    for device in ("PJSIP/101", "PJSIP/201"):
+        member(pbx, "QueueMemberAdded", "sales", Interface=device)
+    for device in ("PJSIP/101", "PJSIP/201"):
+        member(pbx, "QueueMemberRemoved", "sales", Interface=device)
+    assert states(pbx, rules=rules) == [("anna", "available"), ("anna", "offline")]
+
+
+def test_an_agent_who_logs_off_is_offline_although_still_a_member_of_queues() -> None:
+    pbx = Pbx()
+    pbx.emit("QueueMemberAdded", Queue="sales", MemberName="301", Interface="Agent/301", Paused="0")
+    for event in ("AgentLogin", "AgentLogoff", "AgentLogin"):
+        pbx.wait(1)
+        pbx.emit(event, Agent="301")
+    assert states(pbx) == [("301", "available"), ("301", "offline"), ("301", "available")]
+
+
+def test_a_list_of_queues_says_who_left_while_nobody_listened() -> None:
+    pbx = Pbx()
+    member(pbx, "QueueMemberAdded", "sales")
+    member(pbx, "QueueMemberAdded", "vip")
+    pbx.emit("QueueMember", Queue="sales", Name="Anna", Location="PJSIP/101", Paused="1", PausedReason="lunch")
+    pbx.emit("QueueStatusComplete", EventList="Complete", ListItems="1")
+    assert states(pbx) == [("101", "available"), ("101", "paused")]
+    member(pbx, "QueueMemberRemoved", "sales")
+    assert states(pbx)[-1] == ("101", "offline")
+
+
+def test_a_list_of_queues_at_the_start_is_no_change() -> None:
+    pbx = Pbx()
+    pbx.emit("QueueMember", Queue="sales", Name="Anna", Location="PJSIP/101", Paused="0")
+    pbx.emit("QueueMember", Queue="vip", Name="Anna", Location="PJSIP/101", Paused="0")
+    pbx.emit("QueueStatusComplete", EventList="Complete", ListItems="2")
+    member(pbx, "QueueMemberRemoved", "vip")
+    assert states(pbx) == []

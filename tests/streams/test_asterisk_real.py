@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streams.contract.events import CallEnded, CallEvent, CallStarted, CallTransferred, Event
+from streams.contract.events import CallEnded, CallEvent, CallStarted, CallTransferred, Event, ManagerPresence
 from streams.settings.settings import load
 from streams.sources.asterisk import AsteriskMapping, read_recording, replay
 from streams.sources.registry import SOURCES
@@ -99,6 +99,16 @@ def test_every_leg_that_begins_ends(name: str) -> None:
         elif isinstance(event, CallEnded):
             open_legs.discard((event.call, event.manager))
     assert not open_legs
+
+
+def test_the_scenario_with_pauses_gives_the_presence_of_its_script() -> None:
+    events = [event for event in events_of("169-queue-agent-pause") if isinstance(event, ManagerPresence)]
+    assert [(event.manager, event.state, event.reason) for event in events] == [
+        ("101", "paused", "lunch"),
+        ("101", "available", None),
+        ("104", "available", None),
+        ("104", "offline", None),
+    ]
 
 
 def test_the_same_call_label_is_the_same_call() -> None:

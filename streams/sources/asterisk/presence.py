@@ -1,8 +1,11 @@
-"""Presence of managers, from events of queues and agent logins."""
+"""Presence of managers: their state over all queues that they are members of, and over all their devices.
+
+A manager is offline after leaving the last queue and logging off, paused while paused in any queue, else available.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from streams.contract.events import ManagerPresence, PresenceState
@@ -10,30 +13,96 @@ from streams.phone_numbers import has_number
 from streams.sources.asterisk.mapping import Directory
 
 EVENTS: Final = ("queuememberpause", "queuememberadded", "queuememberremoved", "agentlogin", "agentlogoff")
-_STATE: Final[Mapping[str, PresenceState]] = {
-    "queuememberremoved": "offline",
-    "agentlogin": "available",
-    "agentlogoff": "offline",
-}
+LIST_EVENTS: Final = ("queuemember", "queuememberstatus")
 _LONGEST_REASON: Final = 256
 
+_Place = tuple[str, str]
+"""A queue and the device that is a member of it, in lower case. The queue is "" for an agent login."""
 
-def presence(ami: Mapping[str, str], directory: Directory, now: int) -> ManagerPresence | None:
-    """Return the presence of a queue member by an event, or None if no rule names its manager."""
-    name = ami["event"].lower()
-    agent = ami.get("agent", "")
-    interface = ami.get("interface", "") or ami.get("location", "") or (f"Agent/{agent}" if agent else "")
-    manager = directory.member_manager(ami.get("membername", "") or agent, interface)
-    if manager is None:
-        return None
-    state = _STATE.get(name) or ("paused" if ami.get("paused") == "1" else "available")
+
+class _Member:
+    """The memberships of one manager. `pauses` holds the reason of a pause, or None for a membership without a pause.
+
+    `logged_off` holds the agents that have logged off; `emitted` the state and reason of the last event.
+    """
+
+    __slots__ = ("emitted", "logged_off", "pauses")
+
+    def __init__(self) -> None:
+        self.pauses: dict[_Place, str | None] = {}
+        self.logged_off: set[str] = set()
+        self.emitted: tuple[PresenceState, str] | None = None
+
+    @property
+    def state(self) -> tuple[PresenceState, str]:
+        """The state over all memberships of devices that are logged on, and the reason of a pause."""
+        pauses = [pause for (_, device), pause in self.pauses.items() if device not in self.logged_off]
+        if not pauses:
+            return "offline", ""
+        reasons = [pause for pause in pauses if pause is not None]
+        return ("paused", next(filter(None, reasons), "")) if reasons else ("available", "")
+
+
+class PresenceTracker:
+    """Keeps the memberships of all managers, and makes an event of each change of a manager's state."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._members: dict[str, _Member] = {}
+        self._listed: set[tuple[str, _Place]] = set()
+
+    def take(self, ami: Mapping[str, str], now: int) -> Iterator[ManagerPresence]:
+        """Yield the presence that an event of a queue member or an agent changes. No rule for the member: nothing."""
+        name, agent = ami["event"].lower(), ami.get("agent", "")
+        interface = ami.get("interface", "") or ami.get("location", "") or (f"Agent/{agent}" if agent else "")
+        label = ami.get("membername", "") or (ami.get("name", "") if name in LIST_EVENTS else "") or agent
+        manager = self._directory.member_manager(label, interface)
+        if manager is None:
+            return
+        member = self._members.setdefault(manager, _Member())
+        place = (ami.get("queue", "").casefold(), interface.replace(":", "/", 1).casefold())
+        if name == "agentlogin":
+            member.logged_off.discard(place[1])
+            member.pauses.setdefault(place, None)
+        elif name == "agentlogoff":
+            member.logged_off.add(place[1])
+            member.pauses.pop(place, None)
+        elif name == "queuememberremoved":
+            member.pauses.pop(place, None)
+        else:
+            member.pauses[place] = _reason(ami) if ami.get("paused") == "1" else None
+        if name in LIST_EVENTS:
+            self._listed.add((manager, place))
+            if member.emitted is None:  # a list says how it is, not that anything has changed
+                member.emitted = member.state
+        yield from self._changed(manager, member, now)
+
+    def list_complete(self, now: int) -> Iterator[ManagerPresence]:
+        """Drop the memberships that a complete list of queues did not name: they ended while nobody listened."""
+        listed, self._listed = self._listed, set()
+        if not listed:
+            return
+        for manager, member in self._members.items():
+            for place in [place for place in member.pauses if place[0] and (manager, place) not in listed]:
+                del member.pauses[place]
+            yield from self._changed(manager, member, now)
+
+    def _changed(self, manager: str, member: _Member, now: int) -> Iterator[ManagerPresence]:
+        if member.emitted == member.state:
+            return
+        state, reason = member.emitted = member.state
+        source = self._directory.mapping.source
+        yield ManagerPresence(
+            v=1,
+            id=f"{source}:presence:{self._directory.call_name(manager)}:{state}:{now}",
+            at=now,
+            source=source,
+            manager=manager,
+            state=state,
+            reason=reason or None,
+        )
+
+
+def _reason(ami: Mapping[str, str]) -> str:
     reason = (ami.get("pausedreason", "") or ami.get("reason", ""))[:_LONGEST_REASON]
-    return ManagerPresence(
-        v=1,
-        id=f"{directory.mapping.source}:presence:{directory.call_name(manager)}:{state}:{now}",
-        at=now,
-        source=directory.mapping.source,
-        manager=manager,
-        state=state,
-        reason=reason if reason and state == "paused" and not has_number(reason) else None,
-    )
+    return "" if has_number(reason) else reason

@@ -16,7 +16,7 @@ from streams.sources.asterisk.mapping import AsteriskMapping, Directory
 from streams.sources.asterisk.model import RINGING, Channel, Conversation, Handover, known_number
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
-from streams.sources.asterisk.presence import presence
+from streams.sources.asterisk.presence import LIST_EVENTS, PresenceTracker
 from streams.sources.asterisk.writer import EventWriter
 
 _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
@@ -36,6 +36,7 @@ class Asterisk:
         self._directory = Directory(mapping, secret)
         self._writer = EventWriter(self._directory)
         self._channels = ChannelRegistry()
+        self._presences = PresenceTracker(self._directory)
         self._parties = Parties(self._directory, self._channels)
         self._conversations = Conversations(mapping.outside_manager, self._channels, self._parties, self._writer)
         # Uniqueids are never reused, so an event of a channel after its hangup is a repeat or late.
@@ -325,9 +326,10 @@ class Asterisk:
                     other.resolved = False  # a rule may map the queue member to a manager
 
     def _presence(self, ami: Ami, now: int) -> None:
-        event = presence(ami, self._directory, now)
-        if event is not None:
-            self._writer.events.append(event)
+        self._writer.events.extend(self._presences.take(ami, now))
+
+    def _queue_list_complete(self, _ami: Ami, now: int) -> None:
+        self._writer.events.extend(self._presences.list_complete(now))
 
     # -- gaps
 
@@ -400,7 +402,8 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
         "_attended_transfer": "attendedtransfer",
         "_pickup": "pickup",
         "_queue": "queuecallerjoin queuecallerabandon queuecallerleave agentcalled agentconnect",
-        "_presence": " ".join(PRESENCE_EVENTS),
+        "_presence": " ".join((*PRESENCE_EVENTS, *LIST_EVENTS)),
+        "_queue_list_complete": "queuestatuscomplete",
         "_list_channel": "coreshowchannel status",
         "_list_complete": "coreshowchannelscomplete statuscomplete",
         "_shutdown": "shutdown",
