@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sources.asterisk import AmiParser, BadLine, read_recording, replay
+from streams.sources.asterisk import AmiParser, BadLine, RecordingClock, read_recording, replay
 from streams.sources.asterisk.wire import LONGEST_LINE
 from tests.examples import examples
 from tests.streams.asterisk_sessions import FOLDER, NAMES, recorded
@@ -126,7 +126,8 @@ def test_a_session_gives_the_same_events_from_every_form_of_recording(name: str)
     ("data", "reasons"),
     [
         (b"[{]", ["not_json"]),
-        (b'[1, "x", {}, {"Event": 3}]', ["not_an_event"] * 4),
+        (b'[{}, {"Event": {}}, {"a": "x"}]', ["not_an_event"] * 3),
+        (b'[1, "x"]', ["not_json"]),
         (b'{"Event": "Hangup"}\nnonsense\n{"a": 1}\n', ["not_json", "not_an_event"]),
         (b"[" * 100_000, ["not_json"]),
         (b"", []),
@@ -141,3 +142,99 @@ def test_numbers_in_a_recording_are_text() -> None:
     assert list(read_recording(b'[{"Event": "Hangup", "Cause": 16, "Uniqueid": null}]')) == [
         {"Event": "Hangup", "Cause": "16", "Uniqueid": ""}
     ]
+
+
+EVENTS = [{"Event": "Hangup", "Uniqueid": "1.1"}, {"Event": "Newstate", "Uniqueid": "1.2"}]
+WIRE = b"Event: Hangup\r\nUniqueid: 1.1\r\n\r\nEvent: Newstate\r\nUniqueid: 1.2\r\n\r\n"
+GREETING = b"Asterisk Call Manager/9.0.0\r\n"
+JSON = json.dumps(EVENTS, indent=1).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WIRE[:-2],  # without the last empty line
+        GREETING + WIRE,
+        WIRE.replace(b"\r\n", b"\n"),
+        WIRE.replace(b"\r\n", b"\r"),
+        WIRE.replace(b"\r\n", b"  \n"),  # copied with blanks
+        WIRE.replace(b"\r\n\r\n", b"\r\n"),  # without any empty line
+        WIRE[:30] + GREETING + WIRE[32:],  # two recordings, glued together
+        WIRE.decode().encode("utf-16"),
+        b"".join(b"[2026-11-23 08:00:0%d] %s\n" % (at, line) for at, line in enumerate(WIRE.split(b"\r\n"))),
+        b"".join(b"Nov %d 08:00:01 pbx ami[71]: %s\n" % (at, line) for at, line in enumerate(WIRE.split(b"\r\n"))),
+        b"".join(b"1795420800.%d %s\n" % (at, line) for at, line in enumerate(WIRE.split(b"\r\n"))),
+        JSON,
+        JSON.replace(b" },\n {", b" }\n]\n[\n {"),  # two lists
+        JSON[:-2],  # the list is not closed
+        b"\n".join(json.dumps(event).encode() for event in EVENTS),
+        b"\n".join(json.dumps(event, indent=1).encode() for event in EVENTS),
+        b"\n".join(b"[08:00:00] " + json.dumps(event).encode() for event in EVENTS),
+        json.dumps([{"response": "Success"}, *EVENTS]).encode(),
+        json.dumps([{"event": event["Event"], "uniqueid": event["Uniqueid"]} for event in EVENTS]).encode(),
+        json.dumps([{"Event": [event["Event"]], "Uniqueid": event["Uniqueid"]} for event in EVENTS]).encode(),
+    ],
+)
+def test_a_recording_that_was_copied_glued_or_logged_is_read_in_full(data: bytes) -> None:
+    read = [
+        {name.title(): text for name, text in event.items()}
+        for event in read_recording(data)
+        if isinstance(event, dict)
+    ]
+    assert read == EVENTS
+    assert not [found for found in read_recording(data) if isinstance(found, BadLine)]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (WIRE[:-6], [5]),
+        (b"Trying 127.0.0.1...\n" + WIRE, [1]),
+        (JSON[:-5] + b"]", [6]),
+    ],
+)
+def test_what_is_torn_off_is_reported_and_the_rest_is_read(data: bytes, lines: list[int]) -> None:
+    read = list(read_recording(data))
+    assert [found.line for found in read if isinstance(found, BadLine)] == lines
+    assert next(event for event in read if isinstance(event, dict)) == EVENTS[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Asterisk Call Manager/1.1\r\n" + WIRE,
+        b"Asterisk Call Manager/1.3\r\n" + WIRE,
+        WIRE + b"Event: Dial\nSubEvent: Begin\nChannel: SIP/1-1\n\n",
+        WIRE + b"Event: Bridge\nBridgestate: Link\nChannel1: SIP/1-1\n\n",
+        WIRE + b"Event: Newchannel\nChannel: SIP/1-1\nChannelState: 0\nExten: \nUniqueid: 1.1\n\n",
+        b'[{"Event": "Unlink", "Channel1": "SIP/1-1"}]',
+    ],
+)
+def test_asterisk_11_and_older_is_refused(data: bytes) -> None:
+    (found,) = [found for found in read_recording(data) if isinstance(found, BadLine)]
+    assert found.reason == "unsupported"
+    assert "Asterisk 11 or older" in found.detail
+
+
+def test_an_open_leg_ends_at_the_last_time_seen_and_not_before() -> None:
+    head = b"Timestamp: %d.5\nChannel: PJSIP/%s-1\nUniqueid: 1700000000.%d\nLinkedid: 1700000000.1\n"
+    data = b"Event: Newchannel\n" + head % (1_700_000_000, b"x-trunk", 1) + b"Exten: 1\nPriority: 1\n\n"
+    data += b"Event: Newchannel\n" + head % (1_700_000_001, b"101", 2) + b"\n"
+    data += b"Event: DialBegin\nTimestamp: 1700000001.6\nUniqueid: 1700000000.1\nDestUniqueid: 1700000000.2\n\n"
+    data += b"Event: Newstate\n" + head % (1_700_000_002, b"101", 2) + b"ChannelState: 5\n\n"
+    data += b"Event: Newexten\n" + head % (1_700_000_090, b"x-trunk", 1) + b"\n"
+    events = list(replay(event for event in read_recording(data) if isinstance(event, dict)))
+    assert events[-1].at == 1_700_000_090_500
+
+
+def test_a_list_of_channels_is_dated_by_the_age_of_its_channels() -> None:
+    listed = {"Event": "CoreShowChannel", "Channel": "PJSIP/101-1", "Uniqueid": "1700000000.1", "Duration": "00:02:05"}
+    assert RecordingClock().read(listed) == 1_700_000_125_000
+
+
+def test_an_event_without_a_time_follows_the_one_before_it() -> None:
+    clock = RecordingClock()
+    assert (
+        clock.read({"Event": "Newstate", "Timestamp": "1700000100.25", "Uniqueid": "1700000000.1"}) == 1_700_000_100_250
+    )
+    assert clock.read({"Event": "CoreShowChannel", "Uniqueid": "1700000000.1"}) == 1_700_000_100_251

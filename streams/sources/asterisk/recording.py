@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from streams.contract.events import EARLIEST_MS, LATEST_MS, Event
+from streams.sources.asterisk.headers import age_ms, event_time
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.translator import Asterisk
 
@@ -16,22 +17,30 @@ _SECOND: Final = re.compile(r"(\d{9,10})\.\d+$")
 
 
 class RecordingClock:
-    """Estimates the times of recorded events without a `Timestamp`.
+    """Gives each event of a recording a time: its `Timestamp`, or else an estimate.
 
-    A Uniqueid holds the second in which its channel was created. So the time is the second of the youngest channel seen
-    so far, plus a millisecond for every event since: order is kept, durations are too short, no time is in the future.
+    A Uniqueid holds the second in which its channel was created, and a list of channels the age of each. So an event
+    without a `Timestamp` is a millisecond after the event before it, but not before the youngest channel seen so far:
+    order is kept, durations may be too short, no time is in the future.
     """
 
     def __init__(self, start_ms: int = EARLIEST_MS) -> None:
         self._now_ms = start_ms - 1
 
     def read(self, event: Mapping[str, str]) -> int:
-        """Return the estimated time of the next event."""
+        """Return the time of the next event."""
+        ami = {name.lower(): value for name, value in event.items()}
+        stamped = event_time(ami, 0)
+        if stamped > EARLIEST_MS:
+            self._now_ms = stamped
+            return stamped
         self._now_ms += 1
-        for name in ("Uniqueid", "DestUniqueid", "Linkedid"):
-            found = _SECOND.search(event.get(name, ""))
-            if found is not None and self._now_ms < int(found[1]) * 1000 <= LATEST_MS:
-                self._now_ms = int(found[1]) * 1000
+        for name in ("uniqueid", "destuniqueid", "linkedid"):
+            found = _SECOND.search(ami.get(name, ""))
+            if found is not None:
+                created_ms = int(found[1]) * 1000 + (age_ms(ami) if name == "uniqueid" else 0)
+                if self._now_ms < created_ms <= LATEST_MS:
+                    self._now_ms = created_ms
         return self._now_ms
 
 
@@ -41,18 +50,21 @@ def replay(
     secret: bytes = DRY_RUN_SECRET,
     *,
     close: bool = True,
+    translator: Asterisk | None = None,
 ) -> Iterator[Event]:
     """Yield the contract events of one recorded session, and with `close` an end for every leg that it leaves open.
 
-    Several recordings are several sessions: their channels must not share one translator.
+    Several recordings are several sessions: their channels must not share one translator. No end is dated before the
+    last time seen.
     """
-    translator = Asterisk(mapping or AsteriskMapping(), secret)
+    translator = translator or Asterisk(mapping or AsteriskMapping(), secret)
     clock = RecordingClock()
-    now = EARLIEST_MS
+    last = EARLIEST_MS
     for event in events:
         now = clock.read(event)
+        last = max(last, now)
         for found in translator.feed(event, now):
-            now = max(now, found.at)
+            last = max(last, found.at)
             yield found
     if close:
-        yield from translator.finish(now)
+        yield from translator.finish(last)

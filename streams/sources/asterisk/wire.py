@@ -1,21 +1,21 @@
-"""The Asterisk manager interface as bytes: lines `Name: value`, an empty line after each event.
-
-Also recordings of it, as files: a JSON list of events, one JSON event a line, or the bytes themselves.
-"""
+"""The Asterisk manager interface as bytes: lines `Name: value`, an empty line after each event."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Final, Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 LONGEST_LINE: Final = 64 * 1024
 MOST_LINES: Final = 2000
-_GREETING: Final = b"Asterisk Call Manager/"
+_GREETING: Final = re.compile(rb"Asterisk Call Manager/(\d+)")
+_OLDEST_INTERFACE: Final = 2  # of Asterisk 12
+UNSUPPORTED: Final = "this is Asterisk 11 or older; its events do not say which channels belong together. 12 is needed"
 
-WireReason: TypeAlias = Literal["no_colon", "too_long", "too_many_lines", "cut_off", "not_json", "not_an_event"]
+WireReason: TypeAlias = Literal[
+    "no_colon", "too_long", "too_many_lines", "cut_off", "not_json", "not_an_event", "unsupported"
+]
 
 
 class BadLine(Struct, frozen=True, gc=False):
@@ -61,21 +61,28 @@ class AmiParser:
             self._rest, self._skipping = b"", True
         return read
 
-    def finish(self) -> list[Read]:
-        """Report a stream that ended within a message, and reset the parser for a new connection."""
-        cut_off = bool(self._rest or self._fields)
-        left: list[Read] = [BadLine("cut_off", self._line + 1, "the stream ended within a message")] if cut_off else []
+    def finish(self, *, keep_last: bool = False) -> list[Read]:
+        """Report a stream that ended within a message, and reset the parser for a new connection.
+
+        With `keep_last`, for recordings, the last message is returned although no empty line follows it. Only a line
+        that is torn off is reported then.
+        """
+        left: list[Read] = [self._fields] if keep_last and self._fields else []
+        if self._rest.strip() or (self._fields and not keep_last):
+            left.append(BadLine("cut_off", self._line + 1, "the stream ended within a message"))
         self._begin()
         return left
 
     def _take(self, line: bytes, read: list[Read]) -> None:
-        if not line:
-            if self._fields:
-                read.append(self._fields)
-            self._fields, self._count, self._in_output = {}, 0, False
+        if not line.strip():
+            self._message(read)
             return
-        if not self._fields and line.startswith(_GREETING):
-            return  # the only line that no empty line follows
+        greeting = _GREETING.match(line)
+        if greeting is not None:  # the only line that no empty line follows
+            self._message(read)
+            if int(greeting[1]) < _OLDEST_INTERFACE:
+                read.append(self._bad("unsupported", UNSUPPORTED))
+            return
         if self._in_output:  # output of a command, before Asterisk 14
             self._in_output = not line.endswith(b"--END COMMAND--")
             return
@@ -90,44 +97,15 @@ class AmiParser:
             return
         # Telephones send caller names in any encoding. No figure depends on them.
         key, text = name.strip().decode("utf-8", "replace"), value.strip().decode("utf-8", "replace")
+        if key.casefold() == "event" and "event" in map(str.casefold, self._fields):
+            self._message(read)  # the empty line between two events is lost
         self._fields[key] = f"{self._fields[key]}\n{text}" if key in self._fields else text
-        self._in_output = key == "Response" and text == "Follows"
+        self._in_output = key.casefold() == "response" and text == "Follows"
+
+    def _message(self, read: list[Read]) -> None:
+        if self._fields:
+            read.append(self._fields)
+        self._fields, self._count, self._in_output = {}, 0, False
 
     def _bad(self, reason: WireReason, detail: str) -> BadLine:
         return BadLine(reason, self._line, detail)
-
-
-def read_recording(data: bytes) -> Iterator[Read]:
-    """Yield the events of a recording in any of the three forms, and a `BadLine` per unreadable part."""
-    start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"["):
-        try:
-            events = msgspec.json.decode(start)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            yield BadLine("not_json", 1, str(error))
-            return
-        for place, event in enumerate(events, start=1):
-            yield _event(event, place)
-    elif start.startswith(b"{"):
-        for place, line in enumerate(data.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                event = msgspec.json.decode(line)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                yield BadLine("not_json", place, str(error))
-            else:
-                yield _event(event, place)
-    else:
-        parser = AmiParser()
-        yield from parser.feed(data)
-        yield from parser.finish()
-
-
-def _event(event: object, place: int) -> Read:
-    if not isinstance(event, dict) or not isinstance(event.get("Event"), str):
-        return BadLine("not_an_event", place, "an event is an object with an `Event`")
-    return {
-        str(name): value if isinstance(value, str) else "" if value is None else str(value)
-        for name, value in event.items()
-    }
