@@ -10,6 +10,7 @@ import pytest
 
 from streams.settings.settings import SettingsError, load
 from streams.sources.asterisk import Asterisk, AsteriskMapping, Rule
+from streams.sources.asterisk.dialled import is_line
 from streams.sources.asterisk.mapping import ChannelEnd, Directory
 from streams.sources.asterisk.model import Channel
 from streams.sources.registry import SOURCES
@@ -20,7 +21,7 @@ SECRET = b"a secret of the tests, long enough"
 def manager(name: str, number: str = "", **settings: object) -> str | None:
     channel = Channel("1700000000.1", name, "1700000000.1", 0)
     end = ChannelEnd(channel.endpoint, number=number)
-    return Directory(AsteriskMapping(**settings), SECRET).manager_of(end)  # type: ignore[arg-type]  # a table of cases
+    return Directory(AsteriskMapping(**settings), SECRET).classify(end).manager  # type: ignore[arg-type]  # a table of cases
 
 
 def read(table: str) -> AsteriskMapping:
@@ -126,3 +127,68 @@ def test_only_asterisks_own_ids_are_published_as_they_are(linkedid: str, passes:
     name = Directory(AsteriskMapping(), SECRET).call_name(linkedid)
     assert (name == linkedid) is passes
     assert 0 < len(name) <= 64
+
+
+@pytest.mark.parametrize(
+    ("end", "role", "manager", "reason"),
+    [
+        (ChannelEnd("101", "from-internal"), "manager", "101", "internal"),
+        (ChannelEnd("anna.weber", "from-internal"), "manager", "anna.weber", "internal_contexts (from-internal)"),
+        (ChannelEnd("anna.weber", "phones-berlin"), "manager", "anna.weber", "internal_contexts (phones-berlin)"),
+        (ChannelEnd("anna", "x", member=("Anna", "PJSIP/anna")), "manager", "anna", "member of a queue"),
+        (ChannelEnd("anna", "x", member=("A", "PJSIP/+4917@anna")), "outside", None, "no rule, no trunk, not internal"),
+        (ChannelEnd("anna.weber", "default"), "outside", None, "no rule, no trunk, not internal"),
+        (ChannelEnd("+31150010001", "from-internal"), "outside", None, "no rule, no trunk, not internal"),
+        (ChannelEnd("3211234", "default", is_line=True), "trunk", None, "dialled with a number that is not its own"),
+        (ChannelEnd("3211234", "provider-in"), "trunk", None, "trunk_contexts (provider-in)"),
+        (ChannelEnd("12", "from-analog"), "trunk", None, "trunk_contexts (from-analog)"),
+        (ChannelEnd("12", "from-digital"), "trunk", None, "trunk_contexts (from-digital)"),
+        (ChannelEnd("12", "from-dahdi-2"), "trunk", None, "trunk_contexts (from-dahdi-2)"),
+        (ChannelEnd("telekom", "incoming-telekom"), "trunk", None, "trunk_contexts (incoming-telekom)"),
+        (ChannelEnd("my-trunk", "from-internal"), "trunk", None, "trunks"),
+    ],
+)  # fmt: skip
+def test_a_channel_is_classified_by_its_endpoint_context_and_how_it_was_dialled(
+    end: ChannelEnd, role: str, manager: str | None, reason: str
+) -> None:
+    assert Directory(AsteriskMapping(), SECRET).classify(end) == (role, manager, reason)
+
+
+def test_a_rule_comes_before_a_line() -> None:
+    rules = (Rule(by="endpoint", pattern="3211234", manager="front-desk"),)
+    end = ChannelEnd("3211234", is_line=True)
+    assert Directory(AsteriskMapping(rules=rules), SECRET).classify(end) == (
+        "manager",
+        "front-desk",
+        "rules[0], by endpoint",
+    )
+
+
+@pytest.mark.parametrize(
+    ("dial_string", "line"),
+    [
+        ("3211234/004930555000111", True),
+        ("004930555000111@3211234", True),
+        ("3211234", False),
+        ("3211234/sip:3211234@10.0.0.1:5060", False),
+        ("150010002/150010002/172.20.0.13!!201", False),  # of the telephone that 3211234 picked the call up for
+        ("", False),
+    ],
+)
+def test_a_line_is_dialled_by_its_endpoint_and_another_number(dial_string: str, line: bool) -> None:
+    channel = Channel("1700000000.1", "SIP/3211234-1", "1700000000.1", 0)
+    channel.dialled_by = "1700000000.0"
+    channel.dial_string = dial_string
+    assert is_line(channel) is line
+
+
+@pytest.mark.parametrize(
+    ("exten", "number", "line"),
+    [("3211234", "+4930555000111", True), ("101", "+4930555000111", False), ("3211234", "3211234", False)],
+)
+def test_a_call_from_outside_that_asks_for_its_own_endpoint_comes_in_on_a_line(
+    exten: str, number: str, line: bool
+) -> None:
+    channel = Channel("1700000000.1", "SIP/3211234-1", "1700000000.1", 0)
+    channel.exten, channel.first_number = exten, number
+    assert is_line(channel) is line

@@ -9,6 +9,8 @@ from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.model import Channel, known_number
 
 _DIGITS: Final = re.compile(r"\+?\d{7,15}")
+_PARTS: Final = re.compile(r"[/@]")
+_SHORTEST_LINE: Final = 5
 
 
 def dialled_number(channel: Channel, exten: str) -> str:
@@ -25,3 +27,22 @@ def dialled_number(channel: Channel, exten: str) -> str:
         if is_outside_number(number) and number != channel.endpoint:
             return known_number(number)
     return ""
+
+
+def is_line(channel: Channel) -> bool:
+    """Tell whether a channel is a line to the outside, by how it was called.
+
+    A line is dialled by its endpoint and another number, a telephone by its endpoint alone. A call that asks for the
+    name of the endpoint that it comes from, with another number as the caller's, arrives on a registered line.
+    """
+    if channel.dialled_by is None:
+        return (
+            len(channel.endpoint) >= _SHORTEST_LINE
+            and channel.exten == channel.endpoint
+            and channel.first_number != channel.endpoint
+            and is_outside_number(channel.first_number)
+        )
+    parts = _PARTS.split(channel.dial_string.partition("!")[0])
+    return channel.endpoint in parts and any(
+        part != channel.endpoint and _DIGITS.fullmatch(part) for part in parts if part
+    )

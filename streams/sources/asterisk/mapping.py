@@ -46,16 +46,22 @@ class Rule(Struct, frozen=True, kw_only=True):
 class AsteriskMapping(Struct, frozen=True, kw_only=True):
     """Settings of the Asterisk source. Patterns are regular expressions that must match as a whole, in any case.
 
-    The first matching rule names the manager. Else `trunks` and `trunk_contexts` make the channel an outside party.
-    Else an endpoint that matches `internal` is the manager `manager_prefix` + endpoint. `unmapped` decides about the
-    rest.
+    The first matching rule names the manager. Else a channel is an outside party if its endpoint matches `trunks`, its
+    context matches `trunk_contexts`, or it was dialled with another number than its endpoint. Else it is the manager
+    `manager_prefix` + endpoint if its endpoint matches `internal`, its context matches `internal_contexts`, or it is
+    the device of a queue member. `unmapped` decides about the rest.
     """
 
     source: Annotated[str, Meta(min_length=1, max_length=32)] = "asterisk"
     rules: tuple[Rule, ...] = ()
     trunks: tuple[Pattern, ...] = (r".*(trunk|siproute|gateway|provider|carrier|sbc|pstn).*",)
-    trunk_contexts: tuple[Pattern, ...] = (r"from-(trunk|pstn|did|external).*",)
+    trunk_contexts: tuple[Pattern, ...] = (
+        r"from-(trunk|pstn|did|external|analog|digital|dahdi|zaptel|isdn|provider|carrier).*",
+        r"(incoming|inbound)([-_].*)?",
+        r"(provider|carrier|pstn)[-_].*",
+    )
     internal: Pattern = r"\d{2,9}"
+    internal_contexts: tuple[Pattern, ...] = (r"(from-)?(internal|inside|phones|extensions|users).*",)
     manager_prefix: Annotated[str, Meta(max_length=32)] = ""
     unmapped: Literal["outside", "manager"] = "outside"
     outside_manager: Annotated[str, Meta(max_length=100)] = "outside"
@@ -69,7 +75,11 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield every unusable field with the reason."""
         single = (("internal", self.internal), ("voicemail_apps", self.voicemail_apps))
-        several = (("trunks", self.trunks), ("trunk_contexts", self.trunk_contexts))
+        several = (
+            ("trunks", self.trunks),
+            ("trunk_contexts", self.trunk_contexts),
+            ("internal_contexts", self.internal_contexts),
+        )
         for field, pattern in (*single, *((name, pattern) for name, patterns in several for pattern in patterns)):
             if (wrong := _wrong(pattern)) is not None:
                 yield (field,), wrong
@@ -87,7 +97,8 @@ class ChannelEnd(NamedTuple):
     """What is known of the far end of a channel. "" stands for unknown.
 
     `extension` is the channel's own caller id number, `number` the number that was dialled to reach it, and `member`
-    the names of the queue member that it was called for.
+    the names of the queue member that it was called for. `is_line`: it was dialled with a number that is not its own,
+    or was called by its own name, so it is a line to the outside and no telephone.
     """
 
     endpoint: str
@@ -96,6 +107,18 @@ class ChannelEnd(NamedTuple):
     extension: str = ""
     number: str = ""
     member: tuple[str, ...] = ()
+    is_line: bool = False
+
+
+Role: TypeAlias = Literal["manager", "trunk", "outside"]
+
+
+class Classified(NamedTuple):
+    """Whom a channel belongs to, and why: `reason` names the setting that decided."""
+
+    role: Role
+    manager: str | None
+    reason: str
 
 
 class Directory:
@@ -112,27 +135,40 @@ class Directory:
         self._trunks = tuple(map(_compile, mapping.trunks))
         self._contexts = tuple(map(_compile, mapping.trunk_contexts))
         self._internal = _compile(mapping.internal)
+        self._internal_contexts = tuple(map(_compile, mapping.internal_contexts))
         self._voicemail = _compile(mapping.voicemail_apps)
 
-    def manager_of(self, end: ChannelEnd) -> str | None:
-        """Return the manager at the end of a channel, or None for an outside party."""
-        trunk = self.is_trunk(end)
-        for by, pattern, template in self._rules:
-            for value in _values(by, end, trunk=trunk):
+    def classify(self, end: ChannelEnd) -> Classified:
+        """Return whom the far end of a channel belongs to."""
+        trunk = self._trunk_reason(end)
+        for place, (by, pattern, template) in enumerate(self._rules):
+            for value in _values(by, end, trunk=bool(trunk)):
                 found = pattern.fullmatch(value) if value else None
                 if found is not None:
-                    return _label(found.expand(template))
+                    return Classified("manager", _label(found.expand(template)), f"rules[{place}], by {by}")
         if trunk:
-            return None
-        if self._internal.fullmatch(end.endpoint) or self.mapping.unmapped == "manager":
-            return _label(self.mapping.manager_prefix + end.endpoint)
-        return None
+            return Classified("trunk", None, trunk)
+        reason = self._manager_reason(end)
+        if reason:
+            return Classified("manager", _label(self.mapping.manager_prefix + end.endpoint), reason)
+        return Classified("outside", None, "no rule, no trunk, not internal")
 
-    def is_trunk(self, end: ChannelEnd) -> bool:
-        """Tell whether a channel leads outside, by its endpoint or by the context that its calls arrive in."""
-        return any(pattern.fullmatch(end.endpoint) for pattern in self._trunks) or any(
-            pattern.fullmatch(end.context) for pattern in self._contexts
-        )
+    def _trunk_reason(self, end: ChannelEnd) -> str:
+        if any(pattern.fullmatch(end.endpoint) for pattern in self._trunks):
+            return "trunks"
+        if any(pattern.fullmatch(end.context) for pattern in self._contexts):
+            return f"trunk_contexts ({self.public(end.context)})"
+        return "dialled with a number that is not its own" if end.is_line else ""
+
+    def _manager_reason(self, end: ChannelEnd) -> str:
+        if self._internal.fullmatch(end.endpoint):
+            return "internal"
+        if end.endpoint and not has_number(end.endpoint):
+            if any(pattern.fullmatch(end.context) for pattern in self._internal_contexts):
+                return f"internal_contexts ({self.public(end.context)})"
+            if any(_device(name) == end.endpoint.casefold() for name in end.member):
+                return "member of a queue"
+        return 'unmapped = "manager"' if self.mapping.unmapped == "manager" else ""
 
     def member_manager(self, member: str, interface: str) -> str | None:
         """Return the manager of a queue member, for events that belong to no channel."""
@@ -143,7 +179,9 @@ class Directory:
                 if found is not None:
                     return _label(found.expand(template))
         endpoint = interface.partition("/")[2].partition("@")[0]
-        if endpoint and self._internal.fullmatch(endpoint):
+        if not endpoint or any(pattern.fullmatch(endpoint) for pattern in self._trunks):
+            return None
+        if self._internal.fullmatch(endpoint) or (_device(interface) and not has_number(endpoint)):
             return _label(self.mapping.manager_prefix + endpoint)
         return None
 
@@ -177,6 +215,12 @@ def _values(by: str, end: ChannelEnd, *, trunk: bool) -> tuple[str, ...]:
     if trunk:  # a trunk inherits the caller's account and number
         return ()
     return (end.account if by == "account" else end.extension,)
+
+
+def _device(interface: str) -> str:
+    """Return the endpoint of a queue member's interface, or "" if a number or the dialplan is dialled."""
+    technology, _, endpoint = interface.partition("/")
+    return "" if technology.casefold() in ("", "local", "agent") or "@" in endpoint else endpoint.casefold()
 
 
 def _label(text: str) -> str:

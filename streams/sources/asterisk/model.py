@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from streams.contract.events import Direction
 from streams.sources.asterisk.dispositions import Dial
+from streams.sources.asterisk.mapping import Classified
 
 RINGING: Final = 5
 UP: Final = 6
@@ -18,11 +19,12 @@ UP: Final = 6
 _PSEUDO_TECHNOLOGIES: Final = frozenset(
     (
         *("announcer", "asyncgoto", "audiosocket", "bridge", "cbann", "cbrec", "message"),
-        *("multicastrtp", "parked", "recorder", "snoop", "surrogate", "unicastrtp"),
+        *("multicastrtp", "parked", "recorder", "snoop", "surrogate", "unicastrtp", "websocket"),
     )
 )
 _SERIAL: Final = re.compile(r"-[0-9a-fA-F]+$")
 _BLANK: Final = frozenset(("", "<unknown>", "unknown", "anonymous", "unavailable", "restricted"))
+UNKNOWN: Final = Classified("outside", None, "not classified")
 _AGE: Final = re.compile(r"(\d+)\.(\d+)$")
 
 
@@ -34,6 +36,7 @@ class Channel:
         "at",
         "bridge",
         "caller_uid",
+        "classified",
         "conversation",
         "dial_status",
         "dial_string",
@@ -52,7 +55,6 @@ class Channel:
         "leg",
         "linked_now",
         "linkedid",
-        "manager",
         "member",
         "name",
         "number",
@@ -93,7 +95,7 @@ class Channel:
         self.inner_dialled: Channel | None = None  # the same, behind a Local channel
         self.dialling_since: int | None = None
         self.member: tuple[str, ...] = ()
-        self.manager: str | None = None
+        self.classified = UNKNOWN
         self.resolved = False
         self.leg: PbxLeg | None = None
         self.done = False  # transferred its call: it takes no further part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.phone_numbers import lead_key
 from streams.sources.asterisk.channels import ChannelRegistry
-from streams.sources.asterisk.dialled import dialled_number
+from streams.sources.asterisk.dialled import dialled_number, is_line
 from streams.sources.asterisk.mapping import ChannelEnd, Directory
 from streams.sources.asterisk.model import Channel, Conversation
 
@@ -23,10 +23,18 @@ class Parties:
         if not channel.resolved:
             number = "" if channel.dialled_by is None else dialled_number(channel, "")
             member = next((half.member for half in self._channels.dial_chain(channel) if half.member), ())
-            end = ChannelEnd(channel.endpoint, channel.first_context, channel.account, channel.number, number, member)
-            channel.manager = self._directory.manager_of(end)
+            end = ChannelEnd(
+                channel.endpoint,
+                channel.first_context,
+                channel.account,
+                channel.number,
+                number,
+                member,
+                is_line(channel),
+            )
+            channel.classified = self._directory.classify(end)
             channel.resolved = True
-        return channel.manager
+        return channel.classified.manager
 
     def has_outside_party(self, conversation: Conversation) -> bool:
         """Tell whether an outside party without a leg, such as a customer, takes part."""
