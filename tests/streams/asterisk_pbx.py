@@ -120,9 +120,13 @@ class Pbx:
     def end_dial(self, source: Ch | None, target: Ch, status: str) -> None:
         self.emit("DialEnd", source.fields() if source else {}, target.fields("Dest"), DialStatus=status)
 
-    def enter(self, channel: Ch, bridge: str, swap: Ch | None = None) -> None:
+    def hold(self, channel: Ch) -> None:
+        """Let a channel wait in a holding bridge: a parking lot, or a pool of agents."""
+        self.enter(channel, "holding", technology="holding_bridge")
+
+    def enter(self, channel: Ch, bridge: str, swap: Ch | None = None, *, technology: str = "simple_bridge") -> None:
         channel.bridge = bridge
-        more = {"SwapUniqueid": swap.uid} if swap else {}
+        more = {"BridgeTechnology": technology} | ({"SwapUniqueid": swap.uid} if swap else {})
         self.emit("BridgeEnter", channel.fields(), BridgeUniqueid=bridge, BridgeNumChannels="1", **more)
 
     def leave(self, channel: Ch) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from tests.streams.asterisk_pbx import CUSTOMER, LEAD, TRUNK, Pbx, ends, played, talking
-from tests.streams.asterisk_sessions import brief
+from collections.abc import Callable
+
+import pytest
+
+from streams.contract.events import CallEnded
+from streams.phone_numbers import lead_key
+from tests.streams.asterisk_pbx import CUSTOMER, LEAD, TRUNK, Ch, Pbx, ends, played, talking
+from tests.streams.asterisk_sessions import SECRET, brief
 
 
 def test_a_call_that_the_pbx_places_for_a_manager_is_outbound_and_answered_by_the_far_end() -> None:
@@ -151,3 +157,74 @@ def test_callers_who_are_parked_in_one_lot_do_not_hear_each_other() -> None:
         "queue:inbound": ("no_answer", 0),
     }
     assert (legs["102"].direction, legs["102"].lead, legs["102"].call) == ("inbound", LEAD, legs["101"].call)
+
+
+# -- agents who stay connected
+
+
+def pool(pbx: Pbx, agent: Ch, number: str, seconds: int) -> None:
+    """Give a caller of a queue to an agent of an agent pool, who goes back to the pool after the talk."""
+    customer = pbx.caller(TRUNK, "0201234567", number)
+    pbx.emit("QueueCallerJoin", customer.fields(), Queue="front")
+    one, two = pbx.local("301@agentring", customer)
+    pbx.dial(customer, one)
+    pbx.leave(agent)
+    pbx.wait(3)
+    pbx.enter(two, f"agent-{number}")
+    pbx.enter(agent, f"agent-{number}")
+    pbx.end_dial(customer, one, "ANSWER")
+    pbx.enter(one, f"queue-{number}")
+    pbx.enter(customer, f"queue-{number}")
+    pbx.wait(seconds)
+    pbx.hangup(customer, one, two)
+    pbx.leave(agent)
+    pbx.hold(agent)
+    pbx.wait(60)
+
+
+def conference(pbx: Pbx, _agent: Ch, number: str, seconds: int) -> None:
+    """Bring a caller into the conference in which an agent waits."""
+    customer = pbx.caller(TRUNK, "0201234567", number)
+    pbx.enter(customer, "conference")
+    pbx.wait(seconds)
+    pbx.hangup(customer)
+    pbx.wait(60)
+
+
+@pytest.mark.parametrize("give", [pool, conference])
+def test_each_customer_of_an_agent_who_stays_connected_is_a_call_of_its_own(
+    give: Callable[[Pbx, Ch, str, int], None],
+) -> None:
+    pbx = Pbx()
+    agent = pbx.caller("PJSIP/301", "902", "301")
+    if give is pool:
+        pbx.hold(agent)
+    else:
+        pbx.enter(agent, "conference", technology="softmix")
+    pbx.wait(100)
+    numbers = ("+31612345601", "+31612345602", "+31612345603")
+    for number in numbers:
+        give(pbx, agent, number, 120)
+    pbx.hangup(agent)
+    legs = [event for event in played(pbx) if isinstance(event, CallEnded)]
+    assert [(leg.manager, leg.lead, leg.talk_ms) for leg in legs] == [
+        ("301", lead_key(number, SECRET), 120_000) for number in numbers
+    ]
+    assert len({leg.call for leg in legs}) == 3
+    assert all(leg.at - (leg.answered_at or 0) == 120_000 for leg in legs)
+
+
+def test_a_customer_whom_a_dialler_calls_before_a_manager_is_free_is_an_outbound_call() -> None:
+    pbx = Pbx()
+    customer = pbx.channel(TRUNK, num=CUSTOMER)
+    pbx.dial(None, customer, f"{CUSTOMER}@provider-trunk")
+    pbx.wait(6)
+    pbx.state(customer, 6)
+    pbx.end_dial(None, customer, "ANSWER")
+    pbx.emit("QueueCallerJoin", customer.fields(), Queue="outbound")
+    phone = pbx.ring(customer, "PJSIP/101")
+    pbx.answer(customer, phone)
+    pbx.wait(30)
+    pbx.hangup(phone, customer)
+    leg = ends(played(pbx))["101"]
+    assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "answered", LEAD)

@@ -49,6 +49,8 @@ class Conversations:
 
     def relink(self, channel: Channel, linkedid: str, now: int) -> None:
         """Follow a changed Linkedid: channels that Asterisk joins are one conversation."""
+        if channel.linked_now == linkedid:
+            return
         channel.linked_now = linkedid
         conversation = channel.conversation
         if linkedid in conversation.linkedids:
@@ -181,7 +183,8 @@ class Conversations:
             manager = self._outside_manager  # the PBX passes an outside call on to the outside
         mine = conversation.legs.get(manager)
         if mine is None:
-            self.begin(channel, manager, "inbound", now)
+            direction: Direction = "outbound" if self._parties.is_campaign(conversation) else "inbound"
+            self.begin(channel, manager, direction, now)
         else:
             self.attach(channel, mine)
 
@@ -202,7 +205,8 @@ class Conversations:
         mine = channel.conversation.legs.get(manager)
         if mine is None:
             since = channel.dialling_since or _since(channel, parties)
-            self.begin(channel, manager, "outbound" if self._parties.began_it(channel) else "inbound", since)
+            outbound = self._parties.began_it(channel) or self._parties.is_campaign(channel.conversation)
+            self.begin(channel, manager, "outbound" if outbound else "inbound", since)
         else:
             self.attach(channel, mine)
 
@@ -236,6 +240,34 @@ class Conversations:
         for channel in leg.channels.values():
             channel.leg = None
         leg.conversation.legs.pop(leg.manager, None)
+
+    # -- standing agents
+
+    def release_waiting(self, conversation: Conversation, now: int) -> None:
+        """Release the standing agents who are alone in a call whose outside party is gone."""
+        for leg in list(conversation.legs.values()):
+            if leg.connected_since is None and leg.is_standing and not self._parties.has_outside_party(conversation):
+                self.release(leg, now)
+
+    def release(self, leg: PbxLeg, now: int) -> None:
+        """End the leg of a standing agent, who waits for the next call in a conversation of their own."""
+        old, channels = leg.conversation, list(leg.channels.values())
+        self.end(leg, now, "answered" if leg.answered_at is not None else "canceled")
+        linkedid = channels[0].linkedid
+        if old.id == linkedid:
+            if all(channel.standing for channel in old.channels.values()):
+                old.lead = old.queue = None
+            return
+        new = Conversation(linkedid)
+        if linkedid in old.linkedids:
+            old.linkedids.remove(linkedid)
+        self.by_linkedid[linkedid] = new
+        for channel in channels:
+            old.channels.pop(channel.uid, None)
+            new.channels[channel.uid] = channel
+            channel.conversation = new
+        if not old.channels:
+            self.close(old)
 
     # -- transfers
 
@@ -312,6 +344,7 @@ class Conversations:
         self.refresh([other for other in met if other is not leg], now)
         conversation.channels.pop(channel.uid, None)
         conversation.first.pop(channel.uid, None)
+        self.release_waiting(conversation, now)
         if not conversation.channels:
             self.close(conversation)
         elif len(conversation.linkedids) > _MANY_LINKEDIDS:

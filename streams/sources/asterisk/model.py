@@ -66,6 +66,7 @@ class Channel:
         "resolved",
         "seen_up",
         "serial",
+        "standing",
         "state",
         "talked",
         "uid",
@@ -78,6 +79,7 @@ class Channel:
         self.rename(name)
         self.state = 0
         self.seen_up = False
+        self.standing = False  # an agent who stays connected and waits for calls
         self.serial = 0  # order of channels in the registry
         self.talked = False  # was connected with another party at some time
         self.account = self.exten = self.first_context = self.number = self.first_number = ""
@@ -166,6 +168,11 @@ class PbxLeg:
         self.connected_since: int | None = None
         self.talk_ms = 0
         self.queue: str | None = None
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is the leg of an agent who stays connected and waits for calls."""
+        return all(channel.standing for channel in self.channels.values())
 
 
 class Handover:

@@ -83,6 +83,15 @@ class Parties:
             if other.is_party
         )
 
+    def is_campaign(self, conversation: Conversation) -> bool:
+        """Tell whether the PBX called an outside party first, to give it to whoever is free: an outbound call."""
+        if not conversation.originated or not conversation.first:
+            return False
+        rung = [self._channels.by_uid[uid] for uid in conversation.first if uid in self._channels.by_uid]
+        if any(self.manager_of(channel) is not None for channel in rung):
+            return False
+        return conversation.queue is not None or any(channel.standing for channel in conversation.channels.values())
+
     def was_missed(self, channel: Channel) -> bool:
         """Tell whether a channel is an outside caller that was never connected with a party."""
         return (

@@ -231,12 +231,25 @@ class Asterisk:
         if ami.get("bridgetechnology", "").lower() == "holding_bridge":
             # A parking lot or a waiting room: the channels in it hear music and not each other.
             self._channels.leave(channel)
+            self._stand(channel)
         else:
             self._channels.enter(channel, bridge)
+            if ami.get("bridgetechnology", "").lower() == "softmix" and len(self._channels.parties(channel)) == 1:
+                self._stand(channel)  # alone in a conference
         # A party that replaces another party was transferred by it.
         handed = channel.conversation if swapped is not None and swapped.is_party and channel.is_party else None
         self._connected(channel, handed, now)
         self._conversations.refresh([party.leg for party in before if party.leg is not None], now)
+        if channel.standing and channel.bridge is None and channel.leg is not None:
+            self._conversations.release(channel.leg, now)  # back in the pool
+
+    def _stand(self, channel: Channel) -> None:
+        """Note that a manager's channel waits for calls: it is alone in its conversation and never talked."""
+        if channel.talked or self._parties.manager_of(channel) is None:
+            return
+        channel.standing = not any(
+            other.is_party and other is not channel for other in channel.conversation.channels.values()
+        )
 
     def _connected(self, channel: Channel, handed_over: Conversation | None, now: int) -> None:
         parties = self._channels.parties(channel)
@@ -326,6 +339,10 @@ class Asterisk:
                     other.resolved = False  # a rule may map the queue member to a manager
 
     def _presence(self, ami: Ami, now: int) -> None:
+        name = ami["event"].lower()
+        channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
+        if channel is not None and name in ("agentlogin", "agentlogoff"):
+            channel.standing = name == "agentlogin"
         self._writer.events.extend(self._presences.take(ami, now))
 
     def _queue_list_complete(self, _ami: Ami, now: int) -> None:
