@@ -28,9 +28,10 @@ from agents.loop import Fold, FoldLoop, sweep
 from agents.outcomes import OutcomesAgent
 from agents.state.checkpoint import Checkpoint
 from agents.state.expiry import Expiry
+from agents.state.in_memory import Kind
 from agents.state.recovery import Recovery
-from agents.state.rocksdb import Store
-from agents.state.tables import Kind, OnDisk, RowTable
+from agents.state.rocksdb import MEMTABLES, SMALL_MEMTABLES, Store
+from agents.state.tables import OnDisk, RowTable
 from agents.state.worker_state import WorkerState
 from agents.telemetry.lag import Lag
 from streams.calendars import manager_time
@@ -286,17 +287,26 @@ def _agents(
 
 
 def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
-    """Return the stores of the tables whose rows are on disk."""
+    """Return the stores of the tables: all rows of leads are there, and copies of the rows that are in memory."""
     if settings.worker.store == "memory":
         return {}
     kafka = settings.kafka
-    identity: dict[str, str | int] = {
-        "changelog": topics.changelog("leads", kafka.group).name,
-        "partitions": kafka.partitions,
-        "layout": f"{records.LAYOUT}.{codec.VERSION}",
+    folder = Path(settings.worker.data_dir) / settings.worker.id
+
+    def store(table: str, layout: str, memtables: int) -> Store:
+        identity: dict[str, str | int] = {
+            "changelog": topics.changelog(table, kafka.group).name,
+            "partitions": kafka.partitions,
+            "layout": layout,
+        }
+        return Store(folder / table, identity, memtables)
+
+    layout = str(records.LAYOUT)
+    return {
+        "managers": OnDisk(store("managers", layout, SMALL_MEMTABLES)),
+        "leads": OnDisk(store("leads", f"{records.LAYOUT}.{codec.VERSION}", MEMTABLES), LeadRow),
+        "outcomes": OnDisk(store("outcomes", layout, SMALL_MEMTABLES)),
     }
-    folder = Path(settings.worker.data_dir) / settings.worker.id / "leads"
-    return {"leads": OnDisk(Store(folder, identity), LeadRow)}
 
 
 def _kinds(settings: Settings) -> dict[str, Kind[Any]]:

@@ -30,8 +30,9 @@ log = logging.getLogger("callpulse")
 
 FORMAT: Final = 1
 _MIB: Final = 1 << 20
-_MEMTABLES: Final = 64 * _MIB
-_CACHE: Final = 16 * _MIB  # for indexes and filters; rows that were used last are kept decoded elsewhere
+MEMTABLES: Final = 64 * _MIB
+SMALL_MEMTABLES: Final = 16 * _MIB
+"""For a copy of rows that are in memory: it is read once, at the start."""
 _CHECKPOINT_KEY: Final = b""  # no row has an empty key
 _IDENTITY: Final = b"identity"
 _BROKEN: Final = "broken"
@@ -131,10 +132,11 @@ class PartitionStore:
 class Store:
     """The rows of one table of one worker, in `folder`. Open it before use. One process at a time can open it.
 
-    `identity` names the origin of the rows. A store with another identity is deleted.
+    `identity` names the origin of the rows. A store with another identity is deleted. `memtables` bounds the memory for
+    rows that are not in files yet, in bytes; a quarter of it is the cache of indexes, filters and blocks.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, str | int]) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, str | int], memtables: int = MEMTABLES) -> None:
         self.folder = folder
         self._rows = folder / "rows"
         self._identity = msgspec.json.encode({"format": FORMAT, **identity}, order="sorted")
@@ -142,7 +144,7 @@ class Store:
         self._database: Any = None
         self._handles: dict[str, Any] = {}
         self._partitions: dict[int, PartitionStore] = {}
-        self._options = _options()
+        self._options = _options(memtables)
 
     @property
     def database(self) -> Any:
@@ -266,14 +268,14 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def _options() -> rocksdict.Options:
+def _options(memtables: int) -> rocksdict.Options:
     """Return the options of the column families, which share one bound on memory."""
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_write_buffer_manager(rocksdict.WriteBufferManager(_MEMTABLES, allow_stall=False))
-    options.set_write_buffer_size(_MEMTABLES // 4)
+    options.set_write_buffer_manager(rocksdict.WriteBufferManager(memtables, allow_stall=False))
+    options.set_write_buffer_size(memtables // 4)
     options.set_max_write_buffer_number(3)
-    options.set_max_total_wal_size(2 * _MEMTABLES)
+    options.set_max_total_wal_size(2 * memtables)
     options.set_max_background_jobs(2)
     options.set_max_open_files(256)
     options.set_keep_log_file_num(1)
@@ -284,7 +286,7 @@ def _options() -> rocksdict.Options:
     # After a crash of the machine the write-ahead log may be cut off. All records before the cut are consistent.
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     table = rocksdict.BlockBasedOptions()
-    table.set_block_cache(rocksdict.Cache(_CACHE))
+    table.set_block_cache(rocksdict.Cache(memtables // 4))
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(10, block_based=False)

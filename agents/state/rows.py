@@ -23,7 +23,8 @@ Row = TypeVar("Row")
 
 CACHED_ROWS: Final = 32_768
 _LEAST_BUDGET: Final = 2048
-_REFRESH_MS: Final = HOUR_MS
+REFRESH_MS: Final = HOUR_MS
+"""A partition without changes has its checkpoint written again after so long, to show that it is still whole."""
 
 
 class CacheBudget:
@@ -279,14 +280,9 @@ class StoredPartition(Generic[Row]):
         rows.forget_misses()
         checkpoint = store.checkpoint
         if not records:
-            if checkpoint.check and now_ms() - checkpoint.at_ms > _REFRESH_MS:
+            if checkpoint.check and now_ms() - checkpoint.at_ms > REFRESH_MS:
                 store.write({}, StoreCheckpoint(checkpoint.offset, checkpoint.check, now_ms(), checkpoint.rows))
             return
-        followed = 0
-        for offset, length in acknowledged:
-            if offset != checkpoint.offset + followed:
-                break
-            followed += length
         count = checkpoint.rows
         changes = dict(records)
         for key, value in changes.items():
@@ -299,13 +295,29 @@ class StoredPartition(Generic[Row]):
             else:
                 count += not was_there
                 rows.absent.discard(key)
-        if followed == 0:
-            now = StoreCheckpoint(checkpoint.offset, checkpoint.check, checkpoint.at_ms, count)
-        else:
-            at_ms = now_ms() if followed == len(records) else checkpoint.at_ms
-            now = StoreCheckpoint(checkpoint.offset + followed, checksum(*records[followed - 1]), at_ms, count)
-        store.write(changes, now)
+        store.write(changes, advanced(checkpoint, records, acknowledged, count))
         rows.writing = {}
+
+
+def advanced(
+    checkpoint: StoreCheckpoint,
+    records: Sequence[tuple[bytes, bytes | None]],
+    acknowledged: Sequence[tuple[int, int]],
+    rows: int,
+) -> StoreCheckpoint:
+    """Return the checkpoint behind those of `records` that follow `checkpoint` without a record of another worker.
+
+    `acknowledged` has the offset and length of the batches in which the changelog stored them.
+    """
+    followed = 0
+    for offset, length in acknowledged:
+        if offset != checkpoint.offset + followed:
+            break
+        followed += length
+    if followed == 0:
+        return StoreCheckpoint(checkpoint.offset, checkpoint.check, checkpoint.at_ms, rows)
+    at_ms = now_ms() if followed == len(records) else checkpoint.at_ms
+    return StoreCheckpoint(checkpoint.offset + followed, checksum(*records[followed - 1]), at_ms, rows)
 
 
 def resumes_at(checkpoint: StoreCheckpoint, kept_ms: int) -> int | None:

@@ -4,17 +4,18 @@ A row is written to the changelog at a checkpoint, not at every change. Records 
 after a crash, and each row holds the offsets that it has applied. Faust's own store would write at every change, keep
 the keys of revoked partitions, and return them beside the owned ones.
 
-Rows are in memory (`MemoryPartition`), or on disk where a table may outgrow memory (`rows.StoredPartition`). The rows
-on disk are a copy of the changelog up to some offset, and restoring begins there: at the last record of the copy, which
-shows whether the changelog is still the same. A copy of another changelog is deleted. So is one that was not brought up
-to date for as long as the changelog keeps removals.
+Rows are in memory (`in_memory.MemoryPartition`), in memory with a copy on disk (`in_memory.CopiedPartition`), or on
+disk alone where a table may outgrow memory (`rows.StoredPartition`). The rows on disk are a copy of the changelog up to
+some offset, and restoring begins there: at the last record of the copy, which shows whether the changelog is still the
+same. A copy of another changelog is deleted. So is one that was not brought up to date for as long as the changelog
+keeps removals.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import faust
 from faust.types import TP
@@ -22,6 +23,7 @@ from faust.types import TP
 from agents.delivery.offsets import Batch, OffsetTracker
 from agents.delivery.transport import CODEC
 from agents.exit import Fail
+from agents.state.in_memory import CopiedPartition, Kind, MemoryPartition
 from agents.state.rocksdb import NO_CHECKPOINT, Store
 from agents.state.rows import CacheBudget, StoredPartition, resumes_at
 from streams.contract import topics
@@ -32,74 +34,24 @@ log = logging.getLogger("callpulse")
 Row = TypeVar("Row")
 
 
-class Kind(Protocol[Row]):
-    """The row format of a table, from the pure side."""
-
-    def restore(self, rows: dict[bytes, Row], key: bytes, value: bytes | None) -> bytes | None:
-        """Apply one changelog record to `rows`.
-
-        Return the key of a row that must be written again because the record was older than what was there.
-        """
-
-    def changelog(self, key: bytes, row: Row) -> Iterable[tuple[bytes, bytes | None]]:
-        """Return the records that bring the changelog up to `row`, in the order they must be written."""
-
-
 class OnDisk(NamedTuple, Generic[Row]):
-    """The store of a table's rows, and the function that makes a row of its changelog record."""
+    """The store of a table. `decode` makes a row of its changelog record; None: all rows are in memory too."""
 
     store: Store
-    decode: Callable[[bytes], Row]
-
-
-class MemoryPartition(Generic[Row]):
-    """The rows of one partition in memory. `dirty` are those that the changelog does not hold yet; None: removed."""
-
-    __slots__ = ("_keys", "dirty", "kind", "released", "rows", "verified")
-
-    def __init__(self, kind: Kind[Row]) -> None:
-        self.rows: dict[bytes, Row] = {}
-        self.dirty: dict[bytes, Row | None] = {}
-        self.kind = kind
-        self.verified = True
-        self.released = False
-        self._keys: list[bytes] = []
-
-    def restore(self, records: Sequence[Any], end: int) -> None:  # noqa: ARG002 - as StoredPartition
-        """Apply records of the changelog."""
-        restore, rows = self.kind.restore, self.rows
-        for record in records:
-            stale = restore(rows, record.key, record.value)
-            if stale is not None:
-                self.dirty[stale] = rows[stale]
-
-    def restored(self, end: int) -> None:
-        """Note that the changelog is applied up to the offset `end`."""
-
-    def take_dirty(self) -> dict[bytes, Row | None]:
-        """Return the rows to write now. Rows that change from here on belong to the next checkpoint."""
-        dirty, self.dirty = self.dirty, {}
-        return dirty
-
-    def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
-        """Note that the changelog stored the dirty rows."""
-
-    def fetch(self, keys: Sequence[bytes]) -> None:
-        """Do nothing: all rows are in memory."""
-
-    def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
-        """Return up to `count` rows behind `key`. A round over all rows, each once, begins with an empty key."""
-        if not key:
-            self._keys = sorted(self.rows, reverse=True)
-        found: list[tuple[bytes, Row]] = []
-        while self._keys and len(found) < count:
-            row = self.rows.get(last := self._keys.pop())
-            if row is not None:
-                found.append((last, row))
-        return found
+    decode: Callable[[bytes], Row] | None = None
 
 
 AnyPartition: TypeAlias = MemoryPartition[Row] | StoredPartition[Row]
+
+
+def partition_of(kind: Kind[Row], disk: OnDisk[Row] | None, partition: int, budget: CacheBudget) -> AnyPartition[Row]:
+    """Return a partition of a table, in memory, on `disk`, or in both; `budget` bounds the rows in use on disk."""
+    if disk is None:
+        return MemoryPartition(kind)
+    store = disk.store.partition(partition)
+    if disk.decode is None:
+        return CopiedPartition(kind, store)
+    return StoredPartition(store, budget, disk.decode)
 
 
 class RowTable(faust.Table[Any, Any], Generic[Row]):
@@ -146,11 +98,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         """Return the rows of `partition`, without any if there are none yet."""
         found = self.parts.get(partition)
         if found is None:
-            if self.disk is None:
-                found = MemoryPartition(self.kind)
-            else:
-                found = StoredPartition(self.disk.store.partition(partition), self._budget, self.disk.decode)
-            self.parts[partition] = found
+            found = self.parts[partition] = partition_of(self.kind, self.disk, partition, self._budget)
         return found
 
     def release(self, partitions: Iterable[int] | None = None) -> None:
@@ -198,7 +146,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
     def _continues(self, batch: Batch) -> bool:
         """Return whether `batch` continues the rows of its partition; rows of another changelog are cleared."""
         part = self.part(batch.tp.partition)
-        if part.verified or not isinstance(part, StoredPartition) or part.verify(batch.records[0]):
+        if part.verified or part.verify(batch.records[0]):
             return True
         log.warning("%s/%s: the rows on disk were made from another changelog; restoring all of it", *batch.tp)
         part.clear()
@@ -222,7 +170,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         self._budget.share(len(ours))
         for tp in active_tps:
             part = self.part(tp.partition)
-            if not part.verified and isinstance(part, StoredPartition):
+            if not part.verified:
                 part.clear()  # the changelog is empty, so it was made anew
             part.restored(self._recovery.active_highwaters[tp] + 1)
         self.owned = ours

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from agents.exit import Fail
 from agents.state.checkpoint import Checkpoint
+from agents.state.rows import StoredPartition
 from agents.state.tables import RowTable
 
 
@@ -30,8 +31,13 @@ class WorkerState:
         return any(table.owned for table in self.tables.values())
 
     def dirty_on_disk(self) -> int:
-        """Return how many rows of the tables on disk changed since the last checkpoint."""
-        return sum(len(part.dirty) for table in self._on_disk for part in table.parts.values())
+        """Return how many rows that are on disk alone changed since the last checkpoint."""
+        return sum(
+            len(part.dirty)
+            for table in self._on_disk
+            for part in table.parts.values()
+            if isinstance(part, StoredPartition)
+        )
 
     def open_stores(self) -> None:
         """Open the stores on disk that are not open yet. Raise OSError for one that cannot be used."""

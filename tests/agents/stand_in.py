@@ -17,8 +17,8 @@ from agents.delivery.offsets import OffsetTracker
 from agents.delivery.transport import Fetched
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.state.checkpoint import Checkpoint
+from agents.state.in_memory import MemoryPartition
 from agents.state.recovery import Recovery
-from agents.state.tables import MemoryPartition
 from agents.state.worker_state import WorkerState
 from agents.telemetry.exposition import Exposition
 from agents.telemetry.http import Server

@@ -20,8 +20,9 @@ from agents.leads import LeadsAgent
 from agents.outcomes import OutcomesAgent
 from agents.state.checkpoint import Checkpoint
 from agents.state.expiry import Expiry
-from agents.state.rows import CacheBudget, StoredPartition
-from agents.state.tables import Kind, MemoryPartition, OnDisk
+from agents.state.in_memory import Kind
+from agents.state.rows import CacheBudget
+from agents.state.tables import OnDisk, partition_of
 from agents.telemetry.managers import Managers
 from streams.calendars import manager_time
 from streams.contract import topics
@@ -82,12 +83,7 @@ class Table:
         self.kind = kind
         self.changelog = changelog
         self.owned = frozenset(range(partitions))
-        self.parts: dict[int, Any] = {}
-        for partition in range(partitions):
-            if disk is None:
-                self.parts[partition] = MemoryPartition(kind)
-            else:
-                self.parts[partition] = StoredPartition(disk.store.partition(partition), CacheBudget(), disk.decode)
+        self.parts = {number: partition_of(kind, disk, number, CacheBudget()) for number in range(partitions)}
 
     def part(self, partition: int) -> Any:
         """Return the rows of a partition."""

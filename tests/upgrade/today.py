@@ -16,9 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.app import Worker, _kinds, _on_disk
 from agents.embedded import EmbeddedKafka
 from agents.kafka.settings_log import Agreed, agree, last_that_counts
+from agents.state.in_memory import Kind, MemoryPartition
 from agents.state.rocksdb import NO_CHECKPOINT, Store
 from agents.state.rows import resumes_at
-from agents.state.tables import Kind, MemoryPartition, OnDisk
+from agents.state.tables import OnDisk
 from agents.worker import create_server
 from streams.contract import events, facts, topics
 from streams.contract.decoding import Decoder

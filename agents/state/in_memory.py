@@ -1,0 +1,170 @@
+"""Rows in memory: a partition of a table of which memory holds all rows, with or without a copy of them on disk.
+
+The copy has the records of the changelog, as the changelog has them, up to an offset. A start reads all rows from the
+copy, and from the changelog only what came since. Without the copy, its time would grow with the age of the changelog,
+because Kafka removes the replaced records of a row late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from agents.state.rocksdb import PartitionStore, StoreCheckpoint, checksum, now_ms
+from agents.state.rows import REFRESH_MS, advanced
+
+Row = TypeVar("Row")
+
+
+class Kind(Protocol[Row]):
+    """The row format of a table, from the pure side."""
+
+    def restore(self, rows: dict[bytes, Row], key: bytes, value: bytes | None) -> bytes | None:
+        """Apply one changelog record to `rows`.
+
+        Return the key of a row that must be written again because the record was older than what was there.
+        """
+
+    def changelog(self, key: bytes, row: Row) -> Iterable[tuple[bytes, bytes | None]]:
+        """Return the records that bring the changelog up to `row`, in the order they must be written."""
+
+
+class MemoryPartition(Generic[Row]):
+    """The rows of one partition in memory. `dirty` are those that the changelog does not hold yet; None: removed."""
+
+    __slots__ = ("_keys", "dirty", "kind", "released", "rows", "verified")
+
+    def __init__(self, kind: Kind[Row]) -> None:
+        self.rows: dict[bytes, Row] = {}
+        self.dirty: dict[bytes, Row | None] = {}
+        self.kind = kind
+        self.verified = True
+        self.released = False
+        self._keys: list[bytes] = []
+
+    def restore(self, records: Sequence[Any], end: int) -> None:  # noqa: ARG002 - as StoredPartition
+        """Apply records of the changelog."""
+        restore, rows = self.kind.restore, self.rows
+        for record in records:
+            stale = restore(rows, record.key, record.value)
+            if stale is not None:
+                self.dirty[stale] = rows[stale]
+
+    def restored(self, end: int) -> None:
+        """Note that the changelog is applied up to the offset `end`."""
+
+    def verify(self, record: Any) -> bool:  # noqa: ARG002 - as StoredPartition
+        """Return True: rows in memory begin with the changelog."""
+        return True
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.rows.clear()
+        self.dirty.clear()
+        self.verified = True
+
+    def take_dirty(self) -> dict[bytes, Row | None]:
+        """Return the rows to write now. Rows that change from here on belong to the next checkpoint."""
+        dirty, self.dirty = self.dirty, {}
+        return dirty
+
+    def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
+        """Note that the changelog stored the dirty rows."""
+
+    def fetch(self, keys: Sequence[bytes]) -> None:
+        """Do nothing: all rows are in memory."""
+
+    def after(self, key: bytes, count: int) -> list[tuple[bytes, Row]]:
+        """Return up to `count` rows behind `key`. A round over all rows, each once, begins with an empty key."""
+        if not key:
+            self._keys = sorted(self.rows, reverse=True)
+        found: list[tuple[bytes, Row]] = []
+        while self._keys and len(found) < count:
+            row = self.rows.get(last := self._keys.pop())
+            if row is not None:
+                found.append((last, row))
+        return found
+
+
+class CopiedPartition(MemoryPartition[Row]):
+    """The rows of one partition in memory, and their records in `store`.
+
+    `verified` says whether the changelog is known to be the one that the store was made from. The rows of the store are
+    read once that is known.
+    """
+
+    __slots__ = ("_mark", "_store", "_unwritten")
+
+    def __init__(self, kind: Kind[Row], store: PartitionStore) -> None:
+        super().__init__(kind)
+        self.verified = store.checkpoint.offset == 0
+        self._store = store
+        self._mark = store.checkpoint
+        # What a restore read from the changelog. The store gets it in one batch, with the mark behind it.
+        self._unwritten: dict[bytes, bytes | None] = {}
+
+    def verify(self, record: Any) -> bool:
+        """Return whether `record`, the first one restored, is the last one before the mark; if so, read the store."""
+        check = checksum(record.key, record.value)
+        self.verified = record.offset == self._mark.offset - 1 and check == self._mark.check
+        if self.verified:
+            restore, rows = self.kind.restore, self.rows
+            for key, value in self._store.scan():
+                restore(rows, key, value)
+        return self.verified
+
+    def clear(self) -> None:
+        """Delete the rows: they were made from another changelog, or are too old."""
+        super().clear()
+        self._store.clear()
+        self._mark = self._store.checkpoint
+        self._unwritten.clear()
+
+    def restore(self, records: Sequence[Any], end: int) -> None:
+        """Apply records of the changelog, of which `end` is the next offset.
+
+        A record that is older than what is there is left out of the store. Its row is dirty until it is written again.
+        """
+        restore, rows, unwritten = self.kind.restore, self.rows, self._unwritten
+        for record in records:
+            key, value = record.key, record.value
+            stale = restore(rows, key, value)
+            if stale is None:
+                unwritten[key] = value
+            else:
+                self.dirty[stale] = rows[stale]
+        if records:
+            last = records[-1]
+            self._mark = StoreCheckpoint(end, checksum(last.key, last.value), now_ms(), len(rows))
+
+    def restored(self, end: int) -> None:
+        """Note that the changelog is applied up to the offset `end`.
+
+        While rows are dirty, the store stays as it is until they are written: a worker that is killed until then reads
+        the older records once more.
+        """
+        if self._mark.offset < end:
+            # The log ends with offsets without a record, so none could verify this mark: it is no way to begin.
+            self._mark = StoreCheckpoint(end, 0, now_ms(), len(self.rows))
+        if self._unwritten and not self.dirty:
+            self._write({})
+
+    def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
+        """Write to disk the `records` that the changelog stored, in batches of `acknowledged` offset and length.
+
+        The mark stays before a record that another worker wrote in between, because it is not applied here.
+        """
+        if self.released:
+            return
+        if records:
+            self._mark = advanced(self._mark, records, acknowledged, len(self.rows))
+            self._write(records)
+        elif self._mark.check and now_ms() - self._mark.at_ms > REFRESH_MS:
+            self._mark = StoreCheckpoint(self._mark.offset, self._mark.check, now_ms(), len(self.rows))
+            self._write({})
+
+    def _write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        changes = self._unwritten
+        changes.update(records)
+        self._store.write(changes, self._mark)
+        changes.clear()
