@@ -87,7 +87,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     """One worker process: its name, its folder, its port, and how long it may stand still.
 
     `advertised_url` is how other workers reach this one's HTTP server, without a slash at the end; empty means
-    `http://` with `http_host` and `http_port`. `store` is where the rows of leads live.
+    `http://` with `http_host` and `http_port`. `store` is where rows are kept between starts.
     """
 
     id: WorkerName = "worker-1"
