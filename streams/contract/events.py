@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Final, Literal, TypeAlias, final, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from streams.units import DAY_MS
 
@@ -65,12 +65,16 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
 
 @final
 class CallStarted(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.started"):
-    """A leg began: the manager dialled, or the manager's telephone began to ring."""
+    """A leg began or began again: the manager dialled, or the manager's telephone began to ring.
+
+    `internal` is true for a leg between colleagues: no customer is on the line. It is no call of the figures.
+    """
 
     direction: Direction
     kind: Kind | None = None
     team: Name | None = None
     queue: Name | None = None
+    internal: bool | UnsetType = UNSET
 
 
 @final
@@ -88,9 +92,11 @@ class CallTransferred(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.
 
 @final
 class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"):
-    """The leg is over. Self-contained, so that it counts even where its start or answer was lost.
+    """The leg is over. Self-contained, so that it counts even if its start or answer was lost.
 
-    `talk_ms` is the time both parties were connected; `at` is when the leg ended and decides the window it counts in.
+    `talk_ms` is the time during which both parties were connected. `at` is the moment at which the leg ended; it
+    selects the window in which the leg counts. A leg that begins again (a parked call that comes back) ends again: each
+    end has the `started_at` and the `talk_ms` of its own stretch. The leg counts as one, with the sum of their talk.
     """
 
     direction: Direction
@@ -100,6 +106,7 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
     ended_by: EndedBy = "hangup"
     answered_at: Moment | None = None
     kind: Kind | None = None
+    internal: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse an order of moments that cannot be."""

@@ -23,6 +23,7 @@ from streams.settings.settings import Settings, Thresholds
 from streams.tables.lead.contributions import Contribution
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.legs import Finished, counts_alike
+from streams.tables.manager.records import INTERNAL
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.measures import parse
@@ -213,7 +214,8 @@ def _of(source: Source, evidence: ManagerEvidence, role: Role, reading: _Reading
 def _of_legs(source: LegSource, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
     for call, leg in evidence.calls.all():
         day = evidence.day(leg.at)
-        if reading.holds(day, leg.at, bounded=True) and source.counts(leg):
+        is_meant = (leg.kind == INTERNAL) == source.internal
+        if is_meant and reading.holds(day, leg.at, bounded=True) and source.counts(leg):
             yield Piece(
                 of="call",
                 id=call,
@@ -230,7 +232,7 @@ def _of_legs(source: LegSource, evidence: ManagerEvidence, role: Role, reading: 
 def _of_open_legs(source: OpenLegSource, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
     for call, leg in evidence.calls.row.live.open.items():
         since = leg.since_ms
-        if since > reading.now_ms - source.max_call_ms:
+        if since > reading.now_ms - source.max_call_ms and leg.kind != INTERNAL:
             says = f"{leg.direction}, {leg.kind or 'kind unknown'}, in progress" if leg.described else "in progress"
             yield Piece(
                 of="call", id=call, lead=leg.lead or "", day=evidence.day(since), at=since, adds=1, role=role, says=says

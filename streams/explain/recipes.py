@@ -26,12 +26,16 @@ NOW: Final = "now"
 
 
 class LegSource(Struct, frozen=True):
-    """The finished legs for which `counts` is true, by `label`. Each adds `amount` times `unit` to the figure."""
+    """The finished legs for which `counts` is true, by `label`. Each adds `amount` times `unit` to the figure.
+
+    They are the internal ones if `internal` is set, otherwise the others.
+    """
 
     counts: Callable[[Finished], bool] = lambda _leg: True
     label: Callable[[Finished], str] = lambda _leg: ""
     amount: Callable[[Finished], int] = lambda _leg: 1
     unit: float = 1.0
+    internal: bool = False
 
 
 class ContributionSource(Struct, frozen=True):
@@ -59,7 +63,7 @@ class ContributionSource(Struct, frozen=True):
 
 
 class OpenLegSource(Struct, frozen=True):
-    """The legs in progress, without those that have lasted `max_call_ms` or longer."""
+    """The legs in progress, without internal ones and those that have lasted `max_call_ms` or longer."""
 
     max_call_ms: int
 
@@ -134,6 +138,8 @@ def recipes(settings: Settings) -> Mapping[str, Recipe]:
             (LegSource(_is_talk, label=lambda leg: names[bisect_left(bounds_ms, leg.talk_ms)]),), cumulative=True
         ),
         "calls_timed_out": _of(LegSource(lambda leg: leg.rank == TIMEOUT)),
+        "internal_calls": _of(LegSource(internal=True)),
+        "internal_talk_seconds": _of(LegSource(_is_talk, amount=lambda leg: leg.talk_ms, unit=0.001, internal=True)),
         "calls_in_progress": _of(OpenLegSource(thresholds.max_call_ms), window=NOW),
         "open_leads_by_calls": _of(ContributionSource(family(measures.CALLS), net=True)),
         "calls_per_lead": _of(

@@ -95,7 +95,20 @@ ACTIVITY: Final = (
         "window",
         measure=24,
     ),
-    of_manager("calls_in_progress", "Legs that have begun and not ended.", measure=1),
+    of_manager(
+        "internal_calls",
+        "Finished legs today between colleagues: chats and consultations. No other figure of calls counts them.",
+        "window",
+        measure=1,
+    ),
+    of_manager(
+        "internal_talk_seconds",
+        "Sum of talk time of the internal legs of today.",
+        "window",
+        unit="seconds",
+        measure=1,
+    ),
+    of_manager("calls_in_progress", "Legs that have begun and not ended, without internal ones.", measure=1),
     of_manager(
         "longest_call_in_progress_seconds",
         "How long the oldest of the legs in progress has lasted; 0 without one.",

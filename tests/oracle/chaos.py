@@ -108,6 +108,8 @@ class _Maker:
         direction = rng.choice(("outbound", "outbound", "inbound"))
         kind = rng.choice(KINDS)
         usual = {"v": 1, "source": "pbx", "call": call, "lead": lead, "direction": direction, "kind": kind}
+        if rng.random() < 0.05:
+            usual["internal"] = rng.random() < 0.8
         if rng.random() < 0.15:
             other = rng.choice(self.managers)
             yield {**usual, "id": f"{call}s", "type": "call.started", "at": begun, "manager": manager}
@@ -136,6 +138,11 @@ class _Maker:
         }
         self.made.append((call, manager, at, lead))
         yield end
+        if rng.random() < 0.08 and at + 2 * HOUR < self.plan.now_ms:  # the call comes back to the manager
+            again, talk_ms = at + rng.choice((0, MINUTE)), rng.choice((0, 60_000, HOUR))
+            yield {**usual, "id": f"{call}b", "type": "call.started", "at": again, "manager": manager}
+            if rng.random() < 0.9:
+                yield end | {"id": f"{call}r", "at": again + talk_ms, "started_at": again, "talk_ms": talk_ms}
         if rng.random() < 0.08:  # known better: another lead, another end
             yield end | {"id": f"{call}f", "ended_by": "hangup", "at": at + 1, "lead": rng.choice(self.leads)}
 

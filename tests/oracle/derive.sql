@@ -4,17 +4,17 @@
 -- What is known of a leg's beginning: its earliest start or, where no start is known, what its best end says of it.
 CREATE OR REPLACE TABLE known AS
 WITH starts AS (
-    SELECT manager, call, at_ms AS started_at, id, direction, kind, lead, arrival
+    SELECT manager, call, at_ms AS started_at, id, direction, kind, lead, is_internal, arrival
     FROM events WHERE type = 'call.started'
     UNION ALL
-    SELECT manager, call, at_ms, id, direction, kind, lead, 0 FROM derived
+    SELECT manager, call, at_ms, id, direction, kind, lead, is_internal, 0 FROM derived
 ),
 first_starts AS (
     SELECT *, true AS has_start FROM starts
     QUALIFY row_number() OVER (PARTITION BY manager, call ORDER BY started_at, id) = 1
 ),
 best_ends AS (
-    SELECT manager, call, started_at, id, direction, kind, lead, arrival, false AS has_start
+    SELECT manager, call, started_at, id, direction, kind, lead, is_internal, arrival, false AS has_start
     FROM events WHERE type = 'call.ended'
     QUALIFY row_number() OVER (
         PARTITION BY manager, call
@@ -34,6 +34,7 @@ SELECT
     known.direction,
     known.kind,
     known.lead,
+    known.is_internal,
     transfer.how = 'attended' AS is_answered
 FROM events AS transfer JOIN known USING (manager, call)
 WHERE transfer.type = 'call.transferred' AND transfer.to_manager <> transfer.manager;

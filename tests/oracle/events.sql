@@ -11,7 +11,7 @@ FROM (
             "type": "VARCHAR", "id": "VARCHAR", "source": "VARCHAR", "at": "BIGINT", "manager": "VARCHAR",
             "call": "VARCHAR", "lead": "VARCHAR", "direction": "VARCHAR", "kind": "VARCHAR",
             "to_manager": "VARCHAR", "how": "VARCHAR", "started_at": "BIGINT", "talk_ms": "BIGINT",
-            "disposition": "VARCHAR", "ended_by": "VARCHAR", "state": "VARCHAR"
+            "disposition": "VARCHAR", "ended_by": "VARCHAR", "state": "VARCHAR", "internal": "BOOLEAN"
         }') AS event
     FROM records
 );
@@ -24,8 +24,10 @@ WITH homes AS (
 -- partition, so it arrives after the records that are there already, unless its copy is there too.
 arrived AS (
     SELECT
-        told.* EXCLUDE (ended_by),
+        told.* EXCLUDE (ended_by, internal, lead),
         coalesce(ended_by, 'hangup') AS ended_by,
+        coalesce(internal, false) AS is_internal,
+        if(coalesce(internal, false), NULL, lead) AS lead,
         row_number() OVER (ORDER BY "partition" <> home, "partition", "offset") AS arrival
     FROM told JOIN homes USING (manager)
     WHERE source <> 'callpulse'

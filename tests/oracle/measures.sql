@@ -1,5 +1,5 @@
 -- From legs and runs to what the metrics show, as answers(name, manager, labels, value).
--- In: managers, finished, in_progress, runs, events, windows(name, days), kinds, dispositions, bounds(le, bound_ms).
+-- In: managers, finished, internal, in_progress, runs, events, windows(name, days), kinds, dispositions, bounds(le, bound_ms).
 
 CREATE TABLE answers (name VARCHAR, manager VARCHAR, labels VARCHAR[], value DOUBLE);
 
@@ -49,6 +49,17 @@ UNION ALL SELECT 'conversations', manager, ['window', "window"], conversations F
 UNION ALL SELECT 'attempts_per_contact', manager, ['window', "window"], outbound / connected
     FROM sums WHERE connected > 0 AND "window" = '30d'
 UNION ALL SELECT 'calls_timed_out', manager, ['window', "window"], timed_out FROM sums WHERE "window" = 'today';
+
+INSERT INTO answers
+WITH of_today AS (
+    SELECT manager, internal.call, if(is_talked, talk_ms, 0) AS talk_ms
+    FROM managers LEFT JOIN internal USING (manager) WHERE internal.day IS NULL OR internal.day = managers.today
+)
+SELECT 'internal_calls', manager, ['window', 'today'], count(call) FROM managers LEFT JOIN of_today USING (manager)
+GROUP BY manager
+UNION ALL
+SELECT 'internal_talk_seconds', manager, ['window', 'today'], coalesce(sum(talk_ms), 0) / 1000
+FROM managers LEFT JOIN of_today USING (manager) GROUP BY manager;
 
 INSERT INTO answers
 SELECT 'calls_by_kind', managers.manager, ['window', windows.name, 'kind', kinds.kind], count(leg.manager)

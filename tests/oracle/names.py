@@ -19,6 +19,8 @@ METRICS: Final = frozenset(
         "talk_time_seconds",
         "calls_talked",
         "calls_timed_out",
+        "internal_calls",
+        "internal_talk_seconds",
         "calls_in_progress",
         "longest_call_in_progress_seconds",
         "last_activity_timestamp_seconds",

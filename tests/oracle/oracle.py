@@ -274,7 +274,7 @@ def _derive(db: duckdb.DuckDBPyConnection) -> None:
     """
     db.execute(
         "CREATE TABLE derived (manager VARCHAR, call VARCHAR, at_ms BIGINT, id VARCHAR, direction VARCHAR,"
-        " kind VARCHAR, lead VARCHAR, is_answered BOOLEAN)"
+        " kind VARCHAR, lead VARCHAR, is_internal BOOLEAN, is_answered BOOLEAN)"
     )
     for _ in range(100):
         _run(db, "derive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.oracle.handmade import HOUR, MINUTE, NOON, SECOND, Told, answered, ended, started, transferred
@@ -27,8 +29,8 @@ def test_the_same_id_for_two_managers_is_two_events() -> None:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_hangup_is_believed_before_a_cdr_row(order: tuple[int, int]) -> None:
     ends = [
-        ended(NOON - HOUR * 2, ended_by="cdr", talk_ms=70_000, kind="cold"),
-        ended(NOON - MINUTE, ended_by="hangup", talk_ms=20_000, kind="repeat"),
+        ended(NOON - HOUR * 2, ended_by="cdr", talk_ms=70_000, kind="cold", started_at=NOON - 3 * HOUR),
+        ended(NOON - MINUTE, ended_by="hangup", talk_ms=20_000, kind="repeat", started_at=NOON - 3 * HOUR),
     ]
     told = Told([ends[place] for place in order], NOON)
     assert told.calls() == told.calls(window="1h") == 1
@@ -45,7 +47,9 @@ def test_of_two_ends_the_answered_one_is_believed_even_if_it_is_earlier(order: t
 
 
 def test_of_two_equal_ends_the_later_is_believed() -> None:
-    told = Told([ended(NOON - MINUTE, talk_ms=50_000), ended(NOON - 2 * MINUTE, talk_ms=40_000)], NOON)
+    begun = NOON - 3 * MINUTE
+    ends = [ended(NOON - ago * MINUTE, talk_ms=ms, started_at=begun) for ago, ms in ((1, 50_000), (2, 40_000))]
+    told = Told(ends, NOON)
     assert told("talk_time_seconds", window="today") == 50
 
 
@@ -219,12 +223,69 @@ def test_a_call_handed_on_and_on_is_followed_to_the_last() -> None:
     assert told("calls_in_progress", "clara") == 1
 
 
-def test_a_call_handed_back_finds_the_leg_that_ended_with_the_first_transfer() -> None:
+def test_a_leg_to_which_its_call_is_handed_back_goes_on() -> None:
     at = NOON - 10 * MINUTE
     events = [started(at), transferred(at + MINUTE, "boris"), transferred(at + 2 * MINUTE, "anna", manager="boris")]
     told = Told(events, NOON)
     assert [told.calls(manager) for manager in ("anna", "boris")] == [1, 1]
-    assert told("calls_in_progress", "anna") == 0
+    assert [told("calls_in_progress", manager) for manager in ("anna", "boris")] == [1, 0]
+    assert told("longest_call_in_progress_seconds", "anna") == 8 * 60
+
+
+def test_a_leg_that_begins_again_is_one_with_the_talk_of_all_its_stretches() -> None:
+    # anna  s a-----t          s a---e         s---e      10 min until the transfer, 5 min, and a ring that nobody takes
+    # boris         s a----t
+    at = NOON - HOUR
+    said = {"kind": "cold", "lead": "lead-1"}
+    events = [
+        started(at, **said),
+        answered(at + MINUTE),
+        transferred(at + 11 * MINUTE, "boris"),
+        answered(at + 12 * MINUTE, manager="boris"),
+        transferred(at + 20 * MINUTE, "anna", manager="boris"),
+        answered(at + 21 * MINUTE),
+        ended(at + 26 * MINUTE, started_at=at + 20 * MINUTE, talk_ms=5 * MINUTE, **said),
+        ended(at + 40 * MINUTE, started_at=at + 39 * MINUTE, talk_ms=0, disposition="no_answer", **said),
+    ]
+    for order in (events, events[::-1], events[4:] + events[:4]):
+        told = Told(order, NOON)
+        assert [told.calls(manager) for manager in ("anna", "boris")] == [1, 1]
+        assert told("talk_time_seconds", "anna", window="today") == 15 * 60
+        assert told("talk_time_seconds", "boris", window="today") == 8 * 60
+        assert (
+            told("answered_calls", "anna", window="1h")
+            == told("calls_by_kind", "anna", window="today", kind="cold")
+            == 1
+        )
+        assert told("calls_in_progress", "anna") == 0
+        assert Told(order, at + 39 * MINUTE + HOUR)("answered_calls", "anna", window="1h") == 1
+
+
+def test_a_hangup_replaces_the_cdr_row_of_its_own_stretch_alone() -> None:
+    second = NOON - 30 * MINUTE
+    events = [
+        ended(NOON - 50 * MINUTE, ended_by="cdr", started_at=NOON - HOUR, talk_ms=60_000),
+        ended(NOON - 20 * MINUTE, ended_by="cdr", started_at=second, talk_ms=120_000),
+        ended(NOON - 20 * MINUTE - SECOND, started_at=second, talk_ms=119_000),
+    ]
+    for order in itertools.permutations(events):
+        assert Told(order, NOON)("talk_time_seconds", window="today") == 179
+
+
+def test_an_internal_leg_counts_apart_and_reaches_no_lead() -> None:
+    events = [
+        ended(NOON - MINUTE, "c1", internal=True, talk_ms=90_000, lead="lead-1"),
+        started(NOON - 5 * MINUTE, "c2", internal=True),
+        ended(NOON - 10 * MINUTE, "c3", internal=False, talk_ms=61_000),
+        started(NOON - 5 * HOUR, "c4", internal=True),
+    ]
+    told = Told(events, NOON)
+    assert told.calls() == told("conversations", window="today") == 1
+    assert told("talk_time_seconds", window="today") == 61
+    assert told("internal_calls", window="today") == 2  # one timed out
+    assert told("internal_talk_seconds", window="today") == 90
+    assert told("calls_in_progress") == told("calls_timed_out", window="today") == 0
+    assert told("open_leads_by_calls", calls="1") == 0
 
 
 def test_a_transfer_to_oneself_only_ends_the_leg() -> None:
@@ -234,7 +295,9 @@ def test_a_transfer_to_oneself_only_ends_the_leg() -> None:
 
 
 def test_an_end_that_does_not_say_how_it_is_known_is_a_hangup() -> None:
-    told = Told([ended(NOON, talk_ms=70_000, ended_by="cdr"), ended(NOON - MINUTE, talk_ms=20_000)], NOON)
+    begun = NOON - 2 * MINUTE
+    cdr = ended(NOON, talk_ms=70_000, ended_by="cdr", started_at=begun)
+    told = Told([cdr, ended(NOON - MINUTE, talk_ms=20_000, started_at=begun)], NOON)
     assert told("talk_time_seconds", window="today") == 20
 
 

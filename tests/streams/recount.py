@@ -35,47 +35,65 @@ def counted_legs(events: Iterable[CallsEvent]) -> dict[str, Counted]:
 
 
 def _counted(known: list[Any]) -> Counted | None:
+    """Return what a leg counts: one for all stretches in which it was in progress, with the sum of their talk."""
     starts = sorted((e for e in known if isinstance(e, CallStarted)), key=lambda e: (e.at, e.id))
     answers = [e.at for e in known if isinstance(e, CallAnswered)]
-    transfers = sorted((e for e in known if isinstance(e, CallTransferred)), key=lambda e: (e.at, e.id))
+    transfers = [e for e in known if isinstance(e, CallTransferred)]
     ends = [e for e in known if isinstance(e, CallEnded)]
-
-    def best(by: str) -> Any:
-        of = [e for e in ends if e.ended_by == by]
-        return max(of, key=lambda e: (e.disposition == "answered", e.at, e.id), default=None)
-
-    for end in (best("hangup"), best("cdr")):
-        if end is not None:
-            return Counted(
-                end.at,
-                end.started_at,
-                end.direction,
-                end.kind or "unknown",
-                end.disposition,
-                end.talk_ms if end.disposition == "answered" else None,
-                end.lead,
-                timed_out=False,
-            )
-    timeout = best("timeout")
-    if transfers and (starts or timeout):
-        of: CallStarted | CallEnded = starts[0] if starts else timeout
-        at = transfers[-1].at
-        begun = of.at if isinstance(of, CallStarted) else of.started_at
-        talk = max(0, at - min(answers)) if answers else None
-        return Counted(at, begun, of.direction, of.kind or "unknown", "answered", talk, of.lead, timed_out=False)
+    real = [e for e in ends if e.ended_by != "timeout"]
+    timeout = max((e for e in ends if e.ended_by == "timeout"), key=_worth, default=None)
+    first: CallStarted | CallEnded | None = starts[0] if starts else timeout
+    parts = []
+    for begun, until in stretches(known):
+        own_ends = [e for e in real if begun <= e.started_at < until]
+        if own_ends:
+            end = max(own_ends, key=_worth)
+            talk = end.talk_ms if end.disposition == "answered" else None
+            parts.append(_as_counted(end, end.at, end.started_at, end.disposition, talk))
+            continue
+        moved = max((e for e in transfers if begun < e.at <= until), key=lambda e: (e.at, e.id), default=None)
+        described = first or max(real, key=_worth, default=None)
+        if moved is not None and described is not None:
+            own_answers = [at for at in answers if begun <= at < until]
+            talk = max(0, moved.at - min(own_answers)) if own_answers else None
+            own_starts = [s.at for s in starts if begun <= s.at < until]
+            start = min(own_starts) if own_starts else getattr(described, "started_at", described.at)
+            parts.append(_as_counted(described, moved.at, start, "answered", talk))
+    if parts:
+        talks = [part.talk for part in parts if part.talk is not None]
+        leads = [part.lead for part in parts if part.lead is not None]
+        return parts[0]._replace(
+            at=parts[-1].at,
+            disposition="answered" if any(p.disposition == "answered" for p in parts) else parts[-1].disposition,
+            talk=sum(talks) if talks else None,
+            lead=leads[-1] if leads else None,
+        )
     if timeout is None:
         return None
     disposition = "answered" if answers else timeout.disposition
-    return Counted(
-        timeout.at,
-        timeout.started_at,
-        timeout.direction,
-        timeout.kind or "unknown",
-        disposition,
-        None,
-        timeout.lead,
-        timed_out=True,
-    )
+    return _as_counted(timeout, timeout.at, timeout.started_at, disposition, None)._replace(timed_out=True)
+
+
+def _worth(end: CallEnded) -> Any:
+    return end.ended_by == "hangup", end.disposition == "answered", end.at, end.id
+
+
+def _as_counted(said: Any, at: int, started_at: int, disposition: str, talk: int | None) -> Counted:
+    kind = "internal" if said.internal is True else said.kind or "unknown"
+    lead = None if kind == "internal" else said.lead
+    return Counted(at, started_at, said.direction, kind, disposition, talk, lead, timed_out=False)
+
+
+def stretches(known: list[Any]) -> list[tuple[int, int]]:
+    """Return the stretches of a leg, half-open: a start opens one if the leg ended after the start before it."""
+    real = [e for e in known if isinstance(e, CallEnded) and e.ended_by != "timeout"]
+    starts = sorted({e.at for e in known if isinstance(e, CallStarted)} | {e.started_at for e in real})
+    over = [e.at for e in known if isinstance(e, CallTransferred)] + [e.at for e in real]
+    begins = [0]
+    for place, at in enumerate(starts[1:], 1):
+        if any(starts[place - 1] < closing <= at for closing in over):
+            begins.append(at)
+    return list(zip(begins, [*begins[1:], 10**15], strict=True))
 
 
 def recount(events: Iterable[CallsEvent], now: int, zone: str) -> dict[str, Any]:
@@ -98,7 +116,9 @@ def recount(events: Iterable[CallsEvent], now: int, zone: str) -> dict[str, Any]
     return figures
 
 
-def _figures(legs: list[Counted]) -> dict[Any, Any]:
+def _figures(all_legs: list[Counted]) -> dict[Any, Any]:
+    internal = [leg for leg in all_legs if leg.kind == "internal"]
+    legs = [leg for leg in all_legs if leg.kind != "internal"]
     answered = [leg for leg in legs if leg.disposition == "answered"]
     talks = [leg.talk for leg in answered if leg.talk is not None]
     return {
@@ -114,6 +134,8 @@ def _figures(legs: list[Counted]) -> dict[Any, Any]:
         "conversations": sum(talk >= 60_000 for talk in talks),
         "meaningful": sum(talk >= 300_000 for talk in talks),
         "timed_out": sum(leg.timed_out for leg in legs),
+        "internal": len(internal),
+        "internal_talk": sum(leg.talk or 0 for leg in internal),
         "histogram": [
             sum(talk <= bound * 1000 for talk in talks) for bound in (6, 20, 60, 120, 180, 300, 600, 1200, 10**9)
         ],
@@ -121,13 +143,33 @@ def _figures(legs: list[Counted]) -> dict[Any, Any]:
 
 
 def _progress(events: list[CallsEvent], now: int) -> dict[Any, Any]:
-    begun: dict[str, int] = {}
-    over = {e.call for e in events if isinstance(e, CallEnded | CallTransferred)}
+    legs: dict[str, list[Any]] = defaultdict(list)
     for event in events:
-        if isinstance(event, CallStarted | CallAnswered) and event.call not in over:
-            begun[event.call] = min(begun.get(event.call, event.at), event.at)
-    open_since = [at for at in begun.values() if at > now - 4 * HOUR]
-    return {"in_progress": len(open_since), "longest": max(0, now - min(open_since)) if open_since else 0}
+        if not isinstance(event, ManagerPresence):
+            legs[event.call].append(event)
+    busy = [
+        (since, known) for known in legs.values() if (since := _since(known)) is not None and since > now - 4 * HOUR
+    ]
+    open_since = [since for since, known in busy if not _is_internal(known)]
+    longest = max(0, now - min(open_since)) if open_since else 0
+    return {"in_progress": len(open_since), "longest": longest, "busy": bool(busy)}
+
+
+def _is_internal(known: list[Any]) -> bool:
+    starts = sorted((e for e in known if isinstance(e, CallStarted)), key=lambda e: (e.at, e.id))
+    return bool(starts) and starts[0].internal is True
+
+
+def _since(known: list[Any]) -> int | None:
+    """Return since when a leg is in progress, None for one that is not."""
+    begin, _ = stretches(known)[-1]
+    if begin == 0 and any(isinstance(e, CallEnded | CallTransferred) for e in known):
+        return None
+    if any(isinstance(e, CallEnded) and e.started_at >= begin for e in known):
+        return None
+    if any(isinstance(e, CallTransferred) and e.at > begin for e in known):
+        return None
+    return begin or min(e.at for e in known if isinstance(e, CallStarted | CallAnswered))
 
 
 def _work(events: list[CallsEvent], now: int, today: int, zone: str) -> dict[Any, Any]:
@@ -144,7 +186,7 @@ def _work(events: list[CallsEvent], now: int, today: int, zone: str) -> dict[Any
         else:
             runs.append([begun, end])
     last = max((end for _, end in spans), default=0)
-    busy = _progress(events, now)["in_progress"] > 0
+    busy = _progress(events, now)["busy"]
     if runs and busy:
         runs[-1][1] = max(runs[-1][1], now)
     begun_today = [end - begun for begun, end in runs if _day(begun, zone) == today]

@@ -219,6 +219,8 @@ def mornings(draw: st.DrawFn) -> list[Event]:
                 at + 2 * MINUTE, call, manager, lead=lead, talk_ms=draw(st.sampled_from([0, 59_999, 60_000, 400_000]))
             ),
             ended(at + MINUTE, call, other, lead=lead),
+            ended(at + 9 * MINUTE, call, manager, lead=lead, started_at=at + 7 * MINUTE, talk_ms=MINUTE),
+            ended(at + 3 * MINUTE, f"{call}i", manager, internal=True, started_at=at),
         ]
         made += draw(st.lists(st.sampled_from(of_call), min_size=1, max_size=8))
         if lead is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from streams.contract.events import CallAnswered, CallsEvent, CallStarted
+from streams.contract.events import CallAnswered, CallsEvent, CallStarted, encode
 from streams.tables.manager.counts import (
     ANSWERED,
     CONNECTED,
@@ -15,6 +16,7 @@ from streams.tables.manager.counts import (
     HOUR_CALLS,
     HOUR_TALK_MS,
     INBOUND,
+    INTERNAL_LEGS,
     KIND,
     MEANINGFUL,
     OUTBOUND,
@@ -470,3 +472,72 @@ def test_shift_and_idleness(
     row, _ = folded(events)
     view = seen(row, NINE + HOUR, roster=roster)
     assert (view.on_shift, view.idle) == (on_shift, idle_minutes * MINUTE), why
+
+
+# -- legs that begin again, and internal ones
+
+# anna talks for 10 min, hands the call to boris, gets it back, talks for 5 min, and does not pick up once more
+RETURNED: list[CallsEvent] = [
+    started("c1", NINE),
+    answered("c1", NINE + MINUTE),
+    transferred("c1", NINE + 11 * MINUTE),
+    started("c1", NINE + 20 * MINUTE, id="back"),
+    answered("c1", NINE + 21 * MINUTE),
+    ended("c1", NINE + 26 * MINUTE, begun=NINE + 20 * MINUTE, talk=5 * MINUTE),
+    started("c1", NINE + 39 * MINUTE),
+    ended("c1", NINE + 40 * MINUTE, begun=NINE + 39 * MINUTE),
+]
+
+
+@pytest.mark.parametrize("order", [range(8), range(7, -1, -1), (3, 4, 5, 0, 1, 2, 7, 6)])
+def test_a_leg_that_begins_again_is_one_with_the_talk_of_all_its_stretches(order: Iterable[int]) -> None:
+    row, effects = folded([RETURNED[place] for place in order])
+    counts = seen(row, NINE + HOUR).counts["today"]
+    assert (counts[OUTBOUND], counts[ANSWERED], counts[TALK_MS]) == (1, 1, 15 * MINUTE)
+    assert not row.live.open
+    believed: list[int] = []
+    for told in (told for effect in effects for told in effect.emitted if isinstance(told, LegChange)):
+        (believed.remove if told.withdrawn else believed.append)(told.finished.at)
+    assert believed == [NINE + 40 * MINUTE]
+
+
+def test_a_leg_that_begins_again_is_in_progress_and_keeps_what_it_counted() -> None:
+    row, _ = folded(RETURNED[:5])
+    view = seen(row, NINE + 25 * MINUTE)
+    assert (view.in_progress, view.longest, view.idle) == (1, 5 * MINUTE, 0)
+    assert (view.counts["today"][OUTBOUND], view.counts["today"][TALK_MS]) == (1, 10 * MINUTE)
+    (end,) = FOLD.timeouts(row, NINE + 20 * MINUTE + 4 * HOUR)
+    assert (end.started_at, end.at) == (NINE + 20 * MINUTE, NINE + 20 * MINUTE + 4 * HOUR)
+    folded([end], row)
+    assert not row.live.open
+    assert seen(row, end.at).counts["today"][TALK_MS] == 10 * MINUTE
+    assert FOLD.timeouts(row, end.at) == []
+    folded(RETURNED[5:6], row)
+    assert seen(row, end.at).counts["today"][TALK_MS] == 15 * MINUTE
+
+
+def test_an_internal_leg_counts_apart_and_its_manager_is_busy() -> None:
+    chat = started("c1", NINE, internal=True)
+    row, _ = folded([presence("available", NINE), chat])
+    view = seen(row, NINE + 30 * MINUTE)
+    assert (view.in_progress, view.idle, view.work_block) == (0, 0, 30 * MINUTE)
+    _, effects = folded([ended("c1", NINE + HOUR, begun=NINE, talk=50 * MINUTE, internal=True)], row)
+    view = seen(row, NINE + HOUR)
+    assert effects[0].emitted == ()
+    assert (view.internal_legs, view.internal_talk, view.legs) == (1, 50 * MINUTE, 0)
+    assert not any(view.counts["1h"])
+    assert sum(view.counts["today"][:INTERNAL_LEGS]) == 0
+
+
+def test_a_transfer_of_an_internal_leg_begins_an_internal_one() -> None:
+    _, effects = folded([started("c1", NINE, internal=True), transferred("c1", NINE + MINUTE)])
+    (begun,) = effects[1].emitted
+    assert isinstance(begun, CallStarted)
+    assert (begun.internal, begun.kind, begun.lead) == (True, None, None)
+
+
+def test_ordinary_events_that_callpulse_makes_are_written_as_before() -> None:
+    row, effects = folded([started("c1", NINE), transferred("c1", NINE + MINUTE)])
+    folded([started("c2", NINE)], row)
+    made = [effects[1].emitted[1], *FOLD.timeouts(row, NINE + 4 * HOUR)]
+    assert not [event for event in made if not isinstance(event, LegChange) and b"internal" in encode(event)]

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import event as note
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from streams.calendars import local_time
 from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN, CallEnded, CallsEvent, EndedBy, PresenceState
@@ -21,6 +22,8 @@ from streams.tables.manager.counts import (
     HISTOGRAM,
     HOUR_CALLS,
     INBOUND,
+    INTERNAL_LEGS,
+    INTERNAL_TALK_MS,
     KIND,
     MEANINGFUL,
     OUTBOUND,
@@ -79,6 +82,8 @@ def figures(view: ManagerView) -> dict[Any, Any]:
             by_disposition = dict(zip(DISPOSITIONS, counts[DISPOSITION:HOUR_CALLS], strict=True))
             found["dispositions", window] = Counter(by_disposition)
         if window == "today":
+            internal = counts[INTERNAL_LEGS : INTERNAL_TALK_MS + 1] or [0, 0]
+            found["internal", window], found["internal_talk", window] = internal
             found["histogram", window] = list(itertools.accumulate(counts[HISTOGRAM : HISTOGRAM + 9]))
         found.update({(name, window): counts[place] for name, place in names.items()})
     for name in ("in_progress", "longest", "last_activity", "presence", "work_block", "work_blocks", "breaks_missed"):
@@ -106,6 +111,7 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
         "direction": draw(st.sampled_from(["outbound", "inbound"])),
         "kind": draw(st.sampled_from([None, "cold", "repeat"])),
         "lead": lead,
+        "internal": draw(st.sampled_from([UNSET, UNSET, UNSET, False, True])),
     }
     moment = st.integers(0, 50 * MINUTE)
     starts = draw(st.sampled_from([[0], [0], [700], [], [0, 700]]))
@@ -119,6 +125,18 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         to = draw(st.sampled_from(["boris", "clara", MANAGER]))
         events.append(transferred(call, begun + draw(moment), to, draw(st.sampled_from(["blind", "attended"]))))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):  # the call comes back to the manager
+        back = begun + draw(moment)
+        talked = draw(st.integers(0, 10 * MINUTE))
+        by = draw(ENDS)
+        again: list[CallsEvent] = [
+            started(call, back, **said),
+            answered(call, back + draw(st.sampled_from([0, 5_000, MINUTE]))),
+            ended(call, back + talked, begun=back, talk=talked, by=by, **said)
+            if draw(st.booleans())
+            else transferred(call, back + talked, "boris"),
+        ]
+        events += again[draw(st.integers(0, 2)) : draw(st.sampled_from([2, 3]))]
     return list({event.id: event for event in events}.values())
 
 

@@ -30,7 +30,8 @@ from streams.simulator import Department, FaultRates, simulate
 from streams.tables.changelog import body, position, seal
 from streams.tables.lead import row as lead_row
 from streams.tables.manager.counts import pack_counts, unpack_counts
-from streams.tables.manager.legs import LegRecord, leg_from_record
+from streams.tables.manager.legs import leg_from_record
+from streams.tables.manager.records import LegRecord
 from streams.tables.outcome import fold as outcome
 from streams.units import DAY_MS
 from tests.upgrade.frozen import Figures

@@ -22,7 +22,8 @@ import msgspec
 from streams.calendars import LocalTime
 from streams.tables.changelog import body, is_newer, position, seal
 from streams.tables.manager.counts import pack_counts
-from streams.tables.manager.legs import Leg, LegRecord, leg_from_record
+from streams.tables.manager.legs import Leg, leg_from_record
+from streams.tables.manager.records import LegRecord
 from streams.tables.manager.row import LiveRecord, ManagerRow, is_timed_out, live_from_record
 
 Record: TypeAlias = tuple[bytes, bytes | None]
@@ -119,7 +120,7 @@ class ManagerRecords:
             row.blocks[name] = list(row.fresh)
             row.dropped.pop(name, None)
             row.fresh.clear()
-        record: RowRecord = (live.packed(), _packed(row.fresh), row.days, list(row.blocks))
+        record = (live.packed(), _packed(row.fresh), row.days, list(row.blocks))
         # A row without origins is written as it was before there were any.
         records.append((key, seal(pos, _encode((*record, live.origins) if live.origins else record))))
         if len(row.days) > 1:
@@ -215,7 +216,7 @@ def _decode_live(value: bytes) -> tuple[RowRecord, dict[int, int]]:
     return record, {}
 
 
-def _packed(legs: dict[str, Leg]) -> dict[str, LegRecord]:
+def _packed(legs: dict[str, Leg]) -> dict[str, tuple[object, ...]]:
     return {call: leg.packed() for call, leg in legs.items()}
 
 

@@ -16,6 +16,7 @@ from streams.contract.events import DISPOSITIONS, KINDS, KINDS_AND_UNKNOWN
 from streams.settings.settings import Thresholds
 from streams.tables.changelog import body, seal
 from streams.tables.manager.legs import TIMEOUT, Finished
+from streams.tables.manager.records import INTERNAL
 
 INBOUND: Final = 0
 OUTBOUND: Final = 1
@@ -33,6 +34,10 @@ DISPOSITION: Final = KIND + len(KINDS_AND_UNKNOWN)
 HOUR_CALLS: Final = DISPOSITION + len(DISPOSITIONS)
 HOUR_TALK_MS: Final = HOUR_CALLS + 24
 HISTOGRAM: Final = HOUR_TALK_MS + 24
+# Only days with internal legs have these places, behind the longest histogram that settings allow (16 bounds).
+INTERNAL_LEGS: Final = HISTOGRAM + 17
+INTERNAL_TALK_MS: Final = INTERNAL_LEGS + 1
+WIDTH_WITH_INTERNAL: Final = INTERNAL_TALK_MS + 1
 
 _KIND_PLACE: Final[Mapping[str | None, int]] = {
     **{kind: KIND + place for place, kind in enumerate(KINDS_AND_UNKNOWN)},
@@ -55,6 +60,9 @@ class Counter:
 
     def add(self, leg: Finished, sign: int, minute: list[int], day: list[int], hour: int) -> None:
         """Add `leg` (`sign` -1: subtract it) to the buckets of its minute and of its local day."""
+        if leg.kind == INTERNAL:
+            _add_internal(leg, sign, day)
+            return
         day[_KIND_PLACE[leg.kind]] += sign
         day[_DISPOSITION_PLACE[leg.disposition]] += sign
         day[HOUR_CALLS + hour] += sign
@@ -89,6 +97,15 @@ class Counter:
         minute[TALK_MS] += talk_ms
         day[TALK_MS] += talk_ms
         day[HOUR_TALK_MS + hour] += talk_ms
+
+
+def _add_internal(leg: Finished, sign: int, day: list[int]) -> None:
+    """Add an internal leg to the bucket of its day. It counts apart from all other legs."""
+    if len(day) < WIDTH_WITH_INTERNAL:
+        day += [0] * (WIDTH_WITH_INTERNAL - len(day))
+    day[INTERNAL_LEGS] += sign
+    if leg.disposition == "answered" and leg.talk_ms > 0:
+        day[INTERNAL_TALK_MS] += sign * leg.talk_ms
 
 
 def pack_counts(counts: list[int], pos: int) -> bytes:

@@ -14,7 +14,8 @@ from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallSta
 from streams.settings.settings import Thresholds
 from streams.tables.manager.counts import WIDTH_MINUTE, Counter
 from streams.tables.manager.effect import APPLIED, DUPLICATE, LATE, NOTHING, TOO_LATE, Emitted, LegChange, ManagerEffect
-from streams.tables.manager.legs import RANKS, TIMEOUT, UNKNOWN_TALK, Finished, Leg, Transfer, counts_alike, precedence
+from streams.tables.manager.legs import RANKS, TIMEOUT, UNKNOWN_TALK, Finished, Leg, Transfer, counts_alike
+from streams.tables.manager.records import INTERNAL, LegKind
 from streams.tables.manager.row import Live, ManagerRow, invalidate_block, writable_day
 from streams.tables.manager.synthetic import SOURCE, timeout_end, transfer_starts
 from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
@@ -62,7 +63,7 @@ class ManagerFold:
                 live.clock += min(-behind, _LONGEST_TICK_MS)
                 if live.clock - live.forgot_at > _FORGET_EVERY_MS:
                     self._forget(row)
-        elif behind > self._memory_ms and self._is_too_late(live, event, behind):
+        elif behind > self._memory_ms and self._is_too_late(row, event, behind):
             return TOO_LATE
         emitted: tuple[Emitted, ...] | None  # None: the event is a duplicate
         if type(event) is CallStarted:
@@ -88,17 +89,18 @@ class ManagerFold:
         """
         begun_by = now_ms - self._max_call_ms
         return [
-            timeout_end(row.id, call, leg, leg.started_at + self._max_call_ms)
+            timeout_end(row.id, call, leg, leg.last_start + self._max_call_ms)
             for call, leg in row.live.open.items()
-            if 0 < leg.started_at <= begun_by
+            if 0 < leg.last_start <= begun_by
         ]
 
-    def _is_too_late(self, live: Live, event: CallsEvent, behind: int) -> bool:
+    def _is_too_late(self, row: ManagerRow, event: CallsEvent, behind: int) -> bool:
         kind = type(event)
         if kind is CallEnded or kind is ManagerPresence:
             return behind > self._kept_ms
         # The leg's end may be counted and forgotten; a leg that is opened now would time out and count twice.
-        return event.call not in live.open  # type: ignore[union-attr]  # presence is dealt with above
+        call = event.call  # type: ignore[union-attr]  # presence is dealt with above
+        return call not in row.live.open and call not in row.timed_out
 
     # -- events; each method returns what it emits, or None for a duplicate
 
@@ -107,9 +109,7 @@ class ManagerFold:
         if event.id in presences:
             return None
         presences[event.id] = None
-        if (
-            len(presences) > _PRESENCES_KEPT
-        ):  # several at once: the first key of a dictionary is found only after the removed ones
+        if len(presences) > _PRESENCES_KEPT:  # several at once: a dictionary finds its first key behind removed ones
             for gone in list(presences)[: _PRESENCES_KEPT // 4]:
                 del presences[gone]
         at = event.at
@@ -122,7 +122,7 @@ class ManagerFold:
         at = event.at
         leg = live.open.get(call) or row.past.get(call) or row.timed_out.get(call)
         if leg is None:
-            live.open[call] = Leg(at, event.id, event.direction, event.kind, event.lead, event.queue)
+            live.open[call] = Leg(at, event.id, event.direction, _kind(event), _lead(event), event.queue)
             self._work(live, at, at)
             return NOTHING
         if leg.includes(event.id):
@@ -130,14 +130,9 @@ class ManagerFold:
         self._work(live, at, at)
         before = leg.result()
         was_described = leg.described
-        if not leg.started_at or (at, event.id) < (leg.started_at, leg.start_id):
-            if leg.start_id:
-                leg.superseded += (leg.start_id,)
-            leg.started_at, leg.start_id = at, event.id
-            leg.direction, leg.kind, leg.lead, leg.queue = event.direction, event.kind, event.lead, event.queue
-        else:
-            leg.superseded += (event.id,)
-        if call in live.open:
+        if leg.add_start(at, event.id):
+            leg.direction, leg.kind, leg.lead, leg.queue = event.direction, _kind(event), _lead(event), event.queue
+        if before is None and call in live.open:
             return NOTHING
         emitted = self._settle(row, call, leg, before)
         return emitted if was_described else emitted + transfer_starts(row.id, call, leg, leg.transfers)
@@ -159,95 +154,73 @@ class ManagerFold:
             return None
         self._work(live, at, at)
         before = leg.result()
-        if not leg.answered_at or (at, event.id) < (leg.answered_at, leg.answer_id):
-            if leg.answer_id:
-                leg.superseded += (leg.answer_id,)
-            leg.answered_at, leg.answer_id = at, event.id
-        else:
-            leg.superseded += (event.id,)
-        return NOTHING if call in live.open else self._settle(row, call, leg, before)
+        leg.add_answer(at, event.id)
+        return NOTHING if before is None and call in live.open else self._settle(row, call, leg, before)
 
     def _ended(self, row: ManagerRow, live: Live, event: CallEnded) -> tuple[Emitted, ...] | None:
         call = event.call
         at = event.at
         rank = RANKS[event.ended_by]
-        leg = live.open.pop(call, None)
-        was_open = leg is not None
+        leg = live.open.get(call)
         if leg is None:
             leg = row.past.get(call) or row.timed_out.get(call)
             if leg is None:
                 if rank == TIMEOUT and event.source == SOURCE:
                     return None  # the real end came first and is forgotten
                 leg = Leg()
-                was_open = True
-            elif leg.includes(event.id):
-                return None
+        if not leg.is_plain and leg.includes(event.id):
+            return None
         if rank != TIMEOUT:
             self._work(live, max(event.started_at, at - self._max_call_ms), at)
         end = Finished(
             at,
             event.started_at,
             event.direction,
-            event.kind,
+            _kind(event),
             event.disposition,
             event.talk_ms if rank != TIMEOUT else UNKNOWN_TALK,
-            event.lead,
+            _lead(event),
             rank,
             event.id,
         )
-        if was_open:
+        if leg.is_plain and leg.started_at <= at:  # the leg has one stretch, and this is its end
+            live.open.pop(call, None)
             leg.end = end
-            leg.stamp = live.clock
-            row.fresh[call] = leg
-            if rank != TIMEOUT:
-                row.past[call] = leg
-            else:
-                row.timed_out[call] = leg
-                end = leg.result() or end
-                self._bound_timed_out(row)
+            self._keep(row, call, leg, end)
+            end = leg.result() or end
             self._count(row, end, 1)
             return NOTHING if end.lead is None else (LegChange(call, end, withdrawn=False),)
         before = leg.result()
         was_described = leg.described
-        if leg.end is None or precedence(end) > precedence(leg.end):
-            if leg.end is not None:
-                leg.superseded += (leg.end.id,)
-            leg.end = end
-        else:
-            leg.superseded += (end.id,)
+        leg.add_end(end)
         emitted = self._settle(row, call, leg, before)
         return emitted if was_described else emitted + transfer_starts(row.id, call, leg, leg.transfers)
 
     def _transferred(self, row: ManagerRow, live: Live, event: CallTransferred) -> tuple[Emitted, ...] | None:
         call = event.call
-        leg = live.open.pop(call, None)
-        if leg is None:
-            leg = row.past.get(call) or row.timed_out.get(call)
-            if leg is not None and leg.includes(event.id):
-                return None
+        leg = live.open.get(call) or row.past.get(call) or row.timed_out.get(call) or Leg()
+        if leg.includes(event.id):
+            return None
         self._work(live, event.at, event.at)
         transfer = Transfer(event.at, event.to_manager, event.how, event.id)
-        if leg is None:
-            leg = Leg()
         before = leg.result()
         leg.transfers += (transfer,)
-        if call not in row.past and call not in row.timed_out:
-            leg.stamp = live.clock
-            row.past[call] = leg
         emitted = self._settle(row, call, leg, before)
         return emitted + transfer_starts(row.id, call, leg, (transfer,)) if leg.described else emitted
 
     # -- counting
 
     def _settle(self, row: ManagerRow, call: str, leg: Leg, before: Finished | None) -> tuple[Emitted, ...]:
-        """Replace `before` by the present result of a leg that is not in progress; return the changes."""
-        if call not in row.fresh:
-            row.fresh[call] = leg
-            invalidate_block(row, call)
+        """Move a leg to where it belongs now, and count its present result instead of `before`; return the changes."""
         after = leg.result()
-        if after is not None and after.rank != TIMEOUT and row.timed_out.pop(call, None) is not None:
-            leg.stamp = row.live.clock
-            row.past[call] = leg
+        if not leg.in_progress:
+            self._keep(row, call, leg, after)
+        elif call not in row.live.open:  # it has begun again
+            row.live.open[call] = leg
+            if row.past.pop(call, None) is None:
+                row.timed_out.pop(call, None)
+            if row.fresh.pop(call, None) is None:
+                invalidate_block(row, call)
         if counts_alike(before, after):
             return NOTHING
         emitted: tuple[Emitted, ...] = NOTHING
@@ -260,6 +233,22 @@ class ManagerFold:
             if after.lead is not None:
                 emitted += (LegChange(call, after, withdrawn=False),)
         return emitted
+
+    def _keep(self, row: ManagerRow, call: str, leg: Leg, result: Finished | None) -> None:
+        """Remember a leg that is not in progress, in `past` or in `timed_out`."""
+        is_timed_out = result is not None and result.rank == TIMEOUT
+        here, there = (row.timed_out, row.past) if is_timed_out else (row.past, row.timed_out)
+        was_kept = call in here or there.pop(call, None) is not None
+        if call not in here:
+            row.live.open.pop(call, None)
+            leg.stamp = row.live.clock
+            here[call] = leg
+        if call not in row.fresh:
+            row.fresh[call] = leg
+            if was_kept:
+                invalidate_block(row, call)
+        if is_timed_out:
+            self._bound_timed_out(row)
 
     def _count(self, row: ManagerRow, leg: Finished, sign: int) -> None:
         live = row.live
@@ -324,6 +313,14 @@ class ManagerFold:
                 invalidate_block(row, call)
             del row.timed_out[call]
             row.fresh.pop(call, None)
+
+
+def _kind(event: CallStarted | CallEnded) -> LegKind | None:
+    return INTERNAL if event.internal is True else event.kind
+
+
+def _lead(event: CallStarted | CallEnded) -> str | None:
+    return None if event.internal is True else event.lead
 
 
 def _trim(ring: dict[int, list[int]], newest_ms: int) -> None:

@@ -12,7 +12,8 @@ from mypy_extensions import mypyc_attr
 from streams.calendars import LocalTime
 from streams.contract.origin import Origin
 from streams.tables.manager.counts import unpack_counts
-from streams.tables.manager.legs import TIMEOUT, Leg, LegRecord, leg_from_record
+from streams.tables.manager.legs import TIMEOUT, Leg, leg_from_record
+from streams.tables.manager.records import LegRecord
 from streams.tables.value import Plain
 
 NO_DAY: Final = -1
@@ -89,7 +90,7 @@ class Live(Plain):
         """
         return origin.offset <= self.origins.get(origin.partition, -1)
 
-    def packed(self) -> LiveRecord:
+    def packed(self) -> tuple[object, ...]:
         """Return the attributes as plain data; `live_from_record` is the inverse."""
         return (
             self.pos,

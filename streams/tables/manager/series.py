@@ -137,6 +137,8 @@ def _activity(bounds_ms: tuple[int, ...]) -> _Families:
             lambda view: accumulate(view.counts[TODAY][HISTOGRAM : HISTOGRAM + len(bounds_ms) + 1]),
         ),
         "calls_timed_out": _counts(TIMED_OUT, (TODAY,)),
+        "internal_calls": (_TODAY, lambda view: [view.internal_legs]),
+        "internal_talk_seconds": (_TODAY, lambda view: [view.internal_talk / 1000]),
         "calls_in_progress": (_UNLABELLED, lambda view: [view.in_progress]),
         "longest_call_in_progress_seconds": (_UNLABELLED, lambda view: [view.longest / 1000]),
         "last_activity_timestamp_seconds": (

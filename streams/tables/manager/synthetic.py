@@ -10,25 +10,34 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from msgspec import UNSET
+
 from streams.contract.events import CallAnswered, CallEnded, CallStarted
 from streams.tables.manager.legs import Finished, Leg, Transfer
+from streams.tables.manager.records import INTERNAL
 
 SOURCE: Final = "callpulse"
 
 
 def timeout_end(manager: str, call: str, leg: Leg, at: int) -> CallEnded:
-    """Return the end, at `at`, of a leg that began and whose own end did not come."""
+    """Return the end, at `at`, of a leg that began and whose own end did not come.
+
+    The end of a later stretch of the leg has an id of its own.
+    """
+    started_at = leg.last_start
+    cause = (call, manager) if started_at == leg.started_at else (call, manager, str(started_at))
     return CallEnded(
         v=1,
-        id=_synthetic_id("timeout", call, manager),
+        id=_synthetic_id("timeout", *cause),
         at=at,
         source=SOURCE,
         call=call,
         manager=manager,
         lead=leg.lead,
         direction=leg.direction,
-        kind=leg.kind,
-        started_at=leg.started_at,
+        kind=None if leg.kind == INTERNAL else leg.kind,
+        internal=True if leg.kind == INTERNAL else UNSET,
+        started_at=started_at,
         talk_ms=0,
         disposition="answered" if leg.answered_at else "no_answer",
         ended_by="timeout",
@@ -59,7 +68,8 @@ def transfer_starts(
                 manager=transfer.to_manager,
                 lead=described.lead,
                 direction=described.direction,
-                kind=described.kind,
+                kind=None if described.kind == INTERNAL else described.kind,
+                internal=True if described.kind == INTERNAL else UNSET,
                 queue=leg.queue,
             )
         )

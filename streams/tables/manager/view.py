@@ -13,7 +13,18 @@ from msgspec import Struct
 
 from streams.settings.settings import Settings
 from streams.tables.manager.baseline import Baseline, Expectation, Weekday, baseline, expectation
-from streams.tables.manager.counts import HISTOGRAM, HOUR_CALLS, INBOUND, OUTBOUND, WIDTH_MINUTE, unpack_counts
+from streams.tables.manager.counts import (
+    HISTOGRAM,
+    HOUR_CALLS,
+    INBOUND,
+    INTERNAL_LEGS,
+    INTERNAL_TALK_MS,
+    OUTBOUND,
+    WIDTH_MINUTE,
+    WIDTH_WITH_INTERNAL,
+    unpack_counts,
+)
+from streams.tables.manager.records import INTERNAL
 from streams.tables.manager.row import NO_DAY, ManagerRow
 from streams.tables.outcome.fold import OutcomeRow
 from streams.tables.outcome.view import OutcomeCache, OutcomeReader, OutcomeView
@@ -50,6 +61,8 @@ class ManagerView(Struct, gc=False):
     """
 
     counts: Mapping[str, list[int]]
+    internal_legs: int
+    internal_talk: int
     in_progress: int
     longest: int
     last_activity: int
@@ -127,28 +140,33 @@ class ManagerReader:
         live = row.live
         today = row.local.day(now_ms)
         begun_after = now_ms - self._max_call_ms
-        in_progress, since = 0, now_ms
+        in_progress, since, is_busy = 0, now_ms, False
         for leg in live.open.values():
-            seen = leg.since_ms
-            if seen > begun_after:
-                in_progress += 1
-                since = min(since, seen)
+            leg_since = leg.since_ms
+            if leg_since > begun_after:
+                is_busy = True
+                if leg.kind != INTERNAL:
+                    in_progress += 1
+                    since = min(since, leg_since)
         runs = live.runs
         last_activity = runs[-1][1] if runs else 0
         on_shift, shift_start = _shift(row, now_ms, roster)
         idle = 0
-        if on_shift and not in_progress:
+        if on_shift and not is_busy:
             idle = max(0, now_ms - max(last_activity, shift_start))
-        work_block, work_blocks, breaks_missed = self._work(row, now_ms, today, in_progress=in_progress > 0)
+        work_block, work_blocks, breaks_missed = self._work(row, now_ms, today, in_progress=is_busy)
         counts = self._windows(row, now_ms, today, cache)
         base = cache.baseline
         if base is None:
             base = cache.baseline = baseline(row, today)
         results = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today, cache.outcome)
-        quarter = counts["90d"]
+        quarter, of_today = counts["90d"], counts[TODAY]
+        has_internal = len(of_today) >= WIDTH_WITH_INTERNAL
         legs = quarter[INBOUND] + quarter[OUTBOUND]
         return ManagerView(
             counts=counts,
+            internal_legs=of_today[INTERNAL_LEGS] if has_internal else 0,
+            internal_talk=of_today[INTERNAL_TALK_MS] if has_internal else 0,
             in_progress=in_progress,
             longest=max(0, now_ms - since),
             last_activity=last_activity,
