@@ -23,6 +23,7 @@ from agents.delivery.outbox import Outbox
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.exit import Fail, abort
 from agents.kafka.clients import full_name
+from agents.kafka.topic_history import KnownTopic, commit_tag, position_base
 from agents.leads import LeadsAgent
 from agents.loop import Fold, FoldLoop, sweep
 from agents.outcomes import OutcomesAgent
@@ -113,8 +114,10 @@ class Worker(NamedTuple):
         return cast(transport.BatchConsumer, self.app.consumer)
 
 
-def create_worker(settings: Settings, fail: Fail = abort) -> Worker:
+def create_worker(settings: Settings, fail: Fail = abort, known: Mapping[str, KnownTopic] = {}) -> Worker:
     """Return the parts of a worker for `settings`, connected and not started.
+
+    `known` are the group's topics (`agents/kafka/settings_log.py`).
 
     Call it inside the event loop that will run the worker: Faust binds its objects to a loop.
     """
@@ -127,6 +130,7 @@ def create_worker(settings: Settings, fail: Fail = abort) -> Worker:
         return await consumer().commit_offsets(offsets)
 
     kafka = settings.kafka
+    generations = {name: topic.generation for name, topic in known.items()}
     metrics, tracker = WorkerMetrics(), OffsetTracker()
     restoring: dict[TP, int] = {}
     on_disk = _on_disk(settings)
@@ -151,6 +155,7 @@ def create_worker(settings: Settings, fail: Fail = abort) -> Worker:
         changelogs=(topics.changelog(name, kafka.group).name for name in topics.TABLES),
         tracker=tracker,
         restoring=restoring,
+        commit_tags=_commit_tags(kafka, generations),
         checkpoint=state.run_checkpoint,
         release=state.release,
     )
@@ -173,7 +178,7 @@ def create_worker(settings: Settings, fail: Fail = abort) -> Worker:
         recovery=Recovery(app, tables, restoring, kafka),
         lag=Lag(tracker, consumer),
         loop=loop,
-        agents=_agents(settings, tables, metrics, outbox),
+        agents=_agents(settings, tables, metrics, outbox, generations),
         fail=fail,
     )
     _declare(worker)
@@ -258,7 +263,11 @@ def _background(worker: Worker) -> list[Any]:
 
 
 def _agents(
-    settings: Settings, tables: Mapping[str, RowTable[Any]], metrics: WorkerMetrics, outbox: Outbox
+    settings: Settings,
+    tables: Mapping[str, RowTable[Any]],
+    metrics: WorkerMetrics,
+    outbox: Outbox,
+    generations: Mapping[str, int],
 ) -> dict[str, Fold]:
     """Return the agents by the table that they fold into; the agent of `crm` has no table."""
     kafka = settings.kafka
@@ -273,6 +282,7 @@ def _agents(
             partition_for=partition_for,
             rejected=full_name(kafka, topics.REJECTED),
             key_rule=key_rule,
+            position_base=position_base(generations.get(full_name(kafka, topic), 0)),
         )
 
     calls = intake(topics.CALLS, "the key of a record of `calls` is its manager")
@@ -283,6 +293,17 @@ def _agents(
         "crm": CrmAgent(settings, crm, outbox, contacts),
         "leads": LeadsAgent(tables["leads"], lead_fold, intake(topics.CONTACTS), outbox, partition_for, outcomes),
         "outcomes": OutcomesAgent(tables["outcomes"], intake(topics.OUTCOMES)),
+    }
+
+
+def _commit_tags(kafka: Kafka, generations: Mapping[str, int]) -> dict[str, str]:
+    """Return, by source topic, the text that is committed with its offsets."""
+    changelogs = {source.name: topics.changelog(table, kafka.group).name for table, source in topics.TABLES.items()}
+    return {
+        full_name(kafka, source): commit_tag(
+            generations.get(full_name(kafka, source), 0), generations.get(changelogs.get(source.name, ""), 0)
+        )
+        for source in topics.TAKEN_IN
     }
 
 

@@ -59,13 +59,13 @@ class CallsAgent:
         rows: dict[bytes, ManagerRow] = cast(dict[bytes, ManagerRow], part.rows)
         dirty: dict[bytes, ManagerRow | None] = part.dirty
         decoder, folder = self._decoder, self._fold
-        future_ms = self._future_ms
+        future_ms, base = self._future_ms, self._intake.position_base
         src = f"{tp.topic}/{tp.partition}"
         times_ms: list[int] = []
         sources: dict[str, int] = {}
         again = late = too_late = duplicates = 0
         for record in records:
-            key, offset = record.key, record.offset  # aiokafka makes a new object each time it is asked
+            key, offset = record.key, base + record.offset  # aiokafka makes a new object each time it is asked
             row = rows.get(key)
             if row is not None and offset <= row.live.pos:
                 again += 1  # folded before a restart

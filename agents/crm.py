@@ -33,6 +33,7 @@ class CrmAgent:
     def fold(self, tp: TP, records: list[Any]) -> None:
         """Forward `records` of `tp` in one step of the event loop."""
         src = f"{tp.topic}/{tp.partition}"
+        base = self._intake.position_base
         times_ms: list[int] = []
         sources: dict[str, int] = {}
         for record in records:
@@ -48,7 +49,7 @@ class CrmAgent:
             # A second copy of a misrouted record has the place of the same original: its lead ignores the repeat.
             origin = origin_of(record.headers, tp.topic) if record.headers else None
             place = src if origin is None else f"{tp.topic}/{origin.partition}"
-            seq = (record.offset if origin is None else origin.offset) * facts.SLOTS
+            seq = (base + record.offset if origin is None else origin.offset) * facts.SLOTS
             fact = facts.Forwarded(src=place, seq=seq, lead=event.lead, event=event)
             self._outbox.add(self._contacts, tp.partition, record.key, facts.encode(fact))
             times_ms.append(event.at)

@@ -47,6 +47,7 @@ class LeadsAgent:
         rows, dirty = part.rows, part.dirty
         decode, fold = facts.contacts_decoder.decode, self._fold.contact
         src = f"{tp.topic}/{tp.partition}"
+        base = self._intake.position_base
         applied = duplicates = 0
         times_ms: list[int] = []
         for record in records:
@@ -65,7 +66,7 @@ class LeadsAgent:
                     self._intake.reroute(tp, record)
                     continue
                 row = LeadRow()
-            seq = record.offset * facts.SLOTS
+            seq = (base + record.offset) * facts.SLOTS
             effect = fold(row, fact, src, seq)
             if effect.outcome == "duplicate":
                 duplicates += 1

@@ -17,6 +17,7 @@ from agents.exit import Fail, abort
 from agents.gc_tuning import collect_in_short_steps
 from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
+from agents.kafka.topic_ids import watch_topics
 from agents.suspension import SuspensionDetector, watch_loop
 from agents.telemetry.attention import AttentionList
 from agents.telemetry.exposition import Exposition
@@ -50,21 +51,26 @@ async def run(
     IncompatibleLibraryError.
     """
     check_internals()
-    await agree(settings, accept=accept)
+    known = await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
     _bound_arenas()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker = create_worker(settings, fail)
+    worker = create_worker(settings, fail, known)
     app = worker.app
     worker.state.open_stores()
     server = create_server(worker)
     await server.open()
     # The group's assignments carry it, so that workers find each other.
     app.conf.canonical_url = URL(server.attention.own_url)
-    background = (watch_loop(worker.metrics.histogram("loop_stall_seconds")), collect_in_short_steps())
+    ids = {name: topic.id for name, topic in known.items() if topic.id}
+    background = (
+        watch_loop(worker.metrics.histogram("loop_stall_seconds")),
+        collect_in_short_steps(),
+        watch_topics(settings.kafka, ids, fail),
+    )
     tasks = [asyncio.create_task(work) for work in background]
     for task in tasks:
         task.add_done_callback(lambda done: _fail_if_broken(done, fail))

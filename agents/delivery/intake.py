@@ -39,6 +39,8 @@ class Intake:
     """The common side of the agents of one source topic.
 
     `key_rule` says what the key of an event is; None for a topic of facts, which only callpulse writes.
+    `position_base` is added to the offset of a record to make its position, which grows also when the topic is deleted
+    and created again.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Intake:
         partition_for: Callable[[bytes], int],
         rejected: str,
         key_rule: str | None,
+        position_base: int = 0,
     ) -> None:
         self.topic = topic
+        self.position_base = position_base
         self._outbox = outbox
         self._metrics = metrics
         self._partition_for = partition_for
@@ -106,7 +110,7 @@ class Intake:
         if origin_of(headers, self.topic) is not None:
             self.reject(tp, record, _MISROUTED_AGAIN)
             return
-        headers.append(origin_header(self.topic, Origin(tp.partition, record.offset)))
+        headers.append(origin_header(self.topic, Origin(tp.partition, self.position_base + record.offset)))
         self._outbox.add(self.topic, self._partition_for(record.key), record.key, record.value, headers)
         self._rerouted.inc()
 

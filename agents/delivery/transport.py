@@ -21,6 +21,7 @@ Changes to Faust's consumer, with their reasons:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -34,9 +35,12 @@ from agents.delivery.batches import take_all_by_batch
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
 from agents.kafka.unreadable import locating_errors
 
+log = logging.getLogger("callpulse")
+
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
 FETCH_WAIT_MS: Final = 50
+_NO_OFFSET: Final = -1
 
 
 class _Identity(codecs.Codec):
@@ -59,7 +63,9 @@ class Delivery:
     """The consumer's view of a worker.
 
     `sources` and `changelogs` are the topics delivered in batches, `restoring` the next offset of each changelog that
-    is being restored. `checkpoint` makes durable and commits what was folded; `release` forgets revoked partitions.
+    is being restored. `commit_tags` are the texts that are committed with the offsets of each source: an offset with
+    another text belongs to a topic or a table that is gone. `checkpoint` makes durable and commits what was folded;
+    `release` forgets revoked partitions.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Delivery:
         changelogs: Iterable[str],
         tracker: OffsetTracker,
         restoring: dict[TP, int],
+        commit_tags: Mapping[str, str],
         checkpoint: Callable[[], Awaitable[bool]],
         release: Callable[[set[TP]], None],
     ) -> None:
@@ -76,6 +83,7 @@ class Delivery:
         self.batched = self.sources | frozenset(changelogs)
         self.tracker = tracker
         self.restoring = restoring
+        self.commit_tags = commit_tags
         self.checkpoint = checkpoint
         self.release = release
 
@@ -115,6 +123,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust gives no choice
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust ties it to transactions of its own
+        commit, tags = consumer.commit, self.consumer.delivery.commit_tags
+
+        async def commit_with_tags(offsets: Mapping[Any, Any]) -> None:
+            await commit({tp: (found.offset, tags.get(tp.topic, "")) for tp, found in offsets.items()})
+
+        consumer.commit = commit_with_tags
         return consumer
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
@@ -274,6 +288,7 @@ class BatchConsumer(driver.Consumer):
         fresh = {tp for tp, offset in committed.items() if offset is None}
         earliest = await self.earliest_offsets(*fresh) if fresh else {}
         starts = {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
+        await self._warn_of_lost_records({tp: offset for tp, offset in committed.items() if offset is not None})
         tracker = self.delivery.tracker
         # A seek in the middle of an assignment must not fold again records that are folded and not yet committed.
         begin = {tp: tracker.next_offset(tp) for tp in starts}
@@ -286,9 +301,34 @@ class BatchConsumer(driver.Consumer):
         assigned = self.assignment()
         tracker.open({tp: offset for tp, offset in starts.items() if tp in assigned})
 
+    async def _warn_of_lost_records(self, committed: Mapping[TP, int]) -> None:
+        """Log the partitions whose committed offset is above their end: Kafka has lost records of theirs."""
+        ends = await self.highwaters(*committed) if committed else {}
+        for tp, offset in committed.items():
+            end = ends.get(tp)
+            if end is not None and end < offset:
+                log.warning(
+                    "%s/%s: committed up to offset %s, and its end is %s: Kafka has lost records. The next %s records "
+                    "get their offsets and are not counted",
+                    *tp,
+                    offset,
+                    end,
+                    offset - end,
+                )
+
     async def _committed(self, tps: set[TP]) -> dict[TP, int | None]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - runs in the consumer's own thread
-        return {tp: await consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps}
+        asked = {driver.ensure_aiokafka_TP(tp): tp for tp in tps}
+        found = await consumer._coordinator.fetch_committed_offsets(list(asked))  # noqa: SLF001 - `committed` drops the text
+        committed: dict[TP, int | None] = dict.fromkeys(tps)
+        for topic_partition, tp in asked.items():
+            offset, text = found.get(topic_partition, (_NO_OFFSET, ""))
+            if offset != _NO_OFFSET:
+                if text == self.delivery.commit_tags.get(tp.topic, ""):
+                    committed[tp] = offset
+                else:
+                    log.warning("%s/%s: its committed offset is of another topic or table; reading from its start", *tp)
+        return committed
 
     # -- committing
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust import App
@@ -33,8 +34,9 @@ USED: Final = (
     Internals(
         "aiokafka",
         AIOKafkaConsumer,
-        ("_fetcher", "_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_subscription"),
+        ("_coordinator", "_fetcher", "_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_subscription"),
     ),
+    Internals("aiokafka", AIOKafkaAdminClient, ("_send_request",)),
     Internals("aiokafka", Fetcher, ("_records",)),
     Internals(
         "aiokafka",

@@ -20,6 +20,8 @@ from msgspec import Struct
 
 from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, connected
 from agents.kafka.reading import records_to_end
+from agents.kafka.topic_history import KnownTopic, advance
+from agents.kafka.topic_ids import group_topics
 from streams.contract import topics
 from streams.settings import compatibility as meaning
 from streams.settings.compatibility import Change, Meaning
@@ -37,13 +39,17 @@ _ANEW: Final = (
 )
 
 
-class Agreed(Struct, frozen=True, kw_only=True):
-    """A record of the topic: what rows mean from here on, instead of what the record at offset `replaces` says."""
+class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of the topic: what rows mean from here on, instead of what the record at offset `replaces` says.
+
+    `topics` are the topics that the group counts, by name. Records of earlier releases have none.
+    """
 
     replaces: int
     meaning: Meaning
     at_ms: int
     worker: str
+    topics: dict[str, KnownTopic] = {}
 
 
 class MeaningChangedError(RuntimeError):
@@ -57,11 +63,13 @@ class MeaningChangedError(RuntimeError):
 _decode: Final = msgspec.json.Decoder(Agreed).decode
 
 
-async def agree(settings: Settings, *, accept: bool = False) -> None:
-    """Return once the group's tables are made by `settings`, which it writes down where nothing is there yet.
+async def agree(settings: Settings, *, accept: bool = False) -> dict[str, KnownTopic]:
+    """Return the group's topics once its tables are made by `settings`, which it writes down if nothing is there yet.
+
+    A topic that was deleted and created again since the last start has a new generation.
 
     Raise MeaningChangedError where they are made by others; with `accept` only if rows could not be gone on with.
-    Raise KafkaUnusableError.
+    Raise KafkaUnusableError, and ChangelogLostError for a table that cannot be rebuilt.
     """
     kafka = settings.kafka
     now = meaning.of(settings)
@@ -70,11 +78,17 @@ async def agree(settings: Settings, *, accept: bool = False) -> None:
         found = [] if agreed is None else meaning.changes(agreed.meaning, now)
         if found and not (accept and may_be_accepted(found)):
             raise MeaningChangedError(kafka.group, found)
-        if agreed is not None and agreed.meaning == now:
-            return
+        before = {} if agreed is None else agreed.topics
+        sentences: list[str] = []
+        counted = advance(kafka, before, await group_topics(kafka, before), sentences.append)
+        if agreed is not None and agreed.meaning == now and counted == before:
+            return counted
         for change in found:
             log.warning("accepted for group %s: %s", kafka.group, change)
-        made = Agreed(replaces=offset, meaning=now, at_ms=int(time.time() * 1000), worker=settings.worker.id)
+        for sentence in sentences:
+            log.warning("%s", sentence)
+        at_ms = int(time.time() * 1000)
+        made = Agreed(replaces=offset, meaning=now, at_ms=at_ms, worker=settings.worker.id, topics=counted)
         await _write(kafka, msgspec.json.encode(made))
     raise KafkaUnusableError(f"others write {topics.agreement(kafka.group).name} all the time; start again")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from mode.threads import ServiceThread, WorkerThread
 
 from agents.app import Callpulse, create_worker
+from agents.kafka.topic_history import KnownTopic
 from agents.state.tables import RowTable
 from streams.contract import events, topics
 from streams.settings.settings import Settings, load
@@ -84,6 +85,26 @@ async def make_topics(settings: Settings, **more: str) -> None:
         await admin.close()
 
 
+async def recreate_topics(settings: Settings, *names: str) -> None:
+    """Delete topics and create them again, as an operator does."""
+    kafka = settings.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    declared = {topic.name: topic for topic in topics.declared(kafka.group, kafka.topic_prefix)}
+    try:
+        await admin.delete_topics(list(names))
+        left = set(names)
+        deadline = time.monotonic() + 30
+        while left:
+            new = [NewTopic(n, kafka.partitions, 1, topic_configs=dict(declared[n].config)) for n in sorted(left)]
+            reply = await admin.create_topics(new)
+            left = {name for name, code, _ in reply.topic_errors if code}  # being deleted still
+            assert time.monotonic() < deadline, left
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
 def call_ended(number: int, manager: str, **more: Any) -> events.CallEnded:
     """A finished dial of a minute and a half, one second after the one before it."""
     at = START_MS + number * 1000
@@ -135,10 +156,10 @@ def owned_rows(table: RowTable[Any]) -> list[tuple[bytes, Any]]:
 class Worker:
     """An application that runs in this event loop. `failures` are the errors it would have left the process with."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, known: Mapping[str, KnownTopic] | None = None) -> None:
         self.settings = settings
         self.failures: list[BaseException] = []
-        self.parts = create_worker(settings, fail=self.failures.append)
+        self.parts = create_worker(settings, self.failures.append, known or {})
         self.app: Callpulse = self.parts.app
 
     async def start(self) -> Worker:
