@@ -408,3 +408,12 @@ def test_endpoints_with_names_are_managers_where_the_setting_says_so() -> None:
     assert list(ends(played(pbx, unmapped="manager", manager_prefix="x-"))) == ["x-alice", "x-bob"]
     assert ends(played(pbx, internal="[a-z]+")).keys() == {"alice", "bob"}
     assert not played(pbx, outside_manager="")
+
+
+def test_the_lead_of_a_call_that_found_no_trunk_has_no_dial_prefix() -> None:
+    pbx = Pbx()
+    phone = pbx.caller("PJSIP/101", f"0{CUSTOMER.removeprefix('+')}", "101")
+    pbx.emit("Newexten", phone.fields(), Application="Dial", AppData=f"PJSIP/{CUSTOMER}@nowhere,40,T")
+    pbx.hangup(phone, cause=34)
+    leg = ends(played(pbx))["101"]
+    assert (leg.disposition, leg.lead) == ("failed", LEAD)

@@ -228,3 +228,43 @@ def test_a_customer_whom_a_dialler_calls_before_a_manager_is_free_is_an_outbound
     pbx.hangup(phone, customer)
     leg = ends(played(pbx))["101"]
     assert (leg.direction, leg.disposition, leg.lead) == ("outbound", "answered", LEAD)
+
+
+def test_a_call_that_the_pbx_places_between_two_outside_parties_is_an_outbound_call_of_the_outside_manager() -> None:
+    pbx = Pbx()
+    agent = pbx.channel(TRUNK, num="+31611111111")
+    pbx.dial(None, agent, "+31611111111@provider-trunk")
+    pbx.state(agent, 5)
+    pbx.wait(3)
+    pbx.state(agent, 6)
+    pbx.end_dial(None, agent, "ANSWER")
+    agent.exten = CUSTOMER
+    far = pbx.ring(agent, TRUNK, num=CUSTOMER, dial_string=f"{CUSTOMER}@provider-trunk")
+    pbx.wait(5)
+    pbx.answer(agent, far)
+    pbx.wait(40)
+    pbx.hangup(far, agent)
+    legs = [event for event in played(pbx) if isinstance(event, CallEnded)]
+    assert [(leg.manager, leg.direction, leg.disposition, leg.lead, leg.talk_ms) for leg in legs] == [
+        ("outside", "outbound", "answered", LEAD, 40_000)
+    ]
+
+
+def test_the_telephones_of_a_page_are_called() -> None:
+    pbx = Pbx()
+    pager = pbx.caller("PJSIP/101", "400", "101")
+    phones = [pbx.channel(f"PJSIP/{number}", parent=pager, num=number) for number in ("102", "103")]
+    for phone in phones:
+        pbx.dial(None, phone, "x")
+        pbx.state(phone, 6)
+        pbx.end_dial(None, phone, "ANSWER")
+        pbx.enter(phone, "page", technology="softmix")
+    pbx.enter(pager, "page", technology="softmix")
+    pbx.wait(4)
+    pbx.hangup(pager, *phones)
+    found = ends(played(pbx))
+    assert {manager: leg.direction for manager, leg in found.items()} == {
+        "101": "outbound",
+        "102": "inbound",
+        "103": "inbound",
+    }

@@ -20,13 +20,9 @@ FOLDER = Path(__file__).parents[1] / "fixtures" / "asterisk"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text())
 MAPPING = load((FOLDER / "callpulse.toml").read_text(), {}, SOURCES).source(AsteriskMapping)
 DIFFERENT: dict[str, str] = {
-    "114-blonde-feature-code": "no event of Asterisk names this transfer",
-    "115-attended-feature-abort": "a consultation by feature code carries the customer's lead",
-    "125-attended-to-outside": "the outside expert has no leg",
     "133-park-comes-back": "the call comes back to the same manager: two legs",
-    "155-page": "the telephones of a page are taken for callers",
-    "218-bridge-action": "a stray leg of a channel that is cut off",
     "225-park-and-take-back-same-manager": "the call comes back to the same manager: two legs",
+    "229-join-two-customers-hang-up": "the same events as a transfer to an outside number, which has the call (125)",
 }
 """Scenarios that do not come out as expected, and why."""
 
@@ -109,6 +105,16 @@ def test_the_scenario_with_pauses_gives_the_presence_of_its_script() -> None:
         ("104", "available", None),
         ("104", "offline", None),
     ]
+
+
+def test_a_call_that_ended_in_a_gap_is_not_certain() -> None:
+    ends = [event for event in events_of("303-answered-and-ended-in-the-gap") if isinstance(event, CallEnded)]
+    assert {event.ended_by for event in ends} == {"timeout"}
+
+
+def test_a_caller_who_was_parked_at_the_connect_was_not_missed() -> None:
+    events = events_of("307-conference-queue-park-at-the-connect")
+    assert not [event for event in events if isinstance(event, CallEvent) and event.manager.startswith("queue:")]
 
 
 def test_the_same_call_label_is_the_same_call() -> None:

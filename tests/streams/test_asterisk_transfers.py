@@ -262,3 +262,45 @@ def test_a_blonde_transfer_leaves_the_ringing_telephone_to_the_customer(how: str
     assert any(line.endswith("101 blind to 102") for line in brief(events))
     assert ends(events)["102"].disposition == {"answered": "answered", "refused": "busy", "given up": "canceled"}[how]
     assert ends(events)["102"].lead == LEAD
+
+
+def consulting_by_feature_code(pbx: Pbx, phone: Any) -> tuple[Any, Any, Any]:
+    """Let 101 dial 102 by Asterisk's transfer feature, while the customer waits in the bridge of the two."""
+    one, two = pbx.local("102@internal", phone)
+    pbx.enter(one, "consultation")
+    pbx.leave(phone)
+    pbx.enter(phone, "consultation")
+    target = pbx.ring(two, "PJSIP/102")
+    pbx.wait(2)
+    return one, two, target
+
+
+def test_a_consultation_by_feature_code_has_no_lead_until_the_customer_takes_part() -> None:
+    pbx = Pbx()
+    customer, phone = talking(pbx)[:2]
+    one, two, target = consulting_by_feature_code(pbx, phone)
+    pbx.answer(two, target, "answered")
+    pbx.wait(3)
+    pbx.hangup(target, two, one)
+    pbx.hangup(customer, phone)
+    found = ends(played(pbx))
+    assert (found["102"].lead, found["102"].talk_ms, found["101"].lead) == (None, 3_000, LEAD)
+
+
+def test_a_blonde_transfer_by_feature_code_went_to_the_one_who_answers() -> None:
+    pbx = Pbx()
+    customer, phone = talking(pbx)[:2]
+    one, two, target = consulting_by_feature_code(pbx, phone)
+    pbx.leave(phone)
+    pbx.leave(one)
+    pbx.enter(one, customer.bridge)
+    pbx.attended(phone, phone, "Bridge", transferee=customer, target=one)
+    pbx.hangup(phone)
+    pbx.wait(4)
+    pbx.answer(two, target, "answered")
+    pbx.wait(9)
+    pbx.hangup(customer, one, two, target)
+    events = played(pbx)
+    transfers = [(e.manager, e.to_manager, e.how) for e in events if isinstance(e, CallTransferred)]
+    assert transfers == [("101", "102", "blind")]
+    assert (ends(events)["102"].lead, ends(events)["102"].talk_ms) == (LEAD, 9_000)

@@ -121,6 +121,20 @@ class ChannelRegistry:
                 return
             channel = half
 
+    def push_status(self, channel: Channel, status: str) -> None:
+        """Pass the result of a dial in front of a Local channel on to the channels dialled behind it."""
+        waiting = [channel]
+        seen: set[str] = set()
+        while waiting:
+            half = waiting.pop().other_half
+            if half is None or half in seen:
+                continue
+            seen.add(half)
+            for other in channel.conversation.channels.values():
+                if other.dialled_by == half:
+                    other.outer_status = status
+                    waiting.append(other)
+
     def _forget_half(self, channel: Channel) -> None:
         if self._halves.get((channel.name, channel.linkedid)) == channel.uid:
             del self._halves[channel.name, channel.linkedid]

@@ -14,7 +14,7 @@ from streams.contract.events import Direction, Disposition, EndedBy
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk import dispositions
 from streams.sources.asterisk.channels import ChannelRegistry
-from streams.sources.asterisk.dialled import dialled_number
+from streams.sources.asterisk.dialled import attempted_number, dialled_number
 from streams.sources.asterisk.endings import PendingEnds
 from streams.sources.asterisk.model import RINGING, UP, Channel, Conversation, Handover, PbxLeg
 from streams.sources.asterisk.parties import Parties
@@ -100,6 +100,8 @@ class Conversations:
         channels = [channel for channel in leg.channels.values() if channel.uid in into.channels and not channel.done]
         if not channels:
             return
+        if leg.answered_at is not None and all(len(self._channels.parties(channel)) == 1 for channel in channels):
+            return  # cut off by what joined the two: it may still be connected again
         mine = into.legs.get(leg.manager)
         if mine is None:
             mine = self.begin(channels[0], leg.manager, "inbound", now)
@@ -123,6 +125,7 @@ class Conversations:
         conversation = channel.conversation
         self.ends.settle_leg(conversation, manager)
         leg = PbxLeg(conversation, manager, direction, channel, at)
+        leg.consultation = direction == "inbound" and self._parties.is_consultation(channel)
         if direction == "inbound":
             leg.queue = conversation.queue
         conversation.legs[manager] = leg
@@ -151,6 +154,8 @@ class Conversations:
                 conversation.first[channel.uid] = None
             return
         manager = self._parties.manager_of(caller)
+        if manager is None and self._parties.is_between_outsiders(caller, channel):
+            manager = self._outside_manager or None  # the PBX calls two outside parties: the first one is the caller
         if manager is None:
             if caller.leg is None and conversation.lead is None:
                 conversation.lead = self._parties.lead_behind(caller)
@@ -213,12 +218,16 @@ class Conversations:
     def refresh(self, legs: Iterable[PbxLeg], now: int) -> None:
         """Update whether the legs are connected. The first connection is the answer."""
         for leg in dict.fromkeys(legs):
-            connected = any(
-                self._parties.identity(other) != leg.manager
+            others = [
+                other
                 for channel in leg.channels.values()
                 if channel.uid in self._channels.by_uid
                 for other in self._channels.parties(channel)
-            )
+                if self._parties.identity(other) != leg.manager
+            ]
+            connected = bool(others)
+            if leg.consultation and any(self._parties.manager_of(other) is None for other in others):
+                leg.consultation = False
             if connected and leg.connected_since is None:
                 leg.connected_since = now
                 if leg.answered_at is None:
@@ -293,6 +302,20 @@ class Conversations:
             conversation.handover = handover
         self.end(leg, now, "answered" if leg.answered_at is not None else "canceled")
 
+    def hand_outside(self, target: Channel, now: int) -> str | None:
+        """Give the call to an outside party that a manager consulted. Return the manager of outside parties.
+
+        None if the target is no other outside party than the lead of the call.
+        """
+        manager, conversation = self._outside_manager, target.conversation
+        if not manager or not target.is_party or self._parties.manager_of(target) is not None:
+            return None
+        if target.leg is not None or self._parties.lead_behind(target) == conversation.lead:
+            return None
+        if manager not in conversation.legs:
+            self.refresh([self.begin(target, manager, "inbound", now)], now)
+        return manager
+
     def _received(self, conversation: Conversation, manager: str | None = None) -> None:
         """Write a pending transfer. Its receiver is `manager`, or else the first one that rang."""
         handover, conversation.handover = conversation.handover, None
@@ -340,7 +363,7 @@ class Conversations:
             else:
                 self._end_by_hangup(leg, channel, cause, now, ended_by)
         elif self._parties.was_missed(channel):
-            self._writer.missed(channel, self._parties.lead_of(channel.first_number), now)
+            self._writer.missed(channel, self._parties.lead_of(channel.first_number), now, ended_by)
         self.refresh([other for other in met if other is not leg], now)
         conversation.channels.pop(channel.uid, None)
         conversation.first.pop(channel.uid, None)
@@ -392,7 +415,7 @@ class Conversations:
             disposition = dispositions.of_cause(cause)
             tried = is_outside_number(channel.exten) or (channel.exten.isdigit() and disposition != "canceled")
         if tried:
-            conversation.lead = conversation.lead or self._parties.lead_of(channel.exten)
+            conversation.lead = conversation.lead or self._parties.lead_of(attempted_number(channel))
             leg = self.begin(channel, manager, "outbound", channel.dialling_since or channel.at)
             self.end(leg, now, disposition)
 

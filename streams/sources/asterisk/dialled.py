@@ -29,6 +29,17 @@ def dialled_number(channel: Channel, exten: str) -> str:
     return ""
 
 
+def attempted_number(channel: Channel) -> str:
+    """Return the number that a channel dialled in vain, because no trunk was available.
+
+    The arguments of its Dial application come first: the extension may begin with a prefix for an outside line.
+    """
+    for number in _DIGITS.findall(channel.attempt.partition(",")[0]):
+        if number != channel.endpoint:
+            return str(number)
+    return channel.exten
+
+
 def is_line(channel: Channel) -> bool:
     """Tell whether a channel is a line to the outside, by how it was called.
 

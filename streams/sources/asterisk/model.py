@@ -34,6 +34,7 @@ class Channel:
     __slots__ = (
         "account",
         "at",
+        "attempt",
         "bridge",
         "caller_uid",
         "classified",
@@ -87,6 +88,7 @@ class Channel:
         self.bridge: str | None = None
         self.dialled_by: str | None = None
         self.dial_string = ""
+        self.attempt = ""  # arguments of the last Dial application that this channel ran
         self.dial_status = ""  # result of the dial to this channel: the first status decides
         self.request_cause = 0  # cause of the far end that asked to hang up
         self.end_cause = 0  # cause of the hangup
@@ -146,6 +148,7 @@ class PbxLeg:
         "answered_at",
         "channels",
         "connected_since",
+        "consultation",
         "conversation",
         "direction",
         "first",
@@ -168,6 +171,12 @@ class PbxLeg:
         self.connected_since: int | None = None
         self.talk_ms = 0
         self.queue: str | None = None
+        self.consultation = False  # with a colleague, while the outside party waits: it has no lead
+
+    @property
+    def lead(self) -> str | None:
+        """The lead of the conversation, if the outside party takes part in the leg."""
+        return None if self.consultation else self.conversation.lead
 
     @property
     def is_standing(self) -> bool:

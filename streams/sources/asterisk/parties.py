@@ -92,6 +92,25 @@ class Parties:
             return False
         return conversation.queue is not None or any(channel.standing for channel in conversation.channels.values())
 
+    def is_between_outsiders(self, caller: Channel, channel: Channel) -> bool:
+        """Tell whether the PBX placed a call to an outside party, and connects it with another outside party."""
+        conversation = channel.conversation
+        return conversation.originated and caller.uid in conversation.first and self.manager_of(channel) is None
+
+    def is_consultation(self, channel: Channel) -> bool:
+        """Tell whether a telephone is called on behalf of a manager who put the outside party on hold.
+
+        Asterisk's transfer feature dials through a Local channel that is bridged with the manager.
+        """
+        source = self._channels.by_uid.get(channel.dialled_by or "")
+        if source is None:
+            return False
+        top = self._channels.top(source)
+        if top.is_party or top.dialled_by is not None:
+            return False
+        asking = self._channels.parties(top)
+        return bool(asking) and all(self.manager_of(party) is not None for party in asking)
+
     def was_missed(self, channel: Channel) -> bool:
         """Tell whether a channel is an outside caller that was never connected with a party."""
         return (

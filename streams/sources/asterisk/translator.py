@@ -24,6 +24,7 @@ _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 UNSEEN: Final = "?"
 """The dialling channel, if the beginning of the dial was not seen."""
 _WAITING: Final = frozenset(("park", "parkandannounce", "bridgewait"))
+_PARKING: Final = frozenset(("park", "parkandannounce"))
 _DIALLING: Final = frozenset(("dial", "queue", "followme"))
 _HUNG_UP_KEPT: Final = 10_000
 
@@ -119,8 +120,12 @@ class Asterisk:
 
     def _extension(self, ami: Ami, now: int) -> None:
         channel = self._channel(ami, now)
-        if channel is not None and self._directory.is_voicemail(ami.get("application", "")):
+        if channel is None:
+            return
+        if self._directory.is_voicemail(ami.get("application", "")):
             channel.conversation.voicemail = True
+        if ami.get("application", "").lower() == "dial":
+            channel.attempt = ami.get("appdata", "")
 
     def _local_bridge(self, ami: Ami, now: int) -> None:
         one, two = self._channel(ami, now, "localone"), self._channel(ami, now, "localtwo")
@@ -138,7 +143,7 @@ class Asterisk:
         member = self._channel(ami, now, "dest")
         if member is not None and not member.dial_status:
             member.dial_status = "NOANSWER"
-            self._push_status(member, "NOANSWER")
+            self._channels.push_status(member, "NOANSWER")
 
     def _hangup(self, ami: Ami, now: int) -> None:
         self._gone(ami.get("uniqueid", ""), cause_of(ami), now)
@@ -161,12 +166,14 @@ class Asterisk:
             self._dialled(source, channel, ami, now)
 
     def _dialled(self, source: Channel | None, channel: Channel, ami: Ami, now: int) -> None:
+        if source is None and "uniqueid" not in ami:
+            source = self._pager(channel)
         by = source.uid if source is not None else ("" if "uniqueid" not in ami else UNSEEN)
         if channel.dialled_by == by or (by == UNSEEN and channel.dialled_by is not None):
             return
         channel.dialled_by, channel.dial_status = by, ""
         channel.dial_string = ami.get("dialstring", "") or channel.dial_string
-        self._push_status(channel, "")
+        self._channels.push_status(channel, "")
         if not by:
             channel.conversation.originated = True
             if channel.is_party:
@@ -183,6 +190,13 @@ class Asterisk:
             if channel.dialled_by != UNSEEN:
                 self._conversations.ring(channel, now)
 
+    def _pager(self, channel: Channel) -> Channel | None:
+        """Return the party whose call a channel is dialled in without a source, as the Page application does."""
+        head = self._channels.by_uid.get(channel.conversation.id)
+        if head is None or head is channel or not head.is_party or head.dialled_by is not None:
+            return None
+        return head
+
     def _dial_end(self, ami: Ami, now: int) -> None:
         source, channel = self._channel(ami, now), self._channel(ami, now, "dest")
         status = ami.get("dialstatus", "").upper()
@@ -192,7 +206,7 @@ class Asterisk:
             if source is None or channel.dialled_by in (source.uid, None):
                 # At a time limit, app_queue reports NOANSWER and then CANCEL for the same dial.
                 channel.dial_status = channel.dial_status or status
-                self._push_status(channel, channel.dial_status)
+                self._channels.push_status(channel, channel.dial_status)
         if source is None or channel is None:
             return
         caller = self._channels.caller(source)
@@ -205,20 +219,6 @@ class Asterisk:
             caller.own_dialled = channel
         else:
             caller.inner_dialled = channel
-
-    def _push_status(self, channel: Channel, status: str) -> None:
-        """Pass the result of a dial in front of a Local channel on to the channels dialled behind it."""
-        waiting = [channel]
-        seen: set[str] = set()
-        while waiting:
-            half = waiting.pop().other_half
-            if half is None or half in seen:
-                continue
-            seen.add(half)
-            for other in channel.conversation.channels.values():
-                if other.dialled_by == half:
-                    other.outer_status = status
-                    waiting.append(other)
 
     # -- bridges
 
@@ -307,12 +307,19 @@ class Asterisk:
         leg = next((channel.leg for channel in transferers if channel.leg is not None), None)
         if leg is None:
             return
-        # Into an application: the other telephone still rings, and the call was not announced (a blonde transfer).
-        rings = kind == "app"
-        to_manager = None if rings else self._conversations.receiver(into, leg.manager, target, transferee)
+        # The other telephone still rings, or its queue goes on ringing: the call was not announced (a blonde transfer).
+        to_manager = None if kind == "app" else self._conversations.receiver(into, leg.manager, target, transferee)
+        rings = kind == "app" or (to_manager is None and target is not None and self._is_ringing(target))
+        if to_manager is None and not rings and target is not None:
+            to_manager = self._conversations.hand_outside(target, now)
         self._conversations.hand_over(
             leg, Handover(leg, now, "blind" if rings else "attended"), now, to_manager, rings=rings
         )
+
+    def _is_ringing(self, target: Channel) -> bool:
+        """Tell whether nobody has answered yet behind the Local channel that is the target of a transfer."""
+        half = self._channels.by_uid.get(target.other_half or "")
+        return target.is_local and half is not None and half.bridge is None
 
     def _pickup(self, ami: Ami, now: int) -> None:
         channel, target = self._channel(ami, now), self._channel(ami, now, "target")
@@ -361,9 +368,11 @@ class Asterisk:
         channel = self._channel(ami, now)
         if channel is None:
             return
+        bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
         if is_new:
             channel.at = now - age_ms(ami)
-        bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
+            # Dial and Queue bridge a channel only after an answer, and whoever parks it has talked with it.
+            channel.talked |= application in _PARKING or (bridge != "" and application in _DIALLING)
         if bridge and application not in _WAITING:
             self._channels.enter(channel, bridge)
         elif channel.bridge is not None:

@@ -41,7 +41,7 @@ class EventWriter:
                 source=self._source,
                 call=self._call(leg.conversation),
                 manager=leg.manager,
-                lead=leg.conversation.lead,
+                lead=leg.lead,
                 direction=leg.direction,
                 queue=None if leg.queue is None else self._directory.public(leg.queue),
             )
@@ -57,7 +57,7 @@ class EventWriter:
                 source=self._source,
                 call=self._call(leg.conversation),
                 manager=leg.manager,
-                lead=leg.conversation.lead,
+                lead=leg.lead,
             )
         )
 
@@ -76,7 +76,7 @@ class EventWriter:
                 source=self._source,
                 call=self._call(leg.conversation),
                 manager=leg.manager,
-                lead=leg.conversation.lead,
+                lead=leg.lead,
                 direction=leg.direction,
                 started_at=clamp_time(leg.started_at),
                 answered_at=None if leg.answered_at is None else clamp_time(leg.answered_at),
@@ -102,14 +102,14 @@ class EventWriter:
             )
         )
 
-    def missed(self, caller: Channel, lead: str | None, at: int) -> None:
+    def missed(self, caller: Channel, lead: str | None, at: int, ended_by: EndedBy) -> None:
         """Write the leg of the queue's pseudo-manager for an inbound call that nobody answered."""
         conversation = caller.conversation
         leg = PbxLeg(conversation, self._directory.queue_name(conversation.queue), "inbound", caller, caller.at)
         leg.queue = conversation.queue
         conversation.lead = lead
         self.started(leg)
-        self.ended(leg, at, "voicemail" if conversation.voicemail else "no_answer")
+        self.ended(leg, at, "voicemail" if conversation.voicemail else "no_answer", ended_by)
 
     def _call(self, conversation: Conversation) -> str:
         return self._directory.call_name(conversation.id)
