@@ -19,6 +19,7 @@ from aiohttp import web
 from agents.exit import Fail
 from agents.suspension import SuspensionDetector
 from agents.telemetry.attention import AttentionList, Query, QueryError, as_csv
+from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE, Exposition
 from agents.telemetry.health import Health
 from agents.telemetry.paths import ATTENTION, HEALTHY, METRICS, READY
@@ -66,14 +67,17 @@ class Server:
 
     async def open(self) -> None:
         """Listen. Raise OSError, with the setting to change, for a port that is taken."""
-        app = web.Application(middlewares=[self._awake])
+        connections = Connections()
+        app = web.Application(middlewares=[connections.middleware, self._awake])
         app.router.add_get("/", self._index)
         app.router.add_get(METRICS, self._metrics)
         app.router.add_get(ATTENTION, self._attention)
         app.router.add_get(HEALTHY, self._healthy)
         app.router.add_get(READY, self._ready)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, logger=request_logger(), access_log_class=connections.access_log())
         await self._runner.setup()
+        http_server = self._runner.server
+        assert http_server is not None  # noqa: S101 - there is one after setup
         host, port = self._settings.http_host, self._settings.http_port
         try:
             await web.TCPSite(self._runner, host, port).start()
@@ -88,7 +92,8 @@ class Server:
         self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
         self.attention.own_url = self._settings.advertised_url or _reachable(self.url, bound_host, bound_port)
         self.suspension.start()
-        self._watching = [asyncio.create_task(work) for work in (self.health.watch(), self._watch_lag())]
+        watches = (self.health.watch(), self._watch_lag(), connections.watch(http_server))
+        self._watching = [asyncio.create_task(work) for work in watches]
         for task in self._watching:
             task.add_done_callback(self._ended)
 
