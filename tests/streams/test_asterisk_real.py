@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from streams.contract.events import CallEnded, CallEvent, CallStarted, CallTransferred, Event, ManagerPresence
@@ -20,8 +21,6 @@ FOLDER = Path(__file__).parents[1] / "fixtures" / "asterisk"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text())
 MAPPING = load((FOLDER / "callpulse.toml").read_text(), {}, SOURCES).source(AsteriskMapping)
 DIFFERENT: dict[str, str] = {
-    "133-park-comes-back": "the call comes back to the same manager: two legs",
-    "225-park-and-take-back-same-manager": "the call comes back to the same manager: two legs",
     "229-join-two-customers-hang-up": "the same events as a transfer to an outside number, which has the call (125)",
 }
 """Scenarios that do not come out as expected, and why."""
@@ -31,6 +30,24 @@ def events_of(name: str) -> list[Event]:
     read = list(read_recording((FOLDER / "ami" / f"{name}.ami").read_bytes()))
     assert all(isinstance(event, dict) for event in read)
     return list(replay((event for event in read if isinstance(event, dict)), MAPPING))
+
+
+def legs_of(events: list[Event]) -> list[CallEnded]:
+    """Return the ends of legs. An answered leg that begins again goes on, with the sum of its talk, by the contract."""
+    legs: list[CallEnded] = []
+    talked: dict[tuple[str, str], int] = {}
+    for event in events:
+        if not isinstance(event, CallEnded):
+            continue
+        key = event.call, event.manager
+        if event.disposition == "answered" and key in talked:
+            whole = msgspec.structs.replace(event, talk_ms=event.talk_ms + legs[talked[key]].talk_ms)
+            legs[talked[key]] = whole
+            continue
+        if event.disposition == "answered":
+            talked[key] = len(legs)
+        legs.append(event)
+    return legs
 
 
 def matching(want: dict[str, Any], ends: list[CallEnded]) -> CallEnded | None:
@@ -48,7 +65,7 @@ def matching(want: dict[str, Any], ends: list[CallEnded]) -> CallEnded | None:
 
 
 def differences(want: dict[str, Any], events: list[Event]) -> list[str]:
-    ends = [event for event in events if isinstance(event, CallEnded)]
+    ends = legs_of(events)
     if want["expected"] == "won":  # two picked up in the same moment: one of them has the call
         dispositions = sorted(end.disposition for end in ends)
         right = dispositions[:1] == ["answered"] and set(dispositions[1:]) <= {"canceled"}
@@ -105,6 +122,41 @@ def test_the_scenario_with_pauses_gives_the_presence_of_its_script() -> None:
         ("104", "available", None),
         ("104", "offline", None),
     ]
+
+
+INTERNAL = {
+    "20-internal-answered": {"101", "102"},
+    "22-internal-dnd": {"101"},
+    "26-forward-302-external": set(),
+    "29-internal-group": {"101", "102", "103", "104"},
+    "30-internal-voicemail": {"101", "104"},
+    "74-anonymous": set(),
+    "110-attended-feature-code": set(),
+    "111-attended-refer-replaces": {"101", "102"},
+    "115-attended-feature-abort": {"102"},
+    "116-three-way": set(),
+    "125-attended-to-outside": set(),
+    "140-click-to-dial": set(),
+    "150-confbridge-internal": {"101", "102"},
+    "151-confbridge-customer": set(),
+    "155-page": {"101", "102", "103"},
+    "205-two-calls-of-one-manager": set(),
+}
+
+
+@pytest.mark.parametrize("name", INTERNAL)
+def test_legs_between_colleagues_are_internal_and_have_no_lead(name: str) -> None:
+    legs = [event for event in events_of(name) if isinstance(event, CallEnded) and event.internal is True]
+    assert {leg.manager for leg in legs} == INTERNAL[name]
+    assert not any(leg.lead for leg in legs)
+
+
+def test_a_consultation_is_a_call_of_its_own_and_the_transferred_leg_is_an_ordinary_one() -> None:
+    legs = [event for event in events_of("111-attended-refer-replaces") if isinstance(event, CallEnded)]
+    found = {(leg.manager, leg.internal is True) for leg in legs if leg.disposition == "answered"}
+    assert found == {("101", False), ("101", True), ("102", False), ("102", True)}
+    assert len({leg.call for leg in legs if leg.internal is True}) == 1
+    assert {leg.call for leg in legs if leg.internal is True}.isdisjoint({leg.call for leg in legs if leg.lead})
 
 
 def test_a_call_that_ended_in_a_gap_is_not_certain() -> None:

@@ -120,12 +120,14 @@ class Conversations:
 
     # -- legs
 
-    def begin(self, channel: Channel, manager: str, direction: Direction, at: int) -> PbxLeg:
-        """Begin a leg with its first channel."""
+    def begin(
+        self, channel: Channel, manager: str, direction: Direction, at: int, *, internal: bool | None = None
+    ) -> PbxLeg:
+        """Begin a leg with its first channel. `internal`: between colleagues; None: by who is in the conversation."""
         conversation = channel.conversation
         self.ends.settle_leg(conversation, manager)
         leg = PbxLeg(conversation, manager, direction, channel, at)
-        leg.consultation = direction == "inbound" and self._parties.is_consultation(channel)
+        leg.is_internal = internal if internal is not None else self._parties.is_internal(channel, manager)
         if direction == "inbound":
             leg.queue = conversation.queue
         conversation.legs[manager] = leg
@@ -162,10 +164,13 @@ class Conversations:
             return
         if conversation.lead is None and self._parties.manager_of(channel) is None:
             conversation.lead = self._parties.lead_of(dialled_number(channel, caller.exten))
+        if caller.leg is not None and self._parties.manager_of(channel) is None:
+            caller.leg.is_internal = False
         if caller.leg is None and not caller.done:
             mine = conversation.legs.get(manager)
             if mine is None:
-                self.begin(caller, manager, "outbound", caller.dialling_since or now)
+                internal = self._parties.manager_of(channel) is not None
+                self.begin(caller, manager, "outbound", caller.dialling_since or now, internal=internal)
             else:
                 self.attach(caller, mine)
 
@@ -226,8 +231,8 @@ class Conversations:
                 if self._parties.identity(other) != leg.manager
             ]
             connected = bool(others)
-            if leg.consultation and any(self._parties.manager_of(other) is None for other in others):
-                leg.consultation = False
+            if leg.is_internal and any(self._parties.manager_of(other) is None for other in others):
+                leg.is_internal = False
             if connected and leg.connected_since is None:
                 leg.connected_since = now
                 if leg.answered_at is None:
@@ -313,7 +318,7 @@ class Conversations:
         if target.leg is not None or self._parties.lead_behind(target) == conversation.lead:
             return None
         if manager not in conversation.legs:
-            self.refresh([self.begin(target, manager, "inbound", now)], now)
+            self.refresh([self.begin(target, manager, "inbound", now, internal=False)], now)
         return manager
 
     def _received(self, conversation: Conversation, manager: str | None = None) -> None:
@@ -416,7 +421,8 @@ class Conversations:
             tried = is_outside_number(channel.exten) or (channel.exten.isdigit() and disposition != "canceled")
         if tried:
             conversation.lead = conversation.lead or self._parties.lead_of(attempted_number(channel))
-            leg = self.begin(channel, manager, "outbound", channel.dialling_since or channel.at)
+            internal = not is_outside_number(attempted_number(channel))
+            leg = self.begin(channel, manager, "outbound", channel.dialling_since or channel.at, internal=internal)
             self.end(leg, now, disposition)
 
 

@@ -148,10 +148,10 @@ class PbxLeg:
         "answered_at",
         "channels",
         "connected_since",
-        "consultation",
         "conversation",
         "direction",
         "first",
+        "is_internal",
         "manager",
         "queue",
         "started_at",
@@ -171,12 +171,12 @@ class PbxLeg:
         self.connected_since: int | None = None
         self.talk_ms = 0
         self.queue: str | None = None
-        self.consultation = False  # with a colleague, while the outside party waits: it has no lead
+        self.is_internal = False  # between colleagues: no outside party takes part, and it has no lead
 
     @property
     def lead(self) -> str | None:
         """The lead of the conversation, if the outside party takes part in the leg."""
-        return None if self.consultation else self.conversation.lead
+        return None if self.is_internal else self.conversation.lead
 
     @property
     def is_standing(self) -> bool:

@@ -111,6 +111,12 @@ class Parties:
         asking = self._channels.parties(top)
         return bool(asking) and all(self.manager_of(party) is not None for party in asking)
 
+    def is_internal(self, channel: Channel, manager: str) -> bool:
+        """Tell whether a leg that begins with `channel` is between colleagues, as far as is known yet."""
+        if manager == self._directory.mapping.outside_manager:
+            return False
+        return self.is_consultation(channel) or not self.has_outside_party(channel.conversation)
+
     def was_missed(self, channel: Channel) -> bool:
         """Tell whether a channel is an outside caller that was never connected with a party."""
         return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from streams.contract.events import (
     EARLIEST_MS,
     LATEST_MS,
@@ -43,6 +45,7 @@ class EventWriter:
                 manager=leg.manager,
                 lead=leg.lead,
                 direction=leg.direction,
+                internal=leg.is_internal or UNSET,
                 queue=None if leg.queue is None else self._directory.public(leg.queue),
             )
         )
@@ -83,6 +86,7 @@ class EventWriter:
                 talk_ms=min(leg.talk_ms, LONGEST_MS),
                 disposition=disposition,
                 ended_by=ended_by,
+                internal=leg.is_internal or UNSET,
             )
         )
 
