@@ -18,6 +18,7 @@ from agents.crm import CrmAgent
 from agents.delivery import transport
 from agents.delivery.assignor import Assignor
 from agents.delivery.intake import Intake
+from agents.delivery.lost_records import LostRecords
 from agents.delivery.offsets import OffsetTracker
 from agents.delivery.outbox import Outbox
 from agents.delivery.worker_metrics import WorkerMetrics
@@ -241,7 +242,8 @@ def _declare(worker: Worker) -> None:
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
-    for work in (worker.outbox.run, loop.watch_delivery, *_background(worker)):
+    lost = LostRecords(worker.tracker, lambda: worker.consumer, worker.metrics)
+    for work in (worker.outbox.run, loop.watch_delivery, lost.watch, *_background(worker)):
         app.task(work)
 
 

@@ -31,15 +31,13 @@ from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from agents.delivery.batches import take_all_by_batch
+from agents.delivery.fetch_thread import BatchConsumerThread, Gap
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
-from agents.kafka.unreadable import locating_errors
 
 log = logging.getLogger("callpulse")
 
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
-FETCH_WAIT_MS: Final = 50
 _NO_OFFSET: Final = -1
 
 
@@ -104,55 +102,6 @@ class Fetched(NamedTuple):
     end: int | None = None
 
 
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread in which aiokafka fetches. It makes the batches: no seek comes between a fetch and its start."""
-
-    consumer: BatchConsumer
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.fetch_from: dict[TP, int] = {}
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        """Return Faust's consumer, with a shorter wait for records and without those of aborted transactions.
-
-        The client has one request in flight per broker. A partition whose records were just taken out is part of the
-        next request only, so it waits as long as the present one waits for the other partitions. With Faust's 1.5 s, a
-        topic without new records delayed all the others.
-        """
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust gives no choice
-        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust ties it to transactions of its own
-        commit, tags = consumer.commit, self.consumer.delivery.commit_tags
-
-        async def commit_with_tags(offsets: Mapping[Any, Any]) -> None:
-            await commit({tp: (found.offset, tags.get(tp.topic, "")) for tp, found in offsets.items()})
-
-        consumer.commit = commit_with_tags
-        return consumer
-
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        consumer = args[0] if args else kwargs["consumer"]
-        take_all_by_batch(consumer)
-        with locating_errors(consumer):
-            fetched = await super()._fetch_records(*args, **kwargs)
-        batched = self.consumer.delivery.batched
-        delivered: dict[TP, list[Any]] = {}
-        for topic_partition, records in fetched.items():
-            tp = TP(*topic_partition)
-            if tp.topic not in batched:
-                delivered[tp] = records
-            elif records:
-                batch = Batch(tp, self.fetch_from.get(tp, records[0].offset), records)
-                self.fetch_from[tp] = batch.end
-                delivered[tp] = [batch]
-        return delivered
-
-    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
-        self.fetch_from.update({TP(*tp): offset for tp, offset in partitions.items()})
-        await super()._seek_wait(consumer, partitions)
-
-
 class BatchConsumer(driver.Consumer):
     """Faust's Kafka consumer with batched delivery and commits by the offset tracker."""
 
@@ -182,6 +131,11 @@ class BatchConsumer(driver.Consumer):
         state = assignment.state_value(topic_partition)
         end = state.highwater if state.lso is None else state.lso
         return Fetched(state._position, end)  # noqa: SLF001 - the property raises where it is not known
+
+    async def gaps(self) -> list[Gap]:
+        """Return the gaps in what was fetched since the last call, and those that partitions wait at."""
+        found: list[Gap] = await self._thread.call_thread(cast(BatchConsumerThread, self._thread).take_gaps)
+        return found
 
     # -- delivery
 

@@ -60,7 +60,14 @@ class WorkerMetrics:
 
     def announce(self, topic: str, *, contract: bool) -> None:
         """Let every counter of `topic` exist at 0, or a first increase would not be seen as one."""
-        names = ["records_total", "batches_total", "events_applied_total", "duplicates_total", "rerouted_total"]
+        names = [
+            "records_total",
+            "batches_total",
+            "events_applied_total",
+            "duplicates_total",
+            "rerouted_total",
+            "lost_records_total",
+        ]
         if contract:
             names += ["late_total", "too_late_total"]
         for name in names:

@@ -57,6 +57,12 @@ OPERATIONS_METRICS: Final = (
         labels=_TOPIC,
     ),
     Metric(
+        name="lost_records_total",
+        type="counter",
+        help="Records that retention deleted before they were read. Figures lack them.",
+        labels=_TOPIC,
+    ),
+    Metric(
         name="rerouted_total",
         type="counter",
         help="Records found in a partition that is not their key's and sent to the right one.",
