@@ -327,7 +327,7 @@ def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
     layout = str(records.LAYOUT)
     return {
         "managers": OnDisk(store("managers", layout, SMALL_MEMTABLES)),
-        "leads": OnDisk(store("leads", f"{records.LAYOUT}.{codec.VERSION}", MEMTABLES), LeadRow),
+        "leads": OnDisk(store("leads", f"{records.LAYOUT}.{codec.LAYOUT}", MEMTABLES), LeadRow),
         "outcomes": OnDisk(store("outcomes", layout, SMALL_MEMTABLES)),
     }
 

@@ -80,10 +80,13 @@ UNION ALL SELECT manager, 'moves', day, 1 FROM moves;
 
 -- Why it was called again, and how far its deals had come by then.
 INSERT INTO claims
-WITH stood AS (
-    SELECT noted.lead, noted.call, noted.manager, arg_max(changes.stage, (changes.at_ms, changes.id, deal)) AS stage
+WITH newest AS (
+    SELECT noted.lead, noted.call, noted.manager, changes.* EXCLUDE (lead, call, manager)
     FROM noted JOIN changes ON changes.lead = noted.lead AND changes.at_ms <= noted.at_ms
-    GROUP BY ALL
+    QUALIFY row_number() OVER (PARTITION BY noted.lead, noted.call, noted.manager, deal ORDER BY changes.place DESC) = 1
+),
+stood AS (
+    SELECT lead, call, manager, arg_max(stage, (at_ms, id, deal)) AS stage FROM newest GROUP BY ALL
 )
 SELECT
     manager,

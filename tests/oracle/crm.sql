@@ -100,7 +100,10 @@ WITH once AS (
 SELECT
     once.* REPLACE (coalesce(ranks.stage, if(once.stage = 'lost', 'lost', 'other')) AS stage),
     rank,
-    row_number() OVER (PARTITION BY lead, deal ORDER BY at_ms, id) AS place
+    -- At the same moment the later stage is the later change: lost comes last, an unknown stage first.
+    row_number() OVER (
+        PARTITION BY lead, deal ORDER BY at_ms, if(once.stage = 'lost', 1000, coalesce(rank, -1)), id
+    ) AS place
 FROM once LEFT JOIN ranks USING (stage);
 
 -- A rank is reached at the first change to it or beyond it, after the last change that took it back.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, ended, started, transferred, utc
+from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, deal, ended, started, transferred, utc
 
 pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
 
@@ -20,6 +20,17 @@ def test_leads_are_sorted_by_their_calls_and_their_conversations() -> None:
     assert told.steps("calls") == [2, 0, 0, 1, 2]
     assert told.steps("conversations") == [1, 1, 0, 0, 1]
     assert told("calls_per_lead", window="30d") == 18 / 5
+
+
+def test_a_lead_is_open_until_all_its_deals_are_won_or_lost() -> None:
+    calls = [ended(NOON - number, f"{lead}{number}", lead=lead) for lead in "ABC" for number in range(2)]
+    deals = [
+        *(deal(NOON, "A", "won", "a"), deal(NOON, "B", "lost", "b1")),
+        *(deal(NOON, "B", "won", "b2"), deal(NOON, "C", "won", "c1"), deal(NOON, "C", "qualified", "c2")),
+    ]
+    told = Told([*calls, *deals], NOON)
+    assert told.steps("calls") == [0, 1, 0, 0, 0]
+    assert told("calls_per_lead", window="30d") == 2
 
 
 def test_a_lead_forgets_its_calls_after_thirty_days() -> None:

@@ -77,6 +77,47 @@ def test_an_event_may_come_straight_from_its_own_topic() -> None:
     assert fold_crm(row, stage("lost"), "crm/0", 1).outcome == "duplicate"  # by its place
 
 
+# -- an older definition
+
+
+def rows_of_before() -> tuple[LeadRow, Received]:
+    """Return a row of definition 1, and the totals that managers received for it."""
+    changes = [stage("won", NOON, id="a"), stage("proposal", NOON, id="b"), stage("lost", NOON, "deal-2")]
+    row = LeadRow(unpacked=lead(leg("c1", NOON - DAY), leg("c2"), *changes).row.state)
+    row.state.definition = 1
+    received = Received()
+    received.sums.update(FOLD.totals(row.state))
+    row = LeadRow(dump(row))
+    return row, received
+
+
+def test_a_row_of_an_older_definition_keeps_its_contributions_until_a_fact_comes() -> None:
+    row, received = rows_of_before()
+    assert FOLD.totals(row.state) == received.totals
+    assert received.totals["anna", "stage:proposal", TODAY] == 1
+    assert ("anna", "won", TODAY) not in received.totals
+    assert dump(row)[9] == 2
+
+
+def test_a_fact_corrects_what_a_row_of_an_older_definition_emitted() -> None:
+    row, received = rows_of_before()
+    received.take(FOLD.contact(row, dial("c3", NOON + HOUR), ANYWHERE, 1))
+    assert received.totals == FOLD.totals(row.state)
+    assert received.totals["anna", "won", TODAY] == 1
+    assert ("anna", "sum", TODAY) not in received.totals
+    assert dump(row)[9] == 3
+
+
+def test_a_fact_that_changes_nothing_leaves_a_row_of_an_older_definition_as_it_was() -> None:
+    row, received = rows_of_before()
+    before = dump(row)
+    again = fold_crm(row, stage("won", NOON, id="a"), "crm/9", 1)
+    assert (again.outcome, again.deltas) == ("duplicate", ())
+    assert dump(row) == before
+    received.take(FOLD.contact(row, dial("c3", NOON + HOUR), ANYWHERE, 1))
+    assert received.totals == FOLD.totals(row.state)
+
+
 # -- bounds
 
 

@@ -71,6 +71,20 @@ def test_days_before_the_last_thirty_one_are_not_counted() -> None:
     assert calls.some("sum", "calls:") == {"sum": {-31: 1, 0: 1}, "calls:1": {-31: -1, 0: 1}, "calls:2": {-31: 1}}
 
 
+def test_calls_on_a_closed_lead_are_not_counted_among_those_on_open_leads() -> None:
+    folded = lead(dial("c1", NOON - DAY), *(dial(f"d{n}", NOON + n) for n in range(4)))
+    calls = folded.some("calls:", "sum")
+    assert set(calls) == {"calls:4", "calls:5+", "sum"}
+    folded.take(stage("won", NOON + HOUR))
+    assert folded.some("calls:", "sum", "over") == {"over": {0: 1}}
+    folded.take(dial("c9", NOON + 2 * HOUR))
+    assert folded.some("calls:", "sum") == {}
+    folded.take(stage("qualified", NOON + 3 * HOUR, "deal-2"))  # another deal opens the lead again
+    assert folded.some("sum") == {"sum": {-1: 1, 0: 5}}
+    folded.take(stage("lost", NOON + 4 * HOUR, "deal-2"))
+    assert folded.some("calls:", "sum") == {}
+
+
 # -- whose lead it is, and what was given
 
 
@@ -116,6 +130,35 @@ def test_a_lead_is_given_as_what_its_first_call_was(said: str, noted: Any, given
     folded = lead(leg("c1", NOON - DAY, kind=said), note("c1", kind=noted), leg("c2", kind="repeat"))
     assert folded.some("given:") == {f"given:{given}": {-1: 1}}
     assert folded.some("answered:") == {f"answered:{given}": {-1: 1}, "answered:repeat": {0: 1}}
+
+
+# -- changes of a deal at the same time
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("b", "a")], ids="-".join)
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("proposal", "won"),
+        ("qualified", "presentation"),
+        ("won", "lost"),
+        ("dreaming", "qualified"),
+        ("proposal", "lost"),
+    ],
+)
+def test_of_two_stages_at_the_same_time_the_later_stage_wins(first: str, then: str, ids: tuple[str, str]) -> None:
+    changes = [stage(first, NOON - HOUR, id=ids[0]), stage(then, NOON - HOUR, id=ids[1])]
+    folded = lead(leg("c1", NOON - DAY), *changes)
+    assert folded.totals == lead(leg("c1", NOON - DAY), *reversed(changes)).totals
+    alone = lead(leg("c1", NOON - DAY), stage(then, NOON - HOUR, id=ids[1]))
+    assert folded.some("stage:", "won", "lost") == alone.some("stage:", "won", "lost")
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("b", "a")], ids="-".join)
+def test_a_follow_up_is_counted_at_the_later_of_two_stages_at_the_same_time(ids: tuple[str, str]) -> None:
+    changes = [stage("presentation", NOON - HOUR, id=ids[0]), stage("proposal", NOON - HOUR, id=ids[1])]
+    folded = lead(leg(), note(reason="reminder"), *changes)
+    assert folded.some("reason:") == {"reason:reminder@proposal": {0: 1}}
 
 
 # -- progress, the mentor rule, stuck leads

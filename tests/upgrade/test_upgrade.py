@@ -30,8 +30,15 @@ from tests.upgrade.today import (
 )
 
 ROOT: Final = Path(__file__).parents[2]
-CHANGED: Final[Mapping[str, Mapping[str, str]]] = {}
+_OPEN: Final = "calls on closed leads no longer count among those on open leads"
+CHANGED: Final[Mapping[str, Mapping[str, str]]] = {
+    "329236d": {"outcomes": _OPEN, "outcomes-changelog": _OPEN, "leads-changelog": "rows hold the definition's version"}
+}
 """By release: topics whose bytes today's code makes otherwise, each with the reason. Rows must be read all the same."""
+REDEFINED: Final[Mapping[str, Mapping[str, str]]] = {
+    "329236d": {"callpulse_open_leads_by_calls": _OPEN, "callpulse_calls_per_lead": _OPEN}
+}
+"""By release: metrics that mean something else today, each with the reason. All others have the same values."""
 RELEASES: Final = releases()
 
 
@@ -167,9 +174,11 @@ def test_folding_goes_on_from_the_changelogs(frozen: Frozen, made: Installation)
         installation = Installation(settings_of(frozen.settings))
         installation.restore(frozen, number)
         go_on(installation, frozen, after=number)
-        assert differences(installation.figures(frozen.readings[-1].at_ms), frozen.last()) == {}
+        differing = differences(installation.figures(frozen.readings[-1].at_ms), frozen.last())
+        assert {name for name in differing if name.partition("{")[0] not in REDEFINED.get(frozen.release, {})} == set()
         found = installation.topics.found()
-        assert [topic for topic in sources if found[topic] != expected[topic]] == []
+        changed = {settings_of(frozen.settings).kafka.topic_prefix + name for name in CHANGED.get(frozen.release, {})}
+        assert [topic for topic in sources if found[topic] != expected[topic] and topic not in changed] == []
 
 
 # -- rows on disk
@@ -200,6 +209,8 @@ def test_todays_folder_holds_the_same(frozen: Frozen, tmp_path: Path) -> None:
     finally:
         installation.close()
     for table, families in frozen.rows.items():
+        if f"{table}-changelog" in CHANGED.get(frozen.release, {}):
+            continue  # the bytes of the rows changed
         found = rows_on_disk.read(tmp_path / settings.worker.id / table)
         assert rows_on_disk.written_at(found, frozen.readings[-1].at_ms) == families
 

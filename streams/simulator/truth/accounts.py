@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 
 from streams.calendars import LocalTime, local_time
+from streams.contract.events import DealStageChanged
+from streams.settings.results import LOST, WON
 from streams.settings.settings import Manager, Settings
 from streams.simulator.telephony.legs import Presence, SimulatedLeg
 from streams.simulator.truth.leg_outcomes import LegOutcome, Tally
@@ -67,6 +69,17 @@ class LeadAccount:
         self.newest = max(self.newest, other.newest)
 
 
+class DealAccount:
+    """The newest change of a deal: its sort key, its stage, and the lead that it names."""
+
+    __slots__ = ("change", "lead", "stage")
+
+    def __init__(self) -> None:
+        self.change: tuple[int, int, str] = (0, -1, "")
+        self.stage = ""
+        self.lead = ""
+
+
 class Accounts:
     """The accounts of all managers and leads. `leads` is None where nothing is counted by lead.
 
@@ -82,6 +95,8 @@ class Accounts:
             self.account(manager)
         self.leads: dict[str, LeadAccount] | None = {} if leads else None
         self.links: dict[str, str] = {}
+        self.deals: dict[str, DealAccount] = {}
+        self._stage_order = {stage: index for index, stage in enumerate(settings.results.stages)}
 
     def account(self, manager: str) -> Account:
         """Return the account of a manager, on the roster or not."""
@@ -89,3 +104,18 @@ class Accounts:
         if found is None:
             found = self.accounts[manager] = Account(self.settings.manager(manager))
         return found
+
+    def deal(self, event: DealStageChanged) -> None:
+        """Note a change of a deal. Of changes at the same time, that to the later stage is the newer one."""
+        deal = self.deals.setdefault(event.deal, DealAccount())
+        change = event.at, self._stage_order.get(event.stage, -1), event.id
+        if change > deal.change:
+            deal.change, deal.stage, deal.lead = change, event.stage, event.lead
+
+    def closed_leads(self) -> set[str]:
+        """Return the keys of the leads that have deals, all of them won or lost."""
+        is_closed: dict[str, bool] = {}
+        for deal in self.deals.values():
+            lead = self.links.get(deal.lead, deal.lead)
+            is_closed[lead] = is_closed.get(lead, True) and deal.stage in (WON, LOST)
+        return {lead for lead, closed in is_closed.items() if closed}

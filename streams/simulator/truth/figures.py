@@ -170,7 +170,8 @@ class _Leads:
 
     def __init__(self, accounts: Accounts, settled: Mapping[str, LeadAccount], now_ms: int) -> None:
         self._most_dials = accounts.thresholds.calls_per_lead_day
-        self._owned: dict[str, list[LeadAccount]] = {}
+        self._owned: dict[str, list[tuple[LeadAccount, bool]]] = {}
+        closed = accounts.closed_leads()
         leads = dict(settled)
         for account in accounts.accounts.values():
             for leg in account.legs:
@@ -184,17 +185,17 @@ class _Leads:
                 elif lead is settled.get(key):
                     lead = leads[key] = copy.deepcopy(lead)
                 lead.add(account.local.day(outcome.at), leg, outcome)
-        for lead in leads.values():
-            self._owned.setdefault(lead.newest[2], []).append(lead)
+        for key, lead in leads.items():
+            self._owned.setdefault(lead.newest[2], []).append((lead, key not in closed))
 
     def figures(self, account: Account, today: int) -> Iterator[Figure]:
         """Yield the figures of a manager's leads."""
         by_calls: Counter[str] = Counter()
         called = calls = over_called = 0
-        for lead in self._owned.get(account.manager.id, ()):
+        for lead, is_open in self._owned.get(account.manager.id, ()):
             recent = [counts for day, counts in lead.days.items() if day > today - _LEAD_DAYS]
             lead_calls = sum(counts[0] for counts in recent)
-            if lead_calls:
+            if lead_calls and is_open:
                 by_calls[_bucket(lead_calls)] += 1
                 called += 1
                 calls += lead_calls

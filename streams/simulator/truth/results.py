@@ -108,7 +108,7 @@ class Results:
         first_kind = parts[0].kind if parts else NONE
         closed = bool(lead.deals)
         for changes in lead.deals.values():
-            ordered = sorted(changes.values(), key=lambda change: (change.at, change.id))
+            ordered = sorted(changes.values(), key=self._change_order)
             stage, since = ordered[-1].stage, ordered[-1].at
             for change in reversed(ordered):
                 if change.stage != stage:
@@ -171,11 +171,15 @@ class Results:
             named |= stages
         for changes in lead.deals.values():
             reached: dict[int, int] = {}
-            for change in sorted(changes.values(), key=lambda change: (change.at, change.id)):
+            for change in sorted(changes.values(), key=self._change_order):
                 if change.stage in self._stages:
                     rank = self._stages.index(change.stage)
                     reached = {place: reached.get(place, change.at) for place in range(rank + 1)}
             yield from reached.values()
+
+    def _change_order(self, change: DealStageChanged) -> tuple[int, int, str]:
+        stages = self._settings.results.stages
+        return change.at, stages.index(change.stage) if change.stage in stages else -1, change.id
 
     def _day(self, manager: str, at: int) -> int:
         return local_time(self._settings.manager(manager).timezone).day(at)

@@ -15,18 +15,24 @@ from streams.tables.lead.summary import LeadSummary
 
 BY_CONSULTATION: Final[tuple[Component, ...]] = (contributions.streaks,)
 BY_ACTIVITY: Final[tuple[Component, ...]] = (contributions.promises, contributions.activities)
-BY_FIRST_LEG: Final[tuple[Component, ...]] = (contributions.days, *contributions.CURRENT, contributions.legs)
+BY_FIRST_LEG: Final[tuple[Component, ...]] = (*contributions.CURRENT, contributions.legs)
 
 
 def by_deal(summary: LeadSummary) -> tuple[Component, ...]:
     """Return the components that a change of a deal can affect."""
-    components = (contributions.streaks, contributions.stages, contributions.reach, contributions.deals)
+    components = (
+        contributions.days,
+        contributions.streaks,
+        contributions.stages,
+        contributions.reach,
+        contributions.deals,
+    )
     return (*components, contributions.notes) if summary.noted else components
 
 
 def by_hand_over(summary: LeadSummary) -> tuple[Component, ...]:
     """Return the components that a new owner can affect, by a leg without a note that started last."""
-    components: list[Component] = [contributions.days, *contributions.CURRENT]
+    components: list[Component] = [*contributions.CURRENT]
     if summary.noted:
         components.append(contributions.promises)
     if summary.deals:

@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from streams.tables.changelog import HEAD, LayoutError
-from streams.tables.lead.state import LeadState, StateRecord, unpacked
+from streams.tables.lead.state import DEFINITION, LeadState, StateRecord, unpacked
 
-VERSION: Final = 2
-"""The version of the layout of lead rows; it follows the header that all changelog records have."""
+LAYOUT: Final = 2
+"""The version of the layout of lead rows. A row begins with it, or with a higher number: `LAYOUT` + definition - 1."""
 _TIME_BYTES: Final = 6
 _PREFIX: Final = 1 + _TIME_BYTES
 
@@ -19,21 +19,26 @@ _decode: Final = msgspec.msgpack.Decoder(StateRecord).decode
 
 
 def pack(state: LeadState) -> bytes:
-    """Return a state as bytes: the version, `heard_at`, then the state in MessagePack."""
-    return bytes([VERSION]) + state.heard_at.to_bytes(_TIME_BYTES, "big") + _encode(state.packed())
+    """Return a state as bytes: layout and definition, `heard_at`, then the state in MessagePack."""
+    return (
+        bytes([LAYOUT + state.definition - 1]) + state.heard_at.to_bytes(_TIME_BYTES, "big") + _encode(state.packed())
+    )
 
 
 def unpack(payload: bytes | memoryview) -> LeadState:
     """Restore the state from the result of `pack`.
 
-    Raise LayoutError for another version, and msgspec.MsgspecError for bytes that are no state.
+    Raise LayoutError for another layout, and msgspec.MsgspecError for bytes that are no state.
     """
-    if len(payload) <= _PREFIX or payload[0] != VERSION:
+    if len(payload) <= _PREFIX or not LAYOUT <= payload[0] < LAYOUT + DEFINITION:
         raise LayoutError(
-            f"a lead row has version {payload[0] if payload else 'none'}; this release reads {VERSION}. Start the "
-            "release that wrote it, or delete the changelog topic and let the table be built from its source topic"
+            f"a lead row has version {payload[0] if payload else 'none'}; this release reads {LAYOUT} to "
+            f"{LAYOUT + DEFINITION - 1}. Start the release that wrote it, or delete the changelog topic and let the "
+            "table be built from its source topic"
         )
-    return unpacked(_decode(payload[_PREFIX:]))
+    state = unpacked(_decode(payload[_PREFIX:]))
+    state.definition = payload[0] - LAYOUT + 1
+    return state
 
 
 def heard_at(value: bytes) -> int:

@@ -77,6 +77,8 @@ _WON_WITHOUT_CALL: Final = measures.by_dimension(measures.WON, "first_kind", NON
 def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     """Yield how often the lead was called: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
 
+    `calls:K` and `sum` count only while the lead is open.
+
     `calls:K` are steps: the sum of the entries on days >= cutoff is 1 if the lead has K calls on
     the days from `cutoff` on, otherwise 0. `sum` is the number of calls of the day, `over` is 1 on a day on which the
     lead was dialled too often.
@@ -89,12 +91,14 @@ def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     """
     owner = summary.owner
     counts = counts_by_day(summary.state)
+    is_open = summary.counts_as_open
     later = 0
     for day in sorted(counts, reverse=True):
         packed = counts[day]
         called = packed & CALLS_MASK
-        yield owner, measures.CALLS_OF_DAY, day, called, "lead", ""
-        if later < measures.MOST:
+        if is_open:
+            yield owner, measures.CALLS_OF_DAY, day, called, "lead", ""
+        if is_open and later < measures.MOST:
             now = min(later + called, measures.MOST)
             if now > later:
                 yield owner, measures.CALLS_BY_NUMBER[now - 1], day, 1, "lead", ""
@@ -374,9 +378,9 @@ def activities(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
             yield manager, measures.labelled(measures.TOUCH, activity.channel), day, 1, "activity", activity.id
 
 
-CURRENT: Final[tuple[Component, ...]] = (streaks, stages, given, reach)
-"""How the lead stands and how far it came. The other components, except `days`, are history that retention keeps."""
-ALL: Final[tuple[Component, ...]] = (days, *CURRENT, legs, notes, promises, deals, activities)
+CURRENT: Final[tuple[Component, ...]] = (days, streaks, stages, given, reach)
+"""How the lead stands and how far it came. The other components are history that retention keeps."""
+ALL: Final[tuple[Component, ...]] = (*CURRENT, legs, notes, promises, deals, activities)
 
 
 def contributions(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Contribution]:

@@ -64,7 +64,7 @@ def append(lead: str, summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg) ->
     must_recount = earlier_legs.exceeds_days_kept or summary.state.forgotten
     days = tuple(contributions.days(summary, policy)) if must_recount else None
     if days is None:
-        _add_days(changes, policy, leg, earlier_legs)
+        _add_days(changes, policy, leg, earlier_legs, is_open=summary.counts_as_open)
     if summary.is_open:
         _add_streak_and_stage(changes, summary, policy, leg, earlier_legs)
     conversation_at = earlier_legs.first_conversation_at
@@ -175,12 +175,16 @@ def _add_difference(changes: ChangeList, before: Iterable[Entry], after: Iterabl
     changes += [(measure, day, n) for (measure, day), n in counts.items() if n]
 
 
-def _add_days(changes: ChangeList, policy: LeadPolicy, leg: LeadLeg, earlier_legs: _EarlierLegs) -> None:
+def _add_days(
+    changes: ChangeList, policy: LeadPolicy, leg: LeadLeg, earlier_legs: _EarlierLegs, *, is_open: bool
+) -> None:
     """Add the change of `contributions.days`."""
     day = leg.day
-    changes.append((measures.CALLS_OF_DAY, day, 1))
     if leg.flags & FLAG_OUTBOUND and earlier_legs.dials_same_day == policy.calls_per_day:
         changes.append((measures.OVER_DIALLED, day, 1))
+    if not is_open:
+        return
+    changes.append((measures.CALLS_OF_DAY, day, 1))
     later, same = earlier_legs.calls_later, earlier_legs.calls_same_day
     if later + same >= _MANY:
         return  # on this day and before it, the bucket is 5+ already

@@ -28,12 +28,12 @@ from streams.tables.changelog import LayoutError
 from streams.tables.lead import affected, contributions, fast_append, mapping, merge, retention
 from streams.tables.lead.codec import pack, unpack
 from streams.tables.lead.contributions import Contribution, Totals
-from streams.tables.lead.deltas import Difference, ManagerDelta, merged
+from streams.tables.lead.deltas import Difference, ManagerDelta, deltas_of, merged
 from streams.tables.lead.effect import LeadEffect
 from streams.tables.lead.policy import LeadPolicy
 from streams.tables.lead.records import KIND_MASK, Activity, LeadLeg, note_version, start_order
 from streams.tables.lead.row import LeadRow
-from streams.tables.lead.state import LeadState
+from streams.tables.lead.state import DEFINITION, LeadState
 from streams.tables.lead.summary import LeadSummary
 
 _APPLIED: Final = LeadEffect("applied")
@@ -85,6 +85,8 @@ class LeadFold:
         applied = state.applied
         if fact.seq <= applied.get(fact.src, -1):
             return _DUPLICATE
+        if state.definition != DEFINITION:
+            return self._redefined(row, fact, src, seq)
         if isinstance(fact, Contact):
             effect = self._leg(row, fact.lead, fact, src, seq, 0)
         elif isinstance(fact, Forwarded):
@@ -101,6 +103,22 @@ class LeadFold:
     def crm(self, row: LeadRow, event: CrmEvents, src: str, seq: int) -> LeadEffect:
         """Apply an event of topic `crm` at position (`src`, `seq`). `row` is the row of `event.lead`."""
         return self.contact(row, Forwarded(src=src, seq=seq, lead=event.lead, event=event), f"{src}/leads", seq)
+
+    def _redefined(self, row: LeadRow, fact: ContactsFact, src: str, seq: int) -> LeadEffect:
+        """Apply a fact to a row whose contributions were emitted by an older definition, and correct them with it."""
+        state = row.state
+        definition = state.definition
+        difference = Difference(fact.lead, self._new_summary(row), self._policy)
+        difference.before(contributions.ALL)
+        state.definition = DEFINITION
+        difference.after(contributions.ALL, self._new_summary(row))
+        effect = self.contact(row, fact, src, seq)
+        if effect.outcome != "applied":  # nothing is emitted then, so the row stays as it was
+            state.definition = definition
+            row.summary = None
+            return effect
+        deltas = merged(difference.deltas(), effect.deltas)
+        return LeadEffect("applied", deltas, effect.facts, None, effect.folded, link_ignored=effect.link_ignored)
 
     # -- facts
 
@@ -216,11 +234,16 @@ class LeadFold:
     def _first_leg(self, row: LeadRow, lead: str, leg: LeadLeg) -> LeadEffect:
         """Add the first leg of a lead without other records: it had no contributions before."""
         summary = self._summary(row)
-        difference = Difference(lead, summary, self._policy)
         row.state.legs.append(leg)
         summary.update_legs()
-        difference.after(affected.BY_FIRST_LEG, summary)
-        return LeadEffect("applied", difference.deltas())
+        owner = leg.manager
+        changes = [
+            (measure, day, n)
+            for component in affected.BY_FIRST_LEG
+            for _, measure, day, n, _, _ in component(summary, self._policy)
+        ]
+        listed = contributions.attention(summary, self._policy)
+        return LeadEffect("applied", deltas_of({owner: changes}, lead, (owner, None), (owner, listed)))
 
     def _hand_over(self, row: LeadRow, lead: str, leg: LeadLeg) -> tuple[ManagerDelta, ...]:
         """Add a new leg without a note that started last: its manager becomes the owner."""
@@ -337,5 +360,6 @@ def _has(state: LeadState, leg: LeadLeg) -> bool:
 def _records_of(state: LeadState) -> bytes:
     """Return the records of a lead as bytes, without its source positions and its link."""
     records = LeadState()
+    records.definition = 1  # a worker of the release before can read it; it does not matter for records
     merge.replace_records(records, state)
     return pack(records)

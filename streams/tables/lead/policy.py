@@ -8,6 +8,7 @@ from typing import Final
 from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
 from streams.settings.results import LOST, PRESENTATION, PROPOSAL, WON
 from streams.settings.settings import Economics, Results, Thresholds
+from streams.tables.lead.records import DealChange
 from streams.units import DAY_MS, MINUTE_MS
 
 FARTHEST_DUE_MS: Final = 400 * DAY_MS
@@ -25,6 +26,8 @@ class LeadPolicy:
     ) -> None:
         self.ranks: dict[str, int] = {stage: rank for rank, stage in enumerate(results.stages) if stage != LOST}
         self.stages = frozenset(results.stages)
+        # Of two changes at the same time, the later stage wins: lost after won, and every stage after an unknown one.
+        self.stage_order: dict[str, int] = {stage: index for index, stage in enumerate(results.stages)}
         self.presentation = self.ranks[PRESENTATION]
         self.proposal = self.ranks[PROPOSAL]
         self.won = self.ranks[WON]
@@ -38,6 +41,16 @@ class LeadPolicy:
         self._local = local
         self._locals: dict[str, LocalTime] = {}
         self._minutes: dict[str, dict[int, int]] = {}  # minute of the day, by zone and slot
+
+    def in_order(self, changes: list[DealChange]) -> list[DealChange]:
+        """Return the changes of a deal, which are ordered by time, with those of the same time ordered by stage."""
+        for index in range(1, len(changes)):
+            if changes[index].at == changes[index - 1].at:
+                return sorted(changes, key=self._change_order)
+        return changes
+
+    def _change_order(self, change: DealChange) -> tuple[int, int, str]:
+        return change.at, self.stage_order.get(change.stage, -1), change.id
 
     def local(self, manager: str) -> LocalTime:
         """Return the local time of a manager."""

@@ -29,6 +29,9 @@ from streams.tables.value import Plain
 CALL_DAYS_KEPT: Final = 31
 """Calls are counted on this many days before the newest one: their longest window is 30 days, and zones differ."""
 
+DEFINITION: Final = 2
+"""The present definition of contributions. A row of an older one is brought up to it by the next fact (`fold`)."""
+
 # The calls and dials of a day in one integer: calls in the low 32 bits, dials above them.
 DIALS_SHIFT: Final = 32
 CALLS_MASK: Final = (1 << DIALS_SHIFT) - 1
@@ -58,7 +61,8 @@ class LeadState(Plain):
     `revision` counts the facts applied; `applied` has the highest `seq` per `src`. `heard_at` is the newest time of
     any fact applied, ms. `legs` are ordered by their start; activities and the changes of each deal by their time.
     `notes` are keyed by call, `deals` by deal. `forgotten` counts, per day, the calls and dials of legs that retention
-    dropped. `linked_to` is the lead that this key was linked to, "" if none.
+    dropped. `linked_to` is the lead that this key was linked to, "" if none. `definition` is the version of the
+    definition of contributions by which those of this row were emitted.
     """
 
     __slots__ = (
@@ -66,6 +70,7 @@ class LeadState(Plain):
         "applied",
         "consulted_at",
         "deals",
+        "definition",
         "forgotten",
         "heard_at",
         "legs",
@@ -76,6 +81,7 @@ class LeadState(Plain):
     )
 
     def __init__(self) -> None:
+        self.definition = DEFINITION
         self.revision = 0
         self.heard_at = 0
         self.applied: dict[str, int] = {}

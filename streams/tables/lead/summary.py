@@ -30,14 +30,16 @@ from streams.tables.lead.state import LeadState
 class DealState:
     """The state of a deal after all its changes.
 
-    `reached` has, per rank of the funnel, the time at which the deal reached it; ranks that were taken back are
-    absent. `since` is the time of the first change of the present run of `stage`, `changed` the sort key of the newest
-    change. Each attribute has the newest value that a change gave, "none" or None if no change gave one.
+    `changes` are in the order in which they apply. `reached` has, per rank of the funnel, the time at which the deal
+    reached it; ranks that were taken back are absent. `since` is the time of the first change of the present run of
+    `stage`, `changed` the sort key of the newest change. Each attribute has the newest value that a change gave, "none"
+    or None if no change gave one.
     """
 
     __slots__ = (
         "amount",
         "changed",
+        "changes",
         "channel",
         "client_type",
         "currency",
@@ -53,6 +55,7 @@ class DealState:
         self, deal: str, changes: list[DealChange], ranks: dict[str, int]
     ) -> None:
         self.id = deal
+        self.changes = changes
         self.reached: list[int] = []
         self.manager = ""
         self.amount: int | None = None
@@ -100,9 +103,13 @@ class LeadSummary:
 
     After a change of the state, the matching `update_...` method brings the summary up to date. Each of them computes
     only what that kind of change can affect.
+
+    The contributions of a row are emitted by the definition of `state.definition`. In definition 1, calls on closed
+    leads counted like those on open ones, and changes of a deal at the same time were ordered by the event id.
     """
 
     __slots__ = (
+        "counts_if_closed",
         "deals",
         "first",
         "first_kind",
@@ -118,8 +125,8 @@ class LeadSummary:
     def __init__(self, state: LeadState, policy: LeadPolicy) -> None:
         self.state = state
         self.noted = noted_legs(state) if state.notes else []
-        ranks = policy.ranks
-        self.deals = {deal: DealState(deal, changes, ranks) for deal, changes in state.deals.items()}
+        self.counts_if_closed = state.definition == 1
+        self.deals = {deal: self._deal(deal, policy) for deal in state.deals}
         self.progress_at = 0
         self.lead_deal: DealState | None = None
         self.is_open = True
@@ -153,9 +160,18 @@ class LeadSummary:
 
     def update_deal(self, deal: str, policy: LeadPolicy) -> None:
         """Update after a change of one deal."""
-        self.deals[deal] = DealState(deal, self.state.deals[deal], policy.ranks)
+        self.deals[deal] = self._deal(deal, policy)
         self._choose_deal()
         self.progress_at = self._progress()
+
+    def _deal(self, deal: str, policy: LeadPolicy) -> DealState:
+        changes = self.state.deals[deal]
+        return DealState(deal, changes if self.state.definition == 1 else policy.in_order(changes), policy.ranks)
+
+    @property
+    def counts_as_open(self) -> bool:
+        """Whether the calls on the lead count among those on open leads."""
+        return self.is_open or self.counts_if_closed
 
     def _choose_deal(self) -> None:
         deals = self.deals.values()
@@ -200,8 +216,8 @@ class LeadSummary:
         """Return the stage at a time: that of the deal that had changed last by then, "none" if no deal had."""
         newest: tuple[int, str, str] = (0, "", "")
         stage = NONE
-        for deal, changes in self.state.deals.items():
-            for change in reversed(changes):
+        for deal, deal_state in self.deals.items():
+            for change in reversed(deal_state.changes):
                 if change.at <= at_ms:
                     if (change.at, change.id, deal) > newest:
                         newest = change.at, change.id, deal
