@@ -154,7 +154,6 @@ SAID = [
     ("docs/events.md", r"at most (\d+) KiB", events.MAX_BYTES // 1024),
     ("docs/events.md", r"more than (\d+) KiB", events.MAX_BYTES // 1024),
     ("docs/events.md", r"an amount in another currency does not count, nor one above 10([⁰¹²³⁴-⁹]+)", LARGEST_AMOUNT),
-    ("docs/events.md", r"An amount above 10([⁰¹²³⁴-⁹]+) is refused", events.MAX_AMOUNT),
     ("docs/events.md", r"a promise more than (\d+) days ahead", FARTHEST_DUE_MS // DAY_MS),
     ("docs/events.md", r"within (\d+) hours of event time", SETTINGS.thresholds.retry_horizon_ms // HOUR_MS),
     ("docs/events.md", r"is closed after (\d+) hours", SETTINGS.thresholds.max_call_ms // HOUR_MS),

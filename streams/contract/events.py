@@ -8,12 +8,13 @@ contract asks; an unknown `type` or `v` is rejected, because guessing would make
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Final, Literal, TypeAlias, final, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, final, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import force_setattr
 
+from streams.contract.money import read_amount, read_currency
 from streams.units import DAY_MS
 
 VERSION: Final = 1
@@ -24,7 +25,10 @@ MAX_BYTES: Final = 64 * 1024
 EARLIEST_MS: Final = 946_684_800_000
 LATEST_MS: Final = 4_102_444_800_000
 LONGEST_MS: Final = 7 * DAY_MS
-MAX_AMOUNT: Final = Decimal(10) ** 15
+_AMOUNT: Final = Meta(
+    description='A decimal string or a number: "1200.50". Written with care, as a last resort: "1 200,50".'
+)
+_CURRENCY: Final = Meta(description="A code of ISO 4217, in any case, or a common symbol.")
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 Text: TypeAlias = Annotated[str, Meta(max_length=256)]
@@ -154,20 +158,37 @@ class CallAnnotated(CrmEvent, frozen=True, kw_only=True, gc=False, tag="call.ann
 
 
 class DealStageChanged(CrmEvent, frozen=True, kw_only=True, gc=False, tag="deal.stage_changed"):
-    """A deal of the lead came to a stage. `amount` is a decimal string, so that no cent is lost on the way."""
+    """A deal of the lead came to a stage.
+
+    `amount` and `currency` are read as `streams.contract.money` describes; a decoded event has a Decimal and a code of
+    ISO 4217. A value that cannot be read stays as it is, and counts as folded. An empty text stands for no value.
+    """
 
     deal: Name
     stage: Name
-    amount: Decimal | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    amount: Annotated[Any, _AMOUNT] = None
+    currency: Annotated[Any, _CURRENCY] = None
     product: Text | None = None
     channel: Text | None = None
     client_type: Text | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an amount that is not a finite, sensible number."""
-        if self.amount is not None and not (self.amount.is_finite() and -MAX_AMOUNT <= self.amount <= MAX_AMOUNT):
-            raise ValueError("amount is not a finite number within ±10^15")
+        """Read the amount and the currency."""
+        for name, value, read in (("amount", self.amount, read_amount), ("currency", self.currency, read_currency)):
+            if value is not None:
+                is_empty = isinstance(value, str) and not value.strip()
+                readable = None if is_empty else read(value)
+                if is_empty or readable is not None:
+                    force_setattr(self, name, readable)
+
+
+class DealDeleted(CrmEvent, frozen=True, kw_only=True, gc=False, tag="deal.deleted"):
+    """A deal no longer exists: it was deleted, or merged into another deal. It counts nowhere from then on.
+
+    A later change of its stage brings it back.
+    """
+
+    deal: Name
 
 
 class LeadConsulted(CrmEvent, frozen=True, kw_only=True, gc=False, tag="lead.consulted"):
@@ -217,7 +238,7 @@ class SpeechEnded(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.
 
 
 CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded | ManagerPresence
-CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | LeadConsulted | ActivityLogged | LeadLinked
+CrmEvents: TypeAlias = CallAnnotated | DealStageChanged | DealDeleted | LeadConsulted | ActivityLogged | LeadLinked
 SpeechEvents: TypeAlias = SpeechUtterance | SpeechEnded
 
 TOPIC_EVENTS: Final[Mapping[str, object]] = {"calls": CallsEvent, "crm": CrmEvents, "speech": SpeechEvents}

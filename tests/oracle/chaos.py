@@ -17,10 +17,11 @@ from tests.oracle.handmade import DAY, HOUR, MINUTE, SECOND, Event
 
 ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati")
 KINDS: Final = ("cold", "targeted", "inbound", "repeat", None, None)
-STAGES: Final = ("qualified", "presentation", "proposal", "won", "lost", "weather", "won")
+STAGES: Final = ("qualified", "presentation", "proposal", "won", "lost", "weather", "Won", "LOST ")
 WORDS: Final = (None, None, "gold", "silver", "email", "phone", "x=y|z@w:EUR", "", "none", "other")
 REASONS: Final = ("reminder", "price_objection", "weather", None, None)
 AMOUNTS: Final = (None, None, "10", "0.005", "-3.25", "1000000000000", "1000000000000.01", "999999999999999", "12.5")
+ODD_AMOUNTS: Final = ("1 200,50", "twelve", "", "NaN", True, 17.25)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ class _Maker:
             call=call,
             manager=named,
             kind=rng.choice(KINDS),
-            stages=rng.sample(STAGES[:6], rng.choice((0, 0, 1, 2))),
+            stages=rng.sample((*STAGES[:6], "Proposal"), rng.choice((0, 0, 1, 2))),
             reason=rng.choice(REASONS),
             next_step=step,
             revision=rng.choice((0, 0, 1, 2)),
@@ -195,13 +196,15 @@ class _Maker:
                 deal=f"{lead}/{name}" if rng.random() < 0.9 else name,
                 manager=self.who(),
                 stage=rng.choice(STAGES),
-                amount=rng.choice(AMOUNTS),
-                currency=rng.choice((None, "EUR", "EUR", "USD", "XYZ")),
+                amount=rng.choice(ODD_AMOUNTS if rng.random() < 0.2 else AMOUNTS),
+                currency=rng.choice((None, "EUR", "EUR", "eur", "USD", "XYZ", "euros", "")),
                 product=rng.choice(WORDS),
                 channel=rng.choice(WORDS),
                 client_type=rng.choice(WORDS),
             )
             at = min(at + rng.choice((0, HOUR, DAY, 20 * DAY)), self.plan.now_ms - 1)
+            if rng.random() < 0.08:
+                yield self.of_lead("deal.deleted", lead, at, deal=f"{lead}/{name}")
 
     def who(self) -> str | None:
         return self.random.choice((None, None, self.random.choice(self.managers)))

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 MAX_BYTES: Final = 65_536
@@ -53,20 +51,6 @@ def _or_null(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _amount(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return False
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return False
-    return number.is_finite() and -MOST_AMOUNT <= number <= MOST_AMOUNT
-
-
-def _currency(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch("[A-Z]{3}", value) is not None
-
-
 def _names(value: object) -> bool:
     return isinstance(value, list) and len(value) <= 32 and all(map(_NAME, value))
 
@@ -94,6 +78,7 @@ _REQUIRED: Final[dict[str, dict[str, Check]]] = {
     "manager.presence": {**_COMMON, "state": _one_of("available", "paused", "after_call", "offline")},
     "call.annotated": {**_OF_LEAD, "call": _NAME},
     "deal.stage_changed": {**_OF_LEAD, "deal": _NAME, "stage": _NAME},
+    "deal.deleted": {**_OF_LEAD, "deal": _NAME},
     "lead.consulted": {**_OF_LEAD, "mentor": _NAME},
     "activity.logged": {**_OF_LEAD, "channel": _one_of("email", "messenger", "meeting")},
     "lead.linked": {**_OF_LEAD, "old_key": _NAME},
@@ -118,17 +103,19 @@ _OPTIONAL: Final[dict[str, dict[str, Check]]] = {
     },
     "deal.stage_changed": {
         **_WHO,
-        "amount": _or_null(_amount),
-        "currency": _or_null(_currency),
+        # An amount or a currency that cannot be read costs no event.
         "product": _WORD,
         "channel": _WORD,
         "client_type": _WORD,
     },
+    "deal.deleted": _WHO,
     "lead.consulted": _WHO,
     "activity.logged": _WHO,
     "lead.linked": _WHO,
 }
-_OF_CRM: Final = frozenset({"call.annotated", "deal.stage_changed", "lead.consulted", "activity.logged", "lead.linked"})
+_OF_CRM: Final = frozenset(
+    {"call.annotated", "deal.stage_changed", "deal.deleted", "lead.consulted", "activity.logged", "lead.linked"}
+)
 TYPES: Final = {"calls": _REQUIRED.keys() - _OF_CRM, "crm": _OF_CRM}
 _CHECKS: Final = {kind: {**_REQUIRED[kind], **_OPTIONAL[kind]} for kind in _REQUIRED}
 _MOMENTS: Final = frozenset({"at", "started_at", "answered_at"})

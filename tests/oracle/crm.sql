@@ -75,7 +75,7 @@ placed AS (
 SELECT
     legs.* EXCLUDE (kind),
     if(legs.kind = 'unknown', coalesce(placed.kind, 'unknown'), legs.kind) AS kind,
-    coalesce(stages, []) AS stages,
+    list_transform(coalesce(stages, []), lambda stage: lower(trim(stage))) AS stages,
     reason,
     coalesce(next_step.agreed, false) AS is_agreed,
     if(next_step.agreed, next_step.due_at, NULL) AS due_at
@@ -92,19 +92,45 @@ QUALIFY row_number() OVER (PARTITION BY lead, stage ORDER BY at_ms, call, manage
 
 -- -- Deals
 
-CREATE TABLE changes AS
+CREATE MACRO amount_of(text) AS CASE
+    WHEN regexp_full_match(text, '-?[0-9]+([.][0-9]*)?') THEN text
+    WHEN regexp_full_match(text, '[0-9]{1,3}( [0-9]{3})*,[0-9]{1,2}') THEN replace(replace(text, ' ', ''), ',', '.')
+END;
+-- What names no currency is none in which an amount counts; an empty text says nothing.
+CREATE MACRO currency_of(text) AS CASE
+    WHEN trim(text) = '' THEN NULL
+    WHEN regexp_full_match(upper(trim(text)), '[A-Z]{3}') THEN upper(trim(text))
+    ELSE 'other'
+END;
+
+CREATE TABLE every_change AS
 WITH once AS (
-    SELECT * FROM said WHERE type = 'deal.stage_changed'
+    SELECT * REPLACE (
+        lower(trim(stage)) AS stage, amount_of(amount) AS amount, if(currency IS NULL, NULL, currency_of(currency)) AS currency
+    )
+    FROM said WHERE type IN ('deal.stage_changed', 'deal.deleted')
     QUALIFY row_number() OVER (PARTITION BY lead, deal, id ORDER BY arrival) = 1
 )
 SELECT
-    once.* REPLACE (coalesce(ranks.stage, if(once.stage = 'lost', 'lost', 'other')) AS stage),
+    once.* REPLACE (CASE
+        WHEN type = 'deal.deleted' THEN 'deleted' ELSE coalesce(ranks.stage, if(once.stage = 'lost', 'lost', 'other'))
+    END AS stage),
     rank,
     -- At the same moment the later stage is the later change: lost comes last, an unknown stage first.
     row_number() OVER (
-        PARTITION BY lead, deal ORDER BY at_ms, if(once.stage = 'lost', 1000, coalesce(rank, -1)), id
+        PARTITION BY lead, deal
+        ORDER BY at_ms, CASE
+            WHEN type = 'deal.deleted' THEN 2000 WHEN once.stage = 'lost' THEN 1000 ELSE coalesce(rank, -1)
+        END, id
     ) AS place
 FROM once LEFT JOIN ranks USING (stage);
+
+-- A deal whose newest change is its deletion is none; one that is changed after it is as it was.
+CREATE TABLE changes AS
+SELECT * FROM every_change
+WHERE type <> 'deal.deleted' AND (lead, deal) NOT IN (
+    SELECT (lead, deal) FROM every_change GROUP BY lead, deal HAVING arg_max(type, place) = 'deal.deleted'
+);
 
 -- A rank is reached at the first change to it or beyond it, after the last change that took it back.
 CREATE TABLE reached AS

@@ -70,6 +70,10 @@ def deal(at: int, lead: str, stage: str, name: str = "d1", **more: Any) -> Event
     return _of_lead("deal.stage_changed", at, lead, {"deal": name, "stage": stage, **more})
 
 
+def deleted(at: int, lead: str, name: str = "d1") -> Event:
+    return _of_lead("deal.deleted", at, lead, {"deal": name})
+
+
 def consulted(at: int, lead: str) -> Event:
     return _of_lead("lead.consulted", at, lead, {"mentor": "mia"})
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
 
 from streams.calendars import local_time
-from streams.contract.events import ActivityLogged, CallAnnotated, CrmEvents, DealStageChanged, LeadConsulted, NextStep
+from streams.contract.events import (
+    ActivityLogged,
+    CallAnnotated,
+    CrmEvents,
+    DealDeleted,
+    DealStageChanged,
+    LeadConsulted,
+    NextStep,
+)
 from streams.contract.facts import Contact, Forwarded
 from streams.settings.settings import Economics, Results, Thresholds
 from streams.tables.lead.contributions import Totals
@@ -71,9 +78,11 @@ def note(call: str = "c1", at: int = NOON + HOUR, due_at: int | None = None, **m
 
 def stage(stage: str, at: int = NOON, deal: str = "deal-1", **more: Any) -> DealStageChanged:
     said = {"id": f"{deal}-{stage}-{at}", "lead": "lead-1", **more}
-    if "amount" in said:
-        said["amount"] = Decimal(said["amount"])
     return DealStageChanged(v=1, source="crm", deal=deal, stage=stage, at=at, **said)
+
+
+def deleted(at: int = NOON, deal: str = "deal-1", **more: Any) -> DealDeleted:
+    return DealDeleted(v=1, source="crm", deal=deal, at=at, **{"id": f"{deal}-deleted-{at}", "lead": "lead-1", **more})
 
 
 def consulted(at: int = NOON, **more: Any) -> LeadConsulted:
@@ -232,8 +241,8 @@ def stage_changes(draw: st.DrawFn) -> DealStageChanged:
         f"deal-{number % 3}",
         id=f"change-{number}",
         manager=[None, "anna", "boris"][number % 5 % 3],
-        amount=["12.345", "-3", "1e12", "1e13"][number % 4],
-        currency=[None, "EUR", "XAU"][number % 3],
+        amount=["12.345", "-3", "1e12", "1e13", "twelve"][number % 5],
+        currency=[None, "EUR", "XAU", "euros"][number % 4],
         product=[None, "gold", "tin"][number % 4 % 3],
         channel=[None, "phone"][number % 2],
         client_type=[None, "new"][number // 2 % 2],
@@ -248,7 +257,12 @@ def activities(draw: st.DrawFn) -> ActivityLogged:
 
 
 CRM: st.SearchStrategy[CrmEvents] = st.one_of(
-    notes(), notes(), stage_changes(), activities(), st.builds(consulted, MOMENTS)
+    notes(),
+    notes(),
+    stage_changes(),
+    activities(),
+    st.builds(consulted, MOMENTS),
+    st.builds(deleted, MOMENTS, st.sampled_from(["deal-0", "deal-1"])),
 )
 
 

@@ -15,6 +15,7 @@ from tests.streams.lead_cases import (
     TODAY,
     Lead,
     consulted,
+    deleted,
     dial,
     fold_by,
     lead,
@@ -132,6 +133,59 @@ def test_a_lead_is_given_as_what_its_first_call_was(said: str, noted: Any, given
     assert folded.some("answered:") == {f"answered:{given}": {-1: 1}, "answered:repeat": {0: 1}}
 
 
+# -- stages and reasons in another case, values that cannot be read, deals that are deleted
+
+
+@pytest.mark.parametrize("name", ["WON", "Won", " won"])
+def test_a_stage_is_the_same_in_any_case(name: str) -> None:
+    folded = lead(leg(), stage(name, id="a"))
+    assert folded.some("won") == {"won": {0: 1}}
+    assert folded.effects[-1].folded == ()
+
+
+def test_stages_and_reasons_of_a_note_are_the_same_in_any_case() -> None:
+    folded = lead(leg(), note(stages=("Presentation",), reason="REMINDER "))
+    assert folded.some("presented:", "reason:") == {"presented:cold": {0: 1}, "reason:reminder@none": {0: 1}}
+    assert folded.effects[-1].folded == ()
+
+
+def test_an_amount_that_cannot_be_read_leaves_the_one_of_an_earlier_change() -> None:
+    folded = lead(leg(), stage("proposal", NOON - HOUR, amount="900", currency="EUR"), stage("won", amount="much"))
+    assert folded.some("amount:") == {"amount:EUR": {0: 900_000}}
+
+
+def test_an_amount_in_what_names_no_currency_does_not_count_in_that_of_an_earlier_change() -> None:
+    first = stage("proposal", NOON - HOUR, amount="900", currency="EUR")
+    folded = lead(leg(), first, stage("won", amount="1000", currency="euros"))
+    assert folded.some("amount:", "won") == {"won": {0: 1}}
+
+
+def test_a_deal_that_is_deleted_counts_nowhere() -> None:
+    #  won at -5, deleted at -1, as if it had never been
+    folded = lead(leg("c1", NOON - 9 * DAY), leg("c2"), stage("won", NOON - 5 * DAY, amount="1000", currency="EUR"))
+    assert folded.some("won", "amount:") == {"won": {-5: 1}, "amount:EUR": {-5: 1_000_000}}
+    folded.take(deleted(NOON - DAY))
+    assert folded.totals == lead(leg("c1", NOON - 9 * DAY), leg("c2")).totals
+
+
+def test_a_deletion_may_come_before_the_deal_and_at_the_same_time() -> None:
+    both: list[Any] = [deleted(NOON - DAY, id="a"), stage("won", NOON - DAY, id="b")]
+    assert lead(leg(), *both).totals == lead(leg(), *reversed(both)).totals == lead(leg()).totals
+
+
+def test_a_deal_that_is_changed_after_its_deletion_is_as_it_was() -> None:
+    folded = lead(leg(), stage("proposal", NOON - 5 * DAY), deleted(NOON - 2 * DAY), stage("proposal", NOON - DAY))
+    assert folded.some("since:") == {"since:proposal": {0: TODAY - 5}}
+
+
+def test_deals_that_were_merged_are_one() -> None:
+    #  CRM: d59a and d59b were won, and became d59c
+    parts = [stage("won", NOON - 5 * DAY, "a", amount="1"), stage("won", NOON - 4 * DAY, "b", amount="1")]
+    remaining = stage("won", NOON - DAY, "c", amount="2")
+    folded = lead(leg(), *parts, deleted(NOON - DAY, "a"), deleted(NOON - DAY, "b"), remaining)
+    assert folded.totals == lead(leg(), remaining).totals
+
+
 # -- changes of a deal at the same time
 
 
@@ -147,7 +201,7 @@ def test_a_lead_is_given_as_what_its_first_call_was(said: str, noted: Any, given
     ],
 )
 def test_of_two_stages_at_the_same_time_the_later_stage_wins(first: str, then: str, ids: tuple[str, str]) -> None:
-    changes = [stage(first, NOON - HOUR, id=ids[0]), stage(then, NOON - HOUR, id=ids[1])]
+    changes: list[Any] = [stage(first, NOON - HOUR, id=ids[0]), stage(then, NOON - HOUR, id=ids[1])]
     folded = lead(leg("c1", NOON - DAY), *changes)
     assert folded.totals == lead(leg("c1", NOON - DAY), *reversed(changes)).totals
     alone = lead(leg("c1", NOON - DAY), stage(then, NOON - HOUR, id=ids[1]))
@@ -156,7 +210,7 @@ def test_of_two_stages_at_the_same_time_the_later_stage_wins(first: str, then: s
 
 @pytest.mark.parametrize("ids", [("a", "b"), ("b", "a")], ids="-".join)
 def test_a_follow_up_is_counted_at_the_later_of_two_stages_at_the_same_time(ids: tuple[str, str]) -> None:
-    changes = [stage("presentation", NOON - HOUR, id=ids[0]), stage("proposal", NOON - HOUR, id=ids[1])]
+    changes: list[Any] = [stage("presentation", NOON - HOUR, id=ids[0]), stage("proposal", NOON - HOUR, id=ids[1])]
     folded = lead(leg(), note(reason="reminder"), *changes)
     assert folded.some("reason:") == {"reason:reminder@proposal": {0: 1}}
 
@@ -365,6 +419,13 @@ def test_a_deal_is_its_managers_and_without_one_the_owners() -> None:
         ({"amount": "12.5", "currency": "XAU"}, None, ("currency",)),
         ({"amount": "12.5"}, None, ()),
         ({"currency": "EUR"}, None, ()),
+        ({"amount": "1 000,50", "currency": "eur"}, 1_000_500, ()),
+        ({"amount": "", "currency": "EUR"}, None, ()),
+        ({"amount": "twelve", "currency": "EUR"}, None, ("amount",)),
+        ({"amount": True, "currency": "EUR"}, None, ("amount",)),
+        ({"amount": "1e16", "currency": "EUR"}, None, ("amount",)),
+        ({"amount": "12.5", "currency": "euros"}, None, ("currency",)),
+        ({"amount": "NaN", "currency": "$"}, None, ("currency", "amount")),
     ],
 )
 def test_an_amount_is_summed_where_it_can_be(said: Any, counted: int | None, fields: tuple[str, ...]) -> None:

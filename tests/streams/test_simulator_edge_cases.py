@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 import pytest
 
@@ -65,8 +64,8 @@ def test_absurd_events_are_allowed_and_change_no_figure() -> None:
     decoder: Decoder[CrmEvents] = Decoder("crm")
     odd = [edge_case_event(rng, now_ms - 1_000) for _ in range(200)]
     assert not [event for event in odd if isinstance(decoder.decode(encode(event)), Rejection)]
-    amounts = {event.amount for event in odd if isinstance(event, DealStageChanged)}
-    assert amounts >= {Decimal(10) ** 15, -(Decimal(10) ** 15), Decimal(0)}  # every sort came up
+    amounts = {str(event.amount) for event in odd if isinstance(event, DealStageChanged)}
+    assert amounts >= {f"{10**15}", f"-{10**15}", "0", "twelve", "True", "None"}  # every sort came up
     alone = Folded(department.settings, records, now_ms)
     added = [Record(CRM_TOPIC, event.lead, encode(event), now_ms) for event in odd]
     beside = Folded(department.settings, [*records, *added], now_ms)

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from streams.contract.events import (
-    MAX_AMOUNT,
     CallAnnotated,
     CrmEvent,
     DealStageChanged,
     LeadConsulted,
     NextStep,
 )
+from streams.contract.money import MAX_AMOUNT
 from streams.simulator.rng import SeededRandom
 
 FAR_MS: Final = 4_070_908_800_000  # 2099-01-01
@@ -41,6 +41,8 @@ _RECIPES: Final[tuple[Callable[[_Fields], CrmEvent], ...]] = (
     _deal(amount=Decimal("0.0000000001")),
     _deal(amount=Decimal(0), currency=None),
     _deal(currency="XTS"),
+    *(_deal(amount=amount) for amount in ("twelve", "NaN", "Infinity", "1e999999999", True, [12], "", "12.5.7")),
+    *(_deal(currency=currency) for currency in ("EURO", "$", "euros", "", 978)),
     _deal(stage="s" * 128),
     _deal(stage="lost and found", product="p" * 256, channel="pigeon", client_type=""),
     lambda fields: LeadConsulted(**fields, mentor="mentor.nobody"),

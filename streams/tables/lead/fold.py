@@ -17,6 +17,7 @@ from streams.contract.events import (
     ActivityLogged,
     CallAnnotated,
     CrmEvents,
+    DealDeleted,
     DealStageChanged,
     LeadConsulted,
     LeadLinked,
@@ -31,7 +32,7 @@ from streams.tables.lead.contributions import Contribution, Totals
 from streams.tables.lead.deltas import Difference, ManagerDelta, deltas_of, merged
 from streams.tables.lead.effect import LeadEffect
 from streams.tables.lead.policy import LeadPolicy
-from streams.tables.lead.records import KIND_MASK, Activity, LeadLeg, note_version, start_order
+from streams.tables.lead.records import DELETED, KIND_MASK, Activity, DealChange, LeadLeg, note_version, start_order
 from streams.tables.lead.row import LeadRow
 from streams.tables.lead.state import DEFINITION, LeadState
 from streams.tables.lead.summary import LeadSummary
@@ -144,7 +145,10 @@ class LeadFold:
         if isinstance(event, CallAnnotated):
             return self._note(row, lead, event)
         if isinstance(event, DealStageChanged):
-            return self._deal(row, lead, event)
+            change, folded = mapping.change_of(event, self._policy)
+            return self._deal(row, lead, event.deal, change, folded)
+        if isinstance(event, DealDeleted):
+            return self._deal(row, lead, event.deal, DealChange(event.at, event.id, DELETED), ())
         if isinstance(event, LeadConsulted):
             return self._consult(row, lead, event)
         return self._activity(row, lead, event)
@@ -285,18 +289,17 @@ class LeadFold:
         difference.after(components, summary)
         return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
 
-    def _deal(self, row: LeadRow, lead: str, event: DealStageChanged) -> LeadEffect:
+    def _deal(self, row: LeadRow, lead: str, deal: str, change: DealChange, folded: tuple[str, ...]) -> LeadEffect:
         state = row.state
-        if any(change.id == event.id for change in state.deals.get(event.deal, ())):
+        if any(other.id == change.id for other in state.deals.get(deal, ())):
             return _DUPLICATE
         dropped = self._make_room(row, lead)
-        change, folded = mapping.change_of(event, self._policy)
         summary = self._summary(row)
         components = affected.by_deal(summary)
         difference = Difference(lead, summary, self._policy)
         difference.before(components)
-        merge.add_change(state, event.deal, change)
-        summary.update_deal(event.deal, self._policy)
+        merge.add_change(state, deal, change)
+        summary.update_deal(deal, self._policy)
         difference.after(components, summary)
         return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
 

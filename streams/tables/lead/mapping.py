@@ -1,7 +1,7 @@
 """The mapping at both ends of the fold: events and contacts to records of a lead, and deltas to outcomes.
 
 Values that the settings do not name are folded here, and the field is reported: an unknown stage or reason becomes
-"other"; a currency, an amount or a due time that cannot be counted is kept and contributes nothing.
+"other"; a currency, an amount or a due time that cannot be read or counted contributes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from streams.contract.events import KINDS_AND_UNKNOWN, CallAnnotated, DealStageChanged
 from streams.contract.facts import Contact, Outcome
+from streams.contract.money import read_amount, read_currency
 from streams.settings.results import OTHER
 from streams.tables.lead.deltas import ManagerDelta
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS, LeadPolicy
@@ -58,13 +59,18 @@ def note_of(event: CallAnnotated, policy: LeadPolicy) -> tuple[Note, Folded]:
     stages: tuple[str, ...] = ()
     if event.stages:
         ranks = policy.ranks
-        stages = tuple(sorted({stage for stage in event.stages if stage in ranks}, key=ranks.__getitem__))
-        if not policy.stages.issuperset(event.stages):
+        named = [policy.stage(name) for name in event.stages]
+        stages = tuple(
+            sorted({stage for stage in named if stage is not None and stage in ranks}, key=ranks.__getitem__)
+        )
+        if None in named:
             folded.append("stage")
-    reason = event.reason or ""
-    if reason and reason not in policy.reasons:
-        reason = OTHER
-        folded.append("reason")
+    reason = ""
+    if event.reason:
+        known_reason = policy.reason(event.reason)
+        if known_reason is None:
+            folded.append("reason")
+        reason = OTHER if known_reason is None else known_reason
     step = event.next_step
     agreed = step is not None and step.agreed
     due_at = 0
@@ -80,22 +86,30 @@ def note_of(event: CallAnnotated, policy: LeadPolicy) -> tuple[Note, Folded]:
 def change_of(event: DealStageChanged, policy: LeadPolicy) -> tuple[DealChange, Folded]:
     """Return the deal change of an event, and the fields that were folded."""
     folded = []
-    stage = event.stage
-    if stage not in policy.stages:
+    stage = policy.stage(event.stage)
+    if stage is None:
         stage = OTHER
         folded.append("stage")
-    if event.currency is not None and event.currency not in policy.currencies:
-        folded.append("currency")
-    amount = None if event.amount is None else _thousandths(event.amount)
-    if amount is not None and abs(amount) > MAX_THOUSANDTHS:
-        folded.append("amount")
+    currency: str | None = None
+    if event.currency is not None:
+        # What names no currency must not leave the amount to the currency of an earlier change.
+        currency = read_currency(event.currency) or OTHER
+        if currency not in policy.currencies:
+            folded.append("currency")
+    amount: int | None = None
+    if event.amount is not None:
+        decimal = read_amount(event.amount)
+        if decimal is not None:
+            amount = _thousandths(decimal)
+        if amount is None or abs(amount) > MAX_THOUSANDTHS:
+            folded.append("amount")
     change = DealChange(
         event.at,
         event.id,
         stage,
         event.manager,
         amount,
-        event.currency,
+        currency,
         event.product,
         event.channel,
         event.client_type,

@@ -8,7 +8,7 @@ from typing import Final
 from streams.calendars import MAX_SLOTS, SLOT_MS, LocalTime
 from streams.settings.results import LOST, PRESENTATION, PROPOSAL, WON
 from streams.settings.settings import Economics, Results, Thresholds
-from streams.tables.lead.records import DealChange
+from streams.tables.lead.records import DELETED, DealChange
 from streams.units import DAY_MS, MINUTE_MS
 
 FARTHEST_DUE_MS: Final = 400 * DAY_MS
@@ -26,8 +26,11 @@ class LeadPolicy:
     ) -> None:
         self.ranks: dict[str, int] = {stage: rank for rank, stage in enumerate(results.stages) if stage != LOST}
         self.stages = frozenset(results.stages)
-        # Of two changes at the same time, the later stage wins: lost after won, and every stage after an unknown one.
-        self.stage_order: dict[str, int] = {stage: index for index, stage in enumerate(results.stages)}
+        # Of two changes at the same time, the later stage wins: lost after won, every stage after an unknown one. A
+        # deletion comes last.
+        self.stage_order: dict[str, int] = {stage: index for index, stage in enumerate((*results.stages, DELETED))}
+        self._stage_by_name = {stage.casefold(): stage for stage in results.stages}
+        self._reason_by_name = {reason.casefold(): reason for reason in results.reasons}
         self.presentation = self.ranks[PRESENTATION]
         self.proposal = self.ranks[PROPOSAL]
         self.won = self.ranks[WON]
@@ -41,6 +44,14 @@ class LeadPolicy:
         self._local = local
         self._locals: dict[str, LocalTime] = {}
         self._minutes: dict[str, dict[int, int]] = {}  # minute of the day, by zone and slot
+
+    def stage(self, name: str) -> str | None:
+        """Return the stage of the settings that `name` names, in any case; None if it names none."""
+        return name if name in self.stages else self._stage_by_name.get(name.strip().casefold())
+
+    def reason(self, name: str) -> str | None:
+        """Return the reason of the settings that `name` names, in any case; None if it names none."""
+        return name if name in self.reasons else self._reason_by_name.get(name.strip().casefold())
 
     def in_order(self, changes: list[DealChange]) -> list[DealChange]:
         """Return the changes of a deal, which are ordered by time, with those of the same time ordered by stage."""

@@ -17,6 +17,9 @@ FLAG_OUTBOUND: Final = 8
 FLAG_ANSWERED: Final = 16
 FLAG_CONVERSATION: Final = 32
 
+DELETED: Final = ""
+"""The stage of a change by which a deal ceased to exist. No stage of an event is empty."""
+
 LegRecord: TypeAlias = tuple[str, str, int, int, int, int, int, int]
 TombstoneRecord: TypeAlias = tuple[str, str, int]
 NoteRecord: TypeAlias = tuple[int, int, str, str, int, tuple[str, ...], str, bool, int]
@@ -150,7 +153,10 @@ class Note(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class DealChange(Plain):
-    """A deal entered `stage` ("other" if the settings do not name it). `amount` is in thousandths of the currency."""
+    """A deal entered `stage` ("other" if the settings do not name it), or ceased to exist (`DELETED`).
+
+    `amount` is in thousandths of the currency.
+    """
 
     __slots__ = ("amount", "at", "channel", "client_type", "currency", "id", "manager", "product", "stage")
 

@@ -13,6 +13,7 @@ from streams.settings.results import LOST, NONE, WON
 from streams.tables.lead.merge import noted_legs
 from streams.tables.lead.policy import LeadPolicy
 from streams.tables.lead.records import (
+    DELETED,
     FLAG_ANSWERED,
     FLAG_CONVERSATION,
     FLAG_OUTBOUND,
@@ -44,6 +45,7 @@ class DealState:
         "client_type",
         "currency",
         "id",
+        "is_deleted",
         "manager",
         "product",
         "reached",
@@ -65,6 +67,8 @@ class DealState:
         self.since = 0
         reached = self.reached
         for change in changes:
+            if change.stage == DELETED:
+                continue  # a later change brings the deal back as it was
             if change.stage != self.stage:
                 self.stage = change.stage
                 self.since = change.at
@@ -89,6 +93,7 @@ class DealState:
                 self.channel = change.channel
         newest = changes[-1]
         self.changed = newest.at, newest.id, deal
+        self.is_deleted = newest.stage == DELETED
 
     @property
     def is_closed(self) -> bool:
@@ -126,7 +131,8 @@ class LeadSummary:
         self.state = state
         self.noted = noted_legs(state) if state.notes else []
         self.counts_if_closed = state.definition == 1
-        self.deals = {deal: self._deal(deal, policy) for deal in state.deals}
+        deals = [self._deal(deal, policy) for deal in state.deals]
+        self.deals = {deal.id: deal for deal in deals if not deal.is_deleted}
         self.progress_at = 0
         self.lead_deal: DealState | None = None
         self.is_open = True
@@ -160,7 +166,11 @@ class LeadSummary:
 
     def update_deal(self, deal: str, policy: LeadPolicy) -> None:
         """Update after a change of one deal."""
-        self.deals[deal] = self._deal(deal, policy)
+        deal_state = self._deal(deal, policy)
+        if deal_state.is_deleted:
+            self.deals.pop(deal, None)
+        else:
+            self.deals[deal] = deal_state
         self._choose_deal()
         self.progress_at = self._progress()
 
@@ -175,6 +185,10 @@ class LeadSummary:
 
     def _choose_deal(self) -> None:
         deals = self.deals.values()
+        if not deals:
+            self.is_open = True
+            self.lead_deal = None
+            return
         open_deals = [deal for deal in deals if not deal.is_closed]
         self.is_open = bool(open_deals)
         self.lead_deal = max(open_deals or deals, key=_change_order)
@@ -218,7 +232,7 @@ class LeadSummary:
         stage = NONE
         for deal, deal_state in self.deals.items():
             for change in reversed(deal_state.changes):
-                if change.at <= at_ms:
+                if change.at <= at_ms and change.stage != DELETED:
                     if (change.at, change.id, deal) > newest:
                         newest = change.at, change.id, deal
                         stage = change.stage
