@@ -16,7 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from grafana.boards import conversion, leads, manager, team_now
 from grafana.config import Config, load
-from grafana.fill import fill, select
+from grafana.fill import expand, fill, select
 from streams.settings.settings import SettingsError
 
 FOLDER: Final = Path(__file__).parent
@@ -108,7 +108,8 @@ def _filled(value: Any, config: Config, words: Mapping[str, str], key: str = "")
 
 def _rules(path: Path, config: Config, words: Mapping[str, str]) -> str:
     head = f"# Made by `python -m grafana.build` from grafana/templates/{path.name}: make changes there.\n"
-    lines = fill(path.read_text("utf-8"), words).splitlines(keepends=True)
+    text = expand(path.read_text("utf-8"), words["missed_scrapes"])
+    lines = fill(text, words).splitlines(keepends=True)
     selector = config.prometheus.selector
     return head + "".join(line if line.lstrip().startswith("#") else select(line, selector) for line in lines)
 

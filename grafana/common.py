@@ -15,9 +15,13 @@ from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.config import Config
+from grafana.queries import NAMES, NO_QUEUE
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "#e0b400", "orange", "red", "blue", "#6e7078"
+
+NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
+"""Of a series of names: the id is the value of the variable, the name is what the reader sees."""
 
 Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 AnyPanel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
@@ -97,6 +101,7 @@ def bars(title: str, description: str, unit: str, targets: Sequence[Dataquery]) 
         .orientation(options.VizOrientation.HORIZONTAL)
         .display_mode(options.BarGaugeDisplayMode.BASIC)
         .min(0)
+        .text(shared.VizTextDisplayOptions().title_size(12).value_size(14))
         .no_value("-")
     )
 
@@ -143,12 +148,13 @@ def override(**properties: object) -> list[dashboard.DynamicConfigValue]:
     ]
 
 
-def _picker(name: str, label: str, of: str, *, many: bool = True) -> dashboards.QueryVariable:
+def _picker(name: str, label: str, of: str, regex: str = "", *, many: bool = True) -> dashboards.QueryVariable:
     picker = (
         dashboards.QueryVariable(name)
         .label(label)
         .datasource(DATASOURCE)
-        .query({"query": f"label_values({of}, {name})", "refId": name})
+        .query({"query": of, "refId": name})
+        .regex(regex)
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
     )
@@ -162,8 +168,8 @@ def variables(*, one: bool = False) -> list[Builder[dashboard.VariableModel]]:
     """Return what the reader may select: data source, team, manager; with `one` a single manager."""
     return [
         dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        _picker("team", "Team", "callpulse_on_shift"),
-        _picker("manager", "Manager", 'callpulse_on_shift{team=~"$team"}', many=not one),
+        _picker("team", "Team", f"label_values(callpulse_on_shift{{{NO_QUEUE}}}, team)"),
+        _picker("manager", "Manager", f'query_result({NAMES}{{team=~"$team", {NO_QUEUE}}})', NAMED, many=not one),
     ]
 
 

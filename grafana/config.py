@@ -28,6 +28,13 @@ REPOSITORY_RUNBOOK: Final = "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }
 """Where the runbook lies in this repository, below the address that Prometheus' external label `runbooks` gives."""
 
 
+NAME: Final = (
+    '{{ with printf "manager:callpulse_manager_info:name{manager=%q,team=%q}" $labels.manager $labels.team | query }}'
+    '{{ . | first | label "name" }}{{ else }}{{ $labels.manager }}{{ end }}'
+)
+"""In the text of an alert: the name of its manager, or else the id."""
+
+
 def _selector(value: object) -> str:
     text = str(value).strip()
     if text and not re.fullmatch(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*", text):
@@ -127,6 +134,7 @@ class Config(Struct, frozen=True, kw_only=True):
         """
         settings = self.settings
         known = dict(wording.words(settings))
+        known["name"] = NAME
         known["long_first_call.s"] = f"{settings.results.long_first_call_ms / SECOND_MS:g}"
         for name, ms in (
             ("session_timeout", settings.kafka.session_timeout_ms),

@@ -1,4 +1,4 @@
-"""Fill templates of rules and texts of boards: `<<silence>>` becomes what the configuration says.
+"""Fill templates of rules and texts of boards: `<<silence>>` becomes the value in the configuration.
 
 The sign is one that neither PromQL nor the templates of Prometheus use.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _WORD: Final = re.compile(r"<<([a-z_.]+)>>")
+_EXPORT: Final = re.compile(r"<<(latest|current) by \(([a-z_, ]+)\): ([^<>]+)>>")
 _METRIC: Final = re.compile(r"(?<![\w:$])(?:callpulse_\w+|up(?=\{))(?![\w:])(\{)?")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -23,6 +24,27 @@ def fill(text: str, words: Mapping[str, str]) -> str:
         return words[match[1]]
 
     return _WORD.sub(word, text)
+
+
+def expand(text: str, missed_scrapes: str) -> str:
+    """Return the text with `<<latest by (LABELS): METRIC>>` written out as the query of the newest export.
+
+    `current` is what is exported at the moment; `latest` also bridges the failed scrapes of `missed_scrapes`.
+    """
+
+    def export(match: re.Match[str]) -> str:
+        by, metric = match[2], match[3]
+        now = current(metric, by)
+        if match[1] == "current":
+            return now
+        return f"({now} or {current(f'last_over_time({metric}[{missed_scrapes}])', by)})"
+
+    return _EXPORT.sub(export, text)
+
+
+def current(metric: str, by: str) -> str:
+    """Return the query of a metric per label of `by`, without workers that Kafka has cut off."""
+    return f"max by ({by}) ({metric} unless on (job, instance) instance:callpulse_cut_off)"
 
 
 def select(expr: str, selector: str) -> str:

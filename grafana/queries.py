@@ -1,17 +1,26 @@
 """PromQL that more than one panel needs.
 
-A manager may move between workers, and for the time of a scrape two of them export the row: so `max by (manager, team)`
-comes before any other arithmetic, and these functions are the only way by which a board reads a metric of a manager.
+A manager may move between workers, and for the time of a scrape two of them export the row. A worker that Kafka has cut
+off may export old figures. So `fill.current` comes before any other arithmetic, and these functions are the only way in
+which a board reads a metric of a manager.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from streams.metrics.catalogue import MANAGER, MANAGER_METRICS
+from grafana.fill import current
+from streams.contract.events import QUEUE_PREFIX
+from streams.metrics.catalogue import MANAGER, MANAGER_METRICS, TEAM
 
 PICKED: Final = 'team=~"$team", manager=~"$manager"'
-"""The managers that the reader of the board picked."""
+"""The managers that the reader of the board selected."""
+
+NO_QUEUE: Final = f'manager!~"{QUEUE_PREFIX}.*"'
+"""No pseudo-manager of a queue: `All` selects them too."""
+
+NAMES: Final = "manager:callpulse_manager_info:name"
 
 SILENT: Final = "<<silence.s>>"
 """Idle for more seconds means silent, as in the alert rule SilenceOnShift."""
@@ -19,26 +28,37 @@ SILENT: Final = "<<silence.s>>"
 
 def manager(metric: str, *by: str, **labels: str) -> str:
     """Return the query of a metric per manager (and per label of `by`), of the managers picked."""
-    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
-    return f"max by ({', '.join(('manager', 'team', *by))}) (callpulse_{metric}{{{PICKED}{chosen}}})"
+    return current(f"callpulse_{metric}{{{PICKED}, {NO_QUEUE}{_equal(labels)}}}", ", ".join((*MANAGER, *by)))
+
+
+def queue(metric: str, *by: str, **labels: str) -> str:
+    """Return the query of a metric per queue: of the calls in it that nobody answered. Queues belong to no team."""
+    chosen = f'manager=~"{QUEUE_PREFIX}.*"{_equal(labels)}'
+    return current(f"callpulse_{metric}{{{chosen}}}", ", ".join(("manager", *by)))
+
+
+def with_name(expr: str) -> str:
+    """Return the query of an expression per manager, with the manager's name as the label `name`."""
+    return f"({expr}) * on (manager, team) group_left (name) {NAMES}"
+
+
+def _equal(labels: Mapping[str, str]) -> str:
+    return "".join(f', {name}="{value}"' for name, value in labels.items())
 
 
 def recorded(series: str, **labels: str) -> str:
     """Return the query of a series that the rules record per manager, of the managers picked."""
-    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
-    return f"{series}{{{PICKED}{chosen}}}"
+    return f"{series}{{{PICKED}, {NO_QUEUE}{_equal(labels)}}}"
 
 
 def of_teams(series: str, **labels: str) -> str:
     """Return the query of a series that the rules record per team, of the teams picked."""
-    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
-    return f'{series}{{team=~"$team"{chosen}}}'
+    return f'{series}{{team=~"$team"{_equal(labels)}}}'
 
 
 def team(metric: str, *by: str, **labels: str) -> str:
     """Return the query of a metric of a team (and per label of `by`), its partitions added, of the teams picked."""
-    chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
-    once = f'max by ({", ".join(("team", "partition", *by))}) (callpulse_team_{metric}{{team=~"$team"{chosen}}})'
+    once = current(f'callpulse_team_{metric}{{team=~"$team"{_equal(labels)}}}', ", ".join((*TEAM, *by)))
     return f"sum by ({', '.join(('team', *by))}) ({once})"
 
 
@@ -92,11 +112,6 @@ def usual() -> str:
 def expected(window: str) -> str:
     """Return the query of the calls expected in the window (1h, today), leaning on the team's where history is thin."""
     return f"sum by (manager, team) ({recorded('manager:callpulse_expected_calls:shrunk', window=window)})"
-
-
-def attention(*by: str) -> str:
-    """Return the query of the leads that need help, with their conversations without progress, by these labels."""
-    return f"max by ({', '.join(by)}) ({manager('lead_attention', 'lead', 'why')})"
 
 
 # The states of a manager, in the order in which they want attention.

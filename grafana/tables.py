@@ -19,11 +19,17 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"manager": 130, "lead": 150}
-"""How wide the columns of labels with long values are at least, in pixels; others 90."""
+WIDE: Final = {"name": 130, "lead": 150, "alertname": 160}
+"""How wide the columns of labels with long values are at least, in pixels; others 80."""
 
-MANAGER: Final = {"manager": "Manager", "team": "Team"}
+HIDDEN: Final = "Id"
+"""The head of the column with the manager's id. It is hidden: the link on the name needs it."""
+
+MANAGER: Final = {"name": "Manager", "team": "Team", "manager": HIDDEN}
 """The labels of a row of a manager, and the heads of their columns."""
+
+LEAD: Final = {"name": "Manager", "manager": HIDDEN, "lead": "Lead", "why": "Why"}
+"""The same of a lead that needs help."""
 
 
 class Column(NamedTuple):
@@ -71,6 +77,7 @@ def of_columns(
     title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], sort: str, *, down: bool = True
 ) -> table.Panel:
     """Return a table with a column for each of the labels of its rows, then the columns; sorted by one of them."""
+    columns = [column._replace(expr=_with_labels(column.expr, labels)) for column in columns]
     refs = [chr(ord("A") + index) for index in range(len(columns))]
     panel = common.described(table.Panel(), title, description, "none")
     exprs = (f"sort_desc({column.expr})" if down and column.head == sort else column.expr for column in columns)
@@ -80,11 +87,7 @@ def of_columns(
         heads = {"Value": columns[0].head, **heads}
     panel = panel.transformations(arranged({**labels, **heads}))
     panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
-    for label, head in labels.items():
-        properties = common.override(custom_minWidth=WIDE.get(label, 90))
-        if label == "manager":
-            properties += common.override(links=[_to_manager()])
-        panel = panel.override_by_name(head, properties)
+    panel = with_label_columns(panel, labels)
     for column in columns:
         properties = common.override(unit=column.unit, custom_cellOptions=column.cell, custom_align="right")
         if column.thresholds:
@@ -92,6 +95,26 @@ def of_columns(
         panel = panel.override_by_name(column.head, properties + common.override(**column.more))
     # Many columns in a screen's width: they share it evenly.
     return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
+
+
+def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.Panel:
+    """Return the panel with the widths of its label columns, the link on names, and the ids hidden."""
+    for label, head in labels.items():
+        properties = common.override(custom_minWidth=WIDE.get(label, 80))
+        if head == HIDDEN:  # the second one is what Grafana 12 reads
+            properties = common.override(custom_hidden=True, custom_hideFrom={"viz": True})
+        if label == "name":
+            properties += common.override(links=[_to_manager()])
+        panel = panel.override_by_name(head, properties)
+    return panel
+
+
+def _with_labels(expr: str, labels: Mapping[str, str]) -> str:
+    """Return the query of a column with the labels of its rows: with the name, or without the team, as they ask."""
+    if "name" not in labels:
+        return expr
+    named = queries.with_name(expr)
+    return named if "team" in labels else f"max by ({', '.join(labels)}) ({named})"
 
 
 def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
@@ -103,11 +126,16 @@ def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
         "should discuss the lead with the manager (consultation); after <<stuck_after>> it is stuck. In a row: the "
         "number of these conversations. At most <<attention_series>> leads per manager; callpulse leads lists all.",
         labels,
-        (Column("In a row", queries.attention(*labels), thresholds=((None, YELLOW), (stuck, RED))),),
+        (
+            Column(
+                "In a row", queries.manager("lead_attention", "lead", "why"), thresholds=((None, YELLOW), (stuck, RED))
+            ),
+        ),
         "In a row",
     )
 
 
 def _to_manager() -> Mapping[str, object]:
-    """Return the link from a name to that person's board."""
-    return {"title": "The board of ${__value.text}", "url": "/d/<<uid>>-manager?var-manager=${__value.text}"}
+    """Return the link from a name to that manager's board."""
+    address = f"/d/<<uid>>-manager?var-manager=${{__data.fields.{HIDDEN}}}"
+    return {"title": "The board of ${__value.text}", "url": address}

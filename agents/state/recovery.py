@@ -35,6 +35,11 @@ class Recovery:
         """Number of rebalances this worker took part in; 0 before the first."""
         return int(self._app.rebalancing_count)
 
+    @property
+    def generation(self) -> int:
+        """Generation of the consumer group that this worker last joined; 0 before the first."""
+        return int(self._app.consumer_generation_id)
+
     def why_not_ready(self) -> list[str]:
         """Return in words why the worker is not ready; an empty list once all assigned partitions are restored.
 

@@ -27,6 +27,7 @@ class Gauges:
         """Look everything up. Does not wait for anything."""
         self._drain()
         metrics = self._metrics
+        metrics.gauge("group_generation").set(self._recovery.generation)
         metrics.clear("lag_records")
         for tp, lag in self._lag.now().items():
             metrics.gauge("lag_records", tp.topic, str(tp.partition)).set(lag)

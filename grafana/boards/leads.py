@@ -116,7 +116,7 @@ def off_hours() -> stat.Panel:
 
 def attention(config: Config) -> table.Panel:
     """Return the leads that need help."""
-    return tables.attention(config, {"manager": "Manager", "lead": "Lead", "why": "Why"})
+    return tables.attention(config, tables.LEAD)
 
 
 def managers(config: Config) -> table.Panel:
@@ -129,34 +129,28 @@ def managers(config: Config) -> table.Panel:
     warned = ((None, GREY), (1, YELLOW), (5, ORANGE))
     return tables.of_columns(
         "Leads without progress, per manager",
-        "Stuck and Consult: as in the list beside. 1x to 5+x: open leads by conversations in a row without progress. "
+        "Stuck and Consult: as in the list above. 1x to 5+x: open leads by conversations in a row without progress. "
         "Agreed: next steps agreed ÷ conversations. Kept: next steps kept ÷ due, 30 days. Per lead: calls per lead.",
-        {"manager": "Manager"},
+        {"name": "Manager", "manager": tables.HIDDEN},
         (
-            Column("Stuck", _one(manager("leads_stuck")), thresholds=((None, GREY), (1, ORANGE), (5, RED))),
-            Column("Consult", _one(manager("leads_consultation_due")), thresholds=((None, GREY), (1, YELLOW))),
+            Column("Stuck", manager("leads_stuck"), thresholds=((None, GREY), (1, ORANGE), (5, RED))),
+            Column("Consult", manager("leads_consultation_due"), thresholds=((None, GREY), (1, YELLOW))),
             *(
-                Column(f"{count}x", _one(some(count)), thresholds=warned if count in ("3", "4", "5+") else ())
+                Column(f"{count}x", some(count), thresholds=warned if count in ("3", "4", "5+") else ())
                 for count in ("1", "2", "3", "4", "5+")
             ),
-            share("Agreed", _one(manager("next_step_ratio", window="30d"))),
+            share("Agreed", manager("next_step_ratio", window="30d")),
             Column(
                 "Kept",
-                _one(manager("next_steps_kept_ratio", window="30d")),
+                manager("next_steps_kept_ratio", window="30d"),
                 "percentunit",
                 ((None, RED), (fair, YELLOW), (good, GREEN)),
                 more={"decimals": 0},
             ),
-            Column(
-                "Per lead", _one(manager("calls_per_lead", window="30d")), more={"decimals": 1, "mappings": quiet()}
-            ),
+            Column("Per lead", manager("calls_per_lead", window="30d"), more={"decimals": 1, "mappings": quiet()}),
         ),
         "Stuck",
     )
-
-
-def _one(expr: str) -> str:
-    return f"max by (manager) ({expr})"
 
 
 def stages() -> bargauge.Panel:
@@ -215,11 +209,11 @@ def main_reasons() -> table.Panel:
         "Most frequent reason per manager",
         "The most frequent reason of each manager's follow-up calls of 30 days, and its share. A manager with mostly "
         "reminders offers the customer nothing new.",
-        {"manager": "Manager", "reason": "Reason"},
+        {"name": "Manager", "manager": tables.HIDDEN, "reason": "Reason"},
         (
             Column(
                 "Share",
-                f"max by (manager, reason) (topk by (manager) (1, {part}))",
+                f"topk by (manager) (1, {part})",
                 "percentunit",
                 ((None, BLUE), (0.5, ORANGE)),
                 tables.GAUGE,
@@ -249,12 +243,12 @@ def board(config: Config) -> dashboards.Dashboard:
         "Leads that need help now, progress per manager, next steps kept, and reasons for calling again.",
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
-            (0, 4, 10, 14, attention(config)),
-            (10, 4, 14, 14, managers(config)),
-            (0, 18, 8, 7, without_progress()),
-            (8, 18, 8, 7, stages()),
-            (16, 18, 8, 7, ages()),
-            (0, 25, 14, 13, reasons()),
-            (14, 25, 10, 13, main_reasons()),
+            (0, 4, 12, 14, attention(config)),
+            (12, 4, 12, 14, main_reasons()),
+            (0, 18, 24, 14, managers(config)),
+            (0, 32, 8, 7, without_progress()),
+            (8, 32, 8, 7, stages()),
+            (16, 32, 8, 7, ages()),
+            (0, 39, 24, 13, reasons()),
         ],
     )

@@ -133,7 +133,7 @@ def day() -> statetimeline.Panel:
             "the feed was silent, so the state is unknown.",
             "none",
         )
-        .with_target(query(recorded("manager:callpulse_state"), "{{manager}}"))
+        .with_target(query(queries.with_name(recorded("manager:callpulse_state")), "{{name}}"))
         .mappings(common.words(STATES))
         .thresholds(common.steps(((None, GREY),)))
         .show_value(options.VisibilityMode.NEVER)
@@ -141,7 +141,7 @@ def day() -> statetimeline.Panel:
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(80)
-        .per_page(20)
+        .per_page(15)
         .legend(common.legend())
         .interval("1m")
     )
@@ -323,15 +323,17 @@ def board(config: Config) -> dashboards.Dashboard:
         [
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 24, 14, team_now_table.managers(config, STATES)),
-            (0, 18, 16, 14, team_now_table.results()),
-            (16, 18, 8, 14, tables.attention(config, {"manager": "Manager", "lead": "Lead", "why": "Why"})),
-            (0, 32, 16, 10, day()),
-            (16, 32, 8, 10, alerts()),
-            (0, 42, 7, 8, pace()),
-            (7, 42, 7, 8, presence()),
-            (14, 42, 5, 8, lengths(config)),
-            (19, 42, 5, 8, repeats()),
-            (0, 50, 24, 1, dashboards.Row("Are the data current?")),
-            *((4 * column, 51, 4, 4, panel) for column, panel in enumerate(bottom)),
+            (0, 18, 24, 14, team_now_table.results()),
+            (0, 32, 12, 14, team_now_table.workload(config)),
+            (12, 32, 12, 14, tables.attention(config, tables.LEAD)),
+            (0, 46, 12, 8, alerts()),
+            (12, 46, 12, 8, team_now_table.queues()),
+            (0, 54, 24, 15, day()),
+            (0, 69, 7, 8, pace()),
+            (7, 69, 7, 8, presence()),
+            (14, 69, 5, 8, lengths(config)),
+            (19, 69, 5, 8, repeats()),
+            (0, 77, 24, 1, dashboards.Row("Are the data current?")),
+            *((4 * column, 78, 4, 4, panel) for column, panel in enumerate(bottom)),
         ],
     )

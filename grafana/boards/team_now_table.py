@@ -15,8 +15,7 @@ from grafana.tables import Column, quiet, share, whole
 
 def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
-    thresholds = config.settings.thresholds
-    low, high = thresholds.meaningful_target
+    low, high = config.settings.thresholds.meaningful_target
     busy, idle = manager("longest_call_in_progress_seconds"), manager("idle_seconds")
     return (
         Column("Now", queries.state(), cell=tables.FILLED, more={"mappings": common.words(states)}),
@@ -40,23 +39,6 @@ def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Colu
             cell=tables.GAUGE,
             more={"min": 0, "max": high},
         ),
-        Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
-        Column(
-            "Block",
-            manager("work_block_seconds"),
-            "s",
-            ((None, GREEN), (thresholds.work_block_ms / 1000, YELLOW), (thresholds.break_after_ms / 1000, RED)),
-            more={"mappings": quiet(), "decimals": 1},
-        ),
-        Column("Won 30 d", manager("won_deals", window="30d"), thresholds=((None, BLUE),)),
-        *(
-            Column(head, expr, thresholds=((None, GREY), (1, ORANGE)), more={"mappings": quiet()})
-            for head, expr in (
-                ("No break", manager("breaks_missed", window="today")),
-                ("Too often", manager("leads_over_called", window="today")),
-                ("Consult", manager("leads_consultation_due")),
-            )
-        ),
     )
 
 
@@ -65,15 +47,45 @@ def managers(config: Config, states: Mapping[int, tuple[str, str]]) -> table.Pan
     return tables.of_columns(
         "Managers",
         "For: how long the call has lasted, or how long no event has arrived. 1 hour: calls finished in the last "
-        "hour. Usual: the manager's usual number in this hour of this weekday. Calls, Connect, Short, <<meaningful>> "
-        "+ and Talk are of today. By now: the usual number of calls by this time. Connect: dials answered by a person "
-        "÷ dials. Short: calls under <<short>> of talk ÷ answered calls. <<meaningful>> +: meaningful calls; the "
-        "target is <<meaningful_target>> per day. Block: calling without a pause of <<work_gap>>. No break: one for "
-        "each full <<break_after>> of such a block today. Too often: leads dialled more than <<calls_per_lead_day>> "
-        "today. Consult: leads that a mentor should discuss with the manager.",
+        "hour. Usual: the manager's usual number in this hour of this weekday. Calls, Connect, Short and "
+        "<<meaningful>> + are of today. By now: the usual number of calls by this time. Connect: dials answered by a "
+        "person ÷ dials. Short: calls under <<short>> of talk ÷ answered calls. <<meaningful>> +: meaningful calls; "
+        "the target is <<meaningful_target>> per day.",
         tables.MANAGER,
         columns(config, states),
         "Now",
+    )
+
+
+def workload(config: Config) -> table.Panel:
+    """Return talk, breaks and repeated calls per manager, missed breaks first."""
+    thresholds = config.settings.thresholds
+    warned = ((None, GREY), (1, ORANGE))
+    return tables.of_columns(
+        "Talk, breaks and repeated calls today",
+        "Talk: talk time of today. Block: calling without a pause of <<work_gap>>. No break: one for each full "
+        "<<break_after>> of such a block today. Too often: leads dialled more than <<calls_per_lead_day>> today. "
+        "Consult: leads that a mentor should discuss with the manager.",
+        {"name": "Manager", "manager": tables.HIDDEN},
+        (
+            Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
+            Column(
+                "Block",
+                manager("work_block_seconds"),
+                "s",
+                ((None, GREEN), (thresholds.work_block_ms / 1000, YELLOW), (thresholds.break_after_ms / 1000, RED)),
+                more={"mappings": quiet(), "decimals": 1},
+            ),
+            *(
+                Column(head, expr, thresholds=warned, more={"mappings": quiet()})
+                for head, expr in (
+                    ("No break", manager("breaks_missed", window="today")),
+                    ("Too often", manager("leads_over_called", window="today")),
+                    ("Consult", manager("leads_consultation_due")),
+                )
+            ),
+        ),
+        "No break",
     )
 
 
@@ -98,16 +110,16 @@ def results() -> table.Panel:
         "of leads; 1 equals the others.",
         tables.MANAGER,
         (
-            Column("Stands out", flags, more={"mappings": common.words(said), "custom.width": 130}),
+            Column("Pattern", flags, more={"mappings": common.words(said), "custom.width": 110}),
             Column("Calls", recorded("manager:callpulse_calls_30d:sum")),
             Column("Calls #", recorded("manager:callpulse_activity_30d:rank")),
             Column("Won", recorded("manager:callpulse_won_deals_30d:max"), thresholds=((None, BLUE),)),
             Column("Won #", recorded("manager:callpulse_result_30d:rank")),
-            share("Conversion", manager("conversion_ratio", window="90d"), 1),
+            share("Conv.", manager("conversion_ratio", window="90d"), 1),
             share("At least", manager("conversion_ratio_lower", window="90d"), 1),
             Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
         ),
-        "Stands out",
+        "Pattern",
     )
 
 
@@ -120,17 +132,23 @@ def alerts() -> table.Panel:
         "these first.",
         "none",
     )
-    fires = 'ALERTS{alertstate="firing", manager=~"$manager|", team=~"$team|"}'
-    expr = f"count by (alertname, manager, team, severity) ({fires})"
-    heads = {"alertname": "Alert", "manager": "Manager", "team": "Team", "severity": "Severity"}
+
+    def firing(*matchers: str) -> str:
+        picked = ('alertstate="firing"', 'manager=~"$manager|"', 'team=~"$team|"', *matchers)
+        return f"count by (alertname, manager, team, severity) (ALERTS{{{', '.join(picked)}}})"
+
+    of_managers = queries.with_name(firing('manager!=""'))
+    of_teams = "label_replace(" + firing('manager=""', 'team!=""') + ', "name", "team $1", "team", "(.*)")'
+    others = firing('manager=""', 'team=""')
+    heads = {"alertname": "Alert", "name": "Manager or team", "manager": tables.HIDDEN, "severity": "Severity"}
     severity = {
         "critical": {"text": "critical", "color": RED, "index": 0},
         "warning": {"text": "warning", "color": ORANGE, "index": 1},
     }
+    panel = tables.with_label_columns(panel, {label: head for label, head in heads.items() if label != "name"})
     return (
-        panel.with_target(common.row_query(expr, "A"))
-        .transformations(tables.arranged(heads, hidden=("Value", "Value #A")))
-        .override_by_name("Alert", common.override(custom_minWidth=170))
+        panel.with_target(common.row_query(f"{of_managers} or {of_teams} or {others}", "A"))
+        .transformations(tables.arranged(heads, hidden=("Value", "Value #A", "team")))
         .override_by_name(
             "Severity",
             common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=tables.TEXT),
@@ -138,3 +156,17 @@ def alerts() -> table.Panel:
         .min_width(60)
         .no_value("No alert fires")
     )
+
+
+def queues() -> table.Panel:
+    """Return the calls that nobody answered, per queue."""
+    return tables.of_columns(
+        "Unanswered calls in queues",
+        "Inbound calls that ended in a queue before anybody answered. They belong to no manager.",
+        {"manager": "Queue"},
+        (
+            whole("1 hour", f"sum by (manager) ({queries.queue('calls', 'direction', window='1h')})"),
+            whole("Today", f"sum by (manager) ({queries.queue('calls', 'direction', window='today')})"),
+        ),
+        "Today",
+    ).no_value("No calls in queues")

@@ -96,6 +96,12 @@ OPERATIONS_METRICS: Final = (
         labels=_PARTITION,
     ),
     Metric(name="partitions_owned", type="gauge", help="Partitions this worker owns now.", labels=_TOPIC),
+    Metric(
+        name="group_generation",
+        type="gauge",
+        help="Generation of the consumer group that this worker last joined. A worker that stays behind the others is "
+        "cut off from Kafka, and its figures are old.",
+    ),
     Metric(name="rebalances_total", type="counter", help="Assignments of partitions this worker was given."),
     Metric(
         name="restore_progress_ratio",

@@ -94,6 +94,7 @@ class StandIn:
             consumer=self.consumer,
             rebalancing=False,
             rebalancing_count=0,
+            consumer_generation_id=0,
             tables=SimpleNamespace(recovery=SimpleNamespace(active_highwaters=Counter())),
             assignor=SimpleNamespace(tables_metadata=dict),
         )

@@ -137,6 +137,12 @@ class TestGauges:
         exposition.gauges.refresh()
         assert value(of, "rebalances_total") == 2
 
+    def test_the_generation_of_the_group_is_exported(self) -> None:
+        of = stand_in()
+        of.app.consumer_generation_id = 41
+        of.exposition().gauges.refresh()
+        assert value(of, "group_generation") == 41
+
     def test_managers_are_told_by_team(self) -> None:
         of = stand_in('[[teams]]\nid = "empty"\n[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
         of.exposition().gauges.refresh()

@@ -58,7 +58,7 @@ def _rules(folder: Path) -> list[Path]:
 def _past(folder: Path) -> Path:
     """Write the rules whose series a board draws over time, and those that they read."""
     drawn = re.compile(
-        r"manager:callpulse_(on_shift:max|state|calls_1h:sum|expect.*)|callpulse:(managers_on_shift|feed_quiet)"
+        r"manager:callpulse_(on_shift:max|state|manager_info:name|calls_1h:sum|expect.*)|callpulse:(managers_on_shift|feed_quiet)"
         r"|callpulse:newest_event_age_seconds|team:callpulse_conversion_ratio:90d"
     )
     groups = []

@@ -192,3 +192,19 @@ PEOPLE: Final = (
         without_progress=(9, 3, 0, 0, 0),
     ),
 )
+
+NAMES: Final = {
+    "anna": "Anna Weber",
+    "jonas": "Jonas Krüger",
+    "leyla": "Leyla Demir",
+    "marek": "Marek Nowak",
+    "sophie": "Sophie Lang",
+    "ines": "Inês Carvalho",
+    "joao": "João Ferreira",
+    "rui": "Rui Santos",
+    "beatriz": "Beatriz Lopes",
+    "tim": "Tim Hoffmann",
+    "olena": "Olena Shevchenko",
+    "priya": "Priya Nair",
+}
+"""The names on the roster."""

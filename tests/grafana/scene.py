@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from streams.contract.events import KINDS
-from tests.grafana.people import PEOPLE, Person
+from tests.grafana.people import NAMES, PEOPLE, Person
 
 HOUR: Final = 3600
 BOUNDS: Final = (6, 20, 60, 120, 180, 300, 600, 1200)
@@ -69,6 +69,9 @@ class Scene:
         for who in PEOPLE:
             for name, value, labels in (*self._day(who, at), *_history(who), *_leads(who)):
                 yield Sample(f"callpulse_{name}", {"manager": who.name, "team": who.team, **labels}, value)
+            named = {"manager": who.name, "team": who.team, "name": NAMES[who.name]}
+            yield Sample("callpulse_manager_info", named, 1)
+        yield from _queues(at)
         yield from _teams()
         yield from _operations(at)
 
@@ -266,7 +269,20 @@ def _week(some: list[Person]) -> Iterator[tuple[str, float, Labels]]:
         yield "weekday_talk_seconds", 8 * calls * busy * talk * long, {"weekday": weekday}
 
 
+def _queues(at: float) -> Iterator[Sample]:
+    for number, queue in enumerate(("queue:sales", "queue:support"), start=1):
+        whose = {"manager": queue, "team": "unassigned"}
+        yield Sample("callpulse_manager_info", {**whose, "name": queue}, 1)
+        yield Sample("callpulse_on_shift", whose, 0)
+        yield Sample("callpulse_calls_in_progress", whose, 0)
+        yield Sample("callpulse_idle_seconds", whose, 0)
+        for window, calls in (("1h", 2 * number), ("today", 7 * number + at % HOUR // 900)):
+            yield Sample("callpulse_calls", {**whose, "window": window, "direction": "inbound"}, calls)
+            yield Sample("callpulse_calls", {**whose, "window": window, "direction": "outbound"}, 0)
+
+
 def _operations(at: float) -> Iterator[Sample]:
+    yield Sample("callpulse_group_generation", {}, 7)
     for topic in ("calls", "crm", "contacts", "outcomes"):
         yield Sample("callpulse_records_total", {"topic": topic}, at % 1e6 * 20)
         yield Sample("callpulse_newest_event_timestamp_seconds", {"topic": topic}, at - 8)
