@@ -28,7 +28,14 @@ from agents.cli.common import (
 from streams.contract import topics
 from streams.contract.events import Event, encode
 from streams.settings.settings import Settings
-from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping, BadLine, read_recording
+from streams.sources.asterisk import (
+    DRY_RUN_SECRET,
+    AsteriskMapping,
+    BadLine,
+    Endpoint,
+    RecordingChecks,
+    read_recording,
+)
 from streams.sources.asterisk import replay as replay_asterisk
 
 _MOMENTS: Final = ("at", "started_at", "answered_at")
@@ -43,11 +50,12 @@ def _group() -> None:
 
 
 class Session(NamedTuple):
-    """The contract events of a recording, and its unreadable parts."""
+    """The contract events of a recording, its unreadable parts, and what it shows about the settings."""
 
     path: Path
     events: list[Event]
     bad: list[BadLine]
+    checks: RecordingChecks
 
 
 @app.command()
@@ -66,6 +74,10 @@ def ami(
             help="Move every session in time so that it ends now. Without it, events keep their recorded times.",
         ),
     ] = False,
+    who: Annotated[
+        bool,
+        typer.Option("--who", help="List which endpoints are taken for managers, trunks and outside parties, and why."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay recordings of the Asterisk manager interface (AMI), each file as one session.
@@ -74,17 +86,21 @@ def ami(
     [sources.asterisk] map channels to managers. Numbers become keyed hashes; this needs CALLPULSE_LEAD_SECRET, except
     in a dry run.
 
+    With --who, no event is sent. Use it to check the settings: a trunk that is taken for a manager hides all leads.
+
     The same recording gives the same event ids: replayed again within 6 hours, it counts once.
 
     For example:
 
         callpulse replay ami --dry-run recording.json
 
+        callpulse replay ami --who recording.json
+
         callpulse replay ami --now *.json
     """
     settings = read_settings(config, bootstrap)
     secret = settings.privacy.lead_secret.reveal().encode()
-    if not secret and not dry_run:
+    if not secret and not dry_run and not who:
         raise UserError(
             "privacy.lead_secret is not set, and without it numbers cannot be hashed: put at least 16 characters into "
             "CALLPULSE_LEAD_SECRET, the same for every worker and source; or look first with --dry-run.",
@@ -92,7 +108,10 @@ def ami(
         )
     ends_ms = int(time.time() * 1000) if now else None
     read = read_sessions(files, settings.source(AsteriskMapping), secret or DRY_RUN_SECRET, ends_ms)
-    if dry_run:
+    if who:
+        sessions = list(read)
+        _list_endpoints(sessions, as_json=as_json)
+    elif dry_run:
         sessions = []
         for session in read:
             sessions.append(session)
@@ -106,10 +125,10 @@ def ami(
             print_json({"files": len(sessions), "events": count, "bad": sum(len(session.bad) for session in sessions)})
         else:
             typer.echo(f"{count} events of {len(sessions)} recordings are in Kafka, topic {_topic(settings)}.")
-    bad = [_describe(session) for session in sessions if session.bad]
-    if bad:
-        say(f"Not everything could be read; the rest was taken.\n{bullets(bad)}")
-        raise typer.Exit(FAILED)
+    warnings = [f"{session.path}: {warning}" for session in sessions for warning in session.checks.warnings()]
+    if warnings:
+        say(f"Check the settings:\n{bullets(warnings)}")
+    _report_bad([session for session in sessions if session.bad])
 
 
 def read_sessions(
@@ -123,8 +142,10 @@ def read_sessions(
             raise UserError(f"{path} cannot be read: {error.strerror}.", USAGE) from None
         read = list(read_recording(data))
         bad = [line for line in read if isinstance(line, BadLine)]
-        events = list(replay_asterisk((line for line in read if not isinstance(line, BadLine)), mapping, secret))
-        yield Session(path, events if ends_ms is None else moved(events, ends_ms), bad)
+        checks = RecordingChecks()
+        lines = [] if _is_unsupported(bad) else [line for line in read if not isinstance(line, BadLine)]
+        events = list(replay_asterisk(lines, mapping, secret, checks=checks))
+        yield Session(path, events if ends_ms is None else moved(events, ends_ms), bad, checks)
 
 
 def moved(events: list[Event], ends_ms: int) -> list[Event]:
@@ -157,6 +178,44 @@ async def _produce(settings: Settings, sessions: Iterable[Session], total: int) 
 
 def _topic(settings: Settings) -> str:
     return settings.kafka.topic_prefix + topics.CALLS.name
+
+
+def _list_endpoints(sessions: list[Session], *, as_json: bool) -> None:
+    merged: dict[tuple[str, str | None, str], Endpoint] = {}
+    for endpoint in (endpoint for session in sessions for endpoint in session.checks.endpoints()):
+        known = merged.setdefault((endpoint.name, endpoint.manager, endpoint.reason), endpoint)
+        if known is not endpoint:
+            known.channels += endpoint.channels
+    if as_json:
+        print_json([msgspec.to_builtins(endpoint) for endpoint in merged.values()])
+        return
+    rows = [("ENDPOINT", "TAKEN FOR", "WHY", "CHANNELS")]
+    for one in merged.values():
+        taken_for = one.role if one.manager is None else f"{one.role} {one.manager}"
+        rows.append((one.name, taken_for, one.reason, str(one.channels)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _is_unsupported(bad: Iterable[BadLine]) -> bool:
+    return any(line.reason == "unsupported" for line in bad)
+
+
+def _report_bad(sessions: list[Session]) -> None:
+    """Say which recordings were refused or not read in full, and end with exit code 1 if there are any."""
+    refused = [f"{one.path}: {one.bad[-1].detail}" for one in sessions if _is_unsupported(one.bad)]
+    if refused:
+        say(f"Refused; nothing of these recordings was taken.\n{bullets(refused)}")
+    partly = [one for one in sessions if not _is_unsupported(one.bad)]
+    nothing = [_describe(one) for one in partly if not one.events]
+    if nothing:
+        say(f"No call could be read.\n{bullets(nothing)}")
+    some = [_describe(one) for one in partly if one.events]
+    if some:
+        say(f"Not everything could be read; the rest was taken.\n{bullets(some)}")
+    if sessions:
+        raise typer.Exit(FAILED)
 
 
 def _describe(session: Session) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from streams.contract.events import EARLIEST_MS, LATEST_MS, Event
+from streams.sources.asterisk.checks import RecordingChecks
 from streams.sources.asterisk.headers import age_ms, event_time
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.translator import Asterisk
@@ -50,14 +51,14 @@ def replay(
     secret: bytes = DRY_RUN_SECRET,
     *,
     close: bool = True,
-    translator: Asterisk | None = None,
+    checks: RecordingChecks | None = None,
 ) -> Iterator[Event]:
     """Yield the contract events of one recorded session, and with `close` an end for every leg that it leaves open.
 
     Several recordings are several sessions: their channels must not share one translator. No end is dated before the
-    last time seen.
+    last time seen. `checks` takes what the recording shows about its settings.
     """
-    translator = translator or Asterisk(mapping or AsteriskMapping(), secret)
+    translator = Asterisk(mapping or AsteriskMapping(), secret, checks)
     clock = RecordingClock()
     last = EARLIEST_MS
     for event in events:

@@ -10,8 +10,10 @@ from typing import Final, TypeAlias
 
 from streams.contract.events import EndedBy, Event
 from streams.sources.asterisk.channels import ChannelRegistry
+from streams.sources.asterisk.checks import RecordingChecks
 from streams.sources.asterisk.conversations import Conversations
-from streams.sources.asterisk.headers import Ami, age_ms, cause_of, event_time
+from streams.sources.asterisk.headers import Ami, cause_of, event_time
+from streams.sources.asterisk.listing import ChannelListing
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
 from streams.sources.asterisk.model import RINGING, Channel, Conversation, Handover, known_number
 from streams.sources.asterisk.parties import Parties
@@ -23,17 +25,18 @@ _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
 UNSEEN: Final = "?"
 """The dialling channel, if the beginning of the dial was not seen."""
-_WAITING: Final = frozenset(("park", "parkandannounce", "bridgewait"))
-_PARKING: Final = frozenset(("park", "parkandannounce"))
-_DIALLING: Final = frozenset(("dial", "queue", "followme"))
 _HUNG_UP_KEPT: Final = 10_000
 
 
 class Asterisk:
     """Turns the AMI events of one PBX into contract events. Pure: the same events give the same events and ids."""
 
-    def __init__(self, mapping: AsteriskMapping, secret: bytes) -> None:
-        """Raise ValueError for a mapping that cannot be used. `secret` keys the hash of telephone numbers."""
+    def __init__(self, mapping: AsteriskMapping, secret: bytes, checks: RecordingChecks | None = None) -> None:
+        """Raise ValueError for a mapping that cannot be used. `secret` keys the hash of telephone numbers.
+
+        `checks` takes all events and channels of a recording.
+        """
+        self._checks = checks
         self._directory = Directory(mapping, secret)
         self._writer = EventWriter(self._directory)
         self._channels = ChannelRegistry()
@@ -42,12 +45,13 @@ class Asterisk:
         self._conversations = Conversations(mapping.outside_manager, self._channels, self._parties, self._writer)
         # Uniqueids are never reused, so an event of a channel after its hangup is a repeat or late.
         self._hung_up: dict[str, None] = {}
-        self._before_list: set[str] | None = None
-        self._listed: set[str] = set()
+        self._listing = ChannelListing(self._channels)
 
     def feed(self, event: Ami, received_at_ms: int) -> list[Event]:
         """Process one AMI event and return the contract events that it causes. Never raises."""
         ami = {name.lower(): value for name, value in event.items()}
+        if self._checks is not None:
+            self._checks.event(ami, event_time(ami, received_at_ms))
         handler = _HANDLERS.get(ami.get("event", "").lower())
         if handler is None:
             return []
@@ -64,10 +68,11 @@ class Asterisk:
         from CoreShowChannels or from its next event. Its real end, under the same call and manager, then replaces this
         one.
         """
+        for channel in self._channels.by_uid.values():
+            self._check(channel)
         self._conversations.finish(now_ms)
         self._channels.clear()
-        self._before_list = None
-        self._listed.clear()
+        self._listing.clear()
         return self._writer.take()
 
     # -- channels
@@ -156,7 +161,13 @@ class Asterisk:
             del self._hung_up[next(iter(self._hung_up))]
         channel = self._channels.by_uid.get(uid)
         if channel is not None:
+            self._check(channel)
             self._conversations.hang_up(channel, cause, now, ended_by)
+
+    def _check(self, channel: Channel) -> None:
+        if self._checks is not None and channel.is_party:
+            self._parties.manager_of(channel)
+            self._checks.channel(channel)
 
     # -- dials
 
@@ -358,37 +369,18 @@ class Asterisk:
     # -- gaps
 
     def _list_channel(self, ami: Ami, now: int) -> None:
-        """Add or update a channel of the list of CoreShowChannels or Status, after a gap or at the start."""
-        if self._before_list is None:
-            self._before_list = set(self._channels.by_uid)
-            self._listed = set()
-        uid = ami.get("uniqueid", "")
-        self._listed.add(uid)
-        is_new = uid not in self._channels.by_uid
+        is_new = self._listing.begin_entry(ami.get("uniqueid", ""))
         channel = self._channel(ami, now)
-        if channel is None:
-            return
-        bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
-        if is_new:
-            channel.at = now - age_ms(ami)
-            # Dial and Queue bridge a channel only after an answer, and whoever parks it has talked with it.
-            channel.talked |= application in _PARKING or (bridge != "" and application in _DIALLING)
-        if bridge and application not in _WAITING:
-            self._channels.enter(channel, bridge)
-        elif channel.bridge is not None:
-            self._channels.leave(channel)
-        if is_new and channel.uid == channel.linkedid and application in _DIALLING:
-            channel.dialling_since = channel.at
+        if channel is not None:
+            self._listing.entry(channel, ami, now, is_new=is_new)
 
     def _list_complete(self, ami: Ami, now: int) -> None:
         """Update connections after a list. Channels that are missing in it ended in the gap, unseen."""
-        before, self._before_list = self._before_list or set(), None
-        if ami.get("event", "").lower() == "coreshowchannelscomplete":
-            if not self._listed:
-                before = set(self._channels.by_uid)
-            for uid in sorted(before - self._listed):
-                self._gone(uid, 0, now, "timeout")
-        for uid in sorted(self._listed):
+        is_whole = ami.get("event", "").lower() == "coreshowchannelscomplete"
+        ended, listed = self._listing.complete(is_whole=is_whole)
+        for uid in ended:
+            self._gone(uid, 0, now, "timeout")
+        for uid in listed:
             channel = self._channels.by_uid.get(uid)
             if channel is None:
                 continue
@@ -402,7 +394,6 @@ class Asterisk:
                 )
             if channel.leg is not None:
                 self._conversations.refresh([channel.leg], now)
-        self._listed = set()
 
     def _shutdown(self, _ami: Ami, now: int) -> None:
         self._conversations.finish(now)
