@@ -39,6 +39,7 @@ _CONFIG: Final = """\
 bootstrap = "{bootstrap}"
 group = "{name}"
 topic_prefix = "{name}."
+commit_interval = "{commit_interval}"
 
 [worker]
 id = "bench"
@@ -50,9 +51,10 @@ http_port = {port}
 class Installation:
     """Topics and settings of one benchmark; `start` runs a worker on them. Ends its workers when left."""
 
-    def __init__(self, bootstrap: str, managers: int) -> None:
+    def __init__(self, bootstrap: str, managers: int, *, commit_interval: str = "1s") -> None:
         self.bootstrap = bootstrap
         self.managers = [f"manager-{number:04d}" for number in range(managers)]
+        self._commit_interval = commit_interval
         self.name = f"bench-{uuid.uuid4().hex[:8]}"
         self.calls = f"{self.name}.calls"
         self.contacts = f"{self.name}.contacts"
@@ -72,9 +74,10 @@ class Installation:
         self._workers.append(worker)
         return worker
 
-    def lose_rows(self) -> None:
-        """Remove the workers' folder, as if the next one ran on another machine. None may be running."""
-        shutil.rmtree(self.folder / "data")
+    def lose_rows(self, *tables: str) -> None:
+        """Remove the rows of `tables` from the workers' folder. None may be running."""
+        for table in tables:
+            shutil.rmtree(self.folder / "data" / "bench" / table)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +90,15 @@ class Installation:
         self._folder.cleanup()
 
     def _settings(self) -> str:
-        text = [_CONFIG.format(bootstrap=self.bootstrap, name=self.name, folder=self.folder, port=self.port)]
+        text = [
+            _CONFIG.format(
+                bootstrap=self.bootstrap,
+                name=self.name,
+                folder=self.folder,
+                port=self.port,
+                commit_interval=self._commit_interval,
+            )
+        ]
         teams = range(-(-len(self.managers) // 20))
         text += [f'[[teams]]\nid = "team-{number:02d}"\nshifts = ["mon-sun 08:00-18:00"]\n' for number in teams]
         text += [

@@ -28,7 +28,8 @@ class Restored(Struct, kw_only=True):
     """The last restore of the leads. Moments are seconds since epoch.
 
     `assigned_at`: the worker knows its partitions, and the restore begins. `read_at`: the first records are in hand.
-    `whole_at`: all are applied. `records` came from the changelog; `rows` are there in the end.
+    `whole_at`: all are applied. `records` came from the changelog; `rows` are there in the end. `copied` came
+    from the changelogs of managers and outcomes since the worker started.
     """
 
     assigned_at: float
@@ -36,6 +37,7 @@ class Restored(Struct, kw_only=True):
     whole_at: float = 0.0
     records: int = 0
     rows: int = 0
+    copied: int = 0
 
     @property
     def records_per_second(self) -> float:
@@ -69,6 +71,7 @@ def watch(file: Path) -> None:
 
     def released(state: Any) -> None:
         told.rows = sum(1 for _ in owned_rows(state.tables[TABLE]))
+        told.copied = sum(table.restored for name, table in state.tables.items() if name != TABLE)
         file.write_bytes(msgspec.json.encode(told))
         release_all(state)
 

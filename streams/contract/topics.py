@@ -104,9 +104,12 @@ def changelog(table: str, group: str = APP) -> Topic:
         purpose=f"The rows of table `{table}`; the last record of a key is the row.",
         cleanup="compact",
         # A worker that was suspended and lost its partitions may still write an old row behind a newer one. Restoring
-        # takes the newer of the two, so both must be there until the partition has been restored once.
+        # takes the newer of the two, so both must be there until the partition has been restored once. Kafka compacts
+        # no segment that it still writes to. Without the largest lag, it would begin a new one after a week or a
+        # gigabyte, and a worker without its folder would have all of that to read.
         extra={
             "min.compaction.lag.ms": str(DAY_MS),
+            "max.compaction.lag.ms": str(DAY_MS),
             "delete.retention.ms": str(REMOVALS_KEPT_MS),
             "max.message.bytes": str(4 * 1024 * 1024),
         },

@@ -70,5 +70,5 @@ def test_a_watched_worker_tells_what_its_last_restore_of_the_leads_read(
         asyncio.run(restore(records))
     WorkerState.release_all(state)
     told = msgspec.json.decode((tmp_path / "told").read_bytes(), type=Restored)
-    assert (told.records, told.rows, ended) == (3, 3, [state])
+    assert (told.records, told.rows, told.copied, ended) == (3, 3, 8, [state])
     assert 0 < told.assigned_at <= told.read_at <= told.whole_at
