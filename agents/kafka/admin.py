@@ -49,7 +49,12 @@ async def create(kafka: Kafka) -> Made:
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         durability = topics.durability(kafka.replication)
         wanted = [
-            NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=topic.config | durability)
+            NewTopic(
+                topic.name,
+                kafka.partitions,
+                kafka.replication,
+                topic_configs=topic.config | dict(topic.when_made) | durability,
+            )
             for topic in declared
         ]
         reply = await admin.create_topics(wanted)

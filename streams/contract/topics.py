@@ -24,7 +24,10 @@ APP: Final = "callpulse"
 
 
 class Topic(Struct, frozen=True, kw_only=True):
-    """One topic. `key` names the field of the value that is the record's key."""
+    """One topic. `key` names the field of the value that is the record's key.
+
+    `when_made` is further configuration that a new topic gets. One that exists need not have it.
+    """
 
     name: str
     key: Literal["manager", "lead", "source position", "row", "none"]
@@ -32,6 +35,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = -1
     extra: Mapping[str, str] = {}
+    when_made: Mapping[str, str] = {}
 
     @property
     def config(self) -> dict[str, str]:
@@ -104,15 +108,15 @@ def changelog(table: str, group: str = APP) -> Topic:
         purpose=f"The rows of table `{table}`; the last record of a key is the row.",
         cleanup="compact",
         # A worker that was suspended and lost its partitions may still write an old row behind a newer one. Restoring
-        # takes the newer of the two, so both must be there until the partition has been restored once. Kafka compacts
-        # no segment that it still writes to. Without the largest lag, it would begin a new one after a week or a
-        # gigabyte, and a worker without its folder would have all of that to read.
+        # takes the newer of the two, so both must be there until the partition has been restored once.
         extra={
             "min.compaction.lag.ms": str(DAY_MS),
-            "max.compaction.lag.ms": str(DAY_MS),
             "delete.retention.ms": str(REMOVALS_KEPT_MS),
             "max.message.bytes": str(4 * 1024 * 1024),
         },
+        # Kafka compacts no segment that it still writes to. Without a largest lag it would begin a new one after a week
+        # or a gigabyte, and a worker without its folder would have all of that to read.
+        when_made={"max.compaction.lag.ms": str(DAY_MS)},
     )
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka import admin
-from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.clients import KafkaUnusableError, client_options, connected
 from streams.contract import topics
 from streams.settings.settings import Kafka, Secret
+from streams.units import DAY_MS
 from tests.kafka_fixture import create_topic, unique
 
 pytestmark = pytest.mark.broker
@@ -38,6 +40,21 @@ async def test_topics_are_made_as_declared_and_a_second_time_nothing_is_done(boo
     assert await admin.create(kafka) == (tuple(names), (), ())
     assert await admin.check(kafka) == []
     assert await admin.create(kafka) == ((), tuple(names), ())
+
+
+async def test_a_new_changelog_is_compacted_after_a_day_and_one_without_that_is_as_declared(bootstrap: str) -> None:
+    kafka = an_installation(bootstrap)
+    declared = topics.changelog("managers", kafka.group)
+    config = {key.replace(".", "_"): value for key, value in declared.config.items()}
+    create_topic(bootstrap, declared.name, partitions=kafka.partitions, **config)
+    made = await admin.create(kafka)
+    assert (made.existing, made.differences) == ((declared.name,), ())
+    names = {topics.changelog(table, kafka.group).name for table in topics.TABLES}
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as client:
+        found = await admin._settings(client, kafka, names)
+    largest = {name: int(settings["max.compaction.lag.ms"]) for name, settings in found.items()}
+    assert largest.pop(declared.name) > 365 * DAY_MS
+    assert set(largest.values()) == {DAY_MS}
 
 
 async def test_a_topic_with_other_partitions_policy_and_retention_is_told_by_each_of_them(bootstrap: str) -> None:
