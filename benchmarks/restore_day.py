@@ -73,7 +73,7 @@ class Changelog(Struct, frozen=True):
         )
 
 
-def measure(bootstrap: str, *, runs: int, hours: int, **_: Any) -> Result:
+def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
     """Feed a shift of `hours`, then restart in all ways, `runs` times."""
     starts: dict[str, list[Start]] = {way.name: [] for way in WAYS}
     with Installation(bootstrap, MANAGERS, commit_interval=COMMIT_INTERVAL) as installation:
