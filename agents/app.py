@@ -115,7 +115,9 @@ class Worker(NamedTuple):
         return cast(transport.BatchConsumer, self.app.consumer)
 
 
-def create_worker(settings: Settings, fail: Fail = abort, known: Mapping[str, KnownTopic] = {}) -> Worker:
+def create_worker(
+    settings: Settings, fail: Fail = abort, known: Mapping[str, KnownTopic] = {}, *, named_facts: bool = False
+) -> Worker:
     """Return the parts of a worker for `settings`, connected and not started.
 
     `known` are the group's topics (`agents/kafka/settings_log.py`).
@@ -179,7 +181,7 @@ def create_worker(settings: Settings, fail: Fail = abort, known: Mapping[str, Kn
         recovery=Recovery(app, tables, restoring, kafka),
         lag=Lag(tracker, consumer),
         loop=loop,
-        agents=_agents(settings, tables, metrics, outbox, generations),
+        agents=_agents(settings, tables, metrics, outbox, generations, kafka.group.encode() if named_facts else None),
         fail=fail,
     )
     _declare(worker)
@@ -270,6 +272,7 @@ def _agents(
     metrics: WorkerMetrics,
     outbox: Outbox,
     generations: Mapping[str, int],
+    maker: bytes | None,
 ) -> dict[str, Fold]:
     """Return the agents by the table that they fold into; the agent of `crm` has no table."""
     kafka = settings.kafka
@@ -285,6 +288,7 @@ def _agents(
             rejected=full_name(kafka, topics.REJECTED),
             key_rule=key_rule,
             position_base=position_base(generations.get(full_name(kafka, topic), 0)),
+            maker=maker,
         )
 
     calls = intake(topics.CALLS, "the key of a record of `calls` is its manager")

@@ -15,7 +15,7 @@ from streams.calendars import manager_time
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
-from streams.contract.origin import origin_of
+from streams.contract.origin import Origin, origin_of
 from streams.settings.settings import Settings
 from streams.tables.manager.contacts import contact_of
 from streams.tables.manager.effect import APPLIED, Emitted, LegChange
@@ -127,6 +127,7 @@ class CallsAgent:
         origin = origin_of(record.headers, self._intake.topic)
         if origin is None:
             return False
+        origin = Origin(origin.partition, self._intake.position_base + origin.offset)
         if row.live.includes(origin):
             return True
         row.live.origins[origin.partition] = origin.offset
@@ -155,7 +156,8 @@ class CallsAgent:
             if type(item) is LegChange:
                 contact = contact_of(row, item, src, offset * facts.SLOTS + slot, self._conversation_ms)
                 key = contact.lead.encode()
-                self._outbox.add(self._contacts, self._partition_for(key), key, facts.encode(contact))
+                headers = self._intake.fact_headers
+                self._outbox.add(self._contacts, self._partition_for(key), key, facts.encode(contact), headers)
             else:
                 self._send(item)
 

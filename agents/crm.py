@@ -49,9 +49,10 @@ class CrmAgent:
             # A second copy of a misrouted record has the place of the same original: its lead ignores the repeat.
             origin = origin_of(record.headers, tp.topic) if record.headers else None
             place = src if origin is None else f"{tp.topic}/{origin.partition}"
-            seq = (base + record.offset if origin is None else origin.offset) * facts.SLOTS
+            seq = (base + (record.offset if origin is None else origin.offset)) * facts.SLOTS
             fact = facts.Forwarded(src=place, seq=seq, lead=event.lead, event=event)
-            self._outbox.add(self._contacts, tp.partition, record.key, facts.encode(fact))
+            headers = self._intake.fact_headers
+            self._outbox.add(self._contacts, tp.partition, record.key, facts.encode(fact), headers)
             times_ms.append(event.at)
             heard(sources, event.source, event.at)
         self._intake.counted(len(records), applied=len(times_ms), duplicates=0, times_ms=times_ms, sources=sources)

@@ -40,7 +40,7 @@ class LeadsAgent:
         self._partition_for = partition_for
         self._outcomes = outcomes
 
-    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901 - the hot loop: a call a record would show
+    def fold(self, tp: TP, records: list[Any]) -> None:  # noqa: C901, PLR0912 - the hot loop: a call a record would show
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         part.fetch([record.key for record in records])
@@ -48,9 +48,12 @@ class LeadsAgent:
         decode, fold = facts.contacts_decoder.decode, self._fold.contact
         src = f"{tp.topic}/{tp.partition}"
         base = self._intake.position_base
+        ours = self._intake.fact_headers
         applied = duplicates = 0
         times_ms: list[int] = []
         for record in records:
+            if record.headers != ours and self._intake.is_foreign(record):
+                continue
             fact = self._intake.fact(tp, record, decode)
             if fact is None:
                 continue
@@ -98,4 +101,4 @@ class LeadsAgent:
 
     def _send(self, topic: str, name: str, fact: Any) -> None:
         key = name.encode()
-        self._outbox.add(topic, self._partition_for(key), key, facts.encode(fact))
+        self._outbox.add(topic, self._partition_for(key), key, facts.encode(fact), self._intake.fact_headers)

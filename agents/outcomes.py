@@ -25,8 +25,11 @@ class OutcomesAgent:
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
         decode, fold = facts.outcome_decoder.decode, outcomes.fold
+        ours = self._intake.fact_headers
         applied = duplicates = 0
         for record in records:
+            if record.headers != ours and self._intake.is_foreign(record):
+                continue
             fact = self._intake.fact(tp, record, decode)
             if fact is None:
                 continue

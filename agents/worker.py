@@ -51,21 +51,21 @@ async def run(
     IncompatibleLibraryError.
     """
     check_internals()
-    known = await agree(settings, accept=accept)
+    agreed = await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
     _bound_arenas()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker = create_worker(settings, fail, known)
+    worker = create_worker(settings, fail, agreed.topics, named_facts=agreed.named_facts)
     app = worker.app
     worker.state.open_stores()
     server = create_server(worker)
     await server.open()
     # The group's assignments carry it, so that workers find each other.
     app.conf.canonical_url = URL(server.attention.own_url)
-    ids = {name: topic.id for name, topic in known.items() if topic.id}
+    ids = {name: topic.id for name, topic in agreed.topics.items() if topic.id}
     background = (
         watch_loop(worker.metrics.histogram("loop_stall_seconds")),
         collect_in_short_steps(),

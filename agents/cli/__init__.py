@@ -16,6 +16,7 @@ from agents.cli import (
     kafka,
     leads,
     metrics,
+    rebuild,
     rejected,
     replay,
     schema,
@@ -80,6 +81,7 @@ app.add_typer(replay.app, name="replay")
 app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")
+app.command("rebuild")(rebuild.rebuild)
 app.command("check-config")(check_config.check_config)
 app.command("metrics")(metrics.metrics)
 app.command("schema")(schema.schema)

@@ -18,6 +18,8 @@ from streams.contract.origin import Origin, origin_of
 from streams.contract.origin import header as origin_header
 from streams.tables.manager.synthetic import SOURCE
 
+GROUP: Final = "callpulse-group"
+"""The header of a fact that names the group that made it."""
 _DELAYS_A_BATCH: Final = 16
 FUTURE: Final = Rejection("future", "at is after the record's arrival by more than the setting thresholds.future")
 _NOT_A_FACT: Final = Rejection("invalid_field", "not a fact of this release; the topic is written by callpulse alone")
@@ -38,7 +40,8 @@ def heard(sources: dict[str, int], source: str, at: int) -> None:
 class Intake:
     """The common side of the agents of one source topic.
 
-    `key_rule` says what the key of an event is; None for a topic of facts, which only callpulse writes.
+    `key_rule` says what the key of an event is; None for a topic of facts, which only callpulse writes. `maker` is the
+    name of the group if its facts carry it (`agents/kafka/settings_log.py`).
     `position_base` is added to the offset of a record to make its position, which grows also when the topic is deleted
     and created again.
     """
@@ -53,6 +56,7 @@ class Intake:
         rejected: str,
         key_rule: str | None,
         position_base: int = 0,
+        maker: bytes | None = None,
     ) -> None:
         self.topic = topic
         self.position_base = position_base
@@ -60,6 +64,8 @@ class Intake:
         self._metrics = metrics
         self._partition_for = partition_for
         self._rejected = rejected
+        self._maker = maker
+        self.fact_headers: list[tuple[str, bytes]] = [] if maker is None else [(GROUP, maker)]
         self._no_key = self._wrong_key = _WRONG_KEY
         if key_rule is not None:
             self._no_key, self._wrong_key = Rejection("no_key", key_rule), Rejection("wrong_key", key_rule)
@@ -93,6 +99,16 @@ class Intake:
                 pass
         self.reject(tp, record, _NOT_A_FACT)
         return None
+
+    def is_foreign(self, record: Any) -> bool:
+        """Return whether another group made the fact, by its own settings. Call it where the headers are not ours.
+
+        A group whose facts do not carry its name takes all facts without a name for its own.
+        """
+        for name, value in record.headers:
+            if name == GROUP:
+                return bool(value != self._maker)
+        return self._maker is not None
 
     def is_misrouted(self, tp: TP, record: Any) -> bool:
         """Return whether the record's key hashes to another partition.

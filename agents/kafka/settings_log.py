@@ -34,15 +34,17 @@ _NOTHING: Final = -1
 _ATTEMPTS: Final = 20
 _NAMED: Final = 12
 _ANEW: Final = (
-    "build all tables anew by the new ones: stop all workers, choose a new kafka.group, `callpulse topics create`, "
-    'start (docs/operations.md, "Upgrade, move, start anew")'
+    "make all tables anew by the new ones: `callpulse rebuild`, while the workers go on with the old ones "
+    '(docs/operations.md, "Rebuild all tables")'
 )
 
 
 class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record of the topic: what rows mean from here on, instead of what the record at offset `replaces` says.
 
-    `topics` are the topics that the group counts, by name. Records of earlier releases have none.
+    `topics` are the topics that the group counts, by name. Records of earlier releases have none. `named_facts` carry
+    the name of the group that made them, and the group folds no others. Groups of earlier releases made facts without
+    a name. They go on with these, as long as they last.
     """
 
     replaces: int
@@ -50,6 +52,7 @@ class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_ms: int
     worker: str
     topics: dict[str, KnownTopic] = {}
+    named_facts: bool = False
 
 
 class MeaningChangedError(RuntimeError):
@@ -63,10 +66,11 @@ class MeaningChangedError(RuntimeError):
 _decode: Final = msgspec.json.Decoder(Agreed).decode
 
 
-async def agree(settings: Settings, *, accept: bool = False) -> dict[str, KnownTopic]:
-    """Return the group's topics once its tables are made by `settings`, which it writes down if nothing is there yet.
+async def agree(settings: Settings, *, accept: bool = False) -> Agreed:
+    """Return the record that holds once the group's tables are made by `settings`.
 
-    A topic that was deleted and created again since the last start has a new generation.
+    It is written if nothing is there yet, and if a topic was deleted and created again since the last start: this topic
+    has a new generation.
 
     Raise MeaningChangedError where they are made by others; with `accept` only if rows could not be gone on with.
     Raise KafkaUnusableError, and ChangelogLostError for a table that cannot be rebuilt.
@@ -82,13 +86,19 @@ async def agree(settings: Settings, *, accept: bool = False) -> dict[str, KnownT
         sentences: list[str] = []
         counted = advance(kafka, before, await group_topics(kafka, before), sentences.append)
         if agreed is not None and agreed.meaning == now and counted == before:
-            return counted
+            return agreed
         for change in found:
             log.warning("accepted for group %s: %s", kafka.group, change)
         for sentence in sentences:
             log.warning("%s", sentence)
-        at_ms = int(time.time() * 1000)
-        made = Agreed(replaces=offset, meaning=now, at_ms=at_ms, worker=settings.worker.id, topics=counted)
+        made = Agreed(
+            replaces=offset,
+            meaning=now,
+            at_ms=int(time.time() * 1000),
+            worker=settings.worker.id,
+            topics=counted,
+            named_facts=not await _has_rows(kafka) if agreed is None else agreed.named_facts,
+        )
         await _write(kafka, msgspec.json.encode(made))
     raise KafkaUnusableError(f"others write {topics.agreement(kafka.group).name} all the time; start again")
 
@@ -139,6 +149,20 @@ async def _read(kafka: Kafka) -> list[tuple[int, bytes | None]]:
     """Return offset and value of each record in the settings log now."""
     topic = topics.agreement(kafka.group).name
     return [(record.offset, record.value) async for record in records_to_end(kafka, topic, [_PARTITION])]
+
+
+async def meaning_of(kafka: Kafka) -> Meaning | None:
+    """Return the settings by which the tables of a group are made; None for a group without any."""
+    agreed = last_that_counts(await _read(kafka))[1]
+    return None if agreed is None else agreed.meaning
+
+
+async def _has_rows(kafka: Kafka) -> bool:
+    """Return whether the group has rows: one without recorded settings is then of an earlier release."""
+    topic = topics.changelog("managers", kafka.group).name
+    async for _ in records_to_end(kafka, topic):
+        return True
+    return False
 
 
 async def _write(kafka: Kafka, value: bytes) -> None:

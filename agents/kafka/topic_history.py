@@ -93,8 +93,8 @@ def _sentence(kafka: Kafka, name: str, now: GroupTopics) -> str:
         if table != "managers" and topic in now.cut:
             raise ChangelogLostError(
                 f"the changelog {name} was deleted, and topic {topic} no longer holds all records that table {table} "
-                "was made of. Build all tables anew: stop all workers, choose a new kafka.group, "
-                '`callpulse topics create`, start (docs/operations.md, "Upgrade, move, rebuild")'
+                "was made of. Make all tables anew: `callpulse rebuild --no-compare` "
+                '(docs/operations.md, "Rebuild all tables")'
             )
         lost = "; its first records are gone, so older figures are missing" if topic in now.cut else ""
         return f"the changelog {name} was deleted: table {table} is rebuilt from the start of topic {topic}{lost}"

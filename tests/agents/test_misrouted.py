@@ -39,9 +39,9 @@ def put(
         log.append(Record(key.encode(), events.encode(event), len(log), NOW_MS, headers))
 
 
-def group_after(first: Installation, settings: Settings = SETTINGS) -> Installation:
+def group_after(first: Installation, settings: Settings = SETTINGS, maker: bytes | None = None) -> Installation:
     """Return another group on the same topics, which reads them from their start."""
-    second = Installation(settings, refuse=False)
+    second = Installation(settings, maker=maker)
     for name in ("calls", "crm", "contacts", "outcomes"):
         second.topics.logs[name] = first.topics.logs[name]
     return second

@@ -70,3 +70,11 @@ def test_of_many_changes_some_are_named_and_the_rest_counted() -> None:
     said = str(MeaningChangedError("sales", zones))
     assert "and 488 more" in said
     assert len(said) < 3000
+
+
+def test_a_record_of_an_earlier_release_says_that_facts_have_no_name() -> None:
+    written = record(-1, ONE)
+    assert b"named_facts" not in written
+    _, agreed = last_that_counts([(0, written)])
+    assert agreed is not None
+    assert not agreed.named_facts

@@ -156,10 +156,12 @@ def owned_rows(table: RowTable[Any]) -> list[tuple[bytes, Any]]:
 class Worker:
     """An application that runs in this event loop. `failures` are the errors it would have left the process with."""
 
-    def __init__(self, settings: Settings, known: Mapping[str, KnownTopic] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, known: Mapping[str, KnownTopic] | None = None, *, named_facts: bool = False
+    ) -> None:
         self.settings = settings
         self.failures: list[BaseException] = []
-        self.parts = create_worker(settings, self.failures.append, known or {})
+        self.parts = create_worker(settings, self.failures.append, known or {}, named_facts=named_facts)
         self.app: Callpulse = self.parts.app
 
     async def start(self) -> Worker:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from agents.kafka import admin
 from agents.kafka import settings_log as agreement
 from agents.kafka.clients import KafkaUnusableError
-from agents.kafka.settings_log import MeaningChangedError, agree
+from agents.kafka.settings_log import Agreed, MeaningChangedError, agree
 from streams.contract import topics
 from streams.settings.settings import Kafka, Settings, load
 from tests.broker.in_process import Start, send, settings_for, wait_until
@@ -58,8 +58,8 @@ async def test_other_settings_are_refused_until_they_are_accepted_and_then_the_o
     for _ in range(2):
         with pytest.raises(MeaningChangedError, match=re.escape('thresholds.short: "2m" -> "90s"')):
             await agree(changed)
-    await agree(changed, accept=True)
-    await agree(changed)
+    assert (await agree(changed, accept=True)).named_facts, "the facts carry the name as before"
+    assert (await agree(changed)).named_facts
     with pytest.raises(MeaningChangedError, match=re.escape('thresholds.short: "90s" -> "2m"')):
         await agree(settings)
     assert agreements(settings) == 2
@@ -93,8 +93,8 @@ async def test_of_workers_that_start_at_the_same_time_with_different_settings_on
 ) -> None:
     kinds = [settings, otherwise(settings, short_ms=90_000), otherwise(settings, short_ms=91_000)]
     done = await asyncio.gather(*(agree(kinds[number % 3]) for number in range(9)), return_exceptions=True)
-    assert {type(one) for one in done} == {type(None), MeaningChangedError}
-    assert len({number % 3 for number, one in enumerate(done) if one is None}) == 1
+    assert {type(one) for one in done} == {Agreed, MeaningChangedError}
+    assert len({number % 3 for number, one in enumerate(done) if isinstance(one, Agreed)}) == 1
 
 
 async def test_a_worker_that_was_overtaken_before_it_could_write_does_not_go_on(
@@ -121,7 +121,7 @@ async def test_tables_of_an_earlier_release_are_taken_as_made_by_the_settings_of
     await send(settings, range(40))
     await wait_until(lambda: worker.calls() == 40, "all is folded")
     await worker.stop()
-    await agree(otherwise(settings, short_ms=90_000))
+    assert not (await agree(otherwise(settings, short_ms=90_000))).named_facts, "facts without a mark are on their way"
     with pytest.raises(MeaningChangedError):
         await agree(settings)
 

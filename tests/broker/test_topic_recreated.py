@@ -41,7 +41,8 @@ async def begin() -> AsyncIterator[Begin]:
     workers: list[Worker] = []
 
     async def begin(settings: Settings) -> Worker:
-        workers.append(Worker(settings, await agree(settings)))
+        agreed = await agree(settings)
+        workers.append(Worker(settings, agreed.topics, named_facts=agreed.named_facts))
         return await workers[-1].start()
 
     yield begin
@@ -117,7 +118,7 @@ async def test_a_running_worker_ends_and_says_so(
 ) -> None:
     monkeypatch.setattr(topic_ids, "WATCH_EVERY_S", 0.2)
     worker = await begin(settings)
-    ids = {name: topic.id for name, topic in (await agree(settings)).items()}
+    ids = {name: topic.id for name, topic in (await agree(settings)).topics.items()}
     failures: list[BaseException] = []
     watch = asyncio.create_task(topic_ids.watch_topics(settings.kafka, ids, failures.append))
     await recreate_topics(settings, worker.parts.name(topics.CALLS))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -30,7 +31,7 @@ from tests.kafka_fixture import consume, eventually, unique
 from tests.oracle.comparison import from_exposition, named
 from tests.oracle.contract import Raw
 from tests.oracle.names import GLIDING
-from tests.oracle.oracle import Answers, Counts, between, counts
+from tests.oracle.oracle import DEFAULTS, Answers, Counts, between, counts
 from tests.oracle.wording import practice_of
 
 DAY_MS: Final = 86_400_000
@@ -251,7 +252,8 @@ data_dir = "{folder / "data"}"
         """What every metric must be at two moments of one minute."""
         zones = {manager.id: manager.timezone for manager in self.settings.managers.values()}
         practice = practice_of(self.settings)
-        return between(raw, zones, self.settings.timezone, moments_ms, practice=practice)
+        thresholds = replace(DEFAULTS, conversation_ms=self.settings.thresholds.conversation_ms)
+        return between(raw, zones, self.settings.timezone, moments_ms, thresholds, practice)
 
     # -- comparing
 

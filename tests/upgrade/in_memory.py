@@ -93,11 +93,15 @@ class Table:
 class Installation:
     """All agents and tables of an installation. With `disk`, rows of leads live in a store there; close it then.
 
-    A dead letter fails the test; `refuse` is false where the test expects some.
+    A dead letter fails the test; `refuse` is false where the test expects some. `maker` is in the header of the group's
+    facts.
     """
 
-    def __init__(self, settings: Settings, disk: Path | None = None, *, refuse: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, disk: Path | None = None, *, refuse: bool = True, maker: bytes | None = None
+    ) -> None:
         self.settings = settings
+        self._maker = maker
         kafka = settings.kafka
         self.partitions = kafka.partitions
         self.topics = Topics(topic_names(settings), self.partitions, refuse=refuse)
@@ -128,6 +132,7 @@ class Installation:
             partition_for=self._partition_for,
             rejected=self._name(topics.REJECTED),
             key_rule=key_rule,
+            maker=self._maker,
         )
 
     def _agents(self) -> dict[str, Any]:

@@ -86,9 +86,13 @@ class Child:
         self.stop()
 
 
-def start_worker(config: Path, log: Path) -> tuple[Child, str]:
-    """Start a worker and return it with the base URL of its port, once that answers."""
-    child = Child("worker", [sys.executable, "-m", "agents.cli", "worker", "--json", "--config", str(config)], log)
+def start_worker(config: Path | None, log: Path, more: Mapping[str, str] | None = None) -> tuple[Child, str]:
+    """Start a worker and return it with the base URL of its port, once that answers.
+
+    `more` are variables that set what the file of settings does not.
+    """
+    options = [] if config is None else ["--config", str(config)]
+    child = Child("worker", [sys.executable, "-m", "agents.cli", "worker", "--json", *options], log, more)
 
     def url() -> str | None:
         for line in log.read_bytes().splitlines() if log.exists() else ():

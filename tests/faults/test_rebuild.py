@@ -1,0 +1,104 @@
+"""`callpulse rebuild` with other settings: every figure as if they had always held, and no gap in the metrics."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import pytest
+
+from agents.cli.rebuild import next_group
+from streams.settings.settings import load
+from tests.faults.department import Installation, chosen_seed, managers_in
+from tests.faults.workers import ROOT, WorkerProcess
+from tests.kafka_fixture import eventually
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
+
+OLD = '[thresholds]\nconversation = "1m"\n[results]\nmentor_after = 3\n'
+NEW = '[thresholds]\nconversation = "2m"\n[results]\nmentor_after = 2\n'
+
+
+def command(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `callpulse` as a person would."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CALLPULSE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "agents.cli", *arguments, "--config", str(config)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+class Scraping:
+    """Scrapes all workers that run, again and again, as Prometheus does, on a thread of its own."""
+
+    def __init__(self, place: Installation, managers: set[str]) -> None:
+        self._place = place
+        self._managers = managers
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.rounds = 0
+        self.missing: list[set[str]] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            # The worker that stops last in a round is asked first: it may be gone when the round ends.
+            found: set[str] = set()
+            for worker in self._place.alive:
+                scrape = worker.scrape(timeout_s=5)
+                found |= managers_in(scrape.text) if scrape is not None else set()
+            self.rounds += 1
+            if missing := self._managers - found:
+                self.missing.append(missing)
+
+
+def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstrap: str, tmp_path: Path) -> None:
+    with Installation(bootstrap, tmp_path, chosen_seed(11), managers=6, more=OLD) as place:
+        old = place.start("old")
+        place.feed(place.history(3, intensity=0.4)).join()
+        place.assert_exact()
+        changed = tmp_path / "new.toml"
+        changed.write_text(place.config.read_text().replace(OLD, NEW))
+
+        managers = {record.key.decode() for record in place.raw() if record.topic == "calls" and record.key}
+        shown = managers_in(place.scrapes()[0].text) & managers
+        with Scraping(place, shown) as scraping:
+            done = command(changed, "rebuild", "--json", old.url)
+            assert done.returncode == 0, done.stderr
+            told: dict[str, Any] = orjson.loads(done.stdout)
+            group = next_group(place.group)
+            final = tmp_path / "final.toml"
+            final.write_text(changed.read_text().replace(f'group = "{place.group}"', f'group = "{group}"'))
+            new = place.workers["new"] = WorkerProcess("new", final, tmp_path / "new.log")
+            eventually(lambda: new.ready, within_s=60, what="the new worker is ready")
+            assert old.terminate() == 0
+            rounds = scraping.rounds
+            eventually(lambda: scraping.rounds > rounds + 2, what="further scrapes")
+        assert scraping.missing == []
+        assert (told["group"], told["replaces"], told["compared"]) == (group, place.group, True)
+        assert len(told["changed_settings"]) == 2
+        metrics = {difference["metric"] for difference in told["differences"]}
+        assert "callpulse_conversations" in metrics, told
+        place.settings, place.group = load(final.read_text(), {}), group
+        place.assert_exact()
+
+        again = command(final, "rebuild", "--group", place.group, new.url)
+        assert again.returncode == 2
+        assert "must have another name" in again.stderr
