@@ -127,6 +127,7 @@ class Conversations:
         conversation = channel.conversation
         self.ends.settle_leg(conversation, manager)
         leg = PbxLeg(conversation, manager, direction, channel, at)
+        leg.is_consultation = self._parties.is_consultation(channel)
         leg.is_internal = internal if internal is not None else self._parties.is_internal(channel, manager)
         if direction == "inbound":
             leg.queue = conversation.queue

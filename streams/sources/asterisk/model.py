@@ -151,6 +151,7 @@ class PbxLeg:
         "conversation",
         "direction",
         "first",
+        "is_consultation",
         "is_internal",
         "manager",
         "queue",
@@ -171,12 +172,21 @@ class PbxLeg:
         self.connected_since: int | None = None
         self.talk_ms = 0
         self.queue: str | None = None
+        self.is_consultation = False  # within the call of a customer who waits
         self.is_internal = False  # between colleagues: no outside party takes part, and it has no lead
 
     @property
     def lead(self) -> str | None:
         """The lead of the conversation, if the outside party takes part in the leg."""
         return None if self.is_internal else self.conversation.lead
+
+    @property
+    def ends_internal(self) -> bool:
+        """Whether the leg is internal at its end.
+
+        A consultation that nobody answered is not: the same telephone may ring again in this call, for the customer.
+        """
+        return self.is_internal and not (self.is_consultation and self.answered_at is None)
 
     @property
     def is_standing(self) -> bool:

@@ -86,7 +86,7 @@ class EventWriter:
                 talk_ms=min(leg.talk_ms, LONGEST_MS),
                 disposition=disposition,
                 ended_by=ended_by,
-                internal=leg.is_internal or UNSET,
+                internal=leg.ends_internal or UNSET,
             )
         )
 
