@@ -100,13 +100,13 @@ class CrmWriter:
         )
 
     def change(self, client: Client, at: int, stage: str, manager: str) -> None:
-        """Write that the deal reached a stage."""
+        """Write that the deal reached a stage. Many CRMs write whole seconds, and so does this one."""
         deal = client.deal_terms
         priced = stage in ("proposal", "won")
         event = DealStageChanged(
             v=1,
             id=self._id(),
-            at=at,
+            at=at // SECOND_MS * SECOND_MS,
             source="crm",
             lead=self.key(client),
             manager=None if stage not in ("won", "qualified") and self._rng.happens(_UNNAMED) else manager,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from typing import Final
 
 from streams.calendars import LocalTime, local_time
-from streams.contract.events import DealStageChanged
+from streams.contract.events import DealDeleted, DealStageChanged
 from streams.settings.results import LOST, WON
 from streams.settings.settings import Manager, Settings
 from streams.simulator.telephony.legs import Presence, SimulatedLeg
 from streams.simulator.truth.leg_outcomes import LegOutcome, Tally
+
+DELETED: Final = ""
+"""The stage of a deal that was deleted."""
 
 
 class Account:
@@ -96,7 +100,7 @@ class Accounts:
         self.leads: dict[str, LeadAccount] | None = {} if leads else None
         self.links: dict[str, str] = {}
         self.deals: dict[str, DealAccount] = {}
-        self._stage_order = {stage: index for index, stage in enumerate(settings.results.stages)}
+        self._stage_order = {stage: index for index, stage in enumerate((*settings.results.stages, DELETED))}
 
     def account(self, manager: str) -> Account:
         """Return the account of a manager, on the roster or not."""
@@ -105,17 +109,20 @@ class Accounts:
             found = self.accounts[manager] = Account(self.settings.manager(manager))
         return found
 
-    def deal(self, event: DealStageChanged) -> None:
+    def deal(self, event: DealStageChanged | DealDeleted) -> None:
         """Note a change of a deal. Of changes at the same time, that to the later stage is the newer one."""
         deal = self.deals.setdefault(event.deal, DealAccount())
-        change = event.at, self._stage_order.get(event.stage, -1), event.id
+        stage = DELETED if isinstance(event, DealDeleted) else event.stage
+        change = event.at, self._stage_order.get(stage, -1), event.id
         if change > deal.change:
-            deal.change, deal.stage, deal.lead = change, event.stage, event.lead
+            deal.change, deal.stage, deal.lead = change, stage, event.lead
 
     def closed_leads(self) -> set[str]:
         """Return the keys of the leads that have deals, all of them won or lost."""
         is_closed: dict[str, bool] = {}
         for deal in self.deals.values():
+            if deal.stage == DELETED:
+                continue
             lead = self.links.get(deal.lead, deal.lead)
             is_closed[lead] = is_closed.get(lead, True) and deal.stage in (WON, LOST)
         return {lead for lead, closed in is_closed.items() if closed}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from streams.calendars import local_time
-from streams.contract.events import CallAnnotated, CrmEvent, DealStageChanged, LeadConsulted, LeadLinked
+from streams.contract.events import CallAnnotated, CrmEvent, DealDeleted, DealStageChanged, LeadConsulted, LeadLinked
 from streams.settings.results import LOST, NONE, PROPOSAL, WON
 from streams.settings.settings import Settings
 from streams.simulator.telephony.legs import SimulatedLeg
@@ -54,6 +54,7 @@ class _Lead:
         self.legs: list[SimulatedLeg] = []
         self.notes: dict[str, CallAnnotated] = {}
         self.deals: dict[str, dict[str, DealStageChanged]] = {}
+        self.deleted: dict[str, int] = {}
         self.consulted_at = 0
 
     def add_event(self, event: CrmEvent) -> None:
@@ -63,8 +64,17 @@ class _Lead:
                 self.notes[event.call] = event
         elif isinstance(event, DealStageChanged):
             self.deals.setdefault(event.deal, {})[event.id] = event
+        elif isinstance(event, DealDeleted):
+            self.deleted[event.deal] = max(self.deleted.get(event.deal, 0), event.at)
         elif isinstance(event, LeadConsulted):
             self.consulted_at = max(self.consulted_at, event.at)
+
+    def forget_deleted(self) -> None:
+        """Remove the deals that were deleted and not changed since."""
+        for deal, deleted_at in self.deleted.items():
+            changes = self.deals.get(deal, {})
+            if all(change.at <= deleted_at for change in changes.values()):
+                self.deals.pop(deal, None)
 
 
 class Results:
@@ -99,6 +109,7 @@ class Results:
                 lead.add_event(event)
         found: Counts = Counter()
         for lead in leads.values():
+            lead.forget_deleted()
             found.update(self._of(lead, now_ms))
         return found
 

@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from typing import Final
 
-from streams.contract.events import CrmEvent, DealStageChanged, LeadLinked
+from streams.contract.events import CrmEvent, DealDeleted, DealStageChanged, LeadLinked
 from streams.settings.settings import Settings
 from streams.simulator.faults.injection import Payload
 from streams.simulator.telephony.legs import (
@@ -114,7 +114,7 @@ class Truth(Accounts):
             self._crm_ids.add(payload.id)
             if self.results is not None:
                 self.results.crm(payload)
-            if isinstance(payload, DealStageChanged):
+            if isinstance(payload, (DealStageChanged, DealDeleted)):
                 self.deal(payload)
             if isinstance(payload, LeadLinked):
                 self._link(payload.old_key, payload.lead)
