@@ -101,10 +101,6 @@ class LeadFold:
             state.revision += 1
         return effect
 
-    def crm(self, row: LeadRow, event: CrmEvents, src: str, seq: int) -> LeadEffect:
-        """Apply an event of topic `crm` at position (`src`, `seq`). `row` is the row of `event.lead`."""
-        return self.contact(row, Forwarded(src=src, seq=seq, lead=event.lead, event=event), f"{src}/leads", seq)
-
     def _redefined(self, row: LeadRow, fact: ContactsFact, src: str, seq: int) -> LeadEffect:
         """Apply a fact to a row whose contributions were emitted by an older definition, and correct them with it."""
         state = row.state
