@@ -21,6 +21,7 @@ from agents.delivery.intake import Intake
 from agents.delivery.lost_records import LostRecords
 from agents.delivery.offsets import OffsetTracker
 from agents.delivery.outbox import Outbox
+from agents.delivery.session import Session
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.exit import Fail, abort
 from agents.kafka.clients import full_name
@@ -95,6 +96,7 @@ class Worker(NamedTuple):
     tracker: OffsetTracker
     outbox: Outbox
     state: WorkerState
+    session: Session
     recovery: Recovery
     lag: Lag
     loop: FoldLoop
@@ -135,6 +137,13 @@ def create_worker(
     kafka = settings.kafka
     generations = {name: topic.generation for name, topic in known.items()}
     metrics, tracker = WorkerMetrics(), OffsetTracker()
+    session = Session(
+        timeout_ms=kafka.session_timeout_ms,
+        heartbeat_ms=kafka.heartbeat_interval_ms,
+        worker=settings.worker.id,
+        group=kafka.group,
+        fail=fail,
+    )
     restoring: dict[TP, int] = {}
     on_disk = _on_disk(settings)
     outbox = Outbox(
@@ -159,6 +168,7 @@ def create_worker(
         tracker=tracker,
         restoring=restoring,
         commit_tags=_commit_tags(kafka, generations),
+        session=session,
         checkpoint=state.run_checkpoint,
         release=state.release,
     )
@@ -178,7 +188,8 @@ def create_worker(
         tracker=tracker,
         outbox=outbox,
         state=state,
-        recovery=Recovery(app, tables, restoring, kafka),
+        session=session,
+        recovery=Recovery(app, tables, restoring, kafka, session),
         lag=Lag(tracker, consumer),
         loop=loop,
         agents=_agents(settings, tables, metrics, outbox, generations, kafka.group.encode() if named_facts else None),

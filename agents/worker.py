@@ -7,13 +7,14 @@ import ctypes
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Final
 
 from yarl import URL
 
 from agents.app import Worker, create_worker
-from agents.exit import Fail, abort
+from agents.exit import Fail, abort, leave
 from agents.gc_tuning import collect_in_short_steps
 from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
@@ -29,10 +30,10 @@ from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
 
-START_DEADLINE_S: Final = 20.0
 STOP_DEADLINE_S: Final = 30.0
 # Faust fetches in a thread of its own. At Python's default of 5 ms it waits longer for its turn than for Kafka.
 _SWITCH_S: Final = 0.001
+_LOOK_EVERY_S: Final = 0.2
 _M_ARENA_MAX: Final = -8  # malloc.h
 
 
@@ -41,6 +42,7 @@ async def run(
     *,
     on_ready: Callable[[str], None] | None = None,
     fail: Fail = abort,
+    leave: Callable[[], None] = leave,
     accept: bool = False,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit code.
@@ -84,9 +86,7 @@ async def run(
         if not stop.is_set():
             fail(app.crash_error() or RuntimeError("the application stopped by itself; its log says why"))
             return 1
-        # Faust can be stopped only once it has started: before, it would wait for its own thread for ever.
-        await asyncio.wait({starting}, timeout=START_DEADLINE_S)
-        await _finish(worker)
+        await _finish(worker, leave)
         return 0
     finally:
         for task in tasks:
@@ -98,7 +98,7 @@ async def run(
 def create_server(worker: Worker) -> Server:
     """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet."""
     settings, state, kafka = worker.settings, worker.state, worker.settings.kafka
-    managers = Managers(settings, state.tables, worker.partition_for)
+    managers = Managers(settings, state.tables, worker.partition_for, lambda: worker.session.is_over)
     gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers)
     return Server(
         settings.worker,
@@ -132,20 +132,45 @@ def _bound_arenas() -> None:
         mallopt(_M_ARENA_MAX, 2)
 
 
-async def _finish(worker: Worker) -> None:
-    """Fold no more, make durable what was folded, and leave the group. A stop that hangs ends the process."""
-    log.info("stopping: writing the last checkpoint")
+async def _finish(worker: Worker, leave: Callable[[], None]) -> None:
+    """Fold no more, make durable what was folded, and leave the group.
+
+    Without Kafka that would hang: then `leave` is called, and the records since the last checkpoint are folded again.
+    It is called, too, if nothing can have been folded: Faust can be stopped only once it has started. A stop that hangs
+    for another reason ends the process.
+    """
     worker.recovery.stopping = True
-    try:
-        async with asyncio.timeout(STOP_DEADLINE_S):
-            if worker.app.consumer is not None and worker.state.owns_any:
-                # First no more folding, then the checkpoint of what was folded: nothing comes between.
-                offsets = worker.tracker.freeze()
-                await worker.state.run_checkpoint(offsets)
-            worker.state.release_all()
-            await worker.app.stop()
-    except TimeoutError:
-        worker.fail(TimeoutError(f"the worker did not stop within {STOP_DEADLINE_S:g} s"))
+    if not worker.state.owns_any:
+        log.info("stopping: this worker owns no partition yet")
+        worker.state.close_stores()
+        leave()
+        return
+    log.info("stopping: writing the last checkpoint")
+    stopping = asyncio.create_task(_stop(worker))
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while not stopping.done():
+        await asyncio.wait({stopping}, timeout=_LOOK_EVERY_S)
+        if stopping.done():
+            break
+        if worker.session.is_silent:
+            log.warning("stopped without a last checkpoint: Kafka does not answer; the records since are folded again")
+            leave()
+            break
+        if time.monotonic() > deadline:
+            worker.fail(TimeoutError(f"the worker did not stop within {STOP_DEADLINE_S:g} s"))
+            break
+    if not stopping.done():
+        stopping.cancel()
+        return
+    stopping.result()
+
+
+async def _stop(worker: Worker) -> None:
+    # First no more folding, then the checkpoint of what was folded: nothing comes between.
+    offsets = worker.tracker.freeze()
+    await worker.state.run_checkpoint(offsets)
+    worker.state.release_all()
+    await worker.app.stop()
 
 
 def _fail_if_broken(task: asyncio.Task[None], fail: Fail) -> None:

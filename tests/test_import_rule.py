@@ -165,6 +165,7 @@ ORDER: Final = (
     "agents.exit",
     "agents.gc_tuning",
     "agents.suspension",
+    "agents.repeated_lines",
     "agents.process_guard",
     "agents.processes",
     "agents.embedded",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final
@@ -26,6 +27,7 @@ from agents.cli import (
     worker,
 )
 from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, UserError, say
+from agents.exit import leave
 
 __all__ = ["app", "main"]
 
@@ -89,6 +91,8 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """Run the command line; the entry point of the console script."""
+    if sys.argv[1:2] == ["worker"]:
+        signal.signal(signal.SIGTERM, _stop_early)
     try:
         app(prog_name="callpulse")
     except UserError as trouble:
@@ -101,6 +105,12 @@ def main() -> None:
             raise
         say(f"callpulse: {error}")
         sys.exit(INFRASTRUCTURE)
+
+
+def _stop_early(*_: object) -> None:
+    """End a worker that is told to end before it listens: it has nothing to write."""
+    say("callpulse: stopped while it was starting")
+    leave()
 
 
 def _expected(error: Exception) -> bool:

@@ -20,6 +20,7 @@ from agents.cli.common import (
     run,
     say,
 )
+from agents.repeated_lines import RepeatedLines
 from streams.settings.settings import SettingsError
 from streams.tables.manager.series import series_count
 
@@ -66,6 +67,8 @@ def worker(
     from agents.kafka import settings_log as agreement  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RepeatedLines())
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
     differences = run(admin.check(settings.kafka))
     if differences:

@@ -33,6 +33,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetch_from: dict[TP, int] = {}
         self._gaps: list[Gap] = []
 
+    async def on_start(self) -> None:
+        """Start the consumer, and watch its session."""
+        await super().on_start()
+        self.consumer.delivery.session.watch(self._ensure_consumer()._coordinator)  # noqa: SLF001 - see agents/kafka/internals.py
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Return Faust's consumer, with a shorter wait for records and without those of aborted transactions.
 

@@ -33,6 +33,7 @@ from faust.types import TP, ConsumerMessage
 
 from agents.delivery.fetch_thread import BatchConsumerThread, Gap
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
+from agents.delivery.session import Session
 
 log = logging.getLogger("callpulse")
 
@@ -74,6 +75,7 @@ class Delivery:
         tracker: OffsetTracker,
         restoring: dict[TP, int],
         commit_tags: Mapping[str, str],
+        session: Session,
         checkpoint: Callable[[], Awaitable[bool]],
         release: Callable[[set[TP]], None],
     ) -> None:
@@ -82,6 +84,7 @@ class Delivery:
         self.tracker = tracker
         self.restoring = restoring
         self.commit_tags = commit_tags
+        self.session = session
         self.checkpoint = checkpoint
         self.release = release
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust import App
 from faust.transport.drivers import aiokafka as driver
@@ -37,6 +38,7 @@ USED: Final = (
         ("_coordinator", "_fetcher", "_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_subscription"),
     ),
     Internals("aiokafka", AIOKafkaAdminClient, ("_send_request",)),
+    Internals("aiokafka", GroupCoordinator, ("_send_req", "fetch_committed_offsets")),
     Internals("aiokafka", Fetcher, ("_records",)),
     Internals(
         "aiokafka",

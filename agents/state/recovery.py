@@ -8,6 +8,7 @@ from typing import Any
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
+from agents.delivery.session import Session
 from agents.state.tables import RowTable
 from streams.settings.settings import Kafka
 
@@ -20,12 +21,13 @@ class Recovery:
     """
 
     def __init__(
-        self, app: Any, tables: Mapping[str, RowTable[Any]], restoring: Mapping[TP, int], kafka: Kafka
+        self, app: Any, tables: Mapping[str, RowTable[Any]], restoring: Mapping[TP, int], kafka: Kafka, session: Session
     ) -> None:
         self._app = app
         self._tables = tables
         self._restoring = restoring
         self._kafka = kafka
+        self._session = session
         self._begun: dict[TP, int] = {}
         self._round = 0
         self.stopping = False
@@ -52,6 +54,8 @@ class Recovery:
             kafka = self._kafka
             return [f"group {kafka.group} at {kafka.bootstrap} has not assigned partitions to this worker yet"]
         why = []
+        if self._session.is_silent:
+            why.append(f"Kafka has not answered a heartbeat of this worker for {self._session.silent_s:.0f} s")
         for table in self._tables.values():
             ours = _partitions(table, assigned)
             if table.owned != ours:

@@ -60,7 +60,14 @@ class Managers:
     `tables` may lack `outcomes`: then the measures of leads are 0. `partition_for` gives the partition of a key.
     """
 
-    def __init__(self, settings: Settings, tables: Mapping[str, Any], partition_for: Callable[[bytes], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Mapping[str, Any],
+        partition_for: Callable[[bytes], int],
+        session_is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._session_is_over = session_is_over
         manager_series = ManagerSeries(settings)
         self.series: tuple[Series, ...] = manager_series.series
         by_name = {metric.name: metric for metric in manager_metrics(settings)}
@@ -92,7 +99,12 @@ class Managers:
             self._roster.setdefault(partition_for(key), []).append(key)
 
     def partitions(self) -> list[int]:
-        """Return the partitions whose managers this worker may export now: those that are whole in every table."""
+        """Return the partitions whose managers this worker may export now: those that are whole in every table.
+
+        There are none once the session in the group may be over: another worker may export them.
+        """
+        if self._session_is_over():
+            return []
         return sorted(frozenset.intersection(*(table.owned for table in self._tables)))
 
     def snapshot(self, partition: int) -> Snapshot:
@@ -101,7 +113,7 @@ class Managers:
 
     def is_current(self, snapshot: Snapshot) -> bool:
         """Return whether the partition has stayed ours since the snapshot. One that left and came back has not."""
-        return all(
+        return not self._session_is_over() and all(
             snapshot.partition in table.owned and (part is None or table.parts.get(snapshot.partition) is part)
             for table, part in zip(self._tables, snapshot.parts, strict=True)
         )

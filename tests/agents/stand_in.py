@@ -14,6 +14,7 @@ from faust.types import TP
 from agents import worker as wiring
 from agents.app import Worker
 from agents.delivery.offsets import OffsetTracker
+from agents.delivery.session import Session
 from agents.delivery.transport import Fetched
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.state.checkpoint import Checkpoint
@@ -90,6 +91,15 @@ class StandIn:
         self.restoring: dict[TP, int] = {}
         self.tracker = OffsetTracker()
         self.metrics = WorkerMetrics()
+        self.now = 1_000.0
+        self.session = Session(
+            timeout_ms=settings.kafka.session_timeout_ms,
+            heartbeat_ms=settings.kafka.heartbeat_interval_ms,
+            worker=settings.worker.id,
+            group=settings.kafka.group,
+            fail=self.failures.append,
+            clock=lambda: self.now,
+        )
         app: Any = SimpleNamespace(
             consumer=self.consumer,
             rebalancing=False,
@@ -110,7 +120,8 @@ class StandIn:
             tracker=self.tracker,
             outbox=nothing,
             state=WorkerState(self.tables, sources, self.checkpoint, self.failures.append),
-            recovery=Recovery(self.app, self.tables, self.restoring, settings.kafka),
+            session=self.session,
+            recovery=Recovery(self.app, self.tables, self.restoring, settings.kafka, self.session),
             lag=Lag(self.tracker, consumer),
             loop=nothing,
             agents={},

@@ -1,0 +1,98 @@
+"""The broker is away: the worker says so soon and in few lines, and ends quickly when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.embedded import EmbeddedKafka
+from streams.settings.settings import load
+from tests.broker.in_process import make_topics, settings_text
+from tests.faults.workers import WorkerProcess
+from tests.kafka_fixture import unique
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+
+def until(condition: Callable[[], object], what: str, within_s: float) -> float:
+    """Wait until `condition` holds; return how many seconds it took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < within_s, what
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def started(bootstrap: str, folder: Path, group: str, name: str = "w1") -> WorkerProcess:
+    """A worker with a folder of its own."""
+    config = folder / f"{name}-{unique('config')}.toml"
+    config.write_text(settings_text(bootstrap, folder / unique("data"), group=group, worker=name), encoding="utf-8")
+    return WorkerProcess(name, config, folder / f"{config.stem}.log")
+
+
+def test_ready_falls_soon_the_log_stays_short_and_sigterm_ends_it_quickly(tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        group = unique("away")
+        asyncio.run(make_topics(load(settings_text(kafka.bootstrap, tmp_path, group=group), {})))
+        worker = started(kafka.bootstrap, tmp_path, group)
+        try:
+            worker.await_url()
+            until(lambda: worker.ready, "the worker is ready", 90)
+            kafka.stop()
+            before = len(worker.said().splitlines())
+            took_s = until(lambda: not worker.ready, "it is not ready any more", 20)
+            assert took_s < 15
+            scrape = worker.scrape()
+            assert scrape is not None
+            until(
+                lambda: "callpulse_calls{manager" not in (worker.scrape() or scrape).text, "no manager is exported", 20
+            )
+            time.sleep(5)
+            assert len(worker.said().splitlines()) - before < 150  # it was 110 a second
+            begun = time.monotonic()
+            assert worker.terminate() == 0, worker.tail()
+            assert time.monotonic() - begun < 10
+            assert "stopped without a last checkpoint: Kafka does not answer" in worker.said()
+        finally:
+            worker.kill()
+
+
+def test_sigterm_in_the_first_moments_of_a_start_ends_it_with_a_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a broker that takes connections and never answers
+        worker = started(f"127.0.0.1:{silent.getsockname()[1]}", tmp_path, unique("early"))
+        try:
+            silent.settimeout(60)
+            silent.accept()  # the worker asks for the topics now
+            begun = time.monotonic()
+            os.kill(worker.pid, signal.SIGTERM)
+            until(lambda: worker.status is not None, "the worker ends", 10)
+            assert (worker.status, time.monotonic() - begun < 5) == (0, True)
+            assert "stopped while it was starting" in worker.said()
+        finally:
+            worker.kill()
+
+
+def test_two_workers_with_one_id_and_different_folders_say_so(bootstrap: str, tmp_path: Path) -> None:
+    group = unique("twice")
+    asyncio.run(make_topics(load(settings_text(bootstrap, tmp_path, group=group), {})))
+    first = started(bootstrap, tmp_path, group)
+    workers = [first]
+    try:
+        first.await_url()
+        until(lambda: first.ready, "the first is ready", 90)
+        workers.append(started(bootstrap, tmp_path, group))
+        second = workers[1]
+        until(lambda: first.status is not None or second.status is not None, "one gives way", 90)
+        ended = first if first.status is not None else second
+        assert ended.status == 70
+        assert "each worker needs a worker.id of its own" in ended.said()
+    finally:
+        for worker in workers:
+            worker.kill()
