@@ -62,10 +62,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def _counts(item: pytest.Item) -> bool:
     """Tell whether what a test runs counts as covered: not where examples are drawn, for these reach lines by chance.
 
-    To measure costs two to three times the processor's time, so tests that run much are left out.
+    To measure costs two to three times the processor's time, so slow tests are left out, but for those that wait for
+    Kafka most of the time.
     """
     drawn = getattr(getattr(item, "function", None), "is_hypothesis_test", False)
-    return not drawn and _folder(item.path) not in NOT_COUNTED and item.get_closest_marker("no_cover") is None
+    marks = {mark.name for mark in item.iter_markers()}
+    heavy = "no_cover" in marks or ("slow" in marks and "broker" not in marks)
+    return not drawn and not heavy and _folder(item.path) not in NOT_COUNTED
 
 
 def _turn(path: Path) -> int:

@@ -180,6 +180,7 @@ def test_the_slots_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(times._starts) <= 10
 
 
+@pytest.mark.no_cover  # measuring takes time
 def test_a_look_up_that_hits_does_not_ask_the_zone() -> None:
     times = LocalTime("Europe/Berlin")
     hit = min(timeit.repeat(lambda: times.day_hour(SINCE), number=10_000, repeat=5))
