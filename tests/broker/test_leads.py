@@ -228,6 +228,7 @@ async def test_a_crash_between_the_hops_loses_and_doubles_nothing(start: Start, 
     assert_exact(some, second)
 
 
+@pytest.mark.source
 async def test_rows_in_the_changelog_and_not_on_the_disk_are_restored(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
