@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from agents.cli.common import (
     FAILED,
+    USAGE,
     BootstrapOption,
     ConfigOption,
     JsonOption,
+    UserError,
     bullets,
     print_json,
+    progress,
     read_settings,
     run,
     say,
@@ -70,6 +75,57 @@ def check(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_
     elif not differences:
         typer.echo(f"{count} topics are as declared.")
     _report(differences, as_json=as_json)
+
+
+@app.command()
+def grow(
+    partitions: Annotated[int, typer.Option(min=1, help="The number of partitions of the new topics.")],
+    prefix: Annotated[str, typer.Option(help="The prefix of the new topics' names, other than kafka.topic_prefix.")],
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the history into new topics with another number of partitions. Workers and sources go on meanwhile.
+
+    Copies `calls`, `crm` and `speech` in the order in which the broker took the records in, each to the partition of
+    its key, and keeps timestamps and headers. A second run copies what came since, and what an interrupted run did not:
+    nothing is lost or copied twice. kafka.partitions must be the number by which the workers run, whatever number a
+    topic has by now.
+
+    For example:
+
+        callpulse topics grow --partitions 8 --prefix grown.
+    """
+    from msgspec.structs import replace  # noqa: PLC0415 - kept beside its user
+
+    from agents.kafka import growing  # noqa: PLC0415 - slow to import
+
+    kafka = read_settings(config, bootstrap).kafka
+    if prefix == kafka.topic_prefix:
+        raise UserError("--prefix must be another one than kafka.topic_prefix: the old topics stay as they are.", USAGE)
+    new = replace(kafka, partitions=partitions, topic_prefix=prefix)
+    with progress("copying records", run(growing.source_records(kafka)), quiet=as_json) as advance:
+        grown = run(growing.grow(kafka, new, advance))
+    if as_json:
+        print_json({"partitions": partitions, "prefix": prefix, "topics": [topic._asdict() for topic in grown]})
+        return
+    for topic in grown:
+        typer.echo(
+            f"{topic.topic}: {topic.copied:,} records copied, {topic.copied_before:,} were there, "
+            f"{topic.left_out:,} copies of misrouted records left out."
+        )
+    typer.echo(how_to_go_on(partitions, prefix))
+
+
+def how_to_go_on(partitions: int, prefix: str) -> str:
+    """Return what to do with the new topics."""
+    return f"""\
+To go on with the new topics:
+  1. In a copy of the settings file, set kafka.partitions = {partitions} and kafka.topic_prefix = "{prefix}".
+  2. Run `callpulse rebuild` with that file, and start the new workers as it says.
+  3. Stop the sources, and run this command again with the old settings: it copies what came meanwhile.
+  4. Let the sources write to the new topics. Then stop the old workers."""
 
 
 def _report(differences: object, *, as_json: bool) -> None:

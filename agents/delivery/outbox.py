@@ -53,7 +53,7 @@ class Outbox:
         headers: Headers = None,
     ) -> None:
         """Put a record in the queue of its partition."""
-        self._waiting[topic, partition].append((key, value, headers))
+        self._waiting[topic, partition].append((key, value, headers, None))
         self._count += 1
         if self._count == 1:
             self._wake.set()

@@ -43,9 +43,12 @@ class Made(NamedTuple):
     differences: tuple[Difference, ...]
 
 
-async def create(kafka: Kafka) -> Made:
-    """Make the topics that are missing; those that exist are left as they are. Raises KafkaUnusableError."""
-    declared = topics.declared(kafka.group, kafka.topic_prefix)
+async def create(kafka: Kafka, some: Iterable[topics.Topic] | None = None) -> Made:
+    """Make the topics that are missing; those that exist are left as they are. Raises KafkaUnusableError.
+
+    `some` are the topics to make; None: all that are declared.
+    """
+    declared = topics.declared(kafka.group, kafka.topic_prefix) if some is None else tuple(some)
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         durability = topics.durability(kafka.replication)
         wanted = [
@@ -69,6 +72,32 @@ async def create(kafka: Kafka) -> Made:
         await _await_visible(admin, [topic.name for topic in declared])
         differences = await _differences(admin, kafka, (topic for topic in declared if topic.name in existing))
     return Made(tuple(created), tuple(existing), tuple(differences))
+
+
+async def partitions(kafka: Kafka, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of partitions of each topic. Raises KafkaUnusableError, also for a topic that is missing."""
+    found = {}
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        for told in await admin.describe_topics(list(names)):
+            if told["error_code"]:
+                raise KafkaUnusableError(_refusal(told["topic"], told["error_code"], None, kafka))
+            found[told["topic"]] = len(told["partitions"])
+    return found
+
+
+async def configure(kafka: Kafka, some: Iterable[topics.Topic]) -> None:
+    """Give existing topics the settings of their declaration. Raises KafkaUnusableError."""
+    durability = topics.durability(kafka.replication)
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=topic.config | durability) for topic in some
+    ]
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        for reply in await admin.alter_configs(resources):
+            for told in reply.to_object()["resources"]:
+                if told["error_code"]:
+                    raise KafkaUnusableError(
+                        _refusal(told["resource_name"], told["error_code"], told["error_message"], kafka)
+                    )
 
 
 async def check(kafka: Kafka) -> list[Difference]:
@@ -111,14 +140,15 @@ async def _differences(admin: AIOKafkaAdminClient, kafka: Kafka, declared: Itera
 
 def _shape(name: str, partitions: list[dict[str, Any]], kafka: Kafka) -> Iterable[Difference]:
     if len(partitions) != kafka.partitions:
-        less = len(partitions) < kafka.partitions
+        more = len(partitions) > kafka.partitions
         yield Difference(
             name,
             "partitions",
             str(len(partitions)),
             str(kafka.partitions),
-            "Set kafka.partitions to the number that there are, or stop the workers, delete all topics and create them "
-            f"anew: {'adding' if less else 'removing'} partitions would part the keys from their rows.",
+            ("" if more else "Set kafka.partitions to the number that there are, or go on with another number: ")
+            + "`callpulse topics grow` copies the history into topics with the number that you want "
+            '(docs/operations.md, "More partitions").',
         )
     fewest = min((len(partition["replicas"]) for partition in partitions), default=0)
     if fewest < kafka.replication:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 Headers: TypeAlias = list[tuple[str, bytes]] | None
-Record: TypeAlias = tuple[bytes | None, bytes | None, Headers]
-"""Key, value and headers."""
+Record: TypeAlias = tuple[bytes | None, bytes | None, Headers, int | None]
+"""Key, value, headers and timestamp (ms). None is the present time; most topics take the time of arrival anyway."""
 
 
 class BatchSender:
@@ -43,11 +43,11 @@ class BatchSender:
         """
         producer = self._producer()
         batch, length = producer.create_batch(), 0
-        for key, value, headers in records:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers or []) is None:
+        for key, value, headers, timestamp in records:
+            if batch.append(key=key, value=value, timestamp=timestamp, headers=headers or []) is None:
                 await self._enqueue(batch, topic, partition, length)
                 batch, length = producer.create_batch(), 0
-                batch.append(key=key, value=value, timestamp=None, headers=headers or [])
+                batch.append(key=key, value=value, timestamp=timestamp, headers=headers or [])
             length += 1
         await self._enqueue(batch, topic, partition, length)
 

@@ -89,10 +89,12 @@ class BatchProducer:
         value: bytes | None,
         headers: Headers = None,
         partition: int | None = None,
+        timestamp_ms: int | None = None,
     ) -> None:
         """Add a record to the batch of its partition. Wait only while too many batches are in flight.
 
         The key decides the partition, as in the Java client. Records without a key are spread over all partitions.
+        A `timestamp_ms` is kept by topics that do not stamp records on arrival.
         """
         if partition is None:
             count = self._partitions.get(topic) or await self.partitions(topic)
@@ -112,7 +114,7 @@ class BatchProducer:
         if waiting is None:
             waiting = self._waiting[where] = []
             self._bytes[where] = 0
-        waiting.append((key, value, headers))
+        waiting.append((key, value, headers, timestamp_ms))
         self._bytes[where] += size
 
     async def push(self) -> None:

@@ -30,8 +30,14 @@ def origin_of(headers: Iterable[tuple[str, bytes]], topic: str) -> Origin | None
     A header that names another topic was carried along by a mirror: its offsets mean nothing here, and it is ignored.
     """
     for name, value in headers:
-        if name == HEADER:
-            parts = value.decode(errors="replace").rsplit("/", 2) if value else []
-            if len(parts) == 3 and parts[0] == topic and parts[1].isdecimal() and parts[2].isdecimal():  # noqa: PLR2004 - topic, partition, offset
-                return Origin(int(parts[1]), int(parts[2]))
+        if name == HEADER and (origin := parse(value, topic)) is not None:
+            return origin
+    return None
+
+
+def parse(value: bytes, topic: str) -> Origin | None:
+    """Return the place in `topic` that the value of a header names; None for another topic, or no place at all."""
+    parts = value.decode(errors="replace").rsplit("/", 2) if value else []
+    if len(parts) == 3 and parts[0] == topic and parts[1].isdecimal() and parts[2].isdecimal():  # noqa: PLR2004 - topic, partition, offset
+        return Origin(int(parts[1]), int(parts[2]))
     return None

@@ -130,6 +130,11 @@ def agreement(group: str = APP) -> Topic:
     )
 
 
+def keeping_time(topic: Topic) -> Topic:
+    """Return a topic in which records keep the timestamp with which they are written, for a copy of another topic."""
+    return replace(topic, extra={**topic.extra, "message.timestamp.type": "CreateTime"})
+
+
 def durability(replication: int) -> dict[str, str]:
     """Return what a new topic with `replication` copies is configured with beside its own declaration.
 

@@ -36,6 +36,7 @@ COMMANDS = (
     ("replay", "ami"),
     ("topics", "create"),
     ("topics", "check"),
+    ("topics", "grow"),
     ("rebuild",),
 )
 

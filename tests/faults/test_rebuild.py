@@ -12,7 +12,6 @@ from typing import Any, Self
 import orjson
 import pytest
 
-from agents.cli.rebuild import next_group
 from streams.settings.settings import load
 from tests.faults.department import Installation, chosen_seed, managers_in
 from tests.faults.workers import ROOT, WorkerProcess
@@ -80,10 +79,10 @@ def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstra
         managers = {record.key.decode() for record in place.raw() if record.topic == "calls" and record.key}
         shown = managers_in(place.scrapes()[0].text) & managers
         with Scraping(place, shown) as scraping:
-            done = command(changed, "rebuild", "--json", old.url)
+            group = f"{place.group}-new"
+            done = command(changed, "rebuild", "--json", "--group", group, old.url)
             assert done.returncode == 0, done.stderr
             told: dict[str, Any] = orjson.loads(done.stdout)
-            group = next_group(place.group)
             final = tmp_path / "final.toml"
             final.write_text(changed.read_text().replace(f'group = "{place.group}"', f'group = "{group}"'))
             new = place.workers["new"] = WorkerProcess("new", final, tmp_path / "new.log")
