@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from hypothesis import event as note
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
 from streams.calendars import local_time
-from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN, CallEnded, CallsEvent, EndedBy, PresenceState
+from streams.contract.events import (
+    DISPOSITIONS,
+    KINDS_AND_UNKNOWN,
+    CallEnded,
+    CallsEvent,
+    CallTransferred,
+    EndedBy,
+    PresenceState,
+)
 from streams.tables.manager.codec import ManagerRecords
 from streams.tables.manager.counts import (
     ANSWERED,
@@ -324,6 +332,59 @@ def test_rows_that_a_suspended_worker_writes_late_are_passed_over(
         assert restored(compacted(log))[0] == last
     folded(arrived[last.live.pos + 1 :], last)
     assert last == undisturbed
+
+
+class Sweeps(NamedTuple):
+    """After which of the events that arrive timeouts are sent, or a worker starts again; and which ends are lost."""
+
+    after: tuple[int, ...] = ()
+    restarts: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
+
+
+def sweeps() -> st.SearchStrategy[Sweeps]:
+    places = st.lists(st.integers(0, 40), max_size=12).map(tuple)
+    return st.builds(Sweeps, places, places, places)
+
+
+LATE_START: Final[list[CallsEvent]] = [started("c1", NINE + MINUTE), started("c1", NINE, id="earlier", lead="lead-2")]
+
+
+@examples(150)
+@example((LATE_START, LATE_START), Sweeps(after=(0,)))
+@given(arrivals(), sweeps())
+def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_knew(
+    drawn: tuple[list[CallsEvent], list[CallsEvent]], plan: Sweeps
+) -> None:
+    """
+    one worker     s  ●  sweep: timeout of the start that is known ●  an earlier start comes late  ●  crash, sweep again
+    the other      s  ●                                            ●  an earlier start comes late  ●  sweep
+    """
+    history, arrived = drawn
+    arrived = [event for place, event in enumerate(arrived) if place not in plan.lost or not _ends(event)]
+    newest = max((event.at for event in history), default=NINE)
+    row, once = new_row(), new_row()
+    for place, event in enumerate(arrived):
+        FOLD.fold(row, event, row.live.pos + 1)
+        FOLD.fold(once, event, once.live.pos + 1)
+        if place in plan.after:
+            due = FOLD.timeouts(row, event.at + 4 * HOUR)
+            for end in [*due, *due]:  # a worker that was started again sends them twice
+                FOLD.fold(row, end, row.live.pos + 1)
+        if place in plan.restarts:
+            row, _ = restored(RECORDS.changelog(KEY, row))
+    now = newest + 5 * HOUR
+    for each in (row, once):
+        for _ in range(4):  # a leg that begins again times out again
+            for end in FOLD.timeouts(each, now):
+                FOLD.fold(each, end, each.live.pos + 1)
+        assert FOLD.timeouts(each, now) == []
+    for moment in (now, now + DAY, now + 6 * DAY):
+        assert figures(seen(row, moment)) == figures(seen(once, moment))
+
+
+def _ends(event: CallsEvent) -> bool:
+    return isinstance(event, CallEnded | CallTransferred)
 
 
 @examples(150)

@@ -141,7 +141,7 @@ class ManagerFold:
         call = event.call
         at = event.at
         leg = live.open.get(call)
-        if leg is not None and not leg.answered_at:
+        if leg is not None and not leg.answered_at and leg.end is None and not leg.transfers:
             leg.answered_at, leg.answer_id = at, event.id
             self._work(live, at, at)
             return NOTHING
