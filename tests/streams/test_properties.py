@@ -10,6 +10,7 @@ from hypothesis import event as note
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from streams.calendars import local_time
 from streams.contract.events import (
@@ -41,6 +42,7 @@ from streams.tables.manager.counts import (
     TIMED_OUT,
 )
 from streams.tables.manager.effect import LegChange, ManagerEffect
+from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.view import ManagerCache, ManagerView
 from tests.examples import examples
@@ -52,6 +54,7 @@ from tests.streams.timeline import (
     MANAGER,
     MINUTE,
     NINE,
+    THRESHOLDS,
     ZONE,
     answered,
     ended,
@@ -347,6 +350,8 @@ def sweeps() -> st.SearchStrategy[Sweeps]:
     return st.builds(Sweeps, places, places, places)
 
 
+# A leg that is forgotten before its last event comes is another matter.
+REMEMBERING: Final = ManagerFold(replace(THRESHOLDS, retry_horizon_ms=7 * DAY))
 LATE_START: Final[list[CallsEvent]] = [started("c1", NINE + MINUTE), started("c1", NINE, id="earlier", lead="lead-2")]
 
 
@@ -365,20 +370,20 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
     newest = max((event.at for event in history), default=NINE)
     row, once = new_row(), new_row()
     for place, event in enumerate(arrived):
-        FOLD.fold(row, event, row.live.pos + 1)
-        FOLD.fold(once, event, once.live.pos + 1)
+        REMEMBERING.fold(row, event, row.live.pos + 1)
+        REMEMBERING.fold(once, event, once.live.pos + 1)
         if place in plan.after:
-            due = FOLD.timeouts(row, event.at + 4 * HOUR)
+            due = REMEMBERING.timeouts(row, event.at + 4 * HOUR)
             for end in [*due, *due]:  # a worker that was started again sends them twice
-                FOLD.fold(row, end, row.live.pos + 1)
+                REMEMBERING.fold(row, end, row.live.pos + 1)
         if place in plan.restarts:
             row, _ = restored(RECORDS.changelog(KEY, row))
     now = newest + 5 * HOUR
     for each in (row, once):
         for _ in range(4):  # a leg that begins again times out again
-            for end in FOLD.timeouts(each, now):
-                FOLD.fold(each, end, each.live.pos + 1)
-        assert FOLD.timeouts(each, now) == []
+            for end in REMEMBERING.timeouts(each, now):
+                REMEMBERING.fold(each, end, each.live.pos + 1)
+        assert REMEMBERING.timeouts(each, now) == []
     for moment in (now, now + DAY, now + 6 * DAY):
         assert figures(seen(row, moment)) == figures(seen(once, moment))
 
