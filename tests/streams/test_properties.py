@@ -369,6 +369,7 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
     arrived = [event for place, event in enumerate(arrived) if place not in plan.lost or not _ends(event)]
     newest = max((event.at for event in history), default=NINE)
     row, once = new_row(), new_row()
+    changelog: list[tuple[bytes, bytes | None]] = []
     for place, event in enumerate(arrived):
         REMEMBERING.fold(row, event, row.live.pos + 1)
         REMEMBERING.fold(once, event, once.live.pos + 1)
@@ -377,7 +378,8 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
             for end in [*due, *due]:  # a worker that was started again sends them twice
                 REMEMBERING.fold(row, end, row.live.pos + 1)
         if place in plan.restarts:
-            row, _ = restored(RECORDS.changelog(KEY, row))
+            changelog += RECORDS.changelog(KEY, row)
+            row, _ = restored(changelog)
     now = newest + 5 * HOUR
     for each in (row, once):
         for _ in range(4):  # a leg that begins again times out again
