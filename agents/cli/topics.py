@@ -95,7 +95,7 @@ def grow(
 
     For example:
 
-        callpulse topics grow --partitions 8 --prefix grown.
+        callpulse topics grow --partitions 8 --prefix grown-
     """
     from msgspec.structs import replace  # noqa: PLC0415 - kept beside its user
 
