@@ -145,15 +145,15 @@ def _prepare(settings: Settings, kafka: Kafka) -> list[str]:
     from agents.kafka import admin  # noqa: PLC0415 - slow to import
     from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
     from agents.kafka.settings_log import meaning_of  # noqa: PLC0415 - slow to import
+    from streams.contract import topics  # noqa: PLC0415 - kept beside its user
     from streams.settings import compatibility  # noqa: PLC0415 - kept beside its user
 
-    missing = [
-        difference
-        for difference in run(admin.check(settings.kafka))
-        if not difference.topic.startswith(f"{settings.kafka.group}-")
-    ]
-    if missing:
-        raise UserError(f"the topics are not as declared:\n{bullets(map(str, missing))}", INFRASTRUCTURE)
+    # The topics of the running group do not matter: it may have another number of partitions.
+    old = settings.kafka.group
+    of_group = {*(topics.changelog(table, old).name for table in topics.TABLES), topics.agreement(old).name}
+    wrong = [difference for difference in run(admin.check(settings.kafka)) if difference.topic not in of_group]
+    if wrong:
+        raise UserError(f"the topics are not as declared:\n{bullets(map(str, wrong))}", INFRASTRUCTURE)
     run(admin.create(kafka))
     now = compatibility.of(settings)
     made = run(meaning_of(kafka))
