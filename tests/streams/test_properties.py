@@ -386,8 +386,15 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
             for end in REMEMBERING.timeouts(each, now):
                 REMEMBERING.fold(each, end, each.live.pos + 1)
         assert REMEMBERING.timeouts(each, now) == []
+    assert results(row) == results(once)
     for moment in (now, now + DAY, now + 6 * DAY):
         assert figures(seen(row, moment)) == figures(seen(once, moment))
+
+
+def results(row: ManagerRow) -> dict[str, Any]:
+    """Return what each leg counts as, whichever event says so."""
+    found = {call: leg.result() for call, leg in {**row.past, **row.timed_out}.items()}
+    return {call: result.packed()[:-1] for call, result in found.items() if result is not None}
 
 
 def _ends(event: CallsEvent) -> bool:

@@ -426,9 +426,10 @@ def _lies_between(closings: list[int], before: int, at: int) -> bool:
     return place < len(closings) and closings[place] <= at
 
 
-def precedence(end: Finished) -> tuple[int, bool, int, str]:
+def precedence(end: Finished) -> tuple[int, bool, bool, int, str]:
     """Return the sort key by which the ends of one leg override each other: the greatest one counts."""
-    return end.rank, end.disposition == "answered", end.at, end.id
+    # A timeout of a source comes before our own, which is sent only where the source has sent none yet.
+    return end.rank, not is_synthetic(end.id), end.disposition == "answered", end.at, end.id
 
 
 def counts_alike(one: Finished | None, other: Finished | None) -> bool:
