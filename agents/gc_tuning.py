@@ -1,10 +1,10 @@
-"""Garbage collection in short steps: Python's own full collections would hold the event loop up for a second.
+"""Garbage collection in short steps: Python's own full collections would block the event loop for a second.
 
-A worker keeps millions of objects that live as long as it does, and a full collection looks at all of them, folding
-and heartbeats waiting. Here what is young is collected when there is much of it, and what survives is frozen: no later
-collection looks at it again. What is frozen is still freed when its last reference goes; only a ring of references that
-breaks apart after it was frozen stays. So every object that lives is looked at once: Python's own three generations
-would look three times, and under load that was 8 % of what a worker did.
+A worker keeps millions of objects for as long as it runs. A full collection visits all of them, while folding and
+heartbeats wait. Here young objects are collected when there are many of them, and the survivors are frozen: no later
+collection visits them. A frozen object is still freed when its last reference goes; only a reference cycle that is
+abandoned after it was frozen stays. So each surviving object is visited once. Python's own three generations would
+visit it three times, and under load that took 8 % of a worker's time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import asyncio
 import gc
 from typing import Final
 
-_MANY: Final = 50_000  # more than the records of some fetches: most of these are freed before anybody looks at them
-_MOST: Final = 200_000  # should the loop be held up
+_MANY: Final = 50_000  # more than the records of some fetches, most of which are freed before a collection
+_MOST: Final = 200_000  # in case the loop is blocked
 _NEVER: Final = 1_000_000
 _LOOK_EVERY_S: Final = 0.1
 
 
 async def collect_in_short_steps() -> None:
-    """Take over from Python's full collections, for as long as the worker lives."""
+    """Collect instead of Python's full collections, for as long as the worker lives."""
     before = gc.get_threshold()
     gc.set_threshold(_MOST, _NEVER, _NEVER)
     try:

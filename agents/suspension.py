@@ -1,8 +1,7 @@
-"""SuspensionDetector: whether the process stood still, and how late the event loop is.
+"""Detects that the process stood still, and measures how late the event loop is.
 
-A worker that was suspended (SIGSTOP, a laptop's lid, a paused container) longer than its membership in the group holds
-finds the world changed: another worker may own its partitions and export its managers. It must not write or answer
-anything more.
+A worker that was suspended (SIGSTOP, a laptop's lid, a paused container) for longer than its session must neither write
+nor answer any more: another worker may own its partitions and export its managers.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Clock = Callable[[], float]
 
 
 class SuspendedError(RuntimeError):
-    """The process stood still for longer than its membership in the group may hold."""
+    """The process stood still for longer than its session in the group."""
 
 
 def wakeful_clock() -> Clock:
@@ -37,10 +36,10 @@ def wakeful_clock() -> Clock:
 
 
 class SuspensionDetector:
-    """Calls `fail`, from whatever thread notices it first, when two beats are more than `limit_s` apart.
+    """Calls `fail`, from the thread that notices it first, when two beats are more than `limit_s` apart.
 
-    `run` beats in a thread of its own: a process that wakes up does what it was about to do, and the event loop would
-    come to its timers last.
+    `start` begins a thread that beats. When a process wakes up, the event loop first continues its work and comes to
+    its timers last.
     """
 
     def __init__(self, limit_s: float, fail: Callable[[BaseException], None], clock: Clock | None = None) -> None:
@@ -65,12 +64,12 @@ class SuspensionDetector:
         return False
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="callpulse-suspension", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Cease to watch."""
+        """Stop the thread."""
         self._ended.set()
 
     def _run(self) -> None:
@@ -79,7 +78,7 @@ class SuspensionDetector:
 
 
 async def watch_loop(stalls: Histogram) -> None:
-    """Observe, 20 times a second and for ever, how many seconds late the event loop comes to a timer."""
+    """Observe 20 times a second how many seconds late the event loop comes to a timer."""
     while True:
         due = time.monotonic() + _LOOP_S
         await asyncio.sleep(_LOOP_S)

@@ -1,4 +1,4 @@
-"""What the commands share: settings, exit codes, errors in words, output for people and for scripts, progress."""
+"""Shared parts of the commands: settings, exit codes, errors in words, output for people and for scripts, progress."""
 
 from __future__ import annotations
 

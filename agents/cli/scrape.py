@@ -30,7 +30,7 @@ class Sample(NamedTuple):
 
 
 class Scrape(NamedTuple):
-    """What one worker answered between two moments (milliseconds since epoch), or why it did not (`error`)."""
+    """The answer of one worker between two moments (milliseconds since epoch), or the reason for none (`error`)."""
 
     url: str
     began_ms: int

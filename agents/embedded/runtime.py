@@ -1,4 +1,4 @@
-"""What the embedded Kafka runs on: Java 17 or newer, and Kafka's jars, each checked against `kafka.lock`."""
+"""The runtime of the embedded Kafka: Java 17 or newer, and Kafka's jars, each checked against `kafka.lock`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _REMEDY: Final = "kafka-configs.sh --bootstrap-server {bootstrap} --alter --topi
 
 
 class Difference(NamedTuple):
-    """What is not as declared. `key` is "topic", "partitions", "replication" or the name of a topic's setting."""
+    """A difference from the declaration. `key` is "topic", "partitions", "replication" or the name of a setting."""
 
     topic: str
     key: str
@@ -36,7 +36,7 @@ class Difference(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What `create` did: topics made, topics that were there, and how these differ from the declaration."""
+    """The result of `create`: topics made, topics that existed, and how these differ from the declaration."""
 
     created: tuple[str, ...]
     existing: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Dead letters: a record that is no event, kept as it came, with the reason and the place it came from.
+"""Dead letters: refused records, kept as they came, with the reason and the place they came from.
 
-The value of a dead letter is the record's value, byte for byte; its key is `topic:partition:offset`, so a letter that
-was sent twice is one; the rest is in headers. A record that is larger than `MAX_KEPT` keeps its beginning.
+The value of a dead letter is the record's value, byte for byte. Its key is `topic:partition:offset`, so that a letter
+that is sent twice counts once. The rest is in headers. Of a value larger than `MAX_KEPT` only the beginning is kept.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TOPIC: Final = "topic"
 PARTITION: Final = "partition"
 OFFSET: Final = "offset"
 KEY: Final = "key"  # absent where the record had none
-HAD_VALUE: Final = "had_value"  # "0" where the record had none: a null, not an empty value
-CUT: Final = "cut"  # the length of a value of which only the beginning was kept
+HAD_VALUE: Final = "had_value"  # "0" where the record had a null, not an empty value
+CUT: Final = "cut"  # the length of a value of which only the beginning is kept
 
 
 class DeadLetter(NamedTuple):

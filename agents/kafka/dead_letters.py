@@ -65,7 +65,7 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 class Redriven(Struct, kw_only=True):
-    """What came of sending letters back. `cut` counts those of which only a part was kept: they cannot go back."""
+    """The result of sending letters back. `cut` counts those of which only a part was kept: they cannot go back."""
 
     sent: int = 0
     cut: int = 0

@@ -1,6 +1,6 @@
 """Lag: how many records of each owned partition are in Kafka and not folded yet.
 
-The end of a partition comes from the last fetch, or from a request of our own: a consumer that ceased to fetch would
+The end of a partition comes from the last fetch, or from a request of our own: a consumer that stopped fetching would
 otherwise report no lag for ever.
 """
 

@@ -1,4 +1,4 @@
-"""What a worker exports beside what the simulator knows to be true."""
+"""Compares the figures that a worker exports with the true ones of the simulator."""
 
 from __future__ import annotations
 
