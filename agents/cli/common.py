@@ -131,10 +131,13 @@ def cell(text: str) -> Text:
 
 
 @contextmanager
-def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error, if that is a terminal, while work goes on. Call it with what was done."""
+def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a bar on standard error, if that is a terminal, while work goes on.
+
+    Call it with what was done, and if the total is found out on the way, with how much more there is.
+    """
     if quiet or not sys.stderr.isatty():
-        yield lambda _done: None
+        yield lambda _done, _expected=0: None
         return
     columns = (
         SpinnerColumn(),
@@ -145,7 +148,13 @@ def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task(text, total=total)
-        yield lambda done: bar.advance(task, done)
+
+        def advance(done: float, expected: float = 0) -> None:
+            if expected:
+                bar.update(task, total=(bar.tasks[0].total or 0) + expected)
+            bar.advance(task, done)
+
+        yield advance
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

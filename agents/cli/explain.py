@@ -64,7 +64,8 @@ def explain(
         callpulse explain anna.weber won_deals --json | jq -r '.pieces[].id'
     """
     from agents.kafka import evidence  # noqa: PLC0415 - slow to import
-    from streams.explain.explainer import Explainer  # noqa: PLC0415 - slow to import
+    from streams.calendars import manager_time  # noqa: PLC0415 - slow to import
+    from streams.explain.explainer import EVERYTHING, Explainer  # noqa: PLC0415 - slow to import
 
     settings = read_settings(config, bootstrap)
     try:
@@ -73,12 +74,15 @@ def explain(
         raise UserError(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
     name = None if measure is None else _metric(explainer, measure)
     _check_window(explainer, name, window)
+    now_ms = time.time_ns() // 1_000_000
+    need = explainer.need(name, window, now_ms, manager_time(settings, manager))
     with progress("reading the topics", None) as advance:
-        known = run(evidence.read(settings, manager, advance))
-    if not known.calls.legs and not known.calls.row.live.open and not known.contributions:
+        known = run(evidence.read(settings, manager, advance, need))
+        if _is_empty(known) and need != EVERYTHING:  # is the manager idle, or is there no such manager?
+            known = run(evidence.read(settings, manager, advance))
+    if _is_empty(known):
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
         raise UserError(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
-    now_ms = time.time_ns() // 1_000_000
     if name is None:
         _all(explainer, known, now_ms, window, as_json=as_json)
         return
@@ -87,6 +91,10 @@ def explain(
         print_json(_plain(found))
     else:
         _show(manager, found, limit, ZoneInfo(settings.manager(manager).timezone))
+
+
+def _is_empty(known: ManagerEvidence) -> bool:
+    return not known.calls.legs and not known.calls.row.live.open and not known.contributions
 
 
 def _metric(explainer: Explainer, measure: str) -> str:

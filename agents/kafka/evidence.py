@@ -19,23 +19,30 @@ from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
 from streams.contract.origin import origin_of
-from streams.explain.explainer import CallLog, ManagerEvidence
+from streams.explain.explainer import EVERYTHING, CallLog, ManagerEvidence, Need
 from streams.settings.settings import Settings
 from streams.tables.changelog import LayoutError, position
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import load
 from streams.tables.manager.row import ManagerRow
 
-Progress = Callable[[int], None]
+Progress = Callable[..., None]
+"""Receives how many records were read, and how many more are expected (0 without a second argument)."""
 
 
-async def read(settings: Settings, manager: str, on_progress: Progress = lambda _count: None) -> ManagerEvidence:
+async def read(
+    settings: Settings,
+    manager: str,
+    on_progress: Progress = lambda _count, _expected=0: None,
+    need: Need = EVERYTHING,
+) -> ManagerEvidence:
     """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
 
-    `on_progress` receives the number of records read since the last call. Raises KafkaUnusableError.
+    `need` says how far back calls are read, and whether leads are. `on_progress` receives the number of records that
+    were read since the last call, and the number of those that are found to be read. Raises KafkaUnusableError.
     """
-    log = await _calls(settings, manager, on_progress)
-    rows = await _leads(settings, manager, on_progress)
+    log = await _calls(settings, manager, on_progress, need.since_ms)
+    rows = await _leads(settings, manager, on_progress) if need.leads else {}
     fold = LeadFold(settings.results, settings.thresholds, settings.economics, partial(manager_time, settings))
     try:
         contributions = [
@@ -49,14 +56,19 @@ async def read(settings: Settings, manager: str, on_progress: Progress = lambda 
     return ManagerEvidence(log, contributions)
 
 
-async def _calls(settings: Settings, manager: str, on_progress: Progress) -> CallLog:
+async def _calls(settings: Settings, manager: str, on_progress: Progress, since_ms: int) -> CallLog:
     """Fold the manager's partition of `calls`, of which the manager's own records count."""
     log = CallLog(ManagerRow(manager, manager_time(settings, manager)), settings.thresholds)
     decode = Decoder[CallsEvent]("calls").decode
     key = manager.encode()
     partition = topics.partition_of(key, settings.kafka.partitions)
     topic = full_name(settings.kafka, topics.CALLS)
-    async for record in records_to_end(settings.kafka, topic, [partition]):
+    # A record arrives at most `future` before the moment of its event, and mostly after it.
+    since_ms = max(0, since_ms - settings.thresholds.future_ms)
+    found = records_to_end(
+        settings.kafka, topic, [partition], since_ms=since_ms, on_total=lambda total: on_progress(0, total)
+    )
+    async for record in found:
         on_progress(1)
         if record.key == key:
             event = decode(record.value)
@@ -72,7 +84,13 @@ async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dic
     name = manager.encode()
     rows: dict[bytes, bytes] = {}
     newest: dict[bytes, int] = {}
-    async for record in records_to_end(kafka, topics.changelog("leads", kafka.group).name, range(kafka.partitions)):
+    found = records_to_end(
+        kafka,
+        topics.changelog("leads", kafka.group).name,
+        range(kafka.partitions),
+        on_total=lambda total: on_progress(0, total),
+    )
+    async for record in found:
         on_progress(1)
         key, value = record.key, record.value
         if value is None:

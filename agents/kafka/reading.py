@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -16,11 +16,20 @@ _FETCH_BYTES: Final = 8 * 1024 * 1024
 _POLL_MS: Final = 500
 
 
-async def records_to_end(kafka: Kafka, topic: str, partitions: Iterable[int] | None = None) -> AsyncIterator[Any]:
+async def records_to_end(
+    kafka: Kafka,
+    topic: str,
+    partitions: Iterable[int] | None = None,
+    *,
+    since_ms: int = 0,
+    on_total: Callable[[int], None] = lambda _total: None,
+) -> AsyncIterator[Any]:
     """Yield the records of a topic up to its present end. Those of a partition come in the order of their offsets.
 
-    `partitions` are the ones to read; None: all. Records of transactions that were aborted or are open are left out.
-    Raise KafkaUnusableError, also for a topic that does not exist.
+    `partitions` are the ones to read; None: all. `since_ms` leaves out the records before the first one that arrived at
+    that moment or later. `on_total` receives how many records lie between there and the end, before any is read.
+    Records of transactions that were aborted or are open are left out. Raise KafkaUnusableError, also for a topic that
+    does not exist.
     """
     consumer = AIOKafkaConsumer(
         *([topic] if partitions is None else []),  # without a group, all its partitions are assigned
@@ -43,6 +52,10 @@ async def records_to_end(kafka: Kafka, topic: str, partitions: Iterable[int] | N
             consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         await consumer.seek_to_beginning(*tps)
+        if since_ms > 0:
+            for tp, first in (await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))).items():
+                consumer.seek(tp, ends[tp] if first is None else first.offset)
+        on_total(sum([ends[tp] - await consumer.position(tp) for tp in tps]))
         left = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
         while left:
             with locating_errors(consumer):

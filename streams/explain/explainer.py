@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from streams.calendars import LocalTime
 from streams.contract.events import CallsEvent
 from streams.contract.origin import Origin
 from streams.explain.recipes import NOW, ContributionSource, LegSource, OpenLegSource, Recipe, Source, recipes
@@ -28,7 +29,7 @@ from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.measures import parse
 from streams.tables.outcome.fold import OTHER
-from streams.units import MINUTE_MS
+from streams.units import HOUR_MS, MINUTE_MS
 from streams.windows import DAYS, HOUR, HOUR_MINUTES, PREVIOUS, TODAY
 
 _QUARTER: Final = DAYS["90d"]
@@ -116,6 +117,16 @@ class ManagerEvidence(Struct, frozen=True):
         return self.calls.row.local.day(at_ms)
 
 
+class Need(Struct, frozen=True):
+    """The evidence that figures need: calls from `since_ms` on (0: all), and whether they count anything of leads."""
+
+    since_ms: int = 0
+    leads: bool = True
+
+
+EVERYTHING: Final = Need()
+
+
 class _Reading(Struct, frozen=True):
     """The moment of a reading, and the window that ends with it."""
 
@@ -139,6 +150,8 @@ class Explainer:
     def __init__(self, settings: Settings) -> None:
         """Raise SettingsError for settings that make more series than a manager may have."""
         self._recipes = recipes(settings)
+        # A leg of a window may begin before it, and events come late.
+        self._leg_ms = settings.thresholds.max_call_ms + settings.thresholds.retry_horizon_ms
         self._help = {metric.name: metric.help for metric in manager_metrics(settings)}
         self._labels = _exported(settings, self._recipes)
         self.windows: Mapping[str, tuple[str, ...]] = {
@@ -152,6 +165,21 @@ class Explainer:
             )
             for name, labels in self._labels.items()
         }
+
+    def need(self, metric: str | None, window: str | None, now_ms: int, local: LocalTime) -> Need:
+        """Return the evidence that `metric`, or every figure, needs in `window`, or in its windows."""
+        if metric is None:
+            meant = {name: [w for w in windows if window in {None, w}] for name, windows in self.windows.items()}
+        else:
+            meant = {metric: [window or self.windows[metric][0]]}
+        names = [name for name, windows in meant.items() if windows]
+        windows = {w for name in names for w in meant[name]}
+        sources = [source for name in names for source in (*self._recipes[name].counted, *self._recipes[name].divided)]
+        starts = [_begin(w, now_ms, local) for w in windows]
+        return Need(
+            since_ms=max(0, min(starts, default=0) - self._leg_ms),
+            leads=any(isinstance(source, ContributionSource) for source in sources),
+        )
 
     def explain(self, metric: str, evidence: ManagerEvidence, now_ms: int, window: str | None = None) -> Explanation:
         """Return the pieces of `metric` at `now_ms`. Raise KeyError for a metric that counts nothing by id.
@@ -171,6 +199,14 @@ class Explainer:
         pieces.sort(key=lambda piece: (piece.role, piece.day, piece.at, piece.id))
         figures = _figures(pieces, recipe, labels)
         return Explanation(metric=metric, help=self._help[metric], window=window, figures=figures, pieces=pieces)
+
+
+def _begin(window: str, now_ms: int, local: LocalTime) -> int:
+    """Return the first moment of a window."""
+    if window in {HOUR, NOW}:
+        return now_ms - HOUR_MS
+    days = 2 * _QUARTER if window == PREVIOUS else DAYS[window]
+    return local.day_bounds(local.day(now_ms) - days + 1)[0]
 
 
 def _exported(settings: Settings, made: Mapping[str, Recipe]) -> dict[str, dict[str, list[str]]]:

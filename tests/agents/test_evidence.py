@@ -29,7 +29,7 @@ def row(revision: int, manager: str) -> bytes:
 async def read(monkeypatch: pytest.MonkeyPatch, *changelog: tuple[str, bytes | None]) -> list[tuple[str, str]]:
     """(lead, activity) of each contribution to anna, where the changelog holds these records."""
 
-    async def records(_kafka: Any, topic: str, _partitions: Iterable[int]) -> AsyncIterator[Any]:
+    async def records(_kafka: Any, topic: str, _partitions: Iterable[int], **_more: Any) -> AsyncIterator[Any]:
         for lead, value in changelog if topic.endswith("leads-changelog") else ():
             yield SimpleNamespace(key=lead.encode(), value=value)
 

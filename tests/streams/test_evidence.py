@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from streams.calendars import local_time
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
-from streams.explain.explainer import CallLog, Explainer, Explanation, ManagerEvidence
+from streams.explain.explainer import CallLog, Explainer, Explanation, ManagerEvidence, Need
 from streams.explain.recipes import NOT_COUNTED
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Settings, load
@@ -42,6 +43,7 @@ from tests.oracle.handmade import (
     started,
     touched,
     transferred,
+    utc,
 )
 from tests.oracle.pipeline import Pipeline
 
@@ -277,6 +279,61 @@ def test_the_windows_are_those_that_are_exported_the_usual_one_first() -> None:
     assert windows["calls_per_won_deal"] == ("90d",)  # calls do not reach further back
     assert windows["leads_stuck"] == ("30d",)
     assert windows["calls_in_progress"] == ("now",)
+
+
+@pytest.mark.parametrize(
+    ("metric", "window", "days", "leads"),
+    [
+        ("calls", "today", 0, False),
+        ("calls", None, 0, False),  # today is the usual window
+        ("calls", "7d", 6, False),
+        ("connect_ratio", "30d", 29, False),
+        ("won_deals", "90d", 89, True),
+        ("cost_per_won_deal", None, 89, True),
+        ("first_call_deal_ratio", "previous", 179, True),
+        (None, "1h", None, False),
+        (None, "today", 0, True),
+        (None, None, 179, True),
+    ],
+)
+def test_a_figure_needs_the_calls_of_its_window_and_leads_only_if_it_counts_them(
+    metric: str | None, window: str | None, days: int | None, leads: bool
+) -> None:
+    settings = load("", {})
+    need = Explainer(settings).need(metric, window, NOON, local_time("Europe/Berlin"))
+    # Berlin is an hour ahead; legs last 4 h at most, and events come up to 6 h late.
+    begin = NOON - HOUR if days is None else NOON - 13 * HOUR - days * DAY
+    assert need == Need(begin - 10 * HOUR + _summer(begin), leads)
+
+
+def _summer(at_ms: int) -> int:
+    """Berlin's clock was an hour further ahead before the end of October."""
+    return -HOUR if at_ms < utc("2026-10-25T01:00") else 0
+
+
+def test_the_calls_that_a_figure_needs_are_enough_for_it() -> None:
+    calls = [talk(NOON - number * 9 * HOUR, f"c{number}") for number in reversed(range(40))]
+    begun = started(NOON - 3 * HOUR - 50 * MINUTE, "open")
+    folds = folded([*calls, begun, transferred(NOON - MINUTE, "bert", "open")], NOON)
+    explainer = Explainer(folds.settings)
+    everything = known_of(folds, "anna")
+    for metric, window in (
+        ("calls", "1h"),
+        ("calls", "today"),
+        ("talk_time_seconds", "7d"),
+        ("calls_in_progress", None),
+    ):
+        need = explainer.need(metric, window, NOON, everything.calls.row.local)
+        log = CallLog(ManagerRow("anna", everything.calls.row.local), folds.settings.thresholds)
+        read = 0
+        own = [event for partition in folds._logs["calls"].values() for event in partition if event.manager == "anna"]
+        for pos, event in enumerate(own):
+            if event.at >= need.since_ms:  # every event arrived when it happened
+                read += 1
+                log.feed(event, pos)
+        assert read < len(calls)
+        found = explainer.explain(metric, ManagerEvidence(log), NOON, window)
+        assert found == explainer.explain(metric, everything, NOON, window)
 
 
 def test_what_is_asked_wrongly_is_refused() -> None:
