@@ -165,7 +165,7 @@ class TestMetrics:
     def test_the_table_shows_name_and_meaning(self, callpulse: Runner) -> None:
         said = callpulse("metrics")
         assert "callpulse_calls_in_progress" in said.out
-        assert "Legs that have begun and not ended." in said.out
+        assert "Legs that have begun and not ended" in said.out
 
     def test_the_meanings_name_the_numbers_of_the_settings(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "own.toml").write_text("[results]\nmentor_after = 4\n")

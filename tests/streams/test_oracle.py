@@ -52,7 +52,7 @@ def test_a_manager_without_events_is_there_at_zero_and_without_ratios() -> None:
     assert told.answers.pop(("callpulse_target_ratio", (("manager", "anna"),))) == 0.01  # the floor
     assert set(told.answers.values()) == {0}
     activity = [name for name, _ in told.answers if name in METRICS]
-    assert len(activity) == 10 + 15 + 6 + 4 + 3 + 2 + 5 + 9 + 1 + 1 + 1 + 1 + 1 + 1 + 5 + 1
+    assert len(activity) == 10 + 15 + 6 + 4 + 3 + 2 + 5 + 9 + 1 + 1 + 2 + 1 + 1 + 1 + 1 + 5 + 1
     # won, proposals, by conversations, due and stuck, by stage, given, reasons, promises, off hours, expectation_days
     assert len(told.answers) - len(activity) == 3 + 2 + 5 + 2 + 5 + 5 + 5 + 1 + 1 + 1
 

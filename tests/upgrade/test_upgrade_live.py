@@ -93,7 +93,10 @@ async def assert_as_it_was_left(frozen: Frozen, worker: Worker) -> None:
     assert worker.failures == []
     kafka = worker.settings.kafka
     for topic, logs in frozen.topics.items():
-        assert end_offsets(kafka.bootstrap, topic) == {partition: len(log) for partition, log in enumerate(logs)}
+        # The settings log of an older release has no topic ids: the first start adds them, in one record.
+        added = 1 if topic == f"{kafka.group}-settings" else 0
+        ends = {partition: len(log) + (added if partition == 0 else 0) for partition, log in enumerate(logs)}
+        assert end_offsets(kafka.bootstrap, topic) == ends
     for topic in source_names(worker.settings):
         ends = {partition: len(log) for partition, log in enumerate(frozen.topics[topic]) if log}
         assert committed_offsets(kafka.bootstrap, kafka.group, topic).items() >= ends.items()

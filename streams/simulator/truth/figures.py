@@ -28,7 +28,8 @@ NAMES: Final = frozenset(
     {
         "calls", "calls_by_kind", "calls_by_disposition", "answered_calls", "connect_ratio", "short_call_ratio",
         "meaningful_calls", "conversations", "attempts_per_contact", "talk_time_seconds", "calls_talked",
-        "calls_timed_out", "calls_in_progress", "longest_call_in_progress_seconds", "last_activity_timestamp_seconds",
+        "calls_timed_out", "internal_calls", "internal_talk_seconds",
+        "calls_in_progress", "longest_call_in_progress_seconds", "last_activity_timestamp_seconds",
         "idle_seconds", "on_shift", "presence", "work_block_seconds", "work_blocks", "breaks_missed",
         "open_leads_by_calls", "calls_per_lead", "leads_over_called",
     }
@@ -73,6 +74,9 @@ def _figures(accounts: Accounts, account: Account, now_ms: int) -> Iterator[Figu
     for window, counts in windows.items():
         yield from _window(window, counts)
     yield from _today(accounts, windows["today"])
+    # Simulated managers do not call each other.
+    yield "internal_calls", ("today",), 0
+    yield "internal_talk_seconds", ("today",), 0
     yield "calls_in_progress", (), len(in_progress)
     yield "longest_call_in_progress_seconds", (), max((now_ms - since for since in in_progress), default=0) / 1000
     if account.active_at:
