@@ -5,6 +5,7 @@ from __future__ import annotations
 from agents.cli.comparison import Difference, by_metric, differing, figures
 from agents.cli.rebuild import how_to_switch, next_group
 from agents.cli.scrape import Scrape
+from tests.agents.cli_runner import Runner
 
 
 def scrape(*lines: str) -> Scrape:
@@ -57,3 +58,22 @@ def test_the_new_group_has_the_next_number() -> None:
         "a-b-10",
     ]
     assert "CALLPULSE_KAFKA__GROUP=b" in how_to_switch("a", "b")
+
+
+def test_running_workers_that_do_not_answer_are_named_before_anything_is_made(callpulse: Runner) -> None:
+    said = callpulse("rebuild", "http://127.0.0.1:1")
+    assert said.code == 70
+    assert "http://127.0.0.1:1/metrics" in said.err
+    assert "--no-compare" in said.err
+
+
+def test_the_new_group_must_have_another_name(callpulse: Runner) -> None:
+    said = callpulse("rebuild", "--group", "callpulse")
+    assert said.code == 2
+    assert "must have another name than kafka.group, callpulse" in said.err
+
+
+def test_new_topics_must_have_another_prefix(callpulse: Runner) -> None:
+    said = callpulse("topics", "grow", "--partitions", 8, "--prefix", "")
+    assert said.code == 2
+    assert "--prefix must be another one" in said.err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 
 from streams.contract import events, topics
-from streams.contract.events import CallEnded, CallsEvent, CrmEvents, ManagerPresence
+from streams.contract.events import CallEnded, CallsEvent, CrmEvents
 from streams.contract.origin import HEADER, Origin, header, origin_of
 from streams.settings.settings import Settings, load
 from tests.broker.in_process import START_MS, call_ended
@@ -23,6 +24,11 @@ ELSEWHERE = (HOME + 1) % 4
 NOW_MS = START_MS + 40 * HOUR_MS
 
 
+def home_of(manager: str) -> int:
+    """Return the partition of a manager."""
+    return topics.partition_of(manager.encode(), 4)
+
+
 def put(
     installation: Installation,
     some: Iterable[CallsEvent | CrmEvents],
@@ -31,8 +37,8 @@ def put(
 ) -> None:
     """Append events to their topics, each to the partition of its key or to `partition`."""
     for event in some:
-        is_call = isinstance(event, CallEnded | ManagerPresence)
-        topic, key = ("calls", event.manager) if is_call else ("crm", getattr(event, "lead", ""))
+        is_call = isinstance(event, events.CallEvent)
+        topic, key = ("calls", getattr(event, "manager", "")) if is_call else ("crm", getattr(event, "lead", ""))
         assert key
         home = topics.partition_of(key.encode(), 4) if partition is None else partition
         log = installation.topics.logs[topic][home]
@@ -52,10 +58,10 @@ def figures(installation: Installation) -> dict[str, float]:
     return installation.figures(NOW_MS)
 
 
-def calls(numbers: Iterable[int]) -> list[CallEnded]:
+def calls(numbers: Iterable[int], manager: str = MANAGER) -> list[CallEnded]:
     """Calls of one manager, ten minutes after each other."""
     return [
-        call_ended(number, MANAGER, at=at, started_at=at - 100_000, answered_at=at - 90_000)
+        call_ended(number, manager, at=at, started_at=at - 100_000, answered_at=at - 90_000)
         for number in numbers
         for at in [START_MS + number * 600_000]
     ]
@@ -78,6 +84,44 @@ def test_a_new_group_sends_misrouted_calls_on_again_and_they_count_once_for_both
     assert figures(first) == expected, "the first group reads the copies of the second"
     third = group_after(first)
     assert figures(third) == expected
+
+
+def test_events_that_callpulse_adds_itself_change_nothing_on_a_replay() -> None:
+    """The start after a transfer and the end by timeout are in the log. A new group adds the start again."""
+    other = next(name for name in ("m002", "m003", "m004") if topics.partition_of(name.encode(), 4) != HOME)
+    first = Installation(SETTINGS)
+    began, moved = events.CallStarted, events.CallTransferred
+    some: list[CallsEvent | CrmEvents] = []
+    for call in ("with an end", "without"):
+        of_leg: dict[str, Any] = {"v": 1, "source": "t", "call": call, "manager": MANAGER}
+        some.append(began(**of_leg, id=f"s {call}", at=START_MS, direction="outbound"))
+        some.append(moved(**of_leg, id=f"x {call}", at=START_MS + 60_000, to_manager=other, how="blind"))
+    put(first, some)
+    first.work([], START_MS + 120_000)
+    put(
+        first,
+        [
+            call_ended(
+                900,
+                other,
+                at=START_MS + 130_000,
+                call="with an end",
+                started_at=START_MS + 60_000,
+                answered_at=None,
+                talk_ms=0,
+            )
+        ],
+    )
+    first.work([], START_MS + 240_000)
+    put(first, calls(range(60)))
+    put(first, calls(range(60), other))
+    expected = figures(first)
+    added = b"".join(record.value or b"" for record in first.topics.logs["calls"][home_of(other)])
+    assert b'"timeout"' in added
+    second = group_after(first)
+    assert figures(second) == expected
+    assert figures(first) == expected
+    assert figures(second) == expected
 
 
 def test_the_origins_survive_a_restart() -> None:
