@@ -150,7 +150,7 @@ def _prepare(settings: Settings, kafka: Kafka) -> list[str]:
 
     # The topics of the running group do not matter: it may have another number of partitions.
     old = settings.kafka.group
-    of_group = {*(topics.changelog(table, old).name for table in topics.TABLES), topics.agreement(old).name}
+    of_group = {*(topics.changelog(table, old).name for table in topics.TABLES), topics.settings_log(old).name}
     wrong = [difference for difference in run(admin.check(settings.kafka)) if difference.topic not in of_group]
     if wrong:
         raise UserError(f"the topics are not as declared:\n{bullets(map(str, wrong))}", INFRASTRUCTURE)

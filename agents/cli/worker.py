@@ -63,8 +63,7 @@ def worker(
     except SettingsError as error:
         raise UserError(f"the settings cannot be used:\n{bullets(map(str, error.problems))}", USAGE) from None
     from agents import worker  # noqa: PLC0415 - slow to import
-    from agents.kafka import admin  # noqa: PLC0415 - slow to import
-    from agents.kafka import settings_log as agreement  # noqa: PLC0415 - slow to import
+    from agents.kafka import admin, settings_log  # noqa: PLC0415 - slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
@@ -85,7 +84,7 @@ def worker(
 
     try:
         code = run(worker.run(settings, on_ready=ready, accept=accept))
-    except agreement.MeaningChangedError as error:
+    except settings_log.MeaningChangedError as error:
         raise UserError(str(error), USAGE) from None
     except OSError as error:
         raise UserError(error.strerror or str(error), INFRASTRUCTURE) from None

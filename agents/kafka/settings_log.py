@@ -1,10 +1,10 @@
-"""The agreement: by which settings the tables of a group are made, so that none is folded by two kinds of them.
+"""The settings log: the settings by which the tables of a group are made, so that no table mixes two sets of them.
 
-It is a topic of the group's own, beside its changelogs: each record holds the folded settings
-(`streams/settings/compatibility.py`) and the offset of the record that it replaces. A record that replaces another one
-than the last that counts does not count; so of two workers that write at the same time the first in the log has won,
-and the other finds that out when it reads again. The topic is read before a worker joins the group: folding,
-checkpoints and restoring know nothing of it.
+It is a topic of the group, next to its changelogs. Each record holds the folded settings
+(`streams/settings/compatibility.py`) and the offset of the record that it replaces. A record that replaces anything but
+the last valid record is invalid: if two workers write at the same time, the first record in the log wins, and the other
+worker finds out when it reads again. A worker reads the topic before it joins the group; folds, checkpoints and
+restores are not involved.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ async def agree(settings: Settings, *, accept: bool = False) -> Agreed:
             named_facts=not await _has_rows(kafka) if agreed is None else agreed.named_facts,
         )
         await _write(kafka, msgspec.json.encode(made))
-    raise KafkaUnusableError(f"others write {topics.agreement(kafka.group).name} all the time; start again")
+    raise KafkaUnusableError(f"others write {topics.settings_log(kafka.group).name} all the time; start again")
 
 
 def last_that_counts(records: Iterable[tuple[int, bytes | None]]) -> tuple[int, Agreed | None]:
-    """Return the agreement that holds after `records` (offset and value, in their order), with its offset."""
+    """Return the last valid record of `records` (offset and value, in their order), with its offset."""
     offset, agreed = _NOTHING, None
     for at, value in records:
         try:
@@ -147,7 +147,7 @@ def _told(group: str, changes: list[Change]) -> str:
 
 async def _read(kafka: Kafka) -> list[tuple[int, bytes | None]]:
     """Return offset and value of each record in the settings log now."""
-    topic = topics.agreement(kafka.group).name
+    topic = topics.settings_log(kafka.group).name
     return [(record.offset, record.value) async for record in records_to_end(kafka, topic, [_PARTITION])]
 
 
@@ -170,4 +170,4 @@ async def _write(kafka: Kafka, value: bytes) -> None:
         **client_options(kafka), acks="all", enable_idempotence=True, max_request_size=LARGEST_REQUEST
     )
     async with connected(producer, kafka):
-        await producer.send_and_wait(topics.agreement(kafka.group).name, value, partition=_PARTITION)
+        await producer.send_and_wait(topics.settings_log(kafka.group).name, value, partition=_PARTITION)

@@ -120,12 +120,12 @@ def changelog(table: str, group: str = APP) -> Topic:
     )
 
 
-def agreement(group: str = APP) -> Topic:
-    """Return the topic that says by which settings the tables of the consumer group `group` are made."""
+def settings_log(group: str = APP) -> Topic:
+    """Return the topic with the settings by which the tables of the consumer group `group` are made."""
     return Topic(
         name=f"{group}-settings",
         key="none",
-        purpose="The settings that the tables are made by; all in one partition, and kept: few records ever come.",
+        purpose="The settings by which the tables are made; in one partition, kept for ever, few records.",
         extra={"max.message.bytes": str(4 * 1024 * 1024)},
     )
 
@@ -148,7 +148,7 @@ def durability(replication: int) -> dict[str, str]:
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
     named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
-    return (*named, *(changelog(table, group) for table in TABLES), agreement(group))
+    return (*named, *(changelog(table, group) for table in TABLES), settings_log(group))
 
 
 _WORDS: Final = tuple(struct.Struct(f"<{count}I").unpack_from for count in range(64))

@@ -160,8 +160,8 @@ def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struc
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        told = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
-        raise SettingsError([Problem("", f"the file is not TOML: {told}")]) from None
+        detail = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
+        raise SettingsError([Problem("", f"the file is not TOML: {detail}")]) from None
     reader = Reader()
     form = _form(tuple(sources.items()))
     _overlay(document, environ, form, reader)
@@ -185,13 +185,13 @@ def explain(settings: Settings) -> list[Setting]:
     """Return every setting with its value and where it comes from, for a person to read. Secrets stay masked."""
     lines = list(_explain_struct(settings, _Sections.__struct_fields__, "", settings.origins))
     for team in settings.teams.values():
-        told = [team.name, team.timezone or settings.timezone, *map(str, team.shifts)]
-        told += [*_plan(team.plan_deals), *_free_days(team.calendar)]
-        lines.append(Setting(join("teams", team.id), "; ".join(told), "file"))
+        parts = [team.name, team.timezone or settings.timezone, *map(str, team.shifts)]
+        parts += [*_plan(team.plan_deals), *_free_days(team.calendar)]
+        lines.append(Setting(join("teams", team.id), "; ".join(parts), "file"))
     for manager in settings.managers.values():
-        told = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
-        told += _plan(manager.plan_deals)
-        lines.append(Setting(join("managers", manager.id), "; ".join(told), "file"))
+        parts = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
+        parts += _plan(manager.plan_deals)
+        lines.append(Setting(join("managers", manager.id), "; ".join(parts), "file"))
     return lines
 
 

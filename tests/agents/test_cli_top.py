@@ -13,7 +13,7 @@ from rich.console import Console
 from agents.cli.scrape import Scrape
 from agents.cli.top import picture
 from agents.cli.top.board import COLUMNS, ORDERS, View, board, fitting, silent, span
-from agents.cli.top.standing import Feed, Line, Standing, standing
+from agents.cli.top.department import Department, Feed, Line, read_department
 from streams.settings.settings import Manager, Thresholds
 from tests.agents.cli_runner import Runner
 
@@ -56,9 +56,9 @@ ANNA = worker(
 )
 
 
-class TestStanding:
+class TestDepartment:
     def test_a_manager_is_read_from_the_samples_of_today(self) -> None:
-        found = standing([ANNA], NOW_MS)
+        found = read_department([ANNA], NOW_MS)
         assert found.lines == [
             Line(
                 manager="anna",
@@ -78,7 +78,7 @@ class TestStanding:
         ]
 
     def test_the_feed_is_read_from_what_the_workers_say_of_themselves(self) -> None:
-        found = standing(
+        found = read_department(
             [ANNA, worker('lag_records{topic="calls",partition="1"} 10', newest_s=NOW_MS / 1000 - 1)], NOW_MS
         )
         assert found.feed.age_s == pytest.approx(1)
@@ -86,11 +86,13 @@ class TestStanding:
         assert found.feed == feed
 
     def test_facts_of_the_agents_do_not_make_the_feed_fresh(self) -> None:
-        found = standing([worker('newest_event_timestamp_seconds{topic="contacts"} 1795435200', newest_s=None)], NOW_MS)
+        found = read_department(
+            [worker('newest_event_timestamp_seconds{topic="contacts"} 1795435200', newest_s=None)], NOW_MS
+        )
         assert found.feed.age_s is None
 
     def test_the_topics_of_an_installation_may_have_a_prefix(self) -> None:
-        found = standing(
+        found = read_department(
             [worker('newest_event_timestamp_seconds{topic="test.calls"} 1795435190', newest_s=None)], NOW_MS
         )
         assert found.feed.age_s == pytest.approx(10)
@@ -98,29 +100,29 @@ class TestStanding:
     def test_while_partitions_move_a_manager_is_counted_once(self) -> None:
         ahead = worker(of("calls", 31, window="today", direction="outbound"), of("on_shift", 1))
         for scrapes in ([ANNA, ahead], [ahead, ANNA]):
-            (line,) = standing(scrapes, NOW_MS).lines
+            (line,) = read_department(scrapes, NOW_MS).lines
             assert line.calls == 34
 
     def test_a_worker_that_does_not_answer_is_told_and_the_others_are_shown(self) -> None:
-        found = standing([ANNA, Scrape("http://w2/metrics", 0, 0, "", "connection refused")], NOW_MS)
+        found = read_department([ANNA, Scrape("http://w2/metrics", 0, 0, "", "connection refused")], NOW_MS)
         assert (found.feed.workers, found.feed.workers_up, len(found.lines)) == (2, 1, 1)
         assert found.feed.errors == ("http://w2/metrics: connection refused",)
 
 
-def shown(found: Standing, width: int = 140, height: int | None = None, order: str = "team") -> str:
+def shown(found: Department, width: int = 140, height: int | None = None, order: str = "team") -> str:
     """The board as text."""
     screen = Console(file=io.StringIO(), width=width, record=True)
     screen.print(board(found, VIEW, width, height, order))
     return screen.export_text()
 
 
-def standing_of(*lines: Line, **feed: object) -> Standing:
-    return Standing(at_ms=NOW_MS, feed=Feed(workers=1, workers_up=1, age_s=2.0, **feed), lines=list(lines))  # type: ignore[arg-type]  # some field
+def department_of(*lines: Line, **feed: object) -> Department:
+    return Department(at_ms=NOW_MS, feed=Feed(workers=1, workers_up=1, age_s=2.0, **feed), lines=list(lines))  # type: ignore[arg-type]  # some field
 
 
 class TestBoard:
     def test_a_line_says_it_all(self) -> None:
-        text = shown(standing([ANNA], NOW_MS))
+        text = shown(read_department([ANNA], NOW_MS))
         for piece in ("Anna Weber", "desk", "after call", "1 3m07s", "34", "50%", "41/40-60", "1h02m", "3h03m"):
             assert piece in text
         assert "workers 1/1" in text
@@ -131,7 +133,7 @@ class TestBoard:
 
     @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 200])
     def test_it_fits_the_terminal_however_narrow_that_is(self, width: int) -> None:
-        text = shown(standing([ANNA], NOW_MS), width)
+        text = shown(read_department([ANNA], NOW_MS), width)
         assert max(len(line.rstrip()) for line in text.splitlines()) <= width
         assert next(column.title for column in fitting(width)) == "manager"
         assert {"calls", "idle"} <= {column.title for column in fitting(width)}
@@ -141,7 +143,7 @@ class TestBoard:
 
     def test_it_fits_the_height_and_tells_how_many_are_not_shown(self) -> None:
         lines = [Line(manager=f"m{number:03}", team="t") for number in range(50)]
-        text = shown(standing_of(*lines), height=24)
+        text = shown(department_of(*lines), height=24)
         assert len(text.rstrip().splitlines()) <= 24
         assert "and 31 more" in text
 
@@ -153,20 +155,20 @@ class TestBoard:
 
     def test_the_silent_are_counted_and_a_dead_feed_is_given_as_the_likelier_reason(self) -> None:
         quiet = Line(manager="a", team="t", on_shift=True, idle_s=3600)
-        found = standing_of(quiet)
+        found = department_of(quiet)
         assert "1 silent" in shown(found)
         assert "or the feed is down" not in shown(found)
         found.feed.age_s = 900
         assert "or the feed is down" in shown(found)
 
     def test_calls_of_a_queue_are_nobodys(self) -> None:
-        text = shown(standing_of(Line(manager="queue:desk", team="unassigned", calls=7, on_shift=False)))
+        text = shown(department_of(Line(manager="queue:desk", team="unassigned", calls=7, on_shift=False)))
         assert "0 managers" in text
         assert "queue:desk" in text
         assert "40-60" not in text
 
     def test_queues_stand_below_the_people_whatever_the_order(self) -> None:
-        found = standing_of(
+        found = department_of(
             Line(manager="queue:desk", team="a", calls=9, talk_s=9, meaningful=9),
             Line(manager="anna", team="b", calls=1),
         )
@@ -179,12 +181,12 @@ class TestBoard:
             'manager_info{manager="bert",team="desk",name="Bert Müller"} 1',
             of("calls", 3, "bert", window="today", direction="outbound"),
         )
-        found = standing([scrape], NOW_MS)
+        found = read_department([scrape], NOW_MS)
         assert [(line.manager, line.name, line.calls) for line in found.lines] == [("bert", "Bert Müller", 3)]
         assert "Bert Müller" in shown(found)
 
     def test_the_order_can_be_chosen(self) -> None:
-        found = standing_of(
+        found = department_of(
             Line(manager="a", team="z", calls=1, idle_s=5),
             Line(manager="b", team="y", calls=3),
             Line(manager="c", team="x", calls=2),
@@ -197,7 +199,7 @@ class TestBoard:
         }
 
     def test_the_picture_fetches_nothing_from_elsewhere(self) -> None:
-        svg = picture(standing([ANNA], NOW_MS), VIEW)
+        svg = picture(read_department([ANNA], NOW_MS), VIEW)
         assert "Anna&#160;Weber" in svg
         assert "url(http" not in svg
         assert "@font-face" not in svg

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agents.kafka import admin
-from agents.kafka import settings_log as agreement
+from agents.kafka import admin, settings_log
 from agents.kafka.clients import KafkaUnusableError
 from agents.kafka.settings_log import Agreed, MeaningChangedError, agree
 from streams.contract import topics
@@ -34,7 +33,7 @@ async def settings(settings: Settings) -> Settings:
 
 
 def agreements(settings: Settings) -> int:
-    return len(consume(settings.kafka.bootstrap, topics.agreement(settings.kafka.group).name))
+    return len(consume(settings.kafka.bootstrap, topics.settings_log(settings.kafka.group).name))
 
 
 def otherwise(settings: Settings, **thresholds: int) -> Settings:
@@ -100,14 +99,14 @@ async def test_of_workers_that_start_at_the_same_time_with_different_settings_on
 async def test_a_worker_that_was_overtaken_before_it_could_write_does_not_go_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = agreement._write
+    write = settings_log._write
 
     async def overtaken(kafka: Kafka, value: bytes) -> None:
-        monkeypatch.setattr(agreement, "_write", write)
+        monkeypatch.setattr(settings_log, "_write", write)
         await agree(settings)
         await write(kafka, value)
 
-    monkeypatch.setattr(agreement, "_write", overtaken)
+    monkeypatch.setattr(settings_log, "_write", overtaken)
     with pytest.raises(MeaningChangedError):
         await agree(otherwise(settings, short_ms=90_000))
     await agree(settings)
@@ -117,7 +116,7 @@ async def test_a_worker_that_was_overtaken_before_it_could_write_does_not_go_on(
 async def test_tables_of_an_earlier_release_are_taken_as_made_by_the_settings_of_the_first_start(
     start: Start, settings: Settings
 ) -> None:
-    worker = await start(settings)  # without the command, and so without an agreement
+    worker = await start(settings)  # without the command, and so without a settings log
     await send(settings, range(40))
     await wait_until(lambda: worker.calls() == 40, "all is folded")
     await worker.stop()

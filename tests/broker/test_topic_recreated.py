@@ -107,7 +107,7 @@ async def test_records_of_the_new_topic_count_from_its_start(
     await second.parts.state.run_checkpoint()
     await second.crash()
     if with_ids:  # the generations are in the committed offsets, too
-        await recreate_topics(settings, topics.agreement(settings.kafka.group).name)
+        await recreate_topics(settings, topics.settings_log(settings.kafka.group).name)
     await send(settings, range(OLD + NEW, OLD + 2 * NEW))
     third = await begin(settings)
     await counted(third, OLD + 2 * NEW)

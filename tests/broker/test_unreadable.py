@@ -51,7 +51,7 @@ def test_of_a_changelog(config: Path) -> None:
 
 def test_of_the_settings_that_workers_agree_on(config: Path) -> None:
     settings = settings_of(config)
-    topic = topics.agreement(settings.kafka.group).name
+    topic = topics.settings_log(settings.kafka.group).name
     send(settings, topic, 0, "zstd")
     assert_place_is_named(config, "worker", place=f"topic {topic}, partition 0: cannot be read from offset 0 on ")
 

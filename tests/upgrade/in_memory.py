@@ -30,7 +30,7 @@ from streams.settings.settings import Settings
 from streams.tables.lead.fold import LeadFold
 from tests.agents.manager_collector import ManagerCollector
 from tests.upgrade.frozen import Arrival, Figures, Frozen
-from tests.upgrade.today import DAY_MS, Record, agreed, agreement, changelog, kinds, on_disk, series, topic_names
+from tests.upgrade.today import DAY_MS, Record, agreed, changelog, kinds, on_disk, series, settings_topic, topic_names
 
 _ALL_ROWS: Final = 1_000_000
 
@@ -163,7 +163,7 @@ class Installation:
 
     def agree(self, at_ms: int) -> None:
         """Write down by which settings the tables are made."""
-        self.topics.add(agreement(self.settings), 0, None, agreed(self.settings, at_ms))
+        self.topics.add(settings_topic(self.settings), 0, None, agreed(self.settings, at_ms))
 
     def work(self, arrivals: Iterable[Arrival], now_ms: int) -> None:
         """Take the arrivals in, conclude the ends that are due at `now_ms`, and write a checkpoint."""

@@ -19,12 +19,12 @@ from tests.upgrade.in_memory import Installation
 from tests.upgrade.today import (
     TABLES,
     Shelves,
-    agreement,
     changelog,
     encoded_again,
     manager_record_again,
     meaning_changes,
     settings_of,
+    settings_topic,
     source_names,
     topic_names,
 )
@@ -102,7 +102,7 @@ def test_legs_are_late_and_withdrawn_leads_are_linked_and_rows_removed(frozen: F
         values = [value for key, value in managers if (key or b"").partition(b"\0")[2].startswith(begin)]
         assert any(value is None for value in values)
         assert any(value is not None for value in values)
-    assert sum(len(log) for log in frozen.topics[agreement(settings)]) == 1
+    assert sum(len(log) for log in frozen.topics[settings_topic(settings)]) == 1
 
 
 # -- bytes
@@ -139,7 +139,7 @@ def test_the_same_records_make_the_same_bytes(frozen: Frozen, made: Installation
     settings = settings_of(frozen.settings)
     found = made.topics.found()
     assert frozen.topics.keys() <= found.keys()
-    for topic in frozen.topics.keys() - {agreement(settings)}:
+    for topic in frozen.topics.keys() - {settings_topic(settings)}:
         differing = [
             (partition, offset)
             for partition, (now, then) in enumerate(zip(found[topic], frozen.topics[topic], strict=True))
@@ -156,7 +156,7 @@ def test_topics_have_the_names_that_they_had(frozen: Frozen) -> None:
 
 def test_the_settings_mean_what_they_meant(frozen: Frozen) -> None:
     settings = settings_of(frozen.settings)
-    assert meaning_changes(settings, frozen.topics[agreement(settings)][0]) == []
+    assert meaning_changes(settings, frozen.topics[settings_topic(settings)][0]) == []
 
 
 # -- figures

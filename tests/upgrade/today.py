@@ -97,9 +97,9 @@ def changelog(settings: Settings, table: str) -> str:
     return topics.changelog(table, settings.kafka.group).name
 
 
-def agreement(settings: Settings) -> str:
+def settings_topic(settings: Settings) -> str:
     """Return the name of the topic that says by which settings the tables are made."""
-    return topics.agreement(settings.kafka.group).name
+    return topics.settings_log(settings.kafka.group).name
 
 
 def kinds(settings: Settings) -> dict[str, Kind[Any]]:

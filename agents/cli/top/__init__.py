@@ -26,7 +26,7 @@ from agents.cli.common import (
 )
 from agents.cli.scrape import fetch_all, metrics_url
 from agents.cli.top.board import View, board
-from agents.cli.top.standing import Standing, plain, standing
+from agents.cli.top.department import Department, plain, read_department
 
 PICTURE_WIDTH: Final = 132
 _PICTURE: Final = """\
@@ -86,9 +86,9 @@ def top(
         return  # that is how one leaves the board
 
 
-async def look(urls: Sequence[str], team: str | None = None) -> Standing:
-    """Return how the department stands now, of one team or of all."""
-    found = standing(await fetch_all(urls), int(time.time() * 1000))
+async def look(urls: Sequence[str], team: str | None = None) -> Department:
+    """Return the present figures of the department, of one team or of all teams."""
+    found = read_department(await fetch_all(urls), int(time.time() * 1000))
     if team is not None:
         found.lines = [line for line in found.lines if line.team == team]
     return found
@@ -117,7 +117,7 @@ async def watch(
                 continue
 
 
-def picture(found: Standing, view: View, order: str = "team") -> str:
+def picture(found: Department, view: View, order: str = "team") -> str:
     """Return the board as SVG."""
     recorder = Console(
         record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"

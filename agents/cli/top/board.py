@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agents.cli.top.standing import Feed, Line, Standing
+from agents.cli.top.department import Department, Feed, Line
 from streams.contract.events import QUEUE_PREFIX
 from streams.settings.settings import Manager, Thresholds
 
@@ -120,9 +120,11 @@ ORDERS: Final[dict[str, Callable[[Line], object]]] = {
 }
 
 
-def board(standing: Standing, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:
+def board(
+    department: Department, view: View, width: int, height: int | None = None, order: str = "team"
+) -> RenderableType:
     """Return the board for a terminal of `width` columns and, where it must fit, `height` lines."""
-    lines = sorted(standing.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
+    lines = sorted(department.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
     lines.sort(key=nobody)  # queues stand apart, below the people
     room = len(lines) if height is None else max(1, height - 5)
     shown, hidden = lines[:room], len(lines) - room
@@ -139,7 +141,7 @@ def board(standing: Standing, view: View, width: int, height: int | None = None,
         )
     for line in shown:
         table.add_row(*(column.cell(line, view) for column in columns))
-    parts: list[RenderableType] = [header(standing, view), table]
+    parts: list[RenderableType] = [header(department, view), table]
     if hidden > 0:
         parts.append(Text(f"… and {hidden} more: a larger window, --team or --sort shows them", style="dim"))
     return Group(*parts)
@@ -153,11 +155,11 @@ def fitting(width: int) -> Sequence[Column]:
     return kept
 
 
-def header(standing: Standing, view: View) -> Text:
+def header(department: Department, view: View) -> Text:
     """Return the lines above the table: how fresh the figures are, and how many managers do what."""
-    feed, lines = standing.feed, [line for line in standing.lines if not nobody(line)]
+    feed, lines = department.feed, [line for line in department.lines if not nobody(line)]
     text = Text.assemble(
-        (view.title, "bold"), "  ", (time.strftime("%H:%M:%S", time.localtime(standing.at_ms / 1000)), "dim")
+        (view.title, "bold"), "  ", (time.strftime("%H:%M:%S", time.localtime(department.at_ms / 1000)), "dim")
     )
     up = "green" if feed.workers_up == feed.workers else "red bold"
     text.append(f"   workers {feed.workers_up}/{feed.workers}", style=up)

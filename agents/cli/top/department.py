@@ -1,4 +1,4 @@
-"""How the department stands: what the samples of all workers say of each manager, and of the feed itself."""
+"""The figures of a department at one moment, from the metrics of all workers: per manager, and of the feed."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Feed(Struct, kw_only=True):
     rejected: int = 0
 
 
-class Standing(Struct, kw_only=True):
-    """What there is to show at one moment."""
+class Department(Struct, kw_only=True):
+    """The feed and a line per manager, at one moment."""
 
     at_ms: int
     feed: Feed
@@ -94,11 +94,11 @@ _OF_A_WORKER: Final = ("newest_event_timestamp_seconds", "lag_records", "restore
 WANTED: Final = frozenset((*_OF_A_MANAGER, *_OF_A_WORKER))
 
 
-def standing(scrapes: Iterable[Scrape], now_ms: int) -> Standing:
-    """Return what the scrapes of all workers come to.
+def read_department(scrapes: Iterable[Scrape], now_ms: int) -> Department:
+    """Return the figures of all scrapes together.
 
-    While partitions move, two workers may show a manager; the line of the worker with more calls is taken as a whole,
-    because the other one has read less.
+    While partitions move, two workers may export a manager. The line with more calls is taken as a whole, because the
+    other worker has read less.
     """
     lines: dict[str, Line] = {}
     feed = Feed()
@@ -130,12 +130,12 @@ def standing(scrapes: Iterable[Scrape], now_ms: int) -> Standing:
     if newest_s:
         feed.age_s = now_ms / 1000 - newest_s
     feed.errors = tuple(errors)
-    return Standing(at_ms=now_ms, feed=feed, lines=list(lines.values()))
+    return Department(at_ms=now_ms, feed=feed, lines=list(lines.values()))
 
 
-def plain(standing: Standing) -> object:
-    """Return the standing as what JSON has."""
-    return msgspec.to_builtins(standing)
+def plain(department: Department) -> object:
+    """Return the department as plain values for JSON."""
+    return msgspec.to_builtins(department)
 
 
 def _of_worker(feed: Feed, sample: Sample) -> float:
