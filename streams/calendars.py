@@ -1,8 +1,8 @@
-"""Local days, hours, shifts and holidays: what the clock and the calendar on the manager's wall say.
+"""Local days, hours, shifts and holidays of a manager.
 
 Moments are integer milliseconds since epoch, UTC. A day is a local calendar date as days since 1970-01-01. All
-intervals are half-open. A wall-clock time that a change of the clocks skips stands for the moment of the change; one
-that the change repeats stands for the first time it is reached.
+intervals are half-open. A wall-clock time that is skipped when the clocks change stands for the moment of the change.
+One that is repeated stands for its first occurrence.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from streams.settings.settings import Calendar, Manager, Settings, Shift
 
 SLOT_MS: Final = 900_000
-"""Offsets are multiples of 15 minutes, so a slot has one local day and hour, but for rare changes."""
+"""Offsets are multiples of 15 minutes, so a slot has one local day and hour, except at rare changes."""
 MAX_SLOTS: Final = 16_384
-"""Slots remembered per zone: 170 days of them, about 3 MB."""
+"""The number of slots that are cached per zone: 170 days, about 3 MB."""
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LocalTime:
-    """The local day and hour of moments in one zone. Fast for moments near each other: a dictionary look-up."""
+    """The local day and hour of moments in one zone. Moments near each other take one dictionary lookup."""
 
     def __init__(self, zone: str) -> None:
-        """Raise `zoneinfo.ZoneInfoNotFoundError` for a zone that is not known."""
+        """Raise `zoneinfo.ZoneInfoNotFoundError` for an unknown zone."""
         self.zone = zone
         self._zone = ZoneInfo(zone)
         self._slots = _Slots(self._zone)
@@ -51,7 +51,7 @@ class LocalTime:
         return local.hour * 60 + local.minute
 
     def day_bounds(self, day: int) -> tuple[int, int]:
-        """Return when a local day begins and ends: 23, 24 or 25 hours apart, or 0 for a day that the zone left out."""
+        """Return when a local day begins and ends: 23, 24 or 25 hours apart, or 0 for a day that the zone skipped."""
         return self._start(day), self._start(day + 1)
 
     def instant(self, day: int, minute: int) -> int:
@@ -73,7 +73,7 @@ class LocalTime:
 
 
 class _Slots(dict[int, tuple[int, int] | None]):
-    """Local day and hour by slot, filled when asked; None for a slot inside which they change."""
+    """Local day and hour by slot, filled on demand; None for a slot within which they change."""
 
     __slots__ = ("_zone",)
 
@@ -107,7 +107,7 @@ def manager_time(settings: Settings, manager: str) -> LocalTime:
 
 
 def is_working_day(calendar: Calendar, day: int) -> bool:
-    """Tell whether a local day is worked, weekdays aside: no holiday, or a working day in spite of one."""
+    """Return whether a local day is no holiday, or a working day in spite of one. Weekdays do not matter."""
     on = date.fromordinal(EPOCH_DAY + day)
     if on in calendar.working_days:
         return True
@@ -117,7 +117,7 @@ def is_working_day(calendar: Calendar, day: int) -> bool:
 
 
 def shift_bounds(settings: Settings, manager: Manager, at_ms: int) -> tuple[int, int] | None:
-    """Return when the shift that covers `at_ms` begins and ends, or None outside every shift."""
+    """Return when the shift that covers `at_ms` begins and ends, or None outside all shifts."""
     if not manager.shifts:
         return None
     today = local_time(manager.timezone).day(at_ms)
@@ -127,11 +127,6 @@ def shift_bounds(settings: Settings, manager: Manager, at_ms: int) -> tuple[int,
             if start_ms <= at_ms < end_ms:
                 return start_ms, end_ms
     return None
-
-
-def on_shift(settings: Settings, manager: Manager, at_ms: int) -> bool:
-    """Tell whether the manager is planned to work at `at_ms`."""
-    return shift_bounds(settings, manager, at_ms) is not None
 
 
 @lru_cache(maxsize=16_384)

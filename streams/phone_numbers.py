@@ -1,6 +1,6 @@
-"""Telephone numbers as keys: E.164 where the number allows it, then a keyed hash; the number itself stays at the edge.
+"""Telephone numbers as lead keys: a number is brought to E.164 if possible, then hashed with a key.
 
-A hash without a key would be no protection: there are few enough numbers to try them all.
+The number itself stays in the source. A hash without a key would not protect it: all numbers can be tried.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def e164(number: str, region: str | None = None) -> str | None:
 
 
 def is_outside_number(number: str) -> bool:
-    """Tell whether `number` has the form of a subscriber's number; extensions, names and service codes have not."""
+    """Return whether `number` has the form of a subscriber's number, and is no extension, name or service code."""
     digits = _SPELLING.sub("", number)
     return _NUMBER.fullmatch(digits) is not None and _FEWEST <= len(digits.lstrip("+")) <= _MOST
 
@@ -66,8 +66,8 @@ def digest(text: str, secret: bytes) -> str:
 
 
 def has_number(text: str) -> bool:
-    """Tell whether a subscriber's number could be read in `text`; meant for names that are about to be published.
+    """Return whether `text` may contain a subscriber's number. It is asked before a name is published.
 
-    Errs on the side of yes from ten digits in a row, or seven after a plus sign.
+    Ten digits in a row, or seven after a plus sign, are taken for a number.
     """
     return re.search(r"\+\d{7}|\d{10}", text) is not None

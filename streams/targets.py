@@ -1,4 +1,4 @@
-"""Norms and targets that follow from counts: how sure a ratio is, what is realistic, what a plan needs a day."""
+"""The interval of a ratio, the realistic target for it, and the calls per day that a plan needs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def target(own: float | None, targets: Targets) -> float:
 
 
 def plan_calls_per_day(plan_deals: float | None, calls_per_won_deal: float | None) -> float | None:
-    """Return how many calls a working day the plan of a month needs, or None without a plan or a norm.
+    """Return the calls per working day that the plan of a month needs, or None without a plan or a norm.
 
     `plan_deals` are deals a month, `calls_per_won_deal` is the manager's own norm; a month has 21 working days.
     """

@@ -1,7 +1,7 @@
 """Changelog records: a byte for the layout, the position for which the row was written, then the row in MessagePack.
 
-The position lets the newer of two records win whichever came last: a worker that was suspended may still write a row
-that another worker has long moved on from.
+The position decides which of two records is newer, whichever was written last: a suspended worker may still write a row
+that another worker has changed since.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def position(value: bytes) -> int:
 
 
 def is_newer(value: bytes, than: bytes) -> bool:
-    """Tell whether `value` was written for a later position than `than`."""
+    """Return whether `value` was written for a later position than `than`."""
     return value[1:HEAD] > than[1:HEAD]
 
 
 def body(value: bytes) -> memoryview:
-    """Return the payload. Raise LayoutError for a layout that is not this release's."""
+    """Return the payload. Raise LayoutError for the layout of another release."""
     if not value or value[0] != LAYOUT:
         layout = value[0] if value else "none"
         raise LayoutError(

@@ -1,4 +1,4 @@
-"""What rows are made of: objects that are what their plain data is.
+"""The base class of the values in rows: they are compared, hashed and shown by their plain data.
 
 Compiled, their attributes are read as fast as those of a struct in C; interpreted, they are objects like any.
 """
@@ -10,12 +10,12 @@ from mypy_extensions import mypyc_attr
 
 @mypyc_attr(acyclic=True)
 class Plain:
-    """Compared, hashed and shown by what `packed` gives. One that changes sets `__hash__` to None."""
+    """A value that is compared, hashed and shown by `packed`. A mutable subclass sets `__hash__` to None."""
 
     __slots__ = ()
 
     def packed(self) -> tuple[object, ...]:
-        """Return all of it as plain data, in the order in which it is written."""
+        """Return the attributes as plain data, in the order in which they are written."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:

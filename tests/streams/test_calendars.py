@@ -8,9 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams import calendars
-from streams.calendars import LocalTime, is_working_day, local_time, on_shift, shift_bounds, weekday
+from streams.calendars import LocalTime, is_working_day, local_time, shift_bounds, weekday
 from streams.settings.fields import Weekday
 from streams.settings.settings import Calendar, Manager, Settings, Shift, load
+from tests.streams.timeline import on_shift
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

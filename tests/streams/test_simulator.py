@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.calendars import local_time, on_shift, weekday
+from streams.calendars import local_time, weekday
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallEnded, CallsEvent, CallStarted, ManagerPresence, Rejection
 from streams.settings.settings import load
@@ -18,6 +18,7 @@ from streams.simulator.faults.edge_cases import edge_case_event
 from streams.simulator.faults.injection import Delivery
 from streams.simulator.people.roster import BUSY_DIALLER, QUIET_CLOSER
 from streams.simulator.rng import SeededRandom
+from tests.streams.timeline import on_shift
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

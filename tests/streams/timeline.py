@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
-from streams.calendars import local_time
+from streams.calendars import local_time, shift_bounds
 from streams.contract.events import (
     CallAnswered,
     CallEnded,
@@ -16,7 +16,7 @@ from streams.contract.events import (
     ManagerPresence,
     PresenceState,
 )
-from streams.settings.settings import Settings, Thresholds
+from streams.settings.settings import Manager, Settings, Thresholds
 from streams.tables.manager.effect import ManagerEffect
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
@@ -116,3 +116,8 @@ def folded(events: Iterable[CallsEvent], row: ManagerRow | None = None) -> tuple
 
 def seen(row: ManagerRow, now: int, **more: Any) -> ManagerView:
     return READER.read(row, now, **more)
+
+
+def on_shift(settings: Settings, manager: Manager, at_ms: int) -> bool:
+    """Tell whether the manager is planned to work at `at_ms`."""
+    return shift_bounds(settings, manager, at_ms) is not None
