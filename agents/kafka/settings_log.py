@@ -23,7 +23,7 @@ from agents.kafka.reading import records_to_end
 from agents.kafka.topic_history import KnownTopic, advance
 from agents.kafka.topic_ids import group_topics
 from streams.contract import topics
-from streams.settings import compatibility as meaning
+from streams.settings import compatibility
 from streams.settings.compatibility import Change, Meaning
 from streams.settings.settings import Kafka, Settings
 
@@ -40,7 +40,7 @@ _ANEW: Final = (
 
 
 class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A record of the topic: what rows mean from here on, instead of what the record at offset `replaces` says.
+    """A record of the topic: the meaning of rows from here on. It replaces the record at offset `replaces`.
 
     `topics` are the topics that the group counts, by name. Records of earlier releases have none. `named_facts` carry
     the name of the group that made them, and the group folds no others. Groups of earlier releases made facts without
@@ -56,7 +56,7 @@ class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MeaningChangedError(RuntimeError):
-    """The settings say something else of rows than those that the rows were made by."""
+    """The settings define the meaning of rows otherwise than the settings that the rows were made by."""
 
     def __init__(self, group: str, changes: list[Change]) -> None:
         self.changes = tuple(changes)
@@ -72,14 +72,14 @@ async def agree(settings: Settings, *, accept: bool = False) -> Agreed:
     It is written if nothing is there yet, and if a topic was deleted and created again since the last start: this topic
     has a new generation.
 
-    Raise MeaningChangedError where they are made by others; with `accept` only if rows could not be gone on with.
+    Raise MeaningChangedError where they are made by others; with `accept` only if the rows cannot be continued.
     Raise KafkaUnusableError, and ChangelogLostError for a table that cannot be rebuilt.
     """
     kafka = settings.kafka
-    now = meaning.of(settings)
+    now = compatibility.of(settings)
     for _ in range(_ATTEMPTS):
         offset, agreed = last_that_counts(await _read(kafka))
-        found = [] if agreed is None else meaning.changes(agreed.meaning, now)
+        found = [] if agreed is None else compatibility.changes(agreed.meaning, now)
         if found and not (accept and may_be_accepted(found)):
             raise MeaningChangedError(kafka.group, found)
         before = {} if agreed is None else agreed.topics
@@ -117,7 +117,7 @@ def last_that_counts(records: Iterable[tuple[int, bytes | None]]) -> tuple[int, 
 
 
 def may_be_accepted(changes: Iterable[Change]) -> bool:
-    """Tell whether rows can be gone on with."""
+    """Return whether the rows can be continued."""
     return all(change.effect != "unusable" for change in changes)
 
 
@@ -132,15 +132,13 @@ def _told(group: str, changes: list[Change]) -> str:
         for effect in ("unusable", "wrong")
     )
     if unusable:
-        lines.append(f"Rows that were made by the old {unusable} cannot be gone on with.")
+        lines.append(f"Rows that were made by the old {unusable} cannot be continued.")
     else:
-        lines.append(
-            "Or start one worker once with --accept-settings-change: what was counted before keeps its old meaning."
-        )
+        lines.append("Or start one worker once with --accept-settings-change: earlier counts keep their old meaning.")
     if wrong and not unusable:
         lines.append(
-            f"By {wrong} leads take back what they did not count, though: figures are wrong, even below 0, until what "
-            "was counted before has left their windows."
+            f"But after a change of {wrong}, leads subtract values that they never added: figures are wrong, even "
+            "below 0, until the earlier counts have left their windows."
         )
     return "\n".join(lines)
 

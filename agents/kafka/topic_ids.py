@@ -1,6 +1,6 @@
 """Topic ids tell a topic that was deleted and created again from the one before it. aiokafka does not ask for them.
 
-Brokers give ids since Kafka 2.8, in version 10 and later of the metadata request.
+Brokers of Kafka 3.1 or later give them in version 12 of the metadata request.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_rows_that_cannot_be_gone_on_with_cannot_be_accepted() -> None:
     assert may_be_accepted([MIXED, WRONG])
     assert not may_be_accepted([MIXED, UNUSABLE])
     said = str(MeaningChangedError("sales", [MIXED, UNUSABLE]))
-    assert "the old kafka.topic_prefix cannot be gone on with" in said
+    assert "the old kafka.topic_prefix cannot be continued" in said
     assert "--accept-settings-change" not in said
 
 
