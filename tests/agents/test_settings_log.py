@@ -38,7 +38,7 @@ def test_of_two_that_write_at_the_same_time_the_first_has_won() -> None:
     assert counts(record(-1, ONE), record(-1, OTHER), record(0, THIRD)) == (2, THIRD)
 
 
-def test_what_is_no_agreement_is_passed_over() -> None:
+def test_records_of_another_form_are_skipped() -> None:
     assert counts(None, b"", b"{}", record(-1, ONE), b"nonsense", record(3, OTHER)) == (5, OTHER)
 
 
@@ -48,16 +48,16 @@ def test_a_change_is_told_with_what_to_do() -> None:
     assert 'thresholds.short: "2m" -> "90s"' in said
     assert "docs/operations.md" in said
     assert "--accept-settings-change" in said
-    assert "take back" not in said
+    assert "subtract" not in said
 
 
-def test_of_what_leads_take_back_it_is_told_which_figures_go_wrong() -> None:
+def test_it_names_the_changes_after_which_figures_are_wrong() -> None:
     said = str(MeaningChangedError("sales", [MIXED, WRONG]))
-    assert "By results.stuck_after leads take back" in said
+    assert "after a change of results.stuck_after, leads subtract" in said
     assert "--accept-settings-change" in said
 
 
-def test_rows_that_cannot_be_gone_on_with_cannot_be_accepted() -> None:
+def test_rows_that_cannot_be_continued_cannot_be_accepted() -> None:
     assert may_be_accepted([MIXED, WRONG])
     assert not may_be_accepted([MIXED, UNUSABLE])
     said = str(MeaningChangedError("sales", [MIXED, UNUSABLE]))
