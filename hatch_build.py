@@ -27,6 +27,7 @@ COMPILED = (
     "streams/tables/manager/codec.py",
     "streams/tables/manager/contacts.py",
     "streams/tables/manager/effect.py",
+    "streams/tables/manager/results.py",
     "streams/tables/manager/row.py",
     "streams/tables/lead/retention.py",
     "streams/tables/lead/contributions.py",

@@ -25,6 +25,7 @@ from streams.tables.lead.contributions import Contribution
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.legs import Finished, counts_alike
 from streams.tables.manager.records import INTERNAL
+from streams.tables.manager.results import since_ms
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import ManagerSeries
 from streams.tables.measures import parse
@@ -267,7 +268,7 @@ def _of_legs(source: LegSource, evidence: ManagerEvidence, role: Role, reading: 
 
 def _of_open_legs(source: OpenLegSource, evidence: ManagerEvidence, role: Role, reading: _Reading) -> Iterator[Piece]:
     for call, leg in evidence.calls.row.live.open.items():
-        since = leg.since_ms
+        since = since_ms(leg)
         if since > reading.now_ms - source.max_call_ms and leg.kind != INTERNAL:
             says = f"{leg.direction}, {leg.kind or 'kind unknown'}, in progress" if leg.described else "in progress"
             yield Piece(

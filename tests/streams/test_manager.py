@@ -26,6 +26,7 @@ from streams.tables.manager.counts import (
     TIMED_OUT,
 )
 from streams.tables.manager.effect import LegChange, ManagerEffect
+from streams.tables.manager.results import result_of
 from streams.tables.manager.synthetic import SOURCE
 from streams.tables.manager.view import Roster
 from tests.streams.timeline import (
@@ -205,7 +206,7 @@ def test_the_transfer_that_is_last_by_time_counts(order: list[int]) -> None:
         transferred("c1", NINE + 9 * MINUTE, to="clara", id="a"),
     ]
     row, _ = folded([events[place] for place in order])
-    finished = row.past["c1"].result()
+    finished = result_of(row.past["c1"])
     assert finished is not None
     assert finished.at == NINE + 9 * MINUTE
 

@@ -43,6 +43,7 @@ from streams.tables.manager.counts import (
 )
 from streams.tables.manager.effect import LegChange, ManagerEffect
 from streams.tables.manager.fold import ManagerFold
+from streams.tables.manager.results import result_of
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.view import ManagerCache, ManagerView
 from tests.examples import examples
@@ -393,7 +394,7 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
 
 def results(row: ManagerRow) -> dict[str, Any]:
     """Return what each leg counts as, whichever event says so."""
-    found = {call: leg.result() for call, leg in {**row.past, **row.timed_out}.items()}
+    found = {call: result_of(leg) for call, leg in {**row.past, **row.timed_out}.items()}
     return {call: result.packed()[:-1] for call, result in found.items() if result is not None}
 
 

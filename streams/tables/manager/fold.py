@@ -16,6 +16,7 @@ from streams.tables.manager.counts import WIDTH_MINUTE, Counter
 from streams.tables.manager.effect import APPLIED, DUPLICATE, LATE, NOTHING, TOO_LATE, Emitted, LegChange, ManagerEffect
 from streams.tables.manager.legs import RANKS, TIMEOUT, UNKNOWN_TALK, Finished, Leg, Transfer, counts_alike
 from streams.tables.manager.records import INTERNAL, LegKind
+from streams.tables.manager.results import is_in_progress, last_start, result_of
 from streams.tables.manager.row import Live, ManagerRow, invalidate_block, writable_day
 from streams.tables.manager.synthetic import SOURCE, timeout_end, transfer_starts
 from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
@@ -89,9 +90,9 @@ class ManagerFold:
         """
         begun_by = now_ms - self._max_call_ms
         return [
-            timeout_end(row.id, call, leg, leg.last_start + self._max_call_ms)
+            timeout_end(row.id, call, leg, last_start(leg) + self._max_call_ms)
             for call, leg in row.live.open.items()
-            if 0 < leg.last_start <= begun_by
+            if 0 < last_start(leg) <= begun_by
         ]
 
     def _is_too_late(self, row: ManagerRow, event: CallsEvent, behind: int) -> bool:
@@ -128,7 +129,7 @@ class ManagerFold:
         if leg.includes(event.id):
             return None
         self._work(live, at, at)
-        before = leg.result()
+        before = result_of(leg)
         was_described = leg.described
         if leg.add_start(at, event.id):
             leg.direction, leg.kind, leg.lead, leg.queue = event.direction, _kind(event), _lead(event), event.queue
@@ -153,7 +154,7 @@ class ManagerFold:
         if leg.includes(event.id):
             return None
         self._work(live, at, at)
-        before = leg.result()
+        before = result_of(leg)
         leg.add_answer(at, event.id)
         return NOTHING if before is None and call in live.open else self._settle(row, call, leg, before)
 
@@ -187,10 +188,10 @@ class ManagerFold:
             live.open.pop(call, None)
             leg.end = end
             self._keep(row, call, leg, end)
-            end = leg.result() or end
+            end = result_of(leg) or end
             self._count(row, end, 1)
             return NOTHING if end.lead is None else (LegChange(call, end, withdrawn=False),)
-        before = leg.result()
+        before = result_of(leg)
         was_described = leg.described
         leg.add_end(end)
         emitted = self._settle(row, call, leg, before)
@@ -203,7 +204,7 @@ class ManagerFold:
             return None
         self._work(live, event.at, event.at)
         transfer = Transfer(event.at, event.to_manager, event.how, event.id)
-        before = leg.result()
+        before = result_of(leg)
         leg.transfers += (transfer,)
         emitted = self._settle(row, call, leg, before)
         return emitted + transfer_starts(row.id, call, leg, (transfer,)) if leg.described else emitted
@@ -212,8 +213,8 @@ class ManagerFold:
 
     def _settle(self, row: ManagerRow, call: str, leg: Leg, before: Finished | None) -> tuple[Emitted, ...]:
         """Move a leg to where it belongs now, and count its present result instead of `before`; return the changes."""
-        after = leg.result()
-        if not leg.in_progress:
+        after = result_of(leg)
+        if not is_in_progress(leg):
             self._keep(row, call, leg, after)
         elif call not in row.live.open:  # it has begun again
             row.live.open[call] = leg

@@ -14,6 +14,7 @@ from streams.contract.origin import Origin
 from streams.tables.manager.counts import unpack_counts
 from streams.tables.manager.legs import TIMEOUT, Leg, leg_from_record
 from streams.tables.manager.records import LegRecord
+from streams.tables.manager.results import result_of
 from streams.tables.value import Plain
 
 NO_DAY: Final = -1
@@ -284,7 +285,7 @@ class ManagerRow:
 
 def is_timed_out(leg: Leg) -> bool:
     """Return whether a finished leg ended by timeout only."""
-    end = leg.result()
+    end = result_of(leg)
     return end is not None and end.rank == TIMEOUT
 
 

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from streams.contract.events import CallAnswered, CallEnded, CallStarted
 from streams.tables.manager.legs import Finished, Leg, Transfer
 from streams.tables.manager.records import INTERNAL
+from streams.tables.manager.results import last_start
 
 SOURCE: Final = "callpulse"
 
@@ -24,7 +25,7 @@ def timeout_end(manager: str, call: str, leg: Leg, at: int) -> CallEnded:
 
     The end of a later stretch of the leg has an id of its own.
     """
-    started_at = leg.last_start
+    started_at = last_start(leg)
     cause = (call, manager) if started_at == leg.started_at else (call, manager, str(started_at))
     return CallEnded(
         v=1,

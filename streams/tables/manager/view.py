@@ -25,6 +25,7 @@ from streams.tables.manager.counts import (
     unpack_counts,
 )
 from streams.tables.manager.records import INTERNAL
+from streams.tables.manager.results import since_ms
 from streams.tables.manager.row import NO_DAY, ManagerRow
 from streams.tables.outcome.fold import OutcomeRow
 from streams.tables.outcome.view import OutcomeCache, OutcomeReader, OutcomeView
@@ -142,7 +143,7 @@ class ManagerReader:
         begun_after = now_ms - self._max_call_ms
         in_progress, since, is_busy = 0, now_ms, False
         for leg in live.open.values():
-            leg_since = leg.since_ms
+            leg_since = since_ms(leg)
             if leg_since > begun_after:
                 is_busy = True
                 if leg.kind != INTERNAL:
