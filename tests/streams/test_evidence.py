@@ -250,7 +250,7 @@ def test_the_evidence_comes_to_the_figure_in_whatever_order_events_came(events: 
     folds = folded(events, NOON + 6 * HOUR)
     explainer = Explainer(folds.settings)
     # No event is dated further ahead of the moment of its arrival than the settings allow, so none is of a figure.
-    newest = max(event["at"] for event in events)
+    newest = max((event["at"] for event in events), default=NOON)
     now_ms = max(NOON, newest - folds.settings.thresholds.future_ms) + later_ms
     for manager in ("anna", "bert"):
         truth = exported(folds, manager, now_ms)
