@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.kafka.settings_log import agree
 from streams.contract import topics
 from streams.settings.settings import Settings, load
 from tests.broker.in_process import Worker, end_tasks, make_topics, settings_text
@@ -57,7 +58,8 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
             process.kill()
         print("killed", number, "behind", committed())
         await sending
-    worker = await Worker(settings).start()
+    agreed = await agree(settings)  # what the killed workers recorded: how facts are marked
+    worker = await Worker(settings, agreed.topics, named_facts=agreed.named_facts).start()
     try:
         await all_folded(worker)
         assert_exact(some, worker)

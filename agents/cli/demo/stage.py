@@ -39,6 +39,7 @@ from streams.contract.events import encode
 from streams.settings.settings import Settings, load
 from streams.simulator import Department, FaultRates, Truth
 from streams.sources.asterisk import AsteriskMapping
+from streams.sources.registry import SOURCES
 from streams.units import DAY_MS
 
 RECORDINGS: Final = ROOT / "tests" / "fixtures" / "ami"
@@ -105,7 +106,7 @@ def _set_up(plan: Plan) -> Iterator[Place]:
         text = department.toml() + _installation(kafka.bootstrap, folder)
         config = folder / "callpulse.toml"
         config.write_text(text, encoding="utf-8")
-        settings = load(text, {})
+        settings = load(text, {}, SOURCES)
         asyncio.run(admin.create(settings.kafka))
         say("starting a worker")
         worker, url = start_worker(config, folder / "worker.log")
