@@ -49,6 +49,12 @@ class MemoryPartition(Generic[Row]):
             stale = restore(rows, record.key, record.value)
             if stale is not None:
                 self.dirty[stale] = rows[stale]
+        self._refresh_dirty()
+
+    def _refresh_dirty(self) -> None:
+        """Let dirty rows be the present ones: a newer record may have followed the one that made a row dirty."""
+        for key in self.dirty:
+            self.dirty[key] = self.rows.get(key)
 
     def restored(self, end: int) -> None:
         """Note that the changelog is applied up to the offset `end`."""
@@ -133,6 +139,7 @@ class CopiedPartition(MemoryPartition[Row]):
                 unwritten[key] = value
             else:
                 self.dirty[stale] = rows[stale]
+        self._refresh_dirty()
         if records:
             last = records[-1]
             self._mark = StoreCheckpoint(end, checksum(last.key, last.value), now_ms(), len(rows))
