@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import ssl
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-import faust
 from faust.types import TP
-from yarl import URL
 
+from agents.application import Callpulse, faust_application
 from agents.calls import CallsAgent
 from agents.crm import CrmAgent
 from agents.delivery import transport
-from agents.delivery.assignor import Assignor
 from agents.delivery.intake import Intake
 from agents.delivery.lost_records import LostRecords
 from agents.delivery.offsets import OffsetTracker
@@ -47,44 +43,6 @@ from streams.tables.lead.row import LeadRecords, LeadRow
 from streams.tables.manager.codec import ManagerRecords
 from streams.tables.outcome.fold import OutcomeRecords
 from streams.units import DAY_MS
-
-MAX_REQUEST: Final = 4 * 1024 * 1024
-
-
-class Callpulse(faust.App):
-    """The Faust application of one worker. Use `create_worker`."""
-
-    delivery: transport.Delivery
-    worker_state: WorkerState
-
-    async def on_first_start(self) -> None:
-        """Make the worker's own folder, which Faust expects."""
-        self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
-        self.worker_state.open_stores()
-        await super().on_first_start()
-
-    async def on_shutdown(self) -> None:
-        """Close the stores, when nothing uses them any more."""
-        await super().on_shutdown()
-        self.worker_state.close_stores()
-
-    def crash_error(self) -> BaseException | None:
-        """Return the error of a part of Faust that crashed, None while all live: Faust lets the others run on."""
-        services: tuple[Any, ...] = (
-            self,
-            self._consumer,
-            self._fetcher,
-            self._producer,
-            self.tables,
-            cast(Any, self.tables).recovery,
-        )
-        for service in services:
-            if service is not None and service.crashed:
-                return service.crash_reason or RuntimeError(f"{service.label} crashed; the log says why")
-        return None
-
-    def _new_transport(self) -> Any:
-        return transport.Transport(self.conf.broker_consumer, self, loop=self.loop)
 
 
 class Worker(NamedTuple):
@@ -126,7 +84,7 @@ def create_worker(
 
     Call it inside the event loop that will run the worker: Faust binds its objects to a loop.
     """
-    app = _application(settings)
+    app = faust_application(settings)
 
     def consumer() -> transport.BatchConsumer:
         return cast(transport.BatchConsumer, app.consumer)
@@ -197,46 +155,6 @@ def create_worker(
     )
     _declare(worker)
     return worker
-
-
-def _application(settings: Settings) -> Callpulse:
-    """Return the Faust application, with neither tables nor agents."""
-    kafka = settings.kafka
-    credentials, context = _security(kafka)
-    return Callpulse(
-        kafka.group,
-        broker=[URL(f"kafka://{server.strip()}") for server in kafka.bootstrap.split(",")],
-        broker_credentials=credentials,
-        ssl_context=context,
-        broker_session_timeout=kafka.session_timeout_ms / 1000,
-        broker_heartbeat_interval=kafka.heartbeat_interval_ms / 1000,
-        broker_commit_interval=kafka.commit_interval_ms / 1000,
-        broker_max_poll_records=settings.worker.batch_records,
-        broker_rebalance_timeout=max(60.0, kafka.session_timeout_ms / 1000),
-        consumer_auto_offset_reset="earliest",
-        # Static membership: a worker that restarts with its id gets its partitions back at once, even after kill -9.
-        # Without it the group would wait for the session timeout of the old process.
-        consumer_group_instance_id=settings.worker.id,
-        PartitionAssignor=Assignor,
-        producer_acks=-1,
-        producer_linger=0.0,
-        producer_max_batch_size=1 << 18,
-        producer_max_request_size=MAX_REQUEST,
-        topic_partitions=kafka.partitions,
-        topic_replication_factor=kafka.replication,
-        topic_disable_leader=True,
-        topic_allow_declare=True,
-        table_standby_replicas=0,
-        stream_buffer_maxsize=64,
-        stream_wait_empty=False,
-        stream_recovery_delay=0.0,
-        # Rows on disk may be ahead of a changelog that was made anew; agents/delivery/transport.py handles that.
-        recovery_consistency_check=False,
-        store="memory://",
-        datadir=f"{settings.worker.data_dir}/{settings.worker.id}",
-        web_enabled=False,
-        autodiscover=False,
-    )
 
 
 def _declare(worker: Worker) -> None:
@@ -351,25 +269,3 @@ def _kinds(settings: Settings) -> dict[str, Kind[Any]]:
     """Return the row format of each table."""
     managers = ManagerRecords(partial(manager_time, settings), settings.thresholds.day_rows)
     return {"managers": managers, "leads": LeadRecords(), "outcomes": OutcomeRecords()}
-
-
-def _security(kafka: Kafka) -> tuple[Any, ssl.SSLContext | None]:
-    """Return Faust's credentials and TLS context for the settings; never logged."""
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=kafka.ssl_cafile)
-        context.check_hostname = kafka.ssl_check_hostname
-        if kafka.ssl_certfile:
-            password = kafka.ssl_password.reveal() or None
-            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, password)
-    if not kafka.security_protocol.startswith("SASL"):
-        return None, context
-    credentials = faust.SASLCredentials(
-        username=kafka.sasl_username,
-        password=kafka.sasl_password.reveal(),
-        mechanism=kafka.sasl_mechanism,
-        ssl_context=context,
-    )
-    with contextlib.suppress(AttributeError):
-        credentials.ssl_context = context
-    return credentials, context

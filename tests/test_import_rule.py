@@ -178,6 +178,7 @@ ORDER: Final = (
     "agents.leads",
     "agents.outcomes",
     "agents.loop",
+    "agents.application",
     "agents.app",
     "agents.worker",
     "agents.cli",

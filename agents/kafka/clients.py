@@ -99,7 +99,7 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
     }
     if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _tls(kafka)
+        options["ssl_context"] = tls_context(kafka)
     if kafka.security_protocol.startswith("SASL"):
         options |= {
             "sasl_mechanism": kafka.sasl_mechanism,
@@ -149,7 +149,8 @@ def quiet() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def _tls(kafka: Kafka) -> ssl.SSLContext:
+def tls_context(kafka: Kafka) -> ssl.SSLContext:
+    """Return the TLS context for the settings. Raises KafkaUnusableError for a file that cannot be used."""
     try:
         context = ssl.create_default_context(cafile=kafka.ssl_cafile)
     except (OSError, ssl.SSLError) as error:

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from mode.threads import ServiceThread, WorkerThread
 
-from agents.app import Callpulse, create_worker
+from agents.app import create_worker
+from agents.application import Callpulse
 from agents.kafka.topic_history import KnownTopic
 from agents.state.tables import RowTable
 from streams.contract import events, topics
