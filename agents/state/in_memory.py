@@ -99,20 +99,23 @@ class CopiedPartition(MemoryPartition[Row]):
     read once that is known.
     """
 
-    __slots__ = ("_mark", "_store", "_unwritten")
+    __slots__ = ("_checkpoint", "_store", "_unwritten")
 
     def __init__(self, kind: Kind[Row], store: PartitionStore) -> None:
         super().__init__(kind)
         self.verified = store.checkpoint.offset == 0
         self._store = store
-        self._mark = store.checkpoint
-        # What a restore read from the changelog. The store gets it in one batch, with the mark behind it.
+        self._checkpoint = store.checkpoint
+        # What a restore read from the changelog. The store gets it in one batch, with the store checkpoint behind it.
         self._unwritten: dict[bytes, bytes | None] = {}
 
     def verify(self, record: Any) -> bool:
-        """Return whether `record`, the first one restored, is the last one before the mark; if so, read the store."""
+        """Return whether `record`, the first one restored, is the last one before the store checkpoint.
+
+        If so, read the store.
+        """
         check = checksum(record.key, record.value)
-        self.verified = record.offset == self._mark.offset - 1 and check == self._mark.check
+        self.verified = record.offset == self._checkpoint.offset - 1 and check == self._checkpoint.check
         if self.verified:
             restore, rows = self.kind.restore, self.rows
             for key, value in self._store.scan():
@@ -123,7 +126,7 @@ class CopiedPartition(MemoryPartition[Row]):
         """Delete the rows: they were made from another changelog, or are too old."""
         super().clear()
         self._store.clear()
-        self._mark = self._store.checkpoint
+        self._checkpoint = self._store.checkpoint
         self._unwritten.clear()
 
     def restore(self, records: Sequence[Any], end: int) -> None:
@@ -142,7 +145,7 @@ class CopiedPartition(MemoryPartition[Row]):
         self._refresh_dirty()
         if records:
             last = records[-1]
-            self._mark = StoreCheckpoint(end, checksum(last.key, last.value), now_ms(), len(rows))
+            self._checkpoint = StoreCheckpoint(end, checksum(last.key, last.value), now_ms(), len(rows))
 
     def restored(self, end: int) -> None:
         """Note that the changelog is applied up to the offset `end`.
@@ -150,28 +153,30 @@ class CopiedPartition(MemoryPartition[Row]):
         While rows are dirty, the store stays as it is until they are written: a worker that is killed until then reads
         the older records once more.
         """
-        if self._mark.offset < end:
-            # The log ends with offsets without a record, so none could verify this mark: it is no way to begin.
-            self._mark = StoreCheckpoint(end, 0, now_ms(), len(self.rows))
+        if self._checkpoint.offset < end:
+            # The log ends with offsets without a record, so none could verify this checkpoint: it is no way to begin.
+            self._checkpoint = StoreCheckpoint(end, 0, now_ms(), len(self.rows))
         if self._unwritten and not self.dirty:
             self._write({})
 
     def written(self, records: Sequence[tuple[bytes, bytes | None]], acknowledged: Sequence[tuple[int, int]]) -> None:
         """Write to disk the `records` that the changelog stored, in batches of `acknowledged` offset and length.
 
-        The mark stays before a record that another worker wrote in between, because it is not applied here.
+        The store checkpoint stays before a record that another worker wrote in between, because it is not applied here.
         """
         if self.released:
             return
         if records:
-            self._mark = advanced(self._mark, records, acknowledged, len(self.rows))
+            self._checkpoint = advanced(self._checkpoint, records, acknowledged, len(self.rows))
             self._write(records)
-        elif self._mark.check and now_ms() - self._mark.at_ms > REFRESH_MS:
-            self._mark = StoreCheckpoint(self._mark.offset, self._mark.check, now_ms(), len(self.rows))
+        elif self._checkpoint.check and now_ms() - self._checkpoint.at_ms > REFRESH_MS:
+            self._checkpoint = StoreCheckpoint(
+                self._checkpoint.offset, self._checkpoint.check, now_ms(), len(self.rows)
+            )
             self._write({})
 
     def _write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         changes = self._unwritten
         changes.update(records)
-        self._store.write(changes, self._mark)
+        self._store.write(changes, self._checkpoint)
         changes.clear()

@@ -133,13 +133,13 @@ class CopiesMachine(RuleBasedStateMachine):
         self.part.released = True
         whole_once = self.store.checkpoint.at_ms > 0
         before = dict(self.store.rows) if whole_once else {}
-        mark = self.store.checkpoint.offset if whole_once else 0
-        self.part = started(self.store, self.log, least=max(0, mark - 1))
+        offset = self.store.checkpoint.offset if whole_once else 0
+        self.part = started(self.store, self.log, least=max(0, offset - 1))
         plain: MemoryPartition[bytes] = MemoryPartition(Kind())
         plain.restore([record(offset, *item) for offset, item in enumerate(self.log)], len(self.log))
         assert self.part.rows == plain.rows
         if self.part.dirty:
-            assert (self.store.rows, self.store.checkpoint.offset) == (before, mark)
+            assert (self.store.rows, self.store.checkpoint.offset) == (before, offset)
         else:
             assert self.store.rows == plain.rows
 

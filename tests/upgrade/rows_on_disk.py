@@ -13,7 +13,7 @@ from tests.upgrade.frozen import Families
 DEFAULT: Final = "default"
 MARK: Final = b""
 _AT_MS: Final = 2
-"""The place in a mark of the moment at which its rows were last known to be whole."""
+"""The place in a store checkpoint of the moment at which its rows were last known to be whole."""
 
 
 def _options() -> Any:
@@ -60,7 +60,7 @@ def write(folder: Path, families: Families) -> None:
 def written_at(families: Families, at_ms: int) -> Families:
     """Return the same rows, as if they had last been known to be whole at `at_ms`: older ones are not used."""
     return {
-        name: [(key, _marked(value, at_ms) if name != DEFAULT and key == MARK else value) for key, value in items]
+        name: [(key, _dated(value, at_ms) if name != DEFAULT and key == MARK else value) for key, value in items]
         for name, items in families.items()
     }
 
@@ -69,7 +69,7 @@ def _items(family: Any) -> list[tuple[bytes, bytes]]:
     return list(family.items())
 
 
-def _marked(mark: bytes, at_ms: int) -> bytes:
-    fields = msgspec.msgpack.decode(mark)
+def _dated(checkpoint: bytes, at_ms: int) -> bytes:
+    fields = msgspec.msgpack.decode(checkpoint)
     fields[_AT_MS] = at_ms
     return msgspec.msgpack.encode(fields)
