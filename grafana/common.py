@@ -1,4 +1,4 @@
-"""What all boards share: the data source, the variables, panels with our defaults, and the board itself."""
+"""The common parts of all boards: the data source, the variables, panels with our defaults, and the board itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a department may set about its boards and rules: one file, one place for each number.
+"""The configuration of boards and rules: one file, one place for each number.
 
 `load` reads the file. Numbers that the workers' settings hold already (short calls, stuck leads, permitted hours) are
 not repeated here: `settings` names the workers' file, and boards and rules take them from there.
@@ -120,7 +120,7 @@ class _File(Struct, frozen=True, kw_only=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """What boards and rules are made with. `settings` are those of the workers."""
+    """The values that boards and rules are generated with. `settings` are those of the workers."""
 
     prometheus: Prometheus = Prometheus()
     alerts: Alerts = Alerts()

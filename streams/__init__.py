@@ -1,1 +1,1 @@
-"""What flows through callpulse and what it means: pure code, without Kafka, HTTP or a clock."""
+"""The pure part of callpulse: events, tables and figures, without Kafka, HTTP or a clock."""

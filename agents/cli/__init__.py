@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _stop_early(*_: object) -> None:
-    """End a worker that is told to end before it listens: it has nothing to write."""
+    """End a worker that gets a signal before it handles signals itself: it has nothing to write."""
     say("callpulse: stopped while it was starting")
     leave()
 

@@ -21,7 +21,7 @@ _ROUNDING: Final = 1e-9
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """What differs of one metric. `differing` of `series` have another value; a value that is missing is None.
+    """The differences of one metric. `differing` of `series` have another value; a missing value is None.
 
     `labels`, `before` and `after` are those of the largest difference.
     """
@@ -70,10 +70,10 @@ def by_metric(before: Figures, after: Figures, wrong: Iterable[Series]) -> list[
     sizes: dict[str, int] = {}
     for name, _ in before.keys() | after.keys():
         sizes[name] = sizes.get(name, 0) + 1
-    told = []
+    found = []
     for name, group in groups.items():
         largest = max(sorted(group), key=lambda series: _distance(before.get(series), after.get(series)))
-        told.append(
+        found.append(
             Difference(
                 metric=f"callpulse_{name}",
                 series=sizes[name],
@@ -83,7 +83,7 @@ def by_metric(before: Figures, after: Figures, wrong: Iterable[Series]) -> list[
                 after=after.get(largest),
             )
         )
-    return sorted(told, key=lambda difference: (-difference.differing, difference.metric))
+    return sorted(found, key=lambda difference: (-difference.differing, difference.metric))
 
 
 def _grows(series: Series) -> bool:

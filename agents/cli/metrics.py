@@ -31,7 +31,7 @@ take `max by (manager, ...)`: while partitions move, two workers may show the sa
 default settings a manager has at most {series} series; settings that make more than {most} are refused. Besides,
 `callpulse_manager_info` gives the name that the roster has for the id, for joins.
 
-What crosses products, channels or weekdays is exported by team, for each partition of its managers. To read it, add
+Figures by product, channel or weekday are exported per team and partition of its managers. To read them, add
 the partitions up:
 `sum by (team, value) (max by (team, partition, value) (callpulse_team_won_deals{{dimension="product"}}))`. A value that
 does not occur has no series.

@@ -61,7 +61,7 @@ def rebuild(
     """Make all tables anew from the topics, in a new group, by the settings as they are now.
 
     The running group goes on meanwhile. At the end the figures of both are compared: which metrics differ, in how many
-    series, and the largest difference. Then the command tells how to switch without a gap in the metrics. URLs are
+    series, and the largest difference. Then the command prints how to switch without a gap in the metrics. URLs are
     those of all running workers; without them, of the worker that the settings describe.
 
     A command that was interrupted continues where it stopped. Ends with 1 if figures could not be compared.

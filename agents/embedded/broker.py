@@ -200,7 +200,7 @@ class EmbeddedKafka:
 
 @dataclass
 class _Held:
-    """What must not outlive the owner: the process and, if it is temporary, the folder."""
+    """Resources that must not outlive the owner: the process, and a temporary folder."""
 
     folder: Path | None
     temporary: bool

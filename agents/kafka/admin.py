@@ -78,10 +78,10 @@ async def partitions(kafka: Kafka, names: Iterable[str]) -> dict[str, int]:
     """Return the number of partitions of each topic. Raises KafkaUnusableError, also for a topic that is missing."""
     found = {}
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        for told in await admin.describe_topics(list(names)):
-            if told["error_code"]:
-                raise KafkaUnusableError(_refusal(told["topic"], told["error_code"], None, kafka))
-            found[told["topic"]] = len(told["partitions"])
+        for topic in await admin.describe_topics(list(names)):
+            if topic["error_code"]:
+                raise KafkaUnusableError(_refusal(topic["topic"], topic["error_code"], None, kafka))
+            found[topic["topic"]] = len(topic["partitions"])
     return found
 
 
@@ -93,10 +93,10 @@ async def configure(kafka: Kafka, some: Iterable[topics.Topic]) -> None:
     ]
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         for reply in await admin.alter_configs(resources):
-            for told in reply.to_object()["resources"]:
-                if told["error_code"]:
+            for resource in reply.to_object()["resources"]:
+                if resource["error_code"]:
                     raise KafkaUnusableError(
-                        _refusal(told["resource_name"], told["error_code"], told["error_message"], kafka)
+                        _refusal(resource["resource_name"], resource["error_code"], resource["error_message"], kafka)
                     )
 
 

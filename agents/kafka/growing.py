@@ -38,7 +38,7 @@ _POLL_MS: Final = 500
 
 
 class Grown(NamedTuple):
-    """What became of the records of one topic."""
+    """The result for the records of one topic."""
 
     topic: str
     copied: int

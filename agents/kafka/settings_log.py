@@ -60,7 +60,7 @@ class MeaningChangedError(RuntimeError):
 
     def __init__(self, group: str, changes: list[Change]) -> None:
         self.changes = tuple(changes)
-        super().__init__(_told(group, changes))
+        super().__init__(_difference_text(group, changes))
 
 
 _decode: Final = msgspec.json.Decoder(Agreed).decode
@@ -121,7 +121,7 @@ def may_be_accepted(changes: Iterable[Change]) -> bool:
     return all(change.effect != "unusable" for change in changes)
 
 
-def _told(group: str, changes: list[Change]) -> str:
+def _difference_text(group: str, changes: list[Change]) -> str:
     lines = [f"the tables of group {group} are made by other settings:"]
     lines += [f"  {change}" for change in changes[:_NAMED]]
     if len(changes) > _NAMED:

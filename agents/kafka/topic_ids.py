@@ -1,4 +1,4 @@
-"""Topic ids tell a topic that was deleted and created again from the one before it. aiokafka does not ask for them.
+"""Topic ids distinguish a topic that was created again from the deleted one. aiokafka does not request them.
 
 Brokers of Kafka 3.1 or later give them in version 12 of the metadata request.
 """

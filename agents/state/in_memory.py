@@ -106,7 +106,7 @@ class CopiedPartition(MemoryPartition[Row]):
         self.verified = store.checkpoint.offset == 0
         self._store = store
         self._checkpoint = store.checkpoint
-        # What a restore read from the changelog. The store gets it in one batch, with the store checkpoint behind it.
+        # Records that a restore read from the changelog. The store gets them in one batch, with the store checkpoint.
         self._unwritten: dict[bytes, bytes | None] = {}
 
     def verify(self, record: Any) -> bool:

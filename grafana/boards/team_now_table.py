@@ -89,7 +89,7 @@ def workload(config: Config) -> table.Panel:
     )
 
 
-# What stands out, in the order of attention that it needs.
+# The columns that stand out, the most urgent first.
 NOISE, CLOSER = 2, 1
 
 

@@ -51,7 +51,7 @@ DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
-    """What every event carries: `id` names it once and for all (the same id twice is the same event)."""
+    """The fields of every event. `id` is permanent: the same id twice is the same event."""
 
     v: Literal[1]
     id: Name
@@ -122,7 +122,7 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
 
 @final
 class ManagerPresence(Event, frozen=True, kw_only=True, gc=False, tag="manager.presence"):
-    """What the manager's telephone, agent desktop or the manager said: ready for calls or not."""
+    """Presence as reported by the telephone, the agent desktop or the manager: ready for calls or not."""
 
     manager: Name
     state: PresenceState
@@ -130,7 +130,7 @@ class ManagerPresence(Event, frozen=True, kw_only=True, gc=False, tag="manager.p
 
 
 class NextStep(Struct, frozen=True, kw_only=True, gc=False):
-    """What was agreed to happen next with a lead, and when it is due."""
+    """The next step that was agreed with a lead, and when it is due."""
 
     agreed: bool
     due_at: Moment | None = None
@@ -144,7 +144,7 @@ class CrmEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CallAnnotated(CrmEvent, frozen=True, kw_only=True, gc=False, tag="call.annotated"):
-    """What the call was about, said after it by the manager's form, the CRM or a classifier.
+    """A note on a call, made after it by the manager's form, the CRM or a classifier.
 
     A higher `revision` replaces a lower one of the same call.
     """

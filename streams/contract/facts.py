@@ -91,7 +91,7 @@ class Forwarded(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
 
 
 ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded
-"""What topic `contacts` carries."""
+"""The facts of topic `contacts`."""
 
 Why: TypeAlias = Literal["consultation", "stuck"]
 
@@ -115,10 +115,10 @@ class Attention(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True)
 
 
 class Outcome(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What a change of one lead means for one manager. A record gives a manager at most one.
+    """The effect of a change of one lead on one manager. A record causes at most one per manager.
 
     `changes` are (measure, day, difference); `tables/lead/contributions.py` lists the measures.
-    `attention` says of leads how they are listed from now on; None: not any longer.
+    `attention` has leads with their new entry in the list of leads that need help; None: the lead leaves the list.
     """
 
     src: str

@@ -13,7 +13,7 @@ TEAM: Final = ("team", "partition")
 
 
 class Count(Struct, frozen=True):
-    """What a ratio divides, or divides by: `meaning`, and the `metric` that exports it ("" where none does).
+    """The numerator or denominator of a ratio: its `meaning`, and the `metric` that exports it ("" if none does).
 
     The metric is taken with `labels` and in the window of the ratio; its other labels that the ratio has not are added
     up. `exact` is False where the metric is the nearest there is, and counts some things that the ratio leaves out.

@@ -1,6 +1,6 @@
 """Which settings decide what rows mean: those that the folds read. What was counted by them is in the rows for good.
 
-All other settings are read when rows are read, or say how a process runs; they may change at any time. `changes` tells
+All other settings are read when rows are read, or say how a process runs; they may change at any time. `changes` lists
 what of the first kind differs between two settings, and what would come of going on with the rows all the same.
 """
 
@@ -17,7 +17,7 @@ from streams.settings.reader import join
 from streams.settings.settings import Settings, explain
 
 Effect: TypeAlias = Literal["mixed", "wrong", "unusable"]
-"""What becomes of rows when the setting changes under them.
+"""The effect on existing rows when the setting changes.
 
 `mixed`: what was counted keeps its old meaning, and beside it lies what is counted from now on. `wrong`: what is taken
 back is what would have been counted by the new settings, so figures stay wrong, even below 0, until they have left
@@ -50,7 +50,7 @@ FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
 
 
 class Meaning(Struct, frozen=True, kw_only=True):
-    """What rows are made by: the folded settings as TOML would write them, and the zone of each on the roster."""
+    """The settings by which rows are made: folded settings as in TOML, and the time zone per manager on the roster."""
 
     settings: dict[str, str]
     zones: dict[str, str]

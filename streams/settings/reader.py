@@ -114,7 +114,7 @@ def kind_of(value: object) -> str:
 
 
 class Reader:
-    """Reads structs out of plain data. `problems` grows; `origins` tells for each key where its value came from."""
+    """Reads structs out of plain data. `problems` grows; `origins` has the origin of the value per key."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []

@@ -21,15 +21,15 @@ LOST: Final = "lost"
 PRESENTATION: Final = "presentation"
 PROPOSAL: Final = "proposal"
 OTHER: Final = "other"
-"""What stands for every value that has no name of its own."""
+"""The name of every value that the settings do not list."""
 NONE: Final = "none"
-"""What stands for a value that nobody gave."""
+"""The name of a missing value."""
 RESERVED: Final = (OTHER, NONE)
 DIMENSIONS: Final = ("products", "client_types", "channels")
 
 
 class Results(Struct, frozen=True, kw_only=True):
-    """What counts as progress and result of a lead, and which values of the CRM are shown by name.
+    """The definition of progress and results of a lead, and the values of the CRM that are shown by name.
 
     `stages` are in order and end with `won` and `lost`; the *rank* of a stage is its place up to `won`. Spans are in
     milliseconds.
@@ -49,7 +49,7 @@ class Results(Struct, frozen=True, kw_only=True):
     mentor_after: Annotated[int, Meta(ge=1, le=100)] = 3
     stuck_after: Annotated[int, Meta(ge=1, le=100)] = 5
     attention_series: Annotated[int, Meta(ge=0, le=20)] = 8
-    # What a manager's figures hold of a lead reaches 180 days back: an older lead changes none of them.
+    # A manager's figures reach 180 days back: an older lead changes none of them.
     lead_expiry_ms: Annotated[WholeDays, Meta(ge=181 * DAY_MS, le=3_660 * DAY_MS)] = 400 * DAY_MS
     permitted_hours: TimeRange = "08:00-21:00"
     long_first_call_ms: Annotated[Span, Meta(ge=1_000)] = 300_000
@@ -101,7 +101,7 @@ class Results(Struct, frozen=True, kw_only=True):
 
 
 class Costs(Struct, frozen=True, kw_only=True):
-    """What one touch of a lead costs, in `economics.currency`; `costs["call"]` is `costs.call`."""
+    """The cost of one touch of a lead, in `economics.currency`; `costs["call"]` is `costs.call`."""
 
     call: Annotated[Number, Meta(ge=0, le=1e6)] = 1.0
     email: Annotated[Number, Meta(ge=0, le=1e6)] = 0.1

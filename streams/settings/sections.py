@@ -103,7 +103,7 @@ class Worker(Struct, frozen=True, kw_only=True):
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):
-    """What counts as what. All spans in milliseconds; the targets are (low, high), both included."""
+    """The limits of the definitions. All spans in milliseconds; the targets are (low, high), both included."""
 
     conversation_ms: Annotated[Span, Meta(ge=1_000)] = 60_000
     short_ms: Annotated[Span, Meta(ge=1_000)] = 120_000

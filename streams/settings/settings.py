@@ -119,7 +119,7 @@ class _Document(_Sections, frozen=True, kw_only=True):
 
 
 class Settings(_Sections, frozen=True, kw_only=True):
-    """Everything that can be set. `origins` tells where a dotted key was set; what is not in it is the default."""
+    """All settings. `origins` has the place where a dotted key was set; a key that is not in it has its default."""
 
     teams: Mapping[str, Team] = MappingProxyType({})
     managers: Mapping[str, Manager] = MappingProxyType({})

@@ -58,7 +58,7 @@ _COUNTERS: Final = {
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """The options of the command line."""
 
     seconds: float | None
     managers: int

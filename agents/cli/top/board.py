@@ -21,7 +21,7 @@ _WAITING_S: Final = 600.0
 
 
 class View(NamedTuple):
-    """What the board needs to know besides the figures: thresholds, names, and where the managers come from."""
+    """The inputs of the board besides the figures: thresholds, names, and where the managers come from."""
 
     thresholds: Thresholds
     names: Mapping[str, Manager]

@@ -1,4 +1,4 @@
-"""What has arrived, by manager and by lead: the state from which the expected figures are counted."""
+"""The legs and events that have arrived, by manager and by lead: the base of the expected figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELETED: Final = ""
 
 
 class Account:
-    """What has arrived of one manager. `legs` are those that may get further pieces, or that ended lately."""
+    """The part of one manager that has arrived. `legs` may get further pieces, or ended recently."""
 
     def __init__(self, manager: Manager) -> None:
         self.manager = manager

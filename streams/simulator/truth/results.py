@@ -20,7 +20,7 @@ from streams.simulator.truth.leg_outcomes import LegOutcome, leg_outcome
 Counts: TypeAlias = Counter[tuple[str, str, int]]
 """By manager, measure and local day (days since 1970-01-01)."""
 MEASURES: Final = ("won", "won@first_kind=", "lost", "proposed", "given:", "mentor")
-"""What is counted, by the names that lead rows give it; some go on with the kind of the lead's first call."""
+"""The counted measures, named as in lead rows; some names end with the kind of the lead's first call."""
 
 
 class _Part(NamedTuple):
@@ -48,7 +48,7 @@ class _Part(NamedTuple):
 
 
 class _Lead:
-    """What has arrived of one lead, whatever its keys."""
+    """The part of one lead that has arrived, under all of its keys."""
 
     def __init__(self) -> None:
         self.legs: list[SimulatedLeg] = []

@@ -1,4 +1,4 @@
-"""What a recording shows about its settings: whom each endpoint is taken for, and signs that something is wrong."""
+"""Checks of a recording against the settings: the role of each endpoint, and signs that something is wrong."""
 
 from __future__ import annotations
 

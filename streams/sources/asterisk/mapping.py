@@ -94,7 +94,7 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
 
 
 class ChannelEnd(NamedTuple):
-    """What is known of the far end of a channel. "" stands for unknown.
+    """The known facts about the far end of a channel. "" stands for unknown.
 
     `extension` is the channel's own caller id number, `number` the number that was dialled to reach it, and `member`
     the names of the queue member that it was called for. `is_line`: it was dialled with a number that is not its own,

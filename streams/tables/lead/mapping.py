@@ -92,7 +92,7 @@ def change_of(event: DealStageChanged, policy: LeadPolicy) -> tuple[DealChange, 
         folded.append("stage")
     currency: str | None = None
     if event.currency is not None:
-        # What names no currency must not leave the amount to the currency of an earlier change.
+        # Without this, an amount without a readable currency would take the currency of an earlier change.
         currency = read_currency(event.currency) or OTHER
         if currency not in policy.currencies:
             folded.append("currency")
