@@ -26,6 +26,7 @@ def test_no_port_is_one_that_an_outgoing_connection_could_be_given() -> None:
     assert all(ports.find_free() < lowest for _ in range(50))
 
 
+@pytest.mark.slow
 def test_a_listener_that_is_no_kafka_is_not_taken_for_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -183,6 +183,7 @@ class TestResults:
         reasons = {sample.labels["reason"] for sample in samples if "reason" in sample.labels and sample.value}
         assert reasons == {"other"}
 
+    @pytest.mark.slow
     async def test_what_is_kept_from_one_scrape_to_the_next_is_told_anew_where_it_changed(self, crowded: Any) -> None:
         exposition = crowded.exposition()
         await self.compared(exposition, NOON_MS)
@@ -196,6 +197,7 @@ class TestResults:
         for later in (24 * HOUR_MS, 91 * 24 * HOUR_MS):
             await self.compared(exposition, NOON_MS + later)
 
+    @pytest.mark.slow
     async def test_a_partition_that_left_takes_its_teams_along(self, crowded: Any) -> None:
         exposition = crowded.exposition()
         before = await self.compared(exposition, NOON_MS)

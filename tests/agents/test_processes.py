@@ -90,6 +90,7 @@ def test_an_owner_killed_with_9_takes_the_program_and_the_temporary_folder_along
     eventually(lambda: not (tmp_path / "doomed").exists(), within_s=5)
 
 
+@pytest.mark.slow
 def test_a_program_deaf_to_sigterm_is_killed_when_its_owner_is_gone(tmp_path: Path, owner: Owner) -> None:
     process, pid = owner(*STUBBORN)
     eventually((tmp_path / "log").read_text)

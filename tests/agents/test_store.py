@@ -199,6 +199,7 @@ def expected(number: int) -> dict[bytes, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_rows_and_mark_are_of_one_moment(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     print("seed", seed)

@@ -21,6 +21,10 @@ ALERTS = [pytest.param(rule, id=f"{rule['alert']} {rule['labels']['severity']}")
 EACH = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in rules()]
 NAMES = sorted({only(param)["alert"] for param in ALERTS})
 
+# Promtool takes seconds for cases that last weeks.
+LONG = {"consultation", "drop", "feed", "leads", "managers", "owners"}
+EACH_CASES = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else []) for path in CASES]
+
 SAFEGUARDS = yaml.safe_load((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
 
 
@@ -29,7 +33,7 @@ def test_the_rules_are_sound() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("cases", EACH_CASES)
 def test_the_cases_of_the_rules_hold(cases: Any) -> None:
     done = run("promtool", "test", "rules", cases)
     assert done.returncode == 0, done.stdout + done.stderr

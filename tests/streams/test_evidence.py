@@ -183,7 +183,8 @@ def compare(folds: Pipeline, manager: str, moments: Iterable[int]) -> set[tuple[
     return found
 
 
-@pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), OTHERWISE], ids=["usual", "otherwise"])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["", OTHERWISE], ids=["usual", "otherwise"])
 def test_every_figure_of_every_manager_is_the_sum_of_its_evidence(more: str) -> None:
     later = (0, 33 * MINUTE + 7, 12 * HOUR - 1, DAY, 20 * DAY, 95 * DAY)
     compared: set[tuple[str, str]] = set()

@@ -121,6 +121,7 @@ def test_a_fact_that_changes_nothing_leaves_a_row_of_an_older_definition_as_it_w
 # -- bounds
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 def test_a_lead_of_ten_thousand_calls_keeps_its_calls_of_a_month_and_how_it_began() -> None:
     row, received = LeadRow(), Received()

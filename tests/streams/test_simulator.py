@@ -85,6 +85,7 @@ def test_what_goes_wrong_on_the_way_does_not_change_what_happens() -> None:
     assert len(disturbed & clean) > 0.7 * len(clean)
 
 
+@pytest.mark.slow
 def test_a_week_by_default_is_about_a_hundred_thousand_events() -> None:
     assert 85_000 < len(usual_week()) < 120_000
 
@@ -128,6 +129,7 @@ def test_more_calls_are_made_at_eleven_than_at_one_and_on_tuesday_than_on_friday
     assert days[1] > 1.1 * days[4]
 
 
+@pytest.mark.slow
 def test_nobody_dials_outside_their_shifts() -> None:
     department = Department.make(2, 40, 8)
     dials = [start for start in starts(week(department)) if start.direction == "outbound"]

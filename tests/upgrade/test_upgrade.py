@@ -171,6 +171,7 @@ def test_restored_from_the_changelogs_the_figures_are_those_of_then(frozen: Froz
         assert differences(installation.figures(reading.at_ms), reading.figures) == {}
 
 
+@pytest.mark.slow
 def test_folding_goes_on_from_the_changelogs(frozen: Frozen, made: Installation) -> None:
     """The upgrade comes in the middle: leads are linked after it, and legs withdrawn that the release before ended."""
     sources = source_names(settings_of(frozen.settings))
@@ -242,6 +243,7 @@ def test_freezing_twice_gives_the_same_files(tmp_path: Path) -> None:
     assert sum(map(len, first.values())) < 500_000
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_never_replaced(frozen: Frozen, tmp_path: Path) -> None:
     write(frozen, tmp_path / frozen.release)
     before = {path.name: path.read_bytes() for path in (tmp_path / frozen.release).iterdir()}
