@@ -48,8 +48,8 @@ check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, w
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	@mkdir -p build; code=0; \
-	( $(FAST) --ignore=tests/streams $(ARGS) || [ $$? = 5 ] ) > build/check.log 2>&1 & \
-	$(FAST) tests/streams $(ARGS) || [ $$? = 5 ] || code=1; \
+	( $(FAST) --ignore=tests/streams --ignore=tests/oracle --ignore=tests/benchmarks $(ARGS) || [ $$? = 5 ] ) > build/check.log 2>&1 & \
+	$(FAST) tests/streams tests/oracle tests/benchmarks $(ARGS) || [ $$? = 5 ] || code=1; \
 	wait $$! || code=1; cat build/check.log; exit $$code
 
 pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, where they are found

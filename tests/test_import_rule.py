@@ -181,6 +181,7 @@ ORDER: Final = (
     "agents.application",
     "agents.app",
     "agents.worker",
+    "agents.gateway",
     "agents.cli",
 )
 """Packages, and modules at the top, from the bottom up: each imports only what stands before it."""

@@ -1,0 +1,44 @@
+"""The sink stores events before their sender is answered: in Kafka, or in the spool while Kafka is away.
+
+Whatever brings events in hands them to a `Sink`: the HTTP gateway, a socket that is listened to, a file that is
+followed, a poll.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from streams.contract.events import Event
+from streams.sources.frame import Refused
+
+Stored: TypeAlias = Literal["accepted", "duplicate"]
+"""`duplicate`: an event with this id was stored a short time ago; it is not stored again."""
+
+
+class NotStoredError(Exception):
+    """The events are not stored, or it is not known whether they are. The sender may send them again: ids are stable.
+
+    `retry_after_s` is when to try again. With `maybe`, some of the events may be stored.
+    """
+
+    def __init__(self, text: str, retry_after_s: int, *, maybe: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        self.maybe = maybe
+
+
+class Sink(Protocol):
+    """Where events go. `source` names who sent them, for the metrics."""
+
+    async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
+        """Return a result per event, in their order, once all are in Kafka (acks=all) or fsynced in the spool.
+
+        Raises:
+            NotStoredError: Kafka is away and the spool is full, or the deadline is over.
+        """
+        ...
+
+    async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
+        """Write dead letters for parts that are no events: the reason, the place and the shape. Never raises."""
+        ...

@@ -1,0 +1,110 @@
+"""The frame of all sources: what an adapter takes in, and what it returns.
+
+An adapter is pure. It turns what a system sends or writes into contract events, in the order in which they came, and
+says what it could not read. It makes the same event ids from a push, a poll and a file, so that each repairs the
+others and nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import Event, Reason
+
+LONGEST_SHAPE: Final = 4096
+_LETTER: Final = re.compile(r"[^\W\d_]")
+_DIGIT: Final = re.compile(r"\d")
+_Json: TypeAlias = object
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """A part of a delivery that is no event, and why. `detail` quotes no value; `where` names the part ("row 7").
+
+    `shape` is the part as `shape` describes it: it may be published.
+    """
+
+    reason: Reason
+    detail: str
+    where: str = ""
+    shape: bytes = b""
+
+
+class Translation(Struct, kw_only=True):
+    """The result of reading a delivery, a message or a row.
+
+    `ignored` counts the parts that were understood and concern no figure.
+    """
+
+    events: list[Event] = []
+    refused: list[Refused] = []
+    ignored: int = 0
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One HTTP request. Names of headers are in lower case. `url` is the public one, as its sender wrote it.
+
+    `received_at_ms` is the gateway's clock. A signature covers `body` as it came, before any decompression.
+    """
+
+    method: str
+    url: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at_ms: int
+
+
+class Answers(Struct, frozen=True, kw_only=True):
+    """The status codes that a sender expects. Some systems disable a hook after a 4xx, and one wants exactly 200."""
+
+    done: int = 200
+    unauthenticated: int = 401
+    refused: int = 200
+    """For a body that is authentic and cannot be read."""
+    unavailable: int = 503
+
+
+class Hook(Protocol):
+    """A source that is pushed to `/hooks/NAME/TOKEN`. Both methods are pure and never raise."""
+
+    answers: Answers
+
+    def is_authentic(self, request: Request) -> bool:
+        """Return whether the request is its sender's. The body is not parsed before this."""
+        ...
+
+    def translate(self, request: Request) -> Translation:
+        """Return the events of an authentic request."""
+        ...
+
+
+def shape(data: bytes) -> bytes:
+    """Return the shape of `data`: each letter of a value becomes `a`, each digit `9`. Keys of JSON objects are kept.
+
+    A refused body holds numbers and words of customers. Its shape has none of them, and still shows what is wrong with
+    it. It has at most `LONGEST_SHAPE` bytes.
+    """
+    try:
+        masked = msgspec.json.encode(_masked(msgspec.json.decode(data)))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        masked = _mask(data[:LONGEST_SHAPE].decode("utf-8", "replace")).encode()
+    return masked[:LONGEST_SHAPE]
+
+
+def _masked(value: _Json) -> _Json:
+    if isinstance(value, dict):
+        return {_DIGIT.sub("9", str(key)): _masked(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_masked(held) for held in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return _mask(value) if isinstance(value, str) else _mask(str(value))
+
+
+def _mask(text: str) -> str:
+    return _DIGIT.sub("9", _LETTER.sub("a", text))
