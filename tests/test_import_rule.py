@@ -147,11 +147,11 @@ def test_the_settings_import_no_source(path: Path) -> None:
 ORDER: Final = (
     "streams.units",
     "streams.contract",
+    "streams.phone_numbers",
     "streams.settings",
     "streams.calendars",
     "streams.windows",
     "streams.targets",
-    "streams.phone_numbers",
     "streams.metrics",
     "streams.tables",
     "streams.tables.lead",

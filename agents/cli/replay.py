@@ -37,6 +37,7 @@ from streams.sources.asterisk import (
     read_recording,
 )
 from streams.sources.asterisk import replay as replay_asterisk
+from streams.sources.people import People
 
 _MOMENTS: Final = ("at", "started_at", "answered_at")
 _MOST_SHOWN: Final = 5
@@ -107,7 +108,8 @@ def ami(
             USAGE,
         )
     ends_ms = int(time.time() * 1000) if now else None
-    read = read_sessions(files, settings.source(AsteriskMapping), secret or DRY_RUN_SECRET, ends_ms)
+    secret = secret or DRY_RUN_SECRET
+    read = read_sessions(files, settings.source(AsteriskMapping), secret, ends_ms, People.of(settings, secret))
     if who:
         sessions = list(read)
         _list_endpoints(sessions, as_json=as_json)
@@ -132,7 +134,11 @@ def ami(
 
 
 def read_sessions(
-    files: Iterable[Path], mapping: AsteriskMapping, secret: bytes, ends_ms: int | None = None
+    files: Iterable[Path],
+    mapping: AsteriskMapping,
+    secret: bytes,
+    ends_ms: int | None = None,
+    people: People | None = None,
 ) -> Iterator[Session]:
     """Yield the session of each recording. With `ends_ms`, it is moved so that its last event is at that time."""
     for path in files:
@@ -144,7 +150,7 @@ def read_sessions(
         bad = [line for line in read if isinstance(line, BadLine)]
         checks = RecordingChecks()
         lines = [] if _is_unsupported(bad) else [line for line in read if not isinstance(line, BadLine)]
-        events = list(replay_asterisk(lines, mapping, secret, checks=checks))
+        events = list(replay_asterisk(lines, mapping, secret, checks=checks, people=people))
         yield Session(path, events if ends_ms is None else moved(events, ends_ms), bad, checks)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -32,11 +34,9 @@ from streams.settings.fields import (
     shift_table,
     subdivisions,
 )
+from streams.settings.identities import Identity, Values
 from streams.settings.reader import Conflict, Parse, did_you_mean
 from streams.units import DAY_MS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 UNASSIGNED: Final = "unassigned"
 
@@ -239,7 +239,7 @@ class Team(Struct, frozen=True, kw_only=True):
 class Manager(Struct, frozen=True, kw_only=True):
     """A salesperson. `id` is what events carry; `timezone` is an IANA zone; no shifts means never on shift.
 
-    `plan_deals` is how many deals the manager is to win a month, None without a plan.
+    `plan_deals` is how many deals the manager is to win a month, None without a plan. `identities` are read by sources.
     """
 
     id: Identifier
@@ -248,6 +248,7 @@ class Manager(Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     shifts: tuple[Shift, ...] = ()
     plan_deals: float | None = None
+    identities: tuple[Identity, ...] = ()
 
 
 class RosterEntry(Struct, frozen=True, kw_only=True):
@@ -259,6 +260,7 @@ class RosterEntry(Struct, frozen=True, kw_only=True):
     timezone: Zone | None = None
     shifts: tuple[ShiftForm, ...] | None = None
     plan_deals: Plan | None = None
+    identities: Mapping[str, Values] = MappingProxyType({})
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield shifts that overlap."""

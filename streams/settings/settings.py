@@ -8,7 +8,7 @@ and held in milliseconds.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,7 +17,9 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from streams.settings import identities
 from streams.settings.fields import Secret, Weekday, Zone
+from streams.settings.identities import Identity
 from streams.settings.reader import (
     FromEnvironment,
     Problem,
@@ -169,7 +171,7 @@ def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struc
     if sections is None:
         raise SettingsError(reader.problems)
     teams = _teams(sections, reader)
-    managers = _managers(sections, teams, reader)
+    managers = _managers(sections, teams, reader, identities.names(sections.sources) if sources else None)
     if reader.problems:
         raise SettingsError(dict.fromkeys(reader.problems))
     held = {name: getattr(sections, name) for name in _Sections.__struct_fields__}
@@ -190,7 +192,7 @@ def explain(settings: Settings) -> list[Setting]:
         lines.append(Setting(join("teams", team.id), "; ".join(parts), "file"))
     for manager in settings.managers.values():
         parts = [manager.name, f"team {manager.team}", manager.timezone, *map(str, manager.shifts)]
-        parts += _plan(manager.plan_deals)
+        parts += [*_plan(manager.plan_deals), *map(str, manager.identities)]
         lines.append(Setting(join("managers", manager.id), "; ".join(parts), "file"))
     return lines
 
@@ -265,7 +267,9 @@ def _teams(sections: _Document, reader: Reader) -> dict[str, Team]:
     return teams
 
 
-def _managers(sections: _Document, teams: Mapping[str, Team], reader: Reader) -> dict[str, Manager]:
+def _managers(
+    sections: _Document, teams: Mapping[str, Team], reader: Reader, sources: Collection[str] | None
+) -> dict[str, Manager]:
     managers: dict[str, Manager] = {}
     first: dict[str, str] = {}
     written = {raw["id"] for raw in sections.teams if isinstance(raw, dict) and isinstance(raw.get("id"), str)}
@@ -289,7 +293,11 @@ def _managers(sections: _Document, teams: Mapping[str, Team], reader: Reader) ->
             timezone=entry.timezone or (team and team.timezone) or sections.timezone,
             shifts=entry.shifts if entry.shifts is not None else team.shifts if team is not None else (),
             plan_deals=entry.plan_deals if entry.plan_deals is not None or team is None else team.plan_deals,
+            identities=tuple(Identity(kind, value) for kind, values in entry.identities.items() for value in values),
         )
+    roster = {first[manager.id]: (manager.id, manager.identities) for manager in managers.values()}
+    for key, why in identities.problems(roster, sections.privacy.region, sources):
+        reader.refuse(key, why)
     return managers
 
 

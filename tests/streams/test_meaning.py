@@ -85,7 +85,15 @@ KEYS = {
 }
 """Every setting that is no source's: whether a fold reads it. A new one has to be put here, and thought about."""
 OF_TEAMS = {"id": READ, "name": READ, "timezone": FOLDED_HERE, "shifts": READ, "calendar": READ, "plan_deals": READ}
-OF_MANAGERS = {"id": READ, "name": READ, "team": READ, "timezone": FOLDED_HERE, "shifts": READ, "plan_deals": READ}
+OF_MANAGERS = {
+    "id": READ,
+    "name": READ,
+    "team": READ,
+    "timezone": FOLDED_HERE,
+    "shifts": READ,
+    "plan_deals": READ,
+    "identities": READ,  # by the sources: they name managers
+}
 
 OTHERWISE = {
     "kafka.topic_prefix": '"other."',

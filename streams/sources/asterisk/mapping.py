@@ -13,7 +13,8 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from msgspec import Meta, Struct
 
 from streams.contract.events import QUEUE_PREFIX
-from streams.phone_numbers import digest, has_number
+from streams.phone_numbers import digest, e164, has_number
+from streams.sources.people import Heard, People, Person
 
 Conflict: TypeAlias = tuple[tuple[str, ...], str]
 """The wrong fields (the first one names the problem), and the reason."""
@@ -46,10 +47,10 @@ class Rule(Struct, frozen=True, kw_only=True):
 class AsteriskMapping(Struct, frozen=True, kw_only=True):
     """Settings of the Asterisk source. Patterns are regular expressions that must match as a whole, in any case.
 
-    The first matching rule names the manager. Else a channel is an outside party if its endpoint matches `trunks`, its
-    context matches `trunk_contexts`, or it was dialled with another number than its endpoint. Else it is the manager
-    `manager_prefix` + endpoint if its endpoint matches `internal`, its context matches `internal_contexts`, or it is
-    the device of a queue member. `unmapped` decides about the rest.
+    The first matching rule names the manager, and after the rules the roster's identities do. Else a channel is an
+    outside party if its endpoint matches `trunks`, its context matches `trunk_contexts`, or it was dialled with another
+    number than its endpoint. Else it is the manager `manager_prefix` + endpoint if its endpoint matches `internal`, its
+    context matches `internal_contexts`, or it is the device of a queue member. `unmapped` decides about the rest.
     """
 
     source: Annotated[str, Meta(min_length=1, max_length=32)] = "asterisk"
@@ -122,15 +123,19 @@ class Classified(NamedTuple):
 
 
 class Directory:
-    """Applies a mapping. Holds compiled patterns and the secret of the keyed hash, no state of calls."""
+    """Applies a mapping. Holds compiled patterns and the secret of the keyed hash, no state of calls.
 
-    def __init__(self, mapping: AsteriskMapping, secret: bytes) -> None:
+    `people` has the identities of the roster; without it, rules and patterns alone decide.
+    """
+
+    def __init__(self, mapping: AsteriskMapping, secret: bytes, people: People | None = None) -> None:
         """Raise ValueError if a pattern of the mapping cannot be used."""
         problems = [f"{fields[0]}: {why}" for fields, why in mapping.conflicts()]
         if problems:
             raise ValueError("; ".join(problems))
         self.mapping = mapping
         self.secret = secret
+        self._people = people
         self._rules = tuple((rule.by, _compile(rule.pattern), rule.manager) for rule in mapping.rules)
         self._trunks = tuple(map(_compile, mapping.trunks))
         self._contexts = tuple(map(_compile, mapping.trunk_contexts))
@@ -146,12 +151,22 @@ class Directory:
                 found = pattern.fullmatch(value) if value else None
                 if found is not None:
                     return Classified("manager", _label(found.expand(template)), f"rules[{place}], by {by}")
+        person = self._identified(*_heard(end, self.mapping.region, trunk=bool(trunk)))
+        if person is not None:
+            return Classified("manager", _label(person.manager), f"identities, by {person.by}")
         if trunk:
             return Classified("trunk", None, trunk)
         reason = self._manager_reason(end)
         if reason:
             return Classified("manager", _label(self.mapping.manager_prefix + end.endpoint), reason)
         return Classified("outside", None, "no rule, no trunk, not internal")
+
+    def _identified(self, *heard: Heard) -> Person | None:
+        """Return who has one of these identities; the first of `heard` goes before the second."""
+        if self._people is None:
+            return None
+        found = (self._people.identified(self.mapping.source, one) for one in heard)
+        return next((person for person in found if person is not None), None)
 
     def _trunk_reason(self, end: ChannelEnd) -> str:
         if any(pattern.fullmatch(end.endpoint) for pattern in self._trunks):
@@ -179,6 +194,9 @@ class Directory:
                 if found is not None:
                     return _label(found.expand(template))
         endpoint = interface.partition("/")[2].partition("@")[0]
+        person = self._identified(Heard(user=member, endpoint=endpoint, extension=endpoint))
+        if person is not None:
+            return _label(person.manager)
         if not endpoint or any(pattern.fullmatch(endpoint) for pattern in self._trunks):
             return None
         if self._internal.fullmatch(endpoint) or (_device(interface) and not has_number(endpoint)):
@@ -215,6 +233,13 @@ def _values(by: str, end: ChannelEnd, *, trunk: bool) -> tuple[str, ...]:
     if trunk:  # a trunk inherits the caller's account and number
         return ()
     return (end.account if by == "account" else end.extension,)
+
+
+def _heard(end: ChannelEnd, region: str | None, *, trunk: bool) -> tuple[Heard, ...]:
+    """Return what a channel says about its manager, the surest first. The user id of this source is the account."""
+    if trunk:  # it inherits the caller's account and number
+        return Heard(endpoint=end.endpoint), Heard(number=e164(end.number, region) or end.number)
+    return Heard(endpoint=end.endpoint, extension=end.endpoint), Heard(extension=end.extension), Heard(user=end.account)
 
 
 def _device(interface: str) -> str:

@@ -11,6 +11,7 @@ from streams.sources.asterisk.checks import RecordingChecks
 from streams.sources.asterisk.headers import age_ms, event_time
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.translator import Asterisk
+from streams.sources.people import People
 
 DRY_RUN_SECRET: Final = b"callpulse dry run: no protection"
 """Keys the numbers of a dry run. It is public, so its hashes give no protection: do not publish them."""
@@ -52,13 +53,14 @@ def replay(
     *,
     close: bool = True,
     checks: RecordingChecks | None = None,
+    people: People | None = None,
 ) -> Iterator[Event]:
     """Yield the contract events of one recorded session, and with `close` an end for every leg that it leaves open.
 
     Several recordings are several sessions: their channels must not share one translator. No end is dated before the
-    last time seen. `checks` takes what the recording shows about its settings.
+    last time seen. `checks` takes what the recording shows about its settings. `people` has the roster's identities.
     """
-    translator = Asterisk(mapping or AsteriskMapping(), secret, checks)
+    translator = Asterisk(mapping or AsteriskMapping(), secret, checks, people)
     clock = RecordingClock()
     last = EARLIEST_MS
     for event in events:

@@ -20,6 +20,7 @@ from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
 from streams.sources.asterisk.presence import LIST_EVENTS, PresenceTracker
 from streams.sources.asterisk.writer import EventWriter
+from streams.sources.people import People
 
 _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
@@ -31,13 +32,19 @@ _HUNG_UP_KEPT: Final = 10_000
 class Asterisk:
     """Turns the AMI events of one PBX into contract events. Pure: the same events give the same events and ids."""
 
-    def __init__(self, mapping: AsteriskMapping, secret: bytes, checks: RecordingChecks | None = None) -> None:
+    def __init__(
+        self,
+        mapping: AsteriskMapping,
+        secret: bytes,
+        checks: RecordingChecks | None = None,
+        people: People | None = None,
+    ) -> None:
         """Raise ValueError for a mapping that cannot be used. `secret` keys the hash of telephone numbers.
 
-        `checks` takes all events and channels of a recording.
+        `checks` takes all events and channels of a recording. `people` has the identities of the roster.
         """
         self._checks = checks
-        self._directory = Directory(mapping, secret)
+        self._directory = Directory(mapping, secret, people)
         self._writer = EventWriter(self._directory)
         self._channels = ChannelRegistry()
         self._presences = PresenceTracker(self._directory)

@@ -1,0 +1,134 @@
+"""Who is who: the one directory in which every source looks up whom it heard about.
+
+A source knows a person by an extension, a device, a login, an e-mail address, a telephone number, or a user id of its
+own. The roster's `identities` say whose that is. A person on no roster entry is kept under a stable id, so that nobody
+vanishes: `callpulse unmapped` lists them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from streams.phone_numbers import digest
+from streams.settings.identities import is_id, may_be_number, normal
+from streams.settings.sections import Manager
+from streams.settings.settings import Settings
+
+_LONGEST_KEY: Final = 90
+_TAIL: Final = 50
+_MARK: Final = 12  # hex digits
+_REMEMBERED: Final = 4096  # a department has fewer people; an export asks for one on each row
+UNKNOWN: Final = "unknown"
+"""The key of a person about whom a source says nothing."""
+
+
+class Heard(NamedTuple):
+    """What a source says about one person. "" stands for nothing. `user` is the user id of the source itself."""
+
+    user: str = ""
+    endpoint: str = ""
+    extension: str = ""
+    login: str = ""
+    email: str = ""
+    number: str = ""
+
+
+class Person(NamedTuple):
+    """The manager that a person is. `by` is the identity that decided, "" for a person on no roster entry."""
+
+    manager: str
+    by: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the person is on the roster."""
+        return bool(self.by)
+
+
+class People:
+    """The directory. `secret` keys the hash of what could be a telephone number; numbers are held as hashes only."""
+
+    def __init__(self, managers: Iterable[Manager], secret: bytes, region: str | None = None) -> None:
+        self._secret = secret
+        self._region = region
+        self._identities: dict[tuple[str, str], str] = {}
+        self._ids: dict[str, str] = {}
+        names: dict[str, set[str]] = {}
+        for manager in managers:
+            self._ids[normal("login", manager.id, region)] = manager.id
+            names.setdefault(normal("login", manager.name, region), set()).add(manager.id)
+            for identity in manager.identities:
+                self._identities.setdefault(self._key(identity.kind, identity.value.reveal()), manager.id)
+        self._names = {name: next(iter(ids)) for name, ids in names.items() if len(ids) == 1}
+        self.resolve = lru_cache(maxsize=_REMEMBERED)(self._resolve)
+        """Return who is meant. A person on no roster entry is `SOURCE:KEY`, by the first thing that was said."""
+
+    @classmethod
+    def of(cls, settings: Settings, secret: bytes) -> People:
+        """Return the directory of a roster."""
+        return cls(settings.managers.values(), secret, settings.privacy.region)
+
+    def identified(self, source: str, heard: Heard) -> Person | None:
+        """Return who has one of these identities, or None. The first one that somebody has decides."""
+        for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
+            if not value.strip():
+                continue
+            manager = self._identities.get(self._key(kind, value))
+            if manager is None and kind == source:
+                manager = self._identities.get(self._key(kind, self.public(value)))
+            if manager is not None:
+                return Person(manager, kind)
+        return None
+
+    def find(self, source: str, heard: Heard) -> Person | None:
+        """Return who is meant, or None for a person on no roster entry.
+
+        Identities come first. Then the manager's `id` counts as extension, endpoint, login and e-mail address, and as
+        the user id of a source unless it is all digits. Last, a source's user id may be a name that only one manager
+        has.
+        """
+        found = self.identified(source, heard)
+        if found is not None:
+            return found
+        for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
+            form = normal(kind, value, self._region)
+            if is_id(kind, form) and (manager := self._ids.get(form)) is not None:
+                return Person(manager, "id")
+        named = self._names.get(normal("login", heard.user, self._region))
+        return None if named is None else Person(named, "name")
+
+    def _resolve(self, source: str, heard: Heard) -> Person:
+        found = self.find(source, heard)
+        if found is not None:
+            return found
+        for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
+            if value.strip():
+                form = normal(kind, value, self._region)
+                return Person(f"{source}:{self._hash(form) if kind == 'number' else self.public(form)}", "")
+        return Person(f"{source}:{UNKNOWN}", "")
+
+    def public(self, name: str) -> str:
+        """Return a name as it may be published: its keyed hash if it could contain a telephone number.
+
+        A long name keeps its end, behind a part of its hash.
+        """
+        plain = " ".join("".join(char if char.isprintable() else " " for char in name).split())
+        if may_be_number(plain):
+            return self._hash(normal("number", plain, self._region) if _is_digits(plain) else plain)
+        if len(plain) > _LONGEST_KEY:
+            return f"{self._hash(plain)[:_MARK]}~{plain[-_TAIL:]}"
+        return plain or UNKNOWN
+
+    def _key(self, kind: str, value: str) -> tuple[str, str]:
+        form = normal(kind, value, self._region)
+        return kind, self._hash(form) if kind == "number" else form
+
+    def _hash(self, text: str) -> str:
+        return digest(text, self._secret)
+
+
+def _is_digits(text: str) -> bool:
+    return re.fullmatch(r"\+?[\d\s().\-/]+", text) is not None
