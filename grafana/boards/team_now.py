@@ -17,6 +17,8 @@ from grafana.config import Config
 from grafana.queries import calls, manager, mean, recorded
 from streams.metrics.wording import span
 
+BOTTOM: Final = ((0, 4), (4, 3), (7, 4), (11, 3), (14, 4), (18, 3), (21, 3))
+"""Place and width of the panels on the state of the data."""
 STATES: Final = {
     queries.STATE_SILENT: ("silent", RED),
     queries.STATE_NO_FEED: ("no feed", ORANGE),
@@ -302,6 +304,17 @@ def rejected() -> stat.Panel:
     ).decimals(0)
 
 
+def lost() -> stat.Panel:
+    """Return how many records retention deleted before they were read."""
+    return number(
+        "Lost, last day",
+        "Records that Kafka's retention deleted before a worker read them. Figures lack them.",
+        "none",
+        "sum(topic:callpulse_lost_records:lost1d) or vector(0)",
+        ((None, GREEN), (1, RED)),
+    ).decimals(0)
+
+
 def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
     top = (
@@ -314,7 +327,7 @@ def board(config: Config) -> dashboards.Dashboard:
         short_calls(config),
         meaningful(config),
     )
-    bottom = (freshness(config), workers(), unowned(), waiting(), delay(config), rejected())
+    bottom = (freshness(config), workers(), unowned(), waiting(), delay(config), rejected(), lost())
     return common.assemble(
         config,
         "team-now",
@@ -334,6 +347,6 @@ def board(config: Config) -> dashboards.Dashboard:
             (14, 69, 5, 8, lengths(config)),
             (19, 69, 5, 8, repeats()),
             (0, 77, 24, 1, dashboards.Row("Are the data current?")),
-            *((4 * column, 78, 4, 4, panel) for column, panel in enumerate(bottom)),
+            *((x, 78, width, 4, panel) for (x, width), panel in zip(BOTTOM, bottom, strict=True)),
         ],
     )
