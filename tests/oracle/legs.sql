@@ -102,7 +102,8 @@ SELECT
 FROM known ANTI JOIN ends USING (manager, call) LEFT JOIN answered USING (manager, call)
 WHERE started_at + getvariable('max_call_ms') <= getvariable('now_ms');
 
--- A leg counts once, at the end of its last stretch, with the talk of all of them.
+-- A leg counts once, at the end of its last stretch, with the talk of all of them. Internal stretches count only where
+-- the leg has no other.
 CREATE TABLE all_finished AS
 WITH parts AS (
     SELECT * FROM ends
@@ -110,6 +111,9 @@ WITH parts AS (
         PARTITION BY manager, call, since
         ORDER BY rank DESC, disposition = 'answered' DESC, at_ms DESC, id DESC
     ) = 1
+),
+counted AS (
+    SELECT * FROM parts QUALIFY NOT is_internal OR bool_and(is_internal) OVER (PARTITION BY manager, call)
 ),
 whole AS (
     SELECT
@@ -125,7 +129,7 @@ whole AS (
         sum(talk_ms) FILTER (disposition = 'answered')::BIGINT AS talk_ms,
         first(is_internal ORDER BY since) AS is_internal,
         max(rank) AS rank
-    FROM parts GROUP BY ALL
+    FROM counted GROUP BY ALL
 )
 SELECT
     whole.* EXCLUDE (kind),

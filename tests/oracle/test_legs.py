@@ -288,6 +288,18 @@ def test_an_internal_leg_counts_apart_and_reaches_no_lead() -> None:
     assert told("open_leads_by_calls", calls="1") == 0
 
 
+def test_internal_stretches_of_a_leg_with_a_customer_are_left_out() -> None:
+    begun = NOON - 30 * MINUTE
+    events = [
+        ended(NOON - 50 * MINUTE, internal=True, talk_ms=60_000, started_at=NOON - HOUR),
+        ended(NOON - 20 * MINUTE, talk_ms=120_000, started_at=begun),
+    ]
+    told = Told(events, NOON)
+    assert told("talk_time_seconds", window="today") == 120
+    assert told.calls() == 1
+    assert told("internal_calls", window="today") == 0
+
+
 def test_a_transfer_to_oneself_only_ends_the_leg() -> None:
     told = Told([started(NOON - HOUR), transferred(NOON, "anna")], NOON)
     assert told.calls() == 1

@@ -59,6 +59,7 @@ def _counted(known: list[Any]) -> Counted | None:
             own_starts = [s.at for s in starts if begun <= s.at < until]
             start = min(own_starts) if own_starts else getattr(described, "started_at", described.at)
             parts.append(_as_counted(described, moved.at, start, "answered", talk))
+    parts = [part for part in parts if part.kind != "internal"] or parts
     if parts:
         talks = [part.talk for part in parts if part.talk is not None]
         leads = [part.lead for part in parts if part.lead is not None]

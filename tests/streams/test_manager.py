@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -528,6 +529,20 @@ def test_an_internal_leg_counts_apart_and_its_manager_is_busy() -> None:
     assert (view.internal_legs, view.internal_talk, view.legs) == (1, 50 * MINUTE, 0)
     assert not any(view.counts["1h"])
     assert sum(view.counts["today"][:INTERNAL_LEGS]) == 0
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_leg_with_a_customer_leaves_out_its_internal_stretches(order: Iterable[int]) -> None:
+    ends: list[CallsEvent] = [
+        ended("c1", NINE + 10 * MINUTE, begun=NINE, talk=9 * MINUTE, internal=True),
+        ended("c1", NINE + 20 * MINUTE, begun=NINE + 15 * MINUTE, talk=5 * MINUTE),
+        ended("c1", NINE + 40 * MINUTE, begun=NINE + 30 * MINUTE, talk=8 * MINUTE, internal=True),
+    ]
+    row, _ = folded([ends[place] for place in order])
+    view = seen(row, NINE + HOUR)
+    counts = view.counts["today"]
+    assert (counts[OUTBOUND], counts[ANSWERED], counts[TALK_MS]) == (1, 1, 5 * MINUTE)
+    assert (view.internal_legs, view.internal_talk) == (0, 0)
 
 
 def test_a_transfer_of_an_internal_leg_begins_an_internal_one() -> None:

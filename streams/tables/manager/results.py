@@ -10,7 +10,8 @@
 Each line overrides the lines above it.
 
 A leg may begin again: a parked call comes back to the manager, or the colleague to whom it was transferred transfers it
-back. Such a leg consists of *stretches*, and counts as one with the sum of their talk:
+back. Such a leg consists of *stretches*, and counts as one with the sum of their talk. It is internal only if every
+stretch is; otherwise its internal stretches are left out:
 
     starts            s                   s
     ends                 ]          (a)        ]        a start opens a stretch if an end or a transfer lies between
@@ -35,6 +36,7 @@ from streams.tables.manager.legs import (
     is_synthetic,
     precedence,
 )
+from streams.tables.manager.records import INTERNAL
 
 _NEVER: Final = 1 << 62
 
@@ -124,6 +126,8 @@ def _sum(leg: Leg, begins: list[int]) -> Finished | None:
         part = _stretch(leg, begin if place else 0, begin, until)
         if part is not None:
             parts.append(part)
+    # A colleague's talk is no part of the call with the customer that came before or after it.
+    parts = [part for part in parts if part.kind != INTERNAL] or parts
     if len(parts) <= 1:
         return parts[0] if parts else None
     first, last = parts[0], parts[-1]
