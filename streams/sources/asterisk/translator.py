@@ -19,6 +19,7 @@ from streams.sources.asterisk.model import RINGING, Channel, Conversation, Hando
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
 from streams.sources.asterisk.presence import LIST_EVENTS, PresenceTracker
+from streams.sources.asterisk.repeats import RepeatFilter
 from streams.sources.asterisk.writer import EventWriter
 from streams.sources.people import People
 
@@ -53,6 +54,7 @@ class Asterisk:
         # Uniqueids are never reused, so an event of a channel after its hangup is a repeat or late.
         self._hung_up: dict[str, None] = {}
         self._listing = ChannelListing(self._channels)
+        self._repeats = RepeatFilter()
 
     def feed(self, event: Ami, received_at_ms: int) -> list[Event]:
         """Process one AMI event and return the contract events that it causes. Never raises."""
@@ -60,7 +62,7 @@ class Asterisk:
         if self._checks is not None:
             self._checks.event(ami, event_time(ami, received_at_ms))
         handler = _HANDLERS.get(ami.get("event", "").lower())
-        if handler is None:
+        if handler is None or self._repeats.is_repeat(ami):
             return []
         now = event_time(ami, received_at_ms)
         if "timestamp" in ami:  # estimated times of a recording say little about how long a caller stayed
