@@ -12,21 +12,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from streams.settings import identities
+from streams.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES, overlay
 from streams.settings.fields import Secret, Weekday, Zone
 from streams.settings.identities import Identity
 from streams.settings.reader import (
-    FromEnvironment,
     Problem,
     Reader,
     did_you_mean,
     duration_text,
-    environment_names,
     join,
     toml_key,
 )
@@ -73,19 +72,6 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=Struct)
-PREFIX: Final = "CALLPULSE_"
-CONFIG_VARIABLE: Final = "CALLPULSE_CONFIG"
-"""Names the file; for whoever opens it. `load` only lets it pass."""
-SHORT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "CALLPULSE_BOOTSTRAP": "kafka.bootstrap",
-        "CALLPULSE_WORKER_ID": "worker.id",
-        "CALLPULSE_DATA_DIR": "worker.data_dir",
-        "CALLPULSE_HTTP_HOST": "worker.http_host",
-        "CALLPULSE_HTTP_PORT": "worker.http_port",
-        "CALLPULSE_LEAD_SECRET": "privacy.lead_secret",
-    }
-)
 
 
 class SettingsError(ValueError):
@@ -166,7 +152,7 @@ def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struc
         raise SettingsError([Problem("", f"the file is not TOML: {detail}")]) from None
     reader = Reader()
     form = _form(tuple(sources.items()))
-    _overlay(document, environ, form, reader)
+    overlay(document, environ, form, reader)
     sections = reader.struct(form, document, "")
     if sections is None:
         raise SettingsError(reader.problems)
@@ -211,44 +197,23 @@ def _form(sources: tuple[tuple[str, type[Struct]], ...]) -> type[_Document]:
 
 def _sources(sections: _Document, reader: Reader) -> Sources:
     """Return the settings of the sources. One that reads telephone numbers takes `privacy.region` by default."""
-    made, region = sections.sources, sections.privacy.region
-    for name in made.__struct_fields__:
-        source: Struct = getattr(made, name)
-        if region is not None and getattr(source, "region", region) is None:
-            made = msgspec.structs.replace(made, **{name: msgspec.structs.replace(source, region=region)})
-            reader.origins[f"sources.{name}.region"] = "privacy.region"
-    return made
+    region = sections.privacy.region
+    return sections.sources if region is None else _in_region(sections.sources, region, "sources", reader.origins)
 
 
-def _overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Struct], reader: Reader) -> None:
-    """Put the variables into the document, each where its key says."""
-    keys = {PREFIX + key.upper().replace(".", "__"): key for key in environment_names(form)}
-    brought: dict[str, str] = {}
-    for variable, text in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
-            continue
-        key = SHORT_NAMES.get(variable) or keys.get(variable)
-        if key is None:
-            roster = variable.removeprefix(PREFIX).split("__")[0].lower() in ("teams", "managers")
-            hint = "; the roster is set in the file" if roster else did_you_mean(variable, [*keys, *SHORT_NAMES])
-            reader.refuse(variable, f"unknown variable{hint}")
-        elif not text:
-            continue  # a compose file hands over what it was not given as an empty variable
-        elif key in brought and environ[brought[key]] != text:
-            reader.refuse(variable, f"says something else than {brought[key]}, and both set {key}")
-        else:
-            brought[key] = variable
-            _put(document, key.split("."), FromEnvironment(text, variable))
-
-
-def _put(document: dict[str, Any], path: list[str], value: FromEnvironment) -> None:
-    *tables, last = path
-    for name in tables:
-        inner = document.setdefault(name, {})
-        if not isinstance(inner, dict):
-            return  # the file holds something else there, which the reader will refuse
-        document = inner
-    document[last] = value
+def _in_region(held: T, region: str, key: str, origins: dict[str, str]) -> T:
+    """Return `held` with `region` wherever it has a region that is not set, and in the tables inside it."""
+    if hasattr(held, "region") and held.region is None:
+        held, origins[f"{key}.region"] = msgspec.structs.replace(held, region=region), "privacy.region"
+    region = getattr(held, "region", region)
+    for name in held.__struct_fields__:
+        inner, place = getattr(held, name), f"{key}.{name}"
+        if isinstance(inner, Struct):
+            held = msgspec.structs.replace(held, **{name: _in_region(inner, region, place, origins)})
+        elif isinstance(inner, Mapping) and any(isinstance(one, Struct) for one in inner.values()):
+            each = {table: _in_region(one, region, join(place, table), origins) for table, one in inner.items()}
+            held = msgspec.structs.replace(held, **{name: each})
+    return held
 
 
 def _teams(sections: _Document, reader: Reader) -> dict[str, Team]:

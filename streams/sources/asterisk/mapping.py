@@ -13,7 +13,8 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from msgspec import Meta, Struct
 
 from streams.contract.events import QUEUE_PREFIX
-from streams.phone_numbers import digest, e164, has_number
+from streams.phone_numbers import digest, has_number
+from streams.sources.numbers import NumberRules, Numbers
 from streams.sources.people import Heard, People, Person
 
 Conflict: TypeAlias = tuple[tuple[str, ...], str]
@@ -72,6 +73,8 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     voicemail_apps: Pattern = r"(voicemail|voicemailmain|minivm.*|comedian.*)"
     region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
     """ISO 3166 country of numbers without a country code."""
+    numbers: NumberRules = NumberRules()
+    """How the PBX writes customers' numbers; its `region` is that of the mapping unless it has its own."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield every unusable field with the reason."""
@@ -135,6 +138,7 @@ class Directory:
             raise ValueError("; ".join(problems))
         self.mapping = mapping
         self.secret = secret
+        self.numbers = Numbers(mapping.numbers, mapping.region)
         self._people = people
         self._rules = tuple((rule.by, _compile(rule.pattern), rule.manager) for rule in mapping.rules)
         self._trunks = tuple(map(_compile, mapping.trunks))
@@ -151,7 +155,7 @@ class Directory:
                 found = pattern.fullmatch(value) if value else None
                 if found is not None:
                     return Classified("manager", _label(found.expand(template)), f"rules[{place}], by {by}")
-        person = self._identified(*_heard(end, self.mapping.region, trunk=bool(trunk)))
+        person = self._identified(*_heard(end, self.numbers.read(end.number) or "", trunk=bool(trunk)))
         if person is not None:
             return Classified("manager", _label(person.manager), f"identities, by {person.by}")
         if trunk:
@@ -235,10 +239,10 @@ def _values(by: str, end: ChannelEnd, *, trunk: bool) -> tuple[str, ...]:
     return (end.account if by == "account" else end.extension,)
 
 
-def _heard(end: ChannelEnd, region: str | None, *, trunk: bool) -> tuple[Heard, ...]:
+def _heard(end: ChannelEnd, number: str, *, trunk: bool) -> tuple[Heard, ...]:
     """Return what a channel says about its manager, the surest first. The user id of this source is the account."""
     if trunk:  # it inherits the caller's account and number
-        return Heard(endpoint=end.endpoint), Heard(number=e164(end.number, region) or end.number)
+        return Heard(endpoint=end.endpoint), Heard(number=number)
     return Heard(endpoint=end.endpoint, extension=end.endpoint), Heard(extension=end.extension), Heard(user=end.account)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from streams.phone_numbers import lead_key
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.dialled import dialled_number, is_line
 from streams.sources.asterisk.mapping import ChannelEnd, Directory
@@ -45,7 +44,7 @@ class Parties:
 
     def lead_of(self, number: str) -> str | None:
         """Return the lead behind a number."""
-        return lead_key(number, self._directory.secret, self._directory.mapping.region)
+        return self._directory.numbers.lead(number, self._directory.secret)
 
     def lead_behind(self, channel: Channel) -> str | None:
         """Return the lead at the end of an outside channel: by its caller id, or by the number that was dialled."""
