@@ -110,7 +110,7 @@ def test_an_hour_that_exists_twice_is_refused_unless_it_is_said_which_is_meant(
 ) -> None:
     with pytest.raises(TimeError, match="exists twice"):
         Times(FORM, zone).moment(twice)
-    first, second = (Times(FORM, zone, fold).moment(twice) for fold in ("first", "second"))  # type: ignore[arg-type]  # two of its values
+    first, second = (Times(FORM, zone, fold).moment(twice) for fold in ("first", "second"))
     assert second - first == 3_600_000
     assert [datetime.fromtimestamp(ms / 1000, UTC).hour for ms in (first, second)] == list(hours)
 
