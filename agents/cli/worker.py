@@ -21,6 +21,7 @@ from agents.cli.common import (
     say,
 )
 from agents.repeated_lines import RepeatedLines
+from streams.contract import topics
 from streams.settings.settings import SettingsError
 from streams.tables.manager.series import series_count
 
@@ -69,7 +70,8 @@ def worker(
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatedLines())
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
-    differences = run(admin.check(settings.kafka))
+    kafka = settings.kafka
+    differences = run(admin.check(kafka, topics.of_worker(kafka.group, kafka.topic_prefix)))
     if differences:
         listed = "\n".join(f"  {difference}" for difference in differences)
         raise UserError(

@@ -100,10 +100,14 @@ async def configure(kafka: Kafka, some: Iterable[topics.Topic]) -> None:
                     )
 
 
-async def check(kafka: Kafka) -> list[Difference]:
-    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaUnusableError."""
+async def check(kafka: Kafka, some: Iterable[topics.Topic] | None = None) -> list[Difference]:
+    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaUnusableError.
+
+    `some` are the topics to compare; None: all that are declared.
+    """
+    declared = topics.declared(kafka.group, kafka.topic_prefix) if some is None else some
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        return await _differences(admin, kafka, topics.declared(kafka.group, kafka.topic_prefix))
+        return await _differences(admin, kafka, declared)
 
 
 async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:

@@ -20,6 +20,8 @@ PARTITION: Final = "partition"
 OFFSET: Final = "offset"
 KEY: Final = "key"  # absent where the record had none
 HAD_VALUE: Final = "had_value"  # "0" where the record had a null, not an empty value
+SOURCE: Final = "source"  # of a part of a delivery: it was in no topic, and has no place there
+WHERE: Final = "where"
 CUT: Final = "cut"  # the length of a value of which only the beginning is kept
 
 
@@ -48,3 +50,17 @@ def dead_letter(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
         headers.append((CUT, str(len(value)).encode()))
         value = value[:MAX_KEPT]
     return DeadLetter(f"{tp.topic}:{tp.partition}:{record.offset}".encode(), value, headers)
+
+
+def of_source(source: str, reason: str, detail: str, where: str, shape: bytes, at_ns: int, number: int) -> DeadLetter:
+    """Return the dead letter for a part of what a source delivered. `shape` stands for its bytes, which are not kept.
+
+    `at_ns` and `number` tell the letters of a source apart.
+    """
+    headers = [
+        (REASON, reason.encode()),
+        (DETAIL, detail.encode()),
+        (SOURCE, source.encode()),
+        (WHERE, where.encode()),
+    ]
+    return DeadLetter(f"source:{source}:{at_ns}:{number}".encode(), shape, headers)

@@ -30,7 +30,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    key: Literal["manager", "lead", "source position", "row", "none"]
+    key: Literal["manager", "lead", "source position", "row", "cursor", "none"]
     purpose: str
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = -1
@@ -92,6 +92,14 @@ REJECTED: Final = Topic(
     retention_ms=30 * DAY_MS,
     extra={**_ARRIVAL, "max.message.bytes": str(4 * 1024 * 1024)},
 )
+CURSORS: Final = Topic(
+    name="cursors",
+    key="cursor",
+    purpose="How far the way in has come: polls, followed files and spools; the last record of a key counts.",
+    cleanup="compact",
+    # A gateway reads all of it when it starts, and writes a record with each of its transactions.
+    extra={"min.cleanable.dirty.ratio": "0.1", "segment.bytes": str(4 * 1024 * 1024)},
+)
 SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
 TAKEN_IN: Final = (CALLS, CRM, CONTACTS, OUTCOMES)
 """The topics that an agent reads."""
@@ -147,8 +155,18 @@ def durability(replication: int) -> dict[str, str]:
 
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
-    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED))
+    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED, CURSORS))
     return (*named, *(changelog(table, group) for table in TABLES), settings_log(group))
+
+
+def of_worker(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
+    """Return the topics that a worker needs."""
+    return tuple(topic for topic in declared(group, prefix) if topic.name != prefix + CURSORS.name)
+
+
+def of_gateway(prefix: str = "") -> tuple[Topic, ...]:
+    """Return the topics that a process of the way in needs."""
+    return tuple(replace(topic, name=prefix + topic.name) for topic in (CALLS, CRM, SPEECH, REJECTED, CURSORS))
 
 
 _WORDS: Final = tuple(struct.Struct(f"<{count}I").unpack_from for count in range(64))

@@ -20,6 +20,7 @@ from msgspec import Struct
 from streams.settings import identities
 from streams.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES, overlay
 from streams.settings.fields import Secret, Weekday, Zone
+from streams.settings.gateway import Gateway
 from streams.settings.identities import Identity
 from streams.settings.reader import (
     Problem,
@@ -51,6 +52,7 @@ __all__ = [
     "Calendar",
     "Costs",
     "Economics",
+    "Gateway",
     "Kafka",
     "Manager",
     "Privacy",
@@ -89,6 +91,7 @@ class Sources(Struct, frozen=True, kw_only=True):
 class _Sections(Struct, frozen=True, kw_only=True):
     kafka: Kafka = Kafka()
     worker: Worker = Worker()
+    gateway: Gateway = Gateway()
     thresholds: Thresholds = Thresholds()
     calendar: Calendar = Calendar()
     privacy: Privacy = Privacy()

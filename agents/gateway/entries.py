@@ -1,0 +1,94 @@
+"""Entries: what one request stores, from its arrival until Kafka or the spool has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from agents.gateway.sink import NotStoredError
+from streams.contract.events import EVENT_TYPES, Event, encode
+
+Outgoing: TypeAlias = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
+"""A record for Kafka: topic as the contract names it, key, value, headers."""
+_KEY_FIELD: Final = {"calls": "manager", "speech": "manager", "crm": "lead"}
+_RECORD_BYTES: Final = 32
+
+
+class Stretch(Struct, frozen=True, array_like=True, gc=False):
+    """Records that are stored together, with their position in all that a process takes in.
+
+    Positions grow. One that has been committed to Kafka means that all before it are committed, or were given up.
+    """
+
+    position: int
+    source: str
+    records: list[Outgoing]
+
+    @property
+    def size(self) -> int:
+        """About the bytes that the records take."""
+        return sum(len(key) + len(value) + _RECORD_BYTES for _, key, value, _ in self.records)
+
+
+class Entry:
+    """A stretch on its way, with what the sender waits for.
+
+    `ids` identify its events in the duplicate memory. `stored` is done once the records are in Kafka or the spool;
+    it fails with NotStoredError. `is_sent` means that Kafka may have it, `is_written` that the spool may.
+    """
+
+    __slots__ = ("begun_s", "ids", "is_sent", "is_written", "size", "stored", "stretch")
+
+    def __init__(self, stretch: Stretch, ids: Sequence[int], begun_s: float) -> None:
+        self.stretch = stretch
+        self.ids = ids
+        self.begun_s = begun_s
+        self.size = stretch.size
+        self.is_sent = False
+        self.is_written = False
+        self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.stored.add_done_callback(_look_at)
+
+    @property
+    def position(self) -> int:
+        """The position of the stretch."""
+        return self.stretch.position
+
+    def fail(self, text: str, retry_after_s: int) -> None:
+        """Tell the sender that it is not stored, or that this is not known."""
+        if not self.stored.done():
+            self.stored.set_exception(NotStoredError(text, retry_after_s, maybe=self.is_sent or self.is_written))
+
+
+def records_of(events: Iterable[Event]) -> list[Outgoing]:
+    """Return the records of events, keyed as the contract says."""
+    found: list[Outgoing] = []
+    for event in events:
+        topic, key_of = _place(type(event))
+        found.append((topic, key_of(event).encode(), encode(event), []))
+    return found
+
+
+def identity(source: str, event_id: str) -> int:
+    """Return 64 bits that stand for an event. They differ from process to process."""
+    return hash((source, event_id)) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+@lru_cache(maxsize=64)
+def _place(kind: type[Event]) -> tuple[str, Callable[[Event], str]]:
+    """Return the topic of a kind of event, and what gets its key."""
+    for topic, kinds in EVENT_TYPES.items():
+        if kind in kinds:
+            return topic, attrgetter(_KEY_FIELD[topic])
+    raise TypeError(f"{kind.__name__} is no event of the contract")
+
+
+def _look_at(stored: asyncio.Future[None]) -> None:
+    """Take note of the error: the request that waited for it may be gone."""
+    if not stored.cancelled():
+        stored.exception()

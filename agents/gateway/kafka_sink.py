@@ -1,0 +1,153 @@
+"""The sink of the processes of the way in: Kafka, or the spool while Kafka is away, and the memory of duplicates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from agents.exit import Fail, abort
+from agents.gateway import tail
+from agents.gateway.entries import Entry, identity, records_of
+from agents.gateway.folder import Folder
+from agents.gateway.pipeline import Pipeline
+from agents.gateway.recent_ids import RecentIds
+from agents.gateway.sink import NotStoredError, Stored
+from agents.gateway.spool import Spool
+from agents.gateway.transactions import Transactions
+from agents.kafka import dead_letter
+from agents.kafka.clients import KafkaUnusableError
+from streams.contract.events import Event
+from streams.settings.settings import Settings
+from streams.sources.frame import Refused
+
+log = logging.getLogger("callpulse")
+
+_START_S: Final = 30.0
+_RETRY_S: Final = 5
+
+
+class KafkaSink:
+    """`async with KafkaSink(settings, "gateway") as sink`. Entering waits a while for Kafka, and goes on without it.
+
+    `name` is the folder below `gateway.data_dir`; each process that runs at the same time needs another one. Raises
+    FolderError for one that is in use or cannot be written. `fail` is called with a defect that ends the process.
+    """
+
+    def __init__(self, settings: Settings, name: str = "gateway", *, fail: Fail = abort) -> None:
+        self._kafka = settings.kafka
+        self._settings = settings.gateway
+        self._path = Path(settings.gateway.data_dir) / name
+        self._fail = fail
+        self._known = RecentIds(settings.gateway.memory_bytes)
+        self._on_their_way: dict[int, Entry] = {}
+        self._is_rebuilt = False
+        self._resources = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with self._resources:
+            self._folder = Folder(self._path)
+            self._resources.callback(self._folder.close)
+            self.spool = Spool(self._path / "spool", self._settings.spool_max_bytes)
+            self._resources.callback(self.spool.close)
+            self._known.add(number for stretch in self.spool.stretches() for number in tail.ids_of(stretch))
+            self._folder.skip_to(self.spool.last_position)
+            self.pipeline = Pipeline(
+                self._settings,
+                self._folder,
+                self.spool,
+                begin=self._begin,
+                on_stored=self._stored,
+                on_dropped=self._dropped,
+                fail=self._fail,
+            )
+            self.pipeline.start()
+            self._resources.push_async_callback(self.pipeline.close)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_START_S):
+                    await self.pipeline.reached.wait()
+            self._resources = self._resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._resources.aclose()
+
+    async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
+        """Store events; `Sink.store` says more."""
+        results: list[Stored] = []
+        waiting: set[asyncio.Future[None]] = set()
+        new: dict[int, Event] = {}
+        for event in events:
+            number = identity(event.source, event.id)
+            earlier = self._on_their_way.get(number)
+            if earlier is not None:
+                if earlier.stored.done():
+                    raise NotStoredError("it is not known yet whether Kafka has the event", _RETRY_S, maybe=True)
+                waiting.add(earlier.stored)
+            if earlier is not None or number in new or number in self._known:
+                results.append("duplicate")
+            else:
+                new[number] = event
+                results.append("accepted")
+        if new:
+            entry = self.pipeline.submit(source, records_of(new.values()), tuple(new))
+            for number in new:
+                self._on_their_way[number] = entry
+            waiting.add(entry.stored)
+        if waiting:
+            # Not awaited directly: the end of this request must not cancel what others wait for.
+            await asyncio.wait(waiting)
+            for stored in waiting:
+                stored.result()
+        return results
+
+    async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
+        """Write dead letters; `Sink.refuse` says more."""
+        if not refused:
+            return
+        letters = [
+            dead_letter.of_source(source, part.reason, part.detail, part.where, part.shape, time.time_ns(), number)
+            for number, part in enumerate(refused)
+        ]
+        try:
+            entry = self.pipeline.submit(source, [("rejected", *letter) for letter in letters], ())
+            await asyncio.wait([entry.stored])
+            entry.stored.result()
+        except NotStoredError as error:
+            log.warning("%d dead letters of %s are lost: %s", len(letters), source, error)
+
+    def why_not_ready(self) -> list[str]:
+        """Return in words why events cannot be stored now; an empty list when they can."""
+        if self.pipeline.is_spooling and self.spool.is_full:
+            return [f"the spool is full: {self.pipeline.trouble or 'it is being sent to Kafka'}"]
+        return []
+
+    async def _begin(self) -> Transactions:
+        transactions = await Transactions.begin(self._kafka, self._folder.identity)
+        if not self._is_rebuilt:
+            try:
+                self._known.add(await tail.recent(self._kafka, self._settings.memory_rebuild_ms))
+                self._is_rebuilt = True
+            except KafkaUnusableError:
+                await transactions.close()
+                raise
+        return transactions
+
+    def _stored(self, entry: Entry) -> None:
+        self._known.add(entry.ids)
+        self._forget(entry)
+
+    def _dropped(self, entry: Entry) -> None:
+        self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        for number in entry.ids:
+            if self._on_their_way.get(number) is entry:
+                del self._on_their_way[number]

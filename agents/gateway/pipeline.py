@@ -1,0 +1,313 @@
+"""The pipeline: entries go to Kafka in order, and by way of the spool while Kafka is away or slow.
+
+There is one order, that of the positions. While anything waits in the spool, all that comes in goes through it, so
+records of a key keep their order. Once the spool is read to its end, entries go straight to Kafka again.
+
+An entry that was sent, and whose transaction has no answer yet, may be spooled with its position. The position that
+Kafka has committed says later whether the spooled one is to be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from agents.exit import Fail
+from agents.gateway.entries import Entry, Outgoing, Stretch
+from agents.gateway.folder import Folder
+from agents.gateway.sink import NotStoredError
+from agents.gateway.spool import Spool, SpoolError
+from agents.gateway.transactions import Transactions
+from agents.kafka.clients import KafkaUnusableError
+from streams.settings.gateway import Gateway
+
+log = logging.getLogger("callpulse")
+
+_MOST_BYTES: Final = 4 * 1024 * 1024  # of a transaction, and of a write to the spool
+_MOST_ENTRIES: Final = 4_000
+_LOOK_EVERY_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 5.0
+_FULL_RETRY_S: Final = 30
+_BUSY_RETRY_S: Final = 1
+_RETRY_S: Final = 5
+
+
+class Pipeline:
+    """Takes entries to Kafka or into the spool. `begin` makes transactions; `fail` is called with a defect.
+
+    `on_stored` is called with each entry once it is stored, also if its sender is gone; `on_dropped` with one that is
+    not stored. An entry whose fate is open at the deadline has its call later.
+    """
+
+    def __init__(
+        self,
+        settings: Gateway,
+        folder: Folder,
+        spool: Spool,
+        *,
+        begin: Callable[[], Coroutine[Any, Any, Transactions]],
+        on_stored: Callable[[Entry], None],
+        on_dropped: Callable[[Entry], None],
+        fail: Fail,
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._spool = spool
+        self._begin = begin
+        self._on_stored = on_stored
+        self._on_dropped = on_dropped
+        self._fail = fail
+        self._open: dict[int, Entry] = {}  # without an answer, in their order
+        self._pending: deque[Entry] = deque()  # for Kafka
+        self._to_spool: deque[Entry] = deque()
+        self._sending: list[Entry] = []
+        self._late: dict[int, Entry] = {}  # the deadline is over, and Kafka may have them
+        self._is_spooling = False
+        self._hold = False
+        self._not_writing = asyncio.Event()
+        self._not_writing.set()
+        self._something_to_send = asyncio.Event()
+        self._something_to_spool = asyncio.Event()
+        self._transactions: Transactions | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closing = False
+        self.reached = asyncio.Event()
+        self.trouble = "Kafka was not reached yet"
+        self.in_flight = 0
+
+    @property
+    def is_spooling(self) -> bool:
+        """Whether events go to the spool."""
+        return self._is_spooling
+
+    @property
+    def oldest_spooled_us(self) -> int | None:
+        """About when the oldest stretch that Kafka has not committed was spooled: microseconds since 1970."""
+        return self._spool.oldest_after(self._transactions.committed if self._transactions is not None else 0)
+
+    def start(self) -> None:
+        """Begin to send."""
+        for work in (self._send(), self._write(), self._watch()):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def submit(self, source: str, records: list[Outgoing], ids: Sequence[int]) -> Entry:
+        """Take records in; the entry says when they are stored. Raises NotStoredError."""
+        if self._is_closing:
+            raise NotStoredError("the process is being stopped", _RETRY_S)
+        if self.in_flight and self.in_flight + len(records) > self._settings.max_in_flight:
+            raise NotStoredError("too many events wait to be stored", _BUSY_RETRY_S)
+        if self._is_spooling and self._spool.is_full:
+            raise NotStoredError("Kafka is away and the spool is full", _FULL_RETRY_S)
+        try:
+            position = self._folder.next_position()
+        except OSError:
+            raise NotStoredError("the folder of the spool cannot be written", _FULL_RETRY_S) from None
+        entry = Entry(Stretch(position, source, records), ids, time.monotonic())
+        self._open[position] = entry
+        self.in_flight += len(records)
+        if self._is_spooling:
+            self._to_spool.append(entry)
+            self._something_to_spool.set()
+        else:
+            self._pending.append(entry)
+            self._something_to_send.set()
+        return entry
+
+    async def close(self) -> None:
+        """Take nothing in any more, wait until all entries have their answer, and leave."""
+        self._is_closing = True
+        while self._open:
+            await asyncio.wait([entry.stored for entry in self._open.values()])
+            await asyncio.sleep(0)
+        await self._not_writing.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._transactions is not None:
+            await self._transactions.close()
+
+    # -- to Kafka
+
+    async def _send(self) -> None:
+        while True:
+            transactions = self._transactions or await self._connect()
+            stretches = await self._next_stretches()
+            try:
+                await transactions.send(
+                    (record for stretch in stretches for record in stretch.records), stretches[-1].position
+                )
+            except KafkaUnusableError as error:
+                self._lost(error)
+                await transactions.close()
+            else:
+                self._committed(transactions.committed)
+
+    async def _connect(self) -> Transactions:
+        pause_s = 0.25
+        while True:
+            try:
+                transactions = await self._begin()
+            except KafkaUnusableError as error:
+                self._lost(error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                continue
+            self._transactions = transactions
+            with contextlib.suppress(OSError):  # then no position can be given out either
+                self._folder.skip_to(transactions.committed)
+            self._spool.rewind(transactions.committed)
+            self._committed(transactions.committed)
+            for entry in self._late.values():
+                self._on_dropped(entry)  # Kafka does not have it, and never will
+            self._late.clear()
+            self.trouble = ""
+            self.reached.set()
+            return transactions
+
+    def _lost(self, error: KafkaUnusableError) -> None:
+        if str(error) != self.trouble:
+            log.warning("Kafka does not take events, they go to the spool: %s", error)
+        self.trouble = str(error)
+        self._transactions = None
+        self.reached.clear()
+        self._start_spooling()
+        self._sending = []
+
+    def _committed(self, position: int) -> None:
+        """Take note that Kafka has all up to a position."""
+        for entry in self._sending:
+            if entry.stored.done() and self._late.pop(entry.position, None) is not None:
+                self._on_stored(entry)
+        self._sending = []
+        for late in [entry for entry in self._late.values() if entry.position <= position]:
+            del self._late[late.position]
+            self._on_stored(late)
+        while self._open and (entry := next(iter(self._open.values()))).position <= position:
+            self._stored(entry)
+        self._spool.skip_to(position)
+        self._spool.release(position, active=not self._is_spooling)
+
+    async def _next_stretches(self) -> list[Stretch]:
+        """Wait for what is to be sent next: from the spool first."""
+        while True:
+            if self._spool.has_unread:
+                found = await asyncio.to_thread(self._spool.read, _MOST_BYTES)
+                if not self._spool.has_unread:
+                    found += await self._leave_spool()
+                if found:
+                    return found
+            elif self._is_spooling and self._not_writing.is_set():
+                await self._leave_spool()
+            elif self._pending and not self._is_spooling:
+                if taken := self._take(self._pending):
+                    self._sending = taken
+                    for entry in taken:
+                        entry.is_sent = True
+                    return [entry.stretch for entry in taken]
+            else:
+                self._something_to_send.clear()
+                await self._something_to_send.wait()
+
+    async def _leave_spool(self) -> list[Stretch]:
+        """Read the spool to its end while nothing is written to it; what comes then goes straight to Kafka."""
+        self._hold = True
+        try:
+            await self._not_writing.wait()
+            found = await asyncio.to_thread(self._spool.read, _MOST_BYTES) if self._spool.has_unread else []
+            if not self._spool.has_unread:
+                self._is_spooling = False
+                self._pending.extend(self._to_spool)
+                self._to_spool.clear()
+            return found
+        finally:
+            self._hold = False
+            self._something_to_spool.set()
+
+    # -- to the spool
+
+    def _start_spooling(self) -> None:
+        if not self._is_spooling:
+            self._is_spooling = True
+            self._to_spool.extend(entry for entry in self._sending if not entry.stored.done())
+            self._to_spool.extend(self._pending)
+            self._pending.clear()
+            self._something_to_spool.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._something_to_spool.wait()
+            self._something_to_spool.clear()
+            while self._to_spool and not self._hold:
+                if group := self._take(self._to_spool):
+                    self._not_writing.clear()
+                    try:
+                        await self._write_group(group)
+                    finally:
+                        self._not_writing.set()
+                        self._something_to_send.set()
+
+    async def _write_group(self, group: list[Entry]) -> None:
+        for entry in group:
+            entry.is_written = True
+        try:
+            written = await asyncio.to_thread(self._spool.append, [entry.stretch for entry in group])
+            text, maybe = "Kafka is away and the spool is full", False
+        except SpoolError as error:
+            log.error("%s", error)  # noqa: TRY400 - the place in the code says nothing
+            written, text, maybe = 0, f"Kafka is away, and {error}", error.maybe
+        for entry in group[:written]:
+            self._stored(entry)
+        for entry in group[written:]:
+            entry.is_written = maybe
+            self._drop(entry, text, _FULL_RETRY_S)
+
+    def _take(self, queue: deque[Entry]) -> list[Entry]:
+        taken: list[Entry] = []
+        size = 0
+        while queue and size < _MOST_BYTES and len(taken) < _MOST_ENTRIES:
+            entry = queue.popleft()
+            if not entry.stored.done():
+                taken.append(entry)
+                size += entry.size
+        return taken
+
+    # -- answers
+
+    async def _watch(self) -> None:
+        """Spool what Kafka takes too long for, and end the wait at the deadline."""
+        spool_after_s, deadline_s = self._settings.spool_after_ms / 1000, self._settings.deadline_ms / 1000
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now = time.monotonic()
+            while self._open and now - (entry := next(iter(self._open.values()))).begun_s > deadline_s:
+                self._drop(entry, "the deadline is over", _RETRY_S)
+            oldest = next(iter(self._open.values()), None)
+            if oldest is not None and now - oldest.begun_s > spool_after_s and not self._spool.is_full:
+                self._start_spooling()
+
+    def _stored(self, entry: Entry) -> None:
+        if self._open.pop(entry.position, None) is not None:
+            self.in_flight -= len(entry.stretch.records)
+            self._on_stored(entry)
+            entry.stored.set_result(None)
+
+    def _drop(self, entry: Entry, text: str, retry_after_s: int) -> None:
+        if self._open.pop(entry.position, None) is not None:
+            self.in_flight -= len(entry.stretch.records)
+            if entry.is_sent and entry in self._sending:
+                self._late[entry.position] = entry
+            else:
+                self._on_dropped(entry)
+            entry.fail(text, retry_after_s)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the process if a part breaks: without it nothing would be stored any more."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)

@@ -1,0 +1,290 @@
+"""The spool: events on disk while Kafka is away, in the order in which they came, each durable before it is answered.
+
+One call of `append` writes many stretches and syncs once. Reading and appending may run side by side, in two threads.
+A segment is removed once Kafka has committed all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from agents.gateway import segments
+from agents.gateway.entries import Stretch
+from agents.gateway.folder import sync_folder
+
+log = logging.getLogger("callpulse")
+
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+_SUFFIX: Final = ".spool"
+_DAMAGED: Final = ".damaged"
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class SpoolError(RuntimeError):
+    """The stretches are not durable. `maybe`: they may be on disk, and come back after a restart."""
+
+    def __init__(self, text: str, *, maybe: bool) -> None:
+        super().__init__(text)
+        self.maybe = maybe
+
+
+class _Segment:
+    """A file of the spool. `size` is the end of what is durable in it."""
+
+    def __init__(self, path: Path, mark: bytes, size: int, first: int, last: int) -> None:
+        self.path = path
+        self.mark = mark
+        self.size = size
+        self.first = first
+        self.last = last
+
+
+class Spool:
+    """The spool in `folder`, which no other process uses. Raises OSError if it cannot be read.
+
+    `fsync` is the call that makes a file durable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        fsync: Callable[[int], None] = os.fsync,
+    ) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._fsync = fsync
+        self._segments: list[_Segment] = []
+        self._active: int | None = None  # the descriptor of the last segment, while it is written to
+        self._appending = threading.Lock()
+        self._reading: tuple[_Segment, int] | None = None
+        self._read_to = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = sorted(folder.glob(f"*{_SUFFIX}"))
+        for path in paths:
+            self._take_over(path, is_last=path == paths[-1])
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(segment.size for segment in list(self._segments))
+
+    @property
+    def last_position(self) -> int:
+        """The position of the last stretch, 0 for an empty spool."""
+        return max((segment.last for segment in list(self._segments)), default=0)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there are stretches that `read` has not returned."""
+        return self.last_position > self._read_to
+
+    @property
+    def is_full(self) -> bool:
+        """Whether even a small stretch has no room."""
+        return self.size + 2 * segments.HEADER_BYTES >= self._max_bytes
+
+    def oldest_after(self, committed: int) -> int | None:
+        """Return about the first position behind `committed`; None if there is none."""
+        for segment in list(self._segments):
+            if segment.last > committed:
+                return max(segment.first, committed)
+        return None
+
+    def append(self, stretches: Sequence[Stretch]) -> int:
+        """Make stretches durable and return how many: the first ones, as far as there is room.
+
+        Raises:
+            SpoolError: none of them is known to be durable.
+        """
+        with self._appending:
+            segment = self._segments[-1] if self._active is not None else None
+            if segment is not None and segment.size >= self._segment_bytes:
+                self._seal()
+                segment = None
+            header, mark = (b"", segment.mark) if segment is not None else segments.new_header()
+            data, taken = bytearray(header), 0
+            room = self._max_bytes - self.size
+            for stretch in stretches:
+                framed = segments.frame(mark, stretch)
+                if len(data) + len(framed) > room:
+                    break
+                data += framed
+                taken += 1
+            if taken:
+                last = stretches[taken - 1].position
+                if segment is None:
+                    self._begin(stretches[0].position, mark, data, last)
+                else:
+                    self._extend(segment, data, last)
+            return taken
+
+    def read(self, most_bytes: int) -> list[Stretch]:
+        """Return the next stretches, about as many as asked for; none at the end."""
+        found: list[Stretch] = []
+        size = 0
+        while size < most_bytes:
+            place = self._next_place()
+            if place is None:
+                break
+            segment, begin = place
+            end = segment.size
+            with segment.path.open("rb") as file:
+                file.seek(begin)
+                data = file.read(end - begin)
+            at = begin
+            for frame in segments.frames_in(data, segment.mark):
+                if frame.stretch.position > self._read_to:
+                    found.append(frame.stretch)
+                    self._read_to = frame.stretch.position
+                    size += frame.end - frame.begin
+                at = begin + frame.end
+                if size >= most_bytes:
+                    break
+            else:
+                at = end
+            self._reading = segment, at
+        return found
+
+    def rewind(self, committed: int) -> None:
+        """Read anew what lies behind a position."""
+        self._reading = None
+        self._read_to = committed
+
+    def skip_to(self, committed: int) -> None:
+        """Leave out what lies before a position."""
+        self._read_to = max(self._read_to, committed)
+
+    def release(self, committed: int, *, active: bool = False) -> None:
+        """Remove the segments that Kafka has; with `active` also the one that is written to."""
+        if active and self._active is not None and self._appending.acquire(blocking=False):
+            try:
+                if self._segments[-1].last <= committed:
+                    self._seal()
+            finally:
+                self._appending.release()
+        for segment in list(self._segments):
+            if segment.last > committed or (self._active is not None and segment is self._segments[-1]):
+                break
+            with contextlib.suppress(OSError):  # if it stays, the next start finds that it is committed
+                segment.path.unlink(missing_ok=True)
+            self._segments.remove(segment)
+            if self._reading is not None and self._reading[0] is segment:
+                self._reading = None
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield all that the spool holds. Reading goes on where it was."""
+        for segment in list(self._segments):
+            data = segment.path.read_bytes()[: segment.size]
+            for frame in segments.frames_in(data, segment.mark, segments.HEADER_BYTES):
+                yield frame.stretch
+
+    def close(self) -> None:
+        """Close the files. What is in the spool stays."""
+        with self._appending:
+            self._seal()
+
+    def _next_place(self) -> tuple[_Segment, int] | None:
+        held = list(self._segments)
+        if self._reading is not None:
+            segment, at = self._reading
+            if at < segment.size:
+                return segment, at
+            held = held[held.index(segment) + 1 :] if segment in held else held
+        following = next((segment for segment in held if segment.last > self._read_to), None)
+        return None if following is None else (following, segments.HEADER_BYTES)
+
+    def _begin(self, first: int, mark: bytes, data: bytearray, last: int) -> None:
+        path = self._folder / f"{first:020d}{_SUFFIX}"
+        descriptor = -1
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            _write(descriptor, data)
+            self._fsync(descriptor)
+            sync_folder(self._folder)
+        except OSError as error:
+            is_gone = _undo(lambda: path.unlink(missing_ok=True))
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise _failed(error, maybe=not is_gone) from error
+        self._active = descriptor
+        self._segments.append(_Segment(path, mark, len(data), first, last))
+
+    def _extend(self, segment: _Segment, data: bytearray, last: int) -> None:
+        descriptor = self._active
+        assert descriptor is not None  # noqa: S101 - `append` looked
+        written = False
+        try:
+            _write(descriptor, data)
+            written = True
+            self._fsync(descriptor)
+        except OSError as error:
+            # After a failed sync the system may forget what it could not write, and the next sync succeeds all the
+            # same: nothing is written to this file again.
+            is_gone = _undo(lambda: os.ftruncate(descriptor, segment.size)) and not written
+            self._seal()
+            raise _failed(error, maybe=not is_gone) from error
+        segment.last = last
+        segment.size += len(data)
+
+    def _seal(self) -> None:
+        if self._active is not None:
+            os.close(self._active)
+            self._active = None
+
+    def _take_over(self, path: Path, *, is_last: bool) -> None:
+        """Take a segment of an earlier process: cut a torn tail, and set damage aside."""
+        data = path.read_bytes()
+        found = segments.read(data)
+        if not found.is_readable:
+            if is_last and (len(data) < segments.HEADER_BYTES or not data.strip(b"\0")):
+                path.unlink()  # the process died before the first sync: nothing in it was acknowledged
+            else:
+                path.rename(path.with_suffix(_DAMAGED))
+                log.error("spool: %s has no readable header; it is kept as %s", path, path.with_suffix(_DAMAGED))
+            return
+        end = found.frames[-1].end if found.frames else segments.HEADER_BYTES
+        if found.whole_to < end or (end < len(data) and not is_last):
+            aside = path.with_suffix(_DAMAGED)
+            aside.unlink(missing_ok=True)
+            os.link(path, aside)
+            log.error("spool: %s is damaged; %d stretches in it are read, and it is kept", aside, len(found.frames))
+        elif end < len(data):
+            log.warning("spool: %d bytes at the end of %s were not written whole; they are cut", len(data) - end, path)
+            os.truncate(path, end)
+        if not found.frames:
+            path.unlink()
+            return
+        mark = segments.mark_of(data)
+        assert mark is not None  # noqa: S101 - it is readable
+        positions = [frame.stretch.position for frame in found.frames]
+        self._segments.append(_Segment(path, mark, end, positions[0], max(positions)))
+
+
+def _write(descriptor: int, data: bytearray) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _undo(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except OSError:
+        return False
+    return True
+
+
+def _failed(error: OSError, *, maybe: bool) -> SpoolError:
+    reason = "the disk is full" if error.errno in _NO_SPACE else f"the disk refuses it ({error.strerror})"
+    return SpoolError(f"the spool cannot be written: {reason}", maybe=maybe)

@@ -1,0 +1,38 @@
+"""The section `[gateway]`: what the commands share that take events in from other systems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+from streams.settings.fields import Span, Text
+from streams.settings.reader import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """Where a process of the way in listens and keeps its spool, and what it bounds. Spans in milliseconds.
+
+    `max_in_flight` counts events that no answer was given for. `spool_max_bytes` and `memory_bytes` hold per process.
+    """
+
+    http_host: Text = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8790
+    data_dir: Text = "var/callpulse-gateway"
+    spool_max_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 1 << 30
+    spool_after_ms: Annotated[Span, Meta(ge=10, le=60_000)] = 1_000
+    deadline_ms: Annotated[Span, Meta(ge=100, le=300_000)] = 10_000
+    max_in_flight: Annotated[int, Meta(ge=500, le=1_000_000)] = 20_000
+    memory_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 34)] = 1 << 26
+    memory_rebuild_ms: Annotated[Span, Meta(ge=0, le=86_400_000)] = 600_000
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what two fields must not say together."""
+        if self.spool_after_ms >= self.deadline_ms:
+            yield (
+                ("spool_after_ms", "deadline_ms"),
+                "must be shorter than deadline, or nothing is spooled in time",
+            )
