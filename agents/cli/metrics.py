@@ -11,6 +11,7 @@ from rich.table import Table
 
 from agents.cli.common import ConfigOption, JsonOption, console, print_json, read_settings, write
 from streams.metrics.catalogue import MANAGER_INFO, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
+from streams.metrics.gateway import GATEWAY_METRICS
 from streams.metrics.metric import Count
 from streams.settings.settings import Settings
 from streams.tables.manager.series import MAX_SERIES, series_count
@@ -56,7 +57,7 @@ def metrics(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print every metric that a worker exports, with type, labels, unit and meaning.
+    """Print every metric that workers and gateways export, with type, labels, unit and meaning.
 
     The meanings name the numbers of the settings.
 
@@ -69,7 +70,7 @@ def metrics(
     if markdown:
         write(page().encode())
         return
-    described = catalogue(read_settings(config))
+    described = (*catalogue(read_settings(config)), *GATEWAY_METRICS)
     if as_json:
         print_json([_plain(metric) for metric in described])
     else:
@@ -89,7 +90,8 @@ def page() -> str:
     lines += ["## Of a manager\n", *_table((*MANAGER_METRICS, MANAGER_INFO), with_measure=True), ""]
     lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
     lines += [_RATIOS, *_fractions(MANAGER_METRICS), ""]
-    lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False)]
+    lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False), ""]
+    lines += ["## Of a process of the way in\n", *_table(GATEWAY_METRICS, with_measure=False)]
     return "\n".join(lines) + "\n"
 
 

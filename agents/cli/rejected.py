@@ -96,7 +96,7 @@ def list_(
         row = [
             _moment(letter.at_ms),
             letter.reason + (" (sent back)" if letter.redriven_ms else ""),
-            f"{letter.topic}/{letter.partition}@{letter.offset}",
+            _place(letter),
             str(letter.size),
             letter.detail,
         ]
@@ -125,7 +125,7 @@ def redrive(  # noqa: PLR0913 - one option each
 
     For after the cause was mended: a worker that now knows a newer version, a wrong clock, a setting. What is still no
     event is refused again. A record goes back once, unless --again asks for more. One that was too large to be kept
-    whole cannot go back; the command then ends with 1.
+    whole cannot go back; the command then ends with 1. What a gateway refused was in no topic, and is left out.
 
     For example:
 
@@ -138,7 +138,10 @@ def redrive(  # noqa: PLR0913 - one option each
     kafka = read_settings(config, bootstrap).kafka
     wanted = _filter(reason, topic, since, redriven=again)
     with progress("reading dead letters", None) as advance:
-        letters = run(dead_letters.read(kafka, wanted, advance))[:limit]
+        found = run(dead_letters.read(kafka, wanted, advance))
+    letters = [letter for letter in found if not letter.source]
+    from_sources = len(found) - len(letters)
+    letters = letters[:limit]
     if dry_run:
         done = dead_letters.Redriven(cut=sum(letter.cut > 0 for letter in letters))
         for letter in letters:
@@ -149,12 +152,25 @@ def redrive(  # noqa: PLR0913 - one option each
         with progress("sending back", len(letters)) as advance:
             done = run(dead_letters.redrive(kafka, letters, advance))
     if as_json:
-        print_json({"sent": done.sent, "cut": done.cut, "by_topic": done.by_topic, "dry_run": dry_run})
+        print_json(
+            {
+                "sent": done.sent,
+                "cut": done.cut,
+                "from_sources": from_sources,
+                "by_topic": done.by_topic,
+                "dry_run": dry_run,
+            }
+        )
     else:
         verb = "would go back" if dry_run else "went back"
         typer.echo(f"{done.sent} records {verb}.")
         for name, count in sorted(done.by_topic.items()):
             typer.echo(f"  {name}: {count}")
+    if from_sources:
+        say(
+            f"{from_sources} were never in a topic: a source delivered them, and only their shape is kept. "
+            "Correct the source and let it send them again."
+        )
     if done.cut:
         say(f"{done.cut} cannot go back: they were too large to be kept whole. Their source has to send them again.")
         raise typer.Exit(FAILED)
@@ -194,9 +210,11 @@ def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:
         "at": _moment(letter.at_ms),
         "reason": letter.reason,
         "detail": letter.detail,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
+        "source": letter.source or None,
+        "where": letter.where or None,
+        "topic": letter.topic or None,
+        "partition": None if letter.source else letter.partition,
+        "offset": None if letter.source else letter.offset,
         "size": letter.size,
         "cut": bool(letter.cut),
         "redriven_at": _moment(letter.redriven_ms) if letter.redriven_ms else None,
@@ -204,6 +222,12 @@ def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:
     if show_value:
         fields |= {"key": _text(letter.key), "value": _text(letter.value)}
     return fields
+
+
+def _place(letter: Letter) -> str:
+    if letter.source:
+        return f"source {letter.source}" + (f", {letter.where}" if letter.where else "")
+    return f"{letter.topic}/{letter.partition}@{letter.offset}"
 
 
 def _text(data: bytes | None) -> str | None:

@@ -15,6 +15,7 @@ from agents.exit import Fail, abort
 from agents.gateway import tail
 from agents.gateway.entries import Entry, identity, records_of
 from agents.gateway.folder import Folder
+from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.pipeline import Pipeline
 from agents.gateway.recent_ids import RecentIds
 from agents.gateway.sink import NotStoredError, Stored
@@ -39,7 +40,10 @@ class KafkaSink:
     FolderError for one that is in use or cannot be written. `fail` is called with a defect that ends the process.
     """
 
-    def __init__(self, settings: Settings, name: str = "gateway", *, fail: Fail = abort) -> None:
+    def __init__(
+        self, settings: Settings, name: str = "gateway", *, metrics: GatewayMetrics | None = None, fail: Fail = abort
+    ) -> None:
+        self.metrics = metrics or GatewayMetrics()
         self._kafka = settings.kafka
         self._settings = settings.gateway
         self._path = Path(settings.gateway.data_dir) / name
@@ -63,7 +67,8 @@ class KafkaSink:
                 self.spool,
                 begin=self._begin,
                 on_stored=self._stored,
-                on_dropped=self._dropped,
+                on_dropped=self._forget,
+                metrics=self.metrics,
                 fail=self._fail,
             )
             self.pipeline.start()
@@ -81,6 +86,17 @@ class KafkaSink:
 
     async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
         """Store events; `Sink.store` says more."""
+        begun = time.perf_counter()
+        try:
+            results = await self._store(source, events)
+        except NotStoredError:
+            self.metrics.not_stored(source, len(events))
+            raise
+        self.metrics.acknowledgement.observe(time.perf_counter() - begun)
+        self.metrics.stored(source, events, results)
+        return results
+
+    async def _store(self, source: str, events: Sequence[Event]) -> list[Stored]:
         results: list[Stored] = []
         waiting: set[asyncio.Future[None]] = set()
         new: dict[int, Event] = {}
@@ -112,6 +128,7 @@ class KafkaSink:
         """Write dead letters; `Sink.refuse` says more."""
         if not refused:
             return
+        self.metrics.rejected(source, [part.reason for part in refused])
         letters = [
             dead_letter.of_source(source, part.reason, part.detail, part.where, part.shape, time.time_ns(), number)
             for number, part in enumerate(refused)
@@ -121,6 +138,7 @@ class KafkaSink:
             await asyncio.wait([entry.stored])
             entry.stored.result()
         except NotStoredError as error:
+            self.metrics.dead_letters_lost(source, len(letters))
             log.warning("%d dead letters of %s are lost: %s", len(letters), source, error)
 
     def why_not_ready(self) -> list[str]:
@@ -128,6 +146,20 @@ class KafkaSink:
         if self.pipeline.is_spooling and self.spool.is_full:
             return [f"the spool is full: {self.pipeline.trouble or 'it is being sent to Kafka'}"]
         return []
+
+    def refresh(self) -> None:
+        """Bring the gauges up to date. Called at every scrape."""
+        oldest_us = self.pipeline.oldest_spooled_us
+        age_s = 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1_000_000)
+        for name, value in (
+            ("in_flight_events", self.pipeline.in_flight),
+            ("spool_bytes", self.spool.size),
+            ("spool_max_bytes", self._settings.spool_max_bytes),
+            ("spool_oldest_seconds", age_s),
+            ("kafka_reachable", self.pipeline.reached.is_set()),
+        ):
+            self.metrics.gauge(name).set(value)
+        self.metrics.refresh()
 
     async def _begin(self) -> Transactions:
         transactions = await Transactions.begin(self._kafka, self._folder.identity)
@@ -142,9 +174,6 @@ class KafkaSink:
 
     def _stored(self, entry: Entry) -> None:
         self._known.add(entry.ids)
-        self._forget(entry)
-
-    def _dropped(self, entry: Entry) -> None:
         self._forget(entry)
 
     def _forget(self, entry: Entry) -> None:

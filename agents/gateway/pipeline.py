@@ -20,6 +20,7 @@ from typing import Any, Final
 from agents.exit import Fail
 from agents.gateway.entries import Entry, Outgoing, Stretch
 from agents.gateway.folder import Folder
+from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.sink import NotStoredError
 from agents.gateway.spool import Spool, SpoolError
 from agents.gateway.transactions import Transactions
@@ -53,6 +54,7 @@ class Pipeline:
         begin: Callable[[], Coroutine[Any, Any, Transactions]],
         on_stored: Callable[[Entry], None],
         on_dropped: Callable[[Entry], None],
+        metrics: GatewayMetrics,
         fail: Fail,
     ) -> None:
         self._settings = settings
@@ -61,6 +63,7 @@ class Pipeline:
         self._begin = begin
         self._on_stored = on_stored
         self._on_dropped = on_dropped
+        self._metrics = metrics
         self._fail = fail
         self._open: dict[int, Entry] = {}  # without an answer, in their order
         self._pending: deque[Entry] = deque()  # for Kafka
@@ -197,9 +200,9 @@ class Pipeline:
     async def _next_stretches(self) -> list[Stretch]:
         """Wait for what is to be sent next: from the spool first."""
         while True:
-            if self._spool.has_unread:
+            if self._spool.has_unread():
                 found = await asyncio.to_thread(self._spool.read, _MOST_BYTES)
-                if not self._spool.has_unread:
+                if not self._spool.has_unread():
                     found += await self._leave_spool()
                 if found:
                     return found
@@ -220,8 +223,8 @@ class Pipeline:
         self._hold = True
         try:
             await self._not_writing.wait()
-            found = await asyncio.to_thread(self._spool.read, _MOST_BYTES) if self._spool.has_unread else []
-            if not self._spool.has_unread:
+            found = await asyncio.to_thread(self._spool.read, _MOST_BYTES) if self._spool.has_unread() else []
+            if not self._spool.has_unread():
                 self._is_spooling = False
                 self._pending.extend(self._to_spool)
                 self._to_spool.clear()
@@ -261,8 +264,10 @@ class Pipeline:
             text, maybe = "Kafka is away and the spool is full", False
         except SpoolError as error:
             log.error("%s", error)  # noqa: TRY400 - the place in the code says nothing
+            self._metrics.spool_failed()
             written, text, maybe = 0, f"Kafka is away, and {error}", error.maybe
         for entry in group[:written]:
+            self._metrics.spooled(len(entry.stretch.records))
             self._stored(entry)
         for entry in group[written:]:
             entry.is_written = maybe

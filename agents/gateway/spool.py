@@ -84,7 +84,6 @@ class Spool:
         """The position of the last stretch, 0 for an empty spool."""
         return max((segment.last for segment in list(self._segments)), default=0)
 
-    @property
     def has_unread(self) -> bool:
         """Whether there are stretches that `read` has not returned."""
         return self.last_position > self._read_to

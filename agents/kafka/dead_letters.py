@@ -26,6 +26,9 @@ REDRIVEN: Final = "redriven_at"
 class Letter(Struct, kw_only=True):
     """A record that was no event: where it came from, why it was refused, and its bytes.
 
+    A part of what a source delivered has a `source` and `where` it was in there, and no topic (partition and offset
+    are -1). Its value is the shape of its bytes: there is no way back for it.
+
     `at_ms` is when it was refused (the broker's clock). `value` is None where the record had none. `cut` is the length
     of a value of which only the beginning was kept, else 0. `redriven_ms` is when it was sent back, 0 if it was not.
     """
@@ -42,6 +45,8 @@ class Letter(Struct, kw_only=True):
     size: int
     cut: int = 0
     redriven_ms: int = 0
+    source: str = ""
+    where: str = ""
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -93,7 +98,10 @@ async def read(kafka: Kafka, wanted: Filter, on_progress: Callable[[int], None] 
 async def redrive(
     kafka: Kafka, letters: Iterable[Letter], on_progress: Callable[[int], None] = lambda _count: None
 ) -> Redriven:
-    """Send letters back to their topics with their own keys and bytes, and mark them. Raises KafkaUnusableError."""
+    """Send letters back to their topics with their own keys and bytes, and mark them. Raises KafkaUnusableError.
+
+    Letters of sources have no topic, and must not be among them.
+    """
     done = Redriven()
     marked = []
     async with BatchProducer(kafka) as producer:
@@ -121,11 +129,14 @@ def _letter(name: str, record: Any, headers: dict[str, bytes]) -> Letter | None:
         had_value = headers.get(rejected.HAD_VALUE, b"1") != b"0"
         value = bytes(record.value or b"") if had_value else None
         cut = int(headers.get(rejected.CUT, b"0"))
+        source = headers.get(rejected.SOURCE, b"").decode()
         return Letter(
             id=name,
-            topic=headers[rejected.TOPIC].decode(),
-            partition=int(headers[rejected.PARTITION]),
-            offset=int(headers[rejected.OFFSET]),
+            topic="" if source else headers[rejected.TOPIC].decode(),
+            partition=-1 if source else int(headers[rejected.PARTITION]),
+            offset=-1 if source else int(headers[rejected.OFFSET]),
+            source=source,
+            where=headers.get(rejected.WHERE, b"").decode(errors="replace"),
             reason=headers[rejected.REASON].decode(),
             detail=headers.get(rejected.DETAIL, b"").decode(errors="replace"),
             at_ms=record.timestamp,

@@ -21,6 +21,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     http_host: Text = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8790
+    status_host: Text = "127.0.0.1"
+    status_port: Annotated[int, Meta(ge=0, le=65_535)] = 8791
     data_dir: Text = "var/callpulse-gateway"
     spool_max_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 1 << 30
     spool_after_ms: Annotated[Span, Meta(ge=10, le=60_000)] = 1_000

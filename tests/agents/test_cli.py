@@ -15,6 +15,7 @@ from agents.cli.metrics import page
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
 from streams.metrics.catalogue import CATALOGUE
+from streams.metrics.gateway import GATEWAY_METRICS
 from tests.agents.cli_runner import Runner
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +161,9 @@ class TestMetrics:
 
     def test_json_has_every_metric_with_its_full_name(self, callpulse: Runner) -> None:
         said = callpulse("metrics", "--json")
-        assert [metric["name"] for metric in said.json] == [metric.full_name for metric in CATALOGUE]
+        assert [metric["name"] for metric in said.json] == [
+            metric.full_name for metric in (*CATALOGUE, *GATEWAY_METRICS)
+        ]
 
     def test_the_table_shows_name_and_meaning(self, callpulse: Runner) -> None:
         said = callpulse("metrics")

@@ -46,7 +46,7 @@ def test_what_was_appended_is_read_in_order_and_after_a_restart(tmp_path: Path) 
     assert spool.append(given_) == 2
     assert spool.append([stretch(9)]) == 1
     assert read_all(spool) == [*given_, stretch(9)]
-    assert not spool.has_unread
+    assert not spool.has_unread()
     spool.close()
     again = Spool(tmp_path, ROOM)
     assert again.last_position == 9

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from streams.metrics.catalogue import CATALOGUE, Metric
+from streams.metrics.gateway import GATEWAY_METRICS
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))
@@ -53,7 +54,7 @@ def only(param: pytest.ParameterSet) -> Any:
 def metrics() -> dict[str, Metric]:
     """Return what may be named, by the name it is scraped under."""
     known = {}
-    for metric in CATALOGUE:
+    for metric in (*CATALOGUE, *GATEWAY_METRICS):
         names = [metric.full_name]
         if metric.type == "histogram":
             names = [metric.full_name + suffix for suffix in ("_bucket", "_sum", "_count")]

@@ -1,0 +1,123 @@
+"""The metrics of a process of the way in, made from the catalogue `streams.metrics.gateway`."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from agents.gateway.sink import Stored
+from streams.contract.events import Event, Reason
+from streams.metrics.gateway import GATEWAY_METRICS
+from streams.metrics.operations import OPERATIONS_METRICS
+from streams.sources import skew
+
+UNKNOWN: Final = "unknown"
+"""The source of a request that names none that is configured."""
+_REMEMBERED: Final = 101
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_OF_SOURCES: Final = ("received_total", "accepted_total", "duplicates_total", "unauthenticated_total")
+
+
+class GatewayMetrics:
+    """Counters and gauges in a registry of their own. `clock` gives seconds since epoch.
+
+    A `source` is a name of the settings, or UNKNOWN: never what a sender wrote.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._skews: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+        build_info = next(metric for metric in OPERATIONS_METRICS if metric.name == "build_info")
+        for metric in (build_info, *GATEWAY_METRICS):
+            if metric.type == "counter":
+                name = metric.full_name.removesuffix("_total")
+                self._counters[metric.name] = Counter(name, metric.help, metric.labels, registry=self.registry)
+            elif metric.type == "gauge":
+                self._gauges[metric.name] = Gauge(metric.full_name, metric.help, metric.labels, registry=self.registry)
+            else:
+                self.acknowledgement = Histogram(
+                    metric.full_name, metric.help, registry=self.registry, buckets=_SECONDS
+                )
+        self._gauges["build_info"].labels(version("callpulse"), platform.python_version()).set(1)
+
+    def announce(self, source: str) -> None:
+        """Let the counters of a source exist at 0, or a first increase would not be seen as one."""
+        for name in _OF_SOURCES:
+            self._of(name, source)
+
+    def stored(self, source: str, events: Sequence[Event], results: Sequence[Stored]) -> None:
+        """Count the results of events that were just received, and measure their skew."""
+        now = self._clock()
+        duplicates = results.count("duplicate")
+        self._of("received_total", source).inc(len(events))
+        self._of("accepted_total", source).inc(len(events) - duplicates)
+        if duplicates:
+            self._of("duplicates_total", source).inc(duplicates)
+        self._heard(source, now)
+        now_ms = int(now * 1000)
+        self._skews[source].extend(
+            now_ms - event.at for event, result in zip(events, results, strict=True) if result == "accepted"
+        )
+
+    def not_stored(self, source: str, count: int) -> None:
+        """Count events whose sender was told that they are not stored."""
+        self._of("received_total", source).inc(count)
+        self._of("not_stored_total", source).inc(count)
+        self._heard(source, self._clock())
+
+    def rejected(self, source: str, reasons: Sequence[Reason]) -> None:
+        """Count parts of deliveries that are no events."""
+        self._of("received_total", source).inc(len(reasons))
+        for reason in reasons:
+            self._counters["source_rejected_total"].labels(source, reason).inc()
+        self._heard(source, self._clock())
+
+    def dead_letters_lost(self, source: str, count: int) -> None:
+        """Count dead letters that are not stored."""
+        self._of("dead_letters_lost_total", source).inc(count)
+
+    def unauthenticated(self, source: str = UNKNOWN) -> None:
+        """Count a request that is not its sender's."""
+        self._of("unauthenticated_total", source).inc()
+
+    def gap(self, source: str) -> None:
+        """Count an interruption of a live connection."""
+        self._of("gaps_total", source).inc()
+
+    def polled(self, source: str, results: Sequence[Stored]) -> None:
+        """Count what a poll found and no push had brought: events that the sink did not know."""
+        self._of("polled_unpushed_total", source).inc(results.count("accepted"))
+
+    def spooled(self, records: int) -> None:
+        """Count what went to the spool."""
+        self._counters["spooled_events_total"].inc(records)
+
+    def spool_failed(self) -> None:
+        """Count a write that the disk refused."""
+        self._counters["spool_failures_total"].inc()
+
+    def gauge(self, name: str) -> Gauge:
+        """Return a gauge without labels by its catalogue name."""
+        return self._gauges[name]
+
+    def refresh(self) -> None:
+        """Bring the gauges of the skews up to date. Called at every scrape."""
+        for source, skews in self._skews.items():
+            if skews:
+                self._gauges["source_skew_seconds"].labels(source).set(skew.median(skews) / 1000)
+                self._gauges["source_skew_zone"].labels(source).set(skew.looks_like_zone(skews))
+
+    def _heard(self, source: str, now: float) -> None:
+        self._gauges["source_last_heard_timestamp_seconds"].labels(source).set(now)
+
+    def _of(self, name: str, source: str) -> Counter:
+        return self._counters[f"source_{name}"].labels(source)

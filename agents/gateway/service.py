@@ -1,0 +1,167 @@
+"""What every long-running command of the way in shares: signals, a port for its state, and an end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from agents.exit import Fail, abort
+from agents.gateway.kafka_sink import KafkaSink
+from agents.gateway.metrics import GatewayMetrics
+from agents.telemetry.connections import Connections, request_logger
+from agents.telemetry.exposition import CONTENT_TYPE
+from agents.telemetry.paths import HEALTHY, METRICS, READY
+from streams.settings.settings import Settings
+
+log = logging.getLogger("callpulse")
+
+_LOOP_LATE_S: Final = 30.0
+_BEAT_S: Final = 1.0
+
+Why = Callable[[], list[str]]
+Stop = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """A process of the way in: `async with Service(settings, "ami") as service`, then `await service.run()`.
+
+    `name` is the folder of its spool; two processes with one name cannot run at the same time. On the port of its state
+    it answers /metrics, /-/healthy and /-/ready.
+
+    The end: it is not ready any more; what `at_stop` was given is called, the last one first; events in flight are
+    stored; then it leaves. `fail` is called with the error of background work that broke.
+
+    Raises FolderError, and OSError for a port that is taken, with the setting to change.
+    """
+
+    def __init__(self, settings: Settings, name: str, *, fail: Fail = abort) -> None:
+        self.settings = settings
+        self.metrics = GatewayMetrics()
+        self.sink = KafkaSink(settings, name, metrics=self.metrics, fail=fail)
+        self.url = ""
+        self._fail = fail
+        self._stop = asyncio.Event()
+        self._reasons: list[Why] = [self.sink.why_not_ready]
+        self._at_stop: list[Stop] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+        self._beat = 0.0
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        await self.sink.__aenter__()
+        try:
+            await self._listen()
+        except BaseException:
+            await self.sink.__aexit__(None, None, None)
+            raise
+        self.background(self._watch_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        try:
+            for stop in reversed(self._at_stop):
+                await stop()
+            await self.sink.__aexit__(None, None, None)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._runner is not None:
+                await self._runner.cleanup()
+
+    def stop(self) -> None:
+        """End the service, as a signal does."""
+        self._stop.set()
+
+    def not_ready_while(self, why: Why) -> None:
+        """Be ready only while `why` returns no reasons, in words, against it."""
+        self._reasons.append(why)
+
+    def at_stop(self, stop: Stop) -> None:
+        """Call `stop` at the end, to take nothing in any more. Events in flight are stored after that."""
+        self._at_stop.append(stop)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work until the end of the service. An error in it ends the process."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def run(self) -> None:
+        """Wait until a signal, or `stop`, ends the service."""
+        await self._stop.wait()
+        log.info("stopping: events in flight are stored first")
+
+    def why_not_ready(self) -> list[str]:
+        """Return in words why nothing should be sent here now; an empty list when it is ready."""
+        if self._stop.is_set():
+            return ["the process is being stopped"]
+        return [reason for why in self._reasons for reason in why()]
+
+    async def _listen(self) -> None:
+        connections = Connections()
+        app = web.Application(middlewares=[connections.middleware])
+        app.router.add_get(METRICS, self._metrics)
+        app.router.add_get(HEALTHY, self._healthy)
+        app.router.add_get(READY, self._ready)
+        self._runner = web.AppRunner(app, logger=request_logger(), access_log_class=connections.access_log())
+        await self._runner.setup()
+        http_server = self._runner.server
+        assert http_server is not None  # noqa: S101 - there is one after setup
+        host, port = self.settings.gateway.status_host, self.settings.gateway.status_port
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise OSError(
+                error.errno,
+                f"cannot listen on {host}:{port}: {error.strerror}. Set gateway.status_port to another port "
+                "(0: any free one), or end what listens there",
+            ) from error
+        bound_host, bound_port = self._runner.addresses[0][:2]
+        self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
+        self.background(connections.watch(http_server))
+
+    async def _watch_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._beat = loop.time()
+            await asyncio.sleep(_BEAT_S)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self.sink.refresh()
+        return web.Response(body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _healthy(self, _: web.Request) -> web.Response:
+        late_s = asyncio.get_running_loop().time() - self._beat
+        return _json({"healthy": late_s < _LOOP_LATE_S}, ok=late_s < _LOOP_LATE_S)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        why = self.why_not_ready()
+        return _json({"ready": not why, "waiting_for": why}, ok=not why)
+
+
+def _json(answer: dict[str, Any], *, ok: bool) -> web.Response:
+    return web.Response(
+        status=200 if ok else 503,
+        body=orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE),
+        content_type="application/json",
+    )

@@ -1,0 +1,105 @@
+"""The catalogue of the metrics of the way in: what sources send, and how it is stored.
+
+Each process of the way in exports them. Labels `source` are names of the settings, never what a sender writes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streams.metrics.metric import Metric
+
+_SOURCE: Final = ("source",)
+
+GATEWAY_METRICS: Final = (
+    Metric(
+        name="source_received_total",
+        type="counter",
+        help="Events and refused parts that a source delivered, repeats among them.",
+        labels=_SOURCE,
+    ),
+    Metric(name="source_accepted_total", type="counter", help="Events of a source that were stored.", labels=_SOURCE),
+    Metric(
+        name="source_duplicates_total",
+        type="counter",
+        help="Events of a source that were stored a short time before.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_rejected_total",
+        type="counter",
+        help="Parts of deliveries that are no events, by reason.",
+        labels=("source", "reason"),
+    ),
+    Metric(
+        name="source_unauthenticated_total",
+        type="counter",
+        help="Requests to a source that are not its sender's: a wrong token or signature, a network that is not "
+        "allowed. `unknown` where no source is named.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_not_stored_total",
+        type="counter",
+        help="Events that were not stored in time, because Kafka was away and the spool full or the deadline over. "
+        "Their sender was told.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_dead_letters_lost_total",
+        type="counter",
+        help="Dead letters that could not be stored.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_last_heard_timestamp_seconds",
+        type="gauge",
+        help="When the source delivered last, by the clock of this process.",
+        labels=_SOURCE,
+        unit="seconds",
+    ),
+    Metric(
+        name="source_skew_seconds",
+        type="gauge",
+        help="Median of receipt minus event time over the last 101 accepted events of the source.",
+        labels=_SOURCE,
+        unit="seconds",
+    ),
+    Metric(
+        name="source_skew_zone",
+        type="gauge",
+        help="1 if the skew looks like a wrong time zone: it is steady, and near a multiple of 15 min other than 0.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_gaps_total",
+        type="counter",
+        help="Interruptions of a live connection to the source. Events in between are missing until a poll or a file "
+        "brings them.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_polled_unpushed_total",
+        type="counter",
+        help="Events that a poll found and no push had brought.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="acknowledgement_seconds",
+        type="histogram",
+        help="From the arrival of events to the moment at which Kafka or the spool has them.",
+        unit="seconds",
+    ),
+    Metric(name="in_flight_events", type="gauge", help="Events that are not stored yet."),
+    Metric(name="spooled_events_total", type="counter", help="Events and dead letters that went to the spool."),
+    Metric(name="spool_bytes", type="gauge", help="Size of the spool on disk.", unit="bytes"),
+    Metric(name="spool_max_bytes", type="gauge", help="Largest size of the spool.", unit="bytes"),
+    Metric(
+        name="spool_oldest_seconds",
+        type="gauge",
+        help="Age of the oldest event in the spool that Kafka does not have; 0 if there is none.",
+        unit="seconds",
+    ),
+    Metric(name="spool_failures_total", type="counter", help="Writes to the spool that the disk refused."),
+    Metric(name="kafka_reachable", type="gauge", help="1 while this process can store events in Kafka."),
+)
