@@ -87,10 +87,9 @@ def names(sources: Struct) -> set[str]:
 
     These are the names of its tables, those inside a table of tables, and what a table says as `source`.
     """
-    held = {name: getattr(sources, name) for name in sources.__struct_fields__}
-    inner = {name for one in held.values() if isinstance(one, Mapping) for name in one}
-    said = {str(one.source) for one in held.values() if hasattr(one, "source")}
-    return {*held, *inner, *said}
+    tables = {name: getattr(sources, name) for name in sources.__struct_fields__}
+    tables |= {name: one for held in tables.copy().values() if isinstance(held, Mapping) for name, one in held.items()}
+    return {*tables, *(str(one.source) for one in tables.values() if getattr(one, "source", None) is not None)}
 
 
 def is_id(kind: str, value: str) -> bool:

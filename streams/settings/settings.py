@@ -7,12 +7,13 @@ and held in milliseconds.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -55,6 +56,7 @@ __all__ = [
     "Gateway",
     "Kafka",
     "Manager",
+    "Named",
     "Privacy",
     "Problem",
     "Results",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=Struct)
+NAME_OF_A_SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 class SettingsError(ValueError):
@@ -86,6 +89,12 @@ class SettingsError(ValueError):
 
 class Sources(Struct, frozen=True, kw_only=True):
     """The table `[sources]`. `load` adds a field for each source that it is given, with that source's own settings."""
+
+
+class Named(NamedTuple):
+    """The form of a source of which there are several: each is a table `[sources.SOURCE.NAME]`."""
+
+    form: type[Struct]
 
 
 class _Sections(Struct, frozen=True, kw_only=True):
@@ -126,6 +135,12 @@ class Settings(_Sections, frozen=True, kw_only=True):
         held = (getattr(self.sources, name) for name in self.sources.__struct_fields__)
         return next((one for one in held if isinstance(one, kind)), None) or kind()
 
+    def named(self, source: str, kind: type[T]) -> Mapping[str, T]:
+        """Return the settings of a source of which there are several, by their names. `kind` is their form."""
+        held: Mapping[str, T] = getattr(self.sources, source, {})
+        assert all(isinstance(one, kind) for one in held.values())  # noqa: S101 - tells a wrong `kind`
+        return held
+
     def calendar_of(self, manager: Manager) -> Calendar:
         """Return the calendar that decides the manager's holidays: the team's own, or the general one."""
         team = self.teams.get(manager.team)
@@ -140,7 +155,9 @@ class Setting(NamedTuple):
     source: str
 
 
-def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struct]] = MappingProxyType({})) -> Settings:
+def load(
+    text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struct] | Named] = MappingProxyType({})
+) -> Settings:
     """Return the settings of a TOML document, overlaid with the CALLPULSE_ variables of `environ`.
 
     `sources` names the tables allowed under `[sources]` and the form of each; `streams.sources.registry` has them all.
@@ -159,6 +176,7 @@ def load(text: str, environ: Mapping[str, str], sources: Mapping[str, type[Struc
     sections = reader.struct(form, document, "")
     if sections is None:
         raise SettingsError(reader.problems)
+    _check_names(sections, reader)
     teams = _teams(sections, reader)
     managers = _managers(sections, teams, reader, identities.names(sections.sources) if sources else None)
     if reader.problems:
@@ -187,15 +205,32 @@ def explain(settings: Settings) -> list[Setting]:
 
 
 @lru_cache(maxsize=8)
-def _form(sources: tuple[tuple[str, type[Struct]], ...]) -> type[_Document]:
+def _form(sources: tuple[tuple[str, type[Struct] | Named], ...]) -> type[_Document]:
     """Return the form of a file with these sources. Cached: settings are only equal if their classes are the same."""
     if not sources:
         return _Document
-    tables = [(name, form, form()) for name, form in sources]
+    tables = [_table(name, form) for name, form in sources]
     held = msgspec.defstruct("Sources", tables, bases=(Sources,), frozen=True, kw_only=True)
     fields = [("sources", held, held())]
     made = msgspec.defstruct("_Form", fields, bases=(_Document,), frozen=True, kw_only=True)
     return cast("type[_Document]", made)  # as `bases` says
+
+
+def _table(name: str, form: type[Struct] | Named) -> tuple[str, Any, Any]:
+    if isinstance(form, Named):
+        kind: Any = form.form
+        return name, Mapping[str, kind], MappingProxyType({})
+    return name, form, form()
+
+
+def _check_names(sections: _Document, reader: Reader) -> None:
+    """Refuse names of sources that could not be a label or a part of a URL."""
+    for source in sections.sources.__struct_fields__:
+        held = getattr(sections.sources, source)
+        for name in held if isinstance(held, Mapping) else ():
+            if NAME_OF_A_SOURCE.fullmatch(name) is None:
+                text = "is no name of a source: a letter, then up to 31 letters, digits, dashes or underscores"
+                reader.refuse(join(f"sources.{source}", name), f"{text}, in lower case")
 
 
 def _sources(sections: _Document, reader: Reader) -> Sources:
@@ -275,6 +310,9 @@ def _explain_struct(held: Struct, fields: Iterable[str], key: str, origins: Mapp
         name = join(key, toml_key(field))
         if isinstance(value, Struct):
             yield from _explain_struct(value, value.__struct_fields__, name, origins)
+        elif isinstance(value, Mapping) and any(isinstance(one, Struct) for one in value.values()):
+            for table, one in value.items():
+                yield from _explain_struct(one, one.__struct_fields__, join(name, table), origins)
         else:
             yield Setting(name, _written(value, spans=field.endswith("_ms")), origins.get(name, "default"))
 

@@ -11,6 +11,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.settings.settings import Named
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.files.mapping import FileMapping
 
-SOURCES: Final[Mapping[str, type[Struct]]] = MappingProxyType({"asterisk": AsteriskMapping})
+SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
+    {"asterisk": AsteriskMapping, "files": Named(FileMapping)}
+)

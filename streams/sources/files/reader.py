@@ -1,0 +1,134 @@
+"""The adapter of files: bytes of one file in, contract events and refused rows out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from streams.contract.events import Event
+from streams.sources.files.calls import CallRows
+from streams.sources.files.cells import Cells
+from streams.sources.files.deals import DealRows
+from streams.sources.files.mapping import FileMapping
+from streams.sources.files.parties import Parties
+from streams.sources.files.rows import CsvRows, JsonRows, Row, RowError
+from streams.sources.files.text import Line, Lines, UnreadableFileError
+from streams.sources.frame import Refused, Translation, shape
+from streams.sources.people import People
+
+
+class FileReader:
+    """Reads one file of a mapping. Feed its bytes in order, in pieces of any size, and then `finish`.
+
+    `name` is that of the mapping; events carry it unless the mapping says another source. `latest_ms` is the latest
+    moment that a row may have. `header` is the first line's cells where reading begins behind them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mapping: FileMapping,
+        people: People,
+        secret: bytes,
+        latest_ms: int,
+        header: Sequence[str] | None = None,
+    ) -> None:
+        self._source = source = mapping.source or name
+        self._mapping = mapping
+        self._latest_ms = latest_ms
+        self._parties = Parties(source, mapping, people, secret)
+        self._lines = Lines(mapping.encoding)
+        self._rows = _rows(mapping)
+        self._skip = mapping.skip_lines if header is None else 0
+        self._cells: Cells | None = None
+        self._translate: CallRows | DealRows | None = None
+        if mapping.format == "json":
+            self._begin(_keys(mapping))
+        elif header is not None:
+            self._begin(header)
+        elif not mapping.header:
+            self._begin(None)
+        self.rows = 0
+        """Rows read so far, the header not among them."""
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """How often a value could not be read that cost its row nothing, by what it was."""
+        return Counter() if self._cells is None else self._cells.left_out
+
+    def feed(self, data: bytes) -> Translation:
+        """Return what the rows say that end in `data`.
+
+        Raises:
+            UnreadableFileError: the file is something else than the mapping says.
+        """
+        return self._read(row for line in self._lines.feed(data) for row in self._rows_of(line))
+
+    def finish(self) -> Translation:
+        """Return what the last rows say, whose end is the end of the file. Raises UnreadableFileError."""
+        last = [row for line in self._lines.finish() for row in self._rows_of(line)]
+        found = self._read([*last, *self._rows.finish()])
+        if self._translate is None and not self._mapping.header:
+            return found
+        if self._translate is None:
+            raise UnreadableFileError("has no first line with the names of its columns")
+        return found
+
+    def _rows_of(self, line: Line) -> Iterator[Row]:
+        if line.number > self._skip:
+            yield from self._rows.feed(line)
+
+    def _begin(self, header: Sequence[str] | None) -> None:
+        self._cells = Cells(self._mapping, header)
+        kind = CallRows if self._mapping.what == "calls" else DealRows
+        self._translate = kind(self._source, self._cells, self._parties, self._latest_ms)
+
+    def _read(self, rows: Iterable[Row]) -> Translation:
+        events: list[Event] = []
+        refused: list[Refused] = []
+        ignored = 0
+        for row in rows:
+            if self._translate is None:
+                if isinstance(row.cells, RowError):
+                    raise UnreadableFileError(f"has a first line that cannot be read: {row.cells.detail}")
+                self._begin(row.cells)
+                continue
+            self.rows += 1
+            try:
+                found = self._events(row)
+            except RowError as error:
+                where = f"line {row.line}"
+                text = shape(row.text.encode("utf-8", "replace"))
+                refused.append(Refused(reason=error.reason, detail=error.detail, where=where, shape=text))
+            else:
+                events += found
+                ignored += not found
+        return Translation(events=events, refused=refused, ignored=ignored)
+
+    def _events(self, row: Row) -> list[Event]:
+        if isinstance(row.cells, RowError):
+            raise row.cells
+        if not row.text.isprintable():
+            _check_characters(row.text)
+        if self._cells is None or self._translate is None:
+            return []
+        self._cells.check(row.cells)
+        return self._translate.read(row.cells)
+
+
+def _check_characters(text: str) -> None:
+    """Refuse a row with bytes that its encoding does not know, or with control characters. Raises RowError."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise RowError("not_utf8", "holds bytes that the encoding of the file does not know")
+    if any(char < " " and char not in "\t\n\r" for char in text):
+        raise RowError("invalid_field", "holds a control character")
+
+
+def _rows(mapping: FileMapping) -> CsvRows | JsonRows:
+    return JsonRows(_keys(mapping)) if mapping.format == "json" else CsvRows(mapping.delimiter, mapping.quote)
+
+
+def _keys(mapping: FileMapping) -> list[str]:
+    """Return the keys of JSON objects that a mapping reads, each once."""
+    columns = [name for column in mapping.columns.used().values() for name in column.column]
+    return list(dict.fromkeys(str(name) for name in (*columns, *mapping.key)))
