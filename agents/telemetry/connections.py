@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -28,11 +28,21 @@ _LOOK_EVERY_S: Final = 0.5
 Clock = Callable[[], float]
 
 
-class Connections:
-    """Watches the connections of a server. `middleware` and `access_log` note the begin and the end of a request."""
+class Limits(NamedTuple):
+    """How long a connection may take, in seconds, and how many may wait for a request."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    first_request_s: float
+    idle_s: float
+    answer_s: float
+    most: int
+
+
+class Connections:
+    """Watches the connections of a server. `began` or `middleware` notes a request, `access_log` the end of its answer."""
+
+    def __init__(self, clock: Clock = time.monotonic, limits: Limits | None = None) -> None:
         self._clock = clock
+        self._limits = limits
         self._answering: dict[Any, float] = {}
         self._waiting: dict[Any, float] = {}
         self._served: set[Any] = set()
@@ -40,11 +50,14 @@ class Connections:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         """Note when a request begins to be answered."""
-        connection = request.protocol
-        self._answering[connection] = self._clock()
-        self._waiting.pop(connection, None)
+        self.began(request.protocol)
         response: web.StreamResponse = await handler(request)
         return response
+
+    def began(self, connection: Any) -> None:
+        """Note that a request of a connection begins to be answered."""
+        self._answering[connection] = self._clock()
+        self._waiting.pop(connection, None)
 
     def answered(self, connection: Any) -> None:
         """Note that the answer of a connection is written."""
@@ -65,6 +78,7 @@ class Connections:
     def overdue(self, connections: list[Any]) -> list[Any]:
         """Return those of the `connections` that are to be closed."""
         now = self._clock()
+        limits = self._limits or Limits(FIRST_REQUEST_S, IDLE_S, ANSWER_S, MOST)
         for gone in (self._answering.keys() | self._waiting.keys()).difference(connections):
             self._answering.pop(gone, None)
             self._waiting.pop(gone, None)
@@ -74,15 +88,15 @@ class Connections:
         for connection in connections:
             begun = self._answering.get(connection)
             if begun is not None:
-                if now - begun > ANSWER_S:
+                if now - begun > limits.answer_s:
                     late.append(connection)
                 continue
             since = self._waiting.setdefault(connection, now)
-            if now - since > (IDLE_S if connection in self._served else FIRST_REQUEST_S):
+            if now - since > (limits.idle_s if connection in self._served else limits.first_request_s):
                 late.append(connection)
             else:
                 waiting.append((since, len(waiting), connection))
-        for _, _, connection in sorted(waiting)[: max(0, len(waiting) - MOST)]:
+        for _, _, connection in sorted(waiting)[: max(0, len(waiting) - limits.most)]:
             late.append(connection)
         return late
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, Union
 
 import msgspec
 
@@ -13,12 +13,13 @@ E = TypeVar("E")
 
 
 class Decoder(Generic[E]):
-    """Bytes of one topic to its events, `E`. Reusable; keeps nothing between calls."""
+    """Bytes of one topic, or of several, to their events, `E`. Reusable; keeps nothing between calls."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, *topics: str) -> None:
         """Raise KeyError for a topic that carries no contract events."""
-        self._types = {cls.__struct_config__.tag for cls in EVENT_TYPES[topic]}
-        self._decode = msgspec.json.Decoder(TOPIC_EVENTS[topic]).decode
+        self._types = {cls.__struct_config__.tag for topic in topics for cls in EVENT_TYPES[topic]}
+        form: Any = Union[tuple(TOPIC_EVENTS[topic] for topic in topics)]  # noqa: UP007 - X | Y takes no tuple
+        self._decode = msgspec.json.Decoder(form).decode
 
     def decode(self, value: bytes | None) -> E | Rejection:
         """Return the event that `value` holds, or why it holds none. Never raises."""
@@ -60,6 +61,19 @@ class Decoder(Generic[E]):
         if re.search(r"`\$\.(at|\w+_at|next_step\.due_at)`", error) or re.search(r"(later than|before) \w+", error):
             return Rejection("invalid_time", _without_values(error))
         return Rejection("invalid_field", _without_values(error))
+
+
+def why_not_json(value: bytes, otherwise: str) -> Rejection:
+    """Return why bytes that are no record, such as a batch of events, cannot be read. `otherwise`: they are JSON."""
+    if (broken := _not_utf8(value)) is not None:
+        return broken
+    try:
+        msgspec.json.decode(value)
+    except RecursionError:
+        return Rejection("too_deep", "nested too deeply")
+    except msgspec.MsgspecError as error:
+        return Rejection("not_json", _without_values(str(error)))
+    return Rejection("not_json", otherwise)
 
 
 def _not_utf8(value: bytes) -> Rejection | None:

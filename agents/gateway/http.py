@@ -1,0 +1,86 @@
+"""The HTTP way in, put together from the settings: `create` returns its server and what a shutdown waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from agents.gateway.http_addresses import Proxies
+from agents.gateway.http_admission import Admission
+from agents.gateway.http_bodies import BodyReader
+from agents.gateway.http_events import EventsEndpoint
+from agents.gateway.http_hooks import Hooked, HooksEndpoint
+from agents.gateway.http_receiver import Clock, Meters, Receiver, clock_ms
+from agents.gateway.http_senders import Senders
+from agents.gateway.http_server import OPENAPI, HttpServer, Page
+from agents.gateway.sink import Sink
+from streams.settings.access import Access
+from streams.settings.settings import Settings
+from streams.sources.http.acceptance import Acceptance
+from streams.sources.http.openapi import document_text
+from streams.sources.registry import HOOKS, MakeHook
+from streams.sources.senders import HttpSender
+from streams.units import SECOND_MS
+
+_MARGIN_S = 5.0
+"""How much longer than the sink's own deadline an answer may take."""
+
+
+class HttpGateway:
+    """The server, and the receiver behind it."""
+
+    def __init__(self, server: HttpServer, receiver: Receiver) -> None:
+        self.server = server
+        self._receiver = receiver
+
+    async def close(self) -> None:
+        """Finish the requests in flight, and wait for the events that their senders did not wait for."""
+        await self.server.close()
+        await self._receiver.settle()
+
+
+def create(
+    settings: Settings,
+    sink: Sink,
+    meters: Meters,
+    pages: Mapping[str, Page],
+    *,
+    hooks: Mapping[str, MakeHook] = HOOKS,
+    clock: Clock = clock_ms,
+) -> HttpGateway:
+    """Return the HTTP way in. It does not listen yet. `pages` are further paths to read: metrics, health."""
+    gateway = settings.gateway
+    http = gateway.http
+    deadline_s = gateway.deadline_ms / SECOND_MS + _MARGIN_S
+    receiver = Receiver(
+        sink,
+        meters,
+        admission=Admission(http.max_requests, http.max_request_bytes),
+        bodies=BodyReader(http.max_body_bytes, http.body_deadline_ms / SECOND_MS),
+        proxies=Proxies(http.trusted_proxies, http.forwarded),
+        acceptance=Acceptance(settings.thresholds.future_ms),
+        deadline_s=deadline_s,
+        public_url=http.public_url,
+        clock=clock,
+    )
+    document = document_text(version("callpulse")).encode()
+    server = HttpServer(
+        http,
+        host=gateway.http_host,
+        port=gateway.http_port,
+        events=EventsEndpoint(receiver, Senders(settings.named("http", HttpSender))),
+        hooks=HooksEndpoint(receiver, hooked(settings, hooks)),
+        pages={OPENAPI: lambda: (200, "application/json", document), **pages},
+        answer_s=deadline_s,
+    )
+    return HttpGateway(server, receiver)
+
+
+def hooked(settings: Settings, hooks: Mapping[str, MakeHook]) -> dict[str, Hooked]:
+    """Return the hooks whose sources have tokens: the settings say who may call them."""
+    found = {}
+    for name, make in hooks.items():
+        access = getattr(settings.sources, name, None)
+        if isinstance(access, Access) and access.tokens:
+            found[name] = Hooked(make(settings), access)
+    return found

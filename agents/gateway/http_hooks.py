@@ -1,0 +1,117 @@
+"""`POST /hooks/SOURCE/TOKEN`: systems that push in their own form. The codes of the answers are those of the source."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiohttp import web
+
+from agents.gateway.http_addresses import Network, is_within, networks_of
+from agents.gateway.http_problems import ProblemError
+from agents.gateway.http_receiver import Receiver, lowered
+from agents.gateway.http_senders import Tokens
+from agents.gateway.sink import NotStoredError
+from streams.contract.events import Event, Rejection
+from streams.settings.access import Access
+from streams.sources.frame import Hook, Refused, Request, Translation, shape
+
+log = logging.getLogger("callpulse")
+
+_UNAVAILABLE = (429, 503)
+
+
+class Hooked(NamedTuple):
+    """A source with a hook, and who may call it."""
+
+    hook: Hook
+    access: Access
+
+
+class _Source(NamedTuple):
+    name: str
+    hook: Hook
+    networks: tuple[Network, ...]
+
+
+class HooksEndpoint:
+    """Takes what other systems push, by the hooks of their sources."""
+
+    def __init__(self, receiver: Receiver, hooks: Mapping[str, Hooked]) -> None:
+        self._receiver = receiver
+        self._tokens = {name: Tokens({name: one.access}) for name, one in hooks.items()}
+        self._sources = {name: _Source(name, one.hook, networks_of(one.access.networks)) for name, one in hooks.items()}
+
+    async def __call__(self, request: web.BaseRequest, name: str, token: str) -> web.Response:
+        """Answer a request. Raise ProblemError where no source is known, so that no source's table holds."""
+        source = self._sources.get(name)
+        if source is None or self._tokens[name].owner(token) is None:
+            if source is not None:
+                self._receiver.meters.unauthenticated(name)
+            raise ProblemError("not-found")
+        answers = source.hook.answers
+        try:
+            return await self._received(request, source)
+        except NotStoredError as error:
+            return _answer(answers.unavailable, retry_after_s=error.retry_after_s)
+        except ProblemError as problem:
+            if problem.status in _UNAVAILABLE:
+                return _answer(answers.unavailable, retry_after_s=problem.retry_after_s)
+            raise
+
+    async def _received(self, request: web.BaseRequest, source: _Source) -> web.Response:
+        receiver, hook = self._receiver, source.hook
+        headers = lowered(request)
+        origin = receiver.origin(request, headers)
+        if source.networks and not is_within(origin.address, source.networks):
+            return self._unauthenticated(source)
+        with receiver.admitted(request, source.name, known=True) as ticket:
+            body = await receiver.body(request, ticket)
+            asked = Request(
+                method=request.method,
+                url=receiver.url(request, origin),
+                query=request.query_string,
+                headers=headers,
+                body=body,
+                received_at_ms=receiver.clock(),
+            )
+            translation = _translated(source, asked)
+            if translation is None:
+                return self._unauthenticated(source)
+            events, refused = self._accepted(translation, asked.received_at_ms)
+            await receiver.store(source.name, events, refused, asked.received_at_ms)
+        return _answer(hook.answers.refused if refused and not events else hook.answers.done)
+
+    def _accepted(self, translation: Translation, at_ms: int) -> tuple[list[Event], list[Refused]]:
+        """Return the events that may be stored, and the refusals of the source and of the contract."""
+        events: list[Event] = []
+        refused = list(translation.refused)
+        for number, made in enumerate(translation.events, 1):
+            event = self._receiver.acceptance.of(made, at_ms)
+            if isinstance(event, Rejection):
+                refused.append(Refused(reason=event.reason, detail=event.detail, where=f"event {number}"))
+            else:
+                events.append(event)
+        return events, refused
+
+    def _unauthenticated(self, source: _Source) -> web.Response:
+        self._receiver.meters.unauthenticated(source.name)
+        return _answer(source.hook.answers.unauthenticated)
+
+
+def _translated(source: _Source, asked: Request) -> Translation | None:
+    """Return what the source makes of a request; None for one that is not its sender's.
+
+    A defect of an adapter costs its request and nothing else. The text of an error may hold a value: it is not logged.
+    """
+    try:
+        return source.hook.translate(asked) if source.hook.is_authentic(asked) else None
+    except Exception as error:  # noqa: BLE001 - whatever a defect raises
+        log.error("source %s: a defect of its adapter: %s", source.name, type(error).__name__)  # noqa: TRY400 - a traceback may quote values
+        detail = f"a defect of the adapter: {type(error).__name__}"
+        return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(asked.body))])
+
+
+def _answer(status: int, *, retry_after_s: int | None = None) -> web.Response:
+    return web.Response(status=status, headers={} if retry_after_s is None else {"Retry-After": str(retry_after_s)})

@@ -1,0 +1,163 @@
+"""The steps that all requests with events share: whose it is, its body, and that its events are stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from aiohttp import web
+
+from agents.gateway.http_addresses import Origin, Proxies
+from agents.gateway.http_admission import Admission, Ticket
+from agents.gateway.http_bodies import BodyReader
+from agents.gateway.http_problems import ProblemError
+from agents.gateway.sink import NotStoredError, Sink, Stored
+from streams.contract.events import Event
+from streams.sources.frame import Refused
+from streams.sources.http.acceptance import Acceptance
+
+Clock = Callable[[], int]
+_HTTPS = "https"
+
+
+class Meters(Protocol):
+    """The counters of the requests: `source` is a sender's name, or "" where nobody is known."""
+
+    def heard(self, source: str, events: Sequence[Event], refused: Sequence[Refused], received_at_ms: int) -> None:
+        """Note what a request had, and when it came."""
+        ...
+
+    def stored(self, source: str, results: Sequence[Stored], seconds: float) -> None:
+        """Note what became of events, and the time to their acknowledgement."""
+        ...
+
+    def unauthenticated(self, source: str) -> None:
+        """Note a request of somebody who may not send."""
+        ...
+
+
+def clock_ms() -> int:
+    """Return the time of receipt, in milliseconds since epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Receiver:
+    """What the endpoints need of a gateway. `deadline_s` is how long a sender waits for the sink at most."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a gateway
+        self,
+        sink: Sink,
+        meters: Meters,
+        *,
+        admission: Admission,
+        bodies: BodyReader,
+        proxies: Proxies,
+        acceptance: Acceptance,
+        deadline_s: float,
+        public_url: str = "",
+        clock: Clock = clock_ms,
+    ) -> None:
+        self.sink = sink
+        self.meters = meters
+        self.acceptance = acceptance
+        self.clock = clock
+        self._admission = admission
+        self._bodies = bodies
+        self._proxies = proxies
+        self._deadline_s = deadline_s
+        self._public_url = public_url
+        self._storing: set[asyncio.Task[list[Stored]]] = set()
+
+    def origin(self, request: web.BaseRequest, headers: dict[str, str]) -> Origin:
+        """Return who asks, and for which scheme and host."""
+        return self._proxies.origin(request.remote, request.scheme, headers.get("host", ""), headers)
+
+    def url(self, request: web.BaseRequest, origin: Origin) -> str:
+        """Return the URL that the sender used, without its query."""
+        base = self._public_url or f"{origin.scheme}://{origin.host}"
+        return base + request.raw_path.partition("?")[0]
+
+    def admitted(self, request: web.BaseRequest, key: str, *, known: bool) -> AbstractContextManager[Ticket]:
+        """Hold a request in flight. Raise ProblemError for one that announces too much, or is one too many."""
+        return self._admission.admitted(key, self._bodies.announced(request), known=known)
+
+    async def body(self, request: web.BaseRequest, ticket: Ticket) -> bytes:
+        """Return the body as it was sent. Raise ProblemError where it does not arrive."""
+        return await self._bodies.read(request, ticket.take)
+
+    def decoded(self, request: web.BaseRequest, body: bytes, ticket: Ticket) -> bytes:
+        """Return the body without its encoding. Raise ProblemError where that cannot be."""
+        plain = self._bodies.decoded(request, body)
+        if plain is not body:
+            ticket.take(len(plain))
+        return plain
+
+    async def store(self, source: str, events: Sequence[Event], refused: Sequence[Refused], at_ms: int) -> list[Stored]:
+        """Store events, then the refusals beside them; return a word per event.
+
+        Raises:
+            NotStoredError: they are not stored, or it is not known.
+        """
+        self.meters.heard(source, events, refused, at_ms)
+        words: list[Stored] = []
+        if events:
+            began = time.monotonic()
+            words = await self._stored(source, events)
+            self.meters.stored(source, words, time.monotonic() - began)
+        if refused:
+            await self.sink.refuse(source, refused)
+        return words
+
+    async def _stored(self, source: str, events: Sequence[Event]) -> list[Stored]:
+        """Wait for the sink, which goes on by itself when the deadline is over or the sender is gone."""
+        storing = asyncio.create_task(self.sink.store(source, events))
+        self._storing.add(storing)
+        storing.add_done_callback(self._forget)
+        done, _ = await asyncio.wait({storing}, timeout=self._deadline_s)
+        if not done:
+            raise NotStoredError("the sink did not answer in time", 1, maybe=True)
+        return storing.result()
+
+    def _forget(self, task: asyncio.Task[list[Stored]]) -> None:
+        self._storing.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def settle(self) -> None:
+        """Wait until the sink has answered for all events whose senders went away."""
+        if self._storing:
+            await asyncio.wait(self._storing)
+
+
+def lowered(request: web.BaseRequest) -> dict[str, str]:
+    """Return the headers with names in lower case; the values of a name that stands several times are joined."""
+    made: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        made[key] = f"{made[key]}, {value}" if key in made else value
+    return made
+
+
+def certificate_names(request: web.BaseRequest) -> tuple[str, ...]:
+    """Return the common names and DNS names of the client certificate; none without one."""
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport is not None and request.scheme == _HTTPS else None
+    if not certificate:
+        return ()
+    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    names += [value for key, value in certificate.get("subjectAltName", ()) if key == "DNS"]
+    return tuple(names)
+
+
+def not_stored(error: NotStoredError) -> ProblemError:
+    """Return the problem for events that the sink did not take."""
+    if error.maybe:
+        return ProblemError(
+            "maybe-stored",
+            "some of the events may be stored; send them again with the same ids",
+            retry_after_s=error.retry_after_s,
+        )
+    return ProblemError("not-stored", retry_after_s=error.retry_after_s)

@@ -1,0 +1,217 @@
+"""The gateway's HTTP server: its routes, its limits for connections, TLS, and an orderly end.
+
+It is a plain server of aiohttp, without its application: every answer is then made here, errors of the protocol among
+them, and none quotes what came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from agents.gateway.http_hooks import HooksEndpoint
+from agents.gateway.http_problems import ProblemError, response
+from agents.telemetry.connections import Connections, Limits, request_logger
+from agents.telemetry.paths import HEALTHY, METRICS, READY
+from streams.settings.gateway_http import GatewayHttp
+
+log = logging.getLogger("callpulse")
+
+EVENTS: Final = "/v1/events"
+CLOUDEVENTS: Final = "/v1/cloudevents"
+OPENAPI: Final = "/v1/openapi.json"
+HOOKS: Final = "/hooks/"
+_LINGER_S: Final = 2.0
+"""How long the rest of a refused body is read: else the sender might not see why."""
+_READ_BYTES: Final = 1 << 16
+_SECOND_MS: Final = 1000
+_HOOK_PARTS: Final = 2
+
+Endpoint = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Page = Callable[[], tuple[int, str, bytes]]
+"""Returns the status, content type and body of a page."""
+
+
+class HttpServer:
+    """Listens on `host` and `port`. `events` answers `/v1/events`, `pages` the paths that are read.
+
+    `answer_s` is the longest that a request may take, from its head to the end of its answer.
+    """
+
+    def __init__(
+        self,
+        settings: GatewayHttp,
+        *,
+        host: str,
+        port: int,
+        events: Endpoint,
+        hooks: HooksEndpoint,
+        pages: Mapping[str, Page],
+        answer_s: float,
+    ) -> None:
+        self._settings = settings
+        self._address = host, port
+        self._events = events
+        self._hooks = hooks
+        self._pages = pages
+        self._answer_s = answer_s
+        self._runner: web.ServerRunner | None = None
+        self._connections = Connections(
+            limits=Limits(
+                settings.header_deadline_ms / _SECOND_MS,
+                settings.idle_deadline_ms / _SECOND_MS,
+                settings.body_deadline_ms / _SECOND_MS + answer_s,
+                settings.max_connections,
+            )
+        )
+        self._watch: asyncio.Task[None] | None = None
+        self.is_stopping = False
+        self.url = ""
+
+    async def open(self) -> None:
+        """Listen. Raise OSError, with the setting to change, for a port or a certificate that cannot be used."""
+        context = _tls(self._settings)
+        server = _Server(
+            self._handle,
+            logger=request_logger(),
+            access_log_class=self._connections.access_log(),
+            keepalive_timeout=self._settings.idle_deadline_ms / _SECOND_MS,
+            max_line_size=self._settings.max_header_bytes,
+            max_field_size=self._settings.max_header_bytes,
+            max_headers=64,
+            lingering_time=_LINGER_S,
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=self._answer_s)
+        await self._runner.setup()
+        host, port = self._address
+        reuse = self._settings.reuse_port or None
+        try:
+            await web.TCPSite(self._runner, host, port, ssl_context=context, reuse_port=reuse, backlog=1024).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise OSError(
+                error.errno,
+                f"cannot listen on {host}:{port}: {error.strerror}. Set gateway.http_port to another port (0: any free "
+                "one), end what listens there, or set gateway.http.reuse_port for several gateways on one port",
+            ) from error
+        bound_host, bound_port = self._runner.addresses[0][:2]
+        scheme = "http" if context is None else "https"
+        self.url = f"{scheme}://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
+        self._watch = asyncio.create_task(self._connections.watch(server))
+
+    async def close(self) -> None:
+        """Say that the gateway is not ready, stop listening, and finish the requests in flight."""
+        self.is_stopping = True
+        if self._runner is None:
+            return
+        await asyncio.sleep(self._settings.stop_delay_ms / _SECOND_MS)
+        await self._runner.cleanup()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        self._connections.began(request.protocol)
+        try:
+            answer = await self._route(request)
+        except ProblemError as problem:
+            answer = response(problem)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a defect raises; its text may quote what came
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("a defect: %s in %s, line %s", type(error).__name__, place.name, place.lineno)  # noqa: TRY400 - as above
+            answer = response(ProblemError("internal-error", close=True))
+        answer.headers["Server"] = "callpulse"
+        if self.is_stopping:
+            answer.force_close()
+        return answer
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        path, method = request.path, request.method
+        if path in {EVENTS, CLOUDEVENTS}:
+            return await self._events(_allowed(request, "POST"))
+        if path.startswith(HOOKS):
+            parts = path.removeprefix(HOOKS).split("/")
+            if len(parts) == _HOOK_PARTS and all(parts):
+                return await self._hooks(_allowed(request, "POST"), *parts)
+        page = self._pages.get(path)
+        if page is None:
+            raise ProblemError("not-found")
+        _allowed(request, "GET", "HEAD")
+        status, content_type, body = page()
+        headers = {"Content-Type": content_type}
+        if method == "HEAD":
+            headers["Content-Length"] = str(len(body))
+            body = b""
+        return web.Response(status=status, body=body, headers=headers)
+
+
+class _Protocol(web.RequestHandler):
+    """Answers what is no HTTP with a problem, as all else is answered; aiohttp's own text would quote the request."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's signature
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("a part of the answer is sent, or nobody reads it")
+        if status >= 500:  # noqa: PLR2004 - a server's error
+            log.error("a defect of the HTTP server: %s", type(exc).__name__)
+            return response(ProblemError("internal-error", close=True))
+        return response(
+            ProblemError("headers-too-large" if isinstance(exc, LineTooLong) else "malformed-request", close=True)
+        )
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def _allowed(request: web.BaseRequest, *methods: str) -> web.BaseRequest:
+    if request.method not in methods:
+        raise ProblemError("method-not-allowed", headers={"Allow": ", ".join(methods)})
+    return request
+
+
+def json_page(answer: Mapping[str, Any], *, ok: bool = True) -> tuple[int, str, bytes]:
+    """Return a page of JSON: 200, or 503."""
+    return 200 if ok else 503, "application/json", msgspec.json.encode(answer) + b"\n"
+
+
+def _tls(settings: GatewayHttp) -> ssl.SSLContext | None:
+    """Return the TLS of the settings; None: plain HTTP. Raise OSError with the setting that has to change."""
+    if settings.tls_certfile is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # Without a password a key that has one would ask at the terminal.
+        context.load_cert_chain(settings.tls_certfile, settings.tls_keyfile, settings.tls_password.reveal)
+    except (OSError, ssl.SSLError) as error:
+        raise OSError(error.errno, f"gateway.http.tls_certfile cannot be used: {error.strerror or error}") from error
+    if settings.tls_client_cafile is not None:
+        try:
+            context.load_verify_locations(settings.tls_client_cafile)
+        except (OSError, ssl.SSLError) as error:
+            raise OSError(
+                error.errno, f"gateway.http.tls_client_cafile cannot be used: {error.strerror or error}"
+            ) from error
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+__all__ = ["CLOUDEVENTS", "EVENTS", "HEALTHY", "HOOKS", "METRICS", "OPENAPI", "READY", "HttpServer", "json_page"]

@@ -1,0 +1,110 @@
+"""Which event is taken in: one that the worker takes, and that has no telephone number where a name belongs."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from streams.contract.decoding import Decoder
+from streams.contract.events import TOPIC_EVENTS, CrmEvents, Event, Rejection
+from streams.phone_numbers import is_outside_number
+from streams.tables.lead.fold import refusal
+
+OTHER: Final = "other"
+"""Stands where a label could be a number. The worker counts such a label as `other`, too."""
+UNREADABLE: Final = "?"
+"""Stands for an amount or a currency that cannot be read: its text may be anything. The worker counts it as folded."""
+FUTURE: Final = Rejection("future", "at is after the event's arrival by more than the setting thresholds.future")
+
+_NAMES: Final = ("source", "manager", "to_manager", "mentor")
+_KEYS: Final = ("lead", "old_key")
+_IDS: Final = ("id", "call", "deal")
+_LABELS: Final = ("stage", "product", "channel", "client_type", "reason")
+_OPTIONAL: Final = ("team", "queue")
+# Digits among letters are none: identifiers of users and containers are called b6093874285e.
+_INSIDE: Final = re.compile(r"(?<![0-9A-Za-z])(?:\+\d{7}|\d{10,15}(?![0-9A-Za-z]))")
+_PLUS: Final = re.compile(r"\+\d{7}|(?:tel|sips?|callto|phone):\+?\d{7,15}(?![0-9A-Za-z])", re.IGNORECASE)
+_SPELLING: Final = re.compile(r"[\s()\-]")
+_FEWEST_BARE: Final = 10
+
+
+class Acceptance:
+    """Decodes events, and refuses what the worker would refuse, by the same reasons. Keeps nothing between calls."""
+
+    def __init__(self, future_ms: int) -> None:
+        self._decode = Decoder[Event](*TOPIC_EVENTS).decode
+        self._future_ms = future_ms
+
+    def event(self, value: bytes, received_at_ms: int) -> Event | Rejection:
+        """Return the event that may be stored, or why there is none. Never raises."""
+        event = self._decode(value)
+        if isinstance(event, Rejection):
+            return event
+        rejection = _with_number(event) or self._refused_by_worker(event, received_at_ms)
+        return rejection or _publishable(event)
+
+    def of(self, event: Event, received_at_ms: int) -> Event | Rejection:
+        """Return an event that an adapter made, as it may be stored, or why it may not."""
+        return self.event(msgspec.json.encode(event), received_at_ms)
+
+    def _refused_by_worker(self, event: Event, received_at_ms: int) -> Rejection | None:
+        if event.at > received_at_ms + self._future_ms:
+            return FUTURE
+        if isinstance(event, CrmEvents):
+            return refusal(event)
+        manager = getattr(event, "manager", "")
+        return None if manager.isprintable() else Rejection("invalid_field", "`manager` has control characters")
+
+
+def _with_number(event: Event) -> Rejection | None:
+    """Return a refusal of an event that would publish what could be a customer's number."""
+    for fields, could_be_number in ((_NAMES, _is_inside), (_KEYS, _is_bare), (_IDS, _has_plus)):
+        for field in fields:
+            text = getattr(event, field, None)
+            if text is not None and could_be_number(text):
+                return Rejection("invalid_field", _ADVICE.get(field, _ADVICE[""]).format(field=field))
+    return None
+
+
+_ADVICE: Final = {
+    "": "`{field}` could be a telephone number, and these must not be published",
+    "lead": "`{field}` could be a telephone number: send a lead key, or the CRM's id with a word before it",
+    "old_key": "`{field}` could be a telephone number: send a lead key",
+}
+
+
+def _publishable(event: Event) -> Event:
+    """Return the event without what could be a number, or a text of anybody, where the worker counts none of it."""
+    changes: dict[str, Any] = {}
+    for field in _LABELS:
+        if (text := getattr(event, field, None)) and (_is_inside(text) or is_outside_number(text)):
+            changes[field] = OTHER
+    for field in _OPTIONAL:
+        if (text := getattr(event, field, None)) and _is_inside(text):
+            changes[field] = None
+    stages: tuple[str, ...] = getattr(event, "stages", ())
+    if any(map(_is_inside, stages)):
+        changes["stages"] = tuple(OTHER if _is_inside(stage) else stage for stage in stages)
+    amount, currency = getattr(event, "amount", None), getattr(event, "currency", None)
+    if amount is not None and not isinstance(amount, Decimal):
+        changes["amount"] = UNREADABLE
+    if currency is not None and not (isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)):
+        changes["currency"] = UNREADABLE
+    return msgspec.structs.replace(event, **changes) if changes else event
+
+
+def _is_inside(text: str) -> bool:
+    return _INSIDE.search(text) is not None
+
+
+def _is_bare(text: str) -> bool:
+    """Return whether a key is a number. The CRM's ids are long numbers, too, but with a word before them."""
+    digits = _SPELLING.sub("", text)
+    return _has_plus(digits) or (is_outside_number(digits) and len(digits) >= _FEWEST_BARE and digits.isdigit())
+
+
+def _has_plus(text: str) -> bool:
+    return _PLUS.search(text) is not None
