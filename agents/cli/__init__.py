@@ -14,6 +14,7 @@ from agents.cli import (
     check_config,
     demo,
     explain,
+    gateway,
     kafka,
     leads,
     metrics,
@@ -22,6 +23,7 @@ from agents.cli import (
     replay,
     schema,
     simulate,
+    token,
     top,
     topics,
     worker,
@@ -75,6 +77,8 @@ def _options(
 
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
+app.command("gateway")(gateway.gateway)
+app.add_typer(token.app, name="token")
 app.command("top")(top.top)
 app.command("explain")(explain.explain)
 app.command("leads")(leads.leads)
@@ -91,7 +95,7 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """Run the command line; the entry point of the console script."""
-    if sys.argv[1:2] == ["worker"]:
+    if sys.argv[1:2] in (["worker"], ["gateway"]):
         signal.signal(signal.SIGTERM, _stop_early)
     try:
         app(prog_name="callpulse")
@@ -108,7 +112,7 @@ def main() -> None:
 
 
 def _stop_early(*_: object) -> None:
-    """End a worker that gets a signal before it handles signals itself: it has nothing to write."""
+    """End a process that gets a signal before it handles signals itself: it has nothing to write."""
     say("callpulse: stopped while it was starting")
     leave()
 

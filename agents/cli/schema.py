@@ -1,7 +1,8 @@
-"""`callpulse schema`: the event contract of a topic as JSON Schema, for whoever writes a source."""
+"""`callpulse schema`: the contract as JSON Schema, and the HTTP way in as OpenAPI, for whoever writes a source."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,12 +10,16 @@ import typer
 
 from agents.cli.common import write
 from streams.contract.events import TOPIC_EVENTS, VERSION
+from streams.sources.http.openapi import document_text
 
 
 def schema(
-    topic: Annotated[Literal["calls", "crm", "speech"], typer.Argument(help="The topic whose events are meant.")],
+    topic: Annotated[
+        Literal["calls", "crm", "speech", "openapi"],
+        typer.Argument(help="The topic whose events are meant, or openapi."),
+    ],
 ) -> None:
-    """Print the JSON Schema of the events of a topic, to check a source against before it sends.
+    """Print the JSON Schema of the events of a topic, or the OpenAPI document, to check a source against.
 
     What the schema cannot say: an event has at most 64 KiB, the record's key is its manager (calls, speech) or its lead
     (crm), and moments must be in order. docs/events.md says it all.
@@ -22,8 +27,10 @@ def schema(
     For example:
 
         callpulse schema calls > calls.schema.json
+
+        callpulse schema openapi > openapi.json
     """
-    write(text(topic).encode())
+    write((document_text(version("callpulse")) if topic == "openapi" else text(topic)).encode())
 
 
 def text(topic: str) -> str:

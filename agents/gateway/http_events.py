@@ -57,7 +57,7 @@ class EventsEndpoint:
                 return await self._answer(form, headers, body, known, at_ms)
         except ProblemError as problem:
             if problem.status in _REFUSED_STATUSES:
-                receiver.meters.unauthenticated(known)
+                receiver.meters.unauthenticated(*filter(None, [problem.source or known]))
             raise
 
     async def _answer(self, form: Form, headers: dict[str, str], body: bytes, sender: str, at_ms: int) -> web.Response:
@@ -68,7 +68,7 @@ class EventsEndpoint:
         events = [part for part in parts if not isinstance(part, Unread)]
         refused = [part.refused for part in parts if isinstance(part, Unread)]
         try:
-            words = await self._receiver.store(sender, events, refused, at_ms)
+            words = await self._receiver.store(sender, events, refused)
         except NotStoredError as error:
             raise not_stored(error) from None
         answer = _summary(parts, events, words)

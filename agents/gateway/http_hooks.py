@@ -80,7 +80,7 @@ class HooksEndpoint:
             if translation is None:
                 return self._unauthenticated(source)
             events, refused = self._accepted(translation, asked.received_at_ms)
-            await receiver.store(source.name, events, refused, asked.received_at_ms)
+            await receiver.store(source.name, events, refused)
         return _answer(hook.answers.refused if refused and not events else hook.answers.done)
 
     def _accepted(self, translation: Translation, at_ms: int) -> tuple[list[Event], list[Refused]]:

@@ -15,7 +15,10 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """Ends a request with a problem. `retry_after_s` gets some jitter, so that senders do not come back together."""
+    """Ends a request with a problem. `retry_after_s` gets some jitter, so that senders do not come back together.
+
+    `source` names the sender, where it is known.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class ProblemError(Exception):
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
+        source: str = "",
         close: bool = False,
     ) -> None:
         super().__init__(slug)
@@ -33,6 +37,7 @@ class ProblemError(Exception):
         self.retry_after_s = retry_after_s
         self.headers = dict(headers or {})
         self.members = dict(members or {})
+        self.source = source
         self.close = close
 
     @property

@@ -24,18 +24,10 @@ _HTTPS = "https"
 
 
 class Meters(Protocol):
-    """The counters of the requests: `source` is a sender's name, or "" where nobody is known."""
+    """Counts requests that are refused. What is stored or rejected is counted by the sink."""
 
-    def heard(self, source: str, events: Sequence[Event], refused: Sequence[Refused], received_at_ms: int) -> None:
-        """Note what a request had, and when it came."""
-        ...
-
-    def stored(self, source: str, results: Sequence[Stored], seconds: float) -> None:
-        """Note what became of events, and the time to their acknowledgement."""
-        ...
-
-    def unauthenticated(self, source: str) -> None:
-        """Note a request of somebody who may not send."""
+    def unauthenticated(self, source: str = ...) -> None:
+        """Note a request of somebody who may not send. Without a source: nobody is named whom the settings know."""
         ...
 
 
@@ -95,18 +87,13 @@ class Receiver:
             ticket.take(len(plain))
         return plain
 
-    async def store(self, source: str, events: Sequence[Event], refused: Sequence[Refused], at_ms: int) -> list[Stored]:
+    async def store(self, source: str, events: Sequence[Event], refused: Sequence[Refused]) -> list[Stored]:
         """Store events, then the refusals beside them; return a word per event.
 
         Raises:
             NotStoredError: they are not stored, or it is not known.
         """
-        self.meters.heard(source, events, refused, at_ms)
-        words: list[Stored] = []
-        if events:
-            began = time.monotonic()
-            words = await self._stored(source, events)
-            self.meters.stored(source, words, time.monotonic() - began)
+        words = await self._stored(source, events) if events else []
         if refused:
             await self.sink.refuse(source, refused)
         return words

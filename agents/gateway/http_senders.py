@@ -76,7 +76,7 @@ class Senders:
                 raise ProblemError("unauthenticated", headers=_CHALLENGE)
         _check(sender, address, certificate)
         if sender.secrets and not signatures.is_signed(headers):
-            raise ProblemError("signature-invalid", "this sender signs what it sends, and the signature is missing")
+            raise ProblemError("signature-invalid", "the signature of this sender is missing", source=sender.name)
         return sender
 
     def signed(
@@ -97,7 +97,9 @@ class Senders:
             return _verified([sender], headers, body, now_ms) if sender.secrets else sender
         found = _verified((one for one in self._senders.values() if one.secrets), headers, body, now_ms)
         if found.has_tokens:
-            raise ProblemError("unauthenticated", "this sender shows a token, too", headers=_CHALLENGE)
+            raise ProblemError(
+                "unauthenticated", "this sender shows a token, too", headers=_CHALLENGE, source=found.name
+            )
         _check(found, address, certificate)
         return found
 
@@ -112,9 +114,9 @@ class Senders:
 def _check(sender: Sender, address: Address | None, certificate: Sequence[str]) -> None:
     """Raise ProblemError for a sender that comes from elsewhere, or with another certificate."""
     if sender.networks and not is_within(address, sender.networks):
-        raise ProblemError("network-not-allowed")
+        raise ProblemError("network-not-allowed", source=sender.name)
     if sender.certificates and not set(sender.certificates) & set(certificate):
-        raise ProblemError("certificate-not-allowed")
+        raise ProblemError("certificate-not-allowed", source=sender.name)
 
 
 def _verified(senders: Iterable[Sender], headers: Mapping[str, str], body: bytes, now_ms: int) -> Sender:

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import LineTooLong
 from agents.gateway.http_hooks import HooksEndpoint
 from agents.gateway.http_problems import ProblemError, response
 from agents.telemetry.connections import Connections, Limits, request_logger
+from agents.telemetry.exposition import CONTENT_TYPE
 from agents.telemetry.paths import HEALTHY, METRICS, READY
 from streams.settings.gateway_http import GatewayHttp
 
@@ -193,6 +194,21 @@ def json_page(answer: Mapping[str, Any], *, ok: bool = True) -> tuple[int, str, 
     return 200 if ok else 503, "application/json", msgspec.json.encode(answer) + b"\n"
 
 
+def state_pages(why_not_ready: Callable[[], list[str]]) -> dict[str, Page]:
+    """Return the pages of liveness and readiness. `why_not_ready` returns reasons in words."""
+
+    def ready() -> tuple[int, str, bytes]:
+        why = why_not_ready()
+        return json_page({"ready": not why, "waiting_for": why}, ok=not why)
+
+    return {HEALTHY: lambda: json_page({"healthy": True}), READY: ready}
+
+
+def metrics_page(text: Callable[[], bytes], settings: GatewayHttp) -> dict[str, Page]:
+    """Return the page of metrics, where the settings want it on this port, too."""
+    return {METRICS: lambda: (200, CONTENT_TYPE, text())} if settings.metrics else {}
+
+
 def _tls(settings: GatewayHttp) -> ssl.SSLContext | None:
     """Return the TLS of the settings; None: plain HTTP. Raise OSError with the setting that has to change."""
     if settings.tls_certfile is None:
@@ -212,6 +228,3 @@ def _tls(settings: GatewayHttp) -> ssl.SSLContext | None:
             ) from error
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
-
-
-__all__ = ["CLOUDEVENTS", "EVENTS", "HEALTHY", "HOOKS", "METRICS", "OPENAPI", "READY", "HttpServer", "json_page"]

@@ -112,6 +112,11 @@ class Service:
             return ["the process is being stopped"]
         return [reason for why in self._reasons for reason in why()]
 
+    def metrics_text(self) -> bytes:
+        """Return all metrics, for a scrape."""
+        self.sink.refresh()
+        return generate_latest(self.metrics.registry)
+
     async def _listen(self) -> None:
         connections = Connections()
         app = web.Application(middlewares=[connections.middleware])
@@ -147,8 +152,7 @@ class Service:
             self._fail(error)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        self.sink.refresh()
-        return web.Response(body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self.metrics_text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _healthy(self, _: web.Request) -> web.Response:
         late_s = asyncio.get_running_loop().time() - self._beat

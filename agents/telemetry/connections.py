@@ -38,7 +38,7 @@ class Limits(NamedTuple):
 
 
 class Connections:
-    """Watches the connections of a server. `began` or `middleware` notes a request, `access_log` the end of its answer."""
+    """Watches the connections of a server. `began` or `middleware` notes a request, `access_log` its end."""
 
     def __init__(self, clock: Clock = time.monotonic, limits: Limits | None = None) -> None:
         self._clock = clock

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from streams.settings.fields import Span, Text
+from streams.settings.gateway_http import GatewayHttp
 from streams.settings.reader import Conflict
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
     max_in_flight: Annotated[int, Meta(ge=500, le=1_000_000)] = 20_000
     memory_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 34)] = 1 << 26
     memory_rebuild_ms: Annotated[Span, Meta(ge=0, le=86_400_000)] = 600_000
+    http: GatewayHttp = GatewayHttp()
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""

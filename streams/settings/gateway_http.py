@@ -19,7 +19,8 @@ class GatewayHttp(Struct, frozen=True, kw_only=True):
 
     `max_requests` and `max_request_bytes` bound all requests in flight; a source may have its share of them.
     `header_deadline` holds for a connection that is new, `idle_deadline` for one that waits for another request.
-    `public_url` is the URL that senders use, where the headers of a proxy do not say it.
+    `metrics` is whether /metrics is on this port, too, beside that of the state. `public_url` is the URL that senders
+    use, where the headers of a proxy do not say it.
     """
 
     max_body_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 26)] = 1 << 20
@@ -32,6 +33,7 @@ class GatewayHttp(Struct, frozen=True, kw_only=True):
     idle_deadline_ms: Annotated[Span, Meta(ge=100, le=3_600_000)] = 90_000
     stop_delay_ms: Annotated[Span, Meta(ge=0, le=300_000)] = 0
     reuse_port: bool = False
+    metrics: bool = True
     trusted_proxies: tuple[Network, ...] = ()
     forwarded: Literal["x-forwarded", "forwarded"] = "x-forwarded"
     public_url: Url = ""

@@ -12,7 +12,7 @@ import msgspec
 
 from agents.gateway.http import HttpGateway, create
 from agents.gateway.http_receiver import Clock, clock_ms
-from agents.gateway.http_server import READY, json_page
+from agents.gateway.http_server import metrics_page, state_pages
 from agents.gateway.sink import NotStoredError, Stored
 from streams.contract.events import Event
 from streams.settings.access import hashed
@@ -69,19 +69,9 @@ class Counts:
     """Notes what the metrics would count."""
 
     def __init__(self) -> None:
-        self.heards: list[tuple[str, int, int]] = []
-        self.storeds: list[tuple[str, int]] = []
         self.strangers: list[str] = []
 
-    def heard(self, source: str, events: Sequence[Event], refused: Sequence[Refused], received_at_ms: int) -> None:
-        assert received_at_ms > 0
-        self.heards.append((source, len(events), len(refused)))
-
-    def stored(self, source: str, results: Sequence[Stored], seconds: float) -> None:
-        assert seconds >= 0
-        self.storeds.append((source, len(results)))
-
-    def unauthenticated(self, source: str) -> None:
+    def unauthenticated(self, source: str = "") -> None:
         self.strangers.append(source)
 
 
@@ -145,7 +135,8 @@ async def serving(
         settings,
         sink,
         counts,
-        {READY: lambda: json_page({"ready": not gateway.server.is_stopping}, ok=not gateway.server.is_stopping)},
+        state_pages(lambda: ["stopping"] if gateway.server.is_stopping else [])
+        | metrics_page(lambda: b"a_metric 1\n", settings.gateway.http),
         hooks=hooks,
         clock=clock,
     )

@@ -1,0 +1,84 @@
+"""`callpulse gateway`: take events in over HTTP until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from agents.cli.common import (
+    INFRASTRUCTURE,
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    UserError,
+    print_json,
+    read_settings,
+    run,
+    say,
+)
+from agents.repeated_lines import RepeatedLines
+from streams.settings.settings import Settings
+from streams.sources.senders import HttpSender
+
+NameOption = Annotated[
+    str,
+    typer.Option("--name", help="The folder of its spool. Gateways that share gateway.data_dir need one each."),
+]
+
+
+def gateway(
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    *,
+    name: NameOption = "gateway",
+    as_json: JsonOption = False,
+) -> None:
+    """Take events in over HTTP: POST /v1/events, CloudEvents, and the hooks of other systems.
+
+    A sender is answered once Kafka has its events, or the spool on disk while Kafka is away. SIGTERM or Ctrl-C ends it
+    in good order: it is not ready any more, finishes the requests in flight, and leaves.
+
+    Senders and their tokens are in the settings; `callpulse token new NAME` makes a token.
+
+    With --json, the first line on standard output gives the addresses as soon as the ports answer.
+
+    For example:
+
+        callpulse gateway --config callpulse.toml
+
+        CALLPULSE_GATEWAY__STATUS_PORT=8792 callpulse gateway --name gateway-2
+    """
+    settings = read_settings(config, bootstrap)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RepeatedLines())
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a process
+    try:
+        run(_run(settings, name, as_json=as_json))
+    except OSError as error:
+        raise UserError(error.strerror or str(error), INFRASTRUCTURE) from None
+
+
+async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
+    from agents.gateway.http import create, hooked  # noqa: PLC0415 - slow to import
+    from agents.gateway.http_server import metrics_page, state_pages  # noqa: PLC0415 - as above
+    from agents.gateway.service import Service  # noqa: PLC0415 - as above
+    from streams.sources.registry import HOOKS  # noqa: PLC0415 - as above
+
+    senders = [*settings.named("http", HttpSender), *hooked(settings, HOOKS)]
+    if not senders:
+        say("nobody may send: set [sources.http.NAME]; `callpulse token new NAME` prints what to add")
+    async with Service(settings, name) as service:
+        for sender in senders:
+            service.metrics.announce(sender)
+        pages = state_pages(service.why_not_ready) | metrics_page(service.metrics_text, settings.gateway.http)
+        http = create(settings, service.sink, service.metrics, pages)
+        await http.server.open()
+        service.at_stop(http.close)
+        if as_json:
+            print_json({"url": http.server.url, "status": service.url, "name": name})
+        else:
+            say(f"events are taken at {http.server.url}/v1/events; state and metrics are at {service.url}/metrics")
+        await service.run()
