@@ -49,7 +49,10 @@ def module() -> dict[str, Any]:
 
 
 DIALIT = module()
-PLACE = {"sources": {**SOURCES, "dialit": DIALIT["DialitSettings"]}, "hooks": {"dialit": DIALIT["DialitHook"]}}
+PLACE: dict[str, Any] = {
+    "sources": {**SOURCES, "dialit": DIALIT["DialitSettings"]},
+    "hooks": {"dialit": DIALIT["DialitHook"]},
+}
 
 
 @pytest.fixture
