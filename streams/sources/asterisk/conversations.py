@@ -175,6 +175,16 @@ class Conversations:
             else:
                 self.attach(caller, mine)
 
+    def redial(self, channel: Channel, dial_string: str) -> None:
+        """Correct the lead of a call by the dial string of a channel, which is known only now."""
+        conversation, caller = channel.conversation, self._channels.by_uid.get(channel.caller_uid)
+        exten = "" if caller is None else caller.exten
+        before = self._parties.lead_of(dialled_number(channel, exten))
+        channel.dial_string = dial_string
+        lead = self._parties.lead_of(dialled_number(channel, exten))
+        if lead is not None and self._parties.manager_of(channel) is None and conversation.lead in (None, before):
+            conversation.lead = lead
+
     def ring(self, channel: Channel, now: int) -> None:
         """Begin the leg of a party whose telephone rings, or that answered without ringing."""
         if channel.dialled_by is None or not channel.is_party or channel.state not in (RINGING, UP):
@@ -358,7 +368,7 @@ class Conversations:
         self.ends.channel_gone(channel.uid, now)
         met = [party.leg for party in self._channels.parties(channel) if party.leg is not None and party is not channel]
         leg = channel.leg
-        if leg is None:
+        if leg is None and ended_by == "hangup":  # why a call failed is known from its hangup alone
             self._count_failed(channel, cause, now)
         channel.end_cause = cause
         self._channels.remove(channel)

@@ -207,6 +207,10 @@ class Directory:
             return _label(self.mapping.manager_prefix + endpoint)
         return None
 
+    def is_extension(self, number: str) -> bool:
+        """Tell whether a number is that of a telephone of the PBX."""
+        return self._internal.fullmatch(number) is not None
+
     def is_voicemail(self, application: str) -> bool:
         """Tell whether a dialplan application records a message."""
         return self._voicemail.fullmatch(application) is not None

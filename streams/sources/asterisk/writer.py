@@ -23,8 +23,10 @@ from streams.sources.asterisk.model import Channel, Conversation, Handover, PbxL
 class EventWriter:
     """Writes contract events. An id consists of Uniqueid, event and occurrence, so a replay gives the same ids."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, seen: EndedBy = "hangup") -> None:
+        """`seen` is what an end says that was seen."""
         self._directory = directory
+        self._seen = seen
         self._source = directory.mapping.source
         self.events: list[Event] = []
 
@@ -66,6 +68,7 @@ class EventWriter:
 
     def ended(self, leg: PbxLeg, at: int, disposition: Disposition, ended_by: EndedBy = "hangup") -> None:
         """Write the end of a leg."""
+        ended_by = self._seen if ended_by == "hangup" else ended_by
         at = max(at, leg.started_at, leg.answered_at or 0)
         if leg.connected_since is not None:
             leg.talk_ms += max(0, at - leg.connected_since)

@@ -1,0 +1,1 @@
+"""Asterisk by its records: CEL, queue_log and CDR."""

@@ -1,0 +1,179 @@
+"""Rows of CEL, Asterisk's channel event log: csv as `cel_custom` writes it, or JSON lines.
+
+The columns are declared in the settings, because the file has no header. Fields have the names of Asterisk's sample
+configurations; several releases and drafts of it use several names for one field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import Reason
+from streams.sources.asterisk.records.rows import Lines, RowAssembler, refuse
+from streams.sources.asterisk.records.settings import CelSettings
+from streams.sources.frame import Refused
+from streams.sources.local_time import epoch_ms
+
+NAMES: Final[Mapping[str, str]] = {
+    "eventtype": "event", "eventenum": "event",
+    "eventtime": "time",
+    "channame": "channel", "channel": "channel",
+    "uniqueid": "uniqueid",
+    "linkedid": "linkedid",
+    "cid_num": "number", "num": "number", "cidnum": "number",
+    "exten": "exten",
+    "context": "context",
+    "appname": "app", "app": "app", "application": "app",
+    "appdata": "appdata",
+    "accountcode": "account",
+    "extra": "extra", "eventextra": "extra",
+}  # fmt: skip
+"""The names of columns and of JSON fields that are read, and what they mean. Others are left out."""
+REQUIRED: Final = ("event", "time", "channel", "uniqueid", "linkedid")
+
+
+class CelRow(Struct, frozen=True, kw_only=True, gc=False):
+    """One row. `at` is in ms. `extra` holds the fields that an event adds, {} where it has none or is unreadable."""
+
+    event: str
+    at: int
+    channel: str
+    uniqueid: str
+    linkedid: str
+    number: str = ""
+    exten: str = ""
+    context: str = ""
+    app: str = ""
+    appdata: str = ""
+    account: str = ""
+    extra: Mapping[str, str] = {}
+
+
+class CelReader:
+    """Reads the lines of one CEL file."""
+
+    def __init__(self, settings: CelSettings, default_zone: str) -> None:
+        self._lines = Lines()
+        self._is_json = settings.format == "json"
+        self._width = len(settings.columns)
+        self._places = _places(settings.columns)
+        self._clock = settings.clock(default_zone)
+        self._rows = RowAssembler(settings.separator, settings.quote, self._is_whole)
+
+    @property
+    def unusable(self) -> str:
+        """Why the file cannot be read at all, "" if it can."""
+        return self._lines.unusable
+
+    @property
+    def number(self) -> int:
+        """How many lines came so far."""
+        return self._lines.number
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last row goes on in the next line."""
+        return self._rows.is_waiting
+
+    def take(self, line: bytes) -> Iterator[CelRow | Refused]:
+        """Yield the rows that a line completes."""
+        for text in self._lines.take(line):
+            where = f"line {self._lines.number}"
+            if isinstance(text, Refused):
+                yield text
+            elif self._is_json:
+                yield self._json(text, where)
+            else:
+                for row in self._rows.take(text, where):
+                    yield row if isinstance(row, Refused) else self._csv(row, text, where)
+
+    def _is_whole(self, fields: Sequence[str]) -> bool:
+        return len(fields) == self._width and self._time(fields[self._places["time"]]) is not None
+
+    def _csv(self, fields: Sequence[str], text: str, where: str) -> CelRow | Refused:
+        if len(fields) != self._width:
+            return _bad("invalid_field", f"{len(fields)} columns instead of {self._width}", text, where)
+        return self._row({name: fields[place] for name, place in self._places.items()}, text, where)
+
+    def _json(self, text: str, where: str) -> CelRow | Refused:
+        try:
+            held = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return _bad("not_json", "the line is no JSON object", text, where)
+        if not isinstance(held, dict):
+            return _bad("not_json", "the line is no JSON object", text, where)
+        found: dict[str, Any] = {}
+        for name, value in held.items():
+            meaning = NAMES.get(name.casefold())
+            if meaning is None or (meaning in found and name.casefold() == "eventtype"):
+                continue
+            found[meaning] = value
+        if isinstance(found.get("time"), int | float) and not isinstance(found["time"], bool):
+            found["time"] = str(found["time"])
+        for meaning, value in found.items():
+            if value is None:
+                found[meaning] = ""
+            elif not isinstance(value, str):  # a Uniqueid as a number: .10 has become .1, so two channels are one
+                return _bad("invalid_field", f"{meaning} is no text", text, where)
+        return self._row(found, text, where)
+
+    def _row(self, held: Mapping[str, str], text: str, where: str) -> CelRow | Refused:
+        for name in REQUIRED[:-1]:
+            if not held.get(name):
+                return _bad("missing_field", f"no {name}", text, where)
+        at = self._time(held["time"])
+        if at is None:
+            return _bad("invalid_time", self._why(held["time"]), text, where)
+        return CelRow(
+            event=held["event"].upper(),
+            at=at,
+            channel=held["channel"],
+            uniqueid=held["uniqueid"],
+            linkedid=held.get("linkedid") or held["uniqueid"],
+            number=held.get("number", ""),
+            exten=held.get("exten", ""),
+            context=held.get("context", ""),
+            app=held.get("app", ""),
+            appdata=held.get("appdata", ""),
+            account=held.get("account", ""),
+            extra=_extra(held.get("extra", "")),
+        )
+
+    def _time(self, text: str) -> int | None:
+        if self._clock is None:
+            return epoch_ms(text)
+        found = self._clock.read(text)
+        return found if isinstance(found, int) else None
+
+    def _why(self, text: str) -> str:
+        if self._clock is None:
+            return "eventtime is no number of seconds since 1970 between 2000 and 2100"
+        return f"eventtime: {self._clock.read(text)}"
+
+
+def _places(columns: Sequence[str]) -> dict[str, int]:
+    return {NAMES[name.casefold()]: place for place, name in enumerate(columns) if name.casefold() in NAMES}
+
+
+def missing_columns(columns: Sequence[str]) -> list[str]:
+    """Return what no declared column says and CEL cannot be read without."""
+    held = _places(columns)
+    return [name for name in REQUIRED if name not in held]
+
+
+def _bad(reason: Reason, detail: str, text: str, where: str) -> Refused:
+    return refuse(reason, detail, text.encode("utf-8", "replace"), where)
+
+
+def _extra(text: str) -> Mapping[str, str]:
+    if not text.startswith("{"):
+        return {}
+    try:
+        held = msgspec.json.decode(text, type=dict[str, str | int | float | bool | None])
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    return {name: "" if value is None else str(value) for name, value in held.items()}

@@ -1,0 +1,407 @@
+"""CEL as contract events: each row becomes the events of the manager interface that it stands for.
+
+CEL says which channels there were, when they were answered, bridged, transferred and hung up, and why. It does not say
+that a telephone rings, whom a channel dials, or how a dial ended. The first follows from an end that is no refusal at
+once, the second from the channels of the call, the third from who hung up. What cannot be concluded is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from streams.contract.events import QUEUE_PREFIX, CallEvent, EndedBy, Event
+from streams.phone_numbers import is_outside_number
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.cel import CelRow
+from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, CelCall, CelCalls, CelChannel
+from streams.sources.asterisk.translator import UNSEEN, Asterisk
+from streams.units import HOUR_MS
+
+_WAIT_MS: Final = 1_000
+"""Hangups of one moment come in any order; see `endings.py`."""
+_AT_ONCE_MS: Final = 1_000
+_PERHAPS_RANG: Final = frozenset((0, 16, 18, 19, 26, 31, 102, 127))
+"""Hangup causes of a dial that was given up or reached its limit. With others, a telephone refused the call."""
+_DIALLED: Final = frozenset(("appdial", "appdial2", "appqueue"))
+"""What a dialled channel is said to run, until it runs something itself."""
+_MOST_CHANNELS: Final = 20_000
+_LOOK_EVERY: Final = 256
+_AFTER_AN_END: Final = frozenset(("HANGUP", "CHAN_END", "BRIDGE_EXIT", "LINKEDID_END", "APP_END"))
+
+_Handler: TypeAlias = Callable[["CelEvents", CelRow, CelChannel, CelCall], None]
+
+
+class CelEvents:
+    """Turns the rows of one PBX into contract events. Pure: the same rows give the same events and ids.
+
+    Calls that began before the first row are left out. `place` of a row is any number that grows with the rows.
+    """
+
+    def __init__(
+        self,
+        mapping: AsteriskMapping,
+        secret: bytes,
+        ended_by: EndedBy = "cdr",
+        longest_call_ms: int = 12 * HOUR_MS,
+        queues: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Raise ValueError for a mapping that cannot be used. `queues` has the names of queues by extension.
+
+        With `ended_by` "cdr", somebody else says what is heard live. Then a missed call is left out if CEL does not say
+        in which queue it was: under another name it would count twice.
+        """
+        self._asterisk = Asterisk(mapping, secret, ended_by=ended_by)
+        self._longest_call_ms = longest_call_ms
+        self._queues = queues
+        self._must_know_queue = ended_by == "cdr"
+        self._calls = CelCalls()
+        self._rings: list[CelChannel] = []
+        self._held: list[tuple[CelChannel, CelCall]] = []
+        self._completed: dict[CelCall, int] = {}
+        self._events: list[Event] = []
+        self._rows = 0
+        self.given_up = 0
+        """Calls whose end was never written."""
+
+    @property
+    def oldest(self) -> int | None:
+        """The place of the first row that is needed again after a restart; None if no call is open."""
+        return self._calls.oldest
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of open calls."""
+        return len(self._calls)
+
+    def take(self, row: CelRow, place: int) -> list[Event]:
+        """Process a row and return the contract events that it causes. Never raises."""
+        self._rows += 1
+        self._calls.begin_reading(row.at)
+        self._pass_time(row)
+        call = self._call(row, place)
+        if call is not None:
+            channel = self._calls.by_uid.get(row.uniqueid)
+            if channel is None:
+                channel = self._begin(row, call)
+            elif row.linkedid != channel.linkedid:
+                self._calls.move(channel, row.linkedid)
+                call = self._calls.of(row.linkedid) or call
+            handler = _HANDLERS.get(row.event)
+            if channel is not None and (channel.ended_at is None or row.event == "LINKEDID_END"):
+                self._application(row, channel, call)
+                if handler is not None:
+                    handler(self, row, channel, call)
+            if call.is_over and not any(one is call for _, one in self._held):
+                self._completed.pop(call, None)
+                self._calls.close(call)
+        if self._rows % _LOOK_EVERY == 0 or len(self._calls) > _MOST_CHANNELS:
+            self._give_up(row.at)
+        return self._taken()
+
+    def quiet(self, now_ms: int) -> list[Event]:
+        """Return what waited for the next row, because none has come for seconds."""
+        for call in dict.fromkeys(call for _, call in self._held):
+            self._release(call)
+        self._end_completed(max(self._completed.values(), default=0) + 2 * _WAIT_MS)
+        self._show_rings(now_ms + _WAIT_MS)
+        for call in list(self._calls.all()):
+            if call.is_over:
+                self._calls.close(call)
+        return self._taken()
+
+    def _taken(self) -> list[Event]:
+        taken, self._events = self._events, []
+        return taken
+
+    # -- calls and channels
+
+    def _call(self, row: CelRow, place: int) -> CelCall | None:
+        call = self._calls.of(row.linkedid)
+        if call is not None:
+            return call
+        known = self._calls.by_uid.get(row.uniqueid)
+        if known is not None:
+            return self._calls.of(known.linkedid)
+        if row.event == "CHAN_START" and (row.uniqueid == row.linkedid or self._calls.begins(row.linkedid)):
+            return self._calls.open(row.linkedid, place, row.at)
+        return None
+
+    def _begin(self, row: CelRow, call: CelCall) -> CelChannel | None:
+        if row.event != "CHAN_START":
+            return None
+        channel = CelChannel(row.uniqueid, row.channel, row.linkedid, row.at)
+        channel.exten = row.exten
+        self._calls.add(call, channel)
+        self._feed("Newchannel", row.at, self._of(row, channel) | {"ChannelState": "0"})
+        if row.uniqueid != row.linkedid and not channel.is_pseudo and channel.half != 2:  # noqa: PLR2004
+            dialler = call.dialler(channel)
+            talking = any(one.bridge for one in call.channels.values())
+            if channel.half == 0 or (dialler is not None and (dialler.is_dialling or not talking)):
+                self._dial(channel, dialler, row.at)
+        return channel
+
+    def _dial(self, channel: CelChannel, dialler: CelChannel | None, at: int) -> None:
+        """Feed the beginning of a dial. Without a dialler, it is one whose beginning was not seen."""
+        channel.by = UNSEEN if dialler is None else dialler.uid
+        channel.ring_at = at
+        self._rings.append(channel)
+        source = {"Uniqueid": UNSEEN} if dialler is None else _names("", dialler)
+        string = ""
+        if dialler is not None:
+            string = _dial_string(dialler, channel) if dialler.app.casefold() in DIALLING else ""
+            if not string and dialler.by == "" and is_outside_number(dialler.exten_now):
+                string = dialler.exten_now  # the PBX rang the caller first, who then dials this extension
+        self._feed("DialBegin", at, source | _names("Dest", channel) | {"DialString": string})
+
+    def _application(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
+        """Take notice of the application that a channel runs."""
+        call.knows_applications |= row.event == "APP_START"
+        if row.exten:
+            channel.exten_now = row.exten
+        app = row.app.casefold()
+        if row.event == "APP_END":
+            channel.app = channel.appdata = ""
+        elif app and (app, row.appdata) != (channel.app.casefold(), channel.appdata):
+            channel.app, channel.appdata = row.app, row.appdata
+            if app in _DIALLED:
+                self._was_dialled(app, row, channel, call)
+            elif app == "queue":
+                self._in_queue(row, channel, call, row.appdata.partition(",")[0])
+            else:
+                told = {"Application": row.app, "AppData": row.appdata}
+                self._feed("Newexten", row.at, self._of(row, channel) | told)
+                for child in call.children(channel.uid) if app in DIALLING else ():
+                    self._asterisk.learn_dial_string(child.uid, _dial_string(channel, child))
+
+    def _was_dialled(self, app: str, row: CelRow, channel: CelChannel, call: CelCall) -> None:
+        """Take notice that a channel was dialled: by another one, or by the PBX itself."""
+        if channel.by is None and app == "appdial2":
+            if row.event != "HANGUP":
+                channel.by = ""
+                self._feed("DialBegin", row.at, _names("Dest", channel))
+        elif channel.by is None and channel.uid not in call.linkedids:
+            self._dial(channel, call.dialler(channel), row.at)
+        if app == "appqueue" and row.exten in self._queues:
+            self._in_queue(row, channel, call, self._queues[row.exten])
+
+    def _in_queue(self, row: CelRow, channel: CelChannel, call: CelCall, queue: str) -> None:
+        call.knows_applications = True
+        self._feed("QueueCallerJoin", row.at, _names("", channel) | {"Queue": queue})
+
+    # -- what waits
+
+    def _pass_time(self, row: CelRow) -> None:
+        if self._held:
+            goes_on = row.event not in _AFTER_AN_END
+            due = [
+                call
+                for call in dict.fromkeys(call for _, call in self._held)
+                if (goes_on and row.linkedid in call.linkedids)
+                or any(row.at - (held.held_at or 0) > _WAIT_MS for held, of in self._held if of is call)
+            ]
+            for call in due:
+                self._release(call)
+        if self._completed:
+            self._end_completed(row.at, row)
+        self._show_rings(row.at)
+        self._feed("NewCallerid", row.at, {})  # ends that waited for a second are due, whosever row this is
+
+    def _show_rings(self, now: int) -> None:
+        if self._rings:
+            for channel in [one for one in self._rings if one.ring_at is None or now - one.ring_at > _AT_ONCE_MS]:
+                self._ring(channel)
+
+    def _ring(self, channel: CelChannel) -> None:
+        """Feed that a telephone has begun to ring, now that something shows it."""
+        at, channel.ring_at = channel.ring_at, None
+        if channel in self._rings:
+            self._rings.remove(channel)
+        if at is not None and channel.ended_at is None:
+            self._feed("Newstate", at, _names("", channel) | {"ChannelState": "5"})
+
+    def _release(self, call: CelCall) -> None:
+        """Feed the hangups that waited, with how the dials to these channels ended: those in front first."""
+        held = [channel for channel, of in self._held if of is call]
+        self._held = [one for one in self._held if one[1] is not call]
+        at = max((channel.held_at or 0 for channel in held), default=0)
+        for channel in sorted(held, key=call.depth):
+            dialler = call.channels.get(channel.by or "")
+            if dialler is not None and not channel.answered:
+                self._dial_end(dialler, channel, call.status_of(channel, dialler), at)
+        for channel in held:
+            self._gone(channel, call, channel.held_at or at)
+
+    def _dial_end(self, dialler: CelChannel, channel: CelChannel, status: str, at: int) -> None:
+        if status:
+            self._feed("DialEnd", at, _names("", dialler) | _names("Dest", channel) | {"DialStatus": status})
+
+    def _gone(self, channel: CelChannel, call: CelCall, at: int) -> None:
+        channel.held_at, channel.ended_at = None, at
+        before = len(self._events)
+        self._feed("Hangup", at, _names("", channel) | {"Cause": str(channel.cause)})
+        if self._must_know_queue and not call.knows_applications:
+            new = [event for event in self._events[before:] if not _is_of_queue(event)]
+            self._events[before:] = new
+
+    def _give_up(self, now: int) -> None:
+        """End calls that are open for too long, or the oldest ones if there are too many."""
+        due = self._calls.begun_before(now - self._longest_call_ms)
+        if len(self._calls) > _MOST_CHANNELS:
+            due = [call for call, _ in zip(self._calls.all(), range(_MOST_CHANNELS // 20), strict=False)]
+        for call in due:
+            self.given_up += 1
+            self._completed.pop(call, None)
+            self._held = [held for held in self._held if held[1] is not call]
+            self._rings = [ring for ring in self._rings if ring.uid not in call.channels]
+            left = [channel.uid for channel in call.channels.values() if channel.ended_at is None]
+            self._events += self._asterisk.lost(left, now)
+            self._calls.close(call)
+
+    # -- rows
+
+    def _answer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ring(channel)
+        channel.answered = True
+        self._feed("Newstate", row.at, self._of(row, channel) | {"ChannelState": "6"})
+        dialler = self._calls.by_uid.get(channel.by or "")
+        if dialler is not None:
+            self._dial_end(dialler, channel, "ANSWER", row.at)
+
+    def _enter(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ring(channel)
+        bridge, technology = row.extra.get("bridge_id", ""), row.extra.get("bridge_technology", "")
+        channel.bridge = "" if technology == HOLDING else bridge
+        told = {"BridgeUniqueid": bridge, "BridgeTechnology": technology}
+        self._feed("BridgeEnter", row.at, self._of(row, channel) | told)
+
+    def _exit(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        bridge = row.extra.get("bridge_id", "")
+        if channel.bridge == bridge:
+            channel.bridge = ""
+        self._feed("BridgeLeave", row.at, self._of(row, channel) | {"BridgeUniqueid": bridge})
+
+    def _hangup(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
+        if not channel.is_there:
+            return
+        channel.cause = cause = _number(row.extra.get("hangupcause", ""))
+        channel.status, channel.source = row.extra.get("dialstatus", ""), row.extra.get("hangupsource", "")
+        if channel.source == channel.name:
+            self._feed("HangupRequest", row.at, _names("", channel) | {"Cause": str(cause)})
+        if channel.ring_at is not None:
+            if cause in _PERHAPS_RANG or row.at - channel.ring_at > _AT_ONCE_MS:
+                self._ring(channel)
+            else:
+                channel.ring_at = None
+                self._rings.remove(channel)
+        if channel.by == "" and is_outside_number(channel.exten_now):
+            for child in call.children(channel.uid):
+                if not child.answered:
+                    self._asterisk.learn_dial_string(child.uid, channel.exten_now)
+        channel.held_at = row.at
+        self._held.append((channel, call))
+        waits = call.waits_for(channel)
+        if not waits:
+            self._release(call)
+
+    def _complete(self, row: CelRow, _channel: CelChannel, call: CelCall) -> None:
+        self._completed[call] = row.at
+
+    def _end_completed(self, now: int, row: CelRow | None = None) -> None:
+        """End the channels of complete calls whose hangup was lost.
+
+        A call is complete, too, when its last channel joins another call. So this waits for a second, and a channel in
+        a bridge goes on.
+        """
+        for call, at in list(self._completed.items()):
+            if row is not None and row.uniqueid in call.channels and row.event not in _AFTER_AN_END:
+                del self._completed[call]
+            elif now - at > _WAIT_MS:
+                del self._completed[call]
+                left = [one for one in call.channels.values() if one.is_there]
+                if any(one.bridge for one in left):
+                    continue
+                self._release(call)
+                for one in left:
+                    self._ring(one)
+                    self._gone(one, call, at)
+                self._calls.close(call)
+
+    def _blind_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        told = _names("Transferer", channel) | self._other("Transferee", row, "transferee_channel")
+        self._feed("BlindTransfer", row.at, told | {"Result": "Success"})
+
+    def _attended_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        told = _names("OrigTransferer", channel) | self._other("SecondTransferer", row, "channel2")
+        told |= self._other("Transferee", row, "transferee_channel")
+        told |= self._other("TransferTarget", row, "transfer_target_channel")
+        kind = "App" if row.extra.get("app") else "Bridge"
+        if row.extra.get("channel2_uniqueid") == channel.uid and channel.bridge:
+            kind = "Threeway"  # who transfers by a feature code has left the bridge, unless all three stay connected
+        self._feed("AttendedTransfer", row.at, told | {"Result": "Success", "DestType": kind})
+
+    def _pickup(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ring(channel)
+        picker = self._other("", row, "pickup_channel")
+        channel.picked = True
+        if picker:
+            self._feed("Pickup", row.at, picker | _names("Target", channel))
+
+    # -- events of the manager interface
+
+    def _other(self, prefix: str, row: CelRow, field: str) -> dict[str, str]:
+        """Return the headers of another channel that a row names in `extra`, {} if it is not known."""
+        channel = self._calls.by_uid.get(row.extra.get(f"{field}_uniqueid", ""))
+        return {} if channel is None or channel.ended_at is not None else _names(prefix, channel)
+
+    def _of(self, row: CelRow, channel: CelChannel) -> dict[str, str]:
+        return _names("", channel) | {
+            "CallerIDNum": "" if channel.by == "" else row.number,  # of a call by the PBX: the PBX's own number
+            "Exten": row.exten,
+            "Context": row.context,
+            "AccountCode": row.account,
+        }
+
+    def _feed(self, event: str, at: int, headers: Mapping[str, str]) -> None:
+        self._events += self._asterisk.feed({"Event": event, "Timestamp": f"{at / 1000:.3f}", **headers}, at)
+
+
+def _names(prefix: str, channel: CelChannel) -> dict[str, str]:
+    return {
+        f"{prefix}Uniqueid": channel.uid,
+        f"{prefix}Channel": channel.name,
+        f"{prefix}Linkedid": channel.linkedid,
+    }
+
+
+def _dial_string(dialler: CelChannel, channel: CelChannel) -> str:
+    """Return the part of the dialler's arguments that names the endpoint of `channel`, "" if none does."""
+    technology, _, endpoint = channel.device.partition("/")
+    targets = dialler.appdata.partition(",")[0].split("&")
+    named = [target for target in targets if endpoint and endpoint in target]
+    return (named[0] if named else "").removeprefix(f"{technology}/")
+
+
+def _is_of_queue(event: Event) -> bool:
+    return isinstance(event, CallEvent) and event.manager.startswith(QUEUE_PREFIX)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 4 else 0  # noqa: PLR2004 - causes are below 128
+
+
+_HANDLERS: Final[Mapping[str, _Handler]] = {
+    name: getattr(CelEvents, method)
+    for method, names in {
+        "_answer": "ANSWER",
+        "_enter": "BRIDGE_ENTER",
+        "_exit": "BRIDGE_EXIT",
+        "_hangup": "HANGUP CHAN_END",
+        "_complete": "LINKEDID_END",
+        "_blind_transfer": "BLINDTRANSFER",
+        "_attended_transfer": "ATTENDEDTRANSFER",
+        "_pickup": "PICKUP",
+    }.items()
+    for name in names.split()
+}

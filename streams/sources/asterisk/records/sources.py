@@ -1,0 +1,159 @@
+"""Record files as sources: lines in, contract events and refusals out, and from which line a restart has to read.
+
+A restart begins at the oldest line that is still needed, or behind the last line with the state that `snapshot` gave.
+Rows that are read twice give the same events, with the same ids.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+from streams.contract.events import Event
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.cel import CelReader
+from streams.sources.asterisk.records.cel_events import CelEvents
+from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
+from streams.sources.asterisk.records.rows import Lines, refuse
+from streams.sources.asterisk.records.settings import CelSettings, QueueLogSettings
+from streams.sources.frame import Refused, Translation
+from streams.units import HOUR_MS, MINUTE_MS
+
+FUTURE_MS: Final = 5 * MINUTE_MS
+"""A record may be dated later than the reader's clock by as much."""
+
+
+class RecordSource(Protocol):
+    """Reads the lines of one file and of those that follow it."""
+
+    @property
+    def unusable(self) -> str:
+        """Why no line of the file can be read, "" for a file that can."""
+        ...
+
+    @property
+    def oldest(self) -> int | None:
+        """The place of the oldest line that a restart has to read again; None for none."""
+        ...
+
+    def take(self, line: bytes, place: int, now_ms: int) -> Translation:
+        """Process a line, with or without its end. `place` grows from line to line. Never raises."""
+        ...
+
+    def quiet(self, now_ms: int) -> list[Event]:
+        """Return the events that waited for the next line: none has come for seconds, and the file ends here."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Return the state that a restart continues with, b"" for none."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Continue with the state that `snapshot` returned. Raise ValueError for one of another release."""
+        ...
+
+
+class CelSource:
+    """CEL. Its state is rebuilt from the rows of the calls that are open, so it has no snapshot."""
+
+    def __init__(self, settings: CelSettings, mapping: AsteriskMapping, secret: bytes, zone: str = "UTC") -> None:
+        """Raise ValueError for settings that cannot be used. `zone` is used where `settings` name none."""
+        self._rows = CelReader(settings, zone)
+        self.calls = CelEvents(
+            mapping, secret, settings.ended_by, settings.longest_call_hours * HOUR_MS, settings.queues
+        )
+        self._row_place: int | None = None
+
+    @property
+    def unusable(self) -> str:
+        """Why no line of the file can be read, "" for a file that can."""
+        return self._rows.unusable
+
+    @property
+    def oldest(self) -> int | None:
+        """The first row of the oldest open call, or the first line of a row that goes on."""
+        places = [place for place in (self.calls.oldest, self._row_place) if place is not None]
+        return min(places, default=None)
+
+    def take(self, line: bytes, place: int, now_ms: int) -> Translation:
+        """Process a line. Never raises."""
+        done = Translation(events=[], refused=[])
+        place = place if self._row_place is None else self._row_place
+        for row in self._rows.take(line):
+            if isinstance(row, Refused):
+                done.refused.append(row)
+            elif row.at > now_ms + FUTURE_MS:
+                done.refused.append(_future(line, f"line {self._rows.number}"))
+            else:
+                events = self.calls.take(row, place)
+                done.events += events
+                done.ignored += not events
+        self._row_place = place if self._rows.is_waiting else None
+        return done
+
+    def quiet(self, now_ms: int) -> list[Event]:
+        """Return what waited for the next row."""
+        return self.calls.quiet(now_ms)
+
+    def snapshot(self) -> bytes:
+        """Return b"": the state is rebuilt from the rows."""
+        return b""
+
+    def restore(self, snapshot: bytes) -> None:
+        """Do nothing: the state is rebuilt from the rows."""
+
+
+class QueueLogSource:
+    """queue_log."""
+
+    def __init__(self, settings: QueueLogSettings, mapping: AsteriskMapping, secret: bytes) -> None:
+        """Raise ValueError for settings that cannot be used."""
+        self._lines = Lines()
+        self.log = QueueLog(mapping, secret, settings.ended_by)
+
+    @property
+    def unusable(self) -> str:
+        """Why no line of the file can be read, "" for a file that can."""
+        return self._lines.unusable
+
+    @property
+    def oldest(self) -> None:
+        """None: the snapshot holds the calls that are open."""
+        return
+
+    def take(self, line: bytes, place: int, now_ms: int) -> Translation:  # noqa: ARG002 - no line is read again
+        """Process a line. Never raises."""
+        done = Translation(events=[], refused=[])
+        where = f"line {self._lines.number + 1}"
+        for text in self._lines.take(line):
+            if isinstance(text, Refused):
+                done.refused.append(text)
+                continue
+            try:
+                read = read_line(text)
+                if read.at > now_ms + FUTURE_MS:
+                    done.refused.append(_future(line, where))
+                else:
+                    done.events += self.log.take(read)
+                    done.ignored += not self.log.knows(read.event)
+            except Malformed as error:
+                done.refused.append(refuse(error.reason, error.detail, line, where))
+        return done
+
+    def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - no line waits for another
+        """Return nothing: no line waits for the next one."""
+        return []
+
+    def snapshot(self) -> bytes:
+        """Return the open calls and the memberships."""
+        return msgspec.msgpack.encode(self.log.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Continue with the open calls and the memberships of `snapshot`."""
+        if snapshot:
+            self.log.state = msgspec.msgpack.decode(snapshot, type=QueueLogState)
+
+
+def _future(line: bytes, where: str = "") -> Refused:
+    return refuse("future", "dated later than this machine's clock; see the clock and the zone of the PBX", line, where)
