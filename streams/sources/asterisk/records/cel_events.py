@@ -17,6 +17,7 @@ from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cel import CelRow
 from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, CelCall, CelCalls, CelChannel
 from streams.sources.asterisk.translator import UNSEEN, Asterisk
+from streams.sources.people import People
 from streams.units import HOUR_MS
 
 _WAIT_MS: Final = 1_000
@@ -43,6 +44,7 @@ class CelEvents:
         self,
         mapping: AsteriskMapping,
         secret: bytes,
+        people: People | None = None,
         ended_by: EndedBy = "cdr",
         longest_call_ms: int = 12 * HOUR_MS,
         queues: Mapping[str, str] = MappingProxyType({}),
@@ -52,7 +54,7 @@ class CelEvents:
         With `ended_by` "cdr", somebody else says what is heard live. Then a missed call is left out if CEL does not say
         in which queue it was: under another name it would count twice.
         """
-        self._asterisk = Asterisk(mapping, secret, ended_by=ended_by)
+        self._asterisk = Asterisk(mapping, secret, people=people, ended_by=ended_by)
         self._longest_call_ms = longest_call_ms
         self._queues = queues
         self._must_know_queue = ended_by == "cdr"

@@ -26,6 +26,7 @@ from streams.phone_numbers import digest, lead_key
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
 from streams.sources.asterisk.records.queue_presence import QueuePresence
 from streams.sources.local_time import epoch_ms
+from streams.sources.people import People
 
 _FEWEST_FIELDS: Final = 5
 _LONGEST_MS: Final = 24 * 3_600_000
@@ -93,9 +94,11 @@ def read_line(text: str) -> QueueLine:
 class QueueLog:
     """Turns the lines of one queue_log into contract events. Pure: the same lines give the same events and ids."""
 
-    def __init__(self, mapping: AsteriskMapping, secret: bytes, ended_by: EndedBy = "cdr") -> None:
+    def __init__(
+        self, mapping: AsteriskMapping, secret: bytes, people: People | None = None, ended_by: EndedBy = "cdr"
+    ) -> None:
         """Raise ValueError for a mapping that cannot be used."""
-        self._directory = Directory(mapping, secret)
+        self._directory = Directory(mapping, secret, people)
         self._mapping = mapping
         self._secret = secret
         self._ended_by: EndedBy = ended_by

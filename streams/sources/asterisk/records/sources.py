@@ -18,6 +18,7 @@ from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, Queu
 from streams.sources.asterisk.records.rows import Lines, refuse
 from streams.sources.asterisk.records.settings import CelSettings, QueueLogSettings
 from streams.sources.frame import Refused, Translation
+from streams.sources.people import People
 from streams.units import HOUR_MS, MINUTE_MS
 
 FUTURE_MS: Final = 5 * MINUTE_MS
@@ -57,11 +58,18 @@ class RecordSource(Protocol):
 class CelSource:
     """CEL. Its state is rebuilt from the rows of the calls that are open, so it has no snapshot."""
 
-    def __init__(self, settings: CelSettings, mapping: AsteriskMapping, secret: bytes, zone: str = "UTC") -> None:
+    def __init__(
+        self,
+        settings: CelSettings,
+        mapping: AsteriskMapping,
+        secret: bytes,
+        zone: str = "UTC",
+        people: People | None = None,
+    ) -> None:
         """Raise ValueError for settings that cannot be used. `zone` is used where `settings` name none."""
         self._rows = CelReader(settings, zone)
         self.calls = CelEvents(
-            mapping, secret, settings.ended_by, settings.longest_call_hours * HOUR_MS, settings.queues
+            mapping, secret, people, settings.ended_by, settings.longest_call_hours * HOUR_MS, settings.queues
         )
         self._row_place: int | None = None
 
@@ -107,10 +115,12 @@ class CelSource:
 class QueueLogSource:
     """queue_log."""
 
-    def __init__(self, settings: QueueLogSettings, mapping: AsteriskMapping, secret: bytes) -> None:
+    def __init__(
+        self, settings: QueueLogSettings, mapping: AsteriskMapping, secret: bytes, people: People | None = None
+    ) -> None:
         """Raise ValueError for settings that cannot be used."""
         self._lines = Lines()
-        self.log = QueueLog(mapping, secret, settings.ended_by)
+        self.log = QueueLog(mapping, secret, people, settings.ended_by)
 
     @property
     def unusable(self) -> str:
