@@ -1,0 +1,330 @@
+"""Follows a file while it grows: by its identity and offset, over rotation, truncation and restarts.
+
+A file is known by a hash of its first bytes, because a name moves on at every rotation and a copy has another inode.
+The directory is asked once a second: this works on NFS and CIFS too, where no notification comes.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import logging
+import os
+import re
+import stat
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from msgspec import Struct
+
+_log = logging.getLogger(__name__)
+
+HEAD_BYTES: Final = 1024
+CHUNK: Final = 256 * 1024
+LONGEST_LINE: Final = 1024 * 1024
+_PACKED: Final = ".gz"
+_MOST_SIBLINGS: Final = 1000
+# As logrotate and Asterisk name them: Master.csv.1, .2.gz, -20261129, queue_log.1764400000
+_OLDER: Final = re.compile(r"[._-][\d._T-]*\d(\.gz)?|\.old(\.gz)?")
+_ROTATED: Final = 2  # polls at the end of a file that has been renamed, before the next file is read
+
+
+class Identity(Struct, frozen=True):
+    """What a file is known by. `head` is the hash of its first `length` bytes; a file may have been empty."""
+
+    head: str
+    length: int
+    inode: int
+
+
+class Position(Struct, frozen=True):
+    """A place in a file, `offset` bytes from its beginning, and the state of the reader there."""
+
+    file: Identity
+    offset: int
+    state: bytes = b""
+
+
+class Line(NamedTuple):
+    """A line with its end, and its place: the number of bytes before it, over all files that were read."""
+
+    data: bytes
+    place: int
+
+
+class _Segment(NamedTuple):
+    """A file, or the rest of one: its first byte that was read, as a place and as an offset."""
+
+    place: int
+    offset: int
+    file: Identity
+
+
+class GrowingFile:
+    """Reads the complete lines of a file that grows, and of the files that were it before. Not asynchronous."""
+
+    def __init__(self, path: Path, position: Position | None = None) -> None:
+        self.path = path
+        self.rotations = 0
+        self.gaps = 0
+        """How often a part of the file was gone before it was read."""
+        self._stream: BinaryIO | None = None
+        self._identity: Identity | None = None
+        self._segments: list[_Segment] = []
+        self._place = 0  # of the next byte that is read
+        self._offset = 0
+        self._rest = b""
+        self._skipping = False
+        self._at_end = 0
+        self._is_packed = False
+        self._resume = position
+        self._is_interrupted = False
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the last line has no end yet."""
+        return bool(self._rest)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no file to read."""
+        return self._stream is None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def reopen(self) -> None:
+        """Close the file after an error, and go on where it was at the next poll."""
+        self.close()
+        if self._identity is not None:
+            self._resume, self._is_interrupted = Position(self._identity, self._offset), True
+
+    def skip_to_end(self) -> None:
+        """Begin behind what is there now."""
+        if self._open(self.path, 0) and self._stream is not None:
+            size = self._stream.seek(0, os.SEEK_END)
+            self._offset = size
+            self._begin_segment()
+
+    def poll(self) -> list[Line]:
+        """Return the next complete lines, at most about `CHUNK` bytes of them; none if there is nothing new.
+
+        Raises:
+            OSError: the file is there and cannot be read.
+        """
+        if self._stream is None and not self._open_next():
+            return []
+        if self._was_cut():
+            return self._follow_cut()
+        lines = self._read()
+        if lines or self._stream is None:
+            return lines
+        if not self._is_current():
+            self._at_end += 1
+            if self._at_end >= _ROTATED:
+                return self._move_on()
+        return []
+
+    def position(self, place: int | None, state: bytes = b"") -> Position | None:
+        """Return where a restart has to begin to read from `place` on; None: behind the last line that was returned."""
+        if not self._segments:
+            return None
+        where = self._place - len(self._rest) if place is None else place
+        # Nothing identifies an empty file, if it is renamed. The end of the file before it stands for its beginning.
+        begun = [number for number, one in enumerate(self._segments) if one.place <= where and one.file.length]
+        if begun:
+            del self._segments[: begun[-1]]
+        first = self._segments[0]
+        return Position(first.file, first.offset + max(0, where - first.place), state)
+
+    # -- reading
+
+    def _read(self) -> list[Line]:
+        assert self._stream is not None  # noqa: S101 - its callers have looked
+        data = self._stream.read(CHUNK)
+        if not data:
+            return []
+        self._at_end = 0
+        self._remember_head()
+        first = self._place - len(self._rest)
+        self._place += len(data)
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        found = []
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            else:
+                found.append(Line(line, first))
+            first += len(line) + 1
+        if len(self._rest) > LONGEST_LINE:
+            if not self._skipping:
+                found.append(Line(self._rest, first))  # whoever reads it refuses it by its length
+            self._rest, self._skipping = b"", True
+        return found
+
+    def _last_line(self) -> list[Line]:
+        """Return what stands behind the last end of a line, in a file that does not grow any more."""
+        rest, self._rest = self._rest, b""
+        skipping, self._skipping = self._skipping, False
+        return [Line(rest, self._place - len(rest))] if rest and not skipping else []
+
+    # -- files
+
+    def _open(self, path: Path, offset: int) -> bool:
+        try:
+            stream = _opened(path)
+        except FileNotFoundError:
+            return False
+        stream.seek(offset)
+        self._stream = stream
+        self._is_packed = path.suffix == _PACKED
+        self._offset = offset
+        self._at_end = 0
+        self._begin_segment()
+        return True
+
+    def _begin_segment(self) -> None:
+        assert self._stream is not None  # noqa: S101 - its callers have opened it
+        self._identity = identify(self._stream)
+        self._segments.append(_Segment(self._place, self._offset, self._identity))
+
+    def _remember_head(self) -> None:
+        """Take more of the head into the identity, while it grows."""
+        if self._identity is not None and self._identity.length < HEAD_BYTES and self._stream is not None:
+            self._identity = identify(self._stream)
+            self._segments[-1] = self._segments[-1]._replace(file=self._identity)
+
+    def _open_next(self) -> bool:
+        """Open the file that comes after the one that was read last."""
+        if self._resume is not None:
+            return self._take_up(self._resume)
+        return self._open(next(iter(self._newer_ones()), self.path), 0)
+
+    def _take_up(self, position: Position) -> bool:
+        """Find the file again that was read last. It may have moved, or been packed."""
+        found = self._find(position.file, position.offset)
+        if found is not None and not self._open(found, position.offset):
+            return False  # renamed this very moment
+        if found is None:
+            if self._is_interrupted:
+                return False  # the disk or the net is away
+            self.gaps += 1
+            _log.warning(
+                "the part of %s that was read last is gone; reading goes on at the beginning of what is there",
+                self.path.name,
+            )
+        self._resume, self._is_interrupted = None, False
+        return self._stream is not None or self._open(self.path, 0)
+
+    def _is_current(self) -> bool:
+        """Tell whether the file that is open is the one with the name. A missing one may be about to be created."""
+        assert self._stream is not None  # noqa: S101 - its callers have looked
+        try:
+            named = self.path.stat()
+        except FileNotFoundError:
+            return not self._newer_ones()
+        return self._identity is not None and named.st_ino == self._identity.inode
+
+    def _was_cut(self) -> bool:
+        """Tell whether the open file was truncated, and perhaps has grown again."""
+        if self._stream is None or self._identity is None or self._is_packed:
+            return False
+        if os.fstat(self._stream.fileno()).st_size < self._offset:
+            return True
+        return not _matches(self._stream, self._identity)
+
+    def _follow_cut(self) -> list[Line]:
+        """Go on in the copy that was made before the file was truncated, and then at the file's beginning."""
+        assert self._identity is not None  # noqa: S101 - a file that was cut had been opened
+        self.close()
+        self.rotations += 1
+        copy = self._find(self._identity, self._offset)
+        if copy is not None and self._open(copy, self._offset):
+            return []
+        _log.warning("%s was truncated; what was written last before that may be lost", self.path.name)
+        self._open(self.path, 0)
+        return self._last_line()
+
+    def _move_on(self) -> list[Line]:
+        """Finish a file that does not grow any more."""
+        self.close()
+        self.rotations += 1
+        return self._last_line()
+
+    # -- which file is it
+
+    def _find(self, known: Identity, offset: int) -> Path | None:
+        """Return the file with this identity that is at least `offset` bytes long."""
+        for path in (self.path, *self._siblings()):
+            try:
+                with _opened(path) as stream:
+                    same_inode = path.stat().st_ino == known.inode
+                    if (known.length or same_inode) and _matches(stream, known) and _is_long(stream, offset):
+                        return path
+            except (OSError, EOFError, zlib.error):
+                continue
+        return None
+
+    def _newer_ones(self) -> list[Path]:
+        """Return the files that came after the one that was read last, without the one with the name itself."""
+        found = None if self._identity is None else self._find(self._identity, self._offset)
+        return [] if found is None else self._later_than(found)
+
+    def _siblings(self) -> list[Path]:
+        """Return the files beside this one that may have been it, the newest first."""
+        try:
+            start = self.path.name
+            beside = [path for path in self.path.parent.iterdir() if path.name.startswith(start)]
+            found = [path for path in beside if _OLDER.fullmatch(path.name[len(start) :]) and path.is_file()]
+            return sorted(found, key=_age, reverse=True)[:_MOST_SIBLINGS]
+        except OSError:
+            return []
+
+    def _later_than(self, found: Path) -> list[Path]:
+        siblings = self._siblings()
+        later = siblings[: siblings.index(found)] if found in siblings else []
+        return later[::-1]
+
+
+def identify(stream: BinaryIO) -> Identity:
+    """Return the identity of an open file. Its place does not change."""
+    head = _head(stream, HEAD_BYTES)
+    return Identity(hashlib.sha256(head).hexdigest()[:32], len(head), os.fstat(stream.fileno()).st_ino)
+
+
+def _head(stream: BinaryIO, length: int) -> bytes:
+    place = stream.tell()
+    stream.seek(0)
+    head = stream.read(length)
+    stream.seek(place)
+    return head
+
+
+def _matches(stream: BinaryIO, known: Identity) -> bool:
+    head = _head(stream, known.length)
+    return len(head) == known.length and hashlib.sha256(head).hexdigest()[:32] == known.head
+
+
+def _is_long(stream: BinaryIO, offset: int) -> bool:
+    place = stream.tell()
+    stream.seek(max(0, offset - 1))
+    reached = not offset or bool(stream.read(1))
+    stream.seek(place)
+    return reached
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file. Raise OSError for what is no file: opening a pipe would wait for its writer."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "is no regular file", path.name)
+    return gzip.open(path, "rb") if path.suffix == _PACKED else path.open("rb")  # type: ignore[return-value]  # read alike
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name
