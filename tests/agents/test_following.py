@@ -253,8 +253,9 @@ class Schedule(RuleBasedStateMachine):
     def _is_known(self) -> bool:
         """Whether the file was read since it began, and a restart knows it: no follower finds what nobody has seen."""
         here = self.growing.position(None)
-        known = self.position is not None and here is not None and self.path.exists()
-        return known and here.file == self.position.file and here.file.inode == self.path.stat().st_ino  # type: ignore[union-attr]
+        if here is None or self.position is None or not self.path.exists():
+            return False
+        return here.file == self.position.file and here.file.inode == self.path.stat().st_ino
 
     @precondition(lambda self: self.path.exists() and not self.torn and self.position and self.path.stat().st_size)
     @rule(create=st.booleans())

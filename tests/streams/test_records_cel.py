@@ -156,13 +156,13 @@ def test_a_call_that_began_before_the_first_row_is_left_out() -> None:
     ("text", "zone", "fold", "at"),
     [
         ("2026-11-17 09:02:11.060000", "Europe/Moscow", None, 1_794_895_331_060),
-        ("2026-10-25 02:30:00.000000", "Europe/Berlin", 0, 1_792_888_200_000),
-        ("2026-10-25 02:30:00.000000", "Europe/Berlin", 1, 1_792_891_800_000),
+        ("2026-10-25 02:30:00.000000", "Europe/Berlin", "first", 1_792_888_200_000),
+        ("2026-10-25 02:30:00.000000", "Europe/Berlin", "second", 1_792_891_800_000),
         ("2026-10-25 02:30:00.000000", "Europe/Berlin", None, None),
         ("2026-03-29 02:30:00.000000", "Europe/Berlin", None, None),
     ],
 )
-def test_times_as_text(text: str, zone: str, fold: int | None, at: int | None) -> None:
+def test_times_as_text(text: str, zone: str, fold: str | None, at: int | None) -> None:
     made = source(time_format="%F %T.%6q", timezone=zone, fold=fold)
     line = (
         f'"CHAN_START","{text}","","201","","","","101","internal","PJSIP/201-1","","","3","","1.1","1.1","","","",""'

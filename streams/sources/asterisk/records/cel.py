@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from streams.contract.events import Reason
+from streams.sources.asterisk.records.moments import epoch_ms
 from streams.sources.asterisk.records.rows import Lines, RowAssembler, refuse
 from streams.sources.asterisk.records.settings import CelSettings
 from streams.sources.frame import Refused
-from streams.sources.local_time import epoch_ms
+from streams.sources.times import TimeError
 
 NAMES: Final[Mapping[str, str]] = {
     "eventtype": "event", "eventenum": "event",
@@ -125,9 +126,10 @@ class CelReader:
         for name in REQUIRED[:-1]:
             if not held.get(name):
                 return _bad("missing_field", f"no {name}", text, where)
-        at = self._time(held["time"])
-        if at is None:
-            return _bad("invalid_time", self._why(held["time"]), text, where)
+        try:
+            at = self._read_time(held["time"])
+        except TimeError as error:
+            return _bad("invalid_time", f"eventtime {error}", text, where)
         return CelRow(
             event=held["event"].upper(),
             at=at,
@@ -144,15 +146,18 @@ class CelReader:
         )
 
     def _time(self, text: str) -> int | None:
-        if self._clock is None:
-            return epoch_ms(text)
-        found = self._clock.read(text)
-        return found if isinstance(found, int) else None
+        try:
+            return self._read_time(text)
+        except TimeError:
+            return None
 
-    def _why(self, text: str) -> str:
-        if self._clock is None:
-            return "eventtime is no number of seconds since 1970 between 2000 and 2100"
-        return f"eventtime: {self._clock.read(text)}"
+    def _read_time(self, text: str) -> int:
+        if self._clock is not None:
+            return self._clock.read(text)
+        found = epoch_ms(text)
+        if found is None:
+            raise TimeError("is no number of seconds since 1970 between 2000 and 2100")
+        return found
 
 
 def _places(columns: Sequence[str]) -> dict[str, int]:

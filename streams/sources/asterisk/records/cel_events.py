@@ -15,7 +15,7 @@ from streams.contract.events import QUEUE_PREFIX, CallEvent, EndedBy, Event
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cel import CelRow
-from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, CelCall, CelCalls, CelChannel
+from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, INNER, CelCall, CelCalls, CelChannel
 from streams.sources.asterisk.translator import UNSEEN, Asterisk
 from streams.sources.people import People
 from streams.units import HOUR_MS
@@ -137,7 +137,7 @@ class CelEvents:
         channel.exten = row.exten
         self._calls.add(call, channel)
         self._feed("Newchannel", row.at, self._of(row, channel) | {"ChannelState": "0"})
-        if row.uniqueid != row.linkedid and not channel.is_pseudo and channel.half != 2:  # noqa: PLR2004
+        if row.uniqueid != row.linkedid and not channel.is_pseudo and channel.half != INNER:
             dialler = call.dialler(channel)
             talking = any(one.bridge for one in call.channels.values())
             if channel.half == 0 or (dialler is not None and (dialler.is_dialling or not talking)):

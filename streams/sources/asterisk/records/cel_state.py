@@ -18,7 +18,7 @@ DIALLING: Final = frozenset(("dial", "queue", "followme", "page", "retrydial"))
 HOLDING: Final = "holding_bridge"
 _STATUSES: Final = frozenset(("BUSY", "NOANSWER", "CANCEL", "CHANUNAVAIL", "CONGESTION"))
 _BUSY: Final = frozenset((17, 21))
-_INNER: Final = 2
+INNER: Final = 2
 
 
 class CelChannel:
@@ -94,7 +94,7 @@ class CelCall:
 
     def above(self, channel: CelChannel) -> CelChannel | None:
         """Return what dials a channel: for the inner half of a Local channel, the outer half."""
-        if channel.half == _INNER:
+        if channel.half == INNER:
             return self.other_half(channel)
         return self.channels.get(channel.by or "")
 
@@ -152,7 +152,7 @@ class CelCall:
         named = [one for one in dialling if channel.device.casefold() in one.appdata.casefold()]
         if named:
             return named[-1]
-        halves = [one for one in others if one.half == _INNER and not one.bridge and not one.answered]
+        halves = [one for one in others if one.half == INNER and not one.bridge and not one.answered]
         if halves and channel.half == 0:
             fitting = [one for one in halves if one.exten and one.exten in channel.device]
             idle = [one for one in halves if next(self.children(one.uid), None) is None]

@@ -24,8 +24,8 @@ from streams.contract.events import (
 )
 from streams.phone_numbers import digest, lead_key
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
+from streams.sources.asterisk.records.moments import epoch_ms
 from streams.sources.asterisk.records.queue_presence import QueuePresence
-from streams.sources.local_time import epoch_ms
 from streams.sources.people import People
 
 _FEWEST_FIELDS: Final = 5

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
-from streams.sources.local_time import ISO, Fold, LocalTime
+from streams.sources.asterisk.records.moments import ISO, Moments
+from streams.sources.times import Fold
 
 Path = Annotated[str, Meta(max_length=4096)]
 Column = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -45,11 +46,11 @@ class CelSettings(Struct, frozen=True, kw_only=True):
     longest_call_hours: Annotated[int, Meta(ge=1, le=168)] = 12
     """A call that is open for longer is given up: its end was never written."""
 
-    def clock(self, default_zone: str) -> LocalTime | None:
+    def clock(self, default_zone: str) -> Moments | None:
         """Return the reader of its times, None for seconds since epoch."""
         if self.time_format == "epoch":
             return None
-        return LocalTime(self.time_format, self.timezone or default_zone, self.fold)
+        return Moments(self.time_format, self.timezone or default_zone, self.fold)
 
 
 class QueueLogSettings(Struct, frozen=True, kw_only=True):
@@ -72,9 +73,9 @@ class CdrSettings(Struct, frozen=True, kw_only=True):
     timezone: Annotated[str, Meta(max_length=64)] = ""
     fold: Fold | None = None
 
-    def clock(self, default_zone: str) -> LocalTime:
+    def clock(self, default_zone: str) -> Moments:
         """Return the reader of its times."""
-        return LocalTime(self.time_format, self.timezone or default_zone, self.fold)
+        return Moments(self.time_format, self.timezone or default_zone, self.fold)
 
 
 def wrong_zone(name: str) -> str | None:

@@ -1,0 +1,73 @@
+"""Times in record files: text in the time zone of the PBX, or seconds since epoch."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from streams.contract.events import EARLIEST_MS, LATEST_MS
+from streams.sources.times import Fold, TimeError, Times
+from streams.units import SECOND_MS
+
+ISO: Final = "%Y-%m-%d %H:%M:%S"
+_TO_THE_MINUTE: Final = 17  # characters of "2026-11-29 07:46:"
+_MOST_KEPT: Final = 4096
+_ISO_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d", re.ASCII)
+_FRACTION: Final = re.compile(r"%\d?q")  # Asterisk's own
+_EPOCH: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
+
+
+class Moments:
+    """Reads times of one form in one zone. It remembers minutes, because rows come in the order of time.
+
+    Raises:
+        ValueError: the form or the zone cannot be used.
+    """
+
+    def __init__(self, form: str = ISO, zone: str = "UTC", fold: Fold | None = None) -> None:
+        pattern = _FRACTION.sub("%f", form)
+        self._is_iso = form == ISO
+        self._times = Times(pattern, zone, fold)
+        self._both = (Times(pattern, zone, "first"), Times(pattern, zone, "second"))
+        self._minutes: dict[str, int] = {}
+
+    def read(self, text: str, near_ms: int | None = None) -> int:
+        """Return the moment in ms. Raises TimeError.
+
+        `near_ms`: where a local time exists twice and the settings do not say which is meant, the one that is nearer to
+        this moment.
+        """
+        if self._is_iso and _ISO_TEXT.fullmatch(text) is not None:
+            minute = text[:_TO_THE_MINUTE]
+            found = self._minutes.get(minute)
+            if found is None:
+                found = self._moment(f"{minute}00", near_ms)
+                if near_ms is None or self._is_certain(minute):
+                    if len(self._minutes) >= _MOST_KEPT:
+                        self._minutes.clear()
+                    self._minutes[minute] = found
+            return found + int(text[_TO_THE_MINUTE:]) * SECOND_MS
+        return self._moment(text, near_ms)
+
+    def _is_certain(self, minute: str) -> bool:
+        """Tell whether a minute exists once."""
+        return len({one.moment(f"{minute}00") for one in self._both}) == 1
+
+    def _moment(self, text: str, near_ms: int | None) -> int:
+        try:
+            return self._times.moment(text)
+        except TimeError:
+            if near_ms is None:
+                raise
+            return min((one.moment(text) for one in self._both), key=lambda found: abs(found - near_ms))
+
+
+def epoch_ms(text: str) -> int | None:
+    """Return the milliseconds of `seconds` or `seconds.fraction` since epoch, None outside 2000 to 2100.
+
+    Rounded, as the manager interface's times are: the same moment is the same number.
+    """
+    if _EPOCH.fullmatch(text) is None:
+        return None
+    found = round(float(text) * 1000)
+    return found if EARLIEST_MS <= found <= LATEST_MS else None
