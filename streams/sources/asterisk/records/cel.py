@@ -53,6 +53,12 @@ class CelRow(Struct, frozen=True, kw_only=True, gc=False):
     account: str = ""
     extra: Mapping[str, str] = {}
 
+    @property
+    def cause(self) -> int:
+        """The ISDN cause of a hangup, 0 if there is none."""
+        text = self.extra.get("hangupcause", "")
+        return int(text) if text.isdecimal() and len(text) < 4 else 0  # noqa: PLR2004 - causes are below 128
+
 
 class CelReader:
     """Reads the lines of one CEL file."""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from streams.contract.events import QUEUE_PREFIX, CallEvent, EndedBy, Event
+from streams.contract.events import EndedBy, Event
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cel import CelRow
+from streams.sources.asterisk.records.cel_feed import AmiFeed, dial_string, is_of_queue, names
 from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, INNER, CelCall, CelCalls, CelChannel
 from streams.sources.asterisk.translator import UNSEEN, Asterisk
 from streams.sources.people import People
@@ -54,15 +55,14 @@ class CelEvents:
         With `ended_by` "cdr", somebody else says what is heard live. Then a missed call is left out if CEL does not say
         in which queue it was: under another name it would count twice.
         """
-        self._asterisk = Asterisk(mapping, secret, people=people, ended_by=ended_by)
         self._longest_call_ms = longest_call_ms
         self._queues = queues
         self._must_know_queue = ended_by == "cdr"
         self._calls = CelCalls()
+        self._ami = AmiFeed(Asterisk(mapping, secret, people=people, ended_by=ended_by), self._calls)
         self._rings: list[CelChannel] = []
         self._held: list[tuple[CelChannel, CelCall]] = []
         self._completed: dict[CelCall, int] = {}
-        self._events: list[Event] = []
         self._rows = 0
         self.given_up = 0
         """Calls whose end was never written."""
@@ -100,7 +100,7 @@ class CelEvents:
                 self._calls.close(call)
         if self._rows % _LOOK_EVERY == 0 or len(self._calls) > _MOST_CHANNELS:
             self._give_up(row.at)
-        return self._taken()
+        return self._ami.take()
 
     def quiet(self, now_ms: int) -> list[Event]:
         """Return what waited for the next row, because none has come for seconds."""
@@ -111,11 +111,7 @@ class CelEvents:
         for call in list(self._calls.all()):
             if call.is_over:
                 self._calls.close(call)
-        return self._taken()
-
-    def _taken(self) -> list[Event]:
-        taken, self._events = self._events, []
-        return taken
+        return self._ami.take()
 
     # -- calls and channels
 
@@ -136,7 +132,7 @@ class CelEvents:
         channel = CelChannel(row.uniqueid, row.channel, row.linkedid, row.at)
         channel.exten = row.exten
         self._calls.add(call, channel)
-        self._feed("Newchannel", row.at, self._of(row, channel) | {"ChannelState": "0"})
+        self._ami.feed("Newchannel", row.at, self._ami.of(row, channel) | {"ChannelState": "0"})
         if row.uniqueid != row.linkedid and not channel.is_pseudo and channel.half != INNER:
             dialler = call.dialler(channel)
             talking = any(one.bridge for one in call.channels.values())
@@ -149,13 +145,13 @@ class CelEvents:
         channel.by = UNSEEN if dialler is None else dialler.uid
         channel.ring_at = at
         self._rings.append(channel)
-        source = {"Uniqueid": UNSEEN} if dialler is None else _names("", dialler)
+        source = {"Uniqueid": UNSEEN} if dialler is None else names("", dialler)
         string = ""
         if dialler is not None:
-            string = _dial_string(dialler, channel) if dialler.app.casefold() in DIALLING else ""
+            string = dial_string(dialler, channel) if dialler.app.casefold() in DIALLING else ""
             if not string and dialler.by == "" and is_outside_number(dialler.exten_now):
                 string = dialler.exten_now  # the PBX rang the caller first, who then dials this extension
-        self._feed("DialBegin", at, source | _names("Dest", channel) | {"DialString": string})
+        self._ami.feed("DialBegin", at, source | names("Dest", channel) | {"DialString": string})
 
     def _application(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
         """Take notice of the application that a channel runs."""
@@ -173,16 +169,16 @@ class CelEvents:
                 self._in_queue(row, channel, call, row.appdata.partition(",")[0])
             else:
                 told = {"Application": row.app, "AppData": row.appdata}
-                self._feed("Newexten", row.at, self._of(row, channel) | told)
+                self._ami.feed("Newexten", row.at, self._ami.of(row, channel) | told)
                 for child in call.children(channel.uid) if app in DIALLING else ():
-                    self._asterisk.learn_dial_string(child.uid, _dial_string(channel, child))
+                    self._ami.asterisk.learn_dial_string(child.uid, dial_string(channel, child))
 
     def _was_dialled(self, app: str, row: CelRow, channel: CelChannel, call: CelCall) -> None:
         """Take notice that a channel was dialled: by another one, or by the PBX itself."""
         if channel.by is None and app == "appdial2":
             if row.event != "HANGUP":
                 channel.by = ""
-                self._feed("DialBegin", row.at, _names("Dest", channel))
+                self._ami.feed("DialBegin", row.at, names("Dest", channel))
         elif channel.by is None and channel.uid not in call.linkedids:
             self._dial(channel, call.dialler(channel), row.at)
         if app == "appqueue" and row.exten in self._queues:
@@ -190,7 +186,7 @@ class CelEvents:
 
     def _in_queue(self, row: CelRow, channel: CelChannel, call: CelCall, queue: str) -> None:
         call.knows_applications = True
-        self._feed("QueueCallerJoin", row.at, _names("", channel) | {"Queue": queue})
+        self._ami.feed("QueueCallerJoin", row.at, names("", channel) | {"Queue": queue})
 
     # -- what waits
 
@@ -208,7 +204,7 @@ class CelEvents:
         if self._completed:
             self._end_completed(row.at, row)
         self._show_rings(row.at)
-        self._feed("NewCallerid", row.at, {})  # ends that waited for a second are due, whosever row this is
+        self._ami.feed("NewCallerid", row.at, {})  # ends that waited for a second are due, whosever row this is
 
     def _show_rings(self, now: int) -> None:
         if self._rings:
@@ -221,7 +217,7 @@ class CelEvents:
         if channel in self._rings:
             self._rings.remove(channel)
         if at is not None and channel.ended_at is None:
-            self._feed("Newstate", at, _names("", channel) | {"ChannelState": "5"})
+            self._ami.feed("Newstate", at, names("", channel) | {"ChannelState": "5"})
 
     def _release(self, call: CelCall) -> None:
         """Feed the hangups that waited, with how the dials to these channels ended: those in front first."""
@@ -231,21 +227,17 @@ class CelEvents:
         for channel in sorted(held, key=call.depth):
             dialler = call.channels.get(channel.by or "")
             if dialler is not None and not channel.answered:
-                self._dial_end(dialler, channel, call.status_of(channel, dialler), at)
+                self._ami.dial_end(dialler, channel, call.status_of(channel, dialler), at)
         for channel in held:
             self._gone(channel, call, channel.held_at or at)
 
-    def _dial_end(self, dialler: CelChannel, channel: CelChannel, status: str, at: int) -> None:
-        if status:
-            self._feed("DialEnd", at, _names("", dialler) | _names("Dest", channel) | {"DialStatus": status})
-
     def _gone(self, channel: CelChannel, call: CelCall, at: int) -> None:
         channel.held_at, channel.ended_at = None, at
-        before = len(self._events)
-        self._feed("Hangup", at, _names("", channel) | {"Cause": str(channel.cause)})
+        before = len(self._ami.events)
+        self._ami.feed("Hangup", at, names("", channel) | {"Cause": str(channel.cause)})
         if self._must_know_queue and not call.knows_applications:
-            new = [event for event in self._events[before:] if not _is_of_queue(event)]
-            self._events[before:] = new
+            new = [event for event in self._ami.events[before:] if not is_of_queue(event)]
+            self._ami.events[before:] = new
 
     def _give_up(self, now: int) -> None:
         """End calls that are open for too long, or the oldest ones if there are too many."""
@@ -258,7 +250,7 @@ class CelEvents:
             self._held = [held for held in self._held if held[1] is not call]
             self._rings = [ring for ring in self._rings if ring.uid not in call.channels]
             left = [channel.uid for channel in call.channels.values() if channel.ended_at is None]
-            self._events += self._asterisk.lost(left, now)
+            self._ami.events += self._ami.asterisk.lost(left, now)
             self._calls.close(call)
 
     # -- rows
@@ -266,31 +258,31 @@ class CelEvents:
     def _answer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
         self._ring(channel)
         channel.answered = True
-        self._feed("Newstate", row.at, self._of(row, channel) | {"ChannelState": "6"})
+        self._ami.feed("Newstate", row.at, self._ami.of(row, channel) | {"ChannelState": "6"})
         dialler = self._calls.by_uid.get(channel.by or "")
         if dialler is not None:
-            self._dial_end(dialler, channel, "ANSWER", row.at)
+            self._ami.dial_end(dialler, channel, "ANSWER", row.at)
 
     def _enter(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
         self._ring(channel)
         bridge, technology = row.extra.get("bridge_id", ""), row.extra.get("bridge_technology", "")
         channel.bridge = "" if technology == HOLDING else bridge
         told = {"BridgeUniqueid": bridge, "BridgeTechnology": technology}
-        self._feed("BridgeEnter", row.at, self._of(row, channel) | told)
+        self._ami.feed("BridgeEnter", row.at, self._ami.of(row, channel) | told)
 
     def _exit(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
         bridge = row.extra.get("bridge_id", "")
         if channel.bridge == bridge:
             channel.bridge = ""
-        self._feed("BridgeLeave", row.at, self._of(row, channel) | {"BridgeUniqueid": bridge})
+        self._ami.feed("BridgeLeave", row.at, self._ami.of(row, channel) | {"BridgeUniqueid": bridge})
 
     def _hangup(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
         if not channel.is_there:
             return
-        channel.cause = cause = _number(row.extra.get("hangupcause", ""))
+        channel.cause = cause = row.cause
         channel.status, channel.source = row.extra.get("dialstatus", ""), row.extra.get("hangupsource", "")
         if channel.source == channel.name:
-            self._feed("HangupRequest", row.at, _names("", channel) | {"Cause": str(cause)})
+            self._ami.feed("HangupRequest", row.at, names("", channel) | {"Cause": str(cause)})
         if channel.ring_at is not None:
             if cause in _PERHAPS_RANG or row.at - channel.ring_at > _AT_ONCE_MS:
                 self._ring(channel)
@@ -300,12 +292,23 @@ class CelEvents:
         if channel.by == "" and is_outside_number(channel.exten_now):
             for child in call.children(channel.uid):
                 if not child.answered:
-                    self._asterisk.learn_dial_string(child.uid, channel.exten_now)
+                    self._ami.asterisk.learn_dial_string(child.uid, channel.exten_now)
         channel.held_at = row.at
         self._held.append((channel, call))
         waits = call.waits_for(channel)
         if not waits:
             self._release(call)
+
+    def _blind_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ami.blind_transfer(row, channel)
+
+    def _attended_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ami.attended_transfer(row, channel)
+
+    def _pickup(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
+        self._ring(channel)
+        channel.picked = True
+        self._ami.pickup(row, channel)
 
     def _complete(self, row: CelRow, _channel: CelChannel, call: CelCall) -> None:
         self._completed[call] = row.at
@@ -329,68 +332,6 @@ class CelEvents:
                     self._ring(one)
                     self._gone(one, call, at)
                 self._calls.close(call)
-
-    def _blind_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
-        told = _names("Transferer", channel) | self._other("Transferee", row, "transferee_channel")
-        self._feed("BlindTransfer", row.at, told | {"Result": "Success"})
-
-    def _attended_transfer(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
-        told = _names("OrigTransferer", channel) | self._other("SecondTransferer", row, "channel2")
-        told |= self._other("Transferee", row, "transferee_channel")
-        told |= self._other("TransferTarget", row, "transfer_target_channel")
-        kind = "App" if row.extra.get("app") else "Bridge"
-        if row.extra.get("channel2_uniqueid") == channel.uid and channel.bridge:
-            kind = "Threeway"  # who transfers by a feature code has left the bridge, unless all three stay connected
-        self._feed("AttendedTransfer", row.at, told | {"Result": "Success", "DestType": kind})
-
-    def _pickup(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
-        self._ring(channel)
-        picker = self._other("", row, "pickup_channel")
-        channel.picked = True
-        if picker:
-            self._feed("Pickup", row.at, picker | _names("Target", channel))
-
-    # -- events of the manager interface
-
-    def _other(self, prefix: str, row: CelRow, field: str) -> dict[str, str]:
-        """Return the headers of another channel that a row names in `extra`, {} if it is not known."""
-        channel = self._calls.by_uid.get(row.extra.get(f"{field}_uniqueid", ""))
-        return {} if channel is None or channel.ended_at is not None else _names(prefix, channel)
-
-    def _of(self, row: CelRow, channel: CelChannel) -> dict[str, str]:
-        return _names("", channel) | {
-            "CallerIDNum": "" if channel.by == "" else row.number,  # of a call by the PBX: the PBX's own number
-            "Exten": row.exten,
-            "Context": row.context,
-            "AccountCode": row.account,
-        }
-
-    def _feed(self, event: str, at: int, headers: Mapping[str, str]) -> None:
-        self._events += self._asterisk.feed({"Event": event, "Timestamp": f"{at / 1000:.3f}", **headers}, at)
-
-
-def _names(prefix: str, channel: CelChannel) -> dict[str, str]:
-    return {
-        f"{prefix}Uniqueid": channel.uid,
-        f"{prefix}Channel": channel.name,
-        f"{prefix}Linkedid": channel.linkedid,
-    }
-
-
-def _dial_string(dialler: CelChannel, channel: CelChannel) -> str:
-    """Return the part of the dialler's arguments that names the endpoint of `channel`, "" if none does."""
-    technology, _, endpoint = channel.device.partition("/")
-    targets = dialler.appdata.partition(",")[0].split("&")
-    named = [target for target in targets if endpoint and endpoint in target]
-    return (named[0] if named else "").removeprefix(f"{technology}/")
-
-
-def _is_of_queue(event: Event) -> bool:
-    return isinstance(event, CallEvent) and event.manager.startswith(QUEUE_PREFIX)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 4 else 0  # noqa: PLR2004 - causes are below 128
 
 
 _HANDLERS: Final[Mapping[str, _Handler]] = {
