@@ -5,7 +5,7 @@ It has no clock. The time of an event is its `Timestamp` header, or else the tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from streams.contract.events import EndedBy, Event
@@ -86,18 +86,6 @@ class Asterisk:
         self._channels.clear()
         self._listing.clear()
         return self._writer.take()
-
-    def lost(self, uids: Iterable[str], now_ms: int) -> list[Event]:
-        """End channels whose end was not seen and will not come, and return the contract events."""
-        for uid in uids:
-            self._gone(uid, 0, now_ms, "timeout")
-        return self._writer.take()
-
-    def learn_dial_string(self, uid: str, dial_string: str) -> None:
-        """Take notice of how a channel was dialled, where this is known after the dial: the lead may become known."""
-        channel = self._channels.by_uid.get(uid)
-        if channel is not None and dial_string:
-            self._conversations.redial(channel, dial_string)
 
     # -- channels
 

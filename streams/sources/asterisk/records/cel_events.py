@@ -15,9 +15,9 @@ from streams.contract.events import EndedBy, Event
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cel import CelRow
-from streams.sources.asterisk.records.cel_feed import AmiFeed, dial_string, is_of_queue, names
+from streams.sources.asterisk.records.cel_feed import AmiFeed, RecordedAsterisk, dial_string, is_of_queue, names
 from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, INNER, CelCall, CelCalls, CelChannel
-from streams.sources.asterisk.translator import UNSEEN, Asterisk
+from streams.sources.asterisk.translator import UNSEEN
 from streams.sources.people import People
 from streams.units import HOUR_MS
 
@@ -59,7 +59,7 @@ class CelEvents:
         self._queues = queues
         self._must_know_queue = ended_by == "cdr"
         self._calls = CelCalls()
-        self._ami = AmiFeed(Asterisk(mapping, secret, people=people, ended_by=ended_by), self._calls)
+        self._ami = AmiFeed(RecordedAsterisk(mapping, secret, people=people, ended_by=ended_by), self._calls)
         self._rings: list[CelChannel] = []
         self._held: list[tuple[CelChannel, CelCall]] = []
         self._completed: dict[CelCall, int] = {}

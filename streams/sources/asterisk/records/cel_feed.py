@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from streams.contract.events import QUEUE_PREFIX, CallEvent, Event
 from streams.sources.asterisk.records.cel import CelRow
@@ -10,10 +10,26 @@ from streams.sources.asterisk.records.cel_state import CelCalls, CelChannel
 from streams.sources.asterisk.translator import Asterisk
 
 
+class RecordedAsterisk(Asterisk):
+    """The state machine, for records: they may say late how a channel was dialled, or never that it ended."""
+
+    def lost(self, uids: Iterable[str], now_ms: int) -> list[Event]:
+        """End channels whose end was not seen and will not come, and return the contract events."""
+        for uid in uids:
+            self._gone(uid, 0, now_ms, "timeout")
+        return self._writer.take()
+
+    def learn_dial_string(self, uid: str, dial_string: str) -> None:
+        """Take notice of how a channel was dialled: the lead may become known."""
+        channel = self._channels.by_uid.get(uid)
+        if channel is not None and dial_string:
+            self._conversations.redial(channel, dial_string)
+
+
 class AmiFeed:
     """Feeds a state machine, and collects the contract events that it makes. `calls` are the calls that are open."""
 
-    def __init__(self, asterisk: Asterisk, calls: CelCalls) -> None:
+    def __init__(self, asterisk: RecordedAsterisk, calls: CelCalls) -> None:
         self.asterisk = asterisk
         self.events: list[Event] = []
         self._calls = calls
