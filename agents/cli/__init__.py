@@ -15,6 +15,7 @@ from agents.cli import (
     demo,
     explain,
     gateway,
+    import_files,
     kafka,
     leads,
     metrics,
@@ -84,6 +85,7 @@ app.command("explain")(explain.explain)
 app.command("leads")(leads.leads)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
+app.command("import")(import_files.import_)
 app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")

@@ -30,7 +30,7 @@ _WORDS: Final = (
 _KEYPAD: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _SPELLED: Final = frozenset(word.translate(_KEYPAD) for word in _WORDS[:8])
 """Some networks send a word as the digits of its keys, with a plus: +266696687 is ANONYMOUS, +7378742833 RESTRICTED."""
-_SEPARATORS: Final = re.compile(r"[\s().\-/~\u2010-\u2015\u2212]")
+_SEPARATORS: Final = re.compile(r"[\s().\-/~'\"`\u2010-\u2015\u2019\u2212]")
 _EXTENSION: Final = re.compile(r"(?:;?ext\.?=?|x|доб\.?|внутр\.?|#)\s*\d{1,6}$")
 _ADDRESS: Final = re.compile(r"(?:sips?|tel):([^@;]*)")
 _BRACKETED: Final = re.compile(r"[^<>]*<([^<>]+)>")

@@ -176,7 +176,7 @@ class FileMapping(Struct, frozen=True, kw_only=True):
     `source` is what events and the roster's identities call the system; the default is the name of the table. `key`
     names the columns that make a row unique: a row with the same values there is the same row. `constants` are
     values that no column has. `queue_prefix` begins a manager's name that is the name of a queue. `internal` matches
-    the numbers of extensions, for `caller` and `callee`.
+    the numbers of extensions, for `caller` and `callee`; its first group, if it has one, is the extension.
     """
 
     what: Literal["calls", "deals"]

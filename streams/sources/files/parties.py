@@ -35,7 +35,7 @@ class Parties:
         self._people = people
         self._secret = secret
         self._numbers = Numbers(mapping.numbers, mapping.region)
-        self._internal = re.compile(mapping.internal)
+        self._internal = re.compile(mapping.internal, re.IGNORECASE)
         self._queue_prefix = mapping.queue_prefix
         self._default_queue = mapping.default_queue
         self._linked: dict[str, None] = {}
@@ -77,14 +77,18 @@ class Parties:
         return self._people.resolve(self._source, Heard(user=text, extension=text)).manager
 
     def side(self, text: str) -> Side:
-        """Return whether a number is an extension: by its form, or because the roster knows it."""
-        known = self._people.find(self._source, Heard(endpoint=text, extension=text, number=self._full(text)))
-        return Side(text, known is not None or self._internal.fullmatch(text) is not None)
+        """Return one side of a call: an extension by its form, or because the roster knows it; or a number outside."""
+        found = self._internal.fullmatch(text)
+        name = found[1] if found is not None and found.re.groups and found[1] else text
+        known = self._people.find(self._source, self._heard(name))
+        return Side(name, found is not None or known is not None)
 
     def at_extension(self, text: str) -> str:
         """Return the manager at an extension or a number."""
-        heard = Heard(endpoint=text, extension=text, number=self._full(text))
-        return self._people.resolve(self._source, heard).manager
+        return self._people.resolve(self._source, self._heard(text)).manager
+
+    def _heard(self, text: str) -> Heard:
+        return Heard(endpoint=text, extension=text, number=self._full(text))
 
     def lead(self, cells: Cells, row: Sequence[str], other: str = "") -> tuple[str | None, list[str]]:
         """Return the lead of a row, or None, and the keys of its numbers. `other` is a number that no column names."""

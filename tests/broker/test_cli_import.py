@@ -1,0 +1,77 @@
+"""`callpulse import` into Kafka: each row once, however often and however the files overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.broker.installation import Installation
+from tests.kafka_fixture import consume
+from tests.streams.files_cases import FIXTURES, ROSTER, STORY
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+CALLS = FIXTURES / "storyA" / "csv_ru"
+
+
+@pytest.fixture
+def callpulse(bootstrap: str, tmp_path: Path) -> Installation:
+    made = Installation(bootstrap, tmp_path)
+    config = tmp_path / "files.toml"
+    config.write_text(ROSTER + STORY, encoding="utf-8")
+    made.environment["CALLPULSE_CONFIG"] = str(config)
+    made.environment["CALLPULSE_GATEWAY__DATA_DIR"] = str(tmp_path / "gateway")
+    assert made("topics", "create").returncode == 0
+    return made
+
+
+def imported(callpulse: Installation, *arguments: object) -> list[dict[str, object]]:
+    said = callpulse("import", "--json", *arguments)
+    assert said.returncode == 0, said.stderr
+    found: list[dict[str, object]] = orjson.loads(said.stdout)
+    return found
+
+
+def test_rows_of_files_that_overlap_are_in_kafka_once(callpulse: Installation) -> None:
+    dry = callpulse("import", "-m", "csv_ru", "--dry-run", "--events", CALLS / "calls-1.csv", CALLS / "calls-2.csv")
+    expected = {orjson.loads(line)["id"] for line in dry.stdout.splitlines()}
+    one, two = imported(callpulse, "-m", "csv_ru", CALLS / "calls-1.csv", CALLS / "calls-2.csv")
+    assert (one["stored"], one["known"]) == (12, 0)
+    assert (two["stored"], two["known"]) == (7, 5)
+    again = imported(callpulse, "-m", "csv_ru", CALLS / "calls-2.csv", CALLS / "calls-1.csv")
+    assert [(each["stored"], each["known"]) for each in again] == [(0, 12), (0, 12)]
+    records = consume(callpulse.bootstrap, callpulse.calls, at_least=19)
+    assert sorted(orjson.loads(record.value)["id"] for record in records) == sorted(expected)
+    assert all(record.key.decode() == orjson.loads(record.value)["manager"] for record in records)
+    assert not any(b"4950000" in record.value for record in records)
+
+
+def test_deals_and_their_links_come_into_crm_and_refused_rows_are_dead_letters(
+    callpulse: Installation, tmp_path: Path
+) -> None:
+    (deals,) = imported(callpulse, "-m", "deals_ru", CALLS / "deals.csv")
+    records = consume(callpulse.bootstrap, callpulse.crm, at_least=int(str(deals["stored"])))
+    assert {orjson.loads(record.value)["type"] for record in records} == {
+        *("deal.stage_changed", "deal.deleted", "lead.linked")
+    }
+    bad = tmp_path / "bad.csv"
+    text = (CALLS / "calls-1.csv").read_bytes()
+    bad.write_bytes(text.replace("Отвечен".encode("cp1251"), "Кто знает".encode("cp1251")))
+    said = callpulse("import", "-m", "csv_ru", bad)
+    assert said.returncode == 1
+    assert "without a meaning in values.disposition" in said.stderr
+    letters = orjson.loads(callpulse("rejected", "list", "--json", "--show-value").stdout)["letters"]
+    refused = said.stdout.partition("concern, ")[2].partition(" rows not")[0]
+    assert len(letters) == int(refused) > 0
+    assert {(letter["source"], letter["reason"]) for letter in letters} == {("csv_ru", "invalid_field")}
+    assert "4950000" not in orjson.dumps(letters).decode()
+
+
+def test_importing_into_nothing_is_told(callpulse: Installation) -> None:
+    callpulse.environment["CALLPULSE_KAFKA__TOPIC_PREFIX"] = "nowhere."
+    said = callpulse("import", "-m", "csv_ru", CALLS / "calls-1.csv")
+    assert said.returncode == 70
+    assert "callpulse topics create" in said.stderr
+    assert "Traceback" not in said.stderr
