@@ -13,6 +13,7 @@ N = 40_000
 
 
 @pytest.mark.broker
+@pytest.mark.no_cover  # a worker of which every line is traced takes minutes
 @pytest.mark.timeout(300)
 async def test_seeks_while_fetching_lose_nothing_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
     settings = settings_for(bootstrap, tmp_path)
