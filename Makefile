@@ -27,7 +27,7 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo test check pythons fast bench native lock boards docs tools clean
+.PHONY: help install demo test check pythons fast thorough bench native lock boards docs tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -62,6 +62,9 @@ pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, wh
 fast: $(INSTALLED) ## import everything and run the fast tests: one Python of `make pythons`
 	$(BIN)/python -W error::SyntaxWarning -c '$(IMPORT_ALL)'
 	$(FAST) -n 2 $(ARGS)
+
+thorough: $(INSTALLED) ## try every property with ten times the examples; takes an hour or more
+	$(BIN)/python -m pytest -q -m "hypothesis and not broker" --hypothesis-profile=thorough --timeout=3600 -n 2 $(ARGS)
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
-from tests.examples import QUICK, USUAL
+from tests.examples import QUICK, THOROUGH, USUAL
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
@@ -33,6 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # By the clock, an example takes as long as the other process lets it; pytest-timeout ends what hangs.
 settings.register_profile("beside others", deadline=None)
 settings.register_profile(QUICK, deadline=None, max_examples=USUAL // 10)  # --hypothesis-profile=quick
+settings.register_profile(THOROUGH, deadline=None, max_examples=USUAL * 10)  # --hypothesis-profile=thorough
 settings.load_profile("beside others")
 
 

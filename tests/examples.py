@@ -8,6 +8,8 @@ from hypothesis import settings
 
 QUICK: Final = "quick"
 """The profile of `make check`; see tests/conftest.py."""
+THOROUGH: Final = "thorough"
+"""The profile of `make thorough`: ten times the examples."""
 USUAL: Final = 100
 """Examples of a property that asks for no number, outside the quick profile."""
 
