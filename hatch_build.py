@@ -44,6 +44,8 @@ COMPILED = (
     "streams/tables/lead/summary.py",
     "streams/tables/lead/mapping.py",
     "streams/tables/lead/deltas.py",
+    "streams/tables/lead/changes.py",
+    "streams/tables/lead/deals.py",
     "streams/tables/outcome/fold.py",
     "streams/tables/outcome/totals.py",
     "streams/tables/measures.py",

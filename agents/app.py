@@ -76,11 +76,17 @@ class Worker(NamedTuple):
 
 
 def create_worker(
-    settings: Settings, fail: Fail = abort, known: Mapping[str, KnownTopic] = {}, *, named_facts: bool = False
+    settings: Settings,
+    fail: Fail = abort,
+    known: Mapping[str, KnownTopic] = {},
+    *,
+    named_facts: bool = False,
+    deal_rows: bool = False,
 ) -> Worker:
     """Return the parts of a worker for `settings`, connected and not started.
 
-    `known` are the group's topics (`agents/kafka/settings_log.py`).
+    `known` are the group's topics; they, `named_facts` and `deal_rows` are from the settings log
+    (`agents/kafka/settings_log.py`).
 
     Call it inside the event loop that will run the worker: Faust binds its objects to a loop.
     """
@@ -150,7 +156,15 @@ def create_worker(
         recovery=Recovery(app, tables, restoring, kafka, session),
         lag=Lag(tracker, consumer),
         loop=loop,
-        agents=_agents(settings, tables, metrics, outbox, generations, kafka.group.encode() if named_facts else None),
+        agents=_agents(
+            settings,
+            tables,
+            metrics,
+            outbox,
+            generations,
+            kafka.group.encode() if named_facts else None,
+            deal_rows=deal_rows,
+        ),
         fail=fail,
     )
     _declare(worker)
@@ -202,6 +216,8 @@ def _agents(
     outbox: Outbox,
     generations: Mapping[str, int],
     maker: bytes | None,
+    *,
+    deal_rows: bool,
 ) -> dict[str, Fold]:
     """Return the agents by the table that they fold into; the agent of `crm` has no table."""
     kafka = settings.kafka
@@ -225,7 +241,7 @@ def _agents(
     lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, partial(manager_time, settings))
     return {
         "managers": CallsAgent(settings, tables["managers"], calls, outbox, partition_for, contacts),
-        "crm": CrmAgent(settings, crm, outbox, contacts),
+        "crm": CrmAgent(settings, crm, outbox, partition_for, contacts, deal_rows=deal_rows),
         "leads": LeadsAgent(tables["leads"], lead_fold, intake(topics.CONTACTS), outbox, partition_for, outcomes),
         "outcomes": OutcomesAgent(tables["outcomes"], intake(topics.OUTCOMES)),
     }

@@ -60,7 +60,7 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker = create_worker(settings, fail, agreed.topics, named_facts=agreed.named_facts)
+    worker = create_worker(settings, fail, agreed.topics, named_facts=agreed.named_facts, deal_rows=agreed.deal_rows)
     app = worker.app
     worker.state.open_stores()
     server = create_server(worker)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from streams.calendars import manager_time
 from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
+from streams.contract.facts import RESERVED
 from streams.contract.origin import origin_of
 from streams.explain.explainer import EVERYTHING, CallLog, ManagerEvidence, Need
 from streams.settings.settings import Settings
@@ -26,6 +27,7 @@ from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import load
 from streams.tables.manager.row import ManagerRow
 
+_DEAL: Final = RESERVED.encode()
 Progress = Callable[..., None]
 """Receives how many records were read, and how many more are expected (0 without a second argument)."""
 
@@ -93,6 +95,8 @@ async def _leads(settings: Settings, manager: str, on_progress: Progress) -> dic
     async for record in found:
         on_progress(1)
         key, value = record.key, record.value
+        if key.startswith(_DEAL):
+            continue  # its lead's row has it
         if value is None:
             rows.pop(key, None)
             newest.pop(key, None)

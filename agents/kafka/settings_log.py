@@ -45,6 +45,10 @@ class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `topics` are the topics that the group counts, by name. Records of earlier releases have none. `named_facts` carry
     the name of the group that made them, and the group folds no others. Groups of earlier releases made facts without
     a name. They go on with these, as long as they last.
+
+    With `deal_rows`, deals have rows of their own. In groups of earlier releases, a deal is a part of each lead that
+    its events name. They go on like that: rows do not say which change named which lead, and a worker of an earlier
+    release beside a new one could not read the facts of deals.
     """
 
     replaces: int
@@ -53,6 +57,7 @@ class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str
     topics: dict[str, KnownTopic] = {}
     named_facts: bool = False
+    deal_rows: bool = False
 
 
 class MeaningChangedError(RuntimeError):
@@ -91,13 +96,15 @@ async def agree(settings: Settings, *, accept: bool = False) -> Agreed:
             log.warning("accepted for group %s: %s", kafka.group, change)
         for sentence in sentences:
             log.warning("%s", sentence)
+        is_new = agreed is None and not await _has_rows(kafka)
         made = Agreed(
             replaces=offset,
             meaning=now,
             at_ms=int(time.time() * 1000),
             worker=settings.worker.id,
             topics=counted,
-            named_facts=not await _has_rows(kafka) if agreed is None else agreed.named_facts,
+            named_facts=is_new if agreed is None else agreed.named_facts,
+            deal_rows=is_new if agreed is None else agreed.deal_rows,
         )
         await _write(kafka, msgspec.json.encode(made))
     raise KafkaUnusableError(f"others write {topics.settings_log(kafka.group).name} all the time; start again")

@@ -2,6 +2,9 @@
 
 By then their contributions have left every window, so nothing has to be emitted. Rows are looked at in small steps, and
 removed like any other change: at the next checkpoint, from the changelog and from the disk.
+
+A deal's row stays twice as long. Calls may keep its lead's row meanwhile, and only the deal's row can take the deal
+away from that lead, if it comes to another one.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from agents.state.tables import RowTable
+from streams.contract.facts import RESERVED
 from streams.tables.lead.codec import heard_at
 from streams.tables.lead.row import LeadRow
 
 STEP_ROWS: Final = 500
+_DEAL: Final = RESERVED.encode()
 STEP_S: Final = 1.0
 """A million leads take half an hour, at less than a hundredth of a processor."""
 
@@ -47,7 +52,8 @@ class Expiry:
             self._at[partition] = part, found[-1][0] if found else b""
             for key, row in found:
                 heard_ms = _heard_at(row)
-                if 0 < heard_ms < now_ms - self._after_ms:
+                after_ms = 2 * self._after_ms if key.startswith(_DEAL) else self._after_ms
+                if 0 < heard_ms < now_ms - after_ms:
                     part.rows.pop(key, None)
                     part.dirty[key] = None
                     self.expired += 1

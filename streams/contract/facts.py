@@ -8,6 +8,9 @@ are as exact as one, and no row must remember every call.
 The facts that a row emits depend on its state, so facts that are emitted again must come from records in the same
 order. Records of one partition keep their order; records of two topics do not. So a lead receives everything over
 `contacts`: an event of topic `crm` is passed into it, as `Forwarded` with no hops.
+
+Events of one deal may name several leads, which have rows of their own. So they go to the row of the deal (`deal_key`),
+and that row sends the deal to the one lead that has it, as `Deal`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,21 @@ VERSION: Final = 1
 SLOTS: Final = 4
 MAX_HOPS: Final = 8
 """How many links a fact follows. Links that lead round in a circle end there, with nothing lost."""
+RESERVED: Final = "\x1f"
+"""Keys of rows of deals begin with this character, so no lead may."""
+
+ChangeRecord: TypeAlias = tuple[int, str, str, str | None, int | None, str | None, str | None, str | None, str | None]
+"""A change of a deal as it is sent and stored: the attributes of `tables.lead.records.DealChange`, in order."""
+
+
+def deal_key(source: str, deal: str) -> str:
+    """Return the key of the row of a deal. Ids of deals are unique within their source, which has no `RESERVED`."""
+    return f"{RESERVED}{source}{RESERVED}{deal}"
+
+
+def deal_id(key: str) -> str:
+    """Return the id of the deal that `key` names: the result of `deal_key`, or the id itself."""
+    return key.split(RESERVED, 2)[2] if key.startswith(RESERVED) else key
 
 
 class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="contact"):
@@ -77,6 +95,9 @@ class Moved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag
 class Forwarded(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forwarded"):
     """A contact or an event of topic `crm` for `lead`: one of the two fields is set.
 
+    An event of a deal is for the row of the deal: `lead` is then a `deal_key`. Groups of the release before send it to
+    the lead that it names.
+
     With no hops it is an event that was sent for this very lead; with more, what came for an old key later than its
     link and was passed on. `src` and `seq` are those of the record that was passed on, not of what is in it.
     """
@@ -90,7 +111,26 @@ class Forwarded(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
     v: int = VERSION
 
 
-ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded
+class Deal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="deal"):
+    """For a lead: all changes of a deal that it has, in order; with `gone` that it has the deal no longer.
+
+    `deal` is the `deal_key`. `version` grows with each fact of the deal: it is the position of the record in topic
+    `contacts` that caused the fact. `at` is the time of the event behind it, ms.
+    """
+
+    src: str
+    seq: int
+    lead: str
+    deal: str
+    version: int
+    at: int
+    changes: tuple[ChangeRecord, ...] = ()
+    gone: bool = False
+    hops: int = 0
+    v: int = VERSION
+
+
+ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded | Deal
 """The facts of topic `contacts`."""
 
 Why: TypeAlias = Literal["consultation", "stuck"]

@@ -54,7 +54,7 @@ def _records(
 ) -> Iterator[Record]:
     name = f"{department.seed}-{start_ms // 1000}"
     # Delivery has its own random generators, so that faults do not change the calls.
-    rngs = SeededRandom(department.seed, "post", start_ms), SeededRandom(department.seed, "crm post", start_ms)
+    rngs = [SeededRandom(department.seed, name, start_ms) for name in ("post", "crm post", "odd deals")]
     delivery = Delivery(*rngs, faults, start_ms, truth)
     calls = CallSimulation(
         department, start_ms, end_ms, intensity, Emitter(delivery, name), name, delivery if crm else None

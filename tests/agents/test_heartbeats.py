@@ -56,7 +56,7 @@ def test_a_source_is_as_fresh_as_its_newest_event_of_a_batch_in_whatever_order(
         agent = CallsAgent(parts.settings, table, intake, outbox, parts.partition_for, "contacts")
         key, happened = b"anna", [ended("anna", at, call=f"c-{at}") for at in times]
     else:
-        agent = CrmAgent(parts.settings, intake, outbox, "contacts")
+        agent = CrmAgent(parts.settings, intake, outbox, parts.partition_for, "contacts")
         key, happened = b"lead-1", [consulted("lead-1", at) for at in times]
     source = happened[0].source
     records = [Arrived(key, events.encode(event), offset, event.at) for offset, event in enumerate(happened, start=1)]

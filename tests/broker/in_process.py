@@ -158,11 +158,18 @@ class Worker:
     """An application that runs in this event loop. `failures` are the errors it would have left the process with."""
 
     def __init__(
-        self, settings: Settings, known: Mapping[str, KnownTopic] | None = None, *, named_facts: bool = False
+        self,
+        settings: Settings,
+        known: Mapping[str, KnownTopic] | None = None,
+        *,
+        named_facts: bool = False,
+        deal_rows: bool = True,
     ) -> None:
         self.settings = settings
         self.failures: list[BaseException] = []
-        self.parts = create_worker(settings, self.failures.append, known or {}, named_facts=named_facts)
+        self.parts = create_worker(
+            settings, self.failures.append, known or {}, named_facts=named_facts, deal_rows=deal_rows
+        )
         self.app: Callpulse = self.parts.app
 
     async def start(self) -> Worker:

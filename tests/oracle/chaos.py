@@ -1,7 +1,8 @@
 """A small department without any sense: every event that can be, in any order, with every moment that is hard.
 
 The simulator's people behave; these do not. Notes come before their calls and twice, deals go back and forth, callers
-are linked to leads that are linked themselves, transfers name other leads, and days lie on both sides of midnight.
+are linked to leads that are linked themselves, transfers and deals name other leads, two CRMs use the same ids of
+deals, and days lie on both sides of midnight.
 """
 
 from __future__ import annotations
@@ -185,15 +186,19 @@ class _Maker:
             revision=rng.choice((0, 0, 1, 2)),
         )
 
-    def deal(self, lead: str, name: str) -> Iterator[Event]:
+    def deal(self, of: str, name: str) -> Iterator[Event]:
+        """Yield the changes of a deal. Some of them name another lead, and some are of a deal that many leads share."""
         rng = self.random
         at = self.moment()
+        source = rng.choice(("crm", "crm", "crm 2"))
         for _ in range(rng.choice((1, 1, 2, 3, 6))):
+            lead = rng.choice(self.leads) if rng.random() < 0.15 else of
             yield self.of_lead(
                 "deal.stage_changed",
                 lead,
                 at,
-                deal=f"{lead}/{name}" if rng.random() < 0.9 else name,
+                source=source,
+                deal=f"{of}/{name}" if rng.random() < 0.9 else name,
                 manager=self.who(),
                 stage=rng.choice(STAGES),
                 amount=rng.choice(ODD_AMOUNTS if rng.random() < 0.2 else AMOUNTS),
@@ -204,7 +209,7 @@ class _Maker:
             )
             at = min(at + rng.choice((0, HOUR, DAY, 20 * DAY)), self.plan.now_ms - 1)
             if rng.random() < 0.08:
-                yield self.of_lead("deal.deleted", lead, at, deal=f"{lead}/{name}")
+                yield self.of_lead("deal.deleted", lead, at, source=source, deal=f"{of}/{name}")
 
     def who(self) -> str | None:
         return self.random.choice((None, None, self.random.choice(self.managers)))
@@ -212,4 +217,5 @@ class _Maker:
     def of_lead(self, type_: str, lead: str, at: int, **more: Any) -> Event:
         self._count = getattr(self, "_count", 0) + 1
         at = min(at, self.plan.now_ms - 1)
-        return {"v": 1, "id": f"n{self._count:06d}", "type": type_, "at": at, "source": "crm", "lead": lead, **more}
+        usual = {"v": 1, "id": f"n{self._count:06d}", "type": type_, "at": at, "source": "crm", "lead": lead}
+        return usual | more

@@ -13,7 +13,7 @@ FROM (
         "partition",
         "offset",
         json_transform(value, '{
-            "type": "VARCHAR", "id": "VARCHAR", "at": "BIGINT", "lead": "VARCHAR", "manager": "VARCHAR",
+            "type": "VARCHAR", "id": "VARCHAR", "at": "BIGINT", "source": "VARCHAR", "lead": "VARCHAR", "manager": "VARCHAR",
             "call": "VARCHAR", "kind": "VARCHAR", "stages": ["VARCHAR"], "reason": "VARCHAR", "revision": "BIGINT",
             "next_step": {"agreed": "BOOLEAN", "due_at": "BIGINT"},
             "deal": "VARCHAR", "stage": "VARCHAR", "amount": "VARCHAR", "currency": "VARCHAR", "product": "VARCHAR",
@@ -103,27 +103,36 @@ CREATE MACRO currency_of(text) AS CASE
     ELSE 'other'
 END;
 
+-- A deal is what one source calls by one id, whatever leads its events name: from here on `deal` stands for both.
 CREATE TABLE every_change AS
 WITH once AS (
     SELECT * REPLACE (
-        lower(trim(stage)) AS stage, amount_of(amount) AS amount, if(currency IS NULL, NULL, currency_of(currency)) AS currency
+        lower(trim(stage)) AS stage, amount_of(amount) AS amount, if(currency IS NULL, NULL, currency_of(currency)) AS currency,
+        to_json([source, deal])::VARCHAR AS deal
     )
     FROM said WHERE type IN ('deal.stage_changed', 'deal.deleted')
-    QUALIFY row_number() OVER (PARTITION BY lead, deal, id ORDER BY arrival) = 1
+    QUALIFY row_number() OVER (PARTITION BY source, deal, id ORDER BY arrival) = 1
+),
+placed AS (
+    SELECT
+        once.* REPLACE (CASE
+            WHEN type = 'deal.deleted' THEN 'deleted' ELSE coalesce(ranks.stage, if(once.stage = 'lost', 'lost', 'other'))
+        END AS stage),
+        rank,
+        -- At the same moment the later stage is the later change: lost comes last, an unknown stage first.
+        row_number() OVER (
+            PARTITION BY deal
+            ORDER BY at_ms, CASE
+                WHEN type = 'deal.deleted' THEN 2000 WHEN once.stage = 'lost' THEN 1000 ELSE coalesce(rank, -1)
+            END, id
+        ) AS place
+    FROM once LEFT JOIN ranks USING (stage)
 )
-SELECT
-    once.* REPLACE (CASE
-        WHEN type = 'deal.deleted' THEN 'deleted' ELSE coalesce(ranks.stage, if(once.stage = 'lost', 'lost', 'other'))
-    END AS stage),
-    rank,
-    -- At the same moment the later stage is the later change: lost comes last, an unknown stage first.
-    row_number() OVER (
-        PARTITION BY lead, deal
-        ORDER BY at_ms, CASE
-            WHEN type = 'deal.deleted' THEN 2000 WHEN once.stage = 'lost' THEN 1000 ELSE coalesce(rank, -1)
-        END, id
-    ) AS place
-FROM once LEFT JOIN ranks USING (stage);
+-- It is the lead's whom its last change of stage names; nobody's if it is only known to be deleted.
+SELECT placed.* REPLACE (holder AS lead)
+FROM placed JOIN (
+    SELECT deal, arg_max(lead, place) AS holder FROM placed WHERE type <> 'deal.deleted' GROUP BY deal
+) USING (deal);
 
 -- A deal whose newest change is its deletion is none; one that is changed after it is as it was.
 CREATE TABLE changes AS

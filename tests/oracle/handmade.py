@@ -65,13 +65,16 @@ def agreed(due_at: int | None = None) -> Event:
     return {"agreed": True, "due_at": due_at}
 
 
-def deal(at: int, lead: str, stage: str, name: str = "d1", **more: Any) -> Event:
-    """Return a change of a deal; `more` may have amount, currency, product, channel, client_type, manager."""
-    return _of_lead("deal.stage_changed", at, lead, {"deal": name, "stage": stage, **more})
+def deal(at: int, lead: str, stage: str, name: str | None = None, **more: Any) -> Event:
+    """Return a change of a deal, of the lead's own one unless it is named.
+
+    `more` may have amount, currency, product, channel, client_type, manager.
+    """
+    return _of_lead("deal.stage_changed", at, lead, {"deal": name or f"d-{lead}", "stage": stage, **more})
 
 
-def deleted(at: int, lead: str, name: str = "d1") -> Event:
-    return _of_lead("deal.deleted", at, lead, {"deal": name})
+def deleted(at: int, lead: str, name: str | None = None) -> Event:
+    return _of_lead("deal.deleted", at, lead, {"deal": name or f"d-{lead}"})
 
 
 def consulted(at: int, lead: str) -> Event:

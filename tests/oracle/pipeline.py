@@ -14,7 +14,7 @@ from typing import Any, Final
 from streams.calendars import LocalTime, local_time
 from streams.contract import facts
 from streams.contract.decoding import Decoder
-from streams.contract.events import CallsEvent, CrmEvents, Rejection
+from streams.contract.events import CallsEvent, CrmEvents, DealDeleted, DealStageChanged, Rejection
 from streams.contract.facts import SLOTS, Forwarded, Outcome
 from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
 from streams.settings.settings import Settings
@@ -194,8 +194,9 @@ class Pipeline:
                 self._send_at_once("calls", emitted.manager, emitted)
 
     def _crm(self, partition: int, offset: int, event: CrmEvents) -> None:
-        fact = Forwarded(src=f"crm/{partition}", seq=offset * SLOTS, lead=event.lead, event=event)
-        self._send("contacts", event.lead, fact)
+        is_deal = isinstance(event, DealStageChanged | DealDeleted)
+        to = facts.deal_key(event.source, event.deal) if is_deal else event.lead
+        self._send("contacts", to, Forwarded(src=f"crm/{partition}", seq=offset * SLOTS, lead=to, event=event))
 
     def _contact(self, partition: int, offset: int, fact: Any) -> None:
         fact = facts.contacts_decoder.decode(facts.encode(fact))

@@ -17,6 +17,7 @@ from tests.oracle.handmade import (
     agreed,
     consulted,
     deal,
+    deleted,
     ended,
     linked,
     noted,
@@ -551,6 +552,35 @@ def test_calls_outside_the_permitted_hours_of_the_manager(zone: str, local: str,
         ended(begun + MINUTE, "c2", lead="A", started_at=begun, direction="inbound"),
     ]
     assert Told(events, begun + MINUTE, {"anna": zone})("calls_off_hours", window="today") == off
+
+
+# -- deals under several leads
+
+
+def test_a_deal_under_two_leads_is_one_deal_of_the_lead_of_its_last_stage() -> None:
+    events = [
+        talk(NOON - 3 * DAY, "c1", "A", "anna", kind="cold"),
+        talk(NOON - 3 * DAY, "c2", "B", "boris", kind="inbound"),
+        deal(NOON - 2 * DAY, "A", "proposal", "d", product="gold", amount="10", currency="EUR"),
+        deal(NOON - DAY, "B", "won", "d"),
+        deal(NOON - 3 * DAY, "A", "qualified", "d"),  # late
+    ]
+    for order in (events, events[::-1]):
+        told = Told(order, NOON)
+        assert "won" not in told.claims("anna")
+        assert told.claims("boris")["won@product=gold"] == {-1: 1}
+        assert told.claims("boris")["won@first_kind=inbound"] == {-1: 1}
+        assert told("open_leads_by_stage", stage="none") == 1  # A has no deal
+        gone = Told([*order, deleted(NOON, "A", "d")], NOON)
+        assert "won" not in gone.claims("boris")
+    linked_up = Told([*events, linked(NOON, "B", "A")], NOON)
+    assert linked_up.claims("boris")["won@first_kind=cold"] == {-1: 1}
+
+
+def test_ids_of_deals_are_those_of_their_source() -> None:
+    won = [deal(NOON, "A", "won", "d", manager="anna", source=source, id=source) for source in ("crm", "other")]
+    told = Told([*won, deal(NOON + 1, "B", "lost", "d", source="other")], NOON + 1)
+    assert (told.claims()["won"], told.claims()["lost"]) == ({0: 1}, {0: 1})
 
 
 # -- links

@@ -8,8 +8,8 @@ from typing import Final
 
 from streams.calendars import LocalTime, local_time, shift_bounds
 from streams.contract.decoding import Decoder
-from streams.contract.events import CallsEvent, CrmEvents, Rejection
-from streams.contract.facts import SLOTS, ContactsFact, Forwarded
+from streams.contract.events import CallsEvent, CrmEvents, DealDeleted, DealStageChanged, Rejection
+from streams.contract.facts import SLOTS, ContactsFact, Forwarded, deal_key
 from streams.settings.settings import Manager, Settings
 from streams.simulator import Record
 from streams.simulator.truth.figures import Figures
@@ -106,7 +106,8 @@ class Folded:
             self.crm[refused.reason] += 1
         else:
             self.crm["applied"] += 1
-            self._contact(Forwarded(src="crm/0", seq=self._next(), lead=event.lead, event=event))
+            to = deal_key(event.source, event.deal) if isinstance(event, DealStageChanged | DealDeleted) else event.lead
+            self._contact(Forwarded(src="crm/0", seq=self._next(), lead=to, event=event))
 
     def _contact(self, first: ContactsFact) -> None:
         waiting = deque([first])

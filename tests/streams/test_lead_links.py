@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.contract import facts
-from streams.contract.events import LeadLinked
-from streams.contract.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved
+from streams.contract.events import DealDeleted, DealStageChanged, LeadLinked
+from streams.contract.facts import MAX_HOPS, SLOTS, Contact, ContactsFact, Forwarded, Linked, Moved, deal_key
 from streams.tables.lead.fold import refusal
 from streams.tables.lead.row import LeadRow, dump
 from tests.examples import examples
@@ -87,7 +87,8 @@ class Leads:
             if isinstance(fact, Contact):
                 self.send(fact)
             else:
-                self.send(Forwarded(src="crm/0", seq=self.sent * SLOTS, lead=fact.lead, event=fact))
+                to = deal_key(fact.source, fact.deal) if isinstance(fact, DealStageChanged | DealDeleted) else fact.lead
+                self.send(Forwarded(src=f"crm/{place(fact.lead)}", seq=self.sent * SLOTS, lead=to, event=fact))
         return self
 
     def step(self, worker: Worker) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.contract.events import REASONS
+from streams.contract.decoding import Decoder
+from streams.contract.events import REASONS, CrmEvents, DealStageChanged
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.simulator import Department, FaultRates, Record, Truth, simulate
 from streams.simulator.truth.figures import NAMES, Figures
@@ -23,6 +24,17 @@ from tests.streams.folded import Folded
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MONDAY = 1_763_942_400_000  # 2025-11-24T00:00:00Z
+ODD_DEALS = FaultRates(
+    lost_ends=0.02,
+    lost_starts=0.02,
+    cdr=0.1,
+    duplicates=0.1,
+    disorder=0.2,
+    late=0.1,
+    bad=0.01,
+    moved_deals=0.2,
+    deleted_deals=0.03,
+)
 LABELS = {metric.name: metric.labels for metric in MANAGER_METRICS}
 WILD = FaultRates(
     lost_starts=0.1, lost_answers=0.1, lost_ends=0.1, cdr=0.2, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01
@@ -133,8 +145,7 @@ def test_the_truth_holds_for_a_worker_that_times_out_legs_of_a_history_before_it
 @pytest.mark.slow
 @pytest.mark.parametrize("until", [None, 5 * DAY + 15 * HOUR])
 def test_the_truth_follows_leads_that_get_another_key(until: int | None) -> None:
-    faults = FaultRates(lost_ends=0.02, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
-    run = Run(Department.make(3, 10, 3), 8, faults, None if until is None else MONDAY + until, crm=True)
+    run = Run(Department.make(3, 10, 3), 8, ODD_DEALS, None if until is None else MONDAY + until, crm=True)
     assert len(run.truth.links) > 30
     folded = fold(run)
     told = run.truth.figures(run.now_ms)
@@ -157,8 +168,7 @@ def told_of(measure: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("until", [None, 19 * DAY + 15 * HOUR])
 def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None) -> None:
-    faults = FaultRates(lost_ends=0.02, lost_starts=0.02, cdr=0.1, duplicates=0.1, disorder=0.2, late=0.1, bad=0.01)
-    run = Run(Department.make(5, 10, 4), 25, faults, None if until is None else MONDAY + until, crm=True)
+    run = Run(Department.make(5, 10, 4), 25, ODD_DEALS, None if until is None else MONDAY + until, crm=True)
     assert run.truth.results is not None
     told = run.truth.results.counts(run.now_ms)
     folded = fold(run)
@@ -167,9 +177,22 @@ def test_what_must_have_come_of_the_calls_is_what_leads_claim(until: int | None)
         found.update(folded.lead_fold.totals(row.state))
     mine = {key: n for key, n in found.items() if n and told_of(key[1])}
     assert mine == told
+    assert _under_two_leads(run) > 20
     assert {key[1].partition("=")[0].partition(":")[0] for key in told} == {
         "won", "won@first_kind", "lost", "proposed", "given", "mentor",
     }  # fmt: skip
+
+
+def _under_two_leads(run: Run) -> int:
+    """The number of deals whose events name several leads that are not linked."""
+    home = dict(run.truth.links)
+    leads: dict[str, set[str]] = {}
+    for record in run.records:
+        event = Decoder[CrmEvents]("crm").decode(record.value) if record.topic == "crm" else None
+        if isinstance(event, DealStageChanged):
+            lead = home.get(event.lead, event.lead)
+            leads.setdefault(event.deal, set()).add(home.get(lead, lead))
+    return sum(len(named) > 1 for named in leads.values())
 
 
 @pytest.mark.slow

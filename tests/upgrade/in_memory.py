@@ -94,14 +94,21 @@ class Installation:
     """All agents and tables of an installation. With `disk`, rows of leads live in a store there; close it then.
 
     A dead letter fails the test; `refuse` is false where the test expects some. `maker` is in the header of the group's
-    facts.
+    facts. With `deal_rows`, deals have rows of their own, as in groups of today.
     """
 
     def __init__(
-        self, settings: Settings, disk: Path | None = None, *, refuse: bool = True, maker: bytes | None = None
+        self,
+        settings: Settings,
+        disk: Path | None = None,
+        *,
+        refuse: bool = True,
+        maker: bytes | None = None,
+        deal_rows: bool = False,
     ) -> None:
         self.settings = settings
         self._maker = maker
+        self._deal_rows = deal_rows
         kafka = settings.kafka
         self.partitions = kafka.partitions
         self.topics = Topics(topic_names(settings), self.partitions, refuse=refuse)
@@ -151,7 +158,7 @@ class Installation:
         self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts)  # type: ignore[arg-type]  # stands in
         return {
             self._name(topics.CALLS): self._calls,
-            self._name(topics.CRM): CrmAgent(settings, crm, sent, contacts),  # type: ignore[arg-type]  # stands in
+            self._name(topics.CRM): CrmAgent(settings, crm, sent, partition_for, contacts, deal_rows=self._deal_rows),  # type: ignore[arg-type]  # stands in
             contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, partition_for, outcomes),  # type: ignore[arg-type]  # stands in
             outcomes: OutcomesAgent(tables["outcomes"], of_outcomes),
         }

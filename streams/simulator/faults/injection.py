@@ -17,6 +17,7 @@ from msgspec import Struct
 from streams.contract.events import CallEvent, CrmEvent, ManagerPresence
 from streams.simulator.faults.edge_cases import edge_case_event
 from streams.simulator.faults.malformed import malformed_call_event, malformed_crm_event
+from streams.simulator.faults.odd_deals import OddDeals
 from streams.simulator.rng import SeededRandom
 from streams.simulator.telephony.legs import (
     ANSWER,
@@ -52,7 +53,8 @@ class FaultRates(Struct, frozen=True, kw_only=True):
     lost ends is reported by a row of the call detail records (CDR); the others never come. `cdr` is the share of ends
     that are reported twice, by the telephony source and by a CDR row. `duplicates`, `disorder` and `late` are shares
     of the events. `bad` is the number of malformed records per event. Topic `crm` also has as many edge cases, and
-    loses no event. Raises ValueError for values out of range.
+    loses no event. `moved_deals` is the share of deals whose events name two leads, `deleted_deals` the number of
+    deletions per change of a deal. Raises ValueError for values out of range.
     """
 
     lost_starts: float = 0.005
@@ -66,12 +68,14 @@ class FaultRates(Struct, frozen=True, kw_only=True):
     late: float = 0.004
     late_ms: tuple[int, int] = (HOUR_MS, 3 * 24 * HOUR_MS)  # how late ends are
     bad: float = 0.0005
+    moved_deals: float = 0.02
+    deleted_deals: float = 0.005
     delay_ms: tuple[int, int] = (20, 800)  # how long an ordinary event is on its way
 
     def __post_init__(self) -> None:
         """Refuse rates that are no probabilities, and disorder above the limit of lateness."""
         rates = ("lost_starts", "lost_answers", "lost_ends", "rescued", "cdr", "duplicates", "disorder", "late", "bad")
-        for name in rates:
+        for name in (*rates, "moved_deals", "deleted_deals"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, from 0 to 1; not {getattr(self, name)}")
         if not 0 <= self.disorder_ms <= _MOST_DISORDER_MS:
@@ -93,6 +97,8 @@ class FaultRates(Struct, frozen=True, kw_only=True):
             disorder=0,
             late=0,
             bad=0,
+            moved_deals=0,
+            deleted_deals=0,
             delay_ms=(1, 1),
         )
 
@@ -107,16 +113,23 @@ class Listener(Protocol):
 class Delivery:
     """Takes events when they happen and returns them as records, in the order of arrival.
 
-    Topic `crm` has its own random generator, `crm`, so that the faults of calls do not depend on it.
+    Topic `crm` has its own random generator, `crm`, so that the faults of calls do not depend on it. So have `deals`.
     """
 
     _BUCKET_MS: Final = 10_000
 
     def __init__(
-        self, rng: SeededRandom, crm: SeededRandom, faults: FaultRates, start_ms: int, listener: Listener | None
+        self,
+        rng: SeededRandom,
+        crm: SeededRandom,
+        deals: SeededRandom,
+        faults: FaultRates,
+        start_ms: int,
+        listener: Listener | None,
     ) -> None:
         self._rng = rng
         self._crm_rng = crm
+        self._deals = OddDeals(deals, faults.moved_deals, faults.deleted_deals)
         self._random = rng.random
         self._d = faults
         self._listener = listener
@@ -186,6 +199,10 @@ class Delivery:
 
     def crm(self, event: CrmEvent) -> None:
         """Send a CRM event. None is lost; any of them may be repeated, out of order, or days late."""
+        for sent in self._deals.events(event):
+            self._send_crm(sent)
+
+    def _send_crm(self, event: CrmEvent) -> None:
         rng, d = self._crm_rng, self._d
         draw = rng.random()
         if draw >= self._late_or_disorder:

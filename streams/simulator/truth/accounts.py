@@ -12,6 +12,7 @@ from streams.settings.settings import Manager, Settings
 from streams.simulator.telephony.legs import Presence, SimulatedLeg
 from streams.simulator.truth.leg_outcomes import LegOutcome, Tally
 
+_MOST_LINKS: Final = 8
 DELETED: Final = ""
 """The stage of a deal that was deleted."""
 
@@ -73,13 +74,23 @@ class LeadAccount:
         self.newest = max(self.newest, other.newest)
 
 
-class DealAccount:
-    """The newest change of a deal: its sort key, its stage, and the lead that it names."""
+def home(links: dict[str, str], key: str) -> str:
+    """Return the lead that `key` is linked to in the end, at most eight links away; `key` itself without a link."""
+    for _ in range(_MOST_LINKS):
+        if key not in links:
+            break
+        key = links[key]
+    return key
 
-    __slots__ = ("change", "lead", "stage")
+
+class DealAccount:
+    """The newest change of a deal: its sort key and its stage. `lead` is the one that the newest stage names."""
+
+    __slots__ = ("change", "lead", "stage", "stage_change")
 
     def __init__(self) -> None:
         self.change: tuple[int, int, str] = (0, -1, "")
+        self.stage_change: tuple[int, int, str] = (0, -1, "")
         self.stage = ""
         self.lead = ""
 
@@ -99,7 +110,7 @@ class Accounts:
             self.account(manager)
         self.leads: dict[str, LeadAccount] | None = {} if leads else None
         self.links: dict[str, str] = {}
-        self.deals: dict[str, DealAccount] = {}
+        self.deals: dict[tuple[str, str], DealAccount] = {}
         self._stage_order = {stage: index for index, stage in enumerate((*settings.results.stages, DELETED))}
 
     def account(self, manager: str) -> Account:
@@ -111,11 +122,13 @@ class Accounts:
 
     def deal(self, event: DealStageChanged | DealDeleted) -> None:
         """Note a change of a deal. Of changes at the same time, that to the later stage is the newer one."""
-        deal = self.deals.setdefault(event.deal, DealAccount())
+        deal = self.deals.setdefault((event.source, event.deal), DealAccount())
         stage = DELETED if isinstance(event, DealDeleted) else event.stage
         change = event.at, self._stage_order.get(stage, -1), event.id
         if change > deal.change:
-            deal.change, deal.stage, deal.lead = change, stage, event.lead
+            deal.change, deal.stage = change, stage
+        if stage != DELETED and change > deal.stage_change:
+            deal.stage_change, deal.lead = change, event.lead
 
     def closed_leads(self) -> set[str]:
         """Return the keys of the leads that have deals, all of them won or lost."""
@@ -123,6 +136,6 @@ class Accounts:
         for deal in self.deals.values():
             if deal.stage == DELETED:
                 continue
-            lead = self.links.get(deal.lead, deal.lead)
+            lead = home(self.links, deal.lead)
             is_closed[lead] = is_closed.get(lead, True) and deal.stage in (WON, LOST)
         return {lead for lead, closed in is_closed.items() if closed}

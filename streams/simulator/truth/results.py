@@ -15,6 +15,7 @@ from streams.contract.events import CallAnnotated, CrmEvent, DealDeleted, DealSt
 from streams.settings.results import LOST, NONE, PROPOSAL, WON
 from streams.settings.settings import Settings
 from streams.simulator.telephony.legs import SimulatedLeg
+from streams.simulator.truth.accounts import home
 from streams.simulator.truth.leg_outcomes import LegOutcome, leg_outcome
 
 Counts: TypeAlias = Counter[tuple[str, str, int]]
@@ -53,8 +54,7 @@ class _Lead:
     def __init__(self) -> None:
         self.legs: list[SimulatedLeg] = []
         self.notes: dict[str, CallAnnotated] = {}
-        self.deals: dict[str, dict[str, DealStageChanged]] = {}
-        self.deleted: dict[str, int] = {}
+        self.deals: list[list[DealStageChanged]] = []
         self.consulted_at = 0
 
     def add_event(self, event: CrmEvent) -> None:
@@ -62,19 +62,8 @@ class _Lead:
             known = self.notes.get(event.call)
             if known is None or _rank(known) < _rank(event):
                 self.notes[event.call] = event
-        elif isinstance(event, DealStageChanged):
-            self.deals.setdefault(event.deal, {})[event.id] = event
-        elif isinstance(event, DealDeleted):
-            self.deleted[event.deal] = max(self.deleted.get(event.deal, 0), event.at)
         elif isinstance(event, LeadConsulted):
             self.consulted_at = max(self.consulted_at, event.at)
-
-    def forget_deleted(self) -> None:
-        """Remove the deals that were deleted and not changed since."""
-        for deal, deleted_at in self.deleted.items():
-            changes = self.deals.get(deal, {})
-            if all(change.at <= deleted_at for change in changes.values()):
-                self.deals.pop(deal, None)
 
 
 class Results:
@@ -85,6 +74,8 @@ class Results:
         self._stages = settings.results.stages[:-1]
         self._legs: dict[str, list[SimulatedLeg]] = {}
         self._events: dict[str, list[CrmEvent]] = {}
+        self._deals: dict[tuple[str, str], dict[str, DealStageChanged]] = {}
+        self._deleted: dict[tuple[str, str], int] = {}
         self._links: dict[str, str] = {}
 
     def leg(self, leg: SimulatedLeg) -> None:
@@ -96,6 +87,11 @@ class Results:
         """Take note of an event."""
         if isinstance(event, LeadLinked):
             self._links[event.old_key] = event.lead
+        elif isinstance(event, DealStageChanged):
+            self._deals.setdefault((event.source, event.deal), {})[event.id] = event
+        elif isinstance(event, DealDeleted):
+            deal = event.source, event.deal
+            self._deleted[deal] = max(self._deleted.get(deal, 0), event.at)
         else:
             self._events.setdefault(event.lead, []).append(event)
 
@@ -103,13 +99,17 @@ class Results:
         """Return what must be counted at `now_ms`, by manager, measure and local day."""
         leads: dict[str, _Lead] = {}
         for key in self._legs.keys() | self._events.keys():
-            lead = leads.setdefault(self._links.get(key, key), _Lead())
+            lead = leads.setdefault(home(self._links, key), _Lead())
             lead.legs += self._legs.get(key, ())
             for event in self._events.get(key, ()):
                 lead.add_event(event)
+        for deal, by_id in self._deals.items():
+            changes = sorted(by_id.values(), key=self._change_order)
+            newest = changes[-1]
+            if newest.at > self._deleted.get(deal, 0):
+                leads.setdefault(home(self._links, newest.lead), _Lead()).deals.append(changes)
         found: Counts = Counter()
         for lead in leads.values():
-            lead.forget_deleted()
             found.update(self._of(lead, now_ms))
         return found
 
@@ -118,8 +118,7 @@ class Results:
         owner = parts[-1].leg.manager if parts else None
         first_kind = parts[0].kind if parts else NONE
         closed = bool(lead.deals)
-        for changes in lead.deals.values():
-            ordered = sorted(changes.values(), key=self._change_order)
+        for ordered in lead.deals:
             stage, since = ordered[-1].stage, ordered[-1].at
             for change in reversed(ordered):
                 if change.stage != stage:
@@ -180,9 +179,9 @@ class Results:
             if part.agreed or stages - named:
                 yield part.outcome.at
             named |= stages
-        for changes in lead.deals.values():
+        for changes in lead.deals:
             reached: dict[int, int] = {}
-            for change in sorted(changes.values(), key=self._change_order):
+            for change in changes:
                 if change.stage in self._stages:
                     rank = self._stages.index(change.stage)
                     reached = {place: reached.get(place, change.at) for place in range(rank + 1)}

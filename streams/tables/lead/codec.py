@@ -7,7 +7,14 @@ from typing import Final
 import msgspec
 
 from streams.tables.changelog import HEAD, LayoutError
-from streams.tables.lead.state import DEFINITION, LeadState, StateRecord, unpacked
+from streams.tables.lead.state import (
+    DEFINITION,
+    LeadState,
+    StateRecord,
+    StateWithDealsRecord,
+    unpacked,
+    unpacked_with_deals,
+)
 
 LAYOUT: Final = 2
 """The version of the layout of lead rows. A row begins with it, or with a higher number: `LAYOUT` + definition - 1."""
@@ -16,6 +23,9 @@ _PREFIX: Final = 1 + _TIME_BYTES
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(StateRecord).decode
+_decode_with_deals: Final = msgspec.msgpack.Decoder(StateWithDealsRecord).decode
+_WITH_DEALS: Final = 0x90 | 14
+"""The first byte of MessagePack's array of 14 elements."""
 
 
 def pack(state: LeadState) -> bytes:
@@ -36,7 +46,9 @@ def unpack(payload: bytes | memoryview) -> LeadState:
             f"{LAYOUT + DEFINITION - 1}. Start the release that wrote it, or delete the changelog topic and let the "
             "table be built from its source topic"
         )
-    state = unpacked(_decode(payload[_PREFIX:]))
+    record = payload[_PREFIX:]
+    has_deals = record[0] == _WITH_DEALS
+    state = unpacked_with_deals(_decode_with_deals(record)) if has_deals else unpacked(_decode(record))
     state.definition = payload[0] - LAYOUT + 1
     return state
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from mypy_extensions import mypyc_attr
 
 from streams.contract.events import Rejection
-from streams.contract.facts import Forwarded, Linked, Moved
+from streams.contract.facts import Deal, Forwarded, Linked, Moved
 from streams.tables.lead.deltas import ManagerDelta
 
 
@@ -27,7 +27,7 @@ class LeadEffect:
         self,
         outcome: Literal["applied", "duplicate", "rejected"],
         deltas: tuple[ManagerDelta, ...] = (),
-        facts: tuple[Linked | Moved | Forwarded, ...] = (),
+        facts: tuple[Linked | Moved | Forwarded | Deal, ...] = (),
         rejection: Rejection | None = None,
         folded: tuple[str, ...] = (),
         *,
@@ -52,3 +52,7 @@ class LeadEffect:
 
     def __repr__(self) -> str:
         return f"LeadEffect({self.outcome!r}, {self.deltas!r}, {self.facts!r}, {self.rejection!r}, {self.folded!r})"
+
+
+APPLIED: Final = LeadEffect("applied")
+DUPLICATE: Final = LeadEffect("duplicate")

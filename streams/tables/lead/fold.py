@@ -14,7 +14,6 @@ import msgspec
 
 from streams.calendars import LocalTime
 from streams.contract.events import (
-    ActivityLogged,
     CallAnnotated,
     CrmEvents,
     DealDeleted,
@@ -23,32 +22,54 @@ from streams.contract.events import (
     LeadLinked,
     Rejection,
 )
-from streams.contract.facts import MAX_HOPS, Attention, Contact, ContactsFact, Forwarded, Linked, Moved
+from streams.contract.facts import (
+    MAX_HOPS,
+    RESERVED,
+    Attention,
+    Contact,
+    ContactsFact,
+    Deal,
+    Forwarded,
+    Linked,
+    Moved,
+    deal_key,
+)
 from streams.settings.settings import Economics, Results, Thresholds
 from streams.tables.changelog import LayoutError
-from streams.tables.lead import affected, contributions, fast_append, mapping, merge, retention
+from streams.tables.lead import affected, changes, contributions, deals, fast_append, mapping, merge, retention
+from streams.tables.lead.changes import make_room, new_summary, summary_of
 from streams.tables.lead.codec import pack, unpack
 from streams.tables.lead.contributions import Contribution, Totals
 from streams.tables.lead.deltas import Difference, ManagerDelta, deltas_of, merged
-from streams.tables.lead.effect import LeadEffect
+from streams.tables.lead.effect import APPLIED, DUPLICATE, LeadEffect
 from streams.tables.lead.policy import LeadPolicy
-from streams.tables.lead.records import DELETED, KIND_MASK, Activity, DealChange, LeadLeg, note_version, start_order
+from streams.tables.lead.records import (
+    KIND_MASK,
+    LeadLeg,
+    start_order,
+)
 from streams.tables.lead.row import LeadRow
 from streams.tables.lead.state import DEFINITION, LeadState
 from streams.tables.lead.summary import LeadSummary
 
-_APPLIED: Final = LeadEffect("applied")
-_DUPLICATE: Final = LeadEffect("duplicate")
 _NOT_A_FACT: Final = LeadEffect(
     "rejected",
     rejection=Rejection("invalid_field", "not a fact of this release; the topic is written by callpulse alone"),
 )
 _TO_ITSELF: Final = Rejection("invalid_field", "`old_key` is the lead itself")
+_RESERVED_NAME: Final = Rejection("invalid_field", "the name of a lead or source has the control character U+001F")
+_NOT_A_LEAD: Final = LeadEffect("rejected", rejection=_RESERVED_NAME)
 
 
 def refusal(event: CrmEvents) -> Rejection | None:
     """Return why the fold refuses an event that the contract allows; None for an event that it accepts."""
-    return _TO_ITSELF if isinstance(event, LeadLinked) and event.old_key == event.lead else None
+    if event.lead.startswith(RESERVED):
+        return _RESERVED_NAME
+    if isinstance(event, LeadLinked):
+        if event.old_key == event.lead:
+            return _TO_ITSELF
+        return _RESERVED_NAME if event.old_key.startswith(RESERVED) else None
+    return _RESERVED_NAME if isinstance(event, (DealStageChanged, DealDeleted)) and RESERVED in event.source else None
 
 
 class LeadFold:
@@ -85,7 +106,7 @@ class LeadFold:
         state = row.state
         applied = state.applied
         if fact.seq <= applied.get(fact.src, -1):
-            return _DUPLICATE
+            return DUPLICATE
         if state.definition != DEFINITION:
             return self._redefined(row, fact, src, seq)
         if isinstance(fact, Contact):
@@ -94,6 +115,8 @@ class LeadFold:
             effect = self._forwarded(row, fact, src, seq)
         elif isinstance(fact, Moved):
             effect = self._moved(row, fact, src, seq)
+        elif isinstance(fact, Deal):
+            effect = deals.of_lead(row, fact, self._policy, src, seq)
         else:
             effect = self._linked(row, fact, src, seq)
         if effect.outcome == "applied":
@@ -105,10 +128,10 @@ class LeadFold:
         """Apply a fact to a row whose contributions were emitted by an older definition, and correct them with it."""
         state = row.state
         definition = state.definition
-        difference = Difference(fact.lead, self._new_summary(row), self._policy)
+        difference = Difference(fact.lead, new_summary(row, self._policy), self._policy)
         difference.before(contributions.ALL)
         state.definition = DEFINITION
-        difference.after(contributions.ALL, self._new_summary(row))
+        difference.after(contributions.ALL, new_summary(row, self._policy))
         effect = self.contact(row, fact, src, seq)
         if effect.outcome != "applied":  # nothing is emitted then, so the row stays as it was
             state.definition = definition
@@ -124,6 +147,11 @@ class LeadFold:
             if fact.contact is None:
                 return _NOT_A_FACT
             return self._leg(row, fact.lead, fact.contact, src, seq, fact.hops)
+        if fact.lead.startswith(RESERVED):
+            event = fact.event
+            if isinstance(event, (DealStageChanged, DealDeleted)) and fact.lead == deal_key(event.source, event.deal):
+                return deals.of_deal(row, fact.lead, event, self._policy, src, seq)
+            return _NOT_A_FACT
         return self._event(row, fact.lead, fact.event, src, seq, fact.hops)
 
     def _event(self, row: LeadRow, lead: str, event: CrmEvents, src: str, seq: int, hops: int) -> LeadEffect:  # noqa: PLR0911 - one return per type of event
@@ -139,15 +167,12 @@ class LeadFold:
             return self._forward(state, event.at, src, seq, hops, event=event)
         state.heard_at = max(state.heard_at, event.at)
         if isinstance(event, CallAnnotated):
-            return self._note(row, lead, event)
-        if isinstance(event, DealStageChanged):
-            change, folded = mapping.change_of(event, self._policy)
-            return self._deal(row, lead, event.deal, change, folded)
-        if isinstance(event, DealDeleted):
-            return self._deal(row, lead, event.deal, DealChange(event.at, event.id, DELETED), ())
+            return changes.note(row, lead, event, self._policy)
+        if isinstance(event, (DealStageChanged, DealDeleted)):
+            return deals.of_older_group(row, lead, event, self._policy)
         if isinstance(event, LeadConsulted):
-            return self._consult(row, lead, event)
-        return self._activity(row, lead, event)
+            return changes.consultation(row, lead, event, self._policy)
+        return changes.activity(row, lead, event, self._policy)
 
     def _forward(
         self,
@@ -175,12 +200,12 @@ class LeadFold:
         state.heard_at = max(state.heard_at, fact.at)
         state.linked_to = fact.to
         if state.is_empty:
-            return _APPLIED
+            return APPLIED
         moved = Moved(src=src, seq=seq, lead=fact.to, state=_records_of(state), hops=1)
-        difference = Difference(fact.lead, self._summary(row), self._policy)
+        difference = Difference(fact.lead, summary_of(row, self._policy), self._policy)
         difference.before(contributions.ALL)
         merge.clear_records(state)
-        difference.after(contributions.ALL, self._new_summary(row))
+        difference.after(contributions.ALL, new_summary(row, self._policy))
         return LeadEffect("applied", difference.deltas(), (moved,))
 
     def _moved(self, row: LeadRow, fact: Moved, src: str, seq: int) -> LeadEffect:
@@ -198,19 +223,21 @@ class LeadFold:
         dropped: tuple[ManagerDelta, ...] = ()
         if retention.must_forget(union, 0):
             retention.make_room(union, 0)
-            difference = Difference(fact.lead, self._summary(row), self._policy)
+            difference = Difference(fact.lead, summary_of(row, self._policy), self._policy)
             difference.before(contributions.CURRENT)
             retention.keep_only(state, union)
-            difference.after(contributions.CURRENT, self._new_summary(row))
+            difference.after(contributions.CURRENT, new_summary(row, self._policy))
             dropped = difference.deltas()
-        difference = Difference(fact.lead, self._summary(row), self._policy)
+        difference = Difference(fact.lead, summary_of(row, self._policy), self._policy)
         difference.before(contributions.ALL)
         merge.replace_records(state, union)
-        difference.after(contributions.ALL, self._new_summary(row))
+        difference.after(contributions.ALL, new_summary(row, self._policy))
         return LeadEffect("applied", merged(dropped, difference.deltas()))
 
     def _leg(self, row: LeadRow, lead: str, contact: Contact, src: str, seq: int, hops: int) -> LeadEffect:
         state = row.state
+        if not state.legs and lead.startswith(RESERVED):
+            return _NOT_A_LEAD
         if state.linked_to and hops < MAX_HOPS:
             return self._forward(state, contact.at, src, seq, hops, contact=contact)
         state.heard_at = max(state.heard_at, contact.at)
@@ -219,8 +246,8 @@ class LeadFold:
             return self._other_leg(row, lead, leg, withdrawn=contact.withdrawn)
         if not state.legs and not (state.notes or state.deals or state.activities or state.forgotten):
             return self._first_leg(row, lead, leg)
-        dropped = self._make_room(row, lead)
-        summary = self._summary(row)
+        dropped = make_room(row, lead, self._policy)
+        summary = summary_of(row, self._policy)
         deltas: tuple[ManagerDelta, ...] | None = None
         if fast_append.is_append(summary, leg):
             deltas = fast_append.append(lead, summary, self._policy, leg)
@@ -233,21 +260,21 @@ class LeadFold:
 
     def _first_leg(self, row: LeadRow, lead: str, leg: LeadLeg) -> LeadEffect:
         """Add the first leg of a lead without other records: it had no contributions before."""
-        summary = self._summary(row)
+        summary = summary_of(row, self._policy)
         row.state.legs.append(leg)
         summary.update_legs()
         owner = leg.manager
-        changes = [
+        added = [
             (measure, day, n)
             for component in affected.BY_FIRST_LEG
             for _, measure, day, n, _, _ in component(summary, self._policy)
         ]
         listed = contributions.attention(summary, self._policy)
-        return LeadEffect("applied", deltas_of({owner: changes}, lead, (owner, None), (owner, listed)))
+        return LeadEffect("applied", deltas_of({owner: added}, lead, (owner, None), (owner, listed)))
 
     def _hand_over(self, row: LeadRow, lead: str, leg: LeadLeg) -> tuple[ManagerDelta, ...]:
         """Add a new leg without a note that started last: its manager becomes the owner."""
-        summary = self._summary(row)
+        summary = summary_of(row, self._policy)
         components = affected.by_hand_over(summary)
         difference = Difference(lead, summary, self._policy)
         difference.before(components)
@@ -259,93 +286,15 @@ class LeadFold:
 
     def _other_leg(self, row: LeadRow, lead: str, leg: LeadLeg, *, withdrawn: bool) -> LeadEffect:
         """Add or withdraw a leg that may affect every component."""
-        dropped = self._make_room(row, lead)
-        difference = Difference(lead, self._summary(row), self._policy)
+        dropped = make_room(row, lead, self._policy)
+        difference = Difference(lead, summary_of(row, self._policy), self._policy)
         difference.before(contributions.ALL)
         if withdrawn:
             merge.withdraw_leg(row.state, leg)
         else:
             merge.add_leg(row.state, leg)
-        difference.after(contributions.ALL, self._new_summary(row))
+        difference.after(contributions.ALL, new_summary(row, self._policy))
         return LeadEffect("applied", merged(dropped, difference.deltas()))
-
-    def _note(self, row: LeadRow, lead: str, event: CallAnnotated) -> LeadEffect:
-        note, folded = mapping.note_of(event, self._policy)
-        state = row.state
-        old = state.notes.get(event.call)
-        if old is not None and note_version(old) >= note_version(note):
-            return _DUPLICATE if note_version(old) == note_version(note) else _APPLIED
-        dropped = self._make_room(row, lead)
-        summary = self._summary(row)
-        components = affected.by_note(summary, event.call, note, old)
-        difference = Difference(lead, summary, self._policy)
-        difference.before(components)
-        merge.add_note(state, event.call, note)
-        summary.update_notes()
-        difference.after(components, summary)
-        return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
-
-    def _deal(self, row: LeadRow, lead: str, deal: str, change: DealChange, folded: tuple[str, ...]) -> LeadEffect:
-        state = row.state
-        if any(other.id == change.id for other in state.deals.get(deal, ())):
-            return _DUPLICATE
-        dropped = self._make_room(row, lead)
-        summary = self._summary(row)
-        components = affected.by_deal(summary)
-        difference = Difference(lead, summary, self._policy)
-        difference.before(components)
-        merge.add_change(state, deal, change)
-        summary.update_deal(deal, self._policy)
-        difference.after(components, summary)
-        return LeadEffect("applied", merged(dropped, difference.deltas()), folded=folded)
-
-    def _consult(self, row: LeadRow, lead: str, event: LeadConsulted) -> LeadEffect:
-        state = row.state
-        if event.at <= state.consulted_at:
-            return _DUPLICATE if event.at == state.consulted_at else _APPLIED
-        summary = self._summary(row)
-        difference = Difference(lead, summary, self._policy)
-        difference.before(affected.BY_CONSULTATION)
-        state.consulted_at = event.at
-        difference.after(affected.BY_CONSULTATION, summary)
-        return LeadEffect("applied", difference.deltas())
-
-    def _activity(self, row: LeadRow, lead: str, event: ActivityLogged) -> LeadEffect:
-        state = row.state
-        if any(activity.id == event.id for activity in state.activities):
-            return _DUPLICATE
-        dropped = self._make_room(row, lead)
-        summary = self._summary(row)
-        difference = Difference(lead, summary, self._policy)
-        difference.before(affected.BY_ACTIVITY)
-        merge.add_activity(state, Activity(event.at, event.id, event.channel, event.manager or ""))
-        difference.after(affected.BY_ACTIVITY, summary)
-        return LeadEffect("applied", merged(dropped, difference.deltas()))
-
-    # -- the summary of a row
-
-    def _summary(self, row: LeadRow) -> LeadSummary:
-        """Return the summary of the present state: the one that the last fold left, if there is one."""
-        summary = row.summary
-        if summary is None:
-            summary = row.summary = LeadSummary(row.state, self._policy)
-        return summary
-
-    def _new_summary(self, row: LeadRow) -> LeadSummary:
-        """Return a summary computed anew, after a change that no `update_...` of the summary covers."""
-        row.summary = None
-        return self._summary(row)
-
-    def _make_room(self, row: LeadRow, lead: str) -> tuple[ManagerDelta, ...]:
-        """Drop records if one more would exceed a bound; return the deltas of that."""
-        state = row.state
-        if not retention.must_forget(state, 1):
-            return ()
-        difference = Difference(lead, self._summary(row), self._policy)
-        difference.before(contributions.CURRENT)
-        retention.make_room(state, 1)
-        difference.after(contributions.CURRENT, self._new_summary(row))
-        return difference.deltas()
 
 
 def _has(state: LeadState, leg: LeadLeg) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, TypeAlias
 
-from streams.contract.events import KINDS_AND_UNKNOWN, CallAnnotated, DealStageChanged
+from streams.contract.events import KINDS_AND_UNKNOWN, CallAnnotated, DealDeleted, DealStageChanged
 from streams.contract.facts import Contact, Outcome
 from streams.contract.money import read_amount, read_currency
 from streams.settings.results import OTHER
 from streams.tables.lead.deltas import ManagerDelta
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS, LeadPolicy
 from streams.tables.lead.records import (
+    DELETED,
     FLAG_ANSWERED,
     FLAG_CONVERSATION,
     FLAG_OUTBOUND,
@@ -83,8 +84,10 @@ def note_of(event: CallAnnotated, policy: LeadPolicy) -> tuple[Note, Folded]:
     return note, tuple(folded)
 
 
-def change_of(event: DealStageChanged, policy: LeadPolicy) -> tuple[DealChange, Folded]:
+def change_of(event: DealStageChanged | DealDeleted, policy: LeadPolicy) -> tuple[DealChange, Folded]:
     """Return the deal change of an event, and the fields that were folded."""
+    if isinstance(event, DealDeleted):
+        return DealChange(event.at, event.id, DELETED), ()
     folded = []
     stage = policy.stage(event.stage)
     if stage is None:

@@ -7,12 +7,14 @@ state in any order. The functions that add or withdraw return whether the state 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 from typing import Final
 
 from streams.tables.lead.records import (
     FLAG_OUTBOUND,
     Activity,
     DealChange,
+    DealVersion,
     LeadLeg,
     Note,
     Tombstone,
@@ -105,9 +107,7 @@ def merge(state: LeadState, other: LeadState) -> None:
         add_leg(state, leg)
     for call, note in other.notes.items():
         add_note(state, call, note)
-    for deal, changes in other.deals.items():
-        for change in changes:
-            add_change(state, deal, change)
+    _merge_deals(state, other)
     for activity in other.activities:
         add_activity(state, activity)
     for day, counts in other.forgotten.items():
@@ -116,11 +116,31 @@ def merge(state: LeadState, other: LeadState) -> None:
     state.heard_at = max(state.heard_at, other.heard_at)
 
 
+def _merge_deals(state: LeadState, other: LeadState) -> None:
+    for deal, version in other.deal_versions.items():
+        present = state.deal_versions.get(deal)
+        if present is not None:
+            floor = max((present.floor_at, present.floor_id), (version.floor_at, version.floor_id))
+            version = DealVersion(max(present.version, version.version), *floor)  # noqa: PLW2901 - of both rows
+        state.deal_versions[deal] = version
+    for deal, changes in other.deals.items():
+        add_changes(state, deal, changes)
+
+
+def add_changes(state: LeadState, deal: str, changes: Iterable[DealChange]) -> None:
+    """Add changes of a deal, but for those that are present and those that retention dropped before."""
+    version = state.deal_versions.get(deal)
+    for change in changes:
+        if version is None or version.admits(change):
+            add_change(state, deal, change)
+
+
 def replace_records(state: LeadState, other: LeadState) -> None:
     """Replace the records of `state` by those of `other`; source positions and the link stay."""
     state.legs = other.legs
     state.notes = other.notes
     state.deals = other.deals
+    state.deal_versions = other.deal_versions
     state.activities = other.activities
     state.consulted_at = other.consulted_at
     state.forgotten = other.forgotten

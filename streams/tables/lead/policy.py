@@ -57,10 +57,11 @@ class LeadPolicy:
         """Return the changes of a deal, which are ordered by time, with those of the same time ordered by stage."""
         for index in range(1, len(changes)):
             if changes[index].at == changes[index - 1].at:
-                return sorted(changes, key=self._change_order)
+                return sorted(changes, key=self.change_order)
         return changes
 
-    def _change_order(self, change: DealChange) -> tuple[int, int, str]:
+    def change_order(self, change: DealChange) -> tuple[int, int, str]:
+        """Return the key by which changes of a deal are ordered: by time, then by stage, then by the event id."""
         return change.at, self.stage_order.get(change.stage, -1), change.id
 
     def local(self, manager: str) -> LocalTime:

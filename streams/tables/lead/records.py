@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, final
 from mypy_extensions import mypyc_attr
 
 from streams.contract.events import KINDS_AND_UNKNOWN
+from streams.contract.facts import ChangeRecord
 from streams.tables.value import Plain
 
 UNKNOWN_KIND: Final = KINDS_AND_UNKNOWN.index("unknown")
@@ -23,9 +24,8 @@ DELETED: Final = ""
 LegRecord: TypeAlias = tuple[str, str, int, int, int, int, int, int]
 TombstoneRecord: TypeAlias = tuple[str, str, int]
 NoteRecord: TypeAlias = tuple[int, int, str, str, int, tuple[str, ...], str, bool, int]
-DealChangeRecord: TypeAlias = tuple[
-    int, str, str, str | None, int | None, str | None, str | None, str | None, str | None
-]
+DealChangeRecord: TypeAlias = ChangeRecord
+DealVersionRecord: TypeAlias = tuple[int, int, str]
 ActivityRecord: TypeAlias = tuple[int, str, str, str]
 """Records as they are stored: the attributes of a class, in order."""
 
@@ -195,6 +195,31 @@ class DealChange(Plain):
             self.channel,
             self.client_type,
         )
+
+
+@final
+@mypyc_attr(acyclic=True)
+class DealVersion(Plain):
+    """Which fact about a deal the lead's row holds: `version` is that of `streams.contract.facts.Deal`.
+
+    `floor_at` and `floor_id` are the `event_order` of the newest change that retention dropped, 0 and "" if it dropped
+    none. The changes up to it come with each fact again, and must not count again.
+    """
+
+    __slots__ = ("floor_at", "floor_id", "version")
+
+    def __init__(self, version: int, floor_at: int = 0, floor_id: str = "") -> None:
+        self.version = version
+        self.floor_at = floor_at
+        self.floor_id = floor_id
+
+    def packed(self) -> DealVersionRecord:
+        """Return the attributes as plain data; `DealVersion(*packed)` restores the object."""
+        return self.version, self.floor_at, self.floor_id
+
+    def admits(self, change: DealChange) -> bool:
+        """Return whether a change is newer than all that retention dropped."""
+        return (change.at, change.id) > (self.floor_at, self.floor_id)
 
 
 @final

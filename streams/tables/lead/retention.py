@@ -12,7 +12,15 @@ from typing import Final
 
 from streams.tables.lead.codec import pack
 from streams.tables.lead.merge import count_forgotten, noted_legs
-from streams.tables.lead.records import FLAG_CONVERSATION, LeadLeg, end_order, event_order, start_order
+from streams.tables.lead.records import (
+    FLAG_CONVERSATION,
+    DealChange,
+    DealVersion,
+    LeadLeg,
+    end_order,
+    event_order,
+    start_order,
+)
 from streams.tables.lead.state import CALL_DAYS_KEPT, LeadState
 
 MAX_LEGS: Final = 200
@@ -20,6 +28,8 @@ MAX_NOTES: Final = 200
 MAX_ACTIVITIES: Final = 200
 MAX_DEALS: Final = 32
 MAX_CHANGES: Final = 64
+MAX_DEAL_VERSIONS: Final = 2 * MAX_DEALS
+"""Deals of which the version is kept: those of the lead, and some of those that were dropped."""
 MAX_ROW_BYTES: Final = 256 * 1024
 """A larger row drops more than the other bounds demand: a `Moved` fact with its state must fit into one record."""
 _MANY_RECORDS: Final = 48
@@ -83,9 +93,24 @@ def forget(state: LeadState, more: int, share: float = 1.0) -> None:
     if over_deals > 0:
         ages = sorted((event_order(changes[-1]), deal) for deal, changes in state.deals.items())
         for _, deal in ages[:over_deals]:
-            del state.deals[deal]
-    for changes in state.deals.values():
-        del changes[: max(0, len(changes) + more - max(1 + more, int(MAX_CHANGES * share)))]
+            _note_dropped(state, deal, state.deals.pop(deal))
+    for deal, changes in state.deals.items():
+        over_changes = max(0, len(changes) + more - max(1 + more, int(MAX_CHANGES * share)))
+        _note_dropped(state, deal, changes[:over_changes])
+        del changes[:over_changes]
+
+
+def _note_dropped(state: LeadState, deal: str, dropped: list[DealChange]) -> None:
+    """Remember which changes of a deal were dropped, if they come again."""
+    version = state.deal_versions.get(deal)
+    if version is None or not dropped:
+        return
+    state.deal_versions[deal] = DealVersion(version.version, dropped[-1].at, dropped[-1].id)
+    over = len(state.deal_versions) - MAX_DEAL_VERSIONS
+    if over > 0:
+        absent = [known for known in state.deal_versions if known not in state.deals]
+        for known in absent[:over]:
+            del state.deal_versions[known]
 
 
 def keep_only(state: LeadState, union: LeadState) -> None:

@@ -1,5 +1,7 @@
 """The state of a lead: its legs, the notes on them, its deals, activities, consultations, and its link.
 
+The row of a deal (`deals`) is in the same table and has such a state, too. It uses only `changes` and `holder`.
+
 The state is a set: the same facts give the same state in any order, and a repeated fact changes nothing. Of two
 versions of the same record the newer one wins. Its own revision or source position decides that, never its arrival
 time. Bounds keep the row small: `retention` drops the oldest records beyond them.
@@ -16,6 +18,8 @@ from streams.tables.lead.records import (
     ActivityRecord,
     DealChange,
     DealChangeRecord,
+    DealVersion,
+    DealVersionRecord,
     LeadLeg,
     LegRecord,
     Note,
@@ -51,6 +55,23 @@ StateRecord: TypeAlias = tuple[
     list[TombstoneRecord],
 ]
 """A state as it is stored: the attributes of `LeadState`, in order."""
+StateWithDealsRecord: TypeAlias = tuple[
+    int,
+    int,
+    dict[str, int],
+    list[LegRecord],
+    dict[str, NoteRecord],
+    dict[str, list[DealChangeRecord]],
+    list[ActivityRecord],
+    int,
+    str,
+    dict[int, int],
+    list[TombstoneRecord],
+    dict[str, DealVersionRecord],
+    list[DealChangeRecord],
+    str,
+]
+"""The same with the attributes that only a lead with deals, or a deal, has."""
 
 
 @final
@@ -60,19 +81,25 @@ class LeadState(Plain):
 
     `revision` counts the facts applied; `applied` has the highest `seq` per `src`. `heard_at` is the newest time of
     any fact applied, ms. `legs` are ordered by their start; activities and the changes of each deal by their time.
-    `notes` are keyed by call, `deals` by deal. `forgotten` counts, per day, the calls and dials of legs that retention
+    `notes` are keyed by call, `deals` by `deal_key`, or by the id in groups of the release before. `deal_versions` are
+    those of the deals that came as `Deal`. `forgotten` counts, per day, the calls and dials of legs that retention
     dropped. `linked_to` is the lead that this key was linked to, "" if none. `definition` is the version of the
     definition of contributions by which those of this row were emitted.
+
+    In the row of a deal, `changes` are those of the deal and `holder` is the lead that has it, "" if none is known yet.
     """
 
     __slots__ = (
         "activities",
         "applied",
+        "changes",
         "consulted_at",
+        "deal_versions",
         "deals",
         "definition",
         "forgotten",
         "heard_at",
+        "holder",
         "legs",
         "linked_to",
         "notes",
@@ -93,10 +120,13 @@ class LeadState(Plain):
         self.linked_to = ""
         self.forgotten: dict[int, int] = {}
         self.tombstones: list[Tombstone] = []
+        self.deal_versions: dict[str, DealVersion] = {}
+        self.changes: list[DealChange] = []
+        self.holder = ""
 
-    def packed(self) -> StateRecord:
-        """Return the attributes as plain data; `unpacked` restores the object."""
-        return (
+    def packed(self) -> StateRecord | StateWithDealsRecord:
+        """Return the attributes as plain data; `unpacked` or `unpacked_with_deals` restores the object."""
+        record: StateRecord = (
             self.revision,
             self.heard_at,
             self.applied,
@@ -108,6 +138,14 @@ class LeadState(Plain):
             self.linked_to,
             self.forgotten,
             [tombstone.packed() for tombstone in self.tombstones],
+        )
+        if not (self.deal_versions or self.changes):
+            return record
+        return (
+            *record,
+            {deal: version.packed() for deal, version in self.deal_versions.items()},
+            [change.packed() for change in self.changes],
+            self.holder,
         )
 
     __hash__ = None  # type: ignore[assignment]  # states change
@@ -132,7 +170,7 @@ class LeadState(Plain):
 
 
 def unpacked(record: StateRecord) -> LeadState:
-    """Restore a state from the result of `LeadState.packed`."""
+    """Restore a state from the result of `LeadState.packed` without deals that came as `Deal`."""
     state = LeadState()
     state.revision, state.heard_at, state.applied = record[0], record[1], record[2]
     state.legs = [LeadLeg(*leg) for leg in record[3]]
@@ -141,4 +179,13 @@ def unpacked(record: StateRecord) -> LeadState:
     state.activities = [Activity(*activity) for activity in record[6]]
     state.consulted_at, state.linked_to, state.forgotten = record[7], record[8], record[9]
     state.tombstones = [Tombstone(*tombstone) for tombstone in record[10]]
+    return state
+
+
+def unpacked_with_deals(record: StateWithDealsRecord) -> LeadState:
+    """Restore a state from any other result of `LeadState.packed`."""
+    state = unpacked(record[:11])
+    state.deal_versions = {deal: DealVersion(*version) for deal, version in record[11].items()}
+    state.changes = [DealChange(*change) for change in record[12]]
+    state.holder = record[13]
     return state

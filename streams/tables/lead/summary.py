@@ -9,6 +9,7 @@ from typing import final
 
 from mypy_extensions import mypyc_attr
 
+from streams.contract.facts import deal_id
 from streams.settings.results import LOST, NONE, WON
 from streams.tables.lead.merge import noted_legs
 from streams.tables.lead.policy import LeadPolicy
@@ -31,6 +32,7 @@ from streams.tables.lead.state import LeadState
 class DealState:
     """The state of a deal after all its changes.
 
+    `key` is the deal's in the lead's state, `id` the one that the CRM gave it.
     `changes` are in the order in which they apply. `reached` has, per rank of the funnel, the time at which the deal
     reached it; ranks that were taken back are absent. `since` is the time of the first change of the present run of
     `stage`, `changed` the sort key of the newest change. Each attribute has the newest value that a change gave, "none"
@@ -46,6 +48,7 @@ class DealState:
         "currency",
         "id",
         "is_deleted",
+        "key",
         "manager",
         "product",
         "reached",
@@ -56,7 +59,8 @@ class DealState:
     def __init__(  # noqa: C901 - one branch per attribute
         self, deal: str, changes: list[DealChange], ranks: dict[str, int]
     ) -> None:
-        self.id = deal
+        self.key = deal
+        self.id = deal_id(deal)
         self.changes = changes
         self.reached: list[int] = []
         self.manager = ""
@@ -132,7 +136,7 @@ class LeadSummary:
         self.noted = noted_legs(state) if state.notes else []
         self.counts_if_closed = state.definition == 1
         deals = [self._deal(deal, policy) for deal in state.deals]
-        self.deals = {deal.id: deal for deal in deals if not deal.is_deleted}
+        self.deals = {deal.key: deal for deal in deals if not deal.is_deleted}
         self.progress_at = 0
         self.lead_deal: DealState | None = None
         self.is_open = True
@@ -165,9 +169,9 @@ class LeadSummary:
         self.update_legs()
 
     def update_deal(self, deal: str, policy: LeadPolicy) -> None:
-        """Update after a change of one deal."""
-        deal_state = self._deal(deal, policy)
-        if deal_state.is_deleted:
+        """Update after a change of one deal, or after its removal."""
+        deal_state = self._deal(deal, policy) if deal in self.state.deals else None
+        if deal_state is None or deal_state.is_deleted:
             self.deals.pop(deal, None)
         else:
             self.deals[deal] = deal_state
