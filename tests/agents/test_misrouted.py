@@ -45,9 +45,11 @@ def put(
         log.append(Record(key.encode(), events.encode(event), len(log), NOW_MS, headers))
 
 
-def group_after(first: Installation, settings: Settings = SETTINGS, maker: bytes | None = None) -> Installation:
+def group_after(
+    first: Installation, settings: Settings = SETTINGS, maker: bytes | None = None, *, deal_rows: bool = False
+) -> Installation:
     """Return another group on the same topics, which reads them from their start."""
-    second = Installation(settings, maker=maker)
+    second = Installation(settings, maker=maker, deal_rows=deal_rows)
     for name in ("calls", "crm", "contacts", "outcomes"):
         second.topics.logs[name] = first.topics.logs[name]
     return second

@@ -366,7 +366,7 @@ def test_versions_of_dropped_deals_are_bounded() -> None:
     world = Leads()
     for number in range(3 * retention.MAX_DEAL_VERSIONS):
         world.say(stage("won", NOON + number, f"deal-{number}", lead=ONE, manager="anna")).run()
-    assert len(world.row(ONE).state.deal_versions) <= retention.MAX_DEAL_VERSIONS + retention.MAX_DEALS // 8
+    assert len(world.row(ONE).state.deal_versions) <= retention.MAX_DEAL_VERSIONS + retention.MAX_DEALS
     assert world.row(ONE).state.deals.keys() <= world.row(ONE).state.deal_versions.keys()
 
 
