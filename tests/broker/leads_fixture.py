@@ -15,7 +15,7 @@ from faust.types import TP
 from streams.calendars import local_time
 from streams.contract import events, topics
 from streams.contract.events import CallEvent, CrmEvent, Event, NextStep
-from streams.contract.facts import RESERVED
+from streams.contract.facts import RESERVED, deal_id
 from streams.settings.settings import Settings
 from streams.tables.lead.fold import LeadFold
 from tests.broker.in_process import PARTITIONS, START_MS, Worker, call_ended, wait_until
@@ -62,7 +62,8 @@ def linked(number: int, lead: str, old_key: str) -> events.LeadLinked:
 def story(calls: int, leads: int, seed: int, *, links: float = 0.0) -> list[Event]:
     """Calls of `leads` leads, in random order with what the CRM says of them; a part of the calls come under old keys.
 
-    Each old key is linked to its lead once, somewhere on the way.
+    Each old key is linked to its lead once, somewhere on the way. Deals come under old keys, too, and a tenth of their
+    changes name another lead.
     """
     chance = random.Random(seed)
     made: list[Event] = []
@@ -78,7 +79,8 @@ def story(calls: int, leads: int, seed: int, *, links: float = 0.0) -> list[Even
             made.append(annotated(number, key, f"c{number}"))
         if number % 5 == 0:
             stage = chance.choice(["presentation", "proposal", "won", "lost"])
-            made.append(deal(number, lead, stage, deal=f"deal-{lead}-{number % 2}"))
+            named = f"lead-{(number + 1) % leads}" if chance.random() < 0.1 else key
+            made.append(deal(number, named, stage, deal=f"deal-{lead}-{number % 2}"))
     made += [linked(number, lead, key) for number, (key, lead) in enumerate(sorted(old.items()))]
     chance.shuffle(made)
     return made
@@ -185,8 +187,19 @@ def legs_by_lead(*workers: Worker) -> dict[str, int]:
     return {lead: count for lead, count in found.items() if count}
 
 
+def holders(some: Sequence[Event]) -> dict[str, str]:
+    """Which lead has each deal at the end: the one that the last change names. No two are at the same time."""
+    leads = {event.old_key: event.lead for event in some if isinstance(event, events.LeadLinked)}
+    changes = [event for event in some if isinstance(event, events.DealStageChanged)]
+    last = {event.deal: event for event in sorted(changes, key=lambda event: event.at)}
+    return {deal: leads.get(event.lead, event.lead) for deal, event in last.items()}
+
+
 def assert_exact(some: Sequence[Event], *workers: Worker) -> None:
-    """Every leg is with its lead, once, and what managers were told is what the rows say."""
+    """Every leg and deal is with its lead, once, and what managers were told is what the rows say."""
+    rows = rows_of(*workers).items()
+    found = [(deal_id(deal), lead) for lead, row in rows for deal in row.state.deals]
+    assert sorted(found) == sorted(holders(some).items())
     calls, by_lead = expected(some)
     assert sum(worker.calls() for worker in workers) == calls
     assert legs_by_lead(*workers) == by_lead

@@ -59,7 +59,7 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
         print("killed", number, "behind", committed())
         await sending
     agreed = await agree(settings)  # what the killed workers recorded: how facts are marked
-    worker = await Worker(settings, agreed.topics, named_facts=agreed.named_facts).start()
+    worker = await Worker(settings, agreed.topics, named_facts=agreed.named_facts, deal_rows=agreed.deal_rows).start()
     try:
         await all_folded(worker)
         assert_exact(some, worker)
