@@ -128,9 +128,9 @@ async def main(job: Job) -> None:
         watch.attach(worker)
         return worker
 
-    def calls_alone(settings: Any, tables: Any, *others: Any) -> dict[str, Fold]:
+    def calls_alone(settings: Any, tables: Any, *others: Any, **more: Any) -> dict[str, Fold]:
         nothing: dict[str, Any] = {"leads": None, "outcomes": None}
-        made = make_agents(settings, {**nothing, **tables}, *others)
+        made = make_agents(settings, {**nothing, **tables}, *others, **more)
         return {"managers": made["managers"]}
 
     with mock.patch.object(agents.worker, "create_worker", watched):

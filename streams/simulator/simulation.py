@@ -54,8 +54,10 @@ def _records(
 ) -> Iterator[Record]:
     name = f"{department.seed}-{start_ms // 1000}"
     # Delivery has its own random generators, so that faults do not change the calls.
-    rngs = [SeededRandom(department.seed, name, start_ms) for name in ("post", "crm post", "odd deals")]
-    delivery = Delivery(*rngs, faults, start_ms, truth)
+    post, crm_post, odd_deals = (
+        SeededRandom(department.seed, of, start_ms) for of in ("post", "crm post", "odd deals")
+    )
+    delivery = Delivery(post, crm_post, odd_deals, faults, start_ms, truth)
     calls = CallSimulation(
         department, start_ms, end_ms, intensity, Emitter(delivery, name), name, delivery if crm else None
     )

@@ -194,8 +194,9 @@ class Pipeline:
                 self._send_at_once("calls", emitted.manager, emitted)
 
     def _crm(self, partition: int, offset: int, event: CrmEvents) -> None:
-        is_deal = isinstance(event, DealStageChanged | DealDeleted)
-        to = facts.deal_key(event.source, event.deal) if is_deal else event.lead
+        to = event.lead
+        if isinstance(event, DealStageChanged | DealDeleted):
+            to = facts.deal_key(event.source, event.deal)
         self._send("contacts", to, Forwarded(src=f"crm/{partition}", seq=offset * SLOTS, lead=to, event=event))
 
     def _contact(self, partition: int, offset: int, fact: Any) -> None:

@@ -260,7 +260,8 @@ def test_deals_under_linked_leads_are_as_if_one_lead_had_been_named(said: list[S
 @given(histories(12), st.data())
 def test_a_deals_deltas_are_the_difference_of_all_contributions(said: list[Said], data: st.DataObject) -> None:
     """At every fact, for one lead that deals come to and leave."""
-    received, row, of_deals = Received(), LeadRow(), {}
+    received, row = Received(), LeadRow()
+    of_deals: dict[str, LeadRow] = {}
     seqs = itertools.count(SLOTS, SLOTS)
     for fact in said:
         seq = next(seqs)

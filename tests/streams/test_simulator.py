@@ -107,7 +107,8 @@ def test_records_come_in_the_order_in_which_they_are_due() -> None:
 
 
 def test_what_the_crm_dates_back_arrives_behind_what_has_left_already() -> None:
-    delivery = Delivery(SeededRandom(1, "calls"), SeededRandom(1, "crm"), CLEAN, MONDAY, None)
+    calls, crm, deals = (SeededRandom(1, name) for name in ("calls", "crm", "deals"))
+    delivery = Delivery(calls, crm, deals, CLEAN, MONDAY, None)
     left, rest = MONDAY + 60_000, MONDAY + 120_000
     assert not list(delivery.until(left))
     event = edge_case_event(SeededRandom(1, "odd"), left - 50_000)
