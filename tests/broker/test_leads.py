@@ -71,13 +71,13 @@ async def test_an_event_that_comes_before_its_call_counts_when_the_call_is_there
     start: Start, settings: Settings
 ) -> None:
     worker = await start(settings)
-    note, call = annotated(2, "lead-1", "c1"), call_ended(1, "m001", lead="lead-1")
-    await send_events(settings, [note, deal(3, "lead-1", "won")])
+    note, won, call = annotated(2, "lead-1", "c1"), deal(3, "lead-1", "won"), call_ended(1, "m001", lead="lead-1")
+    await send_events(settings, [note, won])
     await all_folded(worker)
     assert told(worker) == claimed(worker) == {}
     await send_events(settings, [call])
     await all_folded(worker)
-    assert_exact([note, call], worker)
+    assert_exact([note, won, call], worker)
     assert {measure for _, measure, _ in told(worker)} >= {"won", "proposed", "agreed"}
 
 
