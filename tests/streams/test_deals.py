@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.contract.events import CrmEvents, DealDeleted, DealStageChanged
-from streams.contract.facts import MAX_HOPS, SLOTS, Contact, Deal, Forwarded, deal_id, deal_key
+from streams.contract.facts import MAX_HOPS, SLOTS, Contact, Deal, Forwarded, Linked, deal_id, deal_key
 from streams.tables.lead import retention
 from streams.tables.lead.codec import pack, unpack
 from streams.tables.lead.contributions import Totals
@@ -25,6 +25,7 @@ from tests.streams.lead_cases import (
     DAY,
     FOLD,
     HOUR,
+    MOMENTS,
     NOON,
     TODAY,
     Lead,
@@ -37,10 +38,12 @@ from tests.streams.lead_cases import (
     leg,
     note,
     stage,
+    stage_changes,
     touched,
 )
 from tests.streams.test_lead_links import Leads, link
 
+DEALS = st.sampled_from(["deal-0", "deal-1"])
 ONE, OTHER, THIRD = "lead-1", "phone:2", "lead-3"
 KEY = deal_key("crm", "deal-1")
 
@@ -224,8 +227,15 @@ def _run(world: Leads, said: Iterable[Any], data: st.DataObject) -> None:
     world.run(lambda waiting: data.draw(st.integers(0, waiting - 1)))
 
 
-@examples(200)
-@given(histories(10), st.data())
+@st.composite
+def with_deals(draw: st.DrawFn) -> list[Said]:
+    """Draw what is said of a lead, and more of its deals than of anything else."""
+    of_deals = st.one_of(stage_changes(), stage_changes(), stage_changes(), st.builds(deleted, MOMENTS, DEALS))
+    return [*draw(histories(4)), *draw(st.lists(of_deals, min_size=3, max_size=10))]
+
+
+@examples(150)
+@given(with_deals(), st.data())
 def test_deals_under_any_leads_are_as_if_each_had_been_its_leads_alone(said: list[Said], data: st.DataObject) -> None:
     """Events come in any order, some of them twice; workers crash between the hops."""
     keys = ["lead-a", "lead-b", "lead-c"]
@@ -238,8 +248,8 @@ def test_deals_under_any_leads_are_as_if_each_had_been_its_leads_alone(said: lis
     assert world.received.totals == world.totals == _as_if_named_rightly(named)
 
 
-@examples(200)
-@given(histories(8), st.data())
+@examples(150)
+@given(with_deals(), st.data())
 def test_deals_under_linked_leads_are_as_if_one_lead_had_been_named(said: list[Said], data: st.DataObject) -> None:
     """Three of four keys are linked, at any time; the fourth is another lead."""
     keys = ["lead-a", "lead-b", "lead-c", "lead-d"]
@@ -257,7 +267,7 @@ def test_deals_under_linked_leads_are_as_if_one_lead_had_been_named(said: list[S
 
 
 @examples(100)
-@given(histories(12), st.data())
+@given(with_deals(), st.data())
 def test_a_deals_deltas_are_the_difference_of_all_contributions(said: list[Said], data: st.DataObject) -> None:
     """At every fact, for one lead that deals come to and leave."""
     received, row = Received(), LeadRow()
@@ -320,6 +330,25 @@ def test_over_two_keys_the_greatest_version_counts(order: tuple[int, ...]) -> No
     assert row.state.deal_versions == {KEY: DealVersion(3)}
 
 
+@pytest.mark.parametrize("first", ["one", "other"])
+def test_at_the_same_version_the_deal_stays(first: str) -> None:
+    """The lead has both keys: over one it comes that the deal is gone, over the other the deal."""
+    row = LeadRow()
+    gone, whole = fact(2, gone=True, src="one", seq=2), fact(2, WON, src="other", seq=1)
+    said = [fact(1, QUALIFIED, src="one", seq=1), *((gone, whole) if first == "one" else (whole, gone))]
+    for seq, one in enumerate(said):
+        FOLD.contact(row, one, "contacts/0", seq)
+    assert list(row.state.deals) == [KEY]
+
+
+def test_a_lead_is_heard_of_by_its_deals() -> None:
+    row = LeadRow()
+    FOLD.contact(row, fact(1, WON, at=NOON + DAY), "contacts/0", 0)
+    assert row.state.heard_at == NOON + DAY
+    FOLD.contact(row, fact(2, gone=True, at=NOON + 2 * DAY), "contacts/0", 4)
+    assert row.state.heard_at == NOON + 2 * DAY, "or it would never expire"
+
+
 def test_a_deal_that_is_gone_leaves_nothing_behind() -> None:
     row = LeadRow()
     for number, one in enumerate((fact(1, WON), fact(2, gone=True), fact(3, gone=True))):
@@ -350,6 +379,34 @@ def test_what_retention_dropped_does_not_count_again() -> None:
     assert worlds.received.totals == plain.received.totals
     deal_row = worlds.row(KEY)
     assert len(deal_row.state.changes) <= retention.MAX_CHANGES
+
+
+def test_changes_that_retention_dropped_do_not_come_back() -> None:
+    """A lead with much else drops changes that the deal's row still has."""
+    row = LeadRow()
+    said = [stage(["qualified", "proposal"][number % 2], NOON + number * 1000) for number in range(21)]
+    FOLD.contact(row, fact(1, *said[:20]), "contacts/0", 0)
+    retention.forget(row.state, 1, 0.1)
+    row.summary = None
+    kept = [change.id for change in row.state.deals[KEY]]
+    assert 0 < len(kept) < 10
+    row = LeadRow(dump(row))
+    FOLD.contact(row, fact(2, *said), "contacts/0", 4)
+    assert [change.id for change in row.state.deals[KEY]] == [*kept, said[20].id]
+
+
+@pytest.mark.parametrize("later", ["state", "other"])
+def test_two_rows_of_one_lead_become_one_with_the_greater_version(later: str) -> None:
+    rows = [LeadRow(), LeadRow()]
+    for version, row in zip((3, 1) if later == "state" else (1, 3), rows, strict=True):
+        FOLD.contact(row, fact(version, WON), "contacts/0", 0)
+    link = Linked(src="x", seq=1, lead=OTHER, to=ONE, at=NOON, id="l")
+    moved = FOLD.contact(rows[1], link, "contacts/1", 4)
+    assert rows[1].state.deal_versions == {}
+    FOLD.contact(rows[0], moved.facts[0], "contacts/0", 8)
+    assert rows[0].state.deal_versions == {KEY: DealVersion(3)}
+    FOLD.contact(rows[0], fact(2, gone=True, src="late"), "contacts/0", 12)
+    assert list(rows[0].state.deals) == [KEY]
 
 
 def test_a_deal_that_retention_dropped_does_not_count_again() -> None:
