@@ -27,6 +27,7 @@ from agents.cli import (
     token,
     top,
     topics,
+    unmapped,
     worker,
 )
 from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, UserError, say
@@ -86,6 +87,7 @@ app.command("leads")(leads.leads)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
 app.command("import")(import_files.import_)
+app.command("unmapped")(unmapped.unmapped)
 app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")

@@ -18,7 +18,8 @@ from agents.cli.common import (
     say,
     settings_text,
 )
-from streams.settings.settings import SettingsError, explain, load
+from streams.settings.settings import Settings, SettingsError, explain, load
+from streams.sources import memory
 from streams.sources.registry import SOURCES
 from streams.tables.manager.series import series_count
 
@@ -26,7 +27,8 @@ from streams.tables.manager.series import series_count
 def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Read the settings as a worker would, and show each with its value and where it was set.
 
-    Everything that is wrong is named at once, each under the key that has to change; the command then ends with 2.
+    Everything that is wrong is named at once, each under the key that has to change; the command then ends with 2. So
+    is a thresholds.retry_horizon shorter than what the configured sources need.
     Secrets are never shown.
 
     For example:
@@ -38,6 +40,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     try:
         settings = load(settings_text(config), environment(), SOURCES)
         series = series_count(settings)
+        _check_memory(settings)
     except SettingsError as error:
         if as_json:
             problems = [{"key": problem.key, "message": problem.message} for problem in error.problems]
@@ -62,6 +65,12 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
         say(
             "Note: privacy.lead_secret is not set; sources that know telephone numbers need it (CALLPULSE_LEAD_SECRET)."
         )
+
+
+def _check_memory(settings: Settings) -> None:
+    """Raise SettingsError if events of a source may come again after they are forgotten."""
+    if found := memory.problems(settings):
+        raise SettingsError(found)
 
 
 def _show_problems(error: SettingsError, config: Path | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO, TypeVar
 
@@ -16,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from streams.settings.reader import duration
 from streams.settings.settings import CONFIG_VARIABLE, Settings, SettingsError, load
 from streams.sources.registry import SOURCES
 
@@ -89,6 +92,21 @@ def environment(bootstrap: str | None = None) -> dict[str, str]:
         environ.pop("CALLPULSE_KAFKA__BOOTSTRAP", None)
         environ["CALLPULSE_BOOTSTRAP"] = bootstrap
     return environ
+
+
+def since_moment(text: str) -> int:
+    """Return the moment that --since names, in milliseconds: a span back from now, or ISO 8601. Raises UserError."""
+    try:
+        return int(time.time() * 1000) - duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(
+            f'--since "{text}" is neither a span ("2h", "7d") nor a moment ("2026-11-23T09:00")', USAGE
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def bullets(lines: Iterator[str] | list[str]) -> str:

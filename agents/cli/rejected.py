@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +21,10 @@ from agents.cli.common import (
     read_settings,
     run,
     say,
+    since_moment,
 )
 from streams.contract.events import REASONS
-from streams.settings.reader import did_you_mean, duration
+from streams.settings.reader import did_you_mean
 
 if TYPE_CHECKING:
     from agents.kafka.dead_letters import Filter, Letter
@@ -186,23 +186,9 @@ def _filter(reasons: list[str] | None, topics: list[str] | None, since: str | No
     return dead_letters.Filter(
         reasons=frozenset(reasons or ()),
         topics=frozenset(topics or ()),
-        since_ms=0 if since is None else _since(since),
+        since_ms=0 if since is None else since_moment(since),
         redriven=redriven,
     )
-
-
-def _since(text: str) -> int:
-    try:
-        return int(time.time() * 1000) - duration(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(
-            f'--since "{text}" is neither a span ("2h", "7d") nor a moment ("2026-11-23T09:00")', USAGE
-        ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _plain(letter: Letter, *, show_value: bool) -> dict[str, Any]:

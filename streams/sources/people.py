@@ -72,15 +72,20 @@ class People:
         return cls(settings.managers.values(), secret, settings.privacy.region)
 
     def identified(self, source: str, heard: Heard) -> Person | None:
-        """Return who has one of these identities, or None. The first one that somebody has decides."""
-        for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
-            if not value.strip():
-                continue
-            manager = self._identities.get(self._key(kind, value))
-            if manager is None and kind == source:
-                manager = self._identities.get(self._key(kind, self.public(value)))
-            if manager is not None:
+        """Return who has one of these identities, or None. The first one that somebody has decides.
+
+        The user id goes first, and the others after it. Last, the roster may have any of them under the source's name,
+        or as it is published.
+        """
+        said = [(kind, value) for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True) if value.strip()]
+        for kind, value in said:
+            if (manager := self._identities.get(self._key(kind, value))) is not None:
                 return Person(manager, kind)
+        for kind, value in said:
+            form = normal(kind, value, self._region)
+            for name in (form, self._published(kind, form)):
+                if (manager := self._identities.get((source, name))) is not None:
+                    return Person(manager, source)
         return None
 
     def find(self, source: str, heard: Heard) -> Person | None:
@@ -107,7 +112,7 @@ class People:
         for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
             if value.strip():
                 form = normal(kind, value, self._region)
-                return Person(f"{source}:{self._hash(form) if kind == 'number' else self.public(form)}", "")
+                return Person(f"{source}:{self._published(kind, form)}", "")
         return Person(f"{source}:{UNKNOWN}", "")
 
     def public(self, name: str) -> str:
@@ -121,6 +126,9 @@ class People:
         if len(plain) > _LONGEST_KEY:
             return f"{self._hash(plain)[:_MARK]}~{plain[-_TAIL:]}"
         return plain or UNKNOWN
+
+    def _published(self, kind: str, form: str) -> str:
+        return self._hash(form) if kind == "number" else self.public(form)
 
     def _key(self, kind: str, value: str) -> tuple[str, str]:
         form = normal(kind, value, self._region)

@@ -10,6 +10,7 @@ import pytest
 from tests.agents.cli_runner import Runner
 from tests.streams.files_cases import FIXTURES, ROSTER, STORY
 
+EXAMPLE = Path(__file__).parents[2] / "callpulse.example.toml"
 CALLS = FIXTURES / "storyA" / "csv_ru"
 GOOD = "2026-11-17 09:00:00,inbound,stranger@x.org,+74950000101,5,10,Answered,,\n"
 WORD = "the disposition is a word without a meaning in values.disposition"
@@ -93,3 +94,11 @@ def test_a_wrong_command_line_is_told_before_anything_is_read(
 
 def test_without_any_mapping_it_is_said_where_to_read_on(callpulse: Runner) -> None:
     assert "docs/files.md" in callpulse("import", "-m", "x", "--dry-run", "x.csv").err
+
+
+def test_check_config_asks_for_a_memory_as_long_as_files_need(callpulse: Runner, config: Path) -> None:
+    said = callpulse("check-config", "-c", config, "--json")
+    assert said.code == 2
+    assert [problem["key"] for problem in said.json["problems"]] == ["thresholds.retry_horizon"]
+    assert callpulse("check-config", "-c", config, CALLPULSE_THRESHOLDS__RETRY_HORIZON="24h").code == 0
+    assert callpulse("check-config", "-c", EXAMPLE).code == 0

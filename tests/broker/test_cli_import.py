@@ -75,3 +75,25 @@ def test_importing_into_nothing_is_told(callpulse: Installation) -> None:
     assert said.returncode == 70
     assert "callpulse topics create" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_who_is_on_no_roster_entry_is_listed_with_the_line_that_adds_them(
+    callpulse: Installation, tmp_path: Path
+) -> None:
+    assert imported(callpulse, "-m", "csv_ru", CALLS / "calls-1.csv")
+    nobody = callpulse("unmapped")
+    assert nobody.returncode == 0, nobody.stderr
+    assert nobody.stdout.startswith("Everybody who was heard since ")
+    bad = tmp_path / "bad.csv"
+    strangers = (CALLS / "calls-1.csv").read_text("cp1251").replace("Римма Зуева", "Новый Сотрудник")
+    bad.write_text(strangers.replace(";203;", ";299;").replace("A0", "B0").replace("Занято", "?"), "cp1251")
+    assert callpulse("import", "-m", "csv_ru", bad).returncode == 1
+    told = orjson.loads(callpulse("unmapped", "--since", "1h", "--json").stdout)
+    (one,) = told["people"]
+    assert (one["source"], one["manager"]) == ("csv_ru", "csv_ru:новый сотрудник")
+    assert one["lines"] == ['identities = { csv_ru = "новый сотрудник" }']
+    assert one["events"] == strangers.count("Новый Сотрудник")
+    assert told["refused"] == {"csv_ru": 1}
+    said = callpulse("unmapped")
+    assert 'identities = { csv_ru = "новый сотрудник" }' in said.stdout
+    assert "Refused parts of csv_ru: 1" in said.stderr

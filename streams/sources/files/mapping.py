@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,7 @@ from streams.settings.fields import Region, Zone
 from streams.settings.reader import Conflict, Parse, did_you_mean, kind_of
 from streams.sources.numbers import NumberRules
 from streams.sources.times import Fold, SpanForm, Times
+from streams.units import DAY_MS
 
 IGNORE: Final = "ignore"
 UNFINISHED: Final = "unfinished"
@@ -178,6 +179,9 @@ class FileMapping(Struct, frozen=True, kw_only=True):
     values that no column has. `queue_prefix` begins a manager's name that is the name of a queue. `internal` matches
     the numbers of extensions, for `caller` and `callee`; its first group, if it has one, is the extension.
     """
+
+    memory_ms: ClassVar[int] = DAY_MS
+    """An export of yesterday may hold calls that were seen live."""
 
     what: Literal["calls", "deals"]
     source: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = None

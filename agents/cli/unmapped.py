@@ -1,0 +1,133 @@
+"""`callpulse unmapped`: who was heard and is on no roster entry, with the lines that add them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from msgspec import Struct
+from rich.table import Table
+
+from agents.cli.common import (
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    cell,
+    console,
+    print_json,
+    progress,
+    read_settings,
+    run,
+    say,
+    since_moment,
+)
+from streams.contract import topics
+from streams.settings.settings import Settings
+from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping
+from streams.sources.people import People
+from streams.sources.unmapped import Stranger, Unmapped
+
+
+def unmapped(
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    since: Annotated[
+        str,
+        typer.Option(help='What arrived since: a span back from now ("2h", "7d") or a moment (ISO 8601, UTC).'),
+    ] = "7d",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List everybody who was heard and is on no roster entry, and print the lines that add them to it.
+
+    They are counted in the team "unassigned" under the id shown. After the roster has them, new events carry the
+    manager's own id. No telephone number is printed: of an id that could be one, the hash is.
+
+    For example:
+
+        callpulse unmapped --since 30d
+    """
+    settings = read_settings(config, bootstrap)
+    since_ms = since_moment(since)
+    found = run(_read(settings, since_ms))
+    strangers = found.found()
+    if as_json:
+        print_json({"people": [msgspec.to_builtins(one) for one in strangers], "refused": dict(found.refused_parts)})
+        return
+    if not strangers:
+        typer.echo(f"Everybody who was heard since {_day(since_ms)} is on the roster.")
+    else:
+        _show(strangers)
+    for source, count in found.refused_parts.most_common():
+        say(f"Refused parts of {source}: {count}; who is in them is not known (`callpulse rejected list`).")
+
+
+class _Heard(Struct):
+    manager: str | None = None
+    source: str = ""
+    at: int = 0
+    to_manager: str | None = None
+
+
+async def _read(settings: Settings, since_ms: int) -> Unmapped:
+    from agents.kafka.clients import full_name  # noqa: PLC0415 - slow to import
+    from agents.kafka.dead_letters import Filter  # noqa: PLC0415 - slow to import
+    from agents.kafka.dead_letters import read as read_letters  # noqa: PLC0415 - slow to import
+    from agents.kafka.reading import records_to_end  # noqa: PLC0415 - slow to import
+
+    secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
+    outside = settings.source(AsteriskMapping).outside_manager
+    found = Unmapped(settings, People.of(settings, secret), {outside})
+    decode = msgspec.json.Decoder(_Heard).decode
+    with progress("reading", None) as advance:
+        for topic in (topics.CALLS, topics.CRM):
+            name = full_name(settings.kafka, topic)
+            async for record in records_to_end(
+                settings.kafka, name, since_ms=since_ms, on_total=lambda total: advance(0, total)
+            ):
+                advance(1)
+                _take(found, decode, record.value)
+        for letter in await read_letters(settings.kafka, Filter(since_ms=since_ms), advance):
+            if letter.source:  # its value is a shape
+                found.refused_parts[letter.source] += 1
+            else:
+                _take(found, decode, letter.value, refused=True)
+    return found
+
+
+def _take(found: Unmapped, decode: Callable[[bytes], _Heard], value: bytes | None, *, refused: bool = False) -> None:
+    try:
+        heard = decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
+    for manager in (heard.manager, heard.to_manager):
+        if manager is not None:
+            found.take(heard.source, manager, heard.at, refused=refused)
+
+
+def _show(strangers: list[Stranger]) -> None:
+    table = Table(
+        "source", "id", "events", "refused", "first", "last", "", box=None, header_style="bold", pad_edge=False
+    )
+    for one in strangers:
+        counts = (str(one.events), str(one.refused or ""))
+        table.add_row(
+            cell(one.source), cell(one.manager), *counts, _day(one.first_ms), _day(one.last_ms), cell(one.note)
+        )
+    shown = console()
+    shown.print(table)
+    entries = [one for one in strangers if one.lines]
+    if entries:
+        typer.echo(
+            "\nTo add to callpulse.toml: an identities line goes into the entry of the manager that the person is.\n"
+        )
+    for one in entries:
+        typer.echo(f"# {one.source}, {one.events + one.refused} events, last on {_day(one.last_ms)}")
+        typer.echo("\n".join(one.lines) + "\n")
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M") if 0 < ms < 1 << 42 else ""

@@ -1,0 +1,83 @@
+"""Who was heard and is on no roster entry, and the lines that add them to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import QUEUE_PREFIX
+from streams.settings.identities import may_be_number
+from streams.settings.reader import join
+from streams.settings.settings import Settings
+from streams.sources.people import UNKNOWN, Heard, People
+from streams.tables.manager.synthetic import SOURCE as OWN
+
+NOBODY = "the source names nobody"
+
+
+class Stranger(Struct, kw_only=True):
+    """A person on no roster entry, as one source names them: events, the first and the last by their times.
+
+    `lines` add the person to the roster. `note` says why there are none, or whose the person is by now.
+    """
+
+    source: str
+    manager: str
+    events: int = 0
+    refused: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    lines: list[str] = []
+    note: str = ""
+
+
+class Unmapped:
+    """Collects the people of events. `ignored` are ids that stand for nobody, such as `outside`."""
+
+    def __init__(self, settings: Settings, people: People, ignored: Iterable[str] = ()) -> None:
+        self._settings = settings
+        self._people = people
+        self._ignored = frozenset(ignored)
+        self._strangers: dict[tuple[str, str], Stranger] = {}
+        self.refused_parts: Counter[str] = Counter()
+        """Parts of deliveries that were refused, by source. Who is in them is not known."""
+
+    def take(self, source: str, manager: str, at_ms: int, *, refused: bool = False) -> None:
+        """Take the manager of one event. A time of 0 is not known."""
+        is_known = manager in self._settings.managers or manager in self._ignored or manager.startswith(QUEUE_PREFIX)
+        if is_known or not manager or source == OWN:
+            return
+        one = self._strangers.setdefault((source, manager), Stranger(source=source, manager=manager))
+        one.events += not refused
+        one.refused += refused
+        if at_ms:
+            one.first_ms = min(one.first_ms or at_ms, at_ms)
+            one.last_ms = max(one.last_ms, at_ms)
+
+    def found(self) -> list[Stranger]:
+        """Return the people, those with most events first. No id in them could be a telephone number."""
+        strangers = sorted(
+            self._strangers.values(), key=lambda one: (-one.events - one.refused, one.source, one.manager)
+        )
+        return [self._described(one) for one in strangers]
+
+    def _described(self, one: Stranger) -> Stranger:
+        source, colon, key = one.manager.partition(":")
+        if may_be_number(one.manager):
+            note = "the id looks like a telephone number; let the source send another one"
+            return msgspec.structs.replace(one, manager=self._people.public(one.manager), note=note)
+        if not colon or source != one.source:
+            return msgspec.structs.replace(one, lines=["[[managers]]", f"id = {_quoted(one.manager)}"])
+        if key == UNKNOWN:
+            return msgspec.structs.replace(one, note=NOBODY)
+        by_now = self._people.find(source, Heard(key, key, key, key, key))
+        note = "" if by_now is None else f"is {by_now.manager} by now; what came before stays under the old id"
+        lines = [] if by_now is not None else [f"identities = {{ {join('', source)} = {_quoted(key)} }}"]
+        return msgspec.structs.replace(one, lines=lines, note=note)
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()

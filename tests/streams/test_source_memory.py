@@ -1,0 +1,26 @@
+"""`thresholds.retry_horizon` must be as long as a configured source may send an event again."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.settings.settings import load
+from streams.sources import memory
+from streams.sources.registry import SOURCES
+from tests.streams.files_cases import STORY, settings_of
+
+
+def test_without_sources_nothing_is_needed() -> None:
+    assert memory.needed(load("", {}, SOURCES)) == {}
+    assert memory.problems(load("[sources.asterisk]\nregion = 'DE'", {}, SOURCES)) == []
+
+
+def test_files_need_a_day() -> None:
+    (problem,) = memory.problems(settings_of(STORY))
+    assert problem.key == "thresholds.retry_horizon"
+    assert problem.message.startswith('is "6h"; set "24h" or more: sources.files.csv_ru, sources.files.csv_en, ')
+
+
+@pytest.mark.parametrize("span", ["24h", "1d", "2d"])
+def test_a_horizon_that_is_long_enough_is_no_problem(span: str) -> None:
+    assert memory.problems(settings_of(f'thresholds.retry_horizon = "{span}"\n{STORY}', "")) == []

@@ -1,0 +1,99 @@
+"""Who is on no roster entry, and that the lines printed for them do add them."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from streams.settings.settings import Settings, load
+from streams.sources.people import Heard, People
+from streams.sources.registry import SOURCES
+from streams.sources.unmapped import NOBODY, Stranger, Unmapped
+
+SECRET = b"a secret of the tests, long enough"
+ROSTER = '[[managers]]\nid = "anna.weber"\nidentities = { extension = "201" }\n'
+AT = 1_794_900_000_000
+
+
+def settings(text: str = ROSTER) -> Settings:
+    return load(f'privacy.region = "DE"\n{text}', {}, SOURCES)
+
+
+def people(text: str = ROSTER) -> People:
+    return People.of(settings(text), SECRET)
+
+
+def found(*managers: str, source: str = "asterisk") -> list[Stranger]:
+    collected = Unmapped(settings(), people(), {"outside"})
+    for number, manager in enumerate(managers):
+        collected.take(source, manager, AT + number)
+    return collected.found()
+
+
+def test_events_are_counted_with_their_first_and_last_time() -> None:
+    collected = Unmapped(settings(), people())
+    for at in (AT + 5, AT, AT + 9):
+        collected.take("asterisk", "299", at)
+    collected.take("asterisk", "299", 0, refused=True)
+    collected.take("crm", "299", AT)
+    one, two = collected.found()
+    assert (one.source, one.events, one.refused, one.first_ms, one.last_ms) == ("asterisk", 3, 1, AT, AT + 9)
+    assert (two.source, two.events) == ("crm", 1)
+
+
+def test_who_is_on_the_roster_or_is_nobody_is_left_out() -> None:
+    assert found("anna.weber", "queue:sales", "outside", "") == []
+    assert found("x", source="callpulse") == []
+
+
+def test_a_person_whose_source_says_nothing_has_no_lines() -> None:
+    assert found("asterisk:unknown")[0].note == NOBODY
+    assert found("asterisk:unknown")[0].lines == []
+
+
+def test_a_person_who_is_on_the_roster_by_now_is_told() -> None:
+    (one,) = found("asterisk:201")
+    assert one.note.startswith("is anna.weber by now")
+    assert one.lines == []
+
+
+def test_an_id_that_looks_like_a_number_is_not_shown() -> None:
+    (one,) = found("+49 30 23125000")
+    assert "23125000" not in f"{one}"
+    assert "looks like a telephone number" in one.note
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        Heard(user="4711"),
+        Heard(user='quote " and \\ backslash'),
+        Heard(user="Вера Лисина"),
+        Heard(endpoint="PJSIP/299"),
+        Heard(extension="299"),
+        Heard(login="Boris"),
+        Heard(email="B@x.org"),
+        Heard(number="030 23125000"),
+        Heard(user="464505208276"),
+        Heard(user="x" * 200),
+    ],
+)
+def test_the_lines_add_the_person(heard: Heard) -> None:
+    unknown = people().resolve("asterisk", heard)
+    (one,) = found(unknown.manager)
+    (line,) = one.lines
+    assert tomllib.loads(line)["identities"].keys() == {"asterisk"}
+    after = people(f'[[managers]]\nid = "boris"\n{line}\n')
+    assert after.resolve("asterisk", heard).manager == "boris"
+
+
+def test_an_id_that_a_source_sent_as_it_is_becomes_an_entry() -> None:
+    (one,) = found("299")
+    assert settings("\n".join(one.lines)).managers["299"].id == "299"
+
+
+def test_refused_parts_are_counted_by_source() -> None:
+    collected = Unmapped(settings(), people())
+    collected.refused_parts["mango"] += 2
+    assert (collected.found(), dict(collected.refused_parts)) == ([], {"mango": 2})
