@@ -39,7 +39,8 @@ class Entry:
     """A stretch on its way, with what the sender waits for.
 
     `ids` identify its events in the duplicate memory. `stored` is done once the records are in Kafka or the spool;
-    it fails with NotStoredError. `is_sent` means that Kafka may have it, `is_written` that the spool may.
+    it fails with NotStoredError. `is_sent` means that Kafka may have it, `is_written` that it is being written to the
+    spool.
     """
 
     __slots__ = ("begun_s", "ids", "is_sent", "is_written", "size", "stored", "stretch")
@@ -59,10 +60,9 @@ class Entry:
         """The position of the stretch."""
         return self.stretch.position
 
-    def fail(self, text: str, retry_after_s: int) -> None:
+    def fail(self, text: str, retry_after_s: int, *, maybe: bool) -> None:
         """Tell the sender that it is not stored, or that this is not known."""
-        if not self.stored.done():
-            self.stored.set_exception(NotStoredError(text, retry_after_s, maybe=self.is_sent or self.is_written))
+        self.stored.set_exception(NotStoredError(text, retry_after_s, maybe=maybe))
 
 
 def records_of(events: Iterable[Event]) -> list[Outgoing]:

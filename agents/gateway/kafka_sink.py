@@ -23,6 +23,7 @@ from agents.gateway.spool import Spool
 from agents.gateway.transactions import Transactions
 from agents.kafka import dead_letter
 from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.unreadable import UnreadableError
 from streams.contract.events import Event
 from streams.settings.settings import Settings
 from streams.sources.frame import Refused
@@ -166,10 +167,12 @@ class KafkaSink:
         if not self._is_rebuilt:
             try:
                 self._known.add(await tail.recent(self._kafka, self._settings.memory_rebuild_ms))
-                self._is_rebuilt = True
+            except UnreadableError as error:
+                log.warning("repeats of events before this start are not known: %s", error)
             except KafkaUnusableError:
                 await transactions.close()
                 raise
+            self._is_rebuilt = True
         return transactions
 
     def _stored(self, entry: Entry) -> None:

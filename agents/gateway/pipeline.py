@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from agents.exit import Fail
+from agents.gateway.answers import Answers
 from agents.gateway.entries import Entry, Outgoing, Stretch
 from agents.gateway.folder import Folder
 from agents.gateway.metrics import GatewayMetrics
@@ -30,19 +31,20 @@ from streams.settings.gateway import Gateway
 log = logging.getLogger("callpulse")
 
 _MOST_BYTES: Final = 4 * 1024 * 1024  # of a transaction, and of a write to the spool
+_FEWEST_BYTES: Final = 64 * 1024
 _MOST_ENTRIES: Final = 4_000
 _LOOK_EVERY_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _FULL_RETRY_S: Final = 30
 _BUSY_RETRY_S: Final = 1
 _RETRY_S: Final = 5
+_FINISH_S: Final = 5.0
 
 
 class Pipeline:
     """Takes entries to Kafka or into the spool. `begin` makes transactions; `fail` is called with a defect.
 
-    `on_stored` is called with each entry once it is stored, also if its sender is gone; `on_dropped` with one that is
-    not stored. An entry whose fate is open at the deadline has its call later.
+    `on_stored` and `on_dropped` are called when it is known what became of an entry, as `Answers` says.
     """
 
     def __init__(
@@ -61,15 +63,12 @@ class Pipeline:
         self._folder = folder
         self._spool = spool
         self._begin = begin
-        self._on_stored = on_stored
-        self._on_dropped = on_dropped
         self._metrics = metrics
         self._fail = fail
-        self._open: dict[int, Entry] = {}  # without an answer, in their order
+        self._answers = Answers(on_stored, on_dropped)
         self._pending: deque[Entry] = deque()  # for Kafka
         self._to_spool: deque[Entry] = deque()
         self._sending: list[Entry] = []
-        self._late: dict[int, Entry] = {}  # the deadline is over, and Kafka may have them
         self._is_spooling = False
         self._hold = False
         self._not_writing = asyncio.Event()
@@ -78,10 +77,15 @@ class Pipeline:
         self._something_to_spool = asyncio.Event()
         self._transactions: Transactions | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_closing = False
+        self._is_closing = self._is_finishing = False
+        self._most_bytes = _MOST_BYTES
         self.reached = asyncio.Event()
         self.trouble = "Kafka was not reached yet"
-        self.in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Records without an answer."""
+        return self._answers.in_flight
 
     @property
     def is_spooling(self) -> bool:
@@ -113,8 +117,7 @@ class Pipeline:
         except OSError:
             raise NotStoredError("the folder of the spool cannot be written", _FULL_RETRY_S) from None
         entry = Entry(Stretch(position, source, records), ids, time.monotonic())
-        self._open[position] = entry
-        self.in_flight += len(records)
+        self._answers.add(entry)
         if self._is_spooling:
             self._to_spool.append(entry)
             self._something_to_spool.set()
@@ -126,10 +129,13 @@ class Pipeline:
     async def close(self) -> None:
         """Take nothing in any more, wait until all entries have their answer, and leave."""
         self._is_closing = True
-        while self._open:
-            await asyncio.wait([entry.stored for entry in self._open.values()])
-            await asyncio.sleep(0)
+        while waiting := self._answers.waiting():
+            await asyncio.wait([entry.stored for entry in waiting])
         await self._not_writing.wait()
+        self._is_finishing = True
+        self._something_to_send.set()
+        if self._transactions is not None:  # one that stays open holds up those who read behind it
+            await asyncio.wait(self._tasks[:1], timeout=_FINISH_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -139,18 +145,22 @@ class Pipeline:
     # -- to Kafka
 
     async def _send(self) -> None:
-        while True:
+        while not self._is_finishing:
             transactions = self._transactions or await self._connect()
             stretches = await self._next_stretches()
+            if not stretches:
+                continue
             try:
                 await transactions.send(
                     (record for stretch in stretches for record in stretch.records), stretches[-1].position
                 )
             except KafkaUnusableError as error:
                 self._lost(error)
+                self._most_bytes = max(self._most_bytes // 2, _FEWEST_BYTES)  # perhaps less is done in time
                 await transactions.close()
             else:
                 self._committed(transactions.committed)
+                self._most_bytes = min(self._most_bytes * 2, _MOST_BYTES)
 
     async def _connect(self) -> Transactions:
         pause_s = 0.25
@@ -167,9 +177,7 @@ class Pipeline:
                 self._folder.skip_to(transactions.committed)
             self._spool.rewind(transactions.committed)
             self._committed(transactions.committed)
-            for entry in self._late.values():
-                self._on_dropped(entry)  # Kafka does not have it, and never will
-            self._late.clear()
+            self._answers.not_in_kafka()
             self.trouble = ""
             self.reached.set()
             return transactions
@@ -185,23 +193,16 @@ class Pipeline:
 
     def _committed(self, position: int) -> None:
         """Take note that Kafka has all up to a position."""
-        for entry in self._sending:
-            if entry.stored.done() and self._late.pop(entry.position, None) is not None:
-                self._on_stored(entry)
         self._sending = []
-        for late in [entry for entry in self._late.values() if entry.position <= position]:
-            del self._late[late.position]
-            self._on_stored(late)
-        while self._open and (entry := next(iter(self._open.values()))).position <= position:
-            self._stored(entry)
+        self._answers.committed(position)
         self._spool.skip_to(position)
         self._spool.release(position, active=not self._is_spooling)
 
     async def _next_stretches(self) -> list[Stretch]:
-        """Wait for what is to be sent next: from the spool first."""
-        while True:
+        """Wait for what is to be sent next, from the spool first. Nothing is left to do for an empty answer."""
+        while not self._is_finishing:
             if self._spool.has_unread():
-                found = await asyncio.to_thread(self._spool.read, _MOST_BYTES)
+                found = await asyncio.to_thread(self._spool.read, self._most_bytes)
                 if not self._spool.has_unread():
                     found += await self._leave_spool()
                 if found:
@@ -217,13 +218,14 @@ class Pipeline:
             else:
                 self._something_to_send.clear()
                 await self._something_to_send.wait()
+        return []
 
     async def _leave_spool(self) -> list[Stretch]:
         """Read the spool to its end while nothing is written to it; what comes then goes straight to Kafka."""
         self._hold = True
         try:
             await self._not_writing.wait()
-            found = await asyncio.to_thread(self._spool.read, _MOST_BYTES) if self._spool.has_unread() else []
+            found = await asyncio.to_thread(self._spool.read, self._most_bytes) if self._spool.has_unread() else []
             if not self._spool.has_unread():
                 self._is_spooling = False
                 self._pending.extend(self._to_spool)
@@ -268,15 +270,14 @@ class Pipeline:
             written, text, maybe = 0, f"Kafka is away, and {error}", error.maybe
         for entry in group[:written]:
             self._metrics.spooled(len(entry.stretch.records))
-            self._stored(entry)
+            self._answers.written(entry)
         for entry in group[written:]:
-            entry.is_written = maybe
-            self._drop(entry, text, _FULL_RETRY_S)
+            self._answers.not_written(entry, text, _FULL_RETRY_S, may_be_on_disk=maybe)
 
     def _take(self, queue: deque[Entry]) -> list[Entry]:
         taken: list[Entry] = []
         size = 0
-        while queue and size < _MOST_BYTES and len(taken) < _MOST_ENTRIES:
+        while queue and size < self._most_bytes and len(taken) < _MOST_ENTRIES:
             entry = queue.popleft()
             if not entry.stored.done():
                 taken.append(entry)
@@ -291,26 +292,10 @@ class Pipeline:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = time.monotonic()
-            while self._open and now - (entry := next(iter(self._open.values()))).begun_s > deadline_s:
-                self._drop(entry, "the deadline is over", _RETRY_S)
-            oldest = next(iter(self._open.values()), None)
+            while (oldest := self._answers.oldest()) is not None and now - oldest.begun_s > deadline_s:
+                self._answers.drop(oldest, "the deadline is over", _RETRY_S)
             if oldest is not None and now - oldest.begun_s > spool_after_s and not self._spool.is_full:
                 self._start_spooling()
-
-    def _stored(self, entry: Entry) -> None:
-        if self._open.pop(entry.position, None) is not None:
-            self.in_flight -= len(entry.stretch.records)
-            self._on_stored(entry)
-            entry.stored.set_result(None)
-
-    def _drop(self, entry: Entry, text: str, retry_after_s: int) -> None:
-        if self._open.pop(entry.position, None) is not None:
-            self.in_flight -= len(entry.stretch.records)
-            if entry.is_sent and entry in self._sending:
-                self._late[entry.position] = entry
-            else:
-                self._on_dropped(entry)
-            entry.fail(text, retry_after_s)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """End the process if a part breaks: without it nothing would be stored any more."""

@@ -141,8 +141,11 @@ class Spool:
             with segment.path.open("rb") as file:
                 file.seek(begin)
                 data = file.read(end - begin)
-            at = begin
+            at, whole_to = begin, 0
             for frame in segments.frames_in(data, segment.mark):
+                if frame.begin != whole_to:
+                    _set_aside(segment.path)
+                whole_to = frame.end
                 if frame.stretch.position > self._read_to:
                     found.append(frame.stretch)
                     self._read_to = frame.stretch.position
@@ -151,6 +154,8 @@ class Spool:
                 if size >= most_bytes:
                     break
             else:
+                if whole_to != len(data):
+                    _set_aside(segment.path)
                 at = end
             self._reading = segment, at
         return found
@@ -254,10 +259,7 @@ class Spool:
             return
         end = found.frames[-1].end if found.frames else segments.HEADER_BYTES
         if found.whole_to < end or (end < len(data) and not is_last):
-            aside = path.with_suffix(_DAMAGED)
-            aside.unlink(missing_ok=True)
-            os.link(path, aside)
-            log.error("spool: %s is damaged; %d stretches in it are read, and it is kept", aside, len(found.frames))
+            _set_aside(path)
         elif end < len(data):
             log.warning("spool: %d bytes at the end of %s were not written whole; they are cut", len(data) - end, path)
             os.truncate(path, end)
@@ -268,6 +270,14 @@ class Spool:
         assert mark is not None  # noqa: S101 - it is readable
         positions = [frame.stretch.position for frame in found.frames]
         self._segments.append(_Segment(path, mark, end, positions[0], max(positions)))
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a damaged segment beyond its removal."""
+    aside = path.with_suffix(_DAMAGED)
+    with contextlib.suppress(OSError):  # it is kept already, or the disk is full
+        os.link(path, aside)
+    log.error("spool: %s is damaged; what can be read in it is sent, and it is kept as %s", path, aside)
 
 
 def _write(descriptor: int, data: bytearray) -> None:

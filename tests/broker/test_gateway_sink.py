@@ -9,17 +9,15 @@ from pathlib import Path
 
 import orjson
 import pytest
-from msgspec.structs import replace
 
 from agents.embedded import EmbeddedKafka
 from agents.gateway.kafka_sink import KafkaSink
-from agents.kafka import admin
 from streams.contract import topics
 from streams.contract.events import CallAnswered, Event, LeadLinked, ManagerPresence
-from streams.settings.gateway import Gateway
-from streams.settings.settings import Kafka, Settings
+from streams.settings.settings import Settings
 from streams.sources.frame import Refused
-from tests.kafka_fixture import consume, unique
+from tests.broker.gateway_sender import make_topics, settings_of
+from tests.kafka_fixture import consume
 
 pytestmark = pytest.mark.broker
 
@@ -28,15 +26,6 @@ AT = 1_795_435_200_000
 
 def call(number: object, manager: str = "anna") -> CallAnswered:
     return CallAnswered(v=1, id=f"e-{number}", at=AT, source="pbx", call=f"c-{number}", manager=manager)
-
-
-def settings_of(bootstrap: str, folder: Path, **gateway: int) -> Settings:
-    kafka = Kafka(bootstrap=bootstrap, topic_prefix=unique("gw") + ".", partitions=2)
-    return Settings(kafka=kafka, gateway=replace(Gateway(data_dir=str(folder)), **gateway))
-
-
-async def make_topics(settings: Settings) -> None:
-    await admin.create(settings.kafka, topics.of_gateway(settings.kafka.topic_prefix))
 
 
 def ids_in(settings: Settings, names: Iterable[str] = ("calls", "crm", "speech")) -> Counter[str]:
