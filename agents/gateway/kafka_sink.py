@@ -30,7 +30,7 @@ from streams.sources.frame import Refused
 
 log = logging.getLogger("callpulse")
 
-_START_S: Final = 30.0
+_START_S: Final = 10.0
 _RETRY_S: Final = 5
 
 

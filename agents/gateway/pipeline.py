@@ -69,7 +69,7 @@ class Pipeline:
         self._pending: deque[Entry] = deque()  # for Kafka
         self._to_spool: deque[Entry] = deque()
         self._sending: list[Entry] = []
-        self._is_spooling = False
+        self._is_spooling = spool.has_unread()
         self._hold = False
         self._not_writing = asyncio.Event()
         self._not_writing.set()

@@ -44,6 +44,9 @@ async def _serve(settings: Settings, connection: socket.socket, prepare: Prepare
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
+        async with asyncio.timeout(60):
+            while sink.spool.size:  # what is in it is safe, and would be sent after the next start
+                await asyncio.sleep(0.02)
     await writer.drain()
     writer.close()
 
@@ -133,7 +136,7 @@ def spooled(prepare: Prepare) -> Prepare:
 def die_before_removal(sink: KafkaSink) -> None:
     """Die when all that was spooled is committed, before the spool is emptied."""
 
-    def dying(_: int, *, active: bool = False) -> None:
+    def dying(committed: int, *, active: bool = False) -> None:  # noqa: ARG001 - as `release`
         if sink.spool.size and not sink.spool.has_unread() and active:
             _die()
 

@@ -53,7 +53,8 @@ def in_topic(settings: Settings) -> list[int]:
 def check(sender: Sender) -> None:
     """Every acknowledged event is there, and none twice."""
     found = Counter(in_topic(sender.settings))
-    assert sender.stored - found.keys() == set(), "acknowledged and lost"
+    lost = sorted(sender.stored - found.keys())
+    assert not lost, f"{len(lost)} acknowledged and lost: {lost[:5]} to {lost[-5:]}"
     assert {number: times for number, times in found.items() if times > 1} == {}
 
 
