@@ -45,7 +45,7 @@ async def _serve(settings: Settings, connection: socket.socket, prepare: Prepare
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
         async with asyncio.timeout(60):
-            while sink.spool.size:  # what is in it is safe, and would be sent after the next start
+            while sink.spool.size:  # noqa: ASYNC110 - what is in it would be sent after the next start, too
                 await asyncio.sleep(0.02)
     await writer.drain()
     writer.close()
