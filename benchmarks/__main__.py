@@ -27,6 +27,7 @@ BENCHMARKS: Final = (
     "scrape",
     "memory",
     "leads-memory",
+    "ami",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"

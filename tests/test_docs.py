@@ -20,6 +20,7 @@ from streams.settings.reader import toml_key
 from streams.settings.settings import Settings, explain, load
 from streams.simulator.people.stories import STORIES
 from streams.simulator.truth.figures import NAMES
+from streams.sources.registry import SOURCES
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS
 from tests.test_repository import FILES, ROOT, named
 
@@ -63,7 +64,7 @@ def modules() -> dict[str, list[str]]:
 @cache
 def words() -> set[str]:
     """Dotted words that are not names of the code: keys of settings, types of events, managers of the simulator."""
-    settings = {line.key for line in explain(load("", {}))}
+    settings = {line.key for line in explain(load("", {}, SOURCES))}
     types = {str(cls.__struct_config__.tag) for classes in events.EVENT_TYPES.values() for cls in classes}
     tables = {"prometheus": BOARDS.prometheus, "alerts": BOARDS.alerts, "boards": BOARDS.boards}
     boards = {f"{name}.{toml_key(field)}" for name, table in tables.items() for field in table.__struct_fields__}

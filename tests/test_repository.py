@@ -43,6 +43,7 @@ SUPPRESSION = re.compile(
     r"(?:#\s*(?P<code>noqa(?::\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*)?|type:\s*ignore(?:\[[^\]]*\])?|pragma:\s*no cover)"
     r"|@?pytest\.(?:mark\.)?(?:skip|xfail)(?:\(\))?)\s*(?P<reason>\S.*)?$"
 )
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -159,7 +160,7 @@ def test_no_large_file_is_kept() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_link_of_a_page_leads_to_something(page: Path) -> None:
     broken = []
-    for found in LINK.finditer(page.read_text(encoding="utf-8")):
+    for found in LINK.finditer(FENCED.sub("", page.read_text(encoding="utf-8"))):
         target = (found[1] or found[2]).split("#")[0]
         if target and "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
             broken.append(target)

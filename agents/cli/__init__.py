@@ -18,12 +18,14 @@ from agents.cli import (
     import_files,
     kafka,
     leads,
+    listen,
     metrics,
     rebuild,
     rejected,
     replay,
     schema,
     simulate,
+    sources,
     token,
     top,
     topics,
@@ -88,6 +90,8 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
 app.command("import")(import_files.import_)
 app.command("unmapped")(unmapped.unmapped)
+app.add_typer(listen.app, name="listen")
+app.add_typer(sources.app, name="sources")
 app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")

@@ -93,6 +93,18 @@ class GatewayMetrics:
         """Count an interruption of a live connection."""
         self._of("gaps_total", source).inc()
 
+    def link(self, source: str, *, connected: bool, waiting: int, clock_ahead_s: float | None) -> None:
+        """Say how a live connection stands."""
+        self._gauges["source_connected"].labels(source).set(connected)
+        self._gauges["source_waiting_events"].labels(source).set(waiting)
+        if clock_ahead_s is not None:
+            self._gauges["source_clock_ahead_seconds"].labels(source).set(clock_ahead_s)
+
+    def link_moved(self, source: str, *, messages: int, gap_s: float) -> None:
+        """Count what came over a live connection, and how long it was interrupted, since the last call."""
+        self._of("messages_total", source).inc(messages)
+        self._of("gap_seconds_total", source).inc(gap_s)
+
     def polled(self, source: str, results: Sequence[Stored]) -> None:
         """Count what a poll found and no push had brought: events that the sink did not know."""
         self._of("polled_unpushed_total", source).inc(results.count("accepted"))

@@ -79,6 +79,38 @@ GATEWAY_METRICS: Final = (
         labels=_SOURCE,
     ),
     Metric(
+        name="source_gap_seconds_total",
+        type="counter",
+        help="How long the live connection to the source was interrupted, in all.",
+        labels=_SOURCE,
+        unit="seconds",
+    ),
+    Metric(
+        name="source_connected",
+        type="gauge",
+        help="1 while the live connection to the source is up, and 0 while it is not.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_messages_total",
+        type="counter",
+        help="Messages of the live connection on which a figure may depend. Several make one event.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_clock_ahead_seconds",
+        type="gauge",
+        help="The clock of the source minus the one of this process, where the source tells it (Ping of Asterisk).",
+        labels=_SOURCE,
+        unit="seconds",
+    ),
+    Metric(
+        name="source_waiting_events",
+        type="gauge",
+        help="Events of the live connection that are heard and not stored yet.",
+        labels=_SOURCE,
+    ),
+    Metric(
         name="source_polled_unpushed_total",
         type="counter",
         help="Events that a poll found and no push had brought.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -238,3 +239,59 @@ def test_an_event_without_a_time_follows_the_one_before_it() -> None:
         clock.read({"Event": "Newstate", "Timestamp": "1700000100.25", "Uniqueid": "1700000000.1"}) == 1_700_000_100_250
     )
     assert clock.read({"Event": "CoreShowChannel", "Uniqueid": "1700000000.1"}) == 1_700_000_100_251
+
+
+ODD = st.text(alphabet="Event: Response: FollowsA\r\n\t\x0b é", max_size=60).map(lambda text: text.encode())
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                *(b"Event: Hangup\r\n", b"Uniqueid: 1.1\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"Event: VarSet\r\n"),
+                *(b"AppData: \r\n", b"A: b: c \r\n", b"a:b: c\r\n", b"Event : X\r\n", b" Lead: x\r\n", b"event: y\r\n"),
+                *(
+                    b"Response: Follows\r\n",
+                    b"--END COMMAND--\r\n",
+                    b"no colon\r\n",
+                    GREETING,
+                    b"N: \xc3\r\n",
+                    b": x\r\n",
+                ),
+            ]
+        ),
+        ODD,
+        st.binary(max_size=12),
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@examples(500)
+@given(data=PIECES, cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_messages_that_are_read_as_a_whole_read_as_their_lines_one_by_one(data: bytes, cuts: list[int]) -> None:
+    by_line, whole = AmiParser(), AmiParser()
+    expected = [read for at in range(len(data)) for read in by_line.feed(data[at : at + 1])]
+    places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    assert [read for a, b in pairwise(places) for read in whole.feed(data[a:b])] == expected
+    assert whole.finish() == by_line.finish()
+
+
+def test_only_the_events_that_are_wanted_are_read() -> None:
+    parser = AmiParser({b"hangup"})
+    assert [read["Event"] for read in parser.feed(STREAM) if isinstance(read, dict) and "Event" in read] == ["Hangup"]
+    assert parser.skipped == 1
+
+
+@pytest.mark.parametrize(
+    "unit", [b"a: b\r\n", b"\n", b"x\r\n", b"\r\n\r\n", b"Event: A\r\nB: c\r\n\r\n", b"Event: A\r\nb\r\n\r\n"]
+)
+def test_the_time_grows_with_the_length_and_not_faster(unit: bytes) -> None:
+    def seconds(count: int) -> float:
+        data = unit * count
+        best = 9.0
+        for _ in range(3):
+            began = time.process_time()
+            AmiParser().feed(data)
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert seconds(16_000) < 40 * seconds(1_000) + 0.05

@@ -16,6 +16,7 @@ from streams.sources.asterisk import dispositions
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.dialled import attempted_number, dialled_number
 from streams.sources.asterisk.endings import PendingEnds
+from streams.sources.asterisk.memory import Memory, resumed
 from streams.sources.asterisk.model import RINGING, UP, Channel, Conversation, Handover, PbxLeg
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.writer import EventWriter
@@ -32,6 +33,8 @@ class Conversations:
         self._channels = channels
         self._writer = writer
         self.ends = PendingEnds(channels, writer)
+        self.memory: Memory | None = None
+        """What was known before a start, until the first list of channels is complete."""
         self.by_linkedid: dict[str, Conversation] = {}
         """Conversations by each of their Linkedids."""
 
@@ -125,6 +128,9 @@ class Conversations:
     ) -> PbxLeg:
         """Begin a leg with its first channel. `internal`: between colleagues; None: by who is in the conversation."""
         conversation = channel.conversation
+        if self.memory is not None and (leg := resumed(self.memory, channel, manager, self._writer)) is not None:
+            self.by_linkedid.setdefault(conversation.id, conversation)
+            return leg
         self.ends.settle_leg(conversation, manager)
         leg = PbxLeg(conversation, manager, direction, channel, at)
         leg.is_consultation = self._parties.is_consultation(channel)
@@ -245,7 +251,7 @@ class Conversations:
             if leg.is_internal and any(self._parties.manager_of(other) is None for other in others):
                 leg.is_internal = False
             if connected and leg.connected_since is None:
-                leg.connected_since = now
+                leg.connected_since, leg.resumes_at = now if leg.resumes_at is None else leg.resumes_at, None
                 if leg.answered_at is None:
                     leg.answered_at = max(now, leg.started_at)
                     self._writer.answered(leg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.headers import Ami, age_ms
@@ -11,6 +11,14 @@ from streams.sources.asterisk.model import Channel
 _DIALLING: Final = frozenset(("dial", "queue", "followme"))
 _PARKING: Final = frozenset(("park", "parkandannounce"))
 _WAITING: Final = _PARKING | {"bridgewait"}
+
+
+class Listed(NamedTuple):
+    """Uniqueids by a list of channels: those that ended in the gap, unseen; all of the list; those not known before."""
+
+    ended: list[str]
+    all: list[str]
+    new: set[str]
 
 
 class ChannelListing:
@@ -47,10 +55,10 @@ class ChannelListing:
         if is_new and channel.uid == channel.linkedid and application in _DIALLING:
             channel.dialling_since = channel.at
 
-    def complete(self, *, is_whole: bool) -> tuple[list[str], list[str]]:
-        """Return the Uniqueids that ended in the gap, unseen, and those of the list. Only a whole list shows ends."""
+    def complete(self, *, is_whole: bool) -> Listed:
+        """Return what a list shows that is complete. Only a whole list shows ends."""
         before, listed = self._before or set(), self._listed
         if not listed:
             before = set(self._channels.by_uid)
         self.clear()
-        return sorted(before - listed) if is_whole else [], sorted(listed)
+        return Listed(sorted(before - listed) if is_whole else [], sorted(listed), listed - before)

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from streams.contract.events import QUEUE_PREFIX
 from streams.phone_numbers import digest, has_number
+from streams.sources.asterisk.access import AmiAccess
 from streams.sources.numbers import NumberRules, Numbers
 from streams.sources.people import Heard, People, Person
 
@@ -75,6 +76,7 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     """ISO 3166 country of numbers without a country code."""
     numbers: NumberRules = NumberRules()
     """How the PBX writes customers' numbers; its `region` is that of the mapping unless it has its own."""
+    ami: AmiAccess = AmiAccess()
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield every unusable field with the reason."""

@@ -15,6 +15,8 @@ from streams.sources.asterisk.mapping import Classified
 
 RINGING: Final = 5
 UP: Final = 6
+UNSEEN: Final = "?"
+"""The dialling channel, if the beginning of the dial was not seen."""
 # Channels that Asterisk makes for itself, without a party at their end.
 _PSEUDO_TECHNOLOGIES: Final = frozenset(
     (
@@ -155,6 +157,7 @@ class PbxLeg:
         "is_internal",
         "manager",
         "queue",
+        "resumes_at",
         "started_at",
         "talk_ms",
     )
@@ -170,6 +173,7 @@ class PbxLeg:
         self.started_at = started_at
         self.answered_at: int | None = None
         self.connected_since: int | None = None
+        self.resumes_at: int | None = None  # since when it talks, if it was answered before anybody listened
         self.talk_ms = 0
         self.queue: str | None = None
         self.is_consultation = False  # within the call of a customer who waits

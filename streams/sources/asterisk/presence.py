@@ -77,6 +77,15 @@ class PresenceTracker:
                 member.emitted = member.state
         yield from self._changed(manager, member, now)
 
+    def recall(self, presences: Mapping[str, tuple[PresenceState, str]]) -> None:
+        """Take the states that were written before a start: a list that says otherwise shows a change."""
+        for manager, state in presences.items():
+            self._members.setdefault(manager, _Member()).emitted = state
+
+    def begin_list(self) -> None:
+        """Forget what was listed so far: a list begins, or will never be complete."""
+        self._listed = set()
+
     def list_complete(self, now: int) -> Iterator[ManagerPresence]:
         """Drop the memberships that a complete list of queues did not name: they ended while nobody listened."""
         listed, self._listed = self._listed, set()

@@ -5,28 +5,29 @@ It has no clock. The time of an event is its `Timestamp` header, or else the tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from streams.contract.events import EndedBy, Event
 from streams.sources.asterisk.channels import ChannelRegistry
 from streams.sources.asterisk.checks import RecordingChecks
+from streams.sources.asterisk.connections import Connections
 from streams.sources.asterisk.conversations import Conversations
 from streams.sources.asterisk.headers import Ami, cause_of, event_time
 from streams.sources.asterisk.listing import ChannelListing
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
-from streams.sources.asterisk.model import RINGING, Channel, Conversation, Handover, known_number
+from streams.sources.asterisk.memory import Memory
+from streams.sources.asterisk.model import RINGING, UNSEEN, Channel, known_number
 from streams.sources.asterisk.parties import Parties
 from streams.sources.asterisk.presence import EVENTS as PRESENCE_EVENTS
 from streams.sources.asterisk.presence import LIST_EVENTS, PresenceTracker
 from streams.sources.asterisk.repeats import RepeatFilter
+from streams.sources.asterisk.transfers import Attended, Transfers
 from streams.sources.asterisk.writer import EventWriter
 from streams.sources.people import People
 
 _Handler: TypeAlias = Callable[["Asterisk", Ami, int], None]
 
-UNSEEN: Final = "?"
-"""The dialling channel, if the beginning of the dial was not seen."""
 _HUNG_UP_KEPT: Final = 10_000
 
 
@@ -57,6 +58,8 @@ class Asterisk:
         # Uniqueids are never reused, so an event of a channel after its hangup is a repeat or late.
         self._hung_up: dict[str, None] = {}
         self._listing = ChannelListing(self._channels)
+        self._connections = Connections(self._channels, self._conversations)
+        self._transfers = Transfers(self._channels, self._conversations)
         self._repeats = RepeatFilter()
 
     def feed(self, event: Ami, received_at_ms: int) -> list[Event]:
@@ -72,6 +75,29 @@ class Asterisk:
             self._conversations.ends.settle(now)
         handler(self, ami, now)
         return self._writer.take()
+
+    def settle(self, now_ms: int) -> list[Event]:
+        """Return the ends that waited for a second for what their caller does, at the PBX's time `now_ms`.
+
+        Every event with a `Timestamp` does the same. This is for the time in which none comes.
+        """
+        self._conversations.ends.settle(now_ms)
+        return self._writer.take()
+
+    def recall(self, events: Iterable[Event]) -> None:
+        """Take up where a listener before this one ended. Call it before the first event.
+
+        `events` are those of this source that were stored, in their order, as far back as a leg may have been open.
+        Open legs go on with what the first list of channels shows; those that it does not show end by timeout.
+        """
+        memory = Memory(self._directory.mapping.source, events)
+        self._conversations.memory = memory
+        self._presences.recall(memory.presences)
+
+    def begin_connection(self) -> None:
+        """Forget lists that a connection before this one did not complete."""
+        self._listing.clear()
+        self._presences.begin_list()
 
     def finish(self, now_ms: int) -> list[Event]:
         """Return an end by timeout for each open leg, and clear all state.
@@ -105,6 +131,7 @@ class Asterisk:
                 channel.dialled_by = UNSEEN
             self._channels.add(channel)
             self._conversations.place(channel, linkedid)
+            self._remember(channel)
         elif begun:
             return channel  # a repeat of an older state
         elif relink:
@@ -119,6 +146,14 @@ class Asterisk:
         channel.account = channel.account or ami.get(f"{prefix}accountcode", "")
         channel.first_context = channel.first_context or ami.get(f"{prefix}context", "")
         return channel
+
+    def _remember(self, channel: Channel) -> None:
+        """Let a channel that a listener before this one knew go on with the ids of its events."""
+        memory = self._conversations.memory
+        if memory is not None:
+            uid = self._directory.call_name(channel.uid)
+            channel.occurrences |= memory.occurrences(uid)
+            channel.talked |= memory.has_talked(uid)
 
     def _snapshot(self, ami: Ami, now: int) -> None:
         channel = self._channel(ami, now)
@@ -261,7 +296,7 @@ class Asterisk:
                 self._stand(channel)  # alone in a conference
         # A party that replaces another party was transferred by it.
         handed = channel.conversation if swapped is not None and swapped.is_party and channel.is_party else None
-        self._connected(channel, handed, now)
+        self._connections.update(channel, handed, now)
         self._conversations.refresh([party.leg for party in before if party.leg is not None], now)
         if channel.standing and channel.bridge is None and channel.leg is not None:
             self._conversations.release(channel.leg, now)  # back in the pool
@@ -273,17 +308,6 @@ class Asterisk:
         channel.standing = not any(
             other.is_party and other is not channel for other in channel.conversation.channels.values()
         )
-
-    def _connected(self, channel: Channel, handed_over: Conversation | None, now: int) -> None:
-        parties = self._channels.parties(channel)
-        if len(parties) > 1:
-            conversations = dict.fromkeys(party.conversation for party in parties)
-            into = parties[0].conversation
-            for other in conversations:
-                if other is not into:
-                    into = self._conversations.survivor(into, other, handed_over=handed_over)
-            self._conversations.join(into, now, *conversations)
-        self._conversations.meet(parties, now)
 
     def _bridge_leave(self, ami: Ami, now: int) -> None:
         channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
@@ -297,52 +321,22 @@ class Asterisk:
 
     def _blind_transfer(self, ami: Ami, now: int) -> None:
         by = self._channel(ami, now, "transferer")
-        if by is None or ami.get("result", "success").lower() != "success":
-            return
-        self._channel(ami, now, "transferee")
-        leg = by.leg
-        if leg is None and by.is_local:
-            legs = [party.leg for party in self._channels.parties(by) if party.leg is not None]
-            leg = legs[0] if len(legs) == 1 else None
-        if leg is not None:
-            self._conversations.hand_over(leg, Handover(leg, now, "blind"), now, None, rings=True)
+        if by is not None and ami.get("result", "success").lower() == "success":
+            self._channel(ami, now, "transferee")
+            self._transfers.blind(by, now)
 
     def _attended_transfer(self, ami: Ami, now: int) -> None:
         kind = ami.get("desttype", "").lower()
         if ami.get("result", "success").lower() != "success" or kind == "fail":
             return
-        by, again, transferee, target = (
-            self._channel(ami, now, prefix)
-            for prefix in ("origtransferer", "secondtransferer", "transferee", "transfertarget")
+        parts = Attended(
+            kind,
+            *(
+                self._channel(ami, now, prefix)
+                for prefix in ("origtransferer", "secondtransferer", "transferee", "transfertarget")
+            ),
         )
-        known = [channel for channel in (transferee, by, again, target) if channel is not None]
-        transferers = [channel for channel in (by, again) if channel is not None]
-        if not transferers:
-            return
-        handed = into = known[0].conversation
-        conversations = dict.fromkeys(channel.conversation for channel in known)
-        for other in conversations:
-            if other is not into:
-                into = self._conversations.survivor(into, other, handed_over=handed)
-        self._conversations.join(into, now, *conversations)
-        if kind == "threeway":
-            return  # the parties that joined stay connected
-        leg = next((channel.leg for channel in transferers if channel.leg is not None), None)
-        if leg is None:
-            return
-        # The other telephone still rings, or its queue goes on ringing: the call was not announced (a blonde transfer).
-        to_manager = None if kind == "app" else self._conversations.receiver(into, leg.manager, target, transferee)
-        rings = kind == "app" or (to_manager is None and target is not None and self._is_ringing(target))
-        if to_manager is None and not rings and target is not None:
-            to_manager = self._conversations.hand_outside(target, now)
-        self._conversations.hand_over(
-            leg, Handover(leg, now, "blind" if rings else "attended"), now, to_manager, rings=rings
-        )
-
-    def _is_ringing(self, target: Channel) -> bool:
-        """Tell whether nobody has answered yet behind the Local channel that is the target of a transfer."""
-        half = self._channels.by_uid.get(target.other_half or "")
-        return target.is_local and half is not None and half.bridge is None
+        self._transfers.attended(parts, now)
 
     def _pickup(self, ami: Ami, now: int) -> None:
         channel, target = self._channel(ami, now), self._channel(ami, now, "target")
@@ -389,23 +383,20 @@ class Asterisk:
     def _list_complete(self, ami: Ami, now: int) -> None:
         """Update connections after a list. Channels that are missing in it ended in the gap, unseen."""
         is_whole = ami.get("event", "").lower() == "coreshowchannelscomplete"
-        ended, listed = self._listing.complete(is_whole=is_whole)
-        for uid in ended:
+        listed = self._listing.complete(is_whole=is_whole)
+        for uid in listed.ended:
             self._gone(uid, 0, now, "timeout")
-        for uid in listed:
-            channel = self._channels.by_uid.get(uid)
-            if channel is None:
-                continue
-            if channel.bridge is not None:
-                self._connected(channel, None, now)
-            elif channel.is_party and channel.state == RINGING and channel.dialled_by == UNSEEN:
-                self._conversations.ring(channel, now)
-            elif channel.dialling_since is not None:
-                self._conversations.take_up(
-                    channel, [other for other in channel.conversation.channels.values() if other.is_party]
-                )
-            if channel.leg is not None:
-                self._conversations.refresh([channel.leg], now)
+        self._connections.take_up(listed.all, listed.new, now)
+        memory = self._conversations.memory
+        if memory is not None and is_whole:
+            self._connections.resume(now)
+            self._conversations.memory = None
+            self._writer.events.extend(memory.close(now))
+
+    def _queue_entry(self, ami: Ami, _now: int) -> None:
+        channel = self._channels.by_uid.get(ami.get("uniqueid", ""))
+        if channel is not None and ami.get("queue"):
+            channel.conversation.queue = ami["queue"]
 
     def _shutdown(self, _ami: Ami, now: int) -> None:
         self._conversations.finish(now)
@@ -431,6 +422,7 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
         "_attended_transfer": "attendedtransfer",
         "_pickup": "pickup",
         "_queue": "queuecallerjoin queuecallerabandon queuecallerleave agentcalled agentconnect",
+        "_queue_entry": "queueentry",
         "_presence": " ".join((*PRESENCE_EVENTS, *LIST_EVENTS)),
         "_queue_list_complete": "queuestatuscomplete",
         "_list_channel": "coreshowchannel status",
@@ -439,3 +431,5 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
     }.items()
     for name in names.split()
 }
+HANDLED: Final = frozenset(name.encode() for name in _HANDLERS)
+"""The events that `Asterisk.feed` does not ignore, in lower case as bytes."""

@@ -43,7 +43,7 @@ class EventWriter:
                 id=self._id(leg.first, "started"),
                 at=clamp_time(leg.started_at),
                 source=self._source,
-                call=self._call(leg.conversation),
+                call=self.call_name(leg.conversation),
                 manager=leg.manager,
                 lead=leg.lead,
                 direction=leg.direction,
@@ -60,7 +60,7 @@ class EventWriter:
                 id=self._id(leg.first, "answered"),
                 at=clamp_time(leg.answered_at or leg.started_at),
                 source=self._source,
-                call=self._call(leg.conversation),
+                call=self.call_name(leg.conversation),
                 manager=leg.manager,
                 lead=leg.lead,
             )
@@ -80,7 +80,7 @@ class EventWriter:
                 id=self._id(leg.first, "ended" if ended_by == "hangup" else ended_by),
                 at=clamp_time(at),
                 source=self._source,
-                call=self._call(leg.conversation),
+                call=self.call_name(leg.conversation),
                 manager=leg.manager,
                 lead=leg.lead,
                 direction=leg.direction,
@@ -101,7 +101,7 @@ class EventWriter:
                 id=self._id(handover.channel, "transferred"),
                 at=clamp_time(handover.at),
                 source=self._source,
-                call=self._call(conversation),
+                call=self.call_name(conversation),
                 manager=handover.manager,
                 lead=handover.lead or conversation.lead,
                 to_manager=to_manager,
@@ -118,8 +118,13 @@ class EventWriter:
         self.started(leg)
         self.ended(leg, at, "voicemail" if conversation.voicemail else "no_answer", ended_by)
 
-    def _call(self, conversation: Conversation) -> str:
+    def call_name(self, conversation: Conversation) -> str:
+        """Return the name of a conversation's call in events."""
         return self._directory.call_name(conversation.id)
+
+    def is_plain(self, call: str) -> bool:
+        """Tell whether the name of a call in events is the Linkedid itself, and no hash of it."""
+        return self._directory.call_name(call) == call
 
     def _id(self, channel: Channel, event: str) -> str:
         uid = self._directory.call_name(channel.uid)

@@ -1,0 +1,174 @@
+"""`callpulse sources`: the sources that are configured, their state, and a test of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.table import Table
+
+from agents.cli.common import (
+    FAILED,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    UserError,
+    cell,
+    console,
+    print_json,
+    read_settings,
+    run,
+)
+from agents.cli.listen import check_ami
+from agents.cli.scrape import Sample, fetch_all, metrics_url, samples
+from streams.settings.settings import Settings
+from streams.sources.asterisk import DRY_RUN_SECRET
+
+app = typer.Typer(help="List the sources of events, and test one.")
+
+_COLUMNS: Final = ("SOURCE", "STATE", "LAST HEARD", "RECEIVED", "REJECTED", "GAPS", "SKEW")
+_WANTED: Final = frozenset(
+    f"source_{name}"
+    for name in (
+        *("received_total", "rejected_total", "gaps_total", "connected", "skew_seconds"),
+        *("last_heard_timestamp_seconds", "accepted_total"),
+    )
+)
+_STALE_S: Final = 3600.0
+
+
+@app.callback(invoke_without_command=True)
+def sources(
+    context: typer.Context,
+    config: ConfigOption = None,
+    *,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            metavar="HOST:PORT",
+            show_default=False,
+            help="The port of a process that takes events in (gateway.status_port); may be given several times. "
+            "Without it: the one of the settings.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List all sources that are configured or that a running process has heard, with their state.
+
+    For example:
+
+        callpulse sources
+
+        callpulse sources --at 127.0.0.1:8791 --at 127.0.0.1:8792
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = read_settings(config)
+    urls = [metrics_url(one) for one in at or [f"{settings.gateway.status_host}:{settings.gateway.status_port}"]]
+    scrapes = run(fetch_all(urls))
+    silent = [f"{one.url}: {one.error}" for one in scrapes if one.error]
+    found = [sample for one in scrapes if not one.error for sample in samples(one.text, _WANTED)]
+    rows = list(states(settings, found, time.time()))
+    if as_json:
+        print_json({"sources": rows, "silent": silent})
+        return
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(cell(_shown(row[name.lower().replace(" ", "_")])) for name in _COLUMNS))
+    console().print(table)
+    for line in silent:
+        typer.echo(f"no answer from {line}")
+
+
+def states(settings: Settings, found: list[Sample], now_s: float) -> Iterator[dict[str, Any]]:
+    """Yield a row for each source: the configured ones in the order of the settings, then others that were heard."""
+    by_source: dict[str, dict[str, float]] = {name: {} for name in configured(settings)}
+    for sample in found:
+        values = by_source.setdefault(sample.labels.get("source", ""), {})
+        key = sample.name.removeprefix("source_").removesuffix("_total")
+        if key == "last_heard_timestamp_seconds":
+            values[key] = max(values.get(key, 0.0), sample.value)
+        else:
+            values[key] = values.get(key, 0.0) + sample.value
+    for name, values in by_source.items():
+        heard = values.get("last_heard_timestamp_seconds")
+        age_s = None if not heard else max(0.0, now_s - heard)
+        yield {
+            "source": name,
+            "state": _state(values, age_s),
+            "last_heard": None if age_s is None else f"{age_s:.0f} s ago",
+            "received": int(values.get("received", 0)),
+            "rejected": int(values.get("rejected", 0)),
+            "gaps": int(values.get("gaps", 0)),
+            "skew": None if "skew_seconds" not in values else f"{values['skew_seconds']:.1f} s",
+        }
+
+
+def _state(values: Mapping[str, float], age_s: float | None) -> str:
+    if not values:
+        return "not heard of"
+    if "connected" in values:
+        return "connected" if values["connected"] else "not connected"
+    if age_s is None:
+        return "nothing yet"
+    return "heard" if age_s < _STALE_S else "silent"
+
+
+def configured(settings: Settings) -> list[str]:
+    """Return the sources that the settings set up, by the names under which their events are counted."""
+    names = []
+    for table in settings.sources.__struct_fields__:
+        held = getattr(settings.sources, table)
+        if isinstance(held, Mapping):
+            names += [str(name) for name in held]
+        elif f"sources.{table}" in settings.origins or any(
+            key.startswith(f"sources.{table}.") and origin != "privacy.region"
+            for key, origin in settings.origins.items()
+        ):
+            names.append(getattr(held, "source", table))
+    return list(dict.fromkeys(names))
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+@app.command("test")
+def try_out(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The source, such as asterisk.")],
+    config: ConfigOption = None,
+    *,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="How long to listen.")] = 20.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Connect to a source, listen for a while, and say what was heard and what is missing. Nothing is stored.
+
+    It says which right the account lacks, what that costs, and the line to add; how the other system's clock stands to
+    ours; who is not on the roster; and what this source cannot know. With a problem the exit code is 1.
+
+    For example:
+
+        callpulse sources test asterisk --seconds 60
+    """
+    settings = read_settings(config)
+    from agents.gateway.source_tests import TESTS  # noqa: PLC0415 - slow to import
+
+    table, _, part = name.partition(".")
+    tester = TESTS.get(table)
+    if tester is None:
+        raise UserError(f"no source {name} can be tested; these can: {', '.join(sorted(TESTS))}.", USAGE)
+    if table == "asterisk":
+        check_ami(settings)
+    secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
+    report = run(tester(settings, part, seconds, secret))
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+    else:
+        for line in report.lines(int(time.time() * 1000)):
+            typer.echo(line)
+    if not report.is_good:
+        raise typer.Exit(FAILED)

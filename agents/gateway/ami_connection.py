@@ -1,0 +1,150 @@
+"""One connection to a manager interface: opens it, reads without waiting for anything else, and pings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from streams.sources.asterisk.access import AmiAccess
+from streams.sources.asterisk.session import AmiSession, Received
+
+_PIECE: Final = 64 * 1024
+_LOOKS_PER_SPAN: Final = 5
+_PATIENCE: Final = 3  # a PBX that still sends, but answers no ping, is given so many deadlines
+
+
+class LinkError(Exception):
+    """The connection could not be opened, or it ended. The text says why; another attempt may help."""
+
+
+Hear: TypeAlias = Callable[[AmiSession, Received, int], None]
+
+
+class AmiConnection:
+    """Listens on one connection until it ends.
+
+    `hear` is called with each piece that came: it must not block. `clock` is the time in milliseconds since epoch.
+    """
+
+    def __init__(self, access: AmiAccess, hear: Hear, clock: Callable[[], int]) -> None:
+        self._access = access
+        self._hear = hear
+        self._clock = clock
+        self._writer: asyncio.StreamWriter | None = None
+        self._why_closed = ""
+        self._opened_s = self._heard_s = self._pinged_s = 0.0
+        self.session = AmiSession(access)
+
+    def close(self, why: str) -> None:
+        """End the connection at once; `run` raises LinkError with this reason."""
+        self._why_closed = self._why_closed or why
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+    def log_off(self) -> None:
+        """Ask the PBX to end the connection."""
+        self.session.log_off()
+        self.send()
+
+    async def run(self) -> None:
+        """Open the connection and listen until the PBX has said goodbye. Raises LinkError and AmiError."""
+        reader, self._writer = await self._open()
+        self._opened_s = self._heard_s = time.monotonic()
+        watching = asyncio.create_task(self._watch())
+        try:
+            while data := await reader.read(_PIECE):
+                self._heard_s = time.monotonic()
+                now_ms = self._clock()
+                was_up = self.session.state == "up"
+                received = self.session.receive(data, now_ms)
+                if not was_up and self.session.state == "up":
+                    self._pinged_s = self._heard_s
+                self.send()
+                self._hear(self.session, received, now_ms)
+                if self._why_closed:
+                    break
+            self._ended()
+        except OSError as error:
+            raise LinkError(self._why_closed or f"the connection broke: {_reason(error)}") from None
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            self._writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+
+    def _ended(self) -> None:
+        if self._why_closed:
+            raise LinkError(self._why_closed)
+        if self.session.said_goodbye:
+            return
+        torn = " within a message" if self.session.finish() else ""
+        if self.session.state == "up":
+            raise LinkError(f"the PBX closed the connection{torn}")
+        raise LinkError(
+            "the PBX closed the connection before the login was done: deny and permit of manager.conf, or its limit "
+            "of connections that have not logged in (authlimit)"
+        )
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        access = self._access
+        where = f"{access.host}:{access.port}"
+        try:
+            async with asyncio.timeout(access.connect_timeout_ms / 1000):
+                return await asyncio.open_connection(access.host, access.port, ssl=tls_context(access))
+        except TimeoutError:
+            raise LinkError(f"no answer from {where} within {access.connect_timeout_ms / 1000:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise LinkError(
+                f"the certificate of {where} cannot be verified ({error.verify_message}): set "
+                "sources.asterisk.ami.ca_file to the certificate that signed it, and host to the name in it"
+            ) from None
+        except ssl.SSLError as error:
+            raise LinkError(
+                f"{where} does not speak TLS ({error.reason}): port is tlsbindaddr's of manager.conf with tls = true"
+            ) from None
+        except OSError as error:
+            raise LinkError(f"{where} cannot be reached: {_reason(error)}") from None
+
+    async def _watch(self) -> None:
+        """End a connection that is silent: no login in time, or no answer to a ping."""
+        access = self._access
+        step_s = min(access.connect_timeout_ms, access.ping_interval_ms, access.ping_deadline_ms) / 1000
+        while True:
+            await asyncio.sleep(step_s / _LOOKS_PER_SPAN)
+            now_s = time.monotonic()
+            if self.session.state != "up":
+                if now_s - self._opened_s > access.connect_timeout_ms / 1000:
+                    self.close(f"the login was not answered within {access.connect_timeout_ms / 1000:g} s")
+            elif self.session.waits_for_ping:
+                deadline_s = access.ping_deadline_ms / 1000
+                silent = now_s - max(self._heard_s, self._pinged_s) > deadline_s
+                if silent or now_s - self._pinged_s > _PATIENCE * deadline_s:
+                    self.close(f"no answer to a ping within {deadline_s:g} s")
+            elif now_s - self._pinged_s >= access.ping_interval_ms / 1000:
+                self._pinged_s = now_s
+                self.session.ping(self._clock())
+                self.send()
+
+    def send(self) -> None:
+        """Send what the session has to say."""
+        output = self.session.take_output()
+        if output and self._writer is not None:
+            self._writer.write(output)  # a few bytes: if the PBX does not take them, the next ping has no answer
+
+
+def tls_context(access: AmiAccess) -> ssl.SSLContext | None:
+    """Return how to verify the PBX, or None without TLS. Raises OSError for a `ca_file` that cannot be read."""
+    if not access.tls:
+        return None
+    context = ssl.create_default_context(cafile=access.ca_file)
+    context.check_hostname = access.check_hostname
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -1,0 +1,118 @@
+"""The process `callpulse listen ami`: the listener with its sink, its port, and what it had stored before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from agents.gateway.ami import AmiListener, AmiState, now_ms
+from agents.gateway.metrics import GatewayMetrics
+from agents.gateway.service import Service
+from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.reading import records_to_end
+from streams.contract import topics
+from streams.contract.decoding import Decoder
+from streams.contract.events import CallsEvent, Event
+from streams.settings.settings import Settings
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.people import People
+from streams.units import SECOND_MS
+
+log: Final = logging.getLogger("callpulse.ami")
+
+NAME: Final = "ami"
+_RECALL_S: Final = 60.0
+
+
+async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
+    """Listen to the PBX of the settings until a signal; return how many events could not be stored at the end.
+
+    `on_ready` is called with the URL of the process's own port once that answers. Raises FolderError, OSError for a
+    port that is taken, and ValueError for a mapping that cannot be used.
+    """
+    mapping = settings.source(AsteriskMapping)
+    secret = settings.privacy.lead_secret.reveal().encode()
+    async with Service(settings, NAME) as service:
+        listener = AmiListener(
+            mapping,
+            secret,
+            service.sink,
+            people=People.of(settings, secret),
+            on_tick=_LinkMetrics(mapping.source, service.metrics).update,
+        )
+        service.metrics.announce(mapping.source)
+        service.not_ready_while(listener.why_not_ready)
+        if on_ready is not None:
+            on_ready(service.url)
+        listener.recall(await stored_events(settings, mapping.source))
+        stop = asyncio.Event()
+        listening = asyncio.create_task(listener.run(stop))
+        service.background(_watched(listening))
+
+        async def end() -> None:
+            stop.set()
+            await listening
+
+        service.at_stop(end)
+        await service.run()
+    return listening.result()
+
+
+async def _watched(listening: asyncio.Task[int]) -> None:
+    await asyncio.shield(listening)
+
+
+async def stored_events(settings: Settings, source: str) -> list[Event]:
+    """Return the events of a source as far back as a leg may be open, in their order for each manager.
+
+    Without Kafka nothing is returned: then open legs end by the worker's own timeout.
+    """
+    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    since_ms = now_ms() - settings.thresholds.max_call_ms
+    decoder: Decoder[CallsEvent] = Decoder("calls")
+    mark = f'"source":"{source}"'.encode()
+    found: list[tuple[int, Event]] = []
+    began_s = time.monotonic()
+    try:
+        async with asyncio.timeout(_RECALL_S):
+            async for record in records_to_end(settings.kafka, topic, since_ms=since_ms):
+                if record.value is None or mark not in record.value:
+                    continue
+                event = decoder.decode(record.value)
+                if isinstance(event, CallsEvent) and event.source == source:
+                    found.append((record.timestamp, event))
+    except (KafkaUnusableError, TimeoutError) as error:
+        log.warning("what was stored before is not known (%s): calls in progress begin anew", error or "no answer")
+        return []
+    found.sort(key=lambda pair: pair[0])
+    log.info("%d stored events of %s read in %.1f s", len(found), source, time.monotonic() - began_s)
+    return [event for _, event in found]
+
+
+class _LinkMetrics:
+    """Brings the metrics of the link up to date with the listener's state."""
+
+    def __init__(self, source: str, metrics: GatewayMetrics) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._messages = self._gaps = self._gap_ms = 0
+
+    def update(self, state: AmiState, waiting: int) -> None:
+        ahead = state.clock_ahead_ms
+        self._metrics.link(
+            self._source,
+            connected=state.connected,
+            waiting=waiting,
+            clock_ahead_s=None if ahead is None else ahead / SECOND_MS,
+        )
+        for _ in range(state.gaps - self._gaps):
+            self._metrics.gap(self._source)
+        self._gaps = state.gaps
+        gap_ms = max(self._gap_ms, state.gap_until(now_ms()))
+        self._metrics.link_moved(
+            self._source, messages=state.heard - self._messages, gap_s=(gap_ms - self._gap_ms) / SECOND_MS
+        )
+        self._messages, self._gap_ms = state.heard, gap_ms

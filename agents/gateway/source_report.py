@@ -1,0 +1,58 @@
+"""What a test of a source found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from streams.units import SECOND_MS
+
+_MOST_SHOWN = 20
+
+
+class Report(Struct, kw_only=True):
+    """The result of a test. `problems` make it fail; `facts` and `cannot_know` do not.
+
+    `heard` counts what came, `understood` what a figure may depend on, `events` the contract events made of it.
+    `last_at_ms` is the time of the last of them, `clock_ahead_ms` the other system's clock minus ours. `unmapped` are
+    people and devices on no roster entry.
+    """
+
+    source: str
+    seconds: float = 0.0
+    facts: list[str] = []
+    problems: list[str] = []
+    heard: int = 0
+    understood: int = 0
+    events: int = 0
+    last_at_ms: int | None = None
+    clock_ahead_ms: int | None = None
+    unmapped: list[str] = []
+    cannot_know: list[str] = []
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing has to be changed."""
+        return not self.problems
+
+    def lines(self, now_ms: int) -> Iterator[str]:
+        """Yield the report for a person, who reads it at `now_ms`."""
+        yield from self.facts
+        if self.clock_ahead_ms is not None:
+            ahead_s = self.clock_ahead_ms / SECOND_MS
+            way = "ahead of" if ahead_s >= 0 else "behind"
+            yield f"its clock is {abs(ahead_s):.1f} s {way} ours"
+        yield f"heard {self.heard} in {self.seconds:g} s, understood {self.understood}, events {self.events}"
+        if self.last_at_ms is not None:
+            yield f"the last one {max(0, now_ms - self.last_at_ms) / SECOND_MS:.0f} s ago"
+        if self.unmapped:
+            yield "not on the roster:"
+            yield from (f"  {one}" for one in self.unmapped[:_MOST_SHOWN])
+            if len(self.unmapped) > _MOST_SHOWN:
+                yield f"  and {len(self.unmapped) - _MOST_SHOWN} more"
+        if self.cannot_know:
+            yield "what this source cannot know:"
+            yield from (f"  {one}" for one in self.cannot_know)
+        for problem in self.problems:
+            yield f"PROBLEM: {problem}"

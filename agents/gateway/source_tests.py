@@ -1,0 +1,19 @@
+"""Tests of sources: connect as the listener does, hear for a while, and say what was understood.
+
+A kind of source has one entry in `TESTS`: the name of its table under `[sources]`, and what tests it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from agents.gateway import ami_test
+from agents.gateway.source_report import Report
+from streams.settings.settings import Settings
+
+Test: TypeAlias = Callable[[Settings, str, float, bytes], Coroutine[Any, Any, Report]]
+"""Takes the settings, the part behind the dot of the source's name, seconds to listen, and the secret of numbers."""
+
+TESTS: Final[Mapping[str, Test]] = MappingProxyType({"asterisk": ami_test.test})
