@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 from streams.contract.events import EndedBy, Event
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.model import UNSEEN
 from streams.sources.asterisk.records.cel import CelRow
 from streams.sources.asterisk.records.cel_feed import AmiFeed, RecordedAsterisk, dial_string, is_of_queue, names
 from streams.sources.asterisk.records.cel_state import DIALLING, HOLDING, INNER, CelCall, CelCalls, CelChannel
-from streams.sources.asterisk.translator import UNSEEN
 from streams.sources.people import People
 from streams.units import HOUR_MS
 
