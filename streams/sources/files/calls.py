@@ -42,16 +42,19 @@ class _Times(NamedTuple):
 
 
 class CallRows:
-    """Turns rows of calls into events. `latest_ms` is the latest moment at which a call can have ended."""
+    """Turns rows of calls into events."""
 
-    def __init__(self, source: str, cells: Cells, parties: Parties, latest_ms: int) -> None:
+    def __init__(self, source: str, cells: Cells, parties: Parties) -> None:
         self._source = source
         self._cells = cells
         self._parties = parties
-        self._latest_ms = latest_ms
 
-    def read(self, row: Sequence[str]) -> list[Event]:
-        """Return the events of a row, none if it concerns no figure. Raises RowError."""
+    def read(self, row: Sequence[str], latest_ms: int) -> list[Event]:
+        """Return the events of a row, none if it concerns no figure.
+
+        Raises:
+            RowError: it is no event, or after `latest_ms`.
+        """
         cells = self._cells
         disposition = cells.word(row, "disposition")
         direction = cells.word(row, "direction")
@@ -79,14 +82,14 @@ class CallRows:
             begin["internal"] = True
         name = f"{self._source}:{key}"
         if disposition == UNFINISHED:
-            self._check_future(started)
+            _check_future(started, latest_ms)
             wait = cells.span(row, "wait")
             events = [self._start(row, name, started, common | begin)]
             if wait is not None:
                 events.append(CallAnswered(id=f"{name}:answered", at=started + wait, **common))
             return events
         times = self._times(row, started, disposition)
-        self._check_future(times.ended)
+        _check_future(times.ended, latest_ms)
         events = []
         if cells.text(row, "team") or cells.text(row, "queue"):
             events.append(self._start(row, name, started, common | begin))
@@ -170,10 +173,6 @@ class CallRows:
             raise RowError("invalid_field", "the talk is longer than the call")
         return times._replace(answered=min(max(answered, started), ended), talk=min(talk, ended - started))
 
-    def _check_future(self, at: int) -> None:
-        if at > self._latest_ms:
-            raise RowError("future", "is dated after now")
-
     def _start(self, row: Sequence[str], name: str, started: int, fields: dict[str, Any]) -> Event:
         team, queue = self._cells.text(row, "team"), self._cells.text(row, "queue")
         more: dict[str, Any] = {
@@ -192,3 +191,8 @@ class CallRows:
                 id=f"{name}:transferred", at=at, to_manager=self._parties.person(to), how=cast("Any", how), **common
             )
         ]
+
+
+def _check_future(at: int, latest_ms: int) -> None:
+    if at > latest_ms:
+        raise RowError("future", "is dated after now")

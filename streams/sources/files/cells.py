@@ -34,6 +34,9 @@ class Cells:
         places = _places(header)
         names = [name for column in used.values() for name in column.column]
         _check_columns([*names, *mapping.key], places, header)
+        self._names = {_folded(name) for name in (*names, *mapping.key) if isinstance(name, str)}
+        self.last_name = next((cell for cell in reversed(header or ()) if _folded(cell) in self._names), "")
+        """The last cell of the header that is used, as it is written there."""
         self._at = {name: tuple(_place(one, places) for one in column.column) for name, column in used.items()}
         self._key = tuple(_place(name, places) for name in mapping.key)
         self._width = None if header is None else len(header)
@@ -56,6 +59,10 @@ class Cells:
     def has(self, name: str) -> bool:
         """Return whether the file says this at all."""
         return name in self._at or name in self._constants
+
+    def names(self, row: Sequence[str]) -> bool:
+        """Return whether a row names all columns that are used, and so is a header."""
+        return bool(self._names) and self._names <= {_folded(cell.removeprefix("\ufeff")) for cell in row}
 
     def check(self, row: Sequence[str]) -> None:
         """Refuse a row with another number of cells than the header, but for empty ones behind. Raises RowError."""

@@ -18,16 +18,19 @@ _LABELS: Final = ("product", "channel", "client_type")
 
 
 class DealRows:
-    """Turns rows of deals into events. `latest_ms` is the latest moment at which a deal can have changed."""
+    """Turns rows of deals into events."""
 
-    def __init__(self, source: str, cells: Cells, parties: Parties, latest_ms: int) -> None:
+    def __init__(self, source: str, cells: Cells, parties: Parties) -> None:
         self._source = source
         self._cells = cells
         self._parties = parties
-        self._latest_ms = latest_ms
 
-    def read(self, row: Sequence[str]) -> list[Event]:
-        """Return the events of a row, none if it concerns no figure. Raises RowError."""
+    def read(self, row: Sequence[str], latest_ms: int) -> list[Event]:
+        """Return the events of a row, none if it concerns no figure.
+
+        Raises:
+            RowError: it is no event, or after `latest_ms`.
+        """
         cells = self._cells
         deal, stage = cells.text(row, "deal"), cells.renamed("stage", cells.text(row, "stage"))
         at = cells.moment(row, "changed")
@@ -36,7 +39,7 @@ class DealRows:
                 raise RowError("missing_field", f"{name} is empty")
         if stage == IGNORE or at is None:
             return []
-        if at > self._latest_ms:
+        if at > latest_ms:
             raise RowError("future", "is dated after now")
         if len(stage) > _LONGEST_NAME or may_be_number(stage):
             raise RowError("invalid_field", "stage is too long, or looks like a telephone number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeGuard
 
 from streams.contract.events import Event
 from streams.sources.files.calls import CallRows
@@ -16,12 +17,14 @@ from streams.sources.files.text import Line, Lines, UnreadableFileError
 from streams.sources.frame import Refused, Translation, shape
 from streams.sources.people import People
 
+_MARK: Final = "\ufeff"
+
 
 class FileReader:
     """Reads one file of a mapping. Feed its bytes in order, in pieces of any size, and then `finish`.
 
     `name` is that of the mapping; events carry it unless the mapping says another source. `latest_ms` is the latest
-    moment that a row may have. `header` is the first line's cells where reading begins behind them.
+    moment that a row may have. `header` is what a reader before this one found, where reading goes on behind it.
     """
 
     def __init__(
@@ -35,21 +38,30 @@ class FileReader:
     ) -> None:
         self._source = source = mapping.source or name
         self._mapping = mapping
-        self._latest_ms = latest_ms
+        self.latest_ms = latest_ms
+        """The latest moment that a row may have. It may be set anew between two pieces."""
+        self.header: Sequence[str] | None = None
+        """The cells of the first line, once it is read; none for a file without names of columns."""
         self._parties = Parties(source, mapping, people, secret)
         self._lines = Lines(mapping.encoding)
         self._rows = _rows(mapping)
         self._skip = mapping.skip_lines if header is None else 0
         self._cells: Cells | None = None
+        self._probe = ""
         self._translate: CallRows | DealRows | None = None
         if mapping.format == "json":
             self._begin(_keys(mapping))
         elif header is not None:
             self._begin(header)
         elif not mapping.header:
-            self._begin(None)
+            self._begin(())
         self.rows = 0
         """Rows read so far, the header not among them."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last row goes on in the next line."""
+        return self._rows.is_waiting
 
     @property
     def left_out(self) -> Counter[str]:
@@ -78,10 +90,21 @@ class FileReader:
         if line.number > self._skip:
             yield from self._rows.feed(line)
 
-    def _begin(self, header: Sequence[str] | None) -> None:
-        self._cells = Cells(self._mapping, header)
+    def _begin(self, header: Sequence[str]) -> None:
+        """Take the names of the columns, none for a file that does not name them."""
+        self.header = header
+        left_out = self.left_out
+        self._cells = Cells(self._mapping, header or None)
+        self._cells.left_out = left_out
+        self._probe = self._cells.last_name
         kind = CallRows if self._mapping.what == "calls" else DealRows
-        self._translate = kind(self._source, self._cells, self._parties, self._latest_ms)
+        self._translate = kind(self._source, self._cells, self._parties)
+
+    def _is_header(self, cells: list[str] | RowError) -> TypeGuard[list[str]]:
+        """Tell whether a row names the columns: files may stand one after the other, each with its header."""
+        if isinstance(cells, RowError) or not self._mapping.header or self._mapping.format == "json":
+            return False
+        return (self._probe in cells or cells[0][:1] == _MARK) and self._cells is not None and self._cells.names(cells)
 
     def _read(self, rows: Iterable[Row]) -> Translation:
         events: list[Event] = []
@@ -91,7 +114,10 @@ class FileReader:
             if self._translate is None:
                 if isinstance(row.cells, RowError):
                     raise UnreadableFileError(f"has a first line that cannot be read: {row.cells.detail}")
-                self._begin(row.cells)
+                self._begin(_without_mark(row.cells))
+                continue
+            if self._is_header(row.cells):
+                self._begin(_without_mark(row.cells))
                 continue
             self.rows += 1
             try:
@@ -113,7 +139,7 @@ class FileReader:
         if self._cells is None or self._translate is None:
             return []
         self._cells.check(row.cells)
-        return self._translate.read(row.cells)
+        return self._translate.read(row.cells, self.latest_ms)
 
 
 def _check_characters(text: str) -> None:
@@ -132,3 +158,8 @@ def _keys(mapping: FileMapping) -> list[str]:
     """Return the keys of JSON objects that a mapping reads, each once."""
     columns = [name for column in mapping.columns.used().values() for name in column.column]
     return list(dict.fromkeys(str(name) for name in (*columns, *mapping.key)))
+
+
+def _without_mark(cells: list[str]) -> list[str]:
+    """Return the names of columns without the mark at the beginning of a file."""
+    return [cells[0].removeprefix(_MARK), *cells[1:]]

@@ -47,6 +47,11 @@ class CsvRows:
         self._open: list[str] = []
         """The pieces of the quoted cell that is not closed yet."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last row goes on in the next line."""
+        return bool(self._lines)
+
     def feed(self, line: Line) -> Iterator[Row]:
         """Yield the rows that end with this line: none or one, or more after a quote that was not closed."""
         if not self._lines and self._quote not in line.text:
@@ -129,6 +134,11 @@ class JsonRows:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return False: each line is a row."""
+        return False
 
     def feed(self, line: Line) -> Iterator[Row]:
         """Yield the row of a line, or nothing for an empty one."""
