@@ -153,6 +153,7 @@ def test_the_least_row_is_a_leg_without_answer() -> None:
         ({"wait": "5", "talk": "", "long": ""}, "busy", (5_000, None, 0)),
         ({"wait": "", "talk": "10", "long": ""}, "voicemail", (10_000, 0, 10_000)),
         ({"wait": "5", "talk": "11", "long": "15"}, "answered", (15_000, 5_000, 11_000)),  # both are rounded
+        ({"wait": "", "talk": "16", "long": "15"}, "answered", (15_000, 0, 15_000)),
         ({"wait": "5", "talk": "0", "long": ""}, "", (5_000, None, 0)),
         ({"wait": "5", "talk": "1", "long": ""}, "", (6_000, 5_000, 1_000)),
     ],
@@ -442,6 +443,14 @@ def test_a_quote_that_is_never_closed_costs_its_line_alone() -> None:
     found = cells(text)
     assert isinstance(found[0], RowError)
     assert found[1:] == [["1", "2"]] * 1_000
+
+
+def test_rows_behind_a_quote_that_is_never_closed_do_not_wait_for_the_end_of_the_file() -> None:
+    one = CsvRows(",", '"')
+    lines = ['a,"b', *["1,2"] * 300]
+    found = [row for number, line in enumerate(lines, 1) for row in one.feed(Line(number, line))]
+    assert len(found) == 301
+    assert not one.is_waiting
 
 
 def test_a_long_line_is_dropped_in_bounded_memory_and_the_next_one_counts() -> None:
