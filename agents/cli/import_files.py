@@ -132,7 +132,7 @@ class _Importer:
 
     async def send(self, sizes: dict[Path, int]) -> list[Imported]:
         """Read files and store their events."""
-        from agents.gateway.importing import Sender, import_file, known_ids  # noqa: PLC0415 - slow to import
+        from agents.gateway.importing import Sender, drained, import_file, known_ids  # noqa: PLC0415 - slow to import
         from agents.gateway.kafka_sink import KafkaSink  # noqa: PLC0415 - slow to import
         from agents.gateway.sink import NotStoredError  # noqa: PLC0415 - slow to import
 
@@ -143,16 +143,23 @@ class _Importer:
             async with KafkaSink(self._settings, f"import-{self._name}") as sink:
                 sender = Sender(sink, source, known, lambda why: say(f"Waiting: {why}"))
                 try:
-                    return [
+                    found = [
                         await import_file(path, self._reader(), sender, lambda count: advance(count / _KIB))
                         for path in sizes
                     ]
+                    if not await drained(sink):
+                        raise UserError(
+                            f"Kafka is away, and a part of the events waits on disk ({sink.pipeline.trouble}). Run the "
+                            "import again once Kafka is back: it sends what waits, and nothing twice.",
+                            INFRASTRUCTURE,
+                        )
                 except NotStoredError as error:
                     raise UserError(
                         f"the import stopped: {error}. Run it again: what is stored is not sent again.", INFRASTRUCTURE
                     ) from None
                 finally:
                     await sender.cancel()
+        return found
 
 
 def _mapping(settings: Settings, name: str) -> FileMapping:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from agents.gateway.entries import identity
+from agents.gateway.kafka_sink import KafkaSink
 from agents.gateway.recent_ids import RecentIds
 from agents.gateway.sink import NotStoredError, Sink
 from agents.kafka.clients import full_name
@@ -33,6 +34,7 @@ _MOST_IN_FLIGHT: Final = 8
 _PATIENCE_S: Final = 120.0
 _MOST_LETTERS: Final = 1_000
 _FIRST: Final = 5
+_LOOK_EVERY_S: Final = 0.1
 
 
 class Problem(Struct):
@@ -160,6 +162,16 @@ async def import_file(
     done.stored = sender.results["accepted"] - before["accepted"]
     done.known = sender.results["duplicate"] - before["duplicate"]
     return done
+
+
+async def drained(sink: KafkaSink, within_s: float = 60.0) -> bool:
+    """Wait until nothing is left in the spool. Return False if something is: Kafka is away."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while sink.pipeline.is_spooling:
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return True
 
 
 def finish(done: Imported, reader: FileReader) -> None:

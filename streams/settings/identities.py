@@ -18,6 +18,8 @@ from streams.settings.fields import Secret
 from streams.settings.reader import Parse, did_you_mean, join, kind_of
 
 GENERAL: Final = ("extension", "endpoint", "login", "email", "number")
+RESERVED: Final = frozenset({*GENERAL, "callpulse", "id", "name", "phone", "queue"})
+"""What no source may be called: ids such as `SOURCE:KEY` would be taken for something else."""
 _LONGEST: Final = 256
 _TECHNOLOGY: Final = re.compile(r"[a-z][a-z0-9_]*/|(?:sips?|tel|client):")
 _SPELLING: Final = re.compile(r"[\s().\-/]")

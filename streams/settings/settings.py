@@ -231,6 +231,8 @@ def _check_names(sections: _Document, reader: Reader) -> None:
             if NAME_OF_A_SOURCE.fullmatch(name) is None:
                 text = "is no name of a source: a letter, then up to 31 letters, digits, dashes or underscores"
                 reader.refuse(join(f"sources.{source}", name), f"{text}, in lower case")
+            if {name, getattr(held[name], "source", None)} & identities.RESERVED:
+                reader.refuse(join(f"sources.{source}", name), "has a name that stands for something else")
 
 
 def _sources(sections: _Document, reader: Reader) -> Sources:

@@ -115,6 +115,15 @@ def test_the_name_of_a_mapping_must_be_one_of_a_source() -> None:
     assert "is no name of a source" in problems('[sources.files."The PBX"]\nwhat = "deals"')['sources.files."The PBX"']
 
 
+@pytest.mark.parametrize(
+    ("name", "more"), [("queue", ""), ("phone", ""), ("login", ""), ("pbx", "source = 'callpulse'")]
+)
+def test_a_source_is_not_called_like_something_else(name: str, more: str) -> None:
+    columns = 'columns = { deal = "a", changed = "b", stage = "c" }'
+    found = problems(f'[sources.files.{name}]\nwhat = "deals"\n{more}\n{columns}')
+    assert found == {f"sources.files.{name}": "has a name that stands for something else"}
+
+
 def test_check_config_shows_every_key_of_a_mapping() -> None:
     lines = {line.key: line for line in explain(settings_of(STORY))}
     shown = {name.removeprefix("sources.files.csv_ru.") for name in lines if name.startswith("sources.files.csv_ru.")}
