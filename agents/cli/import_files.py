@@ -36,7 +36,8 @@ from streams.sources.files.text import UnreadableFileError
 from streams.sources.people import People
 
 if TYPE_CHECKING:
-    from agents.gateway.importing import Imported
+    from agents.gateway.importing import Imported, Sender
+    from agents.gateway.kafka_sink import KafkaSink
 
 _MOST_SHOWN: Final = 10
 _KIB: Final = 1024
@@ -132,33 +133,41 @@ class _Importer:
 
     async def send(self, sizes: dict[Path, int]) -> list[Imported]:
         """Read files and store their events."""
-        from agents.gateway.importing import Sender, drained, import_file, known_ids  # noqa: PLC0415 - slow to import
+        from agents.gateway.folder import FolderError  # noqa: PLC0415 - slow to import
+        from agents.gateway.importing import Sender, known_ids  # noqa: PLC0415 - slow to import
         from agents.gateway.kafka_sink import KafkaSink  # noqa: PLC0415 - slow to import
         from agents.gateway.sink import NotStoredError  # noqa: PLC0415 - slow to import
 
         source = self._mapping.source or self._name
         with progress("looking for rows that are there already", None) as advance:
             known = await known_ids(self._settings.kafka, {source}, self._settings.gateway.memory_bytes, advance)
-        with progress("importing (KiB)", sum(sizes.values()) // _KIB) as advance:
+        try:
             async with KafkaSink(self._settings, f"import-{self._name}") as sink:
-                sender = Sender(sink, source, known, lambda why: say(f"Waiting: {why}"))
-                try:
-                    found = [
-                        await import_file(path, self._reader(), sender, lambda count: advance(count / _KIB))
-                        for path in sizes
-                    ]
-                    if not await drained(sink):
-                        raise UserError(
-                            f"Kafka is away, and a part of the events waits on disk ({sink.pipeline.trouble}). Run the "
-                            "import again once Kafka is back: it sends what waits, and nothing twice.",
-                            INFRASTRUCTURE,
-                        )
-                except NotStoredError as error:
-                    raise UserError(
-                        f"the import stopped: {error}. Run it again: what is stored is not sent again.", INFRASTRUCTURE
-                    ) from None
-                finally:
-                    await sender.cancel()
+                return await self._send(sizes, sink, Sender(sink, source, known, lambda why: say(f"Waiting: {why}")))
+        except FolderError as error:
+            raise UserError(str(error), INFRASTRUCTURE) from None
+        except NotStoredError as error:
+            raise UserError(
+                f"the import stopped: {error}. Run it again: what is stored is not sent again.", INFRASTRUCTURE
+            ) from None
+
+    async def _send(self, sizes: dict[Path, int], sink: KafkaSink, sender: Sender) -> list[Imported]:
+        from agents.gateway.importing import drained, import_file  # noqa: PLC0415 - slow to import
+
+        try:
+            with progress("importing (KiB)", sum(sizes.values()) // _KIB) as advance:
+                found = [
+                    await import_file(path, self._reader(), sender, lambda count: advance(count / _KIB))
+                    for path in sizes
+                ]
+        finally:
+            await sender.cancel()
+        if not await drained(sink):
+            raise UserError(
+                f"Kafka is away, and a part of the events waits on disk ({sink.pipeline.trouble}). Run the import "
+                "again once Kafka is back: it sends what waits, and nothing twice.",
+                INFRASTRUCTURE,
+            )
         return found
 
 
