@@ -174,6 +174,12 @@ data_dir = "{folder / "data"}"
         self.workers[name] = worker
         return worker
 
+    def start_by(self, name: str, config: Path) -> WorkerProcess:
+        """Start a worker by other settings, which hold for the installation from here on."""
+        self.settings = load(config.read_text(encoding="utf-8"), {})
+        self.config, self.group = config, self.settings.kafka.group
+        return self.start(name)
+
     @property
     def alive(self) -> list[WorkerProcess]:
         """The workers that run."""
@@ -229,11 +235,11 @@ data_dir = "{folder / "data"}"
         return sum(at or 0 for tp, at in committed.items() if tp.topic == self.topic(topics.CALLS))
 
     def raw(self) -> list[Raw]:
-        """Return every record of `calls`, `crm` and `rejected`, as Kafka keeps it."""
+        """Return every record of `calls`, `crm` and `rejected`, as Kafka keeps it; none of aborted transactions."""
         return [
             Raw(name, record.partition, record.offset, record.timestamp, record.key, record.value)
             for topic, name in ((topics.CALLS, "calls"), (topics.CRM, "crm"), (topics.REJECTED, "rejected"))
-            for record in consume(self.bootstrap, self.topic(topic))
+            for record in consume(self.bootstrap, self.topic(topic), committed_only=True)
         ]
 
     def count(self) -> Counts:

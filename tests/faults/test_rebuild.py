@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,8 +15,11 @@ import pytest
 
 from streams.settings.settings import load
 from tests.faults.department import Installation, chosen_seed, managers_in
+from tests.faults.odd_ways import send_oddly
 from tests.faults.workers import ROOT, WorkerProcess
 from tests.kafka_fixture import eventually
+from tests.oracle.chaos import Chaos
+from tests.oracle.names import GLIDING
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -101,3 +105,40 @@ def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstra
         again = command(final, "rebuild", "--group", place.group, new.url)
         assert again.returncode == 2
         assert "must have another name" in again.stderr
+
+
+def test_what_came_by_odd_ways_counts_once_before_and_after_a_rebuild(bootstrap: str, tmp_path: Path) -> None:
+    """Events without any sense: internal calls, calls that come back, deals under several leads and of two CRMs.
+
+    Some are in wrong partitions, so the rebuild sends them on a second time; some are in transactions that are aborted.
+    """
+    with Installation(bootstrap, tmp_path, chosen_seed(12), managers=6) as place:
+        zones = {manager.id: manager.timezone for manager in place.settings.managers.values()}
+        chaos = Chaos(seed=chosen_seed(12), now_ms=int(time.time() * 1000), roster=zones, leads=120, days=80.0)
+        events = chaos.events()
+        records = [
+            (topic, event["manager" if topic == "calls" else "lead"].encode(), orjson.dumps(event))
+            for event in events
+            for topic in ["calls" if "direction" in event or "to_manager" in event else "crm"]
+        ]
+        strays = send_oddly(place.settings.kafka, records, chosen_seed(12))
+        old = place.start("old")
+        old.await_url()
+        before = place.assert_exact()
+        assert strays > 20
+        group = f"{place.group}-2"
+        done = command(place.config, "rebuild", "--json", "--group", group, old.url)
+        assert done.returncode == 0, done.stderr
+        differing = {difference["metric"] for difference in orjson.loads(done.stdout)["differences"]}
+        assert differing <= GLIDING, "figures that move with the clock are read at two moments"
+        final = tmp_path / "final.toml"
+        final.write_text(place.config.read_text().replace(f'group = "{place.group}"', f'group = "{group}"'))
+        assert old.terminate() == 0
+        place.start_by("new", final)
+        after = place.assert_exact()
+        assert after.unique == before.unique
+        sent_on = after.records + after.crm - after.own - (before.records + before.crm - before.own)
+        assert sent_on == strays, "the rebuild sent every stray on again"
+        kinds = {event["type"] for event in events}
+        assert kinds >= {"deal.deleted", "lead.linked", "call.transferred"}
+        assert any(event.get("internal") for event in events)

@@ -512,7 +512,7 @@ def test_the_cost_of_a_deal_names_calls_and_other_touches_each_at_its_price() ->
 def test_the_age_of_a_stage_is_the_mean_of_its_leads() -> None:
     case = Case(
         talk(NOON - 4 * DAY, "c1"),
-        deal(NOON - 3 * DAY, "lead-1", "proposal"),
+        deal(NOON - 3 * DAY, "lead-1", "proposal", "d1"),
         talk(NOON, "c2", "lead-2"),
         deal(NOON - DAY, "lead-2", "proposal", "d2"),
     )
