@@ -10,6 +10,7 @@ SHELL := bash
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 ARGS ?=
+MINUTES ?= 10
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
 BIN := $(VENV)/bin
@@ -27,7 +28,7 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo test check pythons fast thorough bench native lock boards docs tools clean
+.PHONY: help install demo test check pythons fast fuzz thorough bench native lock boards docs tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -65,6 +66,11 @@ fast: $(INSTALLED) ## import everything and run the fast tests: one Python of `m
 
 thorough: $(INSTALLED) ## try every property with ten times the examples; takes an hour or more
 	$(BIN)/python -m pytest -q -m "hypothesis and not broker" --hypothesis-profile=thorough --timeout=3600 -n 2 $(ARGS)
+
+fuzz: $(INSTALLED) ## read what nobody sends, for ten minutes (MINUTES=1: for one), with every test that has the marker `fuzz`
+	@end=$$((SECONDS + 60 * $(MINUTES))); round=0; while [ $$SECONDS -lt $$end ]; do round=$$((round + 1)); \
+		echo "round $$round, $$(((end - SECONDS) / 60)) min left"; \
+		$(BIN)/python -m pytest -q -x -n 2 -m fuzz --hypothesis-profile=fuzz --hypothesis-seed=$$round$$RANDOM tests $(ARGS); done
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from tests.examples import QUICK, THOROUGH, USUAL
+from tests.examples import FUZZ, QUICK, THOROUGH, USUAL
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
@@ -34,6 +34,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("beside others", deadline=None)
 settings.register_profile(QUICK, deadline=None, max_examples=USUAL // 10)  # --hypothesis-profile=quick
 settings.register_profile(THOROUGH, deadline=None, max_examples=USUAL * 10)  # --hypothesis-profile=thorough
+settings.register_profile(  # --hypothesis-profile=fuzz: `make fuzz`, which ends by the time it is given
+    FUZZ, deadline=None, max_examples=USUAL * 10, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("beside others")
 
 

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: all that it asks for in `make test`, a tenth of them in `make check`."""
+"""How many examples a property is tried with: all that it asks for in `make test`, a tenth in `make check`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ QUICK: Final = "quick"
 """The profile of `make check`; see tests/conftest.py."""
 THOROUGH: Final = "thorough"
 """The profile of `make thorough`: ten times the examples."""
+FUZZ: Final = "fuzz"
+"""The profile of `make fuzz`: ten times the examples, of the tests that have the marker `fuzz`."""
 USUAL: Final = 100
 """Examples of a property that asks for no number, outside the quick profile."""
 

@@ -28,8 +28,8 @@ FORMS: Final[Mapping[str, Form]] = {
 _BOM: Final = b"\xef\xbb\xbf"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _PARAMETER: Final = re.compile(r'\s*charset\s*=\s*"?([^";\s]*)"?\s*', re.IGNORECASE)
-# An unterminated string matches as a single quotation mark: the text is looked at once, whatever it is.
-_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
+# An unterminated string matches as a single quotation mark, which ends the search: the text is looked at once.
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{},]', re.DOTALL)
 _ANOTHER_TYPE: Final = Rejection(
     "invalid_field", "`type` of the data is not that of the CloudEvent without its `callpulse.`"
 )
@@ -144,6 +144,8 @@ def _elements_of_deep(body: bytes) -> list[bytes] | Rejection:
     elements: list[bytes] = []
     for token in _TOKEN.finditer(body):
         char = body[token.start()]
+        if token[0] == b'"':
+            break
         if char in b"[{":
             depth += 1
             begin = token.end() if depth == 1 else begin
