@@ -28,6 +28,7 @@ BENCHMARKS: Final = (
     "memory",
     "leads-memory",
     "ami",
+    "gateway",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"

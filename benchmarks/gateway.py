@@ -1,0 +1,172 @@
+"""Gateway: requests and events a second of one process, beside a bare aiohttp handler that only sends and waits."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from benchmarks.measures import Result, Target, percentile
+from benchmarks.peers.catalogue import ROOT
+from streams.settings.access import hashed
+
+BATCH: Final = 500
+CONNECTIONS: Final = {"single": 64, "batch": 8}
+GOALS: Final = {"single": 2_500.0, "batch": 15_000.0}
+"""Events a second: of single requests, and in batches."""
+SECONDS: Final = 8.0
+WARM_S: Final = 1.0
+P99_S: Final = 0.1
+TOKEN: Final = "a-token-of-the-benchmark"  # noqa: S105 - it protects nothing
+MANAGERS: Final = 200
+_CONFIG: Final = """\
+[kafka]
+bootstrap = "{bootstrap}"
+topic_prefix = "{name}."
+group = "{name}"
+[gateway]
+data_dir = "{folder}"
+http_port = 0
+status_port = 0
+[sources.http.bench]
+tokens = ["{token}"]
+"""
+_HEAD: Final = (
+    "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+    "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+)
+Request = Callable[[], bytes]
+
+
+def measure(bootstrap: str, runs: int = 1, **_: Any) -> Result:
+    """Send as fast as answers come, then at half of the goal, to the gateway and to the bare handler."""
+    figures: dict[str, dict[str, float]] = {}
+    table = [["process", "single requests/s", "events/s in batches", "p99 at half the goal, single", "batch"]]
+    for process in ("gateway", "bare"):
+        best: dict[str, float] = {}  # a short run is slowed down by chance, never sped up
+        with tempfile.TemporaryDirectory() as folder, _server(process, bootstrap, Path(folder)) as url:
+            for _run in range(max(1, min(runs, 3))):
+                for kind in ("single", "batch"):
+                    rate, _times = asyncio.run(_load(url, kind, None))
+                    best[kind] = max(best.get(kind, 0.0), rate)
+            for kind in ("single", "batch"):
+                _rate, times = asyncio.run(_load(url, kind, GOALS[kind] / 2))
+                best[f"{kind}_p99"] = percentile(times, 0.99)
+        figures[process] = best
+        p99 = [f"{best[f'{kind}_p99'] * 1000:.0f} ms" for kind in ("single", "batch")]
+        table.append([process, f"{best['single']:,.0f}", f"{best['batch']:,.0f}", *p99])
+    own = figures["gateway"]
+    targets = [
+        Target("single requests a second", own["single"], at_least=GOALS["single"]),
+        Target("events a second in batches", own["batch"], at_least=GOALS["batch"]),
+        Target("p99 at half of that, single, seconds", own["single_p99"], at_most=P99_S),
+        Target("p99 at half of that, batches, seconds", own["batch_p99"], at_most=P99_S),
+    ]
+    connections = f"{CONNECTIONS['single']} and {CONNECTIONS['batch']} connections"
+    shared = "sender, broker and server share the machine; `bare` checks nothing and knows no repeats"
+    notes = [f"batches of {BATCH}; {connections}; {shared}"]
+    return Result("gateway", figures, table, targets, notes, [])
+
+
+@contextmanager
+def _server(process: str, bootstrap: str, folder: Path) -> Iterator[str]:
+    """Run the gateway, or the bare handler, on topics of its own; yield its URL."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    config = folder / "callpulse.toml"
+    config.write_text(
+        _CONFIG.format(bootstrap=bootstrap, name=name, folder=folder / "data", token=hashed(TOKEN)), encoding="utf-8"
+    )
+    environment = {**os.environ, "CALLPULSE_CONFIG": str(config)}
+    create = [sys.executable, "-m", "agents.cli", "topics", "create"]
+    subprocess.run(create, cwd=ROOT, env=environment, check=True, capture_output=True)
+    command = {
+        "gateway": ["-m", "agents.cli", "gateway", "--json"],
+        "bare": ["-m", "benchmarks.peers.bare_http", bootstrap, f"{name}.calls"],
+    }[process]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log
+        ) as running,
+    ):
+        try:
+            assert running.stdout is not None
+            told = running.stdout.readline()
+            if not told:
+                raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
+            yield str(msgspec.json.decode(told)["url"])
+        finally:
+            running.send_signal(signal.SIGTERM)
+            try:
+                running.wait(20)
+            except subprocess.TimeoutExpired:
+                running.kill()
+
+
+async def _load(url: str, kind: str, rate: float | None) -> tuple[float, list[float]]:
+    """Send for `SECONDS`, as fast as answers come or `rate` events a second; return events a second and the times."""
+    size = BATCH if kind == "batch" else 1
+    request = _requests(kind)
+    times: list[float] = []
+    begun = time.perf_counter()
+    ends = begun + WARM_S + SECONDS
+    turns = itertools.count()
+
+    async def send() -> None:
+        place = urlsplit(url)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        while (now := time.perf_counter()) < ends:
+            data = request()
+            if rate is not None:
+                due = begun + next(turns) * size / rate
+                if due > ends:
+                    break
+                await asyncio.sleep(max(0.0, due - now))
+                now = due  # an answer that is late delays the next request: that counts, too
+            writer.write(data)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 202"):
+                raise RuntimeError(head.decode())
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.partition(b":")[2]))
+            if now > begun + WARM_S:
+                times.append(time.perf_counter() - now)
+        writer.close()
+
+    await asyncio.gather(*(send() for _ in range(CONNECTIONS[kind])))
+    return len(times) * size / SECONDS, times
+
+
+def _requests(kind: str) -> Request:
+    """Return what makes a request with events that nobody sent before. Only ids and managers differ."""
+    now = time.time_ns() // 1_000_000
+    numbers = itertools.count()
+    run = uuid.uuid4().hex[:8]
+    event = (
+        f'{{"v":1,"id":"{run}-%d","type":"call.ended","at":{now},"source":"bench","call":"{run}-%d","manager":"m-%d",'
+        f'"lead":"crm-%d","direction":"outbound","started_at":{now - 60_000},"answered_at":{now - 50_000},'
+        '"talk_ms":50000,"disposition":"answered"}'
+    )
+
+    def one() -> str:
+        number = next(numbers)
+        return event % (number, number, number % MANAGERS, number % 5_000)
+
+    def request() -> bytes:
+        body = one() if kind == "single" else f"[{','.join(one() for _ in range(BATCH))}]"
+        return (_HEAD.format(token=TOKEN, length=len(body)) + body).encode()
+
+    return request
