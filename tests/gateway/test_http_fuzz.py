@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import time
+from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.gateway.http_addresses import Proxies, address_of
+from agents.gateway.http_addresses import Kind, Proxies, address_of
 from agents.gateway.http_bodies import BodyReader
 from agents.gateway.http_problems import ProblemError
 from streams.contract.decoding import Decoder
@@ -131,8 +132,9 @@ def test_any_headers_are_read(headers: dict[str, str], body: bytes, now: int) ->
 @examples(300)
 def test_any_forwarded_header_is_read(peer: str, value: str) -> None:
     headers = {"forwarded": value, "x-forwarded-for": value, "x-forwarded-host": value, "x-forwarded-proto": value}
-    for kind in ("forwarded", "x-forwarded"):
-        found = Proxies(["10.0.0.0/8"], kind).origin(peer, "http", "here", headers)  # type: ignore[arg-type] - mypy sees str
+    kinds: tuple[Kind, ...] = ("forwarded", "x-forwarded")
+    for kind in kinds:
+        found = Proxies(["10.0.0.0/8"], kind).origin(peer, "http", "here", headers)
         assert found.scheme in {"http", "https"}
         assert "\n" not in found.host
         if not peer.startswith("10."):
@@ -159,7 +161,7 @@ def test_any_gzip_is_unpacked_or_refused(body: bytes, cut: int) -> None:
     assert status in {200, 400, 413}
 
 
-WORST = {
+WORST: dict[str, Callable[[int], bytes]] = {
     "open arrays": lambda size: b"[" * size,
     "open objects": lambda size: b'{"a":' * (size // 5),
     "quotes": lambda size: b"[" + b'"' * size,
