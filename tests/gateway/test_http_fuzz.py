@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -188,3 +189,16 @@ def test_the_time_is_linear(kind: str, form: Form) -> None:
 
     seconds(1 << 10)
     assert min(seconds(1 << 20) for _ in range(2)) < 0.5
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+@pytest.mark.parametrize("kind", ["numbers", "lines", "open objects", "quotes"])
+def test_the_memory_of_a_request_is_bounded(kind: str, form: Form) -> None:
+    body = WORST[kind](1 << 20)
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(TooManyError):
+            READER.read(form, {}, body, sender="x", received_at_ms=NOW_MS)
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
+    finally:
+        tracemalloc.stop()

@@ -131,11 +131,14 @@ def _split(form: Form, body: bytes) -> list[bytes] | Rejection:
 
 def _elements(body: bytes) -> list[bytes] | Rejection:
     try:
-        return [bytes(raw) for raw in _list(body)]
+        found = _list(body)
     except RecursionError:
         return _elements_of_deep(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return why_not_json(body, _NO_ARRAY)
+    if len(found) > MOST_EVENTS:
+        raise TooManyError  # before half a million numbers become as many parts
+    return [bytes(raw) for raw in found]
 
 
 def _elements_of_deep(body: bytes) -> list[bytes] | Rejection:
@@ -152,6 +155,8 @@ def _elements_of_deep(body: bytes) -> list[bytes] | Rejection:
         elif char in b"]}":
             depth -= 1
         if (depth == 0) or (depth == 1 and char == ord(",")):
+            if len(elements) == MOST_EVENTS:
+                raise TooManyError
             elements.append(body[begin : token.start()].strip())
             begin = token.end()
         if depth == 0:
