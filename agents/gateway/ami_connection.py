@@ -94,8 +94,12 @@ class AmiConnection:
         access = self._access
         where = f"{access.host}:{access.port}"
         try:
+            context = tls_context(access)
+        except OSError as error:
+            raise LinkError(f"sources.asterisk.ami.ca_file cannot be used: {_reason(error)}") from None
+        try:
             async with asyncio.timeout(access.connect_timeout_ms / 1000):
-                return await asyncio.open_connection(access.host, access.port, ssl=tls_context(access))
+                return await asyncio.open_connection(access.host, access.port, ssl=context)
         except TimeoutError:
             raise LinkError(f"no answer from {where} within {access.connect_timeout_ms / 1000:g} s") from None
         except ssl.SSLCertVerificationError as error:

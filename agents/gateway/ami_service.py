@@ -25,6 +25,7 @@ log: Final = logging.getLogger("callpulse.ami")
 
 NAME: Final = "ami"
 _RECALL_S: Final = 60.0
+_LOOK_S: Final = 0.1
 
 
 async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -47,6 +48,7 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
         service.not_ready_while(listener.why_not_ready)
         if on_ready is not None:
             on_ready(service.url)
+        await _spool_sent(service)
         listener.recall(await stored_events(settings, mapping.source))
         stop = asyncio.Event()
         listening = asyncio.create_task(listener.run(stop))
@@ -59,6 +61,13 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
         service.at_stop(end)
         await service.run()
     return listening.result()
+
+
+async def _spool_sent(service: Service) -> None:
+    """Wait until Kafka has what a process before this one left in the spool; not for ever, if Kafka is away."""
+    deadline_s = time.monotonic() + _RECALL_S
+    while service.sink.pipeline.oldest_spooled_us is not None and time.monotonic() < deadline_s:  # noqa: ASYNC110 - once
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _watched(listening: asyncio.Task[int]) -> None:

@@ -47,15 +47,18 @@ class Connections:
                 self._conversations.refresh([channel.leg], now)
 
     def resume(self, now: int) -> None:
-        """Go on with open legs of before the start whose channel is there, and is connected with nobody.
+        """Go on with open legs of before the start whose channel is there, although the list alone gives them none.
 
-        After that the list is complete: who is not connected now has talked for an unknown time.
+        After that the list is complete. Who was answered, and is not connected now, counts as having talked until now.
         """
         memory = self._conversations.memory
         for known in memory.legs() if memory is not None else ():
             channel = self._channels.by_uid.get(known.uid)
             if channel is not None and channel.leg is None and not channel.done:
-                self._conversations.begin(channel, known.start.manager, known.start.direction, now)
+                leg = self._conversations.begin(channel, known.start.manager, known.start.direction, now)
+                self._conversations.refresh([leg], now)
         for conversation in self._conversations.by_linkedid.values():
             for leg in conversation.legs.values():
-                leg.resumes_at = None
+                if leg.resumes_at is not None:
+                    leg.talk_ms += max(0, now - leg.resumes_at)
+                    leg.resumes_at = None

@@ -88,13 +88,17 @@ class Memory:
         """Tell whether somebody was answered in a call."""
         return call in self._answered
 
-    def take(self, manager: str, call: str, uids: Iterable[str]) -> OpenLeg | None:
-        """Take the open leg of a manager, by its call, or by its first channel if the call has another id now."""
+    def find(self, manager: str, call: str, uids: Iterable[str]) -> OpenLeg | None:
+        """Return the open leg of a manager, by its call, or by its first channel if the call has another id now."""
         known = set(uids)
-        for key, leg in self._legs.items():
-            if key[1] == manager and (key[0] == call or leg.uid in known):
-                return self._legs.pop(key)
+        for (leg_call, leg_manager), leg in self._legs.items():
+            if leg_manager == manager and (leg_call == call or leg.uid in known):
+                return leg
         return None
+
+    def take(self, leg: OpenLeg) -> None:
+        """Forget an open leg, which goes on."""
+        del self._legs[leg.start.call, leg.start.manager]
 
     def legs(self) -> list[OpenLeg]:
         """Return the open legs that were not taken."""
@@ -136,13 +140,16 @@ def resumed(memory: Memory, channel: Channel, manager: str, writer: EventWriter)
     None if there was none. The conversation gets the id that its call had then.
     """
     conversation = channel.conversation
-    known = memory.take(manager, writer.call_name(conversation), conversation.channels)
+    known = memory.find(manager, writer.call_name(conversation), conversation.channels)
     if known is None:
         return None
     start = known.start
-    if writer.call_name(conversation) != start.call and writer.is_plain(start.call):
+    if writer.call_name(conversation) != start.call:
+        if conversation.legs or not writer.is_plain(start.call):
+            return None  # its other legs have begun under another id
         conversation.id = start.call
         conversation.linkedids.append(start.call)
+    memory.take(known)
     first = conversation.channels.get(known.uid, channel)
     leg = PbxLeg(conversation, manager, start.direction, first, start.at)
     leg.answered_at = leg.resumes_at = known.answered_at

@@ -20,6 +20,7 @@ Cause: TypeAlias = Literal["not_asterisk", "unsupported", "refused"]
 CLASSES: Final = "call,agent,dialplan,system"
 """The classes of events that are asked for at the login. An account with more rights does not send the others."""
 _USED: Final = HANDLED | {b"fullybooted"}
+_USED_NAMES: Final = frozenset(name.decode() for name in _USED)
 _MD5: Final = "MD5"
 _PREFIX: Final = "callpulse-"
 _GREETING_BYTES: Final = 512
@@ -238,6 +239,8 @@ class AmiSession:
 
     def _event(self, event: dict[str, str], received: Received) -> None:
         name = event.get("Event", "")
+        if name.lower() not in _USED_NAMES:
+            return
         if name.endswith("Complete") and event.get("ActionID", "") in self.pending:
             del self.pending[event["ActionID"]]
         elif name == "FullyBooted":
