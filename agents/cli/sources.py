@@ -88,7 +88,9 @@ def states(settings: Settings, found: list[Sample], now_s: float) -> Iterator[di
     """Yield a row for each source: the configured ones in the order of the settings, then others that were heard."""
     by_source: dict[str, dict[str, float]] = {name: {} for name in configured(settings)}
     for sample in found:
-        values = by_source.setdefault(sample.labels.get("source", ""), {})
+        if sample.name not in _WANTED:
+            continue
+        values = by_source.setdefault(sample.labels["source"], {})
         key = sample.name.removeprefix("source_").removesuffix("_total")
         if key == "last_heard_timestamp_seconds":
             values[key] = max(values.get(key, 0.0), sample.value)

@@ -16,7 +16,7 @@ from agents.gateway.sink import Stored
 from streams.contract.events import CallEnded, CallStarted, Event
 from streams.settings.settings import Secret
 from tests.gateway.ami_listening import SECRET, at_once, listening, mapping
-from tests.gateway.ami_server import Account, AmiServer
+from tests.gateway.ami_server import Account, AmiServer, rendered
 from tests.gateway.fake_sink import FakeSink
 from tests.streams.asterisk_pbx import Pbx, talking
 
@@ -249,6 +249,24 @@ async def test_while_kafka_is_away_the_pbx_is_read_and_a_full_queue_closes_the_l
         await server.until(lambda: len(sink.events) == listener.state.translated)
         assert len({event.id for event in sink.events}) == len(sink.events) >= 100
         assert listener.state.gaps == 1
+
+
+async def test_a_burst_is_read_while_kafka_is_away_and_the_pbx_drops_nobody() -> None:
+    """Asterisk cuts off whoever is 3 MB behind. Here are eight, most of which no figure needs."""
+    sink = FakeSink()
+    sink.closed = True
+    event = {"Event": "VarSet", "Privilege": "dialplan,all", "Variable": "X", "Value": "x" * 900}
+    newstate = {"Event": "Newstate", "Channel": "PJSIP/101-1", "Uniqueid": "1.1", "ChannelState": "6"}
+    burst = rendered(event) * 50 + rendered(newstate) * 30
+    async with AmiServer() as server, listening(server, sink) as listener:
+        await server.until(lambda: listener.state.listed)
+        before = listener.state.heard
+        for _ in range(160):
+            server.send_now(burst)
+            await asyncio.sleep(0)
+        await server.until(lambda: listener.state.heard == before + 160 * 30)
+        assert (server.dropped, listener.state.gaps) == (0, 0)
+        sink.closed = False
 
 
 async def test_stopping_waits_for_what_was_heard() -> None:

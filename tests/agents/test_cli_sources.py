@@ -1,0 +1,99 @@
+"""`callpulse sources`: what is configured, and what running processes say about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.cli.scrape import samples
+from agents.cli.sources import configured, states
+from agents.gateway.metrics import GatewayMetrics
+from streams.settings.settings import Settings, load
+from streams.sources.registry import SOURCES
+from tests.agents.cli_runner import Runner
+
+TOML = """
+[sources.asterisk]
+source = "berlin"
+[sources.asterisk.ami]
+host = "127.0.0.1"
+port = 1
+secret = "x"
+"""
+
+
+def settings(text: str) -> Settings:
+    return load(text, {}, SOURCES)
+
+
+def exported(metrics: GatewayMetrics) -> str:
+    from prometheus_client import generate_latest  # noqa: PLC0415 - of the process that exports
+
+    return generate_latest(metrics.registry).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("", []), ('[privacy]\nregion = "DE"\n', []), (TOML, ["berlin"]), ("[sources.asterisk]\n", ["asterisk"])],
+)
+def test_a_source_that_the_settings_name_is_listed(text: str, names: list[str]) -> None:
+    assert configured(settings(text)) == names
+
+
+def test_a_source_that_nobody_has_heard_of_says_so() -> None:
+    (row,) = states(settings(TOML), [], 0.0)
+    assert (row["source"], row["state"], row["received"]) == ("berlin", "not heard of", 0)
+
+
+@pytest.mark.parametrize(("connected", "state"), [(True, "connected"), (False, "not connected")])
+def test_a_live_source_has_the_state_of_its_link(connected: bool, state: str) -> None:
+    metrics = GatewayMetrics(clock=lambda: 1_000.0)
+    metrics.announce("berlin")
+    metrics.not_stored("berlin", 3)
+    metrics.gap("berlin")
+    metrics.link("berlin", connected=connected, waiting=0, clock_ahead_s=None)
+    (row,) = states(settings(TOML), list(samples(exported(metrics))), 1_060.0)
+    assert (row["state"], row["last_heard"], row["received"], row["gaps"]) == (state, "60 s ago", 3, 1)
+
+
+def test_several_processes_are_added_up_and_unknown_sources_are_listed() -> None:
+    found = []
+    for _ in range(2):
+        metrics = GatewayMetrics(clock=lambda: 1_000.0)
+        metrics.not_stored("crm", 2)
+        found += samples(exported(metrics))
+    rows = {row["source"]: row for row in states(settings(TOML), found, 1_000.0)}
+    assert rows.keys() == {"berlin", "crm"}
+    assert (rows["crm"]["received"], rows["crm"]["state"]) == (4, "heard")
+
+
+def test_a_process_that_does_not_answer_is_named(callpulse: Runner, tmp_path: Path) -> None:
+    config = tmp_path / "callpulse.toml"
+    config.write_text(TOML, encoding="utf-8")
+    said = callpulse("sources", "--config", config, "--at", "127.0.0.1:1", "--json")
+    assert said.code == 0
+    answer = json.loads(said.out)
+    assert [row["source"] for row in answer["sources"]] == ["berlin"]
+    assert "127.0.0.1:1" in answer["silent"][0]
+
+
+def test_a_source_that_cannot_be_tested_is_refused(callpulse: Runner) -> None:
+    said = callpulse("sources", "test", "nonsense")
+    assert said.code == 2
+    assert "asterisk" in said.err
+
+
+def test_a_test_without_a_host_says_what_to_set(callpulse: Runner) -> None:
+    said = callpulse("sources", "test", "asterisk")
+    assert said.code == 2
+    assert "sources.asterisk.ami.host" in said.err
+
+
+def test_a_test_that_finds_a_problem_ends_with_1(callpulse: Runner, tmp_path: Path) -> None:
+    config = tmp_path / "callpulse.toml"
+    config.write_text(TOML, encoding="utf-8")
+    said = callpulse("sources", "test", "asterisk", "--config", config, "--seconds", "0.2")
+    assert said.code == 1
+    assert "PROBLEM: 127.0.0.1:1 cannot be reached" in said.out
