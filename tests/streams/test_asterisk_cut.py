@@ -211,7 +211,9 @@ def test_a_restart_in_a_steady_moment_changes_no_end(name: str) -> None:
     for cut in range(1, len(events)):
         if float(events[cut]["Timestamp"]) - float(events[cut - 1]["Timestamp"]) < STEADY_S:
             continue
-        found = ends_of(run(events, cut, cut, restarted=True)[0])
+        made, _ = run(events, cut, cut, restarted=True)
+        assert len({event.id for event in made}) == len(made)
+        found = ends_of(made)
         same = found.keys() == expected.keys() and all(
             len(found[leg]) == len(expected[leg]) and all(map(is_same, found[leg], expected[leg])) for leg in expected
         )
