@@ -159,6 +159,7 @@ def cuts(draw: st.DrawFn) -> dict[str, Any]:
     return {"names": names, "cut": cut, "again": min(length, cut + draw(st.sampled_from((1, 1, 5, 20, 60))))}
 
 
+@pytest.mark.slow
 @examples(300, deadline=None)
 @given(chosen=cuts())
 def test_calls_of_which_nothing_was_missed_come_out_as_without_a_gap(chosen: dict[str, Any]) -> None:
@@ -231,6 +232,7 @@ def test_a_link_that_is_back_at_once_changes_nothing(name: str) -> None:
         assert untouched(run(events, cut, cut, restarted=False)[0], events, set()) == expected, f"cut at event {cut}"
 
 
+@pytest.mark.slow
 @examples(300, deadline=None)
 @given(chosen=cuts())
 def test_after_a_gap_every_leg_that_began_ends_and_no_id_comes_twice(chosen: dict[str, Any]) -> None:
