@@ -227,6 +227,21 @@ async def test_a_pbx_that_boots_is_asked_again_once_it_is_up() -> None:
         assert not listener.state.denied
 
 
+async def test_a_pbx_that_boots_is_asked_again_by_an_account_that_is_not_told_of_the_end() -> None:
+    async with AmiServer(booting=True) as server, listening(server, FakeSink(), **QUICK) as listener:
+        await server.until(lambda: server.up and server.up[0].asked == {"CoreShowChannels"})
+        server.booting = False
+        await server.until(lambda: server.up[0].asked == {"CoreShowChannels", "QueueStatus"})
+        assert listener.state.gaps == 0
+
+
+async def test_a_pbx_without_queues_is_not_asked_for_ever() -> None:
+    async with AmiServer(booting=True) as server, listening(server, FakeSink(), **QUICK) as listener:
+        await server.until(lambda: [one["Action"] for one in server.up[0].heard].count("Ping") > 10 if server.up else 0)
+        assert [one["Action"] for one in server.up[0].heard].count("QueueStatus") == 7
+        assert listener.state.listed
+
+
 async def test_while_kafka_is_away_the_pbx_is_read_and_a_full_queue_closes_the_link() -> None:
     sink = FakeSink()
     sink.closed = True
@@ -294,6 +309,7 @@ async def test_a_defect_of_the_sink_ends_the_listener() -> None:
             await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.slow
 async def test_a_quiet_time_after_a_ringing_telephone_still_ends_its_leg() -> None:
     """The telephone stopped at a time limit, the caller waits on, and nothing more is sent."""
     pbx = Pbx(now=time.time())

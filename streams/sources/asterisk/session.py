@@ -25,6 +25,7 @@ _MD5: Final = "MD5"
 _PREFIX: Final = "callpulse-"
 _GREETING_BYTES: Final = 512
 _GREETING: Final = b"Asterisk Call Manager/"
+_RETRIES: Final = 6
 _LISTS: Final = ("CoreShowChannels", "QueueStatus")
 
 
@@ -72,6 +73,8 @@ class AmiSession:
         self.clock_ahead_ms: int | None = None
         self.denied: set[str] = set()
         self.pending: dict[str, str] = {}
+        self._unknown: list[str] = []
+        self._retries = _RETRIES
         self.said_goodbye = False
 
     def take_output(self) -> bytes:
@@ -90,11 +93,17 @@ class AmiSession:
         return bool(self._pings)
 
     def ping(self, now_ms: int) -> None:
-        """Ask for an answer, which also tells the PBX's clock."""
+        """Ask for an answer, which also tells the PBX's clock; and again for a list that a booting PBX did not know."""
         self._pings[self._send("Ping")] = now_ms
+        if self._unknown and self._retries > 0:
+            self._retries -= 1
+            for action in self._unknown:
+                self.pending[self._send(action)] = action
+            self._unknown = []
 
     def ask_for_lists(self) -> None:
         """Ask for the channels and the queues, except where the account may not."""
+        self._unknown = []
         for action in _LISTS:
             if action not in self.denied and action not in self.pending.values():
                 self.pending[self._send(action)] = action
@@ -214,6 +223,8 @@ class AmiSession:
             action = self.pending.pop(action_id)
             if "permission" in response.get("Message", "").casefold():
                 self.denied.add(action)
+            else:
+                self._unknown.append(action)
         elif "AsteriskVersion" in response:
             self.asterisk = response["AsteriskVersion"]
         elif response.get("CoreProcessedCalls", "").isdecimal():
