@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.cli.scrape import samples
+from agents.cli.scrape import Sample, samples
 from agents.cli.sources import configured, states
 from agents.gateway.metrics import GatewayMetrics
 from streams.settings.settings import Settings, load
@@ -59,7 +59,7 @@ def test_a_live_source_has_the_state_of_its_link(connected: bool, state: str) ->
 
 
 def test_several_processes_are_added_up_and_unknown_sources_are_listed() -> None:
-    found = []
+    found: list[Sample] = []
     for _ in range(2):
         metrics = GatewayMetrics(clock=lambda: 1_000.0)
         metrics.not_stored("crm", 2)

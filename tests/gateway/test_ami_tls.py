@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ async def test_another_name_is_refused_unless_the_settings_say_so(
     async with AmiServer(tls=context) as server:
         async with listening(server, FakeSink(), host="localhost", tls=True, ca_file=ca) as listener:
             await server.until(lambda: "certificate" in listener.state.trouble)
-        access = {"host": "localhost", "tls": True, "ca_file": ca, "check_hostname": False}
+        access: dict[str, Any] = {"host": "localhost", "tls": True, "ca_file": ca, "check_hostname": False}
         async with listening(server, FakeSink(), **access) as listener:
             await server.until(lambda: listener.state.listed)
 
