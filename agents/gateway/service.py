@@ -25,6 +25,7 @@ log = logging.getLogger("callpulse")
 
 _LOOP_LATE_S: Final = 30.0
 _BEAT_S: Final = 1.0
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 Why = Callable[[], list[str]]
 Stop = Callable[[], Awaitable[None]]
@@ -57,7 +58,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self.stop)
         await self.sink.__aenter__()
         try:
@@ -82,6 +83,8 @@ class Service:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._runner is not None:
                 await self._runner.cleanup()
+            for number in _SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
 
     def stop(self) -> None:
         """End the service, as a signal does."""

@@ -22,6 +22,7 @@ from agents.gateway.folder import sync_folder
 log = logging.getLogger("callpulse")
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
+_RESERVE_BYTES: Final = 64 * 1024
 _SUFFIX: Final = ".spool"
 _DAMAGED: Final = ".damaged"
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -90,8 +91,8 @@ class Spool:
 
     @property
     def is_full(self) -> bool:
-        """Whether even a small stretch has no room."""
-        return self.size + 2 * segments.HEADER_BYTES >= self._max_bytes
+        """Whether there is no room but for what is on its way already."""
+        return self.size + _RESERVE_BYTES >= self._max_bytes
 
     def oldest_after(self, committed: int) -> int | None:
         """Return about the first position behind `committed`; None if there is none."""

@@ -14,7 +14,7 @@ from faust.types import TP
 
 from agents.kafka import admin, dead_letters
 from agents.kafka.clients import KafkaUnusableError
-from agents.kafka.dead_letter import MAX_KEPT, dead_letter
+from agents.kafka.dead_letter import MAX_KEPT, dead_letter, of_source
 from agents.kafka.dead_letters import Filter, Letter
 from agents.kafka.producer import BatchProducer
 from streams.contract import topics
@@ -166,6 +166,34 @@ async def test_the_command_sends_back_what_is_chosen_and_counts_it(bootstrap: st
         assert orjson.loads(done.stdout)["sent"] == expected
     again = callpulse(kafka, "rejected", "redrive", "--since", "1h", "--again")
     assert again.stdout.startswith("4 records went back.")
+
+
+async def test_a_letter_of_a_source_is_listed_with_its_place_there_and_is_not_sent_back(bootstrap: str) -> None:
+    kafka = await an_installation(bootstrap)
+    async with BatchProducer(kafka) as producer:
+        letter = of_source("mango", "invalid_time", "`at` is in seconds", "row 7", b'{"at":"999"}', 1, 0)
+        await producer.add(kafka.topic_prefix + "rejected", letter.key, letter.value, letter.headers)
+    await reject(kafka, refused(kafka, 7, b"x", "not_json"))
+    listed = callpulse(kafka, "rejected", "list")
+    assert "source mango, row 7" in listed.stdout
+    assert "`at` is in seconds" in listed.stdout
+    (of_mango,) = orjson.loads(
+        callpulse(kafka, "rejected", "list", "--json", "--show-value", "--reason", "invalid_time").stdout
+    )["letters"]
+    assert {name: of_mango[name] for name in ("source", "where", "topic", "partition", "value")} == {
+        "source": "mango",
+        "where": "row 7",
+        "topic": None,
+        "partition": None,
+        "value": '{"at":"999"}',
+    }
+    for more in ("--dry-run", "--again"):
+        sent = callpulse(kafka, "rejected", "redrive", more)
+        assert sent.returncode == 0, sent.stderr
+        assert "1 records" in sent.stdout
+        assert "1 were never in a topic" in sent.stderr
+    calls = consume(bootstrap, kafka.topic_prefix + "calls")
+    assert [record.value for record in calls] == [b"x"]
 
 
 async def test_a_reason_or_a_time_that_cannot_be_is_a_usage_error(bootstrap: str) -> None:

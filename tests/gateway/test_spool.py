@@ -96,6 +96,18 @@ def test_rewound_it_reads_anew_what_is_behind_the_position(tmp_path: Path) -> No
     assert positions(spool) == list(range(13, 20))
 
 
+def test_a_spool_is_full_before_its_last_bytes_are_taken(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    position = 0
+    while not spool.is_full:
+        position += 1
+        spool.append([stretch(position, 10_000)])
+    assert spool.append([stretch(position + 1, 50_000)]) == 1  # was on its way
+    assert spool.size <= 1 << 20
+    spool.release(position + 1, active=True)
+    assert not spool.is_full
+
+
 def test_a_full_spool_takes_what_fits_and_more_once_segments_are_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 4_000, segment_bytes=1_000)
     taken = spool.append([stretch(n, 500) for n in range(1, 20)])
