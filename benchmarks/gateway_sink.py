@@ -99,7 +99,7 @@ async def run(bootstrap: str, count: int) -> Result:
             measured = await _measure(lambda part: sink.store("bench", part), source, count)
             spooled = sink.metrics.gauge("spool_bytes")
             sink.refresh()
-            spool_bytes = spooled._value.get()  # type: ignore[attr-defined] # prometheus_client says nothing of it
+            spool_bytes = spooled._value.get()
     rows.append(["sink", *(f"{value:,.0f}" for value in measured[:2]), *(f"{value:.1f}" for value in measured[2:])])
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=2)
     await producer.start()

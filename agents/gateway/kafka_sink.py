@@ -14,7 +14,7 @@ from typing import Final, Self
 from agents.exit import Fail, abort
 from agents.gateway import tail
 from agents.gateway.entries import Entry, identity, records_of
-from agents.gateway.folder import Folder
+from agents.gateway.folder import Folder, FolderError
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.pipeline import Pipeline
 from agents.gateway.recent_ids import RecentIds
@@ -58,7 +58,10 @@ class KafkaSink:
         async with self._resources:
             self._folder = Folder(self._path)
             self._resources.callback(self._folder.close)
-            self.spool = Spool(self._path / "spool", self._settings.spool_max_bytes)
+            try:
+                self.spool = Spool(self._path / "spool", self._settings.spool_max_bytes)
+            except OSError as error:
+                raise FolderError(f"{self._path / 'spool'} cannot be read: {error.strerror}.") from None
             self._resources.callback(self.spool.close)
             self._known.add(number for stretch in self.spool.stretches() for number in tail.ids_of(stretch))
             self._folder.skip_to(self.spool.last_position)
