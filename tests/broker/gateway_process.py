@@ -79,7 +79,8 @@ def spool_now_and_then(sink: KafkaSink) -> None:
     sink.kept = asyncio.create_task(switch())  # type: ignore[attr-defined] # only to keep it
 
 
-def _die() -> None:
+def die() -> None:
+    """End at once, as `kill -9` does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -89,7 +90,7 @@ def die_after_sync(sink: KafkaSink) -> None:
 
     def dying(stretches: object) -> int:
         append(stretches)  # type: ignore[arg-type] # what append takes
-        _die()
+        die()
         return 0
 
     sink.spool.append = dying  # type: ignore[method-assign] # the crash
@@ -101,7 +102,7 @@ def die_before_commit(_: KafkaSink) -> None:
 
     def patch(transactions: Transactions) -> None:
         async def dying() -> None:
-            _die()
+            die()
 
         transactions._producer.commit_transaction = dying
 
@@ -116,7 +117,7 @@ def die_after_commit(_: KafkaSink) -> None:
 
         async def dying() -> None:
             await commit()
-            _die()
+            die()
 
         transactions._producer.commit_transaction = dying
 
@@ -138,7 +139,7 @@ def die_before_removal(sink: KafkaSink) -> None:
 
     def dying(committed: int, *, active: bool = False) -> None:  # noqa: ARG001 - as `release`
         if sink.spool.size and not sink.spool.has_unread() and active:
-            _die()
+            die()
 
     sink.spool.release = dying  # type: ignore[method-assign] # the crash
     sink.pipeline._start_spooling()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from agents.gateway import pipeline
+from agents.gateway.entries import Outgoing, Stretch, records_of
+from agents.gateway.folder import Folder
+from agents.gateway.spool import Spool
+from agents.gateway.transactions import Transactions
 from tests.broker import gateway_process as process
 from tests.broker.gateway_process import Prepare
-from tests.broker.gateway_sender import check, sender_of
+from tests.broker.gateway_sender import check, in_topic, sender_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -42,4 +48,37 @@ def test_killed_at_the_worst_moments(bootstrap: str, tmp_path: Path, prepare: Pr
     sender.answers(30)
     sender.stop()
     assert not sender.unanswered
+    check(sender)
+
+
+def test_killed_with_a_segment_of_which_kafka_has_a_part(
+    bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the position says which part. A process that sent the segment from its start would send that part again."""
+    sender = sender_of(bootstrap, tmp_path)
+    folder = Folder(tmp_path / "gateway")
+    spool = Spool(tmp_path / "gateway" / "spool", 1 << 24)
+    spool.append(
+        [Stretch(folder.next_position(), "mine", records_of([process.event(number)])) for number in range(200)]
+    )
+    spool.close()
+    folder.close()
+    sender.stored.update(range(200))
+    send = Transactions.send
+    commits = []
+
+    async def dying(self: Transactions, records: Iterable[Outgoing], position: int) -> None:
+        await send(self, records, position)
+        commits.append(position)
+        if len(commits) == 3:
+            process.die()
+
+    with monkeypatch.context() as patched:  # what is forked has it, too
+        patched.setattr(pipeline, "_MOST_BYTES", 3_000)
+        patched.setattr(Transactions, "send", dying)
+        sender.start(may_die=True)
+        assert sender.ended() == -9
+    sender.start()
+    sender.stop()
+    assert in_topic(sender.settings) != []
     check(sender)
