@@ -43,9 +43,15 @@ def _walk(held: Struct, key: str, origins: Mapping[str, str]) -> Iterator[tuple[
                 yield join(place, table), span
         if isinstance(inner, Struct):
             span = getattr(inner, "memory_ms", 0)
-            if span and any(origin == place or origin.startswith(f"{place}.") for origin in origins):
+            if span and any(
+                _is_inside(set_key, place) and origin != "privacy.region" for set_key, origin in origins.items()
+            ):
                 yield place, span
             yield from _walk(inner, place, origins)
+
+
+def _is_inside(key: str, table: str) -> bool:
+    return key == table or key.startswith(f"{table}.")
 
 
 def _hours(ms: int) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
+from msgspec import Struct
 
 from streams.settings.settings import load
 from streams.sources import memory
@@ -24,3 +27,31 @@ def test_files_need_a_day() -> None:
 @pytest.mark.parametrize("span", ["24h", "1d", "2d"])
 def test_a_horizon_that_is_long_enough_is_no_problem(span: str) -> None:
     assert memory.problems(settings_of(f'thresholds.retry_horizon = "{span}"\n{STORY}', "")) == []
+
+
+class Records(Struct, frozen=True, kw_only=True):
+    """A table inside a source, for rows that come days later."""
+
+    memory_ms: ClassVar[int] = 48 * 3_600_000
+    path: str = ""
+    region: str | None = None
+
+
+class Pbx(Struct, frozen=True, kw_only=True):
+    """A source with such a table."""
+
+    host: str = ""
+    records: Records = Records()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ('privacy.region = "DE"', {}),
+        ('sources.pbx.host = "x"', {}),
+        ('sources.pbx.records.path = "x"', {"sources.pbx.records": 48 * 3_600_000}),
+    ],
+)
+def test_a_table_inside_a_source_counts_once_it_is_set(text: str, expected: dict[str, int]) -> None:
+    assert memory.needed(load(text, {}, {"pbx": Pbx})) == expected
