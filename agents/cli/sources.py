@@ -126,7 +126,7 @@ def configured(settings: Settings) -> list[str]:
     for table in settings.sources.__struct_fields__:
         held = getattr(settings.sources, table)
         if isinstance(held, Mapping):
-            names += [str(name) for name in held]
+            names += [str(getattr(one, "source", None) or name) for name, one in held.items()]
         elif f"sources.{table}" in settings.origins or any(
             key.startswith(f"sources.{table}.") and origin != "privacy.region"
             for key, origin in settings.origins.items()

@@ -102,3 +102,8 @@ def test_check_config_asks_for_a_memory_as_long_as_files_need(callpulse: Runner,
     assert [problem["key"] for problem in said.json["problems"]] == ["thresholds.retry_horizon"]
     assert callpulse("check-config", "-c", config, CALLPULSE_THRESHOLDS__RETRY_HORIZON="24h").code == 0
     assert callpulse("check-config", "-c", EXAMPLE).code == 0
+
+
+def test_mappings_are_listed_by_the_source_that_their_events_carry(callpulse: Runner, config: Path) -> None:
+    listed = callpulse("sources", "-c", config, "--json").json["sources"]
+    assert [one["source"] for one in listed] == ["csv_ru", "csv_en", "deals_en"]
