@@ -27,7 +27,7 @@ from agents.cli.scrape import Sample, fetch_all, metrics_url, samples
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET
 
-app = typer.Typer(help="List the sources of events, and test one.")
+app = typer.Typer()
 
 _COLUMNS: Final = ("SOURCE", "STATE", "LAST HEARD", "RECEIVED", "REJECTED", "GAPS", "SKEW")
 _WANTED: Final = frozenset(
