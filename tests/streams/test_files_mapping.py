@@ -435,6 +435,7 @@ def test_what_a_csv_writer_writes_is_read_as_the_same_cells(table: list[list[str
     assert cells(out.getvalue()) == table
 
 
+@pytest.mark.fuzz
 @given(st.text(st.sampled_from('ab",\n'), max_size=60))
 def test_any_text_gives_rows_and_no_line_is_lost(text: str) -> None:
     one = CsvRows(",", '"')
@@ -513,6 +514,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.fuzz
 @given(st.lists(PIECES, max_size=40).map(b"".join) | st.binary(max_size=200), st.booleans(), st.integers(1, 50))
 def test_any_bytes_are_read_or_refused_without_a_number(data: bytes, header: bool, piece: int) -> None:
     said = b""
@@ -529,6 +531,7 @@ def test_any_bytes_are_read_or_refused_without_a_number(data: bytes, header: boo
 ANY = settings_of(table(columns="lead_number = 'who'"))
 
 
+@pytest.mark.fuzz
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

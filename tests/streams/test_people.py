@@ -131,6 +131,7 @@ def test_long_ids_that_differ_at_one_end_stay_different_and_fit_into_an_event() 
     assert all(len(one) <= 128 for one in found)
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=300), st.sampled_from(Heard._fields))
 def test_any_text_gives_a_person_whose_id_can_be_published(text: str, field: str) -> None:
     one = people_once.resolve("pbx", Heard(**{field: text}))

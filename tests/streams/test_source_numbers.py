@@ -135,6 +135,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.fuzz
 @given(data=st.data(), region=st.sampled_from(sorted(NATIONAL)))
 def test_every_spelling_that_the_rules_admit_is_one_number(data: st.DataObject, region: str) -> None:
     example = data.draw(st.sampled_from(EXAMPLES[region]))
@@ -168,6 +169,7 @@ def test_rules_at_their_defaults_give_the_key_that_a_number_always_had(region: s
     assert numbers.lead(written, SECRET) == lead_key(written, SECRET, region)
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=200) | st.from_regex(r"[+0-9*#a-z:@<> ]{0,40}", fullmatch=True))
 def test_any_text_gives_a_key_or_none_and_never_the_number(text: str) -> None:
     key = Numbers(TRUNK).lead(text, SECRET)

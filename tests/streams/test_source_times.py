@@ -143,6 +143,7 @@ def test_what_a_clock_writes_is_read_as_the_same_second(ms: int, form: str, zone
     assert Times("iso").moment(local.isoformat()) == ms // 1000 * 1000
 
 
+@pytest.mark.fuzz
 @given(
     st.text(max_size=60) | st.from_regex(r"[0-9:./ TZ+-]{0,40}", fullmatch=True) | st.integers() | st.floats(),
     st.sampled_from(["iso", "unix", "unix_ms", "unix_us", FORM]),
@@ -206,6 +207,7 @@ def test_a_span_survives_being_written_as_a_clock(seconds: int) -> None:
     assert span(f"{seconds // 60:02}:{seconds % 60:02}" if seconds < 600_000 else seconds) == seconds * 1000
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=40) | st.from_regex(r"[0-9:.,-]{0,30}", fullmatch=True), st.sampled_from([".", ","]))
 def test_any_text_is_a_span_or_refused(written: str, decimal: str) -> None:
     with contextlib.suppress(TimeError):
