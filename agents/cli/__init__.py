@@ -82,6 +82,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("gateway")(gateway.gateway)
+app.add_typer(listen.app, name="listen")
 app.add_typer(token.app, name="token")
 app.command("top")(top.top)
 app.command("explain")(explain.explain)
@@ -103,7 +104,7 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """Run the command line; the entry point of the console script."""
-    if sys.argv[1:2] in (["worker"], ["gateway"]):
+    if sys.argv[1:2] in (["worker"], ["gateway"], ["listen"]):
         signal.signal(signal.SIGTERM, _stop_early)
     try:
         app(prog_name="callpulse")

@@ -22,7 +22,7 @@ from agents.cli.common import (
     read_settings,
     run,
 )
-from agents.cli.listen import check_ami
+from agents.cli.listen.ami import check_ami
 from agents.cli.scrape import Sample, fetch_all, metrics_url, samples
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET

@@ -8,7 +8,7 @@ from typing import Final
 from streams.phone_numbers import is_outside_number
 from streams.sources.asterisk.model import Channel, known_number
 
-_DIGITS: Final = re.compile(r"\+?\d{7,15}")
+DIGITS: Final = re.compile(r"\+?\d{7,15}")
 _PARTS: Final = re.compile(r"[/@]")
 _SHORTEST_LINE: Final = 5
 
@@ -20,7 +20,7 @@ def dialled_number(channel: Channel, exten: str) -> str:
     that Asterisk gave the channel, and the extension that the caller dialled.
     """
     target = channel.dial_string.partition("!")[0]
-    for number in _DIGITS.findall(target):
+    for number in DIGITS.findall(target):
         if number != channel.endpoint:
             return str(number)
     for number in (channel.number, exten):
@@ -34,7 +34,7 @@ def attempted_number(channel: Channel) -> str:
 
     The arguments of its Dial application come first: the extension may begin with a prefix for an outside line.
     """
-    for number in _DIGITS.findall(channel.attempt.partition(",")[0]):
+    for number in DIGITS.findall(channel.attempt.partition(",")[0]):
         if number != channel.endpoint:
             return str(number)
     return channel.exten
@@ -55,5 +55,5 @@ def is_line(channel: Channel) -> bool:
         )
     parts = _PARTS.split(channel.dial_string.partition("!")[0])
     return channel.endpoint in parts and any(
-        part != channel.endpoint and _DIGITS.fullmatch(part) for part in parts if part
+        part != channel.endpoint and DIGITS.fullmatch(part) for part in parts if part
     )

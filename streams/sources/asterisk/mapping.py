@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from streams.contract.events import QUEUE_PREFIX
 from streams.phone_numbers import digest, has_number
 from streams.sources.asterisk.access import AmiAccess
+from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
 from streams.sources.numbers import NumberRules, Numbers
 from streams.sources.people import Heard, People, Person
 
@@ -77,9 +78,15 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     numbers: NumberRules = NumberRules()
     """How the PBX writes customers' numbers; its `region` is that of the mapping unless it has its own."""
     ami: AmiAccess = AmiAccess()
+    cel: CelSettings = CelSettings()
+    queue_log: QueueLogSettings = QueueLogSettings()
+    cdr: CdrSettings = CdrSettings()
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield every unusable field with the reason."""
+        for name in ("cel", "queue_log", "cdr"):
+            for field, why in getattr(self, name).conflicts():
+                yield (f"{name}.{field}",), why
         single = (("internal", self.internal), ("voicemail_apps", self.voicemail_apps))
         several = (
             ("trunks", self.trunks),

@@ -113,7 +113,7 @@ class Channel:
         self.name = name.partition("<")[0]
         technology, _, rest = self.name.partition("/")
         self.is_local = technology.casefold() == "local"
-        self.is_pseudo = technology.casefold() in _PSEUDO_TECHNOLOGIES
+        self.is_pseudo = is_pseudo(technology)
         device = _SERIAL.sub("", rest)
         # DAHDI and PRI channels carry the number behind the span: DAHDI/i1/0123456-1.
         self.endpoint = device.partition("/")[0]
@@ -247,6 +247,11 @@ class Conversation:
         """The order of conversations by start: a Linkedid ends in `second.serial`."""
         found = _AGE.search(self.id)
         return (int(found[1]), int(found[2])) if found else (1 << 62, 0)
+
+
+def is_pseudo(technology: str) -> bool:
+    """Tell whether Asterisk makes channels of a technology for itself, without a party at their end."""
+    return technology.casefold() in _PSEUDO_TECHNOLOGIES
 
 
 def known_number(text: str) -> str:

@@ -7,7 +7,7 @@ configurations; several releases and drafts of it use several names for one fiel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,26 +15,9 @@ from msgspec import Struct
 from streams.contract.events import Reason
 from streams.sources.asterisk.records.moments import epoch_ms
 from streams.sources.asterisk.records.rows import Lines, RowAssembler, refuse
-from streams.sources.asterisk.records.settings import CelSettings
+from streams.sources.asterisk.records.settings import CEL_NAMES, CEL_REQUIRED, CelSettings
 from streams.sources.frame import Refused
 from streams.sources.times import TimeError
-
-NAMES: Final[Mapping[str, str]] = {
-    "eventtype": "event", "eventenum": "event",
-    "eventtime": "time",
-    "channame": "channel", "channel": "channel",
-    "uniqueid": "uniqueid",
-    "linkedid": "linkedid",
-    "cid_num": "number", "num": "number", "cidnum": "number",
-    "exten": "exten",
-    "context": "context",
-    "appname": "app", "app": "app", "application": "app",
-    "appdata": "appdata",
-    "accountcode": "account",
-    "extra": "extra", "eventextra": "extra",
-}  # fmt: skip
-"""The names of columns and of JSON fields that are read, and what they mean. Others are left out."""
-REQUIRED: Final = ("event", "time", "channel", "uniqueid", "linkedid")
 
 
 class CelRow(Struct, frozen=True, kw_only=True, gc=False):
@@ -115,7 +98,7 @@ class CelReader:
             return _bad("not_json", "the line is no JSON object", text, where)
         found: dict[str, Any] = {}
         for name, value in held.items():
-            meaning = NAMES.get(name.casefold())
+            meaning = CEL_NAMES.get(name.casefold())
             if meaning is None or (meaning in found and name.casefold() == "eventtype"):
                 continue
             found[meaning] = value
@@ -129,7 +112,7 @@ class CelReader:
         return self._row(found, text, where)
 
     def _row(self, held: Mapping[str, str], text: str, where: str) -> CelRow | Refused:
-        for name in REQUIRED[:-1]:
+        for name in CEL_REQUIRED[:-1]:
             if not held.get(name):
                 return _bad("missing_field", f"no {name}", text, where)
         try:
@@ -167,13 +150,7 @@ class CelReader:
 
 
 def _places(columns: Sequence[str]) -> dict[str, int]:
-    return {NAMES[name.casefold()]: place for place, name in enumerate(columns) if name.casefold() in NAMES}
-
-
-def missing_columns(columns: Sequence[str]) -> list[str]:
-    """Return what no declared column says and CEL cannot be read without."""
-    held = _places(columns)
-    return [name for name in REQUIRED if name not in held]
+    return {CEL_NAMES[name.casefold()]: place for place, name in enumerate(columns) if name.casefold() in CEL_NAMES}
 
 
 def _bad(reason: Reason, detail: str, text: str, where: str) -> Refused:

@@ -6,14 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from streams.sources.asterisk.model import is_pseudo
+
 _HALF: Final = re.compile(r"Local/.+;([12])", re.IGNORECASE)
 _SECOND: Final = re.compile(r"(\d{9,10})\.\d+$")
-_PSEUDO: Final = frozenset(
-    (
-        *("announcer", "asyncgoto", "audiosocket", "bridge", "cbann", "cbrec", "message"),
-        *("multicastrtp", "parked", "recorder", "snoop", "surrogate", "unicastrtp", "websocket"),
-    )
-)
 DIALLING: Final = frozenset(("dial", "queue", "followme", "page", "retrydial"))
 HOLDING: Final = "holding_bridge"
 _STATUSES: Final = frozenset(("BUSY", "NOANSWER", "CANCEL", "CHANUNAVAIL", "CONGESTION"))
@@ -46,7 +42,7 @@ class CelChannel:
         self.source = ""  # who hung up
         found = _HALF.match(name)
         self.half = int(found[1]) if found is not None else 0
-        self.is_pseudo = name.partition("/")[0].casefold() in _PSEUDO
+        self.is_pseudo = is_pseudo(name.partition("/")[0])
 
     @property
     def is_there(self) -> bool:

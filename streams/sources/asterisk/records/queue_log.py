@@ -22,7 +22,7 @@ from streams.contract.events import (
     ManagerPresence,
     Reason,
 )
-from streams.phone_numbers import digest, lead_key
+from streams.phone_numbers import digest
 from streams.sources.asterisk.mapping import AsteriskMapping, Directory
 from streams.sources.asterisk.records.moments import epoch_ms
 from streams.sources.asterisk.records.queue_presence import QueuePresence
@@ -121,7 +121,7 @@ class QueueLog:
     def _enter(self, line: QueueLine) -> list[Event]:
         call = self._call(line)
         number = line.data[1] if len(line.data) == 3 else ""  # noqa: PLR2004 - url, caller id, position
-        call.lead = lead_key(number, self._secret, self._mapping.region)
+        call.lead = self._directory.numbers.lead(number, self._secret)
         call.internal = self._directory.is_extension(number)
         return []
 

@@ -6,23 +6,34 @@ Rows that are read twice give the same events, with the same ids.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
 
 from streams.contract.events import Event
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.cdr import CdrReader
+from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrState
 from streams.sources.asterisk.records.cel import CelReader
 from streams.sources.asterisk.records.cel_events import CelEvents
 from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
 from streams.sources.asterisk.records.rows import Lines, refuse
-from streams.sources.asterisk.records.settings import CelSettings, QueueLogSettings
+from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
 from streams.sources.frame import Refused, Translation
 from streams.sources.people import People
 from streams.units import HOUR_MS, MINUTE_MS
 
 FUTURE_MS: Final = 5 * MINUTE_MS
 """A record may be dated later than the reader's clock by as much."""
+
+
+RECORD_FILES: Final[Mapping[str, str]] = {
+    "cel": "/var/log/asterisk/cel-custom/Master.csv",
+    "queue_log": "/var/log/asterisk/queue_log",
+    "cdr": "/var/log/asterisk/cdr-csv/Master.csv",
+}
+"""The kinds of record files, and where Asterisk writes them."""
 
 
 class RecordSource(Protocol):
@@ -163,6 +174,77 @@ class QueueLogSource:
         """Continue with the open calls and the memberships of `snapshot`."""
         if snapshot:
             self.log.state = msgspec.msgpack.decode(snapshot, type=QueueLogState)
+
+
+class CdrSource:
+    """CDR. The snapshot holds the rows of calls that may go on."""
+
+    def __init__(
+        self,
+        settings: CdrSettings,
+        mapping: AsteriskMapping,
+        secret: bytes,
+        zone: str = "UTC",
+        people: People | None = None,
+    ) -> None:
+        """Raise ValueError for settings that cannot be used. `zone` is used where `settings` name none."""
+        self._rows = CdrReader(settings, zone)
+        self.calls = CdrCalls(mapping, secret, people)
+        self._row_place: int | None = None
+
+    @property
+    def unusable(self) -> str:
+        """Why no line of the file can be read, "" for a file that can."""
+        return self._rows.unusable
+
+    @property
+    def oldest(self) -> int | None:
+        """The first line of a row that goes on in the next line."""
+        return self._row_place
+
+    def take(self, line: bytes, place: int, now_ms: int) -> Translation:
+        """Process a line. Never raises."""
+        done = Translation(events=[], refused=[])
+        for row in self._rows.take(line):
+            if row is None:
+                done.ignored += 1
+            elif isinstance(row, Refused):
+                done.refused.append(row)
+            elif row.end > now_ms + FUTURE_MS:
+                done.refused.append(_future(line, f"line {self._rows.number}"))
+            else:
+                done.events += [leg.end for leg in self.calls.take(row)]
+        self._row_place = (place if self._row_place is None else self._row_place) if self._rows.is_waiting else None
+        return done
+
+    def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - the rows say when
+        """Return the legs of the calls whose last row has come."""
+        return [leg.end for leg in self.calls.finish()]
+
+    def snapshot(self) -> bytes:
+        """Return the rows of calls that may go on."""
+        return msgspec.msgpack.encode(self.calls.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Continue with the rows of `snapshot`."""
+        if snapshot:
+            self.calls.state = msgspec.msgpack.decode(snapshot, type=CdrState)
+
+
+def record_source(
+    kind: str, mapping: AsteriskMapping, secret: bytes, zone: str, people: People | None = None
+) -> RecordSource:
+    """Return the reader of a kind of record file. `zone` is that of the PBX where its settings name none.
+
+    Raises ValueError for settings that cannot be used, or an unknown kind.
+    """
+    if kind == "cel":
+        return CelSource(mapping.cel, mapping, secret, zone, people)
+    if kind == "queue_log":
+        return QueueLogSource(mapping.queue_log, mapping, secret, people)
+    if kind == "cdr":
+        return CdrSource(mapping.cdr, mapping, secret, zone, people)
+    raise ValueError(f"unknown kind of record file: {kind}")
 
 
 def _future(line: bytes, where: str = "") -> Refused:

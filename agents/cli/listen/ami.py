@@ -1,10 +1,8 @@
-"""`callpulse listen`: listen to a telephone system until a signal ends it."""
+"""`callpulse listen ami`: listen to an Asterisk until a signal ends it."""
 
 from __future__ import annotations
 
 import logging
-
-import typer
 
 from agents.cli.common import (
     FAILED,
@@ -23,15 +21,7 @@ from agents.repeated_lines import RepeatedLines
 from streams.settings.settings import Settings
 from streams.sources.asterisk import AsteriskMapping
 
-app = typer.Typer(no_args_is_help=True, help="Listen to a telephone system until a signal ends it.")
 
-
-@app.callback()
-def _group() -> None:
-    """Keep `ami` a subcommand."""
-
-
-@app.command()
 def ami(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
     """Listen to an Asterisk over its manager interface (AMI), live, and store contract events in Kafka.
 

@@ -1,0 +1,166 @@
+"""Feeds a file that grows into the sink: lines to the source, its events to the sink, and then the position is kept.
+
+The position is kept after the sink has the events, so nothing is lost; what is read again has the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from agents.gateway.following import GrowingFile, Line, Position
+from agents.gateway.sink import NotStoredError, Sink
+from streams.contract.events import Event
+from streams.sources.asterisk.records.sources import RecordSource
+from streams.sources.frame import Refused
+
+log = logging.getLogger("callpulse")
+
+_POLL_S: Final = 1.0
+_QUIET_S: Final = 2.0
+_SAID_AFTER_S: Final = 60.0
+_BATCH: Final = 500
+_LINES_AT_ONCE: Final = 200
+_AFTER_AN_ERROR_S: Final = 5.0
+
+
+class KeepsCursors(Protocol):
+    """Where positions are kept: `agents.gateway.cursors.Cursors`."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the cursor that was put last."""
+        ...
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Keep a cursor."""
+        ...
+
+
+class Follower:
+    """Follows one file. `key` names its cursor, `name` the source in metrics and dead letters."""
+
+    def __init__(
+        self,
+        growing: GrowingFile,
+        source: RecordSource,
+        sink: Sink,
+        cursors: KeepsCursors,
+        *,
+        key: str,
+        name: str = "asterisk",
+        clock: Callable[[], float] = time.time,
+        poll_s: float = _POLL_S,
+    ) -> None:
+        self.growing = growing
+        self.lines = 0
+        self.refused = 0
+        self.is_caught_up = False
+        """Whether the file was read to its end."""
+        self._source = source
+        self._sink = sink
+        self._cursors = cursors
+        self._key = key
+        self._name = name
+        self._clock = clock
+        self._poll_s = poll_s
+        self._quiet_since: float | None = None
+        self._said = False
+
+    async def run(self) -> None:
+        """Follow the file until the task is cancelled. A file that cannot be read is tried again."""
+        try:
+            while True:
+                try:
+                    went_on = await self.step()
+                except OSError as error:
+                    log.warning("%s: %s; trying again", self.growing.path.name, error.strerror or error)
+                    self.growing.reopen()
+                    await asyncio.sleep(_AFTER_AN_ERROR_S)
+                    continue
+                if not went_on:
+                    await asyncio.sleep(self._poll_s)
+        finally:
+            self.growing.close()
+
+    async def step(self) -> bool:
+        """Read what is new, store it and keep the position. Return whether there was anything."""
+        lines = await asyncio.to_thread(self.growing.poll)
+        if not lines:
+            self.is_caught_up = True
+            await self._nothing_new()
+            return False
+        self.is_caught_up = False
+        self._quiet_since, self._said = None, False
+        for place in range(0, len(lines), _LINES_AT_ONCE):
+            await self._take(lines[place : place + _LINES_AT_ONCE])
+        await self._keep()
+        return True
+
+    async def _take(self, lines: Sequence[Line]) -> None:
+        events: list[Event] = []
+        refused: list[Refused] = []
+        now_ms = int(self._clock() * 1000)
+        for line in lines:
+            done = self._source.take(line.data, line.place, now_ms)
+            events += done.events
+            refused += done.refused
+        self.lines += len(lines)
+        self.refused += len(refused)
+        await self._store(events)
+        if refused:
+            await self._sink.refuse(self._name, refused)
+
+    async def _store(self, events: Sequence[Event]) -> None:
+        for place in range(0, len(events), _BATCH):
+            batch = events[place : place + _BATCH]
+            while True:
+                try:
+                    await self._sink.store(self._name, batch)
+                except NotStoredError as error:
+                    log.warning("%s waits: %s", self.growing.path.name, error)
+                    await asyncio.sleep(error.retry_after_s)
+                else:
+                    break
+
+    async def _nothing_new(self) -> None:
+        now = self._clock()
+        if self._quiet_since is None:
+            self._quiet_since = now
+            return
+        quiet_s = now - self._quiet_since
+        if quiet_s >= _QUIET_S:
+            events = self._source.quiet(int(now * 1000))
+            if events:
+                await self._store(events)
+                await self._keep()
+        if quiet_s >= _SAID_AFTER_S and not self._said:
+            self._said = True
+            for reason in self.why_not_ready():
+                log.warning("%s", reason)
+
+    async def _keep(self) -> None:
+        position = self.growing.position(self._source.oldest, self._source.snapshot())
+        if position is not None:
+            await self._cursors.put(self._key, msgspec.msgpack.encode(position))
+
+    def why_not_ready(self) -> list[str]:
+        """Return in words why the file is not followed; an empty list when it is."""
+        name = self.growing.path.name
+        if self._source.unusable:
+            return [f"{name}: {self._source.unusable}"]
+        if self.growing.is_missing:
+            return [f"{name} is not there"]
+        if self.growing.is_torn and self._said:
+            return [f"the last line of {name} has had no end for {_SAID_AFTER_S:.0f} s"]
+        return []
+
+
+def kept_position(cursors: KeepsCursors, key: str) -> Position | None:
+    """Return the position that was kept, None for a file that was never read. Raise ValueError if it is unreadable."""
+    held = cursors.get(key)
+    return None if held is None else msgspec.msgpack.decode(held, type=Position)

@@ -1,0 +1,181 @@
+"""Rows of CDR, Asterisk's call detail records: `Master.csv`, or what `cdr_custom` writes.
+
+`Master.csv` has 16 columns; `loguniqueid`, `loguserfield` and `newcdrcolumns` of cdr.conf add others at its end. The
+number of columns tells which. Files of `cdr_custom` have the columns of the settings, or a header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from streams.contract.events import LONGEST_MS, Disposition, Reason
+from streams.sources.asterisk.records.rows import Lines, RowAssembler, refuse
+from streams.sources.asterisk.records.settings import CDR_NAMES, CdrSettings
+from streams.sources.frame import Refused
+from streams.sources.times import TimeError
+
+_BASE: Final = (
+    *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
+    *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags"),
+)
+_NEW: Final = ("peeraccount", "linkedid", "sequence")
+_BY_WIDTH: Final[Mapping[int, tuple[str, ...]]] = {
+    16: _BASE,
+    17: (*_BASE, "uniqueid"),
+    18: (*_BASE, "uniqueid", "userfield"),
+    19: (*_BASE, *_NEW),
+    20: (*_BASE, "uniqueid", *_NEW),
+    21: (*_BASE, "uniqueid", "userfield", *_NEW),
+}
+_HEADER_NAMES: Final = 8
+_DISPOSITIONS: Final[Mapping[str, Disposition]] = {
+    "ANSWERED": "answered",
+    "NO ANSWER": "no_answer",
+    "NOANSWER": "no_answer",
+    "BUSY": "busy",
+    "FAILED": "failed",
+    "CONGESTION": "failed",
+    "CANCEL": "canceled",
+}
+_SECONDS: Final = re.compile(r"(\d{1,7})(?:\.(\d{1,9}))?", re.ASCII)
+_CREATED: Final = re.compile(r"(\d{9,10})\.\d+$")
+
+
+class CdrRow(Struct, frozen=True, gc=False):
+    """One row: two channels that had to do with each other. Times and `talk_ms` (billsec) are in ms.
+
+    `linkedid` is "" in files without it, and so is `uniqueid`.
+    """
+
+    linkedid: str
+    uniqueid: str
+    channel: str
+    dstchannel: str
+    src: str
+    dst: str
+    context: str
+    account: str
+    peer_account: str
+    app: str
+    data: str
+    start: int
+    answer: int | None
+    end: int
+    talk_ms: int
+    disposition: Disposition
+    sequence: str = ""
+
+
+class CdrReader:
+    """Reads the lines of one CDR file."""
+
+    def __init__(self, settings: CdrSettings, default_zone: str) -> None:
+        self._lines = Lines()
+        self._declared = tuple(settings.columns)
+        self._clock = settings.clock(default_zone)
+        self._rows = RowAssembler(settings.separator, '"', self._is_whole)
+        self._places: dict[int, dict[str, int]] = {}
+
+    @property
+    def unusable(self) -> str:
+        """Why the file cannot be read at all, "" if it can."""
+        return self._lines.unusable
+
+    @property
+    def number(self) -> int:
+        """How many lines came so far."""
+        return self._lines.number
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last row goes on in the next line."""
+        return self._rows.is_waiting
+
+    def take(self, line: bytes) -> Iterator[CdrRow | Refused | None]:
+        """Yield the rows that a line completes, None for a header."""
+        for text in self._lines.take(line):
+            where = f"line {self._lines.number}"
+            if isinstance(text, Refused):
+                yield text
+                continue
+            for fields in self._rows.take(text, where):
+                if isinstance(fields, Refused):
+                    yield fields
+                elif self._is_header(fields):
+                    yield None
+                else:
+                    yield self._row(fields, text, where)
+
+    def _columns(self, width: int) -> dict[str, int] | None:
+        places = self._places.get(width)
+        if places is None:
+            names = self._declared or _BY_WIDTH.get(width)
+            if names is None or len(names) != width:
+                return None
+            found = {CDR_NAMES.get(name.casefold(), name.casefold()): place for place, name in enumerate(names)}
+            places = self._places[width] = found
+        return places
+
+    def _is_whole(self, fields: Sequence[str]) -> bool:
+        places = self._columns(len(fields))
+        return places is not None and fields[places["disposition"]].upper() in _DISPOSITIONS
+
+    def _is_header(self, fields: Sequence[str]) -> bool:
+        names = [field.strip().casefold() for field in fields]
+        if "disposition" not in names or sum(name in CDR_NAMES for name in names) < _HEADER_NAMES:
+            return False
+        if not self._declared:
+            self._declared = tuple(names)
+            self._places.clear()
+        return True
+
+    def _row(self, fields: Sequence[str], text: str, where: str) -> CdrRow | Refused:
+        places = self._columns(len(fields))
+        if places is None:
+            return _bad("invalid_field", f"{len(fields)} columns", text, where)
+
+        def field(name: str) -> str:
+            place = places.get(name)
+            return "" if place is None else fields[place]
+
+        disposition = _DISPOSITIONS.get(field("disposition").upper())
+        talk_ms = _span(field("billsec"))
+        channel, uniqueid, sequence = field("channel"), field("uniqueid"), field("sequence")
+        wrong = (
+            "an unknown disposition" if disposition is None
+            else "billsec is no number of seconds" if talk_ms is None
+            else "no channel" if not channel
+            else "sequence is no number: a column is missing" if sequence and not sequence.isdecimal()
+            else ""
+        )  # fmt: skip
+        if wrong or disposition is None or talk_ms is None:
+            return _bad("invalid_field", wrong, text, where)
+        created = _CREATED.search(uniqueid)
+        near = None if created is None else int(created[1]) * 1000
+        try:
+            start = self._clock.read(field("start"), near)
+            end = self._clock.read(field("end"), start if near is not None else None)
+            answered = field("answer")
+            answer = self._clock.read(answered, start if near is not None else None) if answered else None
+        except TimeError as error:
+            return _bad("invalid_time", f"a time {error}", text, where)
+        if end < start or (answer is not None and not start <= answer <= end):
+            return _bad("invalid_time", "an end or an answer before the start, or an answer after the end", text, where)
+        return CdrRow(
+            field("linkedid"), uniqueid, channel, field("dstchannel"), field("src"), field("dst"), field("dcontext"),
+            field("accountcode"), field("peeraccount"), field("lastapp"), field("lastdata"), start, answer, end,
+            min(talk_ms, end - start + 1000, LONGEST_MS), disposition, sequence,
+        )  # fmt: skip
+
+
+def _span(text: str) -> int | None:
+    found = _SECONDS.fullmatch(text)
+    return None if found is None else int(found[1]) * 1000 + int((found[2] or "").ljust(3, "0")[:3])
+
+
+def _bad(reason: Reason, detail: str, text: str, where: str) -> Refused:
+    return refuse(reason, detail, text.encode("utf-8", "replace"), where)

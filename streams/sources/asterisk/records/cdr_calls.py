@@ -1,0 +1,286 @@
+"""CDR as contract events: the rows of one call become the ends of its legs.
+
+A row is weak evidence. It says that there was a call and with whom, and whether it was answered. Its talk is exact only
+where Dial made the call, nobody had answered before, and nobody transferred; else it holds waiting and announcements.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from msgspec import UNSET, Struct
+
+from streams.contract.events import LONGEST_MS, CallEnded, Direction, Disposition
+from streams.phone_numbers import digest, is_outside_number
+from streams.sources.asterisk.dialled import DIGITS
+from streams.sources.asterisk.mapping import AsteriskMapping, ChannelEnd, Directory
+from streams.sources.asterisk.model import is_pseudo
+from streams.sources.asterisk.records.cdr import CdrRow
+from streams.sources.people import People
+
+_SETTLE_MS: Final = 10_000
+"""Asterisk writes the rows of a call at its end, one after the other."""
+_AT_ONCE_MS: Final = 1_000
+_MOST_OPEN: Final = 50_000
+_MOST_REMEMBERED: Final = 100_000
+_SERIAL: Final = re.compile(r"-[0-9a-fA-F]+(?:;[12])?$")
+_PARTY_ITSELF: Final = frozenset(("appdial", "appdial2", "appqueue"))
+
+
+class CdrLeg(NamedTuple):
+    """What the rows of a call say about one manager. `is_exact`: the talk is that of the two parties."""
+
+    end: CallEnded
+    is_exact: bool
+    other_calls: frozenset[str]
+    """Ids that the call may have elsewhere: Asterisk's Linkedid is not always that of the customer's call."""
+
+
+class _Party(NamedTuple):
+    manager: str | None
+    is_outside: bool
+
+
+class _Part(NamedTuple):
+    manager: str
+    direction: Direction
+    row: CdrRow
+
+
+class CdrState(Struct):
+    """The rows of calls that may go on, by call."""
+
+    calls: dict[str, list[CdrRow]] = {}
+    newest: int = 0
+
+
+class CdrCalls:
+    """Joins the rows of calls. Pure: the same rows give the same events and ids, in any number of parts."""
+
+    def __init__(self, mapping: AsteriskMapping, secret: bytes, people: People | None = None) -> None:
+        """Raise ValueError for a mapping that cannot be used."""
+        self._directory = Directory(mapping, secret, people)
+        self._mapping = mapping
+        self._secret = secret
+        self.state = CdrState()
+        self._parties: dict[tuple[str, ...], _Party] = {}
+        self._leads: dict[str, str | None] = {}
+
+    def take(self, row: CdrRow) -> list[CdrLeg]:
+        """Return the legs of the calls that are complete now."""
+        state = self.state
+        key = row.linkedid or row.uniqueid
+        if not key:  # rows of one call cannot be joined: each is a call
+            key = digest(f"{row.channel} {row.dstchannel} {row.start} {row.end}", self._secret)
+        held = state.calls.pop(key, None)
+        rows = held or []
+        if row not in rows:
+            rows.append(row)
+        state.calls[key] = rows  # the calls are in the order of their last row
+        state.newest = max(state.newest, row.end)
+        done: list[CdrLeg] = []
+        while state.calls:
+            call = next(iter(state.calls))
+            waits = state.calls[call][-1].end > state.newest - _SETTLE_MS
+            if waits and len(state.calls) <= _MOST_OPEN:
+                break
+            done += self.legs(call, state.calls.pop(call))
+        return done
+
+    def finish(self) -> list[CdrLeg]:
+        """Return the legs of all calls: no row comes for now."""
+        calls, self.state.calls = self.state.calls, {}
+        return [leg for call, rows in calls.items() for leg in self.legs(call, rows)]
+
+    def legs(self, call: str, rows: list[CdrRow]) -> list[CdrLeg]:
+        """Return the legs of one call."""
+        parts: list[_Part] = []
+        lead: str | None = None
+        outside = False
+        for row in rows:
+            one, two = self._first(row), self._second(row)
+            outside |= one.is_outside or two.is_outside
+            lead = lead or self._lead(row, one, two)
+            parts += self._parts(row, one, two)
+        managers = dict.fromkeys(part.manager for part in parts)
+        answered = sum(row.disposition == "answered" and bool(row.dstchannel) for row in rows)
+        legs = [
+            self._leg(call, rows, mine, lead, internal=not outside, is_single=answered == 1)
+            for manager in managers
+            if (mine := [part for part in parts if part.manager == manager])
+        ]
+        head = rows[0]
+        is_missed = not answered
+        if head.linkedid and is_missed and self._first(head).is_outside:
+            legs.append(self._missed(call, rows, lead))
+        return legs
+
+    # -- parties
+
+    def _first(self, row: CdrRow) -> _Party:
+        return self._party(row.channel, row.context, row.account, row.src, is_line=False)
+
+    def _second(self, row: CdrRow) -> _Party:
+        if not row.dstchannel:
+            return _Party(None, is_outside=False)
+        endpoint = _endpoint(row.dstchannel)
+        targets = [target for target in row.data.partition(",")[0].split("&") if endpoint and endpoint in target]
+        is_line = any(number != endpoint for target in targets for number in DIGITS.findall(target))
+        return self._party(row.dstchannel, "", row.peer_account, "", is_line=is_line)
+
+    def _party(self, channel: str, context: str, account: str, number: str, *, is_line: bool) -> _Party:
+        technology = channel.partition("/")[0].casefold()
+        if technology == "local" or is_pseudo(technology):
+            return _Party(None, is_outside=False)
+        endpoint = _endpoint(channel)
+        key = (endpoint, context, account, number, "line" if is_line else "")
+        party = self._parties.get(key)
+        if party is None:
+            end = ChannelEnd(endpoint, context, account, number, is_line=is_line)
+            found = self._directory.classify(end)
+            party = _Party(found.manager, found.manager is None)
+            if len(self._parties) < _MOST_REMEMBERED:
+                self._parties[key] = party
+        return party
+
+    def _lead(self, row: CdrRow, one: _Party, two: _Party) -> str | None:
+        if one.is_outside:
+            return self._lead_of(row.src)
+        if one.manager is not None and two.manager is None:
+            return self._lead_of(_dialled(row))
+        return None
+
+    def _lead_of(self, number: str) -> str | None:
+        if number not in self._leads:
+            if len(self._leads) >= _MOST_REMEMBERED:
+                self._leads.clear()
+            self._leads[number] = self._directory.numbers.lead(number, self._secret)
+        return self._leads[number]
+
+    # -- legs
+
+    def _parts(self, row: CdrRow, one: _Party, two: _Party) -> Iterable[_Part]:
+        """Yield whose part in the call a row shows."""
+        app = row.app.casefold()
+        if one.manager is not None and app not in _PARTY_ITSELF:
+            tried = app == "dial" and row.disposition != "answered" and is_outside_number(row.dst)
+            if row.dstchannel or tried:
+                yield _Part(one.manager, "outbound", row)
+        if row.disposition != "answered" and row.end - row.start < _AT_ONCE_MS:
+            return  # the telephone refused or forwarded before it rang
+        if two.manager is not None:
+            yield _Part(two.manager, "inbound", row)
+        elif two.is_outside and one.is_outside and self._mapping.outside_manager:
+            yield _Part(self._mapping.outside_manager, "inbound", row)
+
+    def _leg(
+        self,
+        call: str,
+        rows: list[CdrRow],
+        parts: list[_Part],
+        lead: str | None,
+        *,
+        internal: bool,
+        is_single: bool,
+    ) -> CdrLeg:
+        mine = [part.row for part in parts]
+        answered = [row for row in mine if row.disposition == "answered"]
+        counted = answered or mine
+        answers = [row.answer for row in answered if row.answer is not None]
+        talk_ms = answered[0].talk_ms if len(answered) == 1 else _union_ms(answered)
+        end = self._end(
+            call,
+            parts[0].manager,
+            parts[0].direction,
+            None if internal else lead,
+            started_at=min(row.start for row in mine),
+            answered_at=min(answers, default=None),
+            at=max(row.end for row in counted),
+            talk_ms=talk_ms,
+            disposition="answered" if answered else mine[-1].disposition,
+            internal=internal,
+        )
+        exact = (
+            is_single
+            and all(row.app.casefold() == "dial" for row in answered)
+            and all(row.answer is not None and row.answer > row.start for row in answered)
+            and not any(row.channel.casefold().startswith("local/") for row in rows)
+        )
+        return CdrLeg(end, exact or not answered, self._other_calls(rows))
+
+    def _missed(self, call: str, rows: list[CdrRow], lead: str | None) -> CdrLeg:
+        queue = next((row.data.partition(",")[0] for row in rows if row.app.casefold() == "queue"), None)
+        voicemail = any(self._directory.is_voicemail(row.app) for row in rows)
+        end = self._end(
+            call,
+            self._directory.queue_name(queue),
+            "inbound",
+            lead,
+            started_at=min(row.start for row in rows),
+            answered_at=None,
+            at=max(row.end for row in rows),
+            talk_ms=0,
+            disposition="voicemail" if voicemail else "no_answer",
+            internal=False,
+        )
+        return CdrLeg(end, is_exact=True, other_calls=self._other_calls(rows))
+
+    def _other_calls(self, rows: list[CdrRow]) -> frozenset[str]:
+        return frozenset(self._directory.call_name(row.uniqueid) for row in rows if row.uniqueid)
+
+    def _end(  # noqa: PLR0913 - an end is all of this
+        self,
+        call: str,
+        manager: str,
+        direction: Direction,
+        lead: str | None,
+        *,
+        started_at: int,
+        answered_at: int | None,
+        at: int,
+        talk_ms: int,
+        disposition: Disposition,
+        internal: bool,
+    ) -> CallEnded:
+        name, source = self._directory.call_name(call), self._mapping.source
+        return CallEnded(
+            v=1,
+            id=f"{source}:{name}:cdr_row-{digest(f'{manager} {started_at}', self._secret)[:8]}:1",
+            at=at,
+            source=source,
+            call=name,
+            manager=manager,
+            lead=lead,
+            direction=direction,
+            started_at=started_at,
+            answered_at=answered_at,
+            talk_ms=min(talk_ms, LONGEST_MS),
+            disposition=disposition,
+            ended_by="cdr",
+            internal=internal or UNSET,
+        )
+
+
+def _endpoint(channel: str) -> str:
+    return _SERIAL.sub("", channel.partition("/")[2]).partition("/")[0]
+
+
+def _dialled(row: CdrRow) -> str:
+    """Return the outside number that a row's caller dialled: that of the Dial, or else the extension."""
+    endpoint = _endpoint(row.dstchannel)
+    if row.app.casefold() == "dial":
+        for number in DIGITS.findall(row.data.partition(",")[0]):
+            if number != endpoint:
+                return str(number)
+    return row.dst if is_outside_number(row.dst) else ""
+
+
+def _union_ms(rows: Iterable[CdrRow]) -> int:
+    """Return how long at least one of the rows was answered. Rows of a conference overlap."""
+    total = until = 0
+    for answer, end in sorted((row.answer or row.start, row.end) for row in rows):
+        total += max(0, end - max(answer, until))
+        until = max(until, end)
+    return total
