@@ -33,6 +33,7 @@ FOREIGN = {
     "compression.type": "a setting of Kafka",
     "min.insync.replicas": "a setting of Kafka",
     "manager.conf": "a file of Asterisk",
+    **dict.fromkeys(("cel.conf", "cel_custom.conf", "cdr.conf", "queues.conf"), "files of Asterisk"),
     "orjson.loads": "of a package that only the benchmarks use",
     "truth.rejected": "an attribute of the object that the page has made above",
 }

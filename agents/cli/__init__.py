@@ -21,6 +21,7 @@ from agents.cli import (
     listen,
     metrics,
     rebuild,
+    reconcile,
     rejected,
     replay,
     schema,
@@ -97,6 +98,7 @@ app.add_typer(rejected.app, name="rejected")
 app.command("kafka")(kafka.kafka)
 app.add_typer(topics.app, name="topics")
 app.command("rebuild")(rebuild.rebuild)
+app.command("reconcile")(reconcile.reconcile_day)
 app.command("check-config")(check_config.check_config)
 app.command("metrics")(metrics.metrics)
 app.command("schema")(schema.schema)

@@ -64,6 +64,7 @@ class CelEvents:
         self._held: list[tuple[CelChannel, CelCall]] = []
         self._completed: dict[CelCall, int] = {}
         self._rows = 0
+        self.knows_applications = False  # whether any row says that an application began, Queue among them
         self.given_up = 0
         """Calls whose end was never written."""
 
@@ -155,7 +156,8 @@ class CelEvents:
 
     def _application(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
         """Take notice of the application that a channel runs."""
-        call.knows_applications |= row.event == "APP_START"
+        if row.event == "APP_START":
+            call.knows_applications = self.knows_applications = True
         if row.exten:
             channel.exten_now = row.exten
         app = row.app.casefold()

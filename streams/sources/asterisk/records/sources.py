@@ -14,7 +14,7 @@ import msgspec
 from streams.contract.events import Event
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cdr import CdrReader
-from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrState
+from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrLeg, CdrState
 from streams.sources.asterisk.records.cel import CelReader
 from streams.sources.asterisk.records.cel_events import CelEvents
 from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
@@ -204,18 +204,22 @@ class CdrSource:
 
     def take(self, line: bytes, place: int, now_ms: int) -> Translation:
         """Process a line. Never raises."""
-        done = Translation(events=[], refused=[])
+        legs, refused = self.legs(line, place, now_ms)
+        return Translation(events=[leg.end for leg in legs], refused=refused)
+
+    def legs(self, line: bytes, place: int, now_ms: int) -> tuple[list[CdrLeg], list[Refused]]:
+        """Return the legs of the calls that a line completes, and what is no row."""
+        legs: list[CdrLeg] = []
+        refused: list[Refused] = []
         for row in self._rows.take(line):
-            if row is None:
-                done.ignored += 1
-            elif isinstance(row, Refused):
-                done.refused.append(row)
-            elif row.end > now_ms + FUTURE_MS:
-                done.refused.append(_future(line, f"line {self._rows.number}"))
-            else:
-                done.events += [leg.end for leg in self.calls.take(row)]
+            if isinstance(row, Refused):
+                refused.append(row)
+            elif row is not None and row.end > now_ms + FUTURE_MS:
+                refused.append(_future(line, f"line {self._rows.number}"))
+            elif row is not None:
+                legs += self.calls.take(row)
         self._row_place = (place if self._row_place is None else self._row_place) if self._rows.is_waiting else None
-        return done
+        return legs, refused
 
     def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - the rows say when
         """Return the legs of the calls whose last row has come."""
