@@ -105,7 +105,7 @@ class CdrReader:
             for fields in self._rows.take(text, where):
                 if isinstance(fields, Refused):
                     yield fields
-                elif self._is_header(fields):
+                elif "disposition" in text.lower() and self._is_header(fields):
                     yield None
                 else:
                     yield self._row(fields, text, where)

@@ -25,7 +25,7 @@ _SETTLE_MS: Final = 10_000
 _AT_ONCE_MS: Final = 1_000
 _MOST_OPEN: Final = 50_000
 _MOST_REMEMBERED: Final = 100_000
-_SERIAL: Final = re.compile(r"-[0-9a-fA-F]+(?:;[12])?$")
+_SERIAL: Final = re.compile(r"[0-9a-fA-F]+(?:;[12])?")
 _PARTY_ITSELF: Final = frozenset(("appdial", "appdial2", "appqueue"))
 
 
@@ -67,6 +67,7 @@ class CdrCalls:
         self.state = CdrState()
         self._parties: dict[tuple[str, ...], _Party] = {}
         self._leads: dict[str, str | None] = {}
+        self._marks: dict[str, str] = {}
 
     def take(self, row: CdrRow) -> list[CdrLeg]:
         """Return the legs of the calls that are complete now."""
@@ -99,8 +100,10 @@ class CdrCalls:
         parts: list[_Part] = []
         lead: str | None = None
         outside = False
+        first: _Party | None = None
         for row in rows:
             one, two = self._first(row), self._second(row)
+            first = first or one
             outside |= one.is_outside or two.is_outside
             lead = lead or self._lead(row, one, two)
             parts += self._parts(row, one, two)
@@ -113,7 +116,7 @@ class CdrCalls:
         ]
         head = rows[0]
         is_missed = not answered
-        if head.linkedid and is_missed and self._first(head).is_outside:
+        if head.linkedid and is_missed and first is not None and first.is_outside:
             legs.append(self._missed(call, rows, lead))
         return legs
 
@@ -131,13 +134,12 @@ class CdrCalls:
         return self._party(row.dstchannel, "", row.peer_account, "", is_line=is_line)
 
     def _party(self, channel: str, context: str, account: str, number: str, *, is_line: bool) -> _Party:
-        technology = channel.partition("/")[0].casefold()
-        if technology == "local" or is_pseudo(technology):
-            return _Party(None, is_outside=False)
-        endpoint = _endpoint(channel)
-        key = (endpoint, context, account, number, "line" if is_line else "")
+        technology, endpoint = channel.partition("/")[0], _endpoint(channel)
+        key = (technology, endpoint, context, account, number, "line" if is_line else "")
         party = self._parties.get(key)
         if party is None:
+            if technology.casefold() == "local" or is_pseudo(technology):
+                return _Party(None, is_outside=False)
             end = ChannelEnd(endpoint, context, account, number, is_line=is_line)
             found = self._directory.classify(end)
             party = _Party(found.manager, found.manager is None)
@@ -230,6 +232,13 @@ class CdrCalls:
     def _other_calls(self, rows: list[CdrRow]) -> frozenset[str]:
         return frozenset(self._directory.call_name(row.uniqueid) for row in rows if row.uniqueid)
 
+    def _mark(self, manager: str) -> str:
+        """Return a short hash of a manager, for ids."""
+        mark = self._marks.get(manager)
+        if mark is None:
+            mark = self._marks[manager] = digest(manager, self._secret)[:8]
+        return mark
+
     def _end(  # noqa: PLR0913 - an end is all of this
         self,
         call: str,
@@ -247,7 +256,7 @@ class CdrCalls:
         name, source = self._directory.call_name(call), self._mapping.source
         return CallEnded(
             v=1,
-            id=f"{source}:{name}:cdr_row-{digest(f'{manager} {started_at}', self._secret)[:8]}:1",
+            id=f"{source}:{name}:cdr_row-{self._mark(manager)}-{started_at}:1",
             at=at,
             source=source,
             call=name,
@@ -264,7 +273,11 @@ class CdrCalls:
 
 
 def _endpoint(channel: str) -> str:
-    return _SERIAL.sub("", channel.partition("/")[2]).partition("/")[0]
+    device = channel.partition("/")[2]
+    head, dash, serial = device.rpartition("-")
+    if dash and _SERIAL.fullmatch(serial) is not None:
+        device = head
+    return device.partition("/")[0]
 
 
 def _dialled(row: CdrRow) -> str:
