@@ -6,6 +6,7 @@ The position is kept after the sink has the events, so nothing is lost; what is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ log = logging.getLogger("callpulse")
 _POLL_S: Final = 1.0
 _QUIET_S: Final = 2.0
 _SAID_AFTER_S: Final = 60.0
+_BEGIN_S: Final = 10.0
 _BATCH: Final = 500
 _LINES_AT_ONCE: Final = 200
 _AFTER_AN_ERROR_S: Final = 5.0
@@ -37,7 +39,11 @@ class KeepsCursors(Protocol):
         ...
 
     async def put(self, key: str, value: bytes) -> None:
-        """Keep a cursor."""
+        """Keep a cursor. It is in Kafka a moment later."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until all cursors are in Kafka."""
         ...
 
 
@@ -96,10 +102,20 @@ class Follower:
             return False
         self.is_caught_up = False
         self._quiet_since, self._said = None, False
+        if self._cursors.get(self._key) is None:
+            await self._begin(lines[0].place)
         for place in range(0, len(lines), _LINES_AT_ONCE):
             await self._take(lines[place : place + _LINES_AT_ONCE])
         await self._keep()
         return True
+
+    async def _begin(self, place: int) -> None:
+        """Keep where reading begins, before anything is stored: a restart then finds the file, if it is renamed."""
+        position = self.growing.position(place, self._source.snapshot())
+        if position is not None:
+            await self._cursors.put(self._key, msgspec.msgpack.encode(position))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._cursors.flush(), _BEGIN_S)
 
     async def _take(self, lines: Sequence[Line]) -> None:
         events: list[Event] = []

@@ -52,6 +52,9 @@ class Memory:
     async def put(self, key: str, value: bytes) -> None:
         self.cursors[key] = value
 
+    async def flush(self) -> None:
+        """All is kept at once."""
+
 
 class DownError(Exception):
     """The sink broke."""
@@ -196,7 +199,29 @@ def test_the_position_is_kept_after_the_events_are_stored(tmp_path: Path) -> Non
     with pytest.raises(DownError):
         asyncio.run(following.step())
     following.growing.close()
-    assert memory.cursors == {}
+    position = kept_position(memory, "file")
+    assert position is not None
+    assert position.offset == 0
+
+
+def test_a_kill_at_the_very_beginning_and_a_rotation_lose_nothing(tmp_path: Path) -> None:
+    day, make = DAYS["cel"]
+    lines = day.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "Master.csv"
+    path.write_bytes(b"".join(lines[:70]))
+    broken = Broken()
+    first = follower(path, broken, make)
+    with pytest.raises(DownError):
+        asyncio.run(first.step())
+    first.growing.close()
+    path.rename(tmp_path / "Master.csv.1")
+    path.write_bytes(b"".join(lines[70:]))
+    memory = Memory()
+    memory.cursors = broken.cursors
+    second = follower(path, memory, make)
+    asyncio.run(read_all(second))
+    second.growing.close()
+    assert memory.events == whole(day, make)
 
 
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
