@@ -24,6 +24,7 @@ def simulate(
     intensity: float = 1.0,
     truth: Listener | None = None,
     crm: bool = False,
+    internal: float = 0.0,
 ) -> Iterator[Record]:
     """Yield the records of the department in the order in which they arrive.
 
@@ -31,7 +32,8 @@ def simulate(
     the last records may be due days later. The same arguments give the same records. Other `faults` leave the calls
     unchanged. `intensity` multiplies the number of calls: each manager works on several lines at once, and talks keep
     their length. `truth` is called for every record just before it is yielded. With `crm` there are records of that
-    topic, too. The same calls happen, but some of their leads change keys.
+    topic, too. The same calls happen, but some of their leads change keys. After a share `internal` of their talks with
+    customers, managers call a colleague.
 
     Raises ValueError for an intensity that is not above 0, or an end before the start.
     """
@@ -39,7 +41,7 @@ def simulate(
         raise ValueError(f"intensity is above 0; not {intensity}")
     if end_ms < start_ms:
         raise ValueError("the end is before the start")
-    return _records(department, start_ms, end_ms, faults or FaultRates(), intensity, truth, crm=crm)
+    return _records(department, start_ms, end_ms, faults or FaultRates(), intensity, truth, crm=crm, internal=internal)
 
 
 def _records(
@@ -51,6 +53,7 @@ def _records(
     truth: Listener | None,
     *,
     crm: bool,
+    internal: float,
 ) -> Iterator[Record]:
     name = f"{department.seed}-{start_ms // 1000}"
     # Delivery has its own random generators, so that faults do not change the calls.
@@ -58,9 +61,8 @@ def _records(
         SeededRandom(department.seed, of, start_ms) for of in ("post", "crm post", "odd deals")
     )
     delivery = Delivery(post, crm_post, odd_deals, faults, start_ms, truth)
-    calls = CallSimulation(
-        department, start_ms, end_ms, intensity, Emitter(delivery, name), name, delivery if crm else None
-    )
+    emitter, sender = Emitter(delivery, name), delivery if crm else None
+    calls = CallSimulation(department, start_ms, end_ms, intensity, emitter, name, sender, internal=internal)
     look_ms = start_ms
     for now_ms in calls.run():
         if now_ms >= look_ms:

@@ -103,6 +103,20 @@ def test_the_truth_is_what_the_oracle_finds_in_the_records(seed: int, until: int
     assert dict(found.rejected) == dict(run.truth.rejected)
 
 
+@pytest.mark.parametrize("until", [13 * HOUR, whole(None)])
+def test_the_truth_knows_internal_calls(until: int | None) -> None:
+    department = Department.make(4, 10, 3)
+    run = Run(department, 2, WILD, None if until is None else MONDAY + until, internal=0.3)
+    zones = {manager.id: manager.timezone for manager in department.roster().values()}
+    told = run.truth.figures(run.now_ms)
+    theirs = oracle_answers(run.raw(), zones, department.settings.timezone, run.now_ms)
+    assert differences(as_oracle(told), theirs) == []
+    found = activity(fold(run).answers(run.now_ms))
+    assert {key: (value, told[key]) for key, value in found.items() if value != pytest.approx(told[key])} == {}
+    for name in ("internal_calls", "internal_talk_seconds") if until is not None else ():
+        assert sum(value for (metric, _), value in told.items() if metric == name) > 20
+
+
 @pytest.mark.slow
 def test_the_truth_holds_round_the_clock_and_with_many_lines() -> None:
     department = Department.make(3, 6, 3, always=True)

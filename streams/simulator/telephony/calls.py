@@ -10,6 +10,7 @@ from streams.simulator.crm.engine import CrmEngine
 from streams.simulator.crm.writer import Sender
 from streams.simulator.people.roster import Department
 from streams.simulator.rng import SeededRandom
+from streams.simulator.telephony.chats import Chats
 from streams.simulator.telephony.emitter import Emitter
 from streams.simulator.telephony.legs import SimulatedLeg
 from streams.simulator.telephony.workforce import Line, Person, Workforce
@@ -60,8 +61,11 @@ class CallSimulation(Workforce):
         emitter: Emitter,
         name: str,
         crm: Sender | None = None,
+        *,
+        internal: float = 0.0,
     ) -> None:
         super().__init__(department, start_ms, end_ms, intensity, emitter)
+        self._chats = Chats(SeededRandom(department.seed, "chats", start_ms), name, internal, emitter)
         self._crm_engine: CrmEngine | None = None
         if crm is not None:
             self._crm_engine = CrmEngine(
@@ -134,6 +138,7 @@ class CallSimulation(Workforce):
         """End a talk. Return when the person is ready for the next call."""
         leg.talk_ms = ended_at - (leg.answered_at or ended_at)
         self.emitter.ended(leg, ended_at)
+        self._chats.perhaps(person, self.people, ended_at)
         if leg.lead is not None:
             again_ms = person.call_list.note(leg.lead, ended_at, "answered", leg.talk_ms, 0)
             if self._crm_engine is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from streams.contract.events import (
     CallAnswered,
     CallEnded,
@@ -51,6 +53,7 @@ class Emitter:
             kind=leg.kind,
             team=team,
             queue=leg.queue,
+            internal=True if leg.internal else UNSET,
         )
         self._delivery.piece(leg, START, event)
 
@@ -120,4 +123,5 @@ def _end(leg: SimulatedLeg, *, cdr: bool = False) -> CallEnded:
         talk_ms=leg.cdr_talk_ms if cdr else leg.talk_ms,
         disposition=leg.disposition,
         ended_by="cdr" if cdr else "hangup",
+        internal=True if leg.internal else UNSET,
     )

@@ -41,7 +41,7 @@ class SimulatedLeg:
 
     `answered_at` is None if nobody and no machine answered. A transferred leg has `transfer_at`, `how` and `to`, the
     receiver's leg; that one has `by`, the leg it came from. `in_flight` counts pieces that were sent and have not
-    arrived. `settled` becomes true when no further piece will be sent.
+    arrived. `settled` becomes true when no further piece will be sent. `internal`: the other party is a colleague.
     """
 
     __slots__ = (
@@ -57,6 +57,7 @@ class SimulatedLeg:
         "handed_over",
         "how",
         "in_flight",
+        "internal",
         "kind",
         "lead",
         "manager",
@@ -98,6 +99,12 @@ class SimulatedLeg:
         self.arrived = 0
         self.in_flight = 0
         self.settled = False
+        self.internal = False
+
+    @property
+    def is_known_internal(self) -> bool:
+        """Whether a piece has arrived that says that the leg is internal: an answer alone does not."""
+        return self.internal and bool(self.arrived & (START | END | CDR))
 
 
 class Presence:

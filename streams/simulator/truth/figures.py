@@ -56,6 +56,7 @@ def expected_figures(accounts: Accounts, now_ms: int) -> Figures:
 def _figures(accounts: Accounts, account: Account, now_ms: int) -> Iterator[Figure]:
     finished = []
     in_progress = []
+    busy = []
     max_call_ms = accounts.thresholds.max_call_ms
     for leg in account.legs:
         outcome = leg_outcome(leg, now_ms, max_call_ms)
@@ -66,7 +67,9 @@ def _figures(accounts: Accounts, account: Account, now_ms: int) -> Iterator[Figu
             continue
         since = min((at for at in leg_start(leg) if at is not None), default=None)
         if since is not None and since > now_ms - max_call_ms:
-            in_progress.append(since)
+            busy.append(since)
+            if not leg.is_known_internal:
+                in_progress.append(since)
     windows = {"1h": _last_hour(accounts, finished, now_ms)}
     today = account.local.day(now_ms)
     for window, length in DAYS.items():
@@ -74,15 +77,14 @@ def _figures(accounts: Accounts, account: Account, now_ms: int) -> Iterator[Figu
     for window, counts in windows.items():
         yield from _window(window, counts)
     yield from _today(accounts, windows["today"])
-    # Simulated managers do not call each other.
-    yield "internal_calls", ("today",), 0
-    yield "internal_talk_seconds", ("today",), 0
+    yield "internal_calls", ("today",), windows["today"]["internal"]
+    yield "internal_talk_seconds", ("today",), windows["today"]["internal_talk_ms"] / 1000
     yield "calls_in_progress", (), len(in_progress)
     yield "longest_call_in_progress_seconds", (), max((now_ms - since for since in in_progress), default=0) / 1000
     if account.active_at:
         yield "last_activity_timestamp_seconds", (), account.active_at / 1000
-    yield from _attendance(accounts, account, now_ms, busy=bool(in_progress))
-    yield from _work(accounts, account, now_ms, today, busy=bool(in_progress))
+    yield from _attendance(accounts, account, now_ms, busy=bool(busy))
+    yield from _work(accounts, account, now_ms, today, busy=bool(busy))
 
 
 def _last_hour(accounts: Accounts, finished: list[tuple[SimulatedLeg, LegOutcome]], now_ms: int) -> Mapping[str, int]:

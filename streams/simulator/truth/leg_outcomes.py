@@ -21,6 +21,8 @@ _FIELDS: Final = (
     "conversations",
     "talk_ms",
     "timed_out",
+    "internal",
+    "internal_talk_ms",
 )
 
 
@@ -84,6 +86,10 @@ class Tally:
     def add(self, counts: array[int] | list[int], leg: SimulatedLeg, outcome: LegOutcome) -> None:
         """Add the amounts of a leg."""
         places = self.places
+        if leg.is_known_internal:
+            counts[places["internal"]] += 1
+            counts[places["internal_talk_ms"]] += outcome.talk_ms or 0
+            return
         for name, amount in self._amounts(leg, outcome):
             counts[places[name]] += amount
 
