@@ -157,6 +157,7 @@ async def test_the_command_sends_back_what_is_chosen_and_counts_it(bootstrap: st
     assert orjson.loads(tried.stdout) == {
         "sent": 3,
         "cut": 0,
+        "from_sources": 0,
         "by_topic": {f"{kafka.topic_prefix}calls": 3},
         "dry_run": True,
     }
