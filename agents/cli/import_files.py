@@ -74,7 +74,7 @@ def import_(
         callpulse import --map exports *.csv
     """
     settings = read_settings(config, bootstrap)
-    mapping = _mapping(settings, name)
+    mapping = mapping_of(settings, name)
     secret = settings.privacy.lead_secret.reveal().encode()
     if not secret and not dry_run:
         raise UserError(
@@ -171,7 +171,8 @@ class _Importer:
         return found
 
 
-def _mapping(settings: Settings, name: str) -> FileMapping:
+def mapping_of(settings: Settings, name: str) -> FileMapping:
+    """Return the mapping [sources.files.NAME]. Raises UserError where there is none."""
     held = settings.named("files", FileMapping)
     if name in held:
         return held[name]

@@ -92,10 +92,9 @@ class FileReader:
 
     def _begin(self, header: Sequence[str]) -> None:
         """Take the names of the columns, none for a file that does not name them."""
-        self.header = header
-        left_out = self.left_out
-        self._cells = Cells(self._mapping, header or None)
-        self._cells.left_out = left_out
+        cells = Cells(self._mapping, header or None)
+        cells.left_out = self.left_out
+        self._cells, self.header = cells, header
         self._probe = self._cells.last_name
         kind = CallRows if self._mapping.what == "calls" else DealRows
         self._translate = kind(self._source, self._cells, self._parties)
