@@ -1,0 +1,57 @@
+"""One history through every adapter: the tables come out the same, but for what a system cannot know.
+
+The renderers follow the documentation of the systems and recorded sessions, and import no adapter. What they have in
+common with the adapters: who wrote them read the same documents. `test_rendering.py` holds the order of their events
+against the recordings. The tables are folded by the same code on both sides: `test_simulator_truth.py` is about that.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from streams.simulator.rendering.history import copied
+from streams.simulator.truth.figures import Figures
+from tests.history.adapters import ADAPTERS
+from tests.history.departments import EVENING_MS, Made, differences, made, tables
+from tests.history.losses import LOSSES, known_to, losses_of
+
+
+@cache
+def expected(of: Made, losses: str, now_ms: int) -> Figures:
+    return tables(of, known_to(losses, of).events(), now_ms)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (8, 9, 10, 11))])
+def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
+    of = made(seed)
+    want = expected(of, ADAPTERS[adapter].losses, EVENING_MS)
+    assert differences(want, tables(of, ADAPTERS[adapter].read(of), EVENING_MS)) == {}
+    assert sum(value for (name, labels), value in want.items() if name == "calls" and labels[2] == "today") > 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_week_gives_the_same_tables(adapter: str) -> None:
+    of = made(seed=11, days=7, managers=10)
+    want = expected(of, ADAPTERS[adapter].losses, of.end_ms)
+    assert differences(want, tables(of, ADAPTERS[adapter].read(of))) == {}
+
+
+@pytest.mark.parametrize("adapter", sorted({name for loss in LOSSES for name in loss.adapters}))
+def test_each_loss_concerns_the_metrics_that_the_table_says(adapter: str) -> None:
+    """Series of managers whom the loss adds are left out: all of them are new. Attention is needed after days only."""
+    of = made()
+    history = copied(of.history)
+    before = tables(of, history.events(), EVENING_MS)
+    found = {}
+    for loss in losses_of(adapter):
+        loss.change(history, of.book)
+        after = tables(of, history.events(), EVENING_MS)
+        known = {labels[0] for _, labels in before}
+        found[loss.name] = {name for name, labels in differences(before, after) if labels[0] in known}
+        before = after
+    assert found == {loss.name: loss.metrics - {"lead_attention"} for loss in losses_of(adapter)}
