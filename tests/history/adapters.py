@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from streams.contract.events import EndedBy, Event
+from streams.contract.events import Event
 from streams.simulator.rendering import ami, bodies, cel, export, queue_log
 from streams.sources.asterisk import AmiParser, Asterisk, AsteriskMapping
 from streams.sources.asterisk.records.settings import CelSettings, QueueLogSettings
@@ -16,6 +16,7 @@ from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.batch import FORMS, BatchReader, Unread
 from tests.history.departments import SECRET, ZONE, Made
 
+SaidBy: TypeAlias = Literal["cdr", "hangup"]
 MAPPING: Final = AsteriskMapping()
 
 
@@ -45,21 +46,21 @@ def of_lines(source: RecordSource, lines: Iterable[bytes], now_ms: int) -> list[
     return events + source.quiet(now_ms)
 
 
-def cel_source(of: Made, ended_by: EndedBy = "hangup", form: str = "csv") -> CelSource:
+def cel_source(of: Made, ended_by: SaidBy = "hangup", form: str = "csv") -> CelSource:
     """Return the adapter of CEL. `ended_by` is "hangup" where it is all that is known."""
     settings = CelSettings(format="json" if form == "json" else "csv", ended_by=ended_by)
     return CelSource(settings, MAPPING, SECRET, people=of.people)
 
 
-def queue_log_source(of: Made, ended_by: EndedBy = "hangup") -> QueueLogSource:
+def queue_log_source(of: Made, ended_by: SaidBy = "hangup") -> QueueLogSource:
     """Return the adapter of queue_log."""
     return QueueLogSource(QueueLogSettings(ended_by=ended_by), MAPPING, SECRET, people=of.people)
 
 
-def of_export(of: Made, data: bytes, pieces: int = 4099) -> list[Event]:
+def of_export(of: Made, data: bytes, pieces: int = 4099, latest_ms: int | None = None) -> list[Event]:
     """Return the events of an exported table, all of whose rows are understood."""
     mapping: FileMapping = getattr(of.settings.sources, "files")["calls"]  # noqa: B009 - a field that `load` adds
-    reader = FileReader("calls", mapping, of.people, SECRET, of.end_ms)
+    reader = FileReader("calls", mapping, of.people, SECRET, of.end_ms if latest_ms is None else latest_ms)
     read = [reader.feed(data[begin : begin + pieces]) for begin in range(0, len(data), pieces)]
     read.append(reader.finish())
     assert [translation.refused for translation in read if translation.refused] == []
@@ -92,13 +93,9 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "AMI": Adapter("ami", lambda of: of_frames(of, ami.write(of.facts))),
     "CEL, csv": Adapter("cel", lambda of: of_lines(cel_source(of), cel.csv(of.facts), of.end_ms)),
     "CEL, JSON": Adapter("cel", lambda of: of_lines(cel_source(of, form="json"), cel.json_lines(of.facts), of.end_ms)),
-    "queue_log": Adapter(
-        "queue_log", lambda of: of_lines(queue_log_source(of), queue_log.lines(of.facts), of.end_ms)
-    ),
+    "queue_log": Adapter("queue_log", lambda of: of_lines(queue_log_source(of), queue_log.lines(of.facts), of.end_ms)),
     "export": Adapter("export", lambda of: of_export(of, b"".join(export.rows(of.history, of.book, ZONE)))),
     "HTTP, arrays": Adapter("http", lambda of: _posted(of, bodies.arrays, "application/json")),
     "HTTP, lines": Adapter("http", lambda of: _posted(of, bodies.lines, "application/x-ndjson")),
-    "CloudEvents": Adapter(
-        "http", lambda of: _posted(of, bodies.cloudevents, "application/cloudevents-batch+json")
-    ),
+    "CloudEvents": Adapter("http", lambda of: _posted(of, bodies.cloudevents, "application/cloudevents-batch+json")),
 }

@@ -68,6 +68,4 @@ def tables(of: Made, events: Sequence[Event], now_ms: int | None = None) -> Figu
 
 def differences(want: Figures, got: Figures) -> dict[tuple[str, tuple[str, ...]], tuple[float | None, float | None]]:
     """Return the series that differ, with what was wanted and what came."""
-    return {
-        key: (want.get(key), got.get(key)) for key in sorted({*want, *got}) if want.get(key) != got.get(key)
-    }
+    return {key: (want.get(key), got.get(key)) for key in sorted({*want, *got}) if want.get(key) != got.get(key)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -110,7 +111,7 @@ def _refused_at_once(history: History, _book: PhoneBook) -> None:
 
 def _receivers(history: History, _book: PhoneBook) -> None:
     for call in history.calls:
-        for leg, then in zip(call, call[1:], strict=False):
+        for leg, then in pairwise(call):
             if leg.transfer_at is not None:
                 then.direction = "inbound"
 
@@ -126,7 +127,7 @@ def _consultations(history: History, _book: PhoneBook) -> None:
     calls: list[Call] = []
     for call in history.calls:
         calls.append(call)
-        for leg, then in zip(call, call[1:], strict=False):
+        for leg, then in pairwise(call):
             if leg.transfer_at is None or leg.how == "blind" or then.answered_at is None:
                 continue
             asking = Leg(

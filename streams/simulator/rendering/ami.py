@@ -230,10 +230,10 @@ class State:
             }
             sent.append({"Event": "CoreShowChannel", "ActionID": "1", **channel(one), **about})
         count = str(len(self._channels))
+        sent.append({"Event": "CoreShowChannelsComplete", "ActionID": "1", "EventList": "Complete", "ListItems": count})
         sent.append(
-            {"Event": "CoreShowChannelsComplete", "ActionID": "1", "EventList": "Complete", "ListItems": count}
+            {"Response": "Success", "ActionID": "2", "EventList": "start", "Message": "Queue status will follow"}
         )
-        sent.append({"Response": "Success", "ActionID": "2", "EventList": "start", "Message": "Queue status will follow"})
         for (queue, device), member in self._members.items():
             listed = {"Queue": queue, "Name": member["member"], "Location": device, **member_headers(member)}
             del listed["MemberName"], listed["Interface"]

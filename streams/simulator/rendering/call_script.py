@@ -177,7 +177,9 @@ class CallScript:
         mine = self._new(self._telephone(leg.manager, "s", caller))
         if leg.queue:
             self._to.add("call_agent", caller, {"dest": mine}, queued)
-        self._dial(caller, mine, f"PJSIP/{extension}" if leg.queue else extension, "AppQueue" if leg.queue else "AppDial")
+        self._dial(
+            caller, mine, f"PJSIP/{extension}" if leg.queue else extension, "AppQueue" if leg.queue else "AppDial"
+        )
         self._state(mine, RINGING)
         if leg.answered_at is None:
             self._rings_in_vain(leg, caller, mine)

@@ -74,12 +74,12 @@ def _rows(fact: Fact) -> Iterator[_Row]:
             bridge = {"bridge_id": fact.channel.bridge, "bridge_technology": "simple_bridge"}
             yield _Row("BRIDGE_ENTER" if fact.what == "enter" else "BRIDGE_EXIT", bridge)
         case "hangup":
-            about = {
+            end: dict[str, Any] = {
                 "hangupcause": int(fact.about["cause"]),
                 "hangupsource": fact.about["source"],
                 "dialstatus": fact.channel.dial_status,
             }
-            yield _Row("HANGUP", about)
+            yield _Row("HANGUP", end)
             yield _Row("CHAN_END", {})
         case "over":
             yield _Row("LINKEDID_END", {})

@@ -25,7 +25,6 @@ from streams.contract.events import (
 )
 from streams.simulator.telephony.legs import TOPIC, Record
 
-
 _Event = TypeVar("_Event", bound=Event)
 
 

@@ -8,7 +8,6 @@ from typing import Final
 from streams.simulator.rendering.facts import Fact
 
 
-
 def lines(facts: Iterable[Fact]) -> Iterator[bytes]:
     """Yield the lines of the file, the first one as of a start of Asterisk."""
     begun = False
