@@ -24,6 +24,7 @@ from agents.cli.common import (
     run,
     say,
 )
+from agents.cli.simulate_as import Form, write_as
 from streams.settings.settings import Settings
 from streams.units import DAY_MS
 
@@ -90,6 +91,14 @@ def simulate(  # noqa: PLR0913 - one option each
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="Write the expected activity figures as JSON."),
     ] = None,
+    form: Annotated[
+        Form | None,
+        typer.Option(
+            "--as",
+            show_default=False,
+            help="Write the history as another system would, and send nothing. --roster says who is who.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a department: first its history, as fast as Kafka takes it, then live calls.
@@ -112,6 +121,8 @@ def simulate(  # noqa: PLR0913 - one option each
         callpulse simulate --managers 200 --always --intensity 5 --roster roster.toml
 
         callpulse simulate --stories --roster stories.toml --seconds 0
+
+        callpulse simulate --managers 20 --as cel --roster roster.toml > Master.csv
     """
     settings = read_settings(config, bootstrap)
     if speed is not None and rate is not None:
@@ -123,6 +134,13 @@ def simulate(  # noqa: PLR0913 - one option each
     else:
         department = _department(settings, seed, managers, teams, always=always)
         days = 1.0 if days is None else days
+    if form is not None:
+        if as_json or answers is not None or seconds is not None or speed is not None or rate is not None:
+            raise UserError(
+                "--as writes a history only: leave --json, --answers, --seconds, --speed and --rate out", USAGE
+            )
+        write_as(form, department, days, intensity, roster)
+        return
     if roster is not None:
         if not department.text:
             raise UserError("--roster writes invented managers only; the managers come from the settings here", USAGE)

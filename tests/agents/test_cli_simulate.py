@@ -51,3 +51,49 @@ def test_the_people_of_the_stories_work_although_the_settings_name_others(callpu
     said = callpulse("simulate", "--roster", file, *NOWHERE)
     assert said.code == 2
     assert "the managers come from the settings here" in said.err
+
+
+def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: Runner, tmp_path: Path) -> None:
+    roster, calls = tmp_path / "roster.toml", tmp_path / "calls.csv"
+    made = ("--managers", 4, "--teams", 1, "--always", "--days", 0.1, "--roster", roster)
+    said = callpulse("simulate", *made, "--as", "csv")
+    assert said.code == 0
+    calls.write_text(said.out, encoding="utf-8")
+    rows = len(said.out.splitlines()) - 1
+    assert rows > 20
+    read = callpulse("import", "--config", roster, "--map", "calls", "--dry-run", calls)
+    assert f"{rows} rows" in read.out + read.err
+    assert "0 rows not understood" in read.out + read.err
+
+
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ("ami", "Asterisk Call Manager/"),
+        ("cel", '"CHAN_START"'),
+        ("cel-json", '{"eventtype"'),
+        ("queue-log", "1"),
+        ("events", '{"type":"'),
+        ("cloudevents", '[{"specversion":"1.0"'),
+    ],
+)
+def test_a_history_is_written_as_another_system_would(callpulse: Runner, form: str, first: str) -> None:
+    said = callpulse("simulate", "--managers", 3, "--teams", 1, "--always", "--days", 0.05, "--as", form)
+    assert said.code == 0
+    assert said.out.startswith(first)
+    assert "--roster FILE would say it" in said.err
+
+
+@pytest.mark.parametrize("more", [("--seconds", "0"), ("--json",), ("--rate", "5")], ids=" ".join)
+def test_what_is_written_is_a_history_and_nothing_else(callpulse: Runner, more: tuple[str, ...]) -> None:
+    said = callpulse("simulate", "--managers", 3, "--as", "ami", *more)
+    assert said.code == 2
+    assert "--as writes a history only" in said.err
+
+
+def test_people_of_the_settings_have_no_invented_extensions(callpulse: Runner, tmp_path: Path) -> None:
+    file = tmp_path / "callpulse.toml"
+    file.write_text('[[managers]]\nid = "anna"\n')
+    said = callpulse("simulate", "--config", file, "--as", "ami")
+    assert said.code == 2
+    assert "--as needs invented managers" in said.err

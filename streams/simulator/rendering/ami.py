@@ -10,9 +10,13 @@ from streams.simulator.rendering.facts import NOBODY, Channel, Fact
 GREETING: Final = b"Asterisk Call Manager/9.0.0\r\n"
 _STATES: Final = {0: "Down", 4: "Ring", 5: "Ringing", 6: "Up", 7: "Busy"}
 _CAUSES: Final = {
-    0: "Unknown", 16: "Normal Clearing", 17: "User busy", 19: "User alerting, no answer", 34: "Circuit/channel congestion",
+    0: "Unknown",
+    16: "Normal Clearing",
+    17: "User busy",
+    19: "User alerting, no answer",
+    34: "Circuit/channel congestion",
     127: "Interworking, unspecified",
-}  # fmt: skip
+}
 _UNKNOWN: Final = "<unknown>"
 _PREFIXES: Final = {
     "dest": "Dest",
@@ -80,8 +84,8 @@ def _bridge(id_: str, prefix: str = "", channels: int = 1) -> Headers:
 
 
 def _events(fact: Fact) -> Iterator[tuple[str, str, Headers]]:
+    """Yield the events of one channel; those of several are in `_call_events` and `_queue_events`."""
     about, mine = fact.about, channel(fact.channel)
-    dest = channel(fact.others["dest"], "Dest") if "dest" in fact.others else {}
     match fact.what:
         case "new":
             yield "Newchannel", _CALL, mine
@@ -90,10 +94,6 @@ def _events(fact: Fact) -> Iterator[tuple[str, str, Headers]]:
             yield "Newexten", "dialplan,all", mine | ran
         case "state":
             yield "Newstate", _CALL, mine
-        case "dial":
-            yield "DialBegin", _CALL, mine | dest | {"DialString": about["string"]}
-        case "dialled":
-            yield "DialEnd", _CALL, mine | dest | {"DialStatus": about["status"]}
         case "enter":
             swap = {"SwapUniqueid": fact.others["swap"].uid} if "swap" in fact.others else {}
             yield "BridgeEnter", _CALL, _bridge(fact.channel.bridge) | mine | swap
@@ -103,6 +103,18 @@ def _events(fact: Fact) -> Iterator[tuple[str, str, Headers]]:
             yield "HangupRequest", _CALL, mine | {"Cause": about["cause"]}
         case "hangup":
             yield "Hangup", _CALL, mine | {"Cause": about["cause"], "Cause-txt": _CAUSES[int(about["cause"])]}
+        case _:
+            yield from _call_events(fact, mine)
+
+
+def _call_events(fact: Fact, mine: Headers) -> Iterator[tuple[str, str, Headers]]:
+    about = fact.about
+    dest = channel(fact.others["dest"], "Dest") if "dest" in fact.others else {}
+    match fact.what:
+        case "dial":
+            yield "DialBegin", _CALL, mine | dest | {"DialString": about["string"]}
+        case "dialled":
+            yield "DialEnd", _CALL, mine | dest | {"DialStatus": about["status"]}
         case "blind":
             yield "BlindTransfer", _CALL, _blind(fact)
         case "attended":

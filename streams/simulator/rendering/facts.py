@@ -48,7 +48,7 @@ What: TypeAlias = Literal[
 
 
 class Channel(Struct):
-    """A channel as it is at one moment. `number` and `person` are its caller id, `connected` the number it talks with."""
+    """A channel as it is at one moment. `number` and `person` are its caller id, `connected` whom it talks with."""
 
     name: str
     uid: str

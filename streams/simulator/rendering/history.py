@@ -127,6 +127,11 @@ class History(Struct):
         ordered = sorted(calls.values(), key=lambda call: (call[0].started_at, call[0].call))
         return cls(ordered, sorted(presences, key=lambda presence: presence.at))
 
+    def until(self, at_ms: int) -> History:
+        """Return the calls that had ended and the presences that had begun at a moment."""
+        calls = [call for call in self.calls if all(leg.ended_at <= at_ms for leg in call)]
+        return History(calls, [presence for presence in self.presences if presence.at <= at_ms])
+
     def events(self) -> list[CallsEvent]:
         """Return the contract events of the history, in the order of time."""
         events: list[CallsEvent] = [event for call in self.calls for leg in call for event in leg.events()]
