@@ -103,7 +103,7 @@ class CallScript:
 
     def _out(self, leg: Leg) -> None:
         number = NO_NUMBER if leg.lead is None else self._to.book.number(leg.lead)
-        self._to.now(leg.started_at)
+        self._to.go_to(leg.started_at)
         mine = self._new(self._telephone(leg.manager, number), RING)
         self._app(mine, "Dial", f"{TRUNK.replace('/', f'/{number}@')},60,TKH")
         far = self._new(self._to.channel(TRUNK, OUTSIDE, "s", mine))
@@ -113,7 +113,7 @@ class CallScript:
         if leg.answered_at is None:
             self._fails(leg, mine, far)
             return
-        self._to.now(leg.answered_at)
+        self._to.go_to(leg.answered_at)
         self._state(far, UP)
         self._dialled(mine, far, "ANSWER")
         self._state(mine, UP)
@@ -122,7 +122,7 @@ class CallScript:
 
     def _fails(self, leg: Leg, mine: Channel, far: Channel) -> None:
         """End a call that nobody answers. A machine that no answer was reported of has rung until the limit."""
-        self._to.now(leg.ended_at)
+        self._to.go_to(leg.ended_at)
         status, far_cause, cause = {
             "busy": ("BUSY", _BUSY, _BUSY),
             "failed": ("CONGESTION", _CONGESTION, _CONGESTION),
@@ -147,10 +147,10 @@ class CallScript:
         self._to.add("join", caller, about={"queue": queue})
 
     def _missed(self, leg: Leg, queue: str) -> None:
-        self._to.now(leg.started_at)
+        self._to.go_to(leg.started_at)
         caller = self._caller(leg)
         self._queue(caller, queue)
-        self._to.now(leg.ended_at)
+        self._to.go_to(leg.ended_at)
         waited = {"queue": queue, "hold": str(leg.ended_at // SECOND_MS - leg.started_at // SECOND_MS)}
         if leg.disposition == "canceled":
             self._request(caller, _CLEARED)
@@ -164,7 +164,7 @@ class CallScript:
     def _in(self, leg: Leg) -> None:
         queued = {"queue": leg.queue or "", "device": f"PJSIP/{self._to.book.extensions[leg.manager]}"}
         queued["member"] = self._to.book.names[leg.manager]
-        self._to.now(leg.started_at - (WAIT_MS if leg.queue else 0))
+        self._to.go_to(leg.started_at - (WAIT_MS if leg.queue else 0))
         caller = self._caller(leg)
         entered = caller.at_ms
         extension = self._to.book.extensions[leg.manager]
@@ -173,7 +173,7 @@ class CallScript:
         else:
             caller.context, caller.exten = "did", extension
             self._app(caller, "Dial", f"PJSIP/{extension},45,tkh")
-        self._to.now(leg.started_at)
+        self._to.go_to(leg.started_at)
         mine = self._new(self._telephone(leg.manager, "s", caller))
         if leg.queue:
             self._to.add("call_agent", caller, {"dest": mine}, queued)
@@ -184,7 +184,7 @@ class CallScript:
         if leg.answered_at is None:
             self._rings_in_vain(leg, caller, mine)
             return
-        self._to.now(leg.answered_at)
+        self._to.go_to(leg.answered_at)
         self._state(mine, UP)
         self._dialled(caller, mine, "ANSWER")
         if leg.queue:
@@ -200,7 +200,7 @@ class CallScript:
         self._talk(leg, mine, caller, caller=caller, queued=queued if leg.queue else None)
 
     def _rings_in_vain(self, leg: Leg, caller: Channel, mine: Channel) -> None:
-        self._to.now(leg.ended_at)
+        self._to.go_to(leg.ended_at)
         if leg.disposition == "busy":
             self._request(mine, _BUSY)
             self._dialled(caller, mine, "BUSY")
@@ -224,7 +224,7 @@ class CallScript:
             hand_over = self._attended if leg.how == "attended" else self._blind
             hand_over(leg, self._next, mine, far, caller if queued else None, queued or {})
             return
-        self._to.now(leg.ended_at)
+        self._to.go_to(leg.ended_at)
         first = mine if int(mine.uid.partition(".")[2]) % 2 else far
         self._request(first, _CLEARED)
         if queued is not None:
@@ -239,7 +239,7 @@ class CallScript:
         self, leg: Leg, then: Leg, mine: Channel, far: Channel, queued_caller: Channel | None, queued: dict[str, str]
     ) -> None:
         extension = self._to.book.extensions[then.manager]
-        self._to.now(leg.transfer_at or 0)
+        self._to.go_to(leg.transfer_at or 0)
         self._to.add("blind", mine, {"transferee": far}, queued | {"exten": extension})
         self._leave(mine)
         far.context, far.exten = INSIDE, extension
@@ -248,7 +248,7 @@ class CallScript:
             self._to.add("complete", queued_caller, {"dest": mine}, queued | {"by": "transfer"})
         self._hang_up(mine, _CLEARED)
         self._app_ends(far)
-        self._to.now(then.started_at)
+        self._to.go_to(then.started_at)
         self._app(far, "Dial", f"PJSIP/{extension},30,tTkKhH")
         other = self._new(self._telephone(then.manager, "s", far))
         self._dial(far, other, extension)
@@ -256,7 +256,7 @@ class CallScript:
         if then.answered_at is None:
             self._rings_in_vain(then, far, other)
             return
-        self._to.now(then.answered_at)
+        self._to.go_to(then.answered_at)
         self._state(other, UP)
         self._dialled(far, other, "ANSWER")
         self._meet(other, far)
@@ -266,18 +266,18 @@ class CallScript:
         self, leg: Leg, then: Leg, mine: Channel, far: Channel, queued_caller: Channel | None, queued: dict[str, str]
     ) -> None:
         extension = self._to.book.extensions[then.manager]
-        self._to.now(then.started_at)
+        self._to.go_to(then.started_at)
         asking = self._new(self._telephone(leg.manager, extension), RING)
         self._app(asking, "Dial", f"PJSIP/{extension},20,tTkKhH")
         asked = self._new(self._telephone(then.manager, "s", asking))
         self._dial(asking, asked, extension)
         self._state(asked, RINGING)
-        self._to.now(then.answered_at or then.started_at)
+        self._to.go_to(then.answered_at or then.started_at)
         self._state(asked, UP)
         self._dialled(asking, asked, "ANSWER")
         self._state(asking, UP)
         self._meet(asked, asking)
-        self._to.now(leg.transfer_at or 0)
+        self._to.go_to(leg.transfer_at or 0)
         first, second = mine.bridge, asking.bridge
         self._leave(far)
         self._leave(asking)

@@ -58,7 +58,7 @@ class Exchange:
         book = self._recorder.book
         about = {"queue": book.queues[manager], "device": f"PJSIP/{book.extensions[manager]}"}
         about["member"] = book.names[manager]
-        self._recorder.now(presence.at)
+        self._recorder.go_to(presence.at)
         for step in steps:
             reason = presence.reason if step == "member_paused" else None
             self._recorder.add(step, about={**about, "reason": reason or "", "paused": str(int(state == "paused"))})

@@ -97,7 +97,7 @@ class Recorder:
         self._facts: list[Fact] = []
         self._us = 0
 
-    def now(self, at_ms: int) -> None:
+    def go_to(self, at_ms: int) -> None:
         """Go on to a moment. What follows does not happen before what has been noted."""
         self._us = max(self._us, at_ms * 1000) if self._facts else at_ms * 1000
 
