@@ -57,11 +57,14 @@ Ratio: TypeAlias = Annotated[Number, Meta(ge=0, le=1)]
 class Prometheus(Struct, frozen=True, kw_only=True):
     """How Prometheus knows callpulse, and how often it evaluates the rules.
 
-    `selector` are matchers of labels that every query of a metric gets. A scrape that was missed is bridged for
-    `missed_scrapes_ms`. `runbook` is the address of the runbook; the name of the alert follows after a `#`.
+    `job` is that of the workers. Processes that take events in have jobs whose names begin with `gateway_job`, one job
+    for each kind of process. `selector` are matchers of labels that every query of a metric gets. A scrape that was
+    missed is bridged for `missed_scrapes_ms`. `runbook` is the address of the runbook; the name of the alert follows
+    after a `#`.
     """
 
     job: Annotated[str, Parse(_name)] = "callpulse"
+    gateway_job: Annotated[str, Parse(_name)] = "callpulse-gateway"
     selector: Annotated[str, Parse(_selector)] = ""
     interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 30 * SECOND_MS
     results_interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS
@@ -87,6 +90,12 @@ class Alerts(Struct, frozen=True, kw_only=True):
     rejected_ratio: Ratio = 0.01
     call_ends_lost: Count = 5
     call_ends_lost_ratio: Ratio = 0.02
+    spool_ratio: Ratio = 0.5
+    spool_age_ms: Pause = 5 * MINUTE_MS
+    unauthenticated: Count = 20
+    clock_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 30 * SECOND_MS
+    link_gaps: Count = 3
+    unpushed: Count = 10
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import yaml
 
+from grafana.config import Config
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
 from tests.grafana.tooling import ROOT, RULES, run
 
 DEPLOY = ROOT / "deploy"
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+TEXT = (DEPLOY / "compose.yaml").read_text("utf-8")
+COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 EACH = pytest.mark.parametrize("name", SERVICES)
 
 
 def test_the_services_are_the_whole_way_from_kafka_to_the_board() -> None:
-    assert SERVICES.keys() == {"kafka", "topics", "worker", "prometheus", "alertmanager", "grafana"}
+    assert SERVICES.keys() == {"kafka", "topics", "worker", "gateway", "prometheus", "alertmanager", "grafana"}
 
 
 @EACH
@@ -44,6 +46,39 @@ def test_the_worker_is_healthy_when_it_makes_progress_and_is_restored() -> None:
     check = " ".join(SERVICES["worker"]["healthcheck"]["test"])
     assert "8787" in check
     assert all(page in check for page in ("healthy", "ready"))
+
+
+def test_the_gateway_is_healthy_when_it_takes_events() -> None:
+    check = " ".join(SERVICES["gateway"]["healthcheck"]["test"])
+    assert "8791" in check
+    assert all(page in check for page in ("healthy", "ready"))
+
+
+def _with_listeners(text: str) -> Any:
+    """Return what a file says once the # of its examples of listeners is taken away."""
+    return yaml.safe_load(
+        re.sub(r"^(  +)# (?=  |listen-|<<: |- job_name: callpulse-gateway-)", r"\1", text, flags=re.MULTILINE)
+    )
+
+
+def test_the_examples_of_listeners_are_services_once_the_signs_are_taken_away() -> None:
+    compose = _with_listeners(TEXT)
+    added = compose["services"].keys() - SERVICES.keys()
+    assert added == {"listen-ami"}
+    assert compose["volumes"].keys() - COMPOSE["volumes"].keys() == added
+    for name in added:
+        service = compose["services"][name]
+        assert service["healthcheck"] == SERVICES["gateway"]["healthcheck"]
+        assert f"{name}:/var/lib/callpulse" in service["volumes"]
+        assert service["command"] == name.split("-")
+        assert service["environment"].items() >= SERVICES["gateway"]["environment"].items()
+    jobs = _with_listeners((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8").split("\nscrape_configs:")[1])
+    scraped = {
+        name: job["job_name"] for job in jobs for lookup in job.get("dns_sd_configs", ()) for name in lookup["names"]
+    }
+    assert scraped.keys() == {"worker", "gateway", *added}
+    assert len(set(scraped.values())) == len(scraped), "processes of one job stand in for each other"
+    assert all(scraped[name].startswith(Config().prometheus.gateway_job) for name in ("gateway", *added))
 
 
 @EACH
@@ -82,10 +117,11 @@ def test_the_file_is_what_compose_reads() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [["topics", "create"], ["worker"]])
+@pytest.mark.parametrize("command", [["topics", "create"], ["worker"], ["gateway"], ["listen", "ami"]])
 def test_the_commands_of_the_containers_exist(command: Any) -> None:
-    words = " ".join(SERVICES["topics"]["command"] + SERVICES["worker"]["entrypoint"])
-    assert " ".join(command) in words
+    services = _with_listeners(TEXT)["services"].values()
+    words = [" ".join([*service.get("entrypoint", []), *service.get("command", [])]) for service in services]
+    assert any(" ".join(command) in each for each in words)
     done = subprocess.run(
         [sys.executable, "-m", "agents.cli", *command, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -102,6 +138,17 @@ def test_callpulse_accepts_the_settings_that_the_containers_give_it() -> None:
     assert settings.worker.data_dir == "/var/lib/callpulse"
 
 
+def test_callpulse_accepts_the_settings_that_the_gateway_is_given() -> None:
+    given = dict(SERVICES["gateway"]["environment"])
+    given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
+    settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given, SOURCES)
+    assert settings.kafka.bootstrap == "kafka:9092"
+    assert settings.gateway.http_host == settings.gateway.status_host == "0.0.0.0"  # noqa: S104 - what is asserted
+    assert (settings.gateway.http_port, settings.gateway.status_port) == (8790, 8791)
+    (volume,) = (mount for mount in SERVICES["gateway"]["volumes"] if not mount.endswith(":ro"))
+    assert settings.gateway.data_dir.startswith(volume.split(":")[1])
+
+
 def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "prometheus/prometheus.yml", tmp_path)
     (mount,) = (mount for mount in SERVICES["prometheus"]["volumes"] if mount.endswith("/etc/prometheus/rules:ro"))
@@ -111,12 +158,12 @@ def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_p
     assert f"{len(RULES)} rule files found" in done.stdout
 
 
-def test_prometheus_scrapes_the_worker_under_the_name_that_the_rules_count_on() -> None:
+@pytest.mark.parametrize(("service", "job"), [("worker", "job"), ("gateway", "gateway_job")])
+def test_prometheus_scrapes_a_process_under_the_name_that_the_rules_count_on(service: str, job: str) -> None:
     jobs = {job["job_name"]: job for job in _prometheus()["scrape_configs"]}
-    (lookup,) = jobs["callpulse"]["dns_sd_configs"]
-    assert lookup["names"] == ["worker"]
-    assert lookup["names"][0] in SERVICES
-    assert str(lookup["port"]) in SERVICES["worker"]["expose"]
+    (lookup,) = jobs[getattr(Config().prometheus, job)]["dns_sd_configs"]
+    assert lookup["names"] == [service]
+    assert str(lookup["port"]) in SERVICES[service]["expose"]
 
 
 def test_the_address_of_the_runbook_is_no_label_of_an_alert() -> None:
