@@ -117,18 +117,20 @@ def legend() -> shared.VizLegendOptions:
     )
 
 
-def lines(title: str, description: str, unit: str, targets: Sequence[Dataquery]) -> timeseries.Panel:
-    """Return lines over time."""
-    return (
+def lines(
+    title: str, description: str, unit: str, targets: Sequence[Dataquery], *, least: float | None = 0
+) -> timeseries.Panel:
+    """Return lines over time. The axis begins at `least`; None: where the lines are."""
+    panel = (
         described(timeseries.Panel(), title, description, unit)
         .targets(list(targets))
-        .min(0)
         .line_width(2)
         .fill_opacity(8)
         .show_points(options.VisibilityMode.NEVER)
         .legend(legend())
         .tooltip(shared.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
     )
+    return panel if least is None else panel.min(least)
 
 
 def dashed() -> list[dashboard.DynamicConfigValue]:
@@ -164,13 +166,18 @@ def _picker(name: str, label: str, of: str, regex: str = "", *, many: bool = Tru
     return picker.multi(True).include_all(True).all_value(".+").current(every)
 
 
-def variables(*, one: bool = False) -> list[Builder[dashboard.VariableModel]]:
-    """Return what the reader may select: data source, team, manager; with `one` a single manager."""
-    return [
-        dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+def variables(*, one: bool = False, picked: bool = True) -> list[Builder[dashboard.VariableModel]]:
+    """Return what the reader may select: data source, team, manager; with `one` a single manager.
+
+    A board that is not about managers keeps their selection for the others, and does not show it (`picked` false).
+    """
+    pickers = [
         _picker("team", "Team", f"label_values(callpulse_on_shift{{{NO_QUEUE}}}, team)"),
         _picker("manager", "Manager", f'query_result({NAMES}{{team=~"$team", {NO_QUEUE}}})', NAMED, many=not one),
     ]
+    if not picked:
+        pickers = [picker.hide(dashboard.VariableHide.HIDE_VARIABLE) for picker in pickers]
+    return [dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"), *pickers]
 
 
 def _links(config: Config) -> dashboards.DashboardLink:
@@ -192,6 +199,7 @@ def assemble(
     panels: Sequence[Placed],
     *,
     one: bool = False,
+    picked: bool = True,
     since: str = "now-9h",
 ) -> dashboards.Dashboard:
     """Return the board. Panels are numbered in the order given; a row holds the panels after it."""
@@ -206,7 +214,7 @@ def assemble(
         .time(since, "now")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .link(_links(config))
-        .variables(variables(one=one))
+        .variables(variables(one=one, picked=picked))
     )
     for number_, (x, y, width, height, panel) in enumerate(panels, start=1):
         place = dashboard.GridPos(x=x, y=y, w=width, h=height)

@@ -74,6 +74,7 @@ class Scene:
         yield from _queues(at)
         yield from _teams()
         yield from _operations(at)
+        yield from _way_in(self.now, at)
 
     def _day(self, who: Person, at: float) -> Iterator[tuple[str, float, Labels]]:
         shift = self.begin <= at and not self.begin + 3.75 * HOUR <= at < self.begin + 4.5 * HOUR
@@ -293,3 +294,35 @@ def _operations(at: float) -> Iterator[Sample]:
             yield Sample("callpulse_lag_records", {"topic": topic, "partition": partition}, 0)
     yield Sample("callpulse_rejected_total", {"topic": "calls", "reason": "wrong_key"}, at // 1800)
     yield Sample("callpulse_source_heartbeat_timestamp_seconds", {"source": "asterisk"}, at - 8)
+
+
+def _way_in(now: float, at: float) -> Iterator[Sample]:
+    """A PBX and three senders: the CRM has a wrong zone since noon, the shop's token is old, the import is quiet."""
+    passed = at % 1e6
+    steady = {"asterisk": 0.08, "crm": 0.02, "shop": 0.01, "cdr-export": 0.004}
+    for source, rate in steady.items():
+        quiet = source == "cdr-export"
+        until = min(passed, now % 1e6 - 2 * HOUR) if quiet else passed
+        of = {"source": source}
+        yield Sample("callpulse_source_received_total", of, round(until * rate * 1.04))
+        yield Sample("callpulse_source_accepted_total", of, round(until * rate))
+        yield Sample("callpulse_source_duplicates_total", of, round(until * rate * 0.03))
+        yield Sample("callpulse_source_unauthenticated_total", of, round(passed / 120) if source == "shop" else 0)
+        yield Sample("callpulse_source_polled_unpushed_total", of, round(passed / 900) if source == "crm" else 0)
+        yield Sample("callpulse_source_not_stored_total", of, 0)
+        yield Sample("callpulse_source_last_heard_timestamp_seconds", of, min(at, now - 2 * HOUR) if quiet else at - 5)
+        wrong = source == "crm" and at > now - 4 * HOUR
+        yield Sample("callpulse_source_skew_seconds", of, 10800.9 if wrong else 0.4 + 3 * quiet)
+        yield Sample("callpulse_source_skew_zone", of, float(wrong))
+    for source, reason, every in (("crm", "missing_field", 500), ("shop", "not_json", 900), ("crm", "future", 4000)):
+        yield Sample("callpulse_source_rejected_total", {"source": source, "reason": reason}, passed // every)
+    yield Sample("callpulse_source_connected", {"source": "asterisk"}, float(not 0 <= now - 3 * HOUR - at < 240))
+    yield Sample("callpulse_source_clock_ahead_seconds", {"source": "asterisk"}, -0.2)
+    yield Sample("callpulse_source_gaps_total", {"source": "asterisk"}, 4 + (at > now - 3 * HOUR))
+    away = max(0.0, at - (now - 3 * HOUR)) if at < now - 2.9 * HOUR else 0.0
+    yield Sample("callpulse_spool_bytes", {}, away * 4000)
+    yield Sample("callpulse_spool_max_bytes", {}, 1 << 30)
+    yield Sample("callpulse_spool_oldest_seconds", {}, away)
+    yield Sample("callpulse_kafka_reachable", {}, float(not away))
+    for le, share in (("0.005", 0.3), ("0.01", 0.8), ("0.05", 0.97), ("0.25", 0.999), ("+Inf", 1)):
+        yield Sample("callpulse_acknowledgement_seconds_bucket", {"le": le}, round(passed * share))

@@ -1,0 +1,261 @@
+"""The board *Sources*: what comes in, from whom, whether it is understood, and whether it is stored."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.models import common as options
+
+from grafana import common, tables
+from grafana.common import GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, number, query
+from grafana.config import Config
+from grafana.tables import Column, quiet, whole
+from streams.units import SECOND_MS
+
+HEARD: Final = "(time() - source:callpulse_source_last_heard_timestamp_seconds:max)"
+CONNECTED: Final = "max by (source) (callpulse_source_connected)"
+
+
+def _of_source(metric: str, span: str) -> str:
+    """Return the query of a counter's increase by source."""
+    return f"sum by (source) (increase(callpulse_source_{metric}_total[{span}]))"
+
+
+def way_in() -> stat.Panel:
+    """Return whether events come in and are stored."""
+    states = {
+        0: ("Live", GREEN),
+        1: ("Spooling", ORANGE),
+        2: ("Refusing", RED),
+        3: ("Process down", RED),
+        4: ("No way in", GREY),
+    }
+    return (
+        number(
+            "Way in",
+            "Live: what comes in is in Kafka. Spooling: Kafka is away, and a process keeps events on its disk. "
+            "Refusing: events were answered with 503 in the last 15 min. Process down: a gateway or listener does not "
+            "answer. No way in: none is scraped. What to do: the runbook, GatewayDown and EventsNotStored.",
+            "none",
+            "(max(job:callpulse_gateway_unanswered_seconds:min) > 60) * 0 + 3\n"
+            "or on () (sum(source:callpulse_source_not_stored:lost15m) > 0) * 0 + 2\n"
+            "or on () (min(callpulse_kafka_reachable) == 0) * 0 + 1\n"
+            "or on () min(callpulse_kafka_reachable) * 0\n"
+            "or on () vector(4)",
+        )
+        .mappings(common.words(states))
+        .color_mode(options.BigValueColorMode.BACKGROUND)
+    )
+
+
+def quiet_sources() -> stat.Panel:
+    """Return how many sources sent nothing lately."""
+    return number(
+        "Quiet",
+        "Sources that sent nothing for <<source_silence.text>>, understood or not. At night that is usual; by day look "
+        "at the table, and run callpulse sources test NAME.",
+        "none",
+        f"count({HEARD} > <<source_silence.s>>) or on () count({HEARD}) * 0",
+        ((None, GREEN), (1, YELLOW)),
+    )
+
+
+def links_down() -> stat.Panel:
+    """Return how many live links are down."""
+    return number(
+        "Links down",
+        "Live links that are down. The listener tries again by itself; callpulse sources test NAME says why it fails. "
+        "A dash: there is no live link.",
+        "none",
+        f"count({CONNECTED} == 0) or on () count({CONNECTED}) * 0",
+        ((None, GREEN), (1, RED)),
+    )
+
+
+def rejected() -> stat.Panel:
+    """Return how much was rejected."""
+    return number(
+        "Rejected",
+        "Parts of deliveries of the last hour that were no events. They are kept: callpulse rejected list says why.",
+        "none",
+        "round(sum(increase(callpulse_source_rejected_total[1h])))",
+        ((None, GREEN), (1, YELLOW)),
+    )
+
+
+def wrong_tokens(config: Config) -> stat.Panel:
+    """Return how many requests were not their sender's."""
+    return number(
+        "Wrong tokens",
+        "Requests of the last hour with a wrong token or signature, or from a network that is not allowed. The log of "
+        "the gateway says what was wrong.",
+        "none",
+        "round(sum(increase(callpulse_source_unauthenticated_total[1h])))",
+        ((None, GREEN), (config.alerts.unauthenticated, ORANGE)),
+    )
+
+
+def spool(config: Config) -> stat.Panel:
+    """Return how full the fullest spool is."""
+    return number(
+        "Spool",
+        "How full the fullest spool is. It is empty while Kafka takes events; a full one refuses them. Bring Kafka "
+        "back.",
+        "percentunit",
+        "max(instance:callpulse_spool_full:ratio)",
+        ((None, GREEN), (0.01, YELLOW), (config.alerts.spool_ratio, RED)),
+    ).decimals(0)
+
+
+def oldest(config: Config) -> stat.Panel:
+    """Return how long the oldest event has waited for Kafka."""
+    return number(
+        "Oldest waits",
+        "Age of the oldest event that is on a disk and not in Kafka. It is safe there, and no figure counts it yet.",
+        "s",
+        "max(callpulse_spool_oldest_seconds)",
+        ((None, GREEN), (10, YELLOW), (config.alerts.spool_age_ms / SECOND_MS, RED)),
+    ).decimals(0)
+
+
+def acknowledged() -> stat.Panel:
+    """Return how long senders wait for an answer."""
+    return number(
+        "Stored within",
+        "99 of 100 deliveries of the last 5 min were in Kafka or on the disk within this time. Long: Kafka is slow, or "
+        "the machine of the gateway is busy.",
+        "s",
+        "histogram_quantile(0.99, sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m])))",
+        ((None, GREEN), (0.5, YELLOW), (5, RED)),
+    ).decimals(2)
+
+
+def sources(config: Config) -> table.Panel:
+    """Return the table of sources."""
+    silence_s = config.alerts.source_silence_ms / SECOND_MS
+    clock_s = config.alerts.clock_ms / SECOND_MS
+    links = common.words({0: ("down", RED), 1: ("up", GREEN)})
+    zones = common.words({0: ("·", GREY), 1: ("zone?", RED)})
+    amber = ((None, GREY), (1, YELLOW))
+    return tables.of_columns(
+        "Sources",
+        "Which source needs help? Heard: since when it has sent nothing. Link: of a live connection. Received to "
+        "Tokens: the last hour. Repeats were known already; Poll only are events that a push should have brought. "
+        "Skew: receipt minus event time; zone? looks like a wrong time zone. Clock: the source's own clock minus ours. "
+        "Gaps: interruptions of 24 hours. Then run callpulse sources test NAME.",
+        {"source": "Source"},
+        (
+            Column("Heard", HEARD, "dtdurations", ((None, GREEN), (silence_s, ORANGE)), more={"decimals": 0}),
+            Column("Link", CONNECTED, more={"mappings": links}),
+            whole("Received", _of_source("received", "1h")),
+            whole("Accepted", _of_source("accepted", "1h")),
+            whole("Repeats", _of_source("duplicates", "1h"), mappings=quiet()),
+            Column("Rejected", _of_source("rejected", "1h"), thresholds=amber, more={"decimals": 0}),
+            Column("Tokens", _of_source("unauthenticated", "1h"), thresholds=amber, more={"decimals": 0}),
+            whole("Poll only", "source:callpulse_source_polled_unpushed:increase1h", mappings=quiet()),
+            Column("Skew", "source:callpulse_source_skew_seconds:max", "s", more={"decimals": 0}),
+            Column("Zone", "max by (source) (callpulse_source_skew_zone)", more={"mappings": zones}),
+            Column(
+                "Clock",
+                "source:callpulse_source_clock_ahead_seconds:max",
+                "s",
+                ((None, RED), (-clock_s, GREY), (clock_s, RED)),
+                more={"decimals": 1},
+            ),
+            Column("Gaps", _of_source("gaps", "24h"), thresholds=((None, GREY), (config.alerts.link_gaps, ORANGE))),
+        ),
+        "Heard",
+    ).no_value("No source has sent anything yet: start callpulse gateway or a listener, and let Prometheus scrape it.")
+
+
+def reasons() -> bargauge.Panel:
+    """Return what was rejected, by source and reason."""
+    each = "round(sum by (source, reason) (increase(callpulse_source_rejected_total[24h])))"
+    return bars(
+        "Why parts were rejected",
+        "Parts of deliveries of the last 24 hours that were no events, by source and reason: the twelve most frequent. "
+        "callpulse rejected list --reason REASON shows them; docs/events.md explains each reason.",
+        "none",
+        [instant(f"sort_desc(topk(12, {each} > 0))", "{{source}}: {{reason}}")],
+    ).no_value("Nothing was rejected")
+
+
+def course() -> timeseries.Panel:
+    """Return the events by source over time."""
+    return common.lines(
+        "Events per minute",
+        "New events of each source. Which one fell silent, and when? A line that ends while others go on is a broken "
+        "link or hook, not a quiet department.",
+        "none",
+        [query("60 * sum by (source) (rate(callpulse_source_accepted_total[5m]))", "{{source}}")],
+    ).no_value("No source has sent an event")
+
+
+def skews() -> timeseries.Panel:
+    """Return the skew of each source over time."""
+    return common.lines(
+        "Skew",
+        "Receipt minus event time of each source. A step to a multiple of a quarter of an hour is a changed time zone; "
+        "a slow climb is a clock without NTP; peaks are repeats and imports.",
+        "s",
+        [query("source:callpulse_source_skew_seconds:max", "{{source}}")],
+        least=None,
+    ).no_value("No source has sent an event")
+
+
+def waiting() -> timeseries.Panel:
+    """Return what waits on disk over time."""
+    return common.lines(
+        "Spool",
+        "What each process keeps on its disk because Kafka did not take it. It should fall to 0 within minutes after "
+        "Kafka is back; if it does not, read the log of that process.",
+        "bytes",
+        [query("max by (instance) (callpulse_spool_bytes)", "{{instance}}")],
+    ).no_value("No process of the way in is scraped")
+
+
+def answers() -> timeseries.Panel:
+    """Return the time until events are stored, over time."""
+    rate = "sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m]))"
+    return common.lines(
+        "Time until stored",
+        "How long senders wait: half of the deliveries, and 99 of 100. Compare with the time when a sender complained "
+        "about timeouts.",
+        "s",
+        [
+            query(f"histogram_quantile(0.5, {rate})", "half"),
+            query(f"histogram_quantile(0.99, {rate})", "99 of 100", "B"),
+        ],
+    ).no_value("Nothing was delivered in the last 5 min")
+
+
+def board(config: Config) -> dashboards.Dashboard:
+    """Return the board."""
+    top = (
+        way_in(),
+        quiet_sources(),
+        links_down(),
+        rejected(),
+        wrong_tokens(config),
+        spool(config),
+        oldest(config),
+        acknowledged(),
+    )
+    return common.assemble(
+        config,
+        "sources",
+        "Sources",
+        "What comes in, from whom, whether it is understood, and whether it is stored. For those who run callpulse.",
+        [
+            *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
+            (0, 4, 24, 9, sources(config)),
+            (0, 13, 12, 9, course()),
+            (12, 13, 12, 9, reasons()),
+            (0, 22, 8, 8, skews()),
+            (8, 22, 8, 8, waiting()),
+            (16, 22, 8, 8, answers()),
+        ],
+        picked=False,
+    )
