@@ -135,7 +135,6 @@ def acknowledged() -> stat.Panel:
 def sources(config: Config) -> table.Panel:
     """Return the table of sources."""
     silence_s = config.alerts.source_silence_ms / SECOND_MS
-    clock_s = config.alerts.clock_ms / SECOND_MS
     links = common.words({0: ("down", RED), 1: ("up", GREEN)})
     zones = common.words({0: ("·", GREY), 1: ("zone?", RED)})
     amber = ((None, GREY), (1, YELLOW))
@@ -146,26 +145,28 @@ def sources(config: Config) -> table.Panel:
         "Skew: receipt minus event time; zone? looks like a wrong time zone. Clock: the source's own clock minus ours. "
         "Gaps: interruptions of 24 hours. Then run callpulse sources test NAME.",
         {"source": "Source"},
-        (
-            Column("Heard", HEARD, "dtdurations", ((None, GREEN), (silence_s, ORANGE)), more={"decimals": 0}),
-            Column("Link", CONNECTED, more={"mappings": links}),
-            whole("Received", _of_source("received", "1h")),
-            whole("Accepted", _of_source("accepted", "1h")),
-            whole("Repeats", _of_source("duplicates", "1h"), mappings=quiet()),
-            Column("Rejected", _of_source("rejected", "1h"), thresholds=amber, more={"decimals": 0}),
-            Column("Tokens", _of_source("unauthenticated", "1h"), thresholds=amber, more={"decimals": 0}),
-            whole("Poll only", "source:callpulse_source_polled_unpushed:increase1h", mappings=quiet()),
-            Column("Skew", "source:callpulse_source_skew_seconds:max", "s", more={"decimals": 0}),
-            Column("Zone", "max by (source) (callpulse_source_skew_zone)", more={"mappings": zones}),
-            Column(
-                "Clock",
-                "source:callpulse_source_clock_ahead_seconds:max",
-                "s",
-                ((None, RED), (-clock_s, GREY), (clock_s, RED)),
-                more={"decimals": 1},
-            ),
-            Column("Gaps", _of_source("gaps", "24h"), thresholds=((None, GREY), (config.alerts.link_gaps, ORANGE))),
-        ),
+        [
+            column._replace(more={"noValue": "·", **column.more})
+            for column in (
+                Column("Heard", HEARD, "s", ((None, GREEN), (silence_s, ORANGE)), more={"decimals": 0}),
+                Column("Link", CONNECTED, more={"mappings": links}),
+                whole("Received", _of_source("received", "1h")),
+                whole("Accepted", _of_source("accepted", "1h")),
+                whole("Repeats", _of_source("duplicates", "1h"), mappings=quiet()),
+                Column("Rejected", _of_source("rejected", "1h"), thresholds=amber, more={"decimals": 0}),
+                Column("Tokens", _of_source("unauthenticated", "1h"), thresholds=amber, more={"decimals": 0}),
+                whole("Poll only", "source:callpulse_source_polled_unpushed:increase1h", mappings=quiet()),
+                Column("Skew", "source:callpulse_source_skew_seconds:max", "s", more={"decimals": 0}),
+                Column("Zone", "max by (source) (callpulse_source_skew_zone)", more={"mappings": zones}),
+                Column("Clock", "source:callpulse_source_clock_ahead_seconds:max", "s", more={"decimals": 1}),
+                Column(
+                    "Gaps",
+                    _of_source("gaps", "24h"),
+                    thresholds=((None, GREY), (config.alerts.link_gaps, ORANGE)),
+                    more={"decimals": 0},
+                ),
+            )
+        ],
         "Heard",
     ).no_value("No source has sent anything yet: start callpulse gateway or a listener, and let Prometheus scrape it.")
 
@@ -200,7 +201,7 @@ def skews() -> timeseries.Panel:
         "Receipt minus event time of each source. A step to a multiple of a quarter of an hour is a changed time zone; "
         "a slow climb is a clock without NTP; peaks are repeats and imports.",
         "s",
-        [query("source:callpulse_source_skew_seconds:max", "{{source}}")],
+        [query("max by (source) (callpulse_source_skew_seconds)", "{{source}}")],
         least=None,
     ).no_value("No source has sent an event")
 
