@@ -36,7 +36,7 @@ def way_in() -> stat.Panel:
         number(
             "Way in",
             "Live: what comes in is in Kafka. Spooling: Kafka is away, and a process keeps events on its disk. "
-            "Refusing: events were answered with 503 in the last 15 min. Process down: a gateway or listener does not "
+            "Refusing: events were answered with 503 lately. Process down: a gateway or listener does not "
             "answer. No way in: none is scraped. What to do: the runbook, GatewayDown and EventsNotStored.",
             "none",
             "(max(job:callpulse_gateway_unanswered_seconds:min) > 60) * 0 + 3\n"
@@ -124,7 +124,7 @@ def acknowledged() -> stat.Panel:
     """Return how long senders wait for an answer."""
     return number(
         "Stored within",
-        "99 of 100 deliveries of the last 5 min were in Kafka or on the disk within this time. Long: Kafka is slow, or "
+        "99 of 100 deliveries of the last minutes were in Kafka or on the disk within this time. Long: Kafka is slow, or "
         "the machine of the gateway is busy.",
         "s",
         "histogram_quantile(0.99, sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m])))",
@@ -229,7 +229,7 @@ def answers() -> timeseries.Panel:
             query(f"histogram_quantile(0.5, {rate})", "half"),
             query(f"histogram_quantile(0.99, {rate})", "99 of 100", "B"),
         ],
-    ).no_value("Nothing was delivered in the last 5 min")
+    ).no_value("Nothing was delivered lately")
 
 
 def board(config: Config) -> dashboards.Dashboard:
