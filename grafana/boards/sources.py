@@ -124,7 +124,7 @@ def acknowledged() -> stat.Panel:
     """Return how long senders wait for an answer."""
     return number(
         "Stored within",
-        "99 of 100 deliveries of the last minutes were in Kafka or on the disk within this time. Long: Kafka is slow, or "
+        "99 of 100 deliveries of the last minutes were in Kafka or on disk within this time. Long: Kafka is slow, or "
         "the machine of the gateway is busy.",
         "s",
         "histogram_quantile(0.99, sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m])))",
