@@ -64,7 +64,7 @@ def _with_listeners(text: str) -> Any:
 def test_the_examples_of_listeners_are_services_once_the_signs_are_taken_away() -> None:
     compose = _with_listeners(TEXT)
     added = compose["services"].keys() - SERVICES.keys()
-    assert added == {"listen-ami"}
+    assert added == {"listen-ami", "listen-cel"}
     assert compose["volumes"].keys() - COMPOSE["volumes"].keys() == added
     for name in added:
         service = compose["services"][name]
@@ -117,7 +117,9 @@ def test_the_file_is_what_compose_reads() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [["topics", "create"], ["worker"], ["gateway"], ["listen", "ami"]])
+@pytest.mark.parametrize(
+    "command", [["topics", "create"], ["worker"], ["gateway"], ["listen", "ami"], ["listen", "cel"]]
+)
 def test_the_commands_of_the_containers_exist(command: Any) -> None:
     services = _with_listeners(TEXT)["services"].values()
     words = [" ".join([*service.get("entrypoint", []), *service.get("command", [])]) for service in services]
