@@ -20,11 +20,13 @@ from msgspec import Struct
 from benchmarks.workload import MANAGERS, PARTITIONS, SEED, START_MS, Record
 from streams.contract import facts
 from streams.contract.topics import partitioner
+from streams.settings.results import Results
 from streams.simulator import Department, FaultRates, simulate
 from streams.units import DAY_MS, MINUTE_MS
 
 CONVERSATION_MS: Final = MINUTE_MS
 CURRENCY: Final = "EUR"
+RANKS: Final = {stage: rank for rank, stage in enumerate(Results().stages)}
 _TEAMS: Final = 8
 _MOST_DAYS: Final = 28
 _decode: Final = msgspec.json.decode
@@ -208,7 +210,7 @@ def _sums_of_deals(crm: Iterable[dict[str, Any]], was_called: Callable[[dict[str
             deals[event["deal"]].append(event)
     sums = {"won": 0, "lost": 0, "amount": 0}
     for changes in deals.values():
-        changes.sort(key=lambda event: (event["at"], event["id"]), reverse=True)
+        changes.sort(key=lambda event: (event["at"], RANKS.get(event["stage"], -1), event["id"]), reverse=True)
         newest = changes[0]
         if newest["stage"] not in sums or not (any(map(was_called, changes)) or any(e.get("manager") for e in changes)):
             continue  # open, or nobody's

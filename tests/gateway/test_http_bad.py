@@ -62,7 +62,10 @@ async def test_a_wrong_input_is_answered_as_it_deserves(served: Served, name: st
         assert answer.status in (statuses or (400, 401, 403, 415, 422))
         assert answer.problem
         if answer.status == 422 and "reason" in expect and name not in DIFFERS:
-            assert reason_of(answer) == expect["reason"]
+            # From Python 3.12 on, text that is nested a thousand levels deep can be read; it is no object.
+            assert reason_of(answer) in (
+                {expect["reason"]} | ({"not_json"} if expect["reason"] == "too_deep" else set())
+            )
     everything = msgspec.json.encode([served.sink.events, served.sink.refused]) + answer.body
     assert NUMBER not in everything
     assert (await exchange(served.url, (FOLDER / "01-sound.http").read_bytes())).status == 202
