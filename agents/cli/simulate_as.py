@@ -30,6 +30,7 @@ class Form(StrEnum):
 
 
 _ZONE: Final = "UTC"
+_INTERNAL: Final = 0.1  # calls to a colleague for each talk
 
 
 def write_as(form: Form, department: Department, days: float, intensity: float, roster: Path | None) -> None:
@@ -47,7 +48,7 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
         raise UserError("--as needs invented managers, who get extensions: give --managers", USAGE)
     end_ms = int(time.time() * 1000)
     start_ms = end_ms - int(days * DAY_MS)
-    made = simulate(department, start_ms, end_ms, faults=FaultRates.none(), intensity=intensity)
+    made = simulate(department, start_ms, end_ms, faults=FaultRates.none(), intensity=intensity, internal=_INTERNAL)
     history, book = History.of(made).until(end_ms), PhoneBook(department.settings.managers)
     if roster is not None:
         more = export.MAPPING.format(zone=_ZONE) if form is Form.CSV else ""

@@ -47,7 +47,7 @@ def made(seed: int = 7, days: int = 1, managers: int = 6) -> Made:
     often = {name: BEGINNER for number, name in enumerate(invented.settings.managers) if number % 2}
     department = Department.make(seed, managers, 2, personalities=often)
     end_ms = MONDAY_MS + (days - 1) * DAY_MS + EVENING_MS - MONDAY_MS
-    history = History.of(simulate(department, MONDAY_MS, end_ms, faults=FaultRates.none()))
+    history = History.of(simulate(department, MONDAY_MS, end_ms, faults=FaultRates.none(), internal=0.2))
     book = PhoneBook(department.settings.managers)
     settings = load(book.roster(department.text) + export.MAPPING.format(zone=ZONE), {}, SOURCES)
     facts = tuple(Exchange(book).facts(history))

@@ -147,6 +147,12 @@ def _consultations(history: History, _book: PhoneBook) -> None:
     history.calls = calls
 
 
+def _directions_inside(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        if leg.internal:
+            leg.direction = "outbound"
+
+
 def _work_after_calls(history: History, _book: PhoneBook) -> None:
     history.presences = [presence for presence in history.presences if presence.state != "after_call"]
 
@@ -230,7 +236,7 @@ LOSSES: Final = (
         ("ami", "cel"),
         "a caller who reaches nobody was missed, without a queue, too: a leg of `queue:inbound` beside the manager's",
         _missed_directly,
-        NONE,
+        frozenset({"calls_per_lead", "open_leads_by_calls"}),
     ),
     Loss(
         "refused at once",
@@ -260,6 +266,13 @@ LOSSES: Final = (
         _consultations,
         _TALKS,
     ),
+    Loss(
+        "directions inside",
+        ("export",),
+        "a row says that a call was internal, and not who called",
+        _directions_inside,
+        NONE,
+    ),
     Loss("work after calls", ASTERISK, "queues know pauses, and no work after a call", _work_after_calls, NONE),
     Loss("presence", ("cel", "export"), "no row says who is there", _presence, frozenset({"presence"})),
     Loss(
@@ -273,6 +286,7 @@ LOSSES: Final = (
             *("breaks_missed", "calls_per_lead", "conversations", "first_call_deal_ratio", "leads_over_called"),
             *("last_activity_timestamp_seconds", "mean_stage_age_seconds", "meaningful_calls", "next_step_ratio"),
             *("open_leads_by_conversations", "stage_moves_per_call", "work_blocks"),
+            *("internal_calls", "internal_talk_seconds"),
         },
     ),
     Loss(

@@ -36,6 +36,8 @@ class CallScript:
         leg = self._leg
         if leg.manager.startswith(QUEUE_PREFIX):
             self._missed(leg, leg.manager.removeprefix(QUEUE_PREFIX))
+        elif leg.internal and self._next is not None:
+            self._inside(leg, self._next)
         elif leg.direction == "outbound":
             self._out(leg)
         else:
@@ -114,10 +116,7 @@ class CallScript:
             self._fails(leg, mine, far)
             return
         self._to.go_to(leg.answered_at)
-        self._state(far, UP)
-        self._dialled(mine, far, "ANSWER")
-        self._state(mine, UP)
-        self._meet(far, mine)
+        self._picked_up(mine, far)
         self._talk(leg, mine, far, caller=mine)
 
     def _fails(self, leg: Leg, mine: Channel, far: Channel) -> None:
@@ -134,6 +133,32 @@ class CallScript:
         self._dialled(mine, far, status)
         self._hang_up(far, far_cause, source)
         self._hang_up(mine, cause, source or "dialplan/builtin")
+
+    def _inside(self, leg: Leg, other: Leg) -> None:
+        extension = self._to.book.extensions[other.manager]
+        self._to.go_to(leg.started_at)
+        mine, far = self._call_extension(leg.manager, other.manager, extension)
+        if leg.answered_at is None:
+            self._rings_in_vain(leg, mine, far)
+            return
+        self._to.go_to(leg.answered_at)
+        self._picked_up(mine, far)
+        self._talk(leg, mine, far, caller=mine)
+
+    def _call_extension(self, manager: str, to: str, extension: str) -> tuple[Channel, Channel]:
+        """Let a manager dial a colleague, whose telephone rings. Return both channels."""
+        mine = self._new(self._telephone(manager, extension), RING)
+        self._app(mine, "Dial", f"PJSIP/{extension},20,tTkKhH")
+        far = self._new(self._telephone(to, "s", mine))
+        self._dial(mine, far, extension)
+        self._state(far, RINGING)
+        return mine, far
+
+    def _picked_up(self, mine: Channel, far: Channel) -> None:
+        self._state(far, UP)
+        self._dialled(mine, far, "ANSWER")
+        self._state(mine, UP)
+        self._meet(far, mine)
 
     def _caller(self, leg: Leg) -> Channel:
         made = self._to.channel(TRUNK, OUTSIDE, OWN_NUMBER)
@@ -267,16 +292,9 @@ class CallScript:
     ) -> None:
         extension = self._to.book.extensions[then.manager]
         self._to.go_to(then.started_at)
-        asking = self._new(self._telephone(leg.manager, extension), RING)
-        self._app(asking, "Dial", f"PJSIP/{extension},20,tTkKhH")
-        asked = self._new(self._telephone(then.manager, "s", asking))
-        self._dial(asking, asked, extension)
-        self._state(asked, RINGING)
+        asking, asked = self._call_extension(leg.manager, then.manager, extension)
         self._to.go_to(then.answered_at or then.started_at)
-        self._state(asked, UP)
-        self._dialled(asking, asked, "ANSWER")
-        self._state(asking, UP)
-        self._meet(asked, asking)
+        self._picked_up(asking, asked)
         self._to.go_to(leg.transfer_at or 0)
         first, second = mine.bridge, asking.bridge
         self._leave(far)

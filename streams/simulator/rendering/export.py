@@ -18,6 +18,7 @@ HEADER: Final = (
 )
 QUEUE: Final = "Queue "
 DIRECTIONS: Final = {"inbound": "In", "outbound": "Out"}
+INTERNAL: Final = "Internal"
 RESULTS: Final = {
     "answered": "Answered",
     "no_answer": "No answer",
@@ -52,7 +53,7 @@ transferred_to = "Transferred to"
 how = "Transfer"
 
 [sources.files.calls.values]
-direction = {{ In = "inbound", Out = "outbound" }}
+direction = {{ In = "inbound", Out = "outbound", Internal = "internal" }}
 
 [sources.files.calls.values.disposition]
 Answered = "answered"
@@ -92,7 +93,7 @@ def _row(leg: Leg, book: PhoneBook, zone: ZoneInfo) -> tuple[str, ...]:
         "" if leg.answered_at is None else _time(leg.answered_at, zone),
         _time(leg.ended_at, zone),
         str(leg.talk_ms),
-        DIRECTIONS[leg.direction],
+        INTERNAL if leg.internal else DIRECTIONS[leg.direction],
         RESULTS[leg.disposition],
         leg.kind or "",
         leg.queue or "",

@@ -162,6 +162,7 @@ def _note(legs: dict[tuple[str, str], Leg], event: CallStarted | CallAnswered | 
                 kind=event.kind,
                 team=event.team,
                 queue=event.queue,
+                internal=event.internal is True,
             )
         case CallEnded():
             leg = legs.get(key)
@@ -173,6 +174,7 @@ def _note(legs: dict[tuple[str, str], Leg], event: CallStarted | CallAnswered | 
                     started_at=event.started_at,
                     lead=event.lead,
                     kind=event.kind,
+                    internal=event.internal is True,
                     has_start=False,
                 )
             leg.ended_at, leg.disposition, leg.talk_ms = event.at, event.disposition, event.talk_ms
