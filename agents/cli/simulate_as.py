@@ -23,6 +23,7 @@ class Form(StrEnum):
     AMI = "ami"
     CEL = "cel"
     CEL_JSON = "cel-json"
+    CDR = "cdr"
     QUEUE_LOG = "queue-log"
     CSV = "csv"
     EVENTS = "events"
@@ -70,11 +71,12 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
 
 
 def _writers() -> Mapping[Form, Callable[[Iterable[Fact]], Iterator[bytes]]]:
-    from streams.simulator.rendering import ami, cel, queue_log  # noqa: PLC0415 - slow to import
+    from streams.simulator.rendering import ami, cdr, cel, queue_log  # noqa: PLC0415 - slow to import
 
     return {
         Form.AMI: ami.write,
         Form.CEL: cel.csv,
         Form.CEL_JSON: cel.json_lines,
+        Form.CDR: cdr.rows,
         Form.QUEUE_LOG: queue_log.lines,
     }

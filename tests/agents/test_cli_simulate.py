@@ -73,6 +73,7 @@ def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: 
         ("cel", '"CHAN_START"'),
         ("cel-json", '{"eventtype"'),
         ("queue-log", "1"),
+        ("cdr", '"'),
         ("events", '{"type":"'),
         ("cloudevents", '[{"specversion":"1.0"'),
     ],

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streams.contract.events import Event
-from streams.simulator.rendering import ami, bodies, cel, export, queue_log
+from streams.simulator.rendering import ami, bodies, cdr, cel, export, queue_log
 from streams.sources.asterisk import AmiParser, Asterisk, AsteriskMapping
-from streams.sources.asterisk.records.settings import CelSettings, QueueLogSettings
-from streams.sources.asterisk.records.sources import CelSource, QueueLogSource, RecordSource
+from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
+from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource, RecordSource
 from streams.sources.files.mapping import FileMapping
 from streams.sources.files.reader import FileReader
 from streams.sources.http.acceptance import Acceptance
@@ -57,13 +57,19 @@ def queue_log_source(of: Made, ended_by: SaidBy = "hangup") -> QueueLogSource:
     return QueueLogSource(QueueLogSettings(ended_by=ended_by), MAPPING, SECRET, people=of.people)
 
 
+def cdr_source(of: Made) -> CdrSource:
+    """Return the adapter of CDR."""
+    return CdrSource(CdrSettings(), MAPPING, SECRET, people=of.people)
+
+
 def of_export(of: Made, data: bytes, pieces: int = 4099, latest_ms: int | None = None) -> list[Event]:
     """Return the events of an exported table, all of whose rows are understood."""
     mapping: FileMapping = getattr(of.settings.sources, "files")["calls"]  # noqa: B009 - a field that `load` adds
     reader = FileReader("calls", mapping, of.people, SECRET, of.end_ms if latest_ms is None else latest_ms)
     read = [reader.feed(data[begin : begin + pieces]) for begin in range(0, len(data), pieces)]
     read.append(reader.finish())
-    assert [translation.refused for translation in read if translation.refused] == []
+    refused = sorted({refusal.reason for translation in read for refusal in translation.refused})
+    assert not refused, refused
     return [event for translation in read for event in translation.events]
 
 
@@ -94,6 +100,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "CEL, csv": Adapter("cel", lambda of: of_lines(cel_source(of), cel.csv(of.facts), of.end_ms)),
     "CEL, JSON": Adapter("cel", lambda of: of_lines(cel_source(of, form="json"), cel.json_lines(of.facts), of.end_ms)),
     "queue_log": Adapter("queue_log", lambda of: of_lines(queue_log_source(of), queue_log.lines(of.facts), of.end_ms)),
+    "CDR": Adapter("cdr", lambda of: of_lines(cdr_source(of), cdr.rows(of.facts), of.end_ms)),
     "export": Adapter("export", lambda of: of_export(of, b"".join(export.rows(of.history, of.book, ZONE)))),
     "HTTP, arrays": Adapter("http", lambda of: _posted(of, bodies.arrays, "application/json")),
     "HTTP, lines": Adapter("http", lambda of: _posted(of, bodies.lines, "application/x-ndjson")),

@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from streams.contract.events import QUEUE_PREFIX
+from streams.simulator.rendering.call_script import WAIT_MS
 from streams.simulator.rendering.history import Call, History, Leg, copied
 from streams.simulator.rendering.phone_book import PhoneBook
 from tests.history.departments import SECRET, Made
 
 MISSED: Final = f"{QUEUE_PREFIX}inbound"
 """Whose the missed calls are that were in no queue."""
-ASTERISK: Final = ("ami", "cel", "queue_log")
+ASTERISK: Final = ("ami", "cel", "queue_log", "cdr")
 
 _ANSWERS: Final = frozenset(
     {
@@ -179,6 +180,44 @@ def _milliseconds(history: History, _book: PhoneBook) -> None:
         presence.at = _second(presence.at)
 
 
+def _who_gave_up(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        if leg.disposition == "canceled":
+            leg.disposition = "no_answer"
+
+
+def _answers_before(history: History, _book: PhoneBook) -> None:
+    """Count what the manager's channel was not there for: the wait in a queue, and the ringing after a transfer."""
+    for call in history.calls:
+        for before, leg in zip([None, *call], call, strict=False):
+            if leg.queue and not _is_of_queue(leg) and (before is None or before.transfer_at is None):
+                leg.started_at -= WAIT_MS
+            elif before is not None and before.transfer_at is not None and before.manager != leg.manager:
+                leg.started_at = before.transfer_at
+            else:
+                continue
+            if leg.answered_at is not None:
+                leg.answered_at = leg.started_at
+                leg.talk_ms = leg.ended_at - leg.started_at
+
+
+def _transfers(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        leg.transfer_at = None
+
+
+def _seconds_of_rows(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        leg.talk_ms = _second(leg.talk_ms)
+        leg.started_at, leg.ended_at = _second(leg.started_at), _second(leg.ended_at)
+        leg.answered_at = None if leg.answered_at is None else _second(leg.answered_at)
+
+
+def _refused_in_a_second(history: History, _book: PhoneBook) -> None:
+    for call in history.calls:
+        call[:] = [leg for leg in call if not (leg.disposition == "busy" and _rang_for(leg) < 1000 and _is_in(leg))]
+
+
 def _is_of_queue(leg: Leg) -> bool:
     return leg.manager.startswith(QUEUE_PREFIX)
 
@@ -233,7 +272,7 @@ LOSSES: Final = (
     ),
     Loss(
         "missed directly",
-        ("ami", "cel"),
+        ("ami", "cel", "cdr"),
         "a caller who reaches nobody was missed, without a queue, too: a leg of `queue:inbound` beside the manager's",
         _missed_directly,
         frozenset({"calls_per_lead", "open_leads_by_calls"}),
@@ -261,7 +300,7 @@ LOSSES: Final = (
     ),
     Loss(
         "consultations",
-        ("ami", "cel"),
+        ("ami", "cel", "cdr"),
         "who is asked before a transfer talks with a colleague first, in a call of its own",
         _consultations,
         _TALKS,
@@ -274,7 +313,7 @@ LOSSES: Final = (
         NONE,
     ),
     Loss("work after calls", ASTERISK, "queues know pauses, and no work after a call", _work_after_calls, NONE),
-    Loss("presence", ("cel", "export"), "no row says who is there", _presence, frozenset({"presence"})),
+    Loss("presence", ("cel", "export", "cdr"), "no row says who is there", _presence, frozenset({"presence"})),
     Loss(
         "calls outside queues",
         ("queue_log",),
@@ -295,5 +334,34 @@ LOSSES: Final = (
         "times are whole seconds",
         _milliseconds,
         frozenset({"last_activity_timestamp_seconds", "talk_time_seconds"}),
+    ),
+    Loss(
+        "who gave up",
+        ("cdr",),
+        "NO ANSWER is written whoever ended the dial, unless `canceldispositionenabled` is set",
+        _who_gave_up,
+        frozenset({"calls_by_disposition"}),
+    ),
+    Loss(
+        "answers before",
+        ("cdr",),
+        "a row is answered by whoever answered: the queue, or the manager before the transfer",
+        _answers_before,
+        frozenset({"calls_talked", "talk_time_seconds"}),
+    ),
+    Loss("transfers", ("cdr",), "no row says that there was one", _transfers, NONE),
+    Loss(
+        "seconds of rows",
+        ("cdr",),
+        "times are whole seconds, and so is `billsec`",
+        _seconds_of_rows,
+        frozenset({"calls_talked", "internal_talk_seconds", "last_activity_timestamp_seconds", "talk_time_seconds"}),
+    ),
+    Loss(
+        "refused in a second",
+        ("cdr",),
+        "no row says that a telephone rang: one that refuses within a second may not have",
+        _refused_in_a_second,
+        NONE,
     ),
 )

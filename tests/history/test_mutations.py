@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.contract.events import LATEST_MS, CallEnded, CallEvent, Event
-from streams.simulator.rendering import ami, cel, export, queue_log
+from streams.simulator.rendering import ami, cdr, cel, export, queue_log
 from streams.simulator.rendering.ami import State
 from streams.simulator.rendering.facts import TRUNK, Fact
 from streams.simulator.truth.figures import Figures
@@ -23,6 +23,7 @@ from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.examples import USUAL
 from tests.history.adapters import (
     MAPPING,
+    cdr_source,
     cel_source,
     of_bytes,
     of_export,
@@ -248,6 +249,20 @@ def test_a_wrong_zone_shows_in_the_skew(zone: str) -> None:
     assert not looks_like_zone(skews[ZONE])
 
 
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Europe/Berlin"])
+def test_local_times_of_cdr_that_are_read_as_utc_show_in_the_skew(zone: str) -> None:
+    of = small()
+    skews: dict[str, list[int]] = {}
+    for written_in in (zone, "UTC"):
+        source = cdr_source(of)
+        ends = of_lines(source, cdr.rows(of.facts, written_in), LATEST_MS)
+        true = {event.call: event.at for event in detailed(of) if isinstance(event, CallEnded)}
+        read = {event.call: event.at for event in ends if isinstance(event, CallEnded)}
+        skews[written_in] = [true[call] + 5 * SECOND_MS - at for call, at in read.items()]
+    assert looks_like_zone(skews[zone])
+    assert not looks_like_zone(skews["UTC"])
+
+
 def test_rows_of_a_zone_to_the_east_are_refused_as_of_the_future() -> None:
     of = small()
     with pytest.raises(AssertionError, match="future"):
@@ -257,10 +272,15 @@ def test_rows_of_a_zone_to_the_east_are_refused_as_of_the_future() -> None:
 # -- several sources of one call
 
 
-@pytest.mark.parametrize("names", ["AC", "AQ", "CA", "ACQ", "CQA"])
+@cache
+def detailed(of: Made) -> tuple[Event, ...]:
+    return tuple(of_lines(cdr_source(of), cdr.rows(of.facts), of.end_ms))
+
+
+@pytest.mark.parametrize("names", ["AC", "AQ", "AD", "CA", "ACQ", "CQA", "ACD", "DQCA"])
 def test_several_sources_of_one_call_count_it_once(names: str) -> None:
     of = made()
-    sources = {"A": heard(of), "C": written(of), "Q": of_queues(of)}
+    sources = {"A": heard(of), "C": written(of), "Q": of_queues(of), "D": detailed(of)}
     assert differences(want(of, "ami"), tables(of, in_order(*(sources[name] for name in names)))) == {}
 
 
