@@ -110,6 +110,7 @@ DAYS: dict[str, tuple[Path, Callable[[], RecordSource]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DAYS)
 def test_a_kill_after_any_row_changes_nothing(kind: str, tmp_path: Path) -> None:
     day, make = DAYS[kind]

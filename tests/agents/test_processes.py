@@ -132,6 +132,7 @@ def test_the_program_dies_with_its_guard(tmp_path: Path, held: int) -> None:
     program.end(TERMINATE, deadline_s=5)
 
 
+@pytest.mark.slow
 def test_the_program_outlives_the_thread_that_started_it(tmp_path: Path, held: int) -> None:
     started: list[GuardedProcess] = []
     thread = threading.Thread(

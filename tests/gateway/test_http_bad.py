@@ -96,6 +96,7 @@ async def chunks(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
     return most
 
 
+@pytest.mark.slow
 async def test_chunks_without_an_end_are_refused_at_the_limit(served: Served) -> None:
     reader, writer = await opened(served.url)
     writer.write((HEAD + "Transfer-Encoding: chunked\r\n\r\n").encode())

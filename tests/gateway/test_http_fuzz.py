@@ -177,6 +177,7 @@ WORST: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", WORST)
 def test_the_time_is_linear(kind: str, form: Form) -> None:

@@ -14,6 +14,8 @@ from agents.telemetry import connections
 from tests.gateway.raw_http import answer_of, opened
 from tests.gateway.served import OTHER_TOKEN, SETTINGS, TOKEN, Served, encoded, ended, serving
 
+pytestmark = pytest.mark.slow
+
 SMALL = SETTINGS + "[gateway.http]\nmax_requests = 6\n"
 
 

@@ -18,6 +18,8 @@ from tests.gateway.ami_listening import FIXTURES
 from tests.gateway.ami_server import Account, Ami, AmiServer
 from tests.streams.asterisk_pbx import CUSTOMER, Pbx, talking
 
+pytestmark = pytest.mark.slow
+
 SECRET = b"a secret of the tests, long enough"
 ALL = frozenset(("call", "agent", "dialplan"))
 

@@ -120,6 +120,7 @@ def test_a_full_spool_takes_what_fits_and_more_once_segments_are_gone(tmp_path: 
     assert positions(spool) == [51]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(0, 60), min_size=1, max_size=6), data=st.data())
 def test_a_torn_tail_is_cut_at_every_byte(sizes: list[int], data: st.DataObject) -> None:

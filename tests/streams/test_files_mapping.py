@@ -473,6 +473,7 @@ def test_a_long_line_is_dropped_in_bounded_memory_and_the_next_one_counts() -> N
     assert len(found.events) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", ['"', '""', '",', ',"', "a" * 100, '"\n', ";" * 50, '"x"y'])
 def test_reading_takes_time_in_proportion_to_the_size(evil: str) -> None:
     def seconds(count: int) -> float:

@@ -242,6 +242,7 @@ def test_rules_come_before_identities() -> None:
     assert classify(ChannelEnd("201"), rule) == ("front-desk", "rules[0], by endpoint")
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         ChannelEnd,

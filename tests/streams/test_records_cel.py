@@ -63,6 +63,7 @@ def answered(events: list[Event]) -> list[CallEnded]:
     return sorted(ends, key=lambda end: (end.call, end.manager, end.at))
 
 
+@pytest.mark.slow
 def test_every_answered_leg_has_the_call_manager_and_talk_of_the_manager_interface() -> None:
     compared = 0
     for name, want in EXPECTED.items():
@@ -125,6 +126,7 @@ GOES_ON = {
 """Files whose other rows are those of the sound one."""
 
 
+@pytest.mark.slow
 def test_calls_without_an_end_are_given_up_and_take_bounded_memory() -> None:
     row = '"CHAN_START","{}.0","","201","","","","84950000101","from-internal","PJSIP/201-1","","","3","",'
     row += '"{}.{}","{}.{}","","","",""'

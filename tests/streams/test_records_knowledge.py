@@ -71,6 +71,7 @@ def test_no_bytes_make_a_reader_fail(kind: str, data: st.DataObject) -> None:
     feed(MAKERS[kind](), data.draw(st.lists(st.binary(max_size=200), max_size=8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MAKERS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())

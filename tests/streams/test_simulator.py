@@ -188,6 +188,7 @@ def test_a_department_that_works_always_shows_life_at_once_whatever_the_hour() -
         assert all(on_shift(department.settings, manager, start) for manager in department.roster().values())
 
 
+@pytest.mark.slow
 def test_intensity_makes_a_department_so_many_times_busier() -> None:
     department = Department.make(6, 12, 3)
     once, thrice, half = (
@@ -231,6 +232,7 @@ def test_a_made_department_writes_settings_that_say_the_same() -> None:
     assert len({manager.team for manager in department.roster().values()}) == 11
 
 
+@pytest.mark.slow
 def test_every_kind_of_thing_happens_in_a_week() -> None:
     seen: Counter[str] = Counter()
     for event in events(usual_week()):
@@ -313,6 +315,7 @@ def test_faults_are_as_frequent_as_asked() -> None:
     assert found["call.answered"] == clean["call.answered"]
 
 
+@pytest.mark.slow
 def test_every_record_is_an_event_or_is_rejected_for_the_reason_that_the_truth_states() -> None:
     department = Department.make(1, 40, 4)
     truth = Truth(department.settings)

@@ -88,6 +88,7 @@ def as_oracle(found: Figures) -> OracleAnswers:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, whole(2)])
 @pytest.mark.parametrize("until", [whole(None), 10 * HOUR, whole(DAY + 15 * HOUR + 77_000)])
 def test_the_truth_is_what_the_oracle_finds_in_the_records(seed: int, until: int | None) -> None:
@@ -258,6 +259,7 @@ def test_a_manager_who_never_called_is_answered_for_at_zero() -> None:
         assert ("last_activity_timestamp_seconds", (manager.id, manager.team)) not in found
 
 
+@pytest.mark.slow
 def test_the_truth_answers_every_metric_of_a_manager_with_the_labels_of_the_catalogue() -> None:
     run = Run(Department.make(1, 12, 3), 2, FaultRates(), MONDAY + DAY + 10 * HOUR)
     found = run.truth.figures(run.now_ms)
