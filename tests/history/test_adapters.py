@@ -11,6 +11,7 @@ from functools import cache
 
 import pytest
 
+from streams.contract.events import CallTransferred
 from streams.simulator.rendering.history import copied
 from streams.simulator.truth.figures import Figures
 from tests.history.adapters import ADAPTERS
@@ -30,6 +31,20 @@ def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
     want = expected(of, ADAPTERS[adapter].losses, EVENING_MS)
     assert differences(want, tables(of, ADAPTERS[adapter].read(of), EVENING_MS)) == {}
     assert sum(value for (name, labels), value in want.items() if name == "calls" and labels[2] == "today") > 10
+
+
+@pytest.mark.parametrize("adapter", [name for name, one in ADAPTERS.items() if one.losses not in ("queue_log", "cdr")])
+def test_every_transfer_is_told(adapter: str) -> None:
+    """No figure depends on transfers where all legs are there, so they are compared for themselves.
+
+    A row of an export has one end, which may be a moment after the transfer.
+    """
+    of = made()
+    handed = [leg for leg in of.history.legs() if leg.transfer_at is not None]
+    want = {(leg.ended_at if adapter == "export" else leg.transfer_at, leg.manager, leg.to, leg.how) for leg in handed}
+    told = (event for event in ADAPTERS[adapter].read(of) if isinstance(event, CallTransferred))
+    assert {(event.at, event.manager, event.to_manager, event.how) for event in told} == want
+    assert {how for *_, how in want} == {"blind", "attended"}
 
 
 @pytest.mark.slow
