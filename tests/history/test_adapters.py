@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
 import pytest
 
-from streams.contract.events import CallTransferred
-from streams.simulator.rendering.history import copied
+from streams.contract.events import LATEST_MS, CallEnded, CallTransferred
+from streams.simulator.rendering import cdr
+from streams.simulator.rendering.exchange import Exchange
+from streams.simulator.rendering.history import History, Leg, copied
 from streams.simulator.truth.figures import Figures
-from tests.history.adapters import ADAPTERS
-from tests.history.departments import EVENING_MS, Made, differences, made, tables
+from streams.units import HOUR_MS
+from tests.history.adapters import ADAPTERS, cdr_source, of_lines
+from tests.history.departments import EVENING_MS, MONDAY_MS, Made, differences, made, tables
 from tests.history.losses import LOSSES, known_to, losses_of
 
 
@@ -45,6 +49,26 @@ def test_every_transfer_is_told(adapter: str) -> None:
     told = (event for event in ADAPTERS[adapter].read(of) if isinstance(event, CallTransferred))
     assert {(event.at, event.manager, event.to_manager, event.how) for event in told} == want
     assert {how for *_, how in want} == {"blind", "attended"}
+
+
+def test_a_call_that_was_made_and_handed_over_to_nobody_was_not_missed() -> None:
+    """The rows of who dialled are written at the transfer, and those of the receiver's telephone long after that."""
+    of = made()
+    one, two = list(of.book.extensions)[:2]
+    at = MONDAY_MS + 10 * HOUR_MS
+    begun = Leg(
+        call="c", manager=one, direction="outbound", started_at=at, answered_at=at + 5_000, transfer_at=at + 30_000,
+        ended_at=at + 30_000, talk_ms=25_000, to=two, lead="l", has_end=True,
+    )  # fmt: skip
+    in_vain = Leg(
+        call="c", manager=two, direction="inbound", started_at=at + 30_500, ended_at=at + 55_000, lead="l",
+        disposition="no_answer", has_end=True,
+    )  # fmt: skip
+    other = msgspec.structs.replace(begun, call="d", transfer_at=None, ended_at=at + 45_000, talk_ms=9_000, lead="m")
+    facts = Exchange(of.book).facts(History([[begun, in_vain], [other]], []))
+    ends = [event for event in of_lines(cdr_source(of), cdr.rows(facts), LATEST_MS) if isinstance(event, CallEnded)]
+    want = [(one, "answered"), (one, "answered"), (two, "no_answer")]
+    assert sorted((end.manager, end.disposition) for end in ends) == sorted(want)
 
 
 @pytest.mark.slow

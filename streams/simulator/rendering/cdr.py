@@ -38,9 +38,10 @@ class _Rows:
         self._free_us: dict[str, int] = {}
         self._answered: dict[str, int] = {}
         self._ran: dict[str, Channel] = {}
+        self._held: dict[str, list[bytes]] = {}
 
     def take(self, fact: Fact) -> Iterator[bytes]:
-        """Follow what happens, and yield the rows that it ends."""
+        """Follow what happens, and yield the rows that are written then."""
         one = fact.channel
         match fact.what:
             case "state" if one.state == UP:
@@ -54,10 +55,10 @@ class _Rows:
             case "dialled":
                 self._open[one.uid].disposition = _STATUS.get(fact.about["status"], "NO ANSWER")
             case "blind":
-                yield from self._end(fact.at_us, one, fact.others["transferee"])
+                self._end(fact.at_us, one, fact.others["transferee"])
             case "attended":
                 left, other = fact.others["transferee"], fact.others["target"]
-                yield from self._end(fact.at_us, one, left, fact.others["second"])
+                self._end(fact.at_us, one, left, fact.others["second"])
                 self._begin(left, other, fact.at_us)
                 self._open[left.uid].disposition = "ANSWERED"
             case "hangup":
@@ -78,17 +79,19 @@ class _Rows:
             yield self._line(
                 _Row(self._ran.get(one.uid, one), None, one.at_ms * 1000, answered, disposition), fact.at_us
             )
-        yield from self._end(fact.at_us, *(row.one for row in pair))
+        self._end(fact.at_us, *(row.one for row in pair))
+        yield from self._held.pop(one.uid, ())
         self._free_us.pop(one.uid, None)
         self._answered.pop(one.uid, None)
         self._ran.pop(one.uid, None)
 
-    def _end(self, at_us: int, *channels: Channel) -> Iterator[bytes]:
+    def _end(self, at_us: int, *channels: Channel) -> None:
+        """End the rows of channels. They are written when the channel hangs up."""
         for one in channels:
             self._free_us[one.uid] = at_us
             row = self._open.pop(one.uid, None)
             if row is not None:
-                yield self._line(row, at_us)
+                self._held.setdefault(one.uid, []).append(self._line(row, at_us))
 
     def _line(self, row: _Row, end_us: int) -> bytes:
         one, two = row.one, row.two
@@ -115,7 +118,7 @@ class _Rows:
 
 
 def rows(facts: Iterable[Fact], zone: str = "UTC") -> Iterator[bytes]:
-    """Yield the rows, each when it ends. `zone` is that of the PBX; with `usegmtime = yes` it is UTC."""
+    """Yield the rows, each when its first channel hangs up. `zone` is the PBX's; with `usegmtime = yes`, UTC."""
     held = _Rows(zone)
     for fact in facts:
         yield from held.take(fact)

@@ -116,7 +116,9 @@ class CdrCalls:
         ]
         head = rows[0]
         is_missed = not answered
-        if head.linkedid and is_missed and first is not None and first.is_outside:
+        # Rows of a call that was handed over may come long after the first: the channel that began it is not in them.
+        began_it = head.uniqueid in ("", head.linkedid)
+        if head.linkedid and is_missed and began_it and first is not None and first.is_outside:
             legs.append(self._missed(call, rows, lead))
         return legs
 
