@@ -249,11 +249,9 @@ async def through_asterisk(run: Run) -> None:
 RECORDS = {
     "cel": ("records/cel", "asterisk/cel", "records/bad_cel"),
     "queue-log": ("records/queue_log", "records/bad_queue_log"),
+    "cdr": ("records/cdr", "asterisk/cdr", "records/bad_cdr"),
 }
-"""The folders of each kind of record files, sound ones first.
-
-CDR is missing: its cursor holds the rows of calls that wait for more rows, with their numbers.
-"""
+"""The folders of each kind of record files, sound ones first."""
 
 
 async def through_records(run: Run) -> None:

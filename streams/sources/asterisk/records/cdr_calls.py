@@ -24,6 +24,7 @@ _SETTLE_MS: Final = 10_000
 """Asterisk writes the rows of a call at its end, one after the other."""
 _AT_ONCE_MS: Final = 1_000
 _MOST_OPEN: Final = 50_000
+_LOOK_EVERY: Final = 1_000
 _MOST_REMEMBERED: Final = 100_000
 _SERIAL: Final = re.compile(r"[0-9a-fA-F]+(?:;[12])?")
 _PARTY_ITSELF: Final = frozenset(("appdial", "appdial2", "appqueue"))
@@ -49,11 +50,12 @@ class _Part(NamedTuple):
     row: CdrRow
 
 
-class CdrState(Struct):
-    """The rows of calls that may go on, by call."""
+class _Open(Struct):
+    """The rows of a call that may go on, and the places of the first and the last of them."""
 
-    calls: dict[str, list[CdrRow]] = {}
-    newest: int = 0
+    rows: list[CdrRow]
+    first_place: int
+    last_place: int
 
 
 class CdrCalls:
@@ -64,36 +66,60 @@ class CdrCalls:
         self._directory = Directory(mapping, secret, people)
         self._mapping = mapping
         self._secret = secret
-        self.state = CdrState()
+        self._open: dict[str, _Open] = {}  # in the order of their last row
+        self._newest = 0
+        self._done: list[tuple[int, int]] = []
         self._parties: dict[tuple[str, ...], _Party] = {}
         self._leads: dict[str, str | None] = {}
         self._marks: dict[str, str] = {}
 
-    def take(self, row: CdrRow) -> list[CdrLeg]:
-        """Return the legs of the calls that are complete now."""
-        state = self.state
+    @property
+    def oldest(self) -> int | None:
+        """The place from which a restart has to read: that of the first row of all calls that may go on.
+
+        A complete call with rows before and behind that place is read as a whole, too: half of its rows would say
+        something else. None if no call may go on.
+        """
+        oldest = min((held.first_place for held in self._open.values()), default=None)
+        if oldest is None:
+            self._done.clear()
+            return None
+        for first, last in reversed(self._done):  # in the order of their last row
+            if last >= oldest:
+                oldest = min(oldest, first)
+        self._done = [(first, last) for first, last in self._done if last >= oldest]
+        return oldest
+
+    def take(self, row: CdrRow, place: int = 0) -> list[CdrLeg]:
+        """Return the legs of the calls that are complete now. `place` is that of the row, and grows."""
         key = row.linkedid or row.uniqueid
         if not key:  # rows of one call cannot be joined: each is a call
             key = digest(f"{row.channel} {row.dstchannel} {row.start} {row.end}", self._secret)
-        held = state.calls.pop(key, None)
-        rows = held or []
-        if row not in rows:
-            rows.append(row)
-        state.calls[key] = rows  # the calls are in the order of their last row
-        state.newest = max(state.newest, row.end)
+        held = self._open.pop(key, None) or _Open([], place, place)
+        if row not in held.rows:
+            held.rows.append(row)
+        held.last_place = place
+        self._open[key] = held
+        self._newest = max(self._newest, row.end)
         done: list[CdrLeg] = []
-        while state.calls:
-            call = next(iter(state.calls))
-            waits = state.calls[call][-1].end > state.newest - _SETTLE_MS
-            if waits and len(state.calls) <= _MOST_OPEN:
+        while self._open:
+            call, first = next(iter(self._open.items()))
+            waits = first.rows[-1].end > self._newest - _SETTLE_MS
+            if waits and len(self._open) <= _MOST_OPEN:
                 break
-            done += self.legs(call, state.calls.pop(call))
+            done += self._complete(call)
         return done
 
     def finish(self) -> list[CdrLeg]:
         """Return the legs of all calls: no row comes for now."""
-        calls, self.state.calls = self.state.calls, {}
-        return [leg for call, rows in calls.items() for leg in self.legs(call, rows)]
+        return [leg for call in list(self._open) for leg in self._complete(call)]
+
+    def _complete(self, call: str) -> list[CdrLeg]:
+        held = self._open.pop(call)
+        self._done.append((held.first_place, held.last_place))
+        if not len(self._done) % _LOOK_EVERY:
+            _ = self.oldest  # forgets the calls that no restart reads
+        return self.legs(call, held.rows)
 
     def legs(self, call: str, rows: list[CdrRow]) -> list[CdrLeg]:
         """Return the legs of one call."""

@@ -14,7 +14,7 @@ import msgspec
 from streams.contract.events import Event
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.cdr import CdrReader
-from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrLeg, CdrState
+from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrLeg
 from streams.sources.asterisk.records.cel import CelReader
 from streams.sources.asterisk.records.cel_events import CelEvents
 from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
@@ -177,7 +177,7 @@ class QueueLogSource:
 
 
 class CdrSource:
-    """CDR. The snapshot holds the rows of calls that may go on."""
+    """CDR. Its state is rebuilt from the rows of the calls that may go on: they hold numbers, and are kept nowhere."""
 
     def __init__(
         self,
@@ -199,8 +199,9 @@ class CdrSource:
 
     @property
     def oldest(self) -> int | None:
-        """The first line of a row that goes on in the next line."""
-        return self._row_place
+        """The first row of the oldest call that may go on, or the first line of a row that goes on."""
+        places = [place for place in (self.calls.oldest, self._row_place) if place is not None]
+        return min(places, default=None)
 
     def take(self, line: bytes, place: int, now_ms: int) -> Translation:
         """Process a line. Never raises."""
@@ -211,14 +212,15 @@ class CdrSource:
         """Return the legs of the calls that a line completes, and what is no row."""
         legs: list[CdrLeg] = []
         refused: list[Refused] = []
+        place = place if self._row_place is None else self._row_place
         for row in self._rows.take(line):
             if isinstance(row, Refused):
                 refused.append(row)
             elif row is not None and row.end > now_ms + FUTURE_MS:
                 refused.append(_future(line, f"line {self._rows.number}"))
             elif row is not None:
-                legs += self.calls.take(row)
-        self._row_place = (place if self._row_place is None else self._row_place) if self._rows.is_waiting else None
+                legs += self.calls.take(row, place)
+        self._row_place = place if self._rows.is_waiting else None
         return legs, refused
 
     def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - the rows say when
@@ -226,13 +228,11 @@ class CdrSource:
         return [leg.end for leg in self.calls.finish()]
 
     def snapshot(self) -> bytes:
-        """Return the rows of calls that may go on."""
-        return msgspec.msgpack.encode(self.calls.state)
+        """Return b"": the state is rebuilt from the rows."""
+        return b""
 
     def restore(self, snapshot: bytes) -> None:
-        """Continue with the rows of `snapshot`."""
-        if snapshot:
-            self.calls.state = msgspec.msgpack.decode(snapshot, type=CdrState)
+        """Do nothing: the state is rebuilt from the rows."""
 
 
 def record_source(
