@@ -22,6 +22,8 @@ from tests.history.adapters import ADAPTERS, cdr_source, of_lines
 from tests.history.departments import EVENING_MS, MONDAY_MS, Made, differences, made, tables
 from tests.history.losses import LOSSES, known_to, losses_of
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def expected(of: Made, losses: str, now_ms: int) -> Figures:
@@ -29,7 +31,7 @@ def expected(of: Made, losses: str, now_ms: int) -> Figures:
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (8, 9, 10, 11))])
+@pytest.mark.parametrize("seed", [7, 8, 9, 10, 11])
 def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
     of = made(seed)
     want = expected(of, ADAPTERS[adapter].losses, EVENING_MS)
@@ -71,7 +73,6 @@ def test_a_call_that_was_made_and_handed_over_to_nobody_was_not_missed() -> None
     assert sorted((end.manager, end.disposition) for end in ends) == sorted(want)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_week_gives_the_same_tables(adapter: str) -> None:

@@ -35,6 +35,8 @@ from tests.history.departments import MONDAY_MS, SECRET, ZONE, Made, differences
 from tests.history.losses import known_to
 from tests.history.mutations import frames, reordered
 
+pytestmark = pytest.mark.slow
+
 FEW: Final = max(1, USUAL // 10)
 SEEDS: Final = st.integers(0, 2**32)
 
@@ -114,7 +116,6 @@ def remembering(of: Made) -> Made:
 # -- in another order
 
 
-@pytest.mark.slow
 @settings(max_examples=FEW)
 @given(SEEDS)
 def test_the_order_of_messages_of_one_moment_changes_nothing(seed: int) -> None:
@@ -123,7 +124,6 @@ def test_the_order_of_messages_of_one_moment_changes_nothing(seed: int) -> None:
     assert differences(want(of, "ami"), tables(of, of_frames(of, frames(shuffled)))) == {}
 
 
-@pytest.mark.slow
 @settings(max_examples=FEW)
 @given(SEEDS)
 def test_the_order_of_rows_of_one_moment_changes_nothing(seed: int) -> None:
@@ -165,7 +165,6 @@ def _telephones(facts: Sequence[Fact]) -> list[Fact]:
     ]
 
 
-@pytest.mark.slow
 @settings(max_examples=FEW)
 @given(SEEDS)
 def test_a_lost_hangup_costs_the_end_of_its_leg_and_nothing_else(seed: int) -> None:
@@ -208,7 +207,7 @@ CUT_TALKS: Final = frozenset(
 """What is less where a call was taken up in its midst: it counts from there, and its end was heard."""
 
 
-@pytest.mark.parametrize("minute", [37, *(pytest.param(one, marks=pytest.mark.slow) for one in (0, 95, 170, 301))])
+@pytest.mark.parametrize("minute", [0, 37, 95, 170, 301])
 @pytest.mark.parametrize("length", [20 * SECOND_MS, 3 * MINUTE_MS])
 def test_a_link_that_is_cut_costs_what_nobody_heard(minute: int, length: int) -> None:
     of = made()
@@ -284,7 +283,6 @@ def test_several_sources_of_one_call_count_it_once(names: str) -> None:
     assert differences(want(of, "ami"), tables(of, in_order(*(sources[name] for name in names)))) == {}
 
 
-@pytest.mark.slow
 @settings(max_examples=FEW)
 @given(SEEDS)
 def test_records_that_lag_behind_by_minutes_change_nothing(seed: int) -> None:
