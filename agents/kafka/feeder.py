@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
-from agents.kafka.producer import BatchProducer
-
 _TOGETHER: Final = 1000
 _NAP_S: Final = 0.1
 
@@ -40,15 +38,28 @@ class Arrival(Protocol):
         """When it arrives."""
 
 
+class Outlet(Protocol):
+    """Takes records: Kafka's producer, or another way in."""
+
+    async def add(self, topic: str, key: bytes | None, value: bytes) -> None:
+        """Take a record; waits while too many are on their way."""
+
+    async def push(self) -> None:
+        """Let go what is held back."""
+
+    async def flush(self) -> None:
+        """Wait until all that was taken is stored."""
+
+
 class Feeder(Generic[A]):
-    """Sends records through a producer. `sent` counts them; `live` is set when the history is in Kafka.
+    """Sends records through an outlet. `sent` counts them; `live` is set when the history is in Kafka.
 
     `on_sent` is called with each record right after it was handed over, and before the next one is taken.
     """
 
     def __init__(
         self,
-        producer: BatchProducer,
+        producer: Outlet,
         *,
         prefix: str = "",
         speed: float | None = None,

@@ -16,7 +16,7 @@ import orjson
 import psutil
 import pytest
 
-from agents.cli.demo.stage import RECORDINGS
+from agents.cli.demo.installation import RECORDINGS
 from tests.kafka_fixture import eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]

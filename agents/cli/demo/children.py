@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import orjson
 
@@ -91,21 +91,29 @@ def start_worker(config: Path | None, log: Path, more: Mapping[str, str] | None 
 
     `more` are variables that set what the file of settings does not.
     """
-    options = [] if config is None else ["--config", str(config)]
-    child = Child("worker", [sys.executable, "-m", "agents.cli", "worker", "--json", *options], log, more)
-
-    def url() -> str | None:
-        for line in log.read_bytes().splitlines() if log.exists() else ():
-            if line.startswith(b'{"url"'):
-                address: str = orjson.loads(line)["url"]
-                return address
-        return None
-
+    child = start("worker", ["worker"], config, log, more)
     try:
-        return child, child.await_ready(url)
+        return child, str(child.await_ready(lambda: said(log))["url"])
     except BaseException:  # Ctrl-C, too
         child.kill()
         raise
+
+
+def start(
+    name: str, command: list[str], config: Path | None, log: Path, more: Mapping[str, str] | None = None
+) -> Child:
+    """Start a command of callpulse that says in JSON where it answers; `said` reads that from its log."""
+    options = [] if config is None else ["--config", str(config)]
+    return Child(name, [sys.executable, "-m", "agents.cli", *command, "--json", *options], log, more)
+
+
+def said(log: Path) -> dict[str, Any] | None:
+    """Return what a command has said in JSON, None as long as it has not."""
+    for line in log.read_bytes().splitlines() if log.exists() else ():
+        if line.startswith(b'{"url"'):
+            addresses: dict[str, Any] = orjson.loads(line)
+            return addresses
+    return None
 
 
 def listens(port: int) -> bool | None:

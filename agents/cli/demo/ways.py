@@ -1,0 +1,172 @@
+"""The ways in of the demo: which record takes which, and whether all of it came out at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from agents.cli.demo.crm import Crm
+from agents.cli.demo.installation import CRM, Place
+from agents.cli.scrape import Scrape, fetch_all, samples
+from agents.gateway.ami_service import stored_events
+from agents.kafka.producer import BatchProducer
+from streams.contract import topics
+from streams.contract.events import Event
+
+HEARD_DEADLINE_S: Final = 90.0
+_LOOK_S: Final = 0.3
+_COUNTED: Final = ("events_applied_total", "duplicates_total", "rejected_total", "too_late_total")
+
+
+class _OfLead(Struct):
+    lead: str = ""
+
+
+class Ways:
+    """Takes records of the simulator: telephony goes straight into Kafka, what the CRM says to the gateway.
+
+    A record of the CRM whose Kafka key is wrong on purpose goes into Kafka, too: a request has no key.
+    """
+
+    def __init__(self, producer: BatchProducer, crm: Crm) -> None:
+        self._producer = producer
+        self._crm = crm
+        self._decode = msgspec.json.Decoder(_OfLead).decode
+        self.direct = {topics.CALLS.name: 0, topics.CRM.name: 0}
+
+    async def add(self, topic: str, key: bytes | None, value: bytes) -> None:
+        """Take a record; waits while too many are on their way. Raises UserError if the gateway does not take them."""
+        if topic == topics.CRM.name and not self._is_for_another(key, value):
+            await self._crm.add(value)
+        else:
+            self.direct[topic] += 1
+            await self._producer.add(topic, key, value)
+
+    async def push(self) -> None:
+        """Let go what is held back."""
+        await self._producer.push()
+
+    async def flush(self) -> None:
+        """Wait until Kafka has what went there, and the gateway has answered for the rest."""
+        await self._producer.flush()
+        await self._crm.flush()
+
+    def _is_for_another(self, key: bytes | None, value: bytes) -> bool:
+        try:
+            lead = self._decode(value).lead
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        return bool(lead) and (key is None or lead.encode() != key)
+
+
+class Heard(Struct):
+    """What came of the recorded sessions: messages on the socket, events in Kafka, and what is wrong with these."""
+
+    sessions: int = 0
+    messages: int = 0
+    events: int = 0
+    managers: frozenset[str] = frozenset()
+    wrong: list[str] = []
+
+
+async def hear(place: Place) -> Heard:
+    """Play the recorded sessions to the listener, and compare what it stored with what it must make of them."""
+    heard = Heard(sessions=place.pbx.sessions)
+    if not heard.sessions:
+        return heard
+    source, expected = "asterisk", place.pbx.expected(place.settings)
+    await place.pbx.play()
+    heard.messages = place.pbx.sent
+    deadline_s = time.monotonic() + HEARD_DEADLINE_S
+    while await accepted(place.listener, source) < len(expected) and time.monotonic() < deadline_s:  # noqa: ASYNC110 - another process
+        await asyncio.sleep(_LOOK_S)
+    found = {event.id: event for event in await stored_events(place.settings, source)}
+    heard.events = len(found)
+    heard.managers = frozenset(getattr(event, "manager", "") for event in expected.values()) - {""}
+    heard.wrong = differences(expected, found)
+    return heard
+
+
+def differences(expected: dict[str, Event], found: dict[str, Event]) -> list[str]:
+    """Return a line for each event of the PBX that is missing, not as it must be, or too many."""
+    lines = [
+        f"{name} of the PBX was heard and is not in Kafka"
+        if name not in found
+        else f"{name} of the PBX is not the same"
+        for name, event in expected.items()
+        if found.get(name) != event
+    ]
+    return lines + [f"{name} of the PBX is in Kafka and was never heard" for name in found.keys() - expected.keys()]
+
+
+async def accepted(url: str, source: str) -> int:
+    """Return how many events of a source a process of the way in has stored, by its own metrics."""
+    scrape = (await fetch_all([f"{url}/metrics"]))[0]
+    return int(
+        sum(
+            sample.value
+            for sample in samples(scrape.text, ("source_accepted_total",))
+            if sample.labels.get("source") == source
+        )
+    )
+
+
+async def uncounted(place: Place, scrape: Scrape, crm: Crm, ways: Ways, *, more: int, heard: Heard) -> list[str]:
+    """Return a line for each way of which the worker has not counted what went in.
+
+    `more` are records of telephony that the demo itself sent into Kafka.
+    """
+    stored = await accepted(place.gateway_state, CRM)
+    sent = ways.direct[topics.CALLS.name] + more + heard.events
+    return [*of_crm(scrape, acknowledged=len(crm.acknowledged), stored=stored), *of_calls(scrape, sent, heard.managers)]
+
+
+def of_crm(scrape: Scrape, *, acknowledged: int, stored: int) -> list[str]:
+    """Return what is wrong with the events of the CRM: exactly what was acknowledged is stored, and counted.
+
+    What went into Kafka with a wrong key is refused by the worker, so it is not among what was applied.
+    """
+    lines = []
+    if stored != acknowledged:
+        lines.append(f"the gateway stored {stored} events of the CRM; it acknowledged {acknowledged}")
+    applied = counted(scrape, topics.CRM.name)["events_applied_total"]
+    if applied != acknowledged:
+        lines.append(f"the worker counted {applied} events of the CRM; the gateway acknowledged {acknowledged}")
+    return lines
+
+
+def of_calls(scrape: Scrape, sent: int, managers: Collection[str]) -> list[str]:
+    """Return what is wrong with telephony: the worker has read all that was `sent`, and it knows the PBX's managers.
+
+    It reads more than that: it writes ends that never came, and second legs of transfers, into the topic itself.
+    """
+    lines = []
+    read = sum(counted(scrape, topics.CALLS.name).values())
+    if read < sent:
+        lines.append(f"the worker counted {read} records of telephony; {sent} went in")
+    known = {sample.labels.get("manager") for sample in samples(scrape.text, ("calls_in_progress",))}
+    lines += [f"{manager} of the PBX has no figures" for manager in sorted({*managers} - known)]
+    return lines
+
+
+def counted(scrape: Scrape, topic: str) -> dict[str, int]:
+    """Return how many records of a topic the worker applied, knew already, refused, or got too late."""
+    totals = dict.fromkeys(_COUNTED, 0)
+    for sample in samples(scrape.text, _COUNTED):
+        if sample.labels.get("topic") == topic:
+            totals[sample.name] += int(sample.value)
+    return totals
+
+
+def in_report(crm: Crm, ways: Ways, heard: Heard) -> dict[str, Any]:
+    """Return for the report how much went in which way."""
+    return {
+        "kafka": dict(ways.direct),
+        "gateway": crm.counts(),
+        "socket": {"sessions": heard.sessions, "messages": heard.messages, "events": heard.events},
+    }
