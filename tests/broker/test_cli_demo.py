@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,8 +55,7 @@ def said(tmp_path: Path) -> str:
 
 def ports_of(tmp_path: Path) -> list[int]:
     """The ports that the demo told."""
-    words = said(tmp_path).replace("/metrics", "").split()
-    return [int(word.rpartition(":")[2]) for word in words if "127.0.0.1:" in word]
+    return [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", said(tmp_path))]
 
 
 def listens(port: int) -> bool:
@@ -76,6 +76,15 @@ def test_a_demo_that_ends_by_itself_reports_figures_that_are_true(tmp_path: Path
     assert told["managers"] > 6
     assert told["duplicates"] > 0
     assert 0 < told["p50_delay_ms"] <= told["p99_delay_ms"]
+    kafka, gateway, heard = (told["ways"][way] for way in ("kafka", "gateway", "socket"))
+    assert told["produced"] == sum(kafka.values()) + 2 + gateway["posted"] + heard["events"]
+    assert gateway["posted"] == gateway["accepted"] + gateway["duplicates"] + gateway["rejected"]
+    assert gateway["acknowledged"] == gateway["accepted"] > 100
+    assert heard["sessions"] > 20
+    assert heard["messages"] > 1000
+    assert heard["events"] > 100
+    assert f"All {heard['events']} events of the recorded sessions came out" in said(tmp_path)
+    assert len(ports_of(tmp_path)) >= 5  # Kafka, the worker, the gateway, the listener, the PBX
     assert not any(listens(port) for port in ports_of(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"said", "report.json"}
 
@@ -86,8 +95,8 @@ def test_ctrl_c_leaves_no_process_no_port_and_no_file(tmp_path: Path, number: si
         eventually(lambda: "records sent, live" in said(tmp_path), within_s=150, what="the demo is live")
         family = psutil.Process(process.pid).children(recursive=True)
         ports = ports_of(tmp_path)
-        assert len(family) >= 4  # two guards, Kafka, the worker
-        assert len(ports) >= 2
+        assert len(family) >= 8  # four guards, Kafka, the worker, the gateway, the listener
+        assert len(ports) >= 5
         assert all(listens(port) for port in ports)
         os.killpg(process.pid, number)
         assert process.wait(100) == 0, said(tmp_path)

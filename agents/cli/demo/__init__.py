@@ -30,11 +30,16 @@ def demo(
 ) -> None:
     """Show what callpulse does: Kafka, the topics, a worker, recorded calls of a real PBX, a department at work.
 
-    Nothing has to be installed or configured. Kafka and the worker take free ports of 127.0.0.1 and a temporary folder;
-    all is gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
+    Recorded sessions of a PBX are played over a manager interface on this machine, to `callpulse listen ami`. The
+    simulated CRM posts its events to `callpulse gateway`. The simulated telephony, which is the load, goes straight
+    into Kafka.
+
+    Nothing has to be installed or configured. All programs take free ports of 127.0.0.1 and a temporary folder; all is
+    gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
 
     With --seconds the demo ends by itself: with 0 only if every activity figure of every simulated manager is what the
-    simulator knows to be true, else with 1.
+    simulator knows to be true, the events of the recorded sessions are in Kafka as they must be, and the worker has
+    counted exactly the events of the CRM that the gateway acknowledged; else with 1.
 
     For example:
 
@@ -62,9 +67,13 @@ def demo(
     elif seconds is not None:
         print_json(result)
     if result["mismatches"]:
-        say(f"{result['mismatches']} figures are not what they should be, for example:")
+        say(f"{result['mismatches']} things are not what they should be, for example:")
         for line in result["examples"]:
             say(f"  {line}")
         raise typer.Exit(FAILED)
     if seconds is not None:
         say("Every figure of every simulated manager is what the simulator knows to be true.")
+        gateway, heard = result["ways"]["gateway"], result["ways"]["socket"]
+        say(f"All {gateway['acknowledged']} events of the CRM that the gateway acknowledged are counted.")
+        if heard["sessions"]:
+            say(f"All {heard['events']} events of the recorded sessions came out as they must.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import time
 from collections import deque
@@ -117,7 +118,7 @@ class Crm:
         while True:
             self.requests += 1
             try:
-                async with session.post(f"{self._url}/v1/events", data=body, headers=headers) as answer:
+                async with session.post(f"{self._url}/v1/events", data=io.BytesIO(body), headers=headers) as answer:
                     status, said = answer.status, await answer.read()
                     after = answer.headers.get("Retry-After", "")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

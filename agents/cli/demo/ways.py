@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from agents.cli.common import FAILED, UserError
 from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import CRM, Place
 from agents.cli.scrape import Scrape, fetch_all, samples
@@ -80,7 +81,12 @@ async def hear(place: Place) -> Heard:
     if not heard.sessions:
         return heard
     source, expected = "asterisk", place.pbx.expected(place.settings)
-    await place.pbx.play()
+    try:
+        async with asyncio.timeout(HEARD_DEADLINE_S):
+            await place.pbx.play()
+    except TimeoutError:
+        said = "\n".join(child.tail() for child in place.children if child.name == "listener")
+        raise UserError(f"the listener has not logged in at the PBX. It said last:\n{said}", FAILED) from None
     heard.messages = place.pbx.sent
     deadline_s = time.monotonic() + HEARD_DEADLINE_S
     while await accepted(place.listener, source) < len(expected) and time.monotonic() < deadline_s:  # noqa: ASYNC110 - another process
