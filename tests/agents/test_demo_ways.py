@@ -122,6 +122,7 @@ class TestPbx:
             listener = AmiListener(settings.source(AsteriskMapping), SECRET.encode(), sink)
             running = asyncio.create_task(listener.run(stop))
             await pbx.play()
+            assert (listener.state.clock_ahead_ms or 0) < -60_000, "its clock stood at the beginning"
             while len(sink.events) < len(expected):  # noqa: ASYNC110 - the sink has no event of it
                 await asyncio.sleep(0.01)
             stop.set()
