@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -86,8 +86,9 @@ def installation(department: Department) -> Iterator[Place]:
         for name, command in commands.items():
             children[name] = start(name, command, config, folder / f"{name}.log")
             stack.callback(children[name].stop)
-        found = {name: child.await_ready(lambda log=child.log: said(log)) for name, child in children.items()}  # type: ignore[misc]  # the log of this turn
+        found = {"worker": _await(children["worker"])}
         addresses = stack.enter_context(companions(folder, found["worker"]["url"]))
+        found |= {name: _await(child) for name, child in children.items() if name not in found}
         stack.callback(_do_not_disturb)  # runs first
         yield Place(
             settings=settings,
@@ -101,6 +102,11 @@ def installation(department: Department) -> Iterator[Place]:
             token=token,
             addresses=addresses,
         )
+
+
+def _await(child: Child) -> dict[str, Any]:
+    """Return what a command says in JSON once it is ready."""
+    return child.await_ready(lambda: said(child.log))
 
 
 def _do_not_disturb() -> None:
