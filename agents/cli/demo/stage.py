@@ -105,7 +105,7 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
         feeder: Feeder[Pending] = Feeder(ways, on_sent=sent)
         stop_on_signals(feeder)
         feeding = asyncio.create_task(feeder.run(_work(plan, place.department, truth, now_ms)))
-        hearing = asyncio.create_task(_hear(place))
+        hearing = asyncio.create_task(_hear(place, feeder.live))
         watching = asyncio.create_task(_watch(plan, place, feeder))
         measuring = asyncio.create_task(probe.run())
         timing = asyncio.create_task(_stop_after(plan.seconds, place, feeder, caught_up, hearing))
@@ -129,11 +129,11 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
     return _report(place, scrape, wrong, fed=fed, probe=probe)
 
 
-async def _hear(place: Place) -> Heard:
+async def _hear(place: Place, history: asyncio.Event) -> Heard:
     """Play the recorded sessions, and say what came of them."""
     if not place.pbx.sessions:
         say("The recorded sessions of a PBX are not part of the package, and are left out; the source folder has them.")
-    heard = await hear(place)
+    heard = await hear(place, history)
     if heard.sessions:
         say(
             f"{heard.messages} messages of {heard.sessions} recorded sessions of a PBX went over its socket; the "

@@ -75,8 +75,11 @@ class Heard(Struct):
     wrong: list[str] = []
 
 
-async def hear(place: Place) -> Heard:
-    """Play the recorded sessions to the listener, and compare what it stored with what it must make of them."""
+async def hear(place: Place, history: asyncio.Event) -> Heard:
+    """Play the recorded sessions to the listener, and compare what it stored with what it must make of them.
+
+    Kafka is read once the `history` is there: to read beside it takes too long, and its end moves away.
+    """
     heard = Heard(sessions=place.pbx.sessions)
     if not heard.sessions:
         return heard
@@ -91,6 +94,7 @@ async def hear(place: Place) -> Heard:
     deadline_s = time.monotonic() + HEARD_DEADLINE_S
     while await accepted(place.listener, source) < len(expected) and time.monotonic() < deadline_s:  # noqa: ASYNC110 - another process
         await asyncio.sleep(_LOOK_S)
+    await history.wait()
     found = {event.id: event for event in await stored_events(place.settings, source)}
     heard.events = len(found)
     heard.managers = frozenset(getattr(event, "manager", "") for event in expected.values()) - {""}
