@@ -24,6 +24,12 @@ def test_files_need_a_day() -> None:
     assert problem.message.startswith('is "6h"; set "24h" or more: sources.files.csv_ru, sources.files.csv_en, ')
 
 
+@pytest.mark.parametrize("kind", ["cel", "queue_log", "cdr"])
+def test_record_files_of_asterisk_need_a_day(kind: str) -> None:
+    (problem,) = memory.problems(load(f"sources.asterisk.{kind}.path = '/var/log/records'", {}, SOURCES))
+    assert problem.message.startswith(f'is "6h"; set "24h" or more: sources.asterisk.{kind} may send')
+
+
 @pytest.mark.parametrize("span", ["24h", "1d", "2d"])
 def test_a_horizon_that_is_long_enough_is_no_problem(span: str) -> None:
     assert memory.problems(settings_of(f'thresholds.retry_horizon = "{span}"\n{STORY}', "")) == []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
 from streams.sources.asterisk.records.moments import ISO, Moments
 from streams.sources.times import Fold
+from streams.units import DAY_MS
 
 Path = Annotated[str, Meta(max_length=4096)]
 Column = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -65,6 +66,7 @@ class CelSettings(Struct, frozen=True, kw_only=True):
     cel.conf. Else it is the same text as `dateformat`, and `timezone` is that of the PBX ("" for the general one).
     """
 
+    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
     path: Path = ""
     begin: Begin = "start"
     format: Literal["csv", "json"] = "csv"
@@ -101,6 +103,7 @@ class CelSettings(Struct, frozen=True, kw_only=True):
 class QueueLogSettings(Struct, frozen=True, kw_only=True):
     """Where `queue_log` is written. Its times are seconds since epoch."""
 
+    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
     path: Path = ""
     begin: Begin = "start"
     ended_by: Literal["cdr", "hangup"] = "cdr"
@@ -116,6 +119,7 @@ class CdrSettings(Struct, frozen=True, kw_only=True):
     Without `columns` they follow from the number of columns: 16 without `loguniqueid` and `loguserfield`, and so on.
     """
 
+    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
     path: Path = ""
     begin: Begin = "start"
     columns: tuple[Column, ...] = ()
