@@ -120,24 +120,23 @@ async def main(job: Job) -> None:
     """Run the worker until the watch ends the process."""
     settings = load(CONFIG.format(bootstrap=job.bootstrap, run=job.run, folder=job.folder, store=job.store), {})
     watch = Watch(job)
-    create_worker, kinds, make_agents = agents.app.create_worker, agents.app._kinds, agents.app._agents
+    create_worker, make_agents = agents.app.create_worker, agents.app._agents
     background = agents.app._background
 
     def watched(*args: Any, **kwargs: Any) -> Any:
+        if job.variant == "leads":
+            kwargs["named_facts"] = False  # no group made the facts that wait in `contacts`
         worker = create_worker(*args, **kwargs)
         watch.attach(worker)
         return worker
 
-    def calls_alone(settings: Any, tables: Any, *others: Any, **more: Any) -> dict[str, Fold]:
-        nothing: dict[str, Any] = {"leads": None, "outcomes": None}
-        made = make_agents(settings, {**nothing, **tables}, *others, **more)
-        return {"managers": made["managers"]}
+    def calls_alone(*args: Any, **kwargs: Any) -> dict[str, Fold]:
+        return {"managers": make_agents(*args, **kwargs)["managers"]}
 
     with mock.patch.object(agents.worker, "create_worker", watched):
         if job.variant == "calls":
             with (
                 mock.patch.object(agents.app, "_agents", calls_alone),
-                mock.patch.object(agents.app, "_kinds", lambda of: {"managers": kinds(of)["managers"]}),
                 mock.patch.object(
                     agents.app, "_background", lambda worker: background(worker)[:1]
                 ),  # there are no leads
