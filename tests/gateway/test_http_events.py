@@ -79,8 +79,6 @@ async def test_other_encodings_are_refused(served: Served, coding: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"not gzip", gzip.compress(b"{}", mtime=0)[:-4], b"", gzip.compress(b"", mtime=0) * 9]
 )
-    "body", [b"not gzip", gzip.compress(b"{}", mtime=0)[:-4], b"", gzip.compress(b"", mtime=0) * 9]
-)
 async def test_broken_gzip_is_refused(served: Served, body: bytes) -> None:
     answer = await served.post(body, Content_Encoding="gzip")
     assert (answer.status, answer.problem) == (400, "malformed-request")
