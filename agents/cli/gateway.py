@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
 
 from agents.cli.common import (
-    INFRASTRUCTURE,
     BootstrapOption,
     ConfigOption,
     JsonOption,
-    UserError,
     print_json,
     read_settings,
     run,
     say,
 )
-from agents.repeated_lines import RepeatedLines
+from agents.cli.service import infrastructure_errors, log_to_stderr
 from streams.settings.settings import Settings
 from streams.sources.senders import HttpSender
 
@@ -51,14 +48,9 @@ def gateway(
         CALLPULSE_GATEWAY__STATUS_PORT=8792 callpulse gateway --name gateway-2
     """
     settings = read_settings(config, bootstrap)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RepeatedLines())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a process
-    try:
+    log_to_stderr()
+    with infrastructure_errors():
         run(_run(settings, name, as_json=as_json))
-    except OSError as error:
-        raise UserError(error.strerror or str(error), INFRASTRUCTURE) from None
 
 
 async def _run(settings: Settings, name: str, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from agents.cli.common import (
     say,
     write,
 )
+from agents.cli.service import lead_secret
 from streams.contract.events import QUEUE_PREFIX, encode
 from streams.settings.reader import did_you_mean
 from streams.settings.settings import Settings
@@ -75,15 +76,12 @@ def import_(
     """
     settings = read_settings(config, bootstrap)
     mapping = mapping_of(settings, name)
-    secret = settings.privacy.lead_secret.reveal().encode()
-    if not secret and not dry_run:
-        raise UserError(
-            "privacy.lead_secret is not set, and without it numbers cannot be hashed: put at least 16 characters into "
-            "CALLPULSE_LEAD_SECRET, the same for every worker and source; or look first with --dry-run.",
-            USAGE,
-        )
+    if dry_run:
+        secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
+    else:
+        secret = lead_secret(settings, "; or look first with --dry-run")
     sizes = {path: _size(path) for path in files}
-    importer = _Importer(settings, name, mapping, secret or DRY_RUN_SECRET)
+    importer = _Importer(settings, name, mapping, secret)
     try:
         done = importer.look(sizes, events=events) if dry_run else run(importer.send(sizes))
     except OSError as error:

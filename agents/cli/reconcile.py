@@ -26,7 +26,7 @@ from agents.cli.common import (
     run,
     say,
 )
-from agents.cli.listen.records import secret_of
+from agents.cli.service import lead_secret
 from streams.calendars import manager_time
 from streams.contract import topics
 from streams.contract.events import CallEnded, encode
@@ -98,7 +98,7 @@ def _read(
     kind: str, files: Sequence[Path], settings: Settings, day: int, tolerance_ms: int
 ) -> tuple[list[RecordLeg], Terms, int]:
     """Return the legs that the files say about a day, what is compared, and the number of lines that were refused."""
-    secret, mapping = secret_of(settings), settings.source(AsteriskMapping)
+    secret, mapping = lead_secret(settings), settings.source(AsteriskMapping)
     people = People.of(settings, secret)
     refused = 0
     ends: list[CallEnded] = []

@@ -25,6 +25,7 @@ from agents.cli.common import (
     say,
     write,
 )
+from agents.cli.service import lead_secret
 from streams.contract import topics
 from streams.contract.events import Event, encode
 from streams.settings.settings import Settings
@@ -100,15 +101,11 @@ def ami(
         callpulse replay ami --now *.json
     """
     settings = read_settings(config, bootstrap)
-    secret = settings.privacy.lead_secret.reveal().encode()
-    if not secret and not dry_run and not who:
-        raise UserError(
-            "privacy.lead_secret is not set, and without it numbers cannot be hashed: put at least 16 characters into "
-            "CALLPULSE_LEAD_SECRET, the same for every worker and source; or look first with --dry-run.",
-            USAGE,
-        )
+    if dry_run or who:
+        secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
+    else:
+        secret = lead_secret(settings, "; or look first with --dry-run")
     ends_ms = int(time.time() * 1000) if now else None
-    secret = secret or DRY_RUN_SECRET
     read = read_sessions(files, settings.source(AsteriskMapping), secret, ends_ms, People.of(settings, secret))
     if who:
         sessions = list(read)

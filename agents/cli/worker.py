@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
@@ -20,7 +19,7 @@ from agents.cli.common import (
     run,
     say,
 )
-from agents.repeated_lines import RepeatedLines
+from agents.cli.service import log_to_stderr
 from streams.contract import topics
 from streams.settings.settings import SettingsError
 from streams.tables.manager.series import series_count
@@ -66,10 +65,7 @@ def worker(
     from agents import worker  # noqa: PLC0415 - slow to import
     from agents.kafka import admin, settings_log  # noqa: PLC0415 - slow to import
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RepeatedLines())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a worker
+    log_to_stderr()
     kafka = settings.kafka
     differences = run(admin.check(kafka, topics.of_worker(kafka.group, kafka.topic_prefix)))
     if differences:

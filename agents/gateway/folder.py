@@ -49,7 +49,7 @@ class Folder:
         except OSError:
             os.close(self._lock)
             raise FolderError(
-                f"{path} is in use by another process. Give each one a gateway.data_dir of its own."
+                f"{path} is in use by another process. Give each one a gateway.data_dir, or gateways a --name."
             ) from None
         try:
             state = self._read()

@@ -17,8 +17,7 @@ import msgspec
 from agents.gateway.following import GrowingFile, Line, Position
 from agents.gateway.sink import NotStoredError, Sink
 from streams.contract.events import Event
-from streams.sources.asterisk.records.sources import RecordSource
-from streams.sources.frame import Refused
+from streams.sources.frame import LineSource, Refused
 
 log = logging.getLogger("callpulse")
 
@@ -53,7 +52,7 @@ class Follower:
     def __init__(
         self,
         growing: GrowingFile,
-        source: RecordSource,
+        source: LineSource,
         sink: Sink,
         cursors: KeepsCursors,
         *,

@@ -83,6 +83,40 @@ class Hook(Protocol):
         ...
 
 
+class LineSource(Protocol):
+    """A source that reads the lines of one file, and of those that follow it after a rotation.
+
+    A restart begins at the oldest line that is still needed, or behind the last line with the state that `snapshot`
+    gave. Lines that are read twice give the same events, with the same ids.
+    """
+
+    @property
+    def unusable(self) -> str:
+        """Why no line of the file can be read, "" for a file that can."""
+        ...
+
+    @property
+    def oldest(self) -> int | None:
+        """The place of the oldest line that a restart has to read again; None for none."""
+        ...
+
+    def take(self, line: bytes, place: int, now_ms: int) -> Translation:
+        """Process a line, with or without its end. `place` grows from line to line. Never raises."""
+        ...
+
+    def quiet(self, now_ms: int) -> list[Event]:
+        """Return the events that waited for the next line: none has come for seconds, and the file ends here."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Return the state that a restart continues with, b"" for none."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Continue with the state that `snapshot` returned. Raise ValueError for one of another release."""
+        ...
+
+
 def shape(data: bytes) -> bytes:
     """Return the shape of `data`: each letter of a value becomes `a`, each digit `9`. Keys of JSON objects are kept.
 

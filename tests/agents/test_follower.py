@@ -17,8 +17,8 @@ from streams.contract.events import Event
 from streams.sources.asterisk import DRY_RUN_SECRET
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
-from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource, RecordSource
-from streams.sources.frame import Refused
+from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource
+from streams.sources.frame import LineSource, Refused
 from tests.streams.records import FIXTURES, FOLDER, MAPPING, NOW_MS
 from tests.streams.test_asterisk_real import EXPECTED
 from tests.streams.test_asterisk_real import MAPPING as REAL
@@ -79,7 +79,7 @@ def cdr() -> CdrSource:
     return CdrSource(CdrSettings(), MAPPING, DRY_RUN_SECRET, "Europe/Moscow")
 
 
-def follower(path: Path, memory: Memory, make: Callable[[], RecordSource]) -> Follower:
+def follower(path: Path, memory: Memory, make: Callable[[], LineSource]) -> Follower:
     """Return a follower as the command makes it, with the position that was kept."""
     position, source = kept_position(memory, "file"), make()
     if position is not None:
@@ -95,7 +95,7 @@ async def read_all(following: Follower) -> None:
         quiet = 0 if await following.step() else quiet + 1
 
 
-def whole(path: Path, make: Callable[[], RecordSource]) -> dict[str, Event]:
+def whole(path: Path, make: Callable[[], LineSource]) -> dict[str, Event]:
     memory = Memory()
     following = follower(path, memory, make)
     asyncio.run(read_all(following))
@@ -103,7 +103,7 @@ def whole(path: Path, make: Callable[[], RecordSource]) -> dict[str, Event]:
     return memory.events
 
 
-DAYS: dict[str, tuple[Path, Callable[[], RecordSource]]] = {
+DAYS: dict[str, tuple[Path, Callable[[], LineSource]]] = {
     "cel": (FOLDER / "cel" / "cel-custom" / "Master.csv", cel),
     "queue_log": (FOLDER / "queue_log" / "queue_log", queue_log),
     "cdr": (FOLDER / "cdr" / "cdr-csv" / "Master.csv", cdr),

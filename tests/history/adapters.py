@@ -9,9 +9,10 @@ from streams.contract.events import Event
 from streams.simulator.rendering import ami, bodies, cdr, cel, export, queue_log
 from streams.sources.asterisk import AmiParser, Asterisk, AsteriskMapping
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
-from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource, RecordSource
+from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource
 from streams.sources.files.mapping import FileMapping
 from streams.sources.files.reader import FileReader
+from streams.sources.frame import LineSource
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.batch import FORMS, BatchReader, Unread
 from tests.history.departments import SECRET, ZONE, Made
@@ -36,7 +37,7 @@ def of_bytes(state: Asterisk, data: bytes, received_at_ms: int = 0, pieces: int 
     return events
 
 
-def of_lines(source: RecordSource, lines: Iterable[bytes], now_ms: int) -> list[Event]:
+def of_lines(source: LineSource, lines: Iterable[bytes], now_ms: int) -> list[Event]:
     """Return the events of a file of records, all of whose lines are understood."""
     events: list[Event] = []
     for place, line in enumerate(lines):

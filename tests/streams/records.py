@@ -10,8 +10,7 @@ from typing import Any, Final
 from streams.contract.events import CallEnded, CallEvent, CallStarted, CallTransferred, Event
 from streams.phone_numbers import lead_key
 from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping, Rule
-from streams.sources.asterisk.records.sources import RecordSource
-from streams.sources.frame import Refused
+from streams.sources.frame import LineSource, Refused
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
 FOLDER: Final = FIXTURES / "records"
@@ -31,7 +30,7 @@ def lines_of(data: bytes) -> list[bytes]:
     return data.split(b"\n")[:-1]
 
 
-def read(source: RecordSource, lines: Iterable[bytes], now_ms: int = NOW_MS) -> tuple[list[Event], list[Refused]]:
+def read(source: LineSource, lines: Iterable[bytes], now_ms: int = NOW_MS) -> tuple[list[Event], list[Refused]]:
     """Return the events and refusals of lines, and what comes when the file is quiet."""
     events: list[Event] = []
     refused: list[Refused] = []

@@ -21,14 +21,14 @@ from streams.sources.asterisk.records.sources import (
     CdrSource,
     CelSource,
     QueueLogSource,
-    RecordSource,
     record_source,
 )
+from streams.sources.frame import LineSource
 from tests.streams.records import FOLDER, MAPPING, NOW_MS, lines_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "asterisk.md").read_text(encoding="utf-8")
 TITLES = {"cel": "CEL", "queue_log": "queue_log", "cdr": "CDR"}
-MAKERS: dict[str, Callable[[], RecordSource]] = {
+MAKERS: dict[str, Callable[[], LineSource]] = {
     "cel": lambda: CelSource(CelSettings(), MAPPING, DRY_RUN_SECRET),
     "json": lambda: CelSource(CelSettings(format="json"), MAPPING, DRY_RUN_SECRET),
     "queue_log": lambda: QueueLogSource(QueueLogSettings(), MAPPING, DRY_RUN_SECRET),
@@ -51,7 +51,7 @@ def test_the_page_says_what_each_file_cannot_know(kind: str) -> None:
     assert record_source(kind, MAPPING, DRY_RUN_SECRET, "UTC").unusable == ""
 
 
-def feed(source: RecordSource, lines: list[bytes]) -> None:
+def feed(source: LineSource, lines: list[bytes]) -> None:
     """Feed lines. Whatever comes out can be encoded, and holds no number of the day's customers."""
     for place, line in enumerate(lines):
         done = source.take(line, place, NOW_MS)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from agents.cli.common import (
     FAILED,
-    INFRASTRUCTURE,
     USAGE,
     BootstrapOption,
     ConfigOption,
@@ -17,7 +14,7 @@ from agents.cli.common import (
     run,
     say,
 )
-from agents.repeated_lines import RepeatedLines
+from agents.cli.service import infrastructure_errors, lead_secret, log_to_stderr
 from streams.settings.settings import Settings
 from streams.sources.asterisk import AsteriskMapping
 
@@ -41,19 +38,10 @@ def ami(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_js
     """
     settings = read_settings(config, bootstrap)
     check_ami(settings)
-    if not settings.privacy.lead_secret:
-        raise UserError(
-            "privacy.lead_secret is not set, and without it numbers cannot be hashed: put at least 16 characters into "
-            "CALLPULSE_LEAD_SECRET, the same for every worker and source.",
-            USAGE,
-        )
+    lead_secret(settings)
     from agents.gateway import ami_service  # noqa: PLC0415 - slow to import
-    from agents.gateway.folder import FolderError  # noqa: PLC0415 - slow to import
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RepeatedLines())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    log_to_stderr()
 
     def ready(url: str) -> None:
         if as_json:
@@ -61,12 +49,8 @@ def ami(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_js
         else:
             say(f"the listener answers at {url}/metrics")
 
-    try:
+    with infrastructure_errors():
         lost = run(ami_service.run(settings, on_ready=ready))
-    except FolderError as error:
-        raise UserError(str(error), INFRASTRUCTURE) from None
-    except OSError as error:
-        raise UserError(error.strerror or str(error), INFRASTRUCTURE) from None
     if lost:
         raise UserError(f"{lost} events that were heard could not be stored", FAILED)
 

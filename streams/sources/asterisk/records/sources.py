@@ -7,7 +7,7 @@ Rows that are read twice give the same events, with the same ids.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ from streams.sources.asterisk.records.cel_events import CelEvents
 from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
 from streams.sources.asterisk.records.rows import Lines, refuse
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
-from streams.sources.frame import Refused, Translation
+from streams.sources.frame import LineSource, Refused, Translation
 from streams.sources.people import People
 from streams.units import HOUR_MS, MINUTE_MS
 
@@ -34,36 +34,6 @@ RECORD_FILES: Final[Mapping[str, str]] = {
     "cdr": "/var/log/asterisk/cdr-csv/Master.csv",
 }
 """The kinds of record files, and where Asterisk writes them."""
-
-
-class RecordSource(Protocol):
-    """Reads the lines of one file and of those that follow it."""
-
-    @property
-    def unusable(self) -> str:
-        """Why no line of the file can be read, "" for a file that can."""
-        ...
-
-    @property
-    def oldest(self) -> int | None:
-        """The place of the oldest line that a restart has to read again; None for none."""
-        ...
-
-    def take(self, line: bytes, place: int, now_ms: int) -> Translation:
-        """Process a line, with or without its end. `place` grows from line to line. Never raises."""
-        ...
-
-    def quiet(self, now_ms: int) -> list[Event]:
-        """Return the events that waited for the next line: none has come for seconds, and the file ends here."""
-        ...
-
-    def snapshot(self) -> bytes:
-        """Return the state that a restart continues with, b"" for none."""
-        ...
-
-    def restore(self, snapshot: bytes) -> None:
-        """Continue with the state that `snapshot` returned. Raise ValueError for one of another release."""
-        ...
 
 
 class CelSource:
@@ -237,7 +207,7 @@ class CdrSource:
 
 def record_source(
     kind: str, mapping: AsteriskMapping, secret: bytes, zone: str, people: People | None = None
-) -> RecordSource:
+) -> LineSource:
     """Return the reader of a kind of record file. `zone` is that of the PBX where its settings name none.
 
     Raises ValueError for settings that cannot be used, or an unknown kind.
