@@ -25,7 +25,7 @@ class Answers:
     def add(self, entry: Entry) -> None:
         """Take an entry, whose position is the highest so far."""
         self._open[entry.position] = entry
-        self.in_flight += len(entry.stretch.records)
+        self.in_flight += len(entry.bundle.records)
 
     def oldest(self) -> Entry | None:
         """Return the entry that waits longest."""
@@ -87,5 +87,5 @@ class Answers:
     def _close(self, entry: Entry) -> bool:
         if self._open.pop(entry.position, None) is None:
             return False
-        self.in_flight -= len(entry.stretch.records)
+        self.in_flight -= len(entry.bundle.records)
         return True

@@ -8,6 +8,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from agents.gateway.sink import NotStoredError
@@ -19,7 +20,7 @@ _KEY_FIELD: Final = {"calls": "manager", "speech": "manager", "crm": "lead"}
 _RECORD_BYTES: Final = 32
 
 
-class Stretch(Struct, frozen=True, array_like=True, gc=False):
+class Bundle(Struct, frozen=True, array_like=True, gc=False):
     """Records that are stored together, with their position in all that a process takes in.
 
     Positions grow. One that has been committed to Kafka means that all before it are committed, or were given up.
@@ -36,20 +37,20 @@ class Stretch(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Entry:
-    """A stretch on its way, with what the sender waits for.
+    """A bundle on its way, with what the sender waits for.
 
     `ids` identify its events in the duplicate memory. `stored` is done once the records are in Kafka or the spool;
     it fails with NotStoredError. `is_sent` means that Kafka may have it, `is_written` that it is being written to the
     spool.
     """
 
-    __slots__ = ("begun_s", "ids", "is_sent", "is_written", "size", "stored", "stretch")
+    __slots__ = ("begun_s", "bundle", "ids", "is_sent", "is_written", "size", "stored")
 
-    def __init__(self, stretch: Stretch, ids: Sequence[int], begun_s: float) -> None:
-        self.stretch = stretch
+    def __init__(self, bundle: Bundle, ids: Sequence[int], begun_s: float) -> None:
+        self.bundle = bundle
         self.ids = ids
         self.begun_s = begun_s
-        self.size = stretch.size
+        self.size = bundle.size
         self.is_sent = False
         self.is_written = False
         self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -57,8 +58,8 @@ class Entry:
 
     @property
     def position(self) -> int:
-        """The position of the stretch."""
-        return self.stretch.position
+        """The position of the bundle."""
+        return self.bundle.position
 
     def fail(self, text: str, retry_after_s: int, *, maybe: bool) -> None:
         """Tell the sender that it is not stored, or that this is not known."""
@@ -72,6 +73,24 @@ def records_of(events: Iterable[Event]) -> list[Outgoing]:
         topic, key_of = _place(type(event))
         found.append((topic, key_of(event).encode(), encode(event), []))
     return found
+
+
+class Named(Struct):
+    """The fields of an event that identify it."""
+
+    id: str
+    source: str
+
+
+def named(value: bytes | None) -> Named | None:
+    """Return what identifies the event that a record holds, None for a record that holds none."""
+    try:
+        return _decode_named(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+_decode_named: Final = msgspec.json.Decoder(Named).decode
 
 
 def identity(source: str, event_id: str) -> int:

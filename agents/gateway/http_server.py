@@ -22,6 +22,7 @@ from agents.gateway.http_problems import ProblemError, response
 from agents.telemetry.connections import Connections, Limits, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
 from agents.telemetry.paths import HEALTHY, METRICS, READY
+from agents.telemetry.port import open_port
 from streams.settings.gateway_http import GatewayHttp
 
 log = logging.getLogger("callpulse")
@@ -94,20 +95,16 @@ class HttpServer:
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=self._answer_s)
         await self._runner.setup()
-        host, port = self._address
-        reuse = self._settings.reuse_port or None
-        try:
-            await web.TCPSite(self._runner, host, port, ssl_context=context, reuse_port=reuse, backlog=1024).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise OSError(
-                error.errno,
-                f"cannot listen on {host}:{port}: {error.strerror}. Set gateway.http_port to another port (0: any free "
-                "one), end what listens there, or set gateway.http.reuse_port for several gateways on one port",
-            ) from error
-        bound_host, bound_port = self._runner.addresses[0][:2]
-        scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
+        bound = await open_port(
+            self._runner,
+            *self._address,
+            "gateway.http_port",
+            otherwise=", or set gateway.http.reuse_port for several gateways on one port",
+            ssl_context=context,
+            reuse_port=self._settings.reuse_port or None,
+            backlog=1024,
+        )
+        self.url = bound.url("http" if context is None else "https")
         self._watch = asyncio.create_task(self._connections.watch(server))
 
     async def close(self) -> None:

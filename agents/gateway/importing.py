@@ -12,10 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from agents.gateway.entries import identity
+from agents.gateway.entries import identity, named
 from agents.gateway.kafka_sink import KafkaSink
 from agents.gateway.recent_ids import RecentIds
 from agents.gateway.sink import NotStoredError, Sink
@@ -180,17 +179,11 @@ def finish(done: Imported, reader: FileReader) -> None:
     done.left_out = dict(reader.left_out)
 
 
-class _Named(Struct):
-    id: str
-    source: str
-
-
 async def known_ids(
     kafka: Kafka, sources: Collection[str], memory_bytes: int, on_progress: Callable[..., None] = lambda *_: None
 ) -> RecentIds:
     """Return the ids of the events of these sources that the topics hold. Raises KafkaUnusableError."""
     found = RecentIds(memory_bytes)
-    decode = msgspec.json.Decoder(_Named).decode
     marks = [source.encode() for source in sources]
     for topic in (topics.CALLS, topics.CRM):
         name = full_name(kafka, topic)
@@ -199,10 +192,7 @@ async def known_ids(
             value = record.value or b""
             if not any(mark in value for mark in marks):
                 continue
-            try:
-                named = decode(value)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-            if named.source in sources:
-                found.add([identity(named.source, named.id)])
+            event = named(value)
+            if event is not None and event.source in sources:
+                found.add([identity(event.source, event.id)])
     return found

@@ -63,7 +63,7 @@ class KafkaSink:
             except OSError as error:
                 raise FolderError(f"{self._path / 'spool'} cannot be read: {error.strerror}.") from None
             self._resources.callback(self.spool.close)
-            self._known.add(number for stretch in self.spool.stretches() for number in tail.ids_of(stretch))
+            self._known.add(number for bundle in self.spool.bundles() for number in tail.ids_of(bundle))
             self._folder.skip_to(self.spool.last_position)
             self.pipeline = Pipeline(
                 self._settings,

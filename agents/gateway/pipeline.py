@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from agents.exit import Fail
 from agents.gateway.answers import Answers
-from agents.gateway.entries import Entry, Outgoing, Stretch
+from agents.gateway.entries import Bundle, Entry, Outgoing
 from agents.gateway.folder import Folder
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.sink import NotStoredError
@@ -94,7 +94,7 @@ class Pipeline:
 
     @property
     def oldest_spooled_us(self) -> int | None:
-        """About when the oldest stretch that Kafka has not committed was spooled: microseconds since 1970."""
+        """About when the oldest bundle that Kafka has not committed was spooled: microseconds since 1970."""
         return self._spool.oldest_after(self._transactions.committed if self._transactions is not None else 0)
 
     def start(self) -> None:
@@ -116,7 +116,7 @@ class Pipeline:
             position = self._folder.next_position()
         except OSError:
             raise NotStoredError("the folder of the spool cannot be written", _FULL_RETRY_S) from None
-        entry = Entry(Stretch(position, source, records), ids, time.monotonic())
+        entry = Entry(Bundle(position, source, records), ids, time.monotonic())
         self._answers.add(entry)
         if self._is_spooling:
             self._to_spool.append(entry)
@@ -147,12 +147,12 @@ class Pipeline:
     async def _send(self) -> None:
         while not self._is_finishing:
             transactions = self._transactions or await self._connect()
-            stretches = await self._next_stretches()
-            if not stretches:
+            bundles = await self._next_bundles()
+            if not bundles:
                 continue
             try:
                 await transactions.send(
-                    (record for stretch in stretches for record in stretch.records), stretches[-1].position
+                    (record for bundle in bundles for record in bundle.records), bundles[-1].position
                 )
             except KafkaUnusableError as error:
                 self._lost(error)
@@ -198,7 +198,7 @@ class Pipeline:
         self._spool.skip_to(position)
         self._spool.release(position, active=not self._is_spooling)
 
-    async def _next_stretches(self) -> list[Stretch]:
+    async def _next_bundles(self) -> list[Bundle]:
         """Wait for what is to be sent next, from the spool first. Nothing is left to do for an empty answer."""
         while not self._is_finishing:
             if self._spool.has_unread():
@@ -214,13 +214,13 @@ class Pipeline:
                     self._sending = taken
                     for entry in taken:
                         entry.is_sent = True
-                    return [entry.stretch for entry in taken]
+                    return [entry.bundle for entry in taken]
             else:
                 self._something_to_send.clear()
                 await self._something_to_send.wait()
         return []
 
-    async def _leave_spool(self) -> list[Stretch]:
+    async def _leave_spool(self) -> list[Bundle]:
         """Read the spool to its end while nothing is written to it; what comes then goes straight to Kafka."""
         self._hold = True
         try:
@@ -262,14 +262,14 @@ class Pipeline:
         for entry in group:
             entry.is_written = True
         try:
-            written = await asyncio.to_thread(self._spool.append, [entry.stretch for entry in group])
+            written = await asyncio.to_thread(self._spool.append, [entry.bundle for entry in group])
             text, maybe = "Kafka is away and the spool is full", False
         except SpoolError as error:
             log.error("%s", error)  # noqa: TRY400 - the place in the code says nothing
             self._metrics.spool_failed()
             written, text, maybe = 0, f"Kafka is away, and {error}", error.maybe
         for entry in group[:written]:
-            self._metrics.spooled(len(entry.stretch.records))
+            self._metrics.spooled(len(entry.bundle.records))
             self._answers.written(entry)
         for entry in group[written:]:
             self._answers.not_written(entry, text, _FULL_RETRY_S, may_be_on_disk=maybe)

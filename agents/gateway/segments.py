@@ -1,7 +1,7 @@
 """The segments of the spool: their bytes, and what is left of one after a crash or on a damaged disk.
 
 A segment begins with a header: the magic number, a mark of eight random bytes, and a checksum of both. A frame is the
-mark, the length of its payload, a checksum of length and payload, and the payload, a `Stretch` in MessagePack. The mark
+mark, the length of its payload, a checksum of length and payload, and the payload, a `Bundle` in MessagePack. The mark
 cannot be guessed by a sender, so the next frame is found behind damaged bytes in linear time.
 """
 
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from agents.gateway.entries import Stretch
+from agents.gateway.entries import Bundle
 
 MAGIC: Final = b"callpulse spool 1\n"
 MARK_BYTES: Final = 8
@@ -24,13 +24,13 @@ _FRAME: Final = struct.Struct("<II")
 HEADER_BYTES: Final = len(MAGIC) + MARK_BYTES + _CHECKSUM.size
 FRAME_BYTES: Final = MARK_BYTES + _FRAME.size
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Stretch).decode
+_decode = msgspec.msgpack.Decoder(Bundle).decode
 
 
 class Frame(NamedTuple):
-    """A stretch in a segment, and where its frame begins and ends."""
+    """A bundle in a segment, and where its frame begins and ends."""
 
-    stretch: Stretch
+    bundle: Bundle
     begin: int
     end: int
 
@@ -53,9 +53,9 @@ def new_header() -> tuple[bytes, bytes]:
     return begin + _CHECKSUM.pack(zlib.crc32(begin)), mark
 
 
-def frame(mark: bytes, stretch: Stretch) -> bytes:
-    """Return the frame of a stretch."""
-    payload = _encode(stretch)
+def frame(mark: bytes, bundle: Bundle) -> bytes:
+    """Return the frame of a bundle."""
+    payload = _encode(bundle)
     length = len(payload)
     return mark + _FRAME.pack(length, _checksum(length, payload)) + payload
 
@@ -96,10 +96,10 @@ def frames_in(data: bytes, mark: bytes, at: int = 0) -> Iterator[Frame]:
         if len(payload) != length or _checksum(length, payload) != checksum:
             continue
         try:
-            stretch = _decode(payload)
+            bundle = _decode(payload)
         except msgspec.MsgspecError:
             continue
-        yield Frame(stretch, begin, end)
+        yield Frame(bundle, begin, end)
         at = end
 
 

@@ -19,6 +19,7 @@ from agents.gateway.metrics import GatewayMetrics
 from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
 from agents.telemetry.paths import HEALTHY, METRICS, READY
+from agents.telemetry.port import open_port
 from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
@@ -130,18 +131,9 @@ class Service:
         await self._runner.setup()
         http_server = self._runner.server
         assert http_server is not None  # noqa: S101 - there is one after setup
-        host, port = self.settings.gateway.status_host, self.settings.gateway.status_port
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise OSError(
-                error.errno,
-                f"cannot listen on {host}:{port}: {error.strerror}. Set gateway.status_port to another port "
-                "(0: any free one), or end what listens there",
-            ) from error
-        bound_host, bound_port = self._runner.addresses[0][:2]
-        self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
+        gateway = self.settings.gateway
+        bound = await open_port(self._runner, gateway.status_host, gateway.status_port, "gateway.status_port")
+        self.url = bound.url()
         self.background(connections.watch(http_server))
 
     async def _watch_loop(self) -> None:

@@ -1,6 +1,6 @@
 """The spool: events on disk while Kafka is away, in the order in which they came, each durable before it is answered.
 
-One call of `append` writes many stretches and syncs once. Reading and appending may run side by side, in two threads.
+One call of `append` writes many bundles and syncs once. Reading and appending may run side by side, in two threads.
 A segment is removed once Kafka has committed all of it.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.gateway import segments
-from agents.gateway.entries import Stretch
+from agents.gateway.entries import Bundle
 from agents.gateway.folder import sync_folder
 
 log = logging.getLogger("callpulse")
@@ -29,7 +29,7 @@ _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SpoolError(RuntimeError):
-    """The stretches are not durable. `maybe`: they may be on disk, and come back after a restart."""
+    """The bundles are not durable. `maybe`: they may be on disk, and come back after a restart."""
 
     def __init__(self, text: str, *, maybe: bool) -> None:
         super().__init__(text)
@@ -82,11 +82,11 @@ class Spool:
 
     @property
     def last_position(self) -> int:
-        """The position of the last stretch, 0 for an empty spool."""
+        """The position of the last bundle, 0 for an empty spool."""
         return max((segment.last for segment in list(self._segments)), default=0)
 
     def has_unread(self) -> bool:
-        """Whether there are stretches that `read` has not returned."""
+        """Whether there are bundles that `read` has not returned."""
         return self.last_position > self._read_to
 
     @property
@@ -101,8 +101,8 @@ class Spool:
                 return max(segment.first, committed)
         return None
 
-    def append(self, stretches: Sequence[Stretch]) -> int:
-        """Make stretches durable and return how many: the first ones, as far as there is room.
+    def append(self, bundles: Sequence[Bundle]) -> int:
+        """Make bundles durable and return how many: the first ones, as far as there is room.
 
         Raises:
             SpoolError: none of them is known to be durable.
@@ -115,23 +115,23 @@ class Spool:
             header, mark = (b"", segment.mark) if segment is not None else segments.new_header()
             data, taken = bytearray(header), 0
             room = self._max_bytes - self.size
-            for stretch in stretches:
-                framed = segments.frame(mark, stretch)
+            for bundle in bundles:
+                framed = segments.frame(mark, bundle)
                 if len(data) + len(framed) > room:
                     break
                 data += framed
                 taken += 1
             if taken:
-                last = stretches[taken - 1].position
+                last = bundles[taken - 1].position
                 if segment is None:
-                    self._begin(stretches[0].position, mark, data, last)
+                    self._begin(bundles[0].position, mark, data, last)
                 else:
                     self._extend(segment, data, last)
             return taken
 
-    def read(self, most_bytes: int) -> list[Stretch]:
-        """Return the next stretches, about as many as asked for; none at the end."""
-        found: list[Stretch] = []
+    def read(self, most_bytes: int) -> list[Bundle]:
+        """Return the next bundles, about as many as asked for; none at the end."""
+        found: list[Bundle] = []
         size = 0
         while size < most_bytes:
             place = self._next_place()
@@ -147,9 +147,9 @@ class Spool:
                 if frame.begin != whole_to:
                     _set_aside(segment.path)
                 whole_to = frame.end
-                if frame.stretch.position > self._read_to:
-                    found.append(frame.stretch)
-                    self._read_to = frame.stretch.position
+                if frame.bundle.position > self._read_to:
+                    found.append(frame.bundle)
+                    self._read_to = frame.bundle.position
                     size += frame.end - frame.begin
                 at = begin + frame.end
                 if size >= most_bytes:
@@ -187,12 +187,12 @@ class Spool:
             if self._reading is not None and self._reading[0] is segment:
                 self._reading = None
 
-    def stretches(self) -> Iterator[Stretch]:
+    def bundles(self) -> Iterator[Bundle]:
         """Yield all that the spool holds. Reading goes on where it was."""
         for segment in list(self._segments):
             data = segment.path.read_bytes()[: segment.size]
             for frame in segments.frames_in(data, segment.mark, segments.HEADER_BYTES):
-                yield frame.stretch
+                yield frame.bundle
 
     def close(self) -> None:
         """Close the files. What is in the spool stays."""
@@ -269,7 +269,7 @@ class Spool:
             return
         mark = segments.mark_of(data)
         assert mark is not None  # noqa: S101 - it is readable
-        positions = [frame.stretch.position for frame in found.frames]
+        positions = [frame.bundle.position for frame in found.frames]
         self._segments.append(_Segment(path, mark, end, positions[0], max(positions)))
 
 

@@ -8,10 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
-from agents.gateway.entries import Stretch, identity
+from agents.gateway.entries import Bundle, identity, named
 from agents.kafka.clients import full_name
 from agents.kafka.reading import records_to_end
 from streams.contract import topics
@@ -19,14 +16,6 @@ from streams.settings.settings import Kafka
 
 _LONGEST_S: Final = 10.0
 _EVENTS: Final = (topics.CALLS, topics.CRM, topics.SPEECH)
-
-
-class _Named(Struct):
-    id: str
-    source: str
-
-
-_decode = msgspec.json.Decoder(_Named).decode
 
 
 async def recent(kafka: Kafka, span_ms: int) -> list[int]:
@@ -45,16 +34,13 @@ async def recent(kafka: Kafka, span_ms: int) -> list[int]:
     return found
 
 
-def ids_of(stretch: Stretch) -> Iterator[int]:
-    """Yield the ids of the events in a stretch of the spool."""
-    for topic, _, value, _ in stretch.records:
+def ids_of(bundle: Bundle) -> Iterator[int]:
+    """Yield the ids of the events in a bundle of the spool."""
+    for topic, _, value, _ in bundle.records:
         if topic != topics.REJECTED.name:
             yield from _id_of(value)
 
 
 def _id_of(value: bytes | None) -> list[int]:
-    try:
-        named = _decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return []
-    return [identity(named.source, named.id)]
+    found = named(value)
+    return [] if found is None else [identity(found.source, found.id)]

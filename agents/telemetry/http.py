@@ -23,6 +23,7 @@ from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE, Exposition
 from agents.telemetry.health import Health
 from agents.telemetry.paths import ATTENTION, HEALTHY, METRICS, READY
+from agents.telemetry.port import open_port
 from streams.settings.settings import Worker
 
 _GZIP: Final = 31  # zlib: write the header of a gzip file
@@ -78,19 +79,9 @@ class Server:
         await self._runner.setup()
         http_server = self._runner.server
         assert http_server is not None  # noqa: S101 - there is one after setup
-        host, port = self._settings.http_host, self._settings.http_port
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise OSError(
-                error.errno,
-                f"cannot listen on {host}:{port}: {error.strerror}. Set worker.http_port to another port "
-                "(0: any free one), or end what listens there",
-            ) from error
-        bound_host, bound_port = self._runner.addresses[0][:2]
-        self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
-        self.attention.own_url = self._settings.advertised_url or _reachable(self.url, bound_host, bound_port)
+        bound = await open_port(self._runner, self._settings.http_host, self._settings.http_port, "worker.http_port")
+        self.url = bound.url()
+        self.attention.own_url = self._settings.advertised_url or _reachable(self.url, *bound)
         self.suspension.start()
         watches = (self.health.watch(), self._watch_lag(), connections.watch(http_server))
         self._watching = [asyncio.create_task(work) for work in watches]

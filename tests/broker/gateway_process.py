@@ -88,8 +88,8 @@ def die_after_sync(sink: KafkaSink) -> None:
     """Die when the spool has made a part durable, before a sender is told."""
     append = sink.spool.append
 
-    def dying(stretches: object) -> int:
-        append(stretches)  # type: ignore[arg-type] # what append takes
+    def dying(bundles: object) -> int:
+        append(bundles)  # type: ignore[arg-type] # what append takes
         die()
         return 0
 

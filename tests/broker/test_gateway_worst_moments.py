@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.gateway import pipeline
-from agents.gateway.entries import Outgoing, Stretch, records_of
+from agents.gateway.entries import Bundle, Outgoing, records_of
 from agents.gateway.folder import Folder
 from agents.gateway.spool import Spool
 from agents.gateway.transactions import Transactions
@@ -58,9 +58,7 @@ def test_killed_with_a_segment_of_which_kafka_has_a_part(
     sender = sender_of(bootstrap, tmp_path)
     folder = Folder(tmp_path / "gateway")
     spool = Spool(tmp_path / "gateway" / "spool", 1 << 24)
-    spool.append(
-        [Stretch(folder.next_position(), "mine", records_of([process.event(number)])) for number in range(200)]
-    )
+    spool.append([Bundle(folder.next_position(), "mine", records_of([process.event(number)])) for number in range(200)])
     spool.close()
     folder.close()
     sender.stored.update(range(200))

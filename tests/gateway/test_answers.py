@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.gateway.answers import Answers
-from agents.gateway.entries import Entry, Stretch
+from agents.gateway.entries import Bundle, Entry
 from agents.gateway.sink import NotStoredError
 
 
@@ -18,7 +18,7 @@ class Told:
         )
 
     def add(self, position: int) -> Entry:
-        entry = Entry(Stretch(position, "pbx", [("calls", b"k", b"v", [])]), (), 0)
+        entry = Entry(Bundle(position, "pbx", [("calls", b"k", b"v", [])]), (), 0)
         self.answers.add(entry)
         return entry
 

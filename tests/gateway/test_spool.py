@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.gateway import segments
-from agents.gateway.entries import Stretch
+from agents.gateway.entries import Bundle
 from agents.gateway.spool import Spool, SpoolError
 
 ROOM = 1 << 24
 
 
-def stretch(position: int, size: int = 10) -> Stretch:
-    return Stretch(position, "pbx", [("calls", b"anna", b"v" * size, [])])
+def bundle(position: int, size: int = 10) -> Bundle:
+    return Bundle(position, "pbx", [("calls", b"anna", b"v" * size, [])])
 
 
 def positions(spool: Spool) -> list[int]:
     return [found.position for found in read_all(spool)]
 
 
-def read_all(spool: Spool, most: int = 1 << 20) -> list[Stretch]:
-    found: list[Stretch] = []
+def read_all(spool: Spool, most: int = 1 << 20) -> list[Bundle]:
+    found: list[Bundle] = []
     while part := spool.read(most):
         found += part
     return found
@@ -40,23 +40,21 @@ def files(folder: Path, suffix: str = ".spool") -> list[Path]:
 
 def test_what_was_appended_is_read_in_order_and_after_a_restart(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOM)
-    given_ = [
-        Stretch(n, "pbx", [("calls", b"k", b"{}", [("reason", b"x")]), ("crm", b"", b"\xff", [])]) for n in (3, 7)
-    ]
+    given_ = [Bundle(n, "pbx", [("calls", b"k", b"{}", [("reason", b"x")]), ("crm", b"", b"\xff", [])]) for n in (3, 7)]
     assert spool.append(given_) == 2
-    assert spool.append([stretch(9)]) == 1
-    assert read_all(spool) == [*given_, stretch(9)]
+    assert spool.append([bundle(9)]) == 1
+    assert read_all(spool) == [*given_, bundle(9)]
     assert not spool.has_unread()
     spool.close()
     again = Spool(tmp_path, ROOM)
     assert again.last_position == 9
-    assert read_all(again) == [*given_, stretch(9)]
+    assert read_all(again) == [*given_, bundle(9)]
 
 
 def test_reading_in_small_parts_gives_the_same(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOM, segment_bytes=300)
     for n in range(1, 40):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
     assert len(files(tmp_path)) > 5
     assert [found.position for found in read_all(spool, 1)] == list(range(1, 40))
 
@@ -64,14 +62,14 @@ def test_reading_in_small_parts_gives_the_same(tmp_path: Path) -> None:
 def test_appending_goes_on_while_the_end_was_read(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOM, segment_bytes=200)
     for n in range(1, 30):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
         assert positions(spool) == [n]
 
 
 def test_committed_segments_are_removed_and_the_active_one_only_if_asked(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOM, segment_bytes=200)
     for n in range(1, 30):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
     read_all(spool)
     spool.release(28)
     assert [path.name for path in files(tmp_path)] == [path.name for path in files(tmp_path)][-1:]
@@ -80,14 +78,14 @@ def test_committed_segments_are_removed_and_the_active_one_only_if_asked(tmp_pat
     spool.release(29, active=True)
     assert files(tmp_path) == []
     assert spool.size == 0
-    spool.append([stretch(30)])
+    spool.append([bundle(30)])
     assert positions(spool) == [30]
 
 
 def test_rewound_it_reads_anew_what_is_behind_the_position(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOM, segment_bytes=200)
     for n in range(1, 20):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
     read_all(spool)
     spool.rewind(7)
     assert positions(spool) == list(range(8, 20))
@@ -101,8 +99,8 @@ def test_a_spool_is_full_before_its_last_bytes_are_taken(tmp_path: Path) -> None
     position = 0
     while not spool.is_full:
         position += 1
-        spool.append([stretch(position, 10_000)])
-    assert spool.append([stretch(position + 1, 50_000)]) == 1  # was on its way
+        spool.append([bundle(position, 10_000)])
+    assert spool.append([bundle(position + 1, 50_000)]) == 1  # was on its way
     assert spool.size <= 1 << 20
     spool.release(position + 1, active=True)
     assert not spool.is_full
@@ -110,13 +108,13 @@ def test_a_spool_is_full_before_its_last_bytes_are_taken(tmp_path: Path) -> None
 
 def test_a_full_spool_takes_what_fits_and_more_once_segments_are_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 4_000, segment_bytes=1_000)
-    taken = spool.append([stretch(n, 500) for n in range(1, 20)])
+    taken = spool.append([bundle(n, 500) for n in range(1, 20)])
     assert 0 < taken < 8
-    assert spool.append([stretch(50, 500)]) == 0
+    assert spool.append([bundle(50, 500)]) == 0
     assert spool.size <= 4_000
     read_all(spool)
     spool.release(taken, active=True)
-    assert spool.append([stretch(51, 500)]) == 1
+    assert spool.append([bundle(51, 500)]) == 1
     assert positions(spool) == [51]
 
 
@@ -130,7 +128,7 @@ def test_a_torn_tail_is_cut_at_every_byte(sizes: list[int], data: st.DataObject)
         spool = Spool(folder, ROOM, fsync=lambda _: None)  # the crash is played: nothing needs to be durable
         ends = []
         for position, size in enumerate(sizes, 1):
-            spool.append([stretch(position, size)])
+            spool.append([bundle(position, size)])
             ends.append(spool.size)
         spool.close()
         (path,) = files(folder)
@@ -141,16 +139,16 @@ def test_a_torn_tail_is_cut_at_every_byte(sizes: list[int], data: st.DataObject)
         again = Spool(folder, ROOM)
         kept = [position for position, end in enumerate(ends, 1) if end <= cut]
         assert positions(again) == kept
-        assert again.append([stretch(100)]) == 1
+        assert again.append([bundle(100)]) == 1
         again.close()
         assert positions(Spool(folder, ROOM)) == [*kept, 100]
 
 
 def test_every_single_byte_of_the_tail_can_be_the_last_one(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "made", ROOM)
-    spool.append([stretch(1), stretch(2)])
+    spool.append([bundle(1), bundle(2)])
     before = spool.size
-    spool.append([stretch(3, 30)])
+    spool.append([bundle(3, 30)])
     spool.close()
     (path,) = files(tmp_path / "made")
     whole = path.read_bytes()
@@ -165,11 +163,11 @@ def test_every_single_byte_of_the_tail_can_be_the_last_one(tmp_path: Path) -> No
 @pytest.mark.parametrize("offset", range(0, 60, 7))
 def test_a_damaged_frame_costs_itself_only_and_the_file_is_kept(tmp_path: Path, offset: int) -> None:
     spool = Spool(tmp_path, ROOM)
-    spool.append([stretch(1)])
+    spool.append([bundle(1)])
     begin = spool.size
-    spool.append([stretch(2)])
+    spool.append([bundle(2)])
     end = spool.size
-    spool.append([stretch(3), stretch(4)])
+    spool.append([bundle(3), bundle(4)])
     spool.close()
     (path,) = files(tmp_path)
     data = bytearray(path.read_bytes())
@@ -187,10 +185,10 @@ def test_a_segment_whose_header_is_damaged_is_set_aside_and_the_others_are_read(
 ) -> None:
     spool = Spool(tmp_path, ROOM, segment_bytes=100)
     for n in range(1, 8):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
     spool.close()
     first = files(tmp_path)[0]
-    lost = [frame.stretch.position for frame in segments.read(first.read_bytes()).frames]
+    lost = [frame.bundle.position for frame in segments.read(first.read_bytes()).frames]
     first.write_bytes(b"x" + first.read_bytes()[1:])
     again = Spool(tmp_path, ROOM)
     assert positions(again) == [n for n in range(1, 8) if n not in lost]
@@ -222,13 +220,13 @@ def test_what_a_failed_sync_leaves_behind_is_never_taken_for_durable(tmp_path: P
     disk = Disk()
     spool = Spool(tmp_path, ROOM, fsync=disk.fsync)
     for n in range(1, appended_before + 1):
-        spool.append([stretch(n)])
+        spool.append([bundle(n)])
     disk.error = errno.EIO
     with pytest.raises(SpoolError, match="disk refuses") as failed:
-        spool.append([stretch(90)])
+        spool.append([bundle(90)])
     assert failed.value.maybe == (appended_before > 0)
     disk.error = None
-    assert spool.append([stretch(91)]) == 1  # in another file
+    assert spool.append([bundle(91)]) == 1  # in another file
     assert positions(spool) == [*range(1, appended_before + 1), 91]
     spool.close()
     assert positions(Spool(tmp_path, ROOM)) == [*range(1, appended_before + 1), 91]
@@ -237,15 +235,15 @@ def test_what_a_failed_sync_leaves_behind_is_never_taken_for_durable(tmp_path: P
 @pytest.mark.parametrize("written", [0, 1, 30])
 def test_a_full_disk_leaves_the_spool_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
     spool = Spool(tmp_path, ROOM)
-    spool.append([stretch(1)])
+    spool.append([bundle(1)])
     size = files(tmp_path)[0].stat().st_size
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", _filled_after(written, os.write))
         with pytest.raises(SpoolError, match="the disk is full") as failed:
-            spool.append([stretch(2, 100)])
+            spool.append([bundle(2, 100)])
     assert not failed.value.maybe
     assert files(tmp_path)[0].stat().st_size == size
-    spool.append([stretch(3)])
+    spool.append([bundle(3)])
     spool.close()
     assert positions(Spool(tmp_path, ROOM)) == [1, 3]
 
@@ -267,10 +265,10 @@ def _filled_after(room: int, write: Callable[[int, memoryview], int]) -> Callabl
 def test_a_sender_cannot_forge_a_frame(tmp_path: Path) -> None:
     """A value that holds a whole segment is a value: its frames have another mark."""
     other = Spool(tmp_path / "other", ROOM)
-    other.append([stretch(77)])
+    other.append([bundle(77)])
     inner = files(tmp_path / "other")[0].read_bytes()
     spool = Spool(tmp_path / "this", ROOM)
-    spool.append([Stretch(1, "pbx", [("calls", b"k", inner, [])]), stretch(2)])
+    spool.append([Bundle(1, "pbx", [("calls", b"k", inner, [])]), bundle(2)])
     spool.close()
     (path,) = files(tmp_path / "this")
     data = bytearray(path.read_bytes())
