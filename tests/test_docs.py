@@ -254,3 +254,10 @@ def test_the_speeds_of_the_readme_are_those_that_were_measured_and_it_says_of_wh
     assert (
         f"{times['kstreams']:g} times as many as Kafka Streams and {times['faust']:.0f} times as many as Faust" in page
     )
+
+
+def test_a_term_of_the_glossary_means_one_thing() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE)
+    terms = [term.strip() for row in rows for term in row.split(",") if term.strip(" -") not in ("", "Term")]
+    assert len(terms) > 100
+    assert [term for term in set(terms) if terms.count(term) > 1] == []

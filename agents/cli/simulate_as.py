@@ -14,7 +14,7 @@ from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from streams.simulator import Department
-    from streams.simulator.rendering.facts import Fact
+    from streams.simulator.rendering.pbx_facts import PbxFact
 
 
 class Form(StrEnum):
@@ -70,7 +70,7 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
     sys.stdout.buffer.flush()
 
 
-def _writers() -> Mapping[Form, Callable[[Iterable[Fact]], Iterator[bytes]]]:
+def _writers() -> Mapping[Form, Callable[[Iterable[PbxFact]], Iterator[bytes]]]:
     from streams.simulator.rendering import ami, cdr, cel, queue_log  # noqa: PLC0415 - slow to import
 
     return {

@@ -13,8 +13,8 @@ from streams.simulator import Department, FaultRates, Record, simulate
 from streams.simulator.people.roster import BEGINNER
 from streams.simulator.rendering import export
 from streams.simulator.rendering.exchange import Exchange
-from streams.simulator.rendering.facts import Fact
 from streams.simulator.rendering.history import History
+from streams.simulator.rendering.pbx_facts import PbxFact
 from streams.simulator.rendering.phone_book import PhoneBook
 from streams.simulator.truth.figures import Figures
 from streams.sources.people import People
@@ -36,7 +36,7 @@ class Made:
     people: People
     book: PhoneBook
     history: History
-    facts: tuple[Fact, ...]
+    facts: tuple[PbxFact, ...]
     end_ms: int
 
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from streams.simulator.rendering import ami
-from streams.simulator.rendering.facts import Fact
+from streams.simulator.rendering.pbx_facts import PbxFact
 
 AT_ONCE_US = 2_000
 _ROUNDS = 3
 
 
-def frames(facts: Iterable[Fact]) -> list[bytes]:
+def frames(facts: Iterable[PbxFact]) -> list[bytes]:
     """Return the messages of the interface."""
     return [ami.frame(headers) for fact in facts for headers in ami.events(fact)]
 
 
-def reordered(facts: Sequence[Fact], random: Random) -> list[Fact]:
+def reordered(facts: Sequence[PbxFact], random: Random) -> list[PbxFact]:
     """Return facts of which some of one moment have changed places.
 
     The order of one channel is kept, as Asterisk promises. So is cause and effect: a channel begins after the one that
@@ -32,7 +32,7 @@ def reordered(facts: Sequence[Fact], random: Random) -> list[Fact]:
     return found
 
 
-def _bound(fact: Fact) -> set[str]:
+def _bound(fact: PbxFact) -> set[str]:
     bound = {fact.channel.uid, *(other.uid for other in fact.others.values())}
     if fact.what == "new":
         bound.add(fact.channel.linkedid)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streams.contract.events import LATEST_MS, CallEnded, CallEvent, Event
 from streams.simulator.rendering import ami, cdr, cel, export, queue_log
 from streams.simulator.rendering.ami import State
-from streams.simulator.rendering.facts import TRUNK, Fact
+from streams.simulator.rendering.pbx_facts import TRUNK, PbxFact
 from streams.simulator.truth.figures import Figures
 from streams.sources.asterisk import Asterisk
 from streams.sources.skew import looks_like_zone
@@ -154,7 +154,7 @@ def test_calls_of_the_morning_that_come_after_those_of_the_evening_count_at_thei
 # -- lost
 
 
-def _telephones(facts: Sequence[Fact]) -> list[Fact]:
+def _telephones(facts: Sequence[PbxFact]) -> list[PbxFact]:
     """Return the hangups of telephones, but for those in calls that were handed over: their legs had ended before."""
     handed = {fact.channel.linkedid for fact in facts if fact.what in ("blind", "attended")}
     handed |= {other.linkedid for fact in facts if fact.what == "attended" for other in fact.others.values()}

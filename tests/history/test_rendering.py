@@ -16,8 +16,8 @@ import pytest
 
 from streams.simulator.rendering import ami, cel
 from streams.simulator.rendering.exchange import Exchange
-from streams.simulator.rendering.facts import Fact
 from streams.simulator.rendering.history import Call, History, Leg
+from streams.simulator.rendering.pbx_facts import PbxFact
 from streams.simulator.rendering.phone_book import PhoneBook
 from streams.sources.asterisk import AmiParser
 from streams.units import HOUR_MS
@@ -82,7 +82,7 @@ def _told(data: bytes) -> list[tuple[str, ...]]:
     return [(names[uid], *events) for uid, events in found.items()]
 
 
-def _facts(name: str) -> list[Fact]:
+def _facts(name: str) -> list[PbxFact]:
     return list(Exchange(PhoneBook(made().settings.managers)).facts(History([CASES[name]], [])))
 
 

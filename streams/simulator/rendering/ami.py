@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from streams.simulator.rendering.facts import NOBODY, Channel, Fact
+from streams.simulator.rendering.pbx_facts import NOBODY, Channel, PbxFact
 
 GREETING: Final = b"Asterisk Call Manager/9.0.0\r\n"
 _STATES: Final = {0: "Down", 4: "Ring", 5: "Ringing", 6: "Up", 7: "Busy"}
@@ -31,7 +31,7 @@ _AGENT: Final = "agent,all"
 Headers = dict[str, str]
 
 
-def write(facts: Iterable[Fact]) -> Iterator[bytes]:
+def write(facts: Iterable[PbxFact]) -> Iterator[bytes]:
     """Yield the greeting, and the events of each fact."""
     yield GREETING
     for fact in facts:
@@ -44,7 +44,7 @@ def frame(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n"
 
 
-def events(fact: Fact) -> Iterator[Headers]:
+def events(fact: PbxFact) -> Iterator[Headers]:
     """Yield the events of a fact, as headers."""
     stamp = f"{fact.at_us // 1_000_000}.{fact.at_us % 1_000_000:06d}"
     for name, privilege, headers in _events(fact):
@@ -83,7 +83,7 @@ def _bridge(id_: str, prefix: str = "", channels: int = 1) -> Headers:
     }
 
 
-def _events(fact: Fact) -> Iterator[tuple[str, str, Headers]]:
+def _events(fact: PbxFact) -> Iterator[tuple[str, str, Headers]]:
     """Yield the events of one channel; those of several are in `_call_events` and `_queue_events`."""
     about, mine = fact.about, channel(fact.channel)
     match fact.what:
@@ -107,7 +107,7 @@ def _events(fact: Fact) -> Iterator[tuple[str, str, Headers]]:
             yield from _call_events(fact, mine)
 
 
-def _call_events(fact: Fact, mine: Headers) -> Iterator[tuple[str, str, Headers]]:
+def _call_events(fact: PbxFact, mine: Headers) -> Iterator[tuple[str, str, Headers]]:
     about = fact.about
     dest = channel(fact.others["dest"], "Dest") if "dest" in fact.others else {}
     match fact.what:
@@ -123,7 +123,7 @@ def _call_events(fact: Fact, mine: Headers) -> Iterator[tuple[str, str, Headers]
             yield from _queue_events(fact, mine | dest)
 
 
-def _blind(fact: Fact) -> Headers:
+def _blind(fact: PbxFact) -> Headers:
     other = fact.others["transferee"]
     return {
         "Result": "Success",
@@ -136,7 +136,7 @@ def _blind(fact: Fact) -> Headers:
     }
 
 
-def _attended(fact: Fact) -> Headers:
+def _attended(fact: PbxFact) -> Headers:
     others = fact.others
     return {
         "Result": "Success",
@@ -152,7 +152,7 @@ def _attended(fact: Fact) -> Headers:
     }
 
 
-def _queue_events(fact: Fact, who: Headers) -> Iterator[tuple[str, str, Headers]]:
+def _queue_events(fact: PbxFact, who: Headers) -> Iterator[tuple[str, str, Headers]]:
     about = fact.about
     queue = {"Queue": about["queue"]} if "queue" in about else {}
     member = {"Interface": about["device"], "MemberName": about["member"]} if "device" in about else {}
@@ -212,7 +212,7 @@ class State:
         self._channels: dict[str, Channel] = {}
         self._members: dict[tuple[str, str], Mapping[str, str]] = {}
 
-    def take(self, fact: Fact) -> None:
+    def take(self, fact: PbxFact) -> None:
         """Follow what happens."""
         for one in (fact.channel, *fact.others.values()):
             if one.uid in self._channels or fact.what == "new":

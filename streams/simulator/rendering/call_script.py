@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from streams.contract.events import QUEUE_PREFIX
-from streams.simulator.rendering.facts import INSIDE, OUTSIDE, RING, RINGING, TRUNK, UP, Channel, Recorder
 from streams.simulator.rendering.history import Call, Leg
+from streams.simulator.rendering.pbx_facts import INSIDE, OUTSIDE, RING, RINGING, TRUNK, UP, Channel, Recorder
 from streams.simulator.rendering.phone_book import NO_NUMBER
 from streams.units import SECOND_MS
 

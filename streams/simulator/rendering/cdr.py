@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from streams.simulator.rendering.facts import UP, Channel, Fact
+from streams.simulator.rendering.pbx_facts import UP, Channel, PbxFact
 
 _STATUS: Final = {"ANSWER": "ANSWERED", "BUSY": "BUSY", "CONGESTION": "FAILED"}
 _US: Final = 1_000_000
@@ -40,7 +40,7 @@ class _Rows:
         self._ran: dict[str, Channel] = {}
         self._held: dict[str, list[bytes]] = {}
 
-    def take(self, fact: Fact) -> Iterator[bytes]:
+    def take(self, fact: PbxFact) -> Iterator[bytes]:
         """Follow what happens, and yield the rows that are written then."""
         one = fact.channel
         match fact.what:
@@ -70,7 +70,7 @@ class _Rows:
         answered = self._answered.get(one.uid)
         self._open[one.uid] = _Row(one, two, at_us, None if answered is None else max(answered, at_us))
 
-    def _hang_up(self, fact: Fact) -> Iterator[bytes]:
+    def _hang_up(self, fact: PbxFact) -> Iterator[bytes]:
         one = fact.channel
         pair = [row for row in self._open.values() if row.two is not None and one.uid in (row.one.uid, row.two.uid)]
         if not pair and one.uid == one.linkedid and one.uid not in self._free_us:  # nobody was dialled
@@ -117,7 +117,7 @@ class _Rows:
         return f"{datetime.fromtimestamp(at_us // _US, UTC).astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
 
 
-def rows(facts: Iterable[Fact], zone: str = "UTC") -> Iterator[bytes]:
+def rows(facts: Iterable[PbxFact], zone: str = "UTC") -> Iterator[bytes]:
     """Yield the rows, each when its first channel hangs up. `zone` is the PBX's; with `usegmtime = yes`, UTC."""
     held = _Rows(zone)
     for fact in facts:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from streams.simulator.rendering.facts import UP, Channel, Fact
+from streams.simulator.rendering.pbx_facts import UP, Channel, PbxFact
 
 _AMA_FLAGS: Final = "3"
 _TRACED: Final = ("Dial", "Queue")
@@ -17,7 +17,7 @@ class _Row(NamedTuple):
     extra: dict[str, Any]
 
 
-def csv(facts: Iterable[Fact]) -> Iterator[bytes]:
+def csv(facts: Iterable[PbxFact]) -> Iterator[bytes]:
     """Yield the rows of `Master.csv`, with the columns of `cel_custom.conf.sample`."""
     for fact in facts:
         for row in _rows(fact):
@@ -25,7 +25,7 @@ def csv(facts: Iterable[Fact]) -> Iterator[bytes]:
             yield ",".join('"' + cell.replace('"', '""') + '"' for cell in cells.values()).encode() + b"\n"
 
 
-def json_lines(facts: Iterable[Fact]) -> Iterator[bytes]:
+def json_lines(facts: Iterable[PbxFact]) -> Iterator[bytes]:
     """Yield the rows as `format = json` writes them."""
     for fact in facts:
         for row in _rows(fact):
@@ -34,7 +34,7 @@ def json_lines(facts: Iterable[Fact]) -> Iterator[bytes]:
             yield json.dumps(cells, ensure_ascii=False).encode() + b"\n"
 
 
-def _cells(fact: Fact, row: _Row) -> dict[str, str]:
+def _cells(fact: PbxFact, row: _Row) -> dict[str, str]:
     one = fact.channel
     return {
         "eventtype": row.event,
@@ -60,7 +60,7 @@ def _cells(fact: Fact, row: _Row) -> dict[str, str]:
     }
 
 
-def _rows(fact: Fact) -> Iterator[_Row]:
+def _rows(fact: PbxFact) -> Iterator[_Row]:
     match fact.what:
         case "new":
             yield _Row("CHAN_START", {})

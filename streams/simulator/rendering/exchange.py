@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 from itertools import count
 
 from streams.simulator.rendering.call_script import WAIT_MS, CallScript
-from streams.simulator.rendering.facts import Fact, Recorder, What
 from streams.simulator.rendering.history import Call, History, Presence
+from streams.simulator.rendering.pbx_facts import PbxFact, Recorder, What
 from streams.simulator.rendering.phone_book import PhoneBook
 
 
@@ -19,9 +19,9 @@ class Exchange:
         self._recorder = Recorder(book)
         self._paused: dict[str, bool] = {}
 
-    def facts(self, history: History) -> Iterator[Fact]:
+    def facts(self, history: History) -> Iterator[PbxFact]:
         """Yield what happens, in the order of time."""
-        waiting: list[tuple[int, int, Fact]] = []
+        waiting: list[tuple[int, int, PbxFact]] = []
         order = count()
         begins: list[tuple[int, int, Call | Presence]] = [
             (call[0].started_at - WAIT_MS, number, call) for number, call in enumerate(history.calls)
@@ -35,11 +35,11 @@ class Exchange:
         while waiting:
             yield heappop(waiting)[2]
 
-    def _call(self, call: Call) -> list[Fact]:
+    def _call(self, call: Call) -> list[PbxFact]:
         CallScript(self._recorder, call).run()
         return self._recorder.take()
 
-    def _presence(self, presence: Presence) -> list[Fact]:
+    def _presence(self, presence: Presence) -> list[PbxFact]:
         """Return what changes in the queue of the manager's team. A queue knows no work after a call."""
         manager, state = presence.manager, presence.state
         if state == "after_call":

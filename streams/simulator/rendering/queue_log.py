@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from streams.simulator.rendering.facts import Fact
+from streams.simulator.rendering.pbx_facts import PbxFact
 
 
-def lines(facts: Iterable[Fact]) -> Iterator[bytes]:
+def lines(facts: Iterable[PbxFact]) -> Iterator[bytes]:
     """Yield the lines of the file, the first one as of a start of Asterisk."""
     begun = False
     for fact in facts:
@@ -20,7 +20,7 @@ def lines(facts: Iterable[Fact]) -> Iterator[bytes]:
             yield f"{second}|{event}\n".encode()
 
 
-def _events(fact: Fact) -> Iterator[str]:
+def _events(fact: PbxFact) -> Iterator[str]:
     about, caller = fact.about, fact.channel.uid
     queue = about.get("queue", "")
     member = f"{caller}|{queue}|{about.get('device', '')}"

@@ -77,7 +77,7 @@ _NO_CHANNELS: Final[Mapping[str, Channel]] = MappingProxyType({})
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Fact(Struct, frozen=True):
+class PbxFact(Struct, frozen=True):
     """Something that happens to `channel` at `at_us`, in microseconds since epoch. `others` have their part in it."""
 
     at_us: int
@@ -94,14 +94,14 @@ class Recorder:
         self.book = book
         self._serials = count(1)
         self._bridges = count(1)
-        self._facts: list[Fact] = []
+        self._facts: list[PbxFact] = []
         self._us = 0
 
     def go_to(self, at_ms: int) -> None:
         """Go on to a moment. What follows does not happen before what has been noted."""
         self._us = max(self._us, at_ms * 1000) if self._facts else at_ms * 1000
 
-    def take(self) -> list[Fact]:
+    def take(self) -> list[PbxFact]:
         """Return the facts since the last call."""
         taken, self._facts = self._facts, []
         return taken
@@ -115,7 +115,7 @@ class Recorder:
     ) -> None:
         """Note a fact, with its channels as they are now."""
         copies = {part: msgspec.structs.replace(other) for part, other in others.items()}
-        self._facts.append(Fact(self._us, what, msgspec.structs.replace(channel), copies, about))
+        self._facts.append(PbxFact(self._us, what, msgspec.structs.replace(channel), copies, about))
         self._us += 1
 
     def channel(self, device: str, context: str, exten: str, parent: Channel | None = None) -> Channel:
