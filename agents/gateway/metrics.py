@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agents.gateway.sink import Stored
-from streams.contract.events import Event, Reason
+from streams.contract.events import REASONS, Event, Reason
 from streams.metrics.gateway import GATEWAY_METRICS
 from streams.metrics.operations import OPERATIONS_METRICS
 from streams.sources import skew
@@ -21,7 +21,10 @@ UNKNOWN: Final = "unknown"
 """The source of a request that names none that is configured."""
 _REMEMBERED: Final = 101
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_OF_SOURCES: Final = ("received_total", "accepted_total", "duplicates_total", "unauthenticated_total")
+_OF_SOURCES: Final = (
+    *("received_total", "accepted_total", "duplicates_total", "unauthenticated_total"),
+    *("not_stored_total", "dead_letters_lost_total"),
+)
 
 
 class GatewayMetrics:
@@ -53,6 +56,8 @@ class GatewayMetrics:
         """Let the counters of a source exist at 0, or a first increase would not be seen as one."""
         for name in _OF_SOURCES:
             self._of(name, source)
+        for reason in REASONS:
+            self._counters["source_rejected_total"].labels(source, reason)
 
     def stored(self, source: str, events: Sequence[Event], results: Sequence[Stored]) -> None:
         """Count the results of events that were just received, and measure their skew."""

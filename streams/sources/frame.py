@@ -19,6 +19,7 @@ from streams.contract.events import Event, Reason
 LONGEST_SHAPE: Final = 4096
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _DIGIT: Final = re.compile(r"\d")
+_FIELD: Final = re.compile(r"[A-Za-z_][\w.\-]{0,63}", re.ASCII)
 _Json: TypeAlias = object
 
 
@@ -118,7 +119,9 @@ class LineSource(Protocol):
 
 
 def shape(data: bytes) -> bytes:
-    """Return the shape of `data`: each letter of a value becomes `a`, each digit `9`. Keys of JSON objects are kept.
+    """Return the shape of `data`: each letter of a value becomes `a`, each digit `9`.
+
+    Keys of JSON objects are kept where they look like names of fields, with their digits masked.
 
     A refused body holds numbers and words of customers. Its shape has none of them, and still shows what is wrong with
     it. It has at most `LONGEST_SHAPE` bytes.
@@ -132,12 +135,16 @@ def shape(data: bytes) -> bytes:
 
 def _masked(value: _Json) -> _Json:
     if isinstance(value, dict):
-        return {_DIGIT.sub("9", str(key)): _masked(held) for key, held in value.items()}
+        return {_field(str(key)): _masked(held) for key, held in value.items()}
     if isinstance(value, list):
         return [_masked(held) for held in value]
     if isinstance(value, bool) or value is None:
         return value
     return _mask(value) if isinstance(value, str) else _mask(str(value))
+
+
+def _field(key: str) -> str:
+    return _DIGIT.sub("9", key) if _FIELD.fullmatch(key) else _mask(key)
 
 
 def _mask(text: str) -> str:
