@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Event, encode
 from streams.sources.asterisk import DRY_RUN_SECRET, Asterisk, AsteriskMapping, replay
+from streams.sources.asterisk.repeats import REMEMBERED, RepeatFilter
 from streams.sources.asterisk.translator import _HANDLERS
 from tests.examples import examples
 from tests.streams.asterisk_sessions import (
@@ -82,6 +83,31 @@ def test_repeats_that_come_late_change_nothing(name: str, data: st.DataObject) -
     later = data.draw(st.integers(place + 1, len(events)))
     again = [*events[:later], events[place], *events[later:]]
     assert fed(translator_of(), again) == fed(translator_of(), events)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "is_repeat"),
+    [
+        ("1531994176.120345", True),
+        ("1531994176.120", True),
+        ("1531994176.1", False),  # a tenth of a second holds two events that are alike
+        ("1531994176", False),
+        (None, False),
+    ],
+)
+def test_the_same_text_is_a_repeat_where_its_time_is_exact(stamp: str | None, is_repeat: bool) -> None:
+    event = {"event": "BridgeEnter", "uniqueid": "1.1", "bridgeuniqueid": "b"} | ({"timestamp": stamp} if stamp else {})
+    seen = RepeatFilter()
+    assert [seen.is_repeat(event), seen.is_repeat(dict(event))] == [False, is_repeat]
+
+
+def test_the_memory_of_repeats_is_bounded() -> None:
+    seen = RepeatFilter()
+    events = [{"event": "Newstate", "timestamp": f"1531994176.{number:06d}"} for number in range(REMEMBERED + 1)]
+    assert not any(map(seen.is_repeat, events))
+    assert len(seen._seen) == REMEMBERED
+    assert not seen.is_repeat(events[0])
+    assert seen.is_repeat(events[-1])
 
 
 @pytest.mark.parametrize("name", NAMES)
