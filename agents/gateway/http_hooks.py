@@ -1,4 +1,4 @@
-"""`POST /hooks/SOURCE/TOKEN`: systems that push in their own form. The codes of the answers are those of the source."""
+"""`/hooks/SOURCE/TOKEN`: systems that push in their own form. A source says which methods and codes it needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from aiohttp import web
 
 from agents.gateway.http_addresses import Network, is_within, networks_of
-from agents.gateway.http_problems import ProblemError
+from agents.gateway.http_problems import ProblemError, allow_only
 from agents.gateway.http_receiver import Receiver, lowered
 from agents.gateway.http_senders import Tokens
 from agents.gateway.sink import NotStoredError
 from streams.contract.events import Event, Rejection
 from streams.settings.access import Access
-from streams.sources.frame import Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Hook, Refused, Reply, Request, Translation, shape
 
 log = logging.getLogger("callpulse")
 
@@ -50,6 +50,7 @@ class HooksEndpoint:
             if source is not None:
                 self._receiver.meters.unauthenticated(name)
             raise ProblemError("not-found")
+        allow_only(request, *source.hook.methods)
         answers = source.hook.answers
         try:
             return await self._received(request, source)
@@ -71,15 +72,17 @@ class HooksEndpoint:
             asked = Request(
                 method=request.method,
                 url=receiver.url(request, origin),
-                query=request.query_string,
+                query=request.raw_path.partition("?")[2],
                 headers=headers,
                 body=body,
                 received_at_ms=receiver.clock(),
             )
-            translation = _translated(source, asked)
-            if translation is None:
+            read = _read(source, asked)
+            if read is None:
                 return self._unauthenticated(source)
-            events, refused = self._accepted(translation, asked.received_at_ms)
+            if isinstance(read, Reply):
+                return _replied(source, read)
+            events, refused = self._accepted(read, asked.received_at_ms)
             await receiver.store(source.name, events, refused)
         return _answer(hook.answers.refused if refused and not events else hook.answers.done)
 
@@ -100,17 +103,27 @@ class HooksEndpoint:
         return _answer(source.hook.answers.unauthenticated)
 
 
-def _translated(source: _Source, asked: Request) -> Translation | None:
-    """Return what the source makes of a request; None for one that is not its sender's.
+def _read(source: _Source, asked: Request) -> Translation | Reply | None:
+    """Return what the source makes of a request, or its answer to a handshake; None if it is not its sender's.
 
     A defect of an adapter costs its request and nothing else. The text of an error may hold a value: it is not logged.
     """
     try:
+        reply = source.hook.handshake(asked)
+        if reply is not None:
+            return reply
         return source.hook.translate(asked) if source.hook.is_authentic(asked) else None
     except Exception as error:  # noqa: BLE001 - whatever a defect raises
         log.error("source %s: a defect of its adapter: %s", source.name, type(error).__name__)  # noqa: TRY400 - a traceback may quote values
         detail = f"a defect of the adapter: {type(error).__name__}"
         return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(asked.body))])
+
+
+def _replied(source: _Source, reply: Reply) -> web.Response:
+    """Return the answer to a handshake. It may repeat what was sent: no browser may take it for a page."""
+    log.info("source %s: its URL was tested, and the test answered", source.name)
+    headers = {**reply.headers, "Content-Type": reply.content_type, "X-Content-Type-Options": "nosniff"}
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
 def _answer(status: int, *, retry_after_s: int | None = None) -> web.Response:

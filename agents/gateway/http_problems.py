@@ -46,6 +46,12 @@ class ProblemError(Exception):
         return PROBLEMS[self.slug].status
 
 
+def allow_only(request: web.BaseRequest, *methods: str) -> None:
+    """Raise ProblemError for a request by another method than these."""
+    if request.method not in methods:
+        raise ProblemError("method-not-allowed", headers={"Allow": ", ".join(methods)})
+
+
 def response(problem: ProblemError) -> web.Response:
     """Return the answer to a request that ended with a problem."""
     known = PROBLEMS[problem.slug]

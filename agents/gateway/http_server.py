@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from agents.gateway.http_hooks import HooksEndpoint
-from agents.gateway.http_problems import ProblemError, response
+from agents.gateway.http_problems import ProblemError, allow_only, response
 from agents.telemetry.connections import Connections, Limits, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
 from agents.telemetry.paths import HEALTHY, METRICS, READY
@@ -138,15 +138,16 @@ class HttpServer:
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path, method = request.path, request.method
         if path in {EVENTS, CLOUDEVENTS}:
-            return await self._events(_allowed(request, "POST"))
+            allow_only(request, "POST")
+            return await self._events(request)
         if path.startswith(HOOKS):
             parts = path.removeprefix(HOOKS).split("/")
             if len(parts) == _HOOK_PARTS and all(parts):
-                return await self._hooks(_allowed(request, "POST"), *parts)
+                return await self._hooks(request, *parts)
         page = self._pages.get(path)
         if page is None:
             raise ProblemError("not-found")
-        _allowed(request, "GET", "HEAD")
+        allow_only(request, "GET", "HEAD")
         status, content_type, body = page()
         headers = {"Content-Type": content_type}
         if method == "HEAD":
@@ -178,12 +179,6 @@ class _Protocol(web.RequestHandler):
 class _Server(web.Server):
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
-
-
-def _allowed(request: web.BaseRequest, *methods: str) -> web.BaseRequest:
-    if request.method not in methods:
-        raise ProblemError("method-not-allowed", headers={"Allow": ", ".join(methods)})
-    return request
 
 
 def json_page(answer: Mapping[str, Any], *, ok: bool = True) -> tuple[int, str, bytes]:

@@ -8,7 +8,8 @@ others and nothing counts twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -49,6 +50,8 @@ class Translation(Struct, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """One HTTP request. Names of headers are in lower case. `url` is the public one, as its sender wrote it.
 
+    `query` follows it, without its `?` and as it came.
+
     `received_at_ms` is the gateway's clock. A signature covers `body` as it came, before any decompression.
     """
 
@@ -70,10 +73,31 @@ class Answers(Struct, frozen=True, kw_only=True):
     unavailable: int = 503
 
 
+class Reply(Struct, frozen=True, kw_only=True):
+    """The answer to a handshake."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
 class Hook(Protocol):
-    """A source that is pushed to `/hooks/NAME/TOKEN`. Both methods are pure and never raise."""
+    """A source that is pushed to `/hooks/NAME/TOKEN`. An adapter extends this class.
+
+    The token is checked before any method is called. The methods are pure and never raise.
+    """
 
     answers: Answers
+    methods: Collection[str] = ("POST",)
+    """The methods of HTTP that its sender uses. All others are answered with 405."""
+
+    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002 - most sources need none
+        """Return the answer to a request that only tests the URL; None: it is no such request.
+
+        Many systems do not sign it, so this comes before `is_authentic`. Such a request makes no events.
+        """
+        return None
 
     def is_authentic(self, request: Request) -> bool:
         """Return whether the request is its sender's. The body is not parsed before this."""

@@ -16,7 +16,9 @@ from agents.gateway.sink import NotStoredError
 from streams.contract.events import CallEnded
 from streams.phone_numbers import lead_key
 from streams.settings.access import hashed
+from streams.sources.frame import Hook, Reply, Request, Translation
 from streams.sources.registry import SOURCES
+from tests.gateway.raw_http import exchange
 from tests.gateway.served import OTHER_TOKEN, SETTINGS, TOKEN, Answer, Served, encoded, serving
 
 PAGE = Path(__file__).parents[2] / "docs/adding-a-source.md"
@@ -43,8 +45,10 @@ id = "anna"
 
 
 def module() -> dict[str, Any]:
-    """The module on the page."""
-    (source,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    """The module on the page, with the hook whose URL is tested."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    source = "\n".join(blocks)
     names: dict[str, Any] = {"__name__": "dialit"}
     exec(compile(source, str(PAGE), "exec", dont_inherit=True), names)  # noqa: S102 - the page's own code, to try it
     return names
@@ -55,6 +59,7 @@ PLACE: dict[str, Any] = {
     "sources": {**SOURCES, "dialit": DIALIT["DialitSettings"]},
     "hooks": {"dialit": DIALIT["DialitHook"]},
 }
+TESTED = PLACE | {"hooks": {"dialit": DIALIT["TestedHook"]}}
 
 
 @pytest.fixture
@@ -143,7 +148,7 @@ async def test_nothing_is_done_with_what_is_not_stored(served: Served) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_hook_is_posted_to(served: Served, method: str) -> None:
+async def test_a_hook_is_posted_to_unless_it_says_otherwise(served: Served, method: str) -> None:
     answer = await served.ask(method, f"/hooks/dialit/{TOKEN}")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
@@ -160,7 +165,51 @@ async def test_the_token_is_in_no_log_and_no_answer(served: Served, caplog: pyte
     assert TOKEN not in caplog.text + str(answers)
 
 
-class Broken:
+async def test_a_test_of_the_url_gets_its_answer_and_nothing_is_stored(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    path = f"/hooks/dialit/{TOKEN}"
+    async with serving(SETTINGS + MORE, **TESTED) as served:
+        asked = await served.ask("GET", path + "?echo=%2B7%20abc&more=1")
+        assert (asked.status, asked.body) == (200, b"+7 abc")
+        assert (asked.headers["Content-Type"], asked.headers["X-Content-Type-Options"]) == (
+            "text/plain; charset=utf-8",
+            "nosniff",
+        )
+        posted = await served.ask("POST", path, X_Challenge="a-b-c")
+        assert (posted.status, posted.body, posted.headers["x-challenge"]) == (200, b"", "a-b-c")
+        assert (served.sink.events, served.sink.refused, served.counts.strangers) == ([], [], [])
+    assert "source dialit: its URL was tested" in caplog.text
+    assert TOKEN not in caplog.text
+    assert "abc" not in caplog.text
+
+
+async def test_a_hook_whose_url_is_tested_takes_events_and_refuses_strangers_as_before() -> None:
+    async with serving(SETTINGS + MORE, clock=lambda: NOW_MS, **TESTED) as served:
+        assert (await push(served, encoded(CALL))).status == 200
+        assert len(served.sink.events) == 1
+        assert (await push(served, encoded(CALL), key="another")).status == 401
+        assert (await served.ask("GET", "/hooks/dialit/wrong?echo=1")).problem == "not-found"
+        assert (await served.ask("PUT", f"/hooks/dialit/{TOKEN}")).headers["Allow"] == "GET, POST"
+
+
+async def test_the_query_arrives_as_it_was_sent() -> None:
+    async with serving(SETTINGS + MORE, **TESTED) as served:
+        for query, echo in (
+            (b"", b""),
+            (b"?", b""),
+            (b"?echo", b""),
+            (b"?echo=a%26b%3Dc%2bd+e%20f", b"a&b=c+d e f"),
+            (b"?echo=%d1%8f", "я".encode()),
+            (b"?%=%&echo=1?2", b"1?2"),
+            (b"?echo=%ff", "\ufffd".encode()),
+            (b"?echo=%0d%0aSet-Cookie:%20a=b", b"\r\nSet-Cookie: a=b"),
+        ):
+            head = b"GET /hooks/dialit/" + TOKEN.encode() + query + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+            answer = await exchange(served.url, head)
+            assert (answer.status, answer.body, "Set-Cookie" in answer.headers) == (200, echo, False), query
+
+
+class Broken(Hook):
     """An adapter with a defect."""
 
     answers = DIALIT["DialitHook"].answers
@@ -168,15 +217,25 @@ class Broken:
     def __init__(self, settings: object) -> None:
         assert settings
 
-    def is_authentic(self, request: object) -> bool:
+    def is_authentic(self, request: Request) -> bool:
         return bool(request)
 
-    def translate(self, request: Any) -> Any:
+    def translate(self, request: Request) -> Translation:
         raise KeyError(request.body)
 
 
-async def test_a_defect_of_an_adapter_costs_its_request_alone(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(SETTINGS + MORE, **PLACE | {"hooks": {"dialit": Broken}}) as served:
+class BrokenTest(Broken):
+    """An adapter with a defect in the answer to a test of its URL."""
+
+    def handshake(self, request: Request) -> Reply | None:
+        raise KeyError(request.body)
+
+
+@pytest.mark.parametrize("hook", [Broken, BrokenTest])
+async def test_a_defect_of_an_adapter_costs_its_request_alone(
+    hook: type[Broken], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(SETTINGS + MORE, **PLACE | {"hooks": {"dialit": hook}}) as served:
         assert (await push(served, b'{"customer":"+31150010001"}')).status == 200
         assert [refused.detail for refused in served.sink.refused] == ["a defect of the adapter: KeyError"]
         assert "31150010001" not in caplog.text
