@@ -54,10 +54,11 @@ def gateway(
 
 
 async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
-    from agents.gateway.http import create, hooked  # noqa: PLC0415 - slow to import
+    from agents.gateway.http import create, hooked, joined  # noqa: PLC0415 - slow to import
     from agents.gateway.http_server import metrics_page, state_pages  # noqa: PLC0415 - as above
+    from agents.gateway.joining import Joiner  # noqa: PLC0415 - as above
     from agents.gateway.service import Service  # noqa: PLC0415 - as above
-    from streams.sources.registry import HOOKS  # noqa: PLC0415 - as above
+    from streams.sources.registry import HOOKS, JOINS  # noqa: PLC0415 - as above
 
     senders = [*settings.named("http", HttpSender), *hooked(settings, HOOKS)]
     if not senders:
@@ -67,6 +68,8 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
             service.metrics.announce(sender)
         pages = state_pages(service.why_not_ready) | metrics_page(service.metrics_text, settings.gateway.http)
         http = create(settings, service.sink, service.metrics, pages)
+        if joins := joined(settings, JOINS):
+            service.background(Joiner(settings, joins, service.sink).run())
         await http.server.open()
         service.at_stop(http.close)
         if as_json:

@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from agents.gateway.sink import NotStoredError
+from streams.contract import topics
 from streams.contract.events import EVENT_TYPES, Event, encode
+from streams.sources.frame import Statement
 
 Outgoing: TypeAlias = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
 """A record for Kafka: topic as the contract names it, key, value, headers."""
@@ -73,6 +75,20 @@ def records_of(events: Iterable[Event]) -> list[Outgoing]:
         topic, key_of = _place(type(event))
         found.append((topic, key_of(event).encode(), encode(event), []))
     return found
+
+
+class Kept(Struct, frozen=True):
+    """The value of a record of the topic `statements`."""
+
+    source: str
+    call: str
+    body: msgspec.Raw
+
+
+def statement_record(source: str, statement: Statement) -> Outgoing:
+    """Return the record of a statement, with a key by which all of one call are in one partition."""
+    value = msgspec.json.encode(Kept(source, statement.call, msgspec.Raw(statement.body)))
+    return topics.STATEMENTS.name, f"{source}:{statement.call}".encode(), value, []
 
 
 class Named(Struct):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from typing import TypeVar
 
 from agents.gateway.http_addresses import Proxies
 from agents.gateway.http_admission import Admission
@@ -13,15 +14,17 @@ from agents.gateway.http_hooks import Hooked, HooksEndpoint
 from agents.gateway.http_receiver import Clock, Meters, Receiver, clock_ms
 from agents.gateway.http_senders import Senders
 from agents.gateway.http_server import OPENAPI, HttpServer, Page
-from agents.gateway.sink import Sink
+from agents.gateway.sink import StatementSink
 from streams.settings.access import Access
 from streams.settings.settings import Settings
+from streams.sources.frame import Join
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.openapi import document_text
-from streams.sources.registry import HOOKS, MakeHook
+from streams.sources.registry import HOOKS, MakeHook, MakeJoin
 from streams.sources.senders import HttpSender
 from streams.units import SECOND_MS
 
+_M = TypeVar("_M")
 _MARGIN_S = 5.0
 """How much longer than the sink's own deadline an answer may take."""
 
@@ -41,7 +44,7 @@ class HttpGateway:
 
 def create(
     settings: Settings,
-    sink: Sink,
+    sink: StatementSink,
     meters: Meters,
     pages: Mapping[str, Page],
     *,
@@ -78,9 +81,16 @@ def create(
 
 def hooked(settings: Settings, hooks: Mapping[str, MakeHook]) -> dict[str, Hooked]:
     """Return the hooks whose sources have tokens: the settings say who may call them."""
-    found = {}
-    for name, make in hooks.items():
+    return {name: Hooked(make(settings), access) for name, make, access in _with_tokens(settings, hooks)}
+
+
+def joined(settings: Settings, joins: Mapping[str, MakeJoin]) -> dict[str, Join]:
+    """Return the joins of the sources that have tokens."""
+    return {name: make(settings) for name, make, _ in _with_tokens(settings, joins)}
+
+
+def _with_tokens(settings: Settings, makers: Mapping[str, _M]) -> Iterator[tuple[str, _M, Access]]:
+    for name, make in makers.items():
         access = getattr(settings.sources, name, None)
         if isinstance(access, Access) and access.tokens:
-            found[name] = Hooked(make(settings), access)
-    return found
+            yield name, make, access

@@ -83,8 +83,9 @@ class HooksEndpoint:
             if isinstance(read, Reply):
                 return _replied(source, read)
             events, refused = self._accepted(read, asked.received_at_ms)
-            await receiver.store(source.name, events, refused)
-        return _answer(hook.answers.refused if refused and not events else hook.answers.done)
+            await receiver.store(source.name, events, refused, read.statements)
+        is_understood = bool(events or read.statements or not refused)
+        return _answer(hook.answers.done if is_understood else hook.answers.refused)
 
     def _accepted(self, translation: Translation, at_ms: int) -> tuple[list[Event], list[Refused]]:
         """Return the events that may be stored, and the refusals of the source and of the contract."""

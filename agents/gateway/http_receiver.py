@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 
@@ -14,13 +14,14 @@ from agents.gateway.http_addresses import Origin, Proxies
 from agents.gateway.http_admission import Admission, Ticket
 from agents.gateway.http_bodies import BodyReader
 from agents.gateway.http_problems import ProblemError
-from agents.gateway.sink import NotStoredError, Sink, Stored
+from agents.gateway.sink import NotStoredError, StatementSink, Stored
 from streams.contract.events import Event
-from streams.sources.frame import Refused
+from streams.sources.frame import Refused, Statement
 from streams.sources.http.acceptance import Acceptance
 
 Clock = Callable[[], int]
 _HTTPS = "https"
+_T = TypeVar("_T")
 
 
 class Meters(Protocol):
@@ -41,7 +42,7 @@ class Receiver:
 
     def __init__(  # noqa: PLR0913 - the parts of a gateway
         self,
-        sink: Sink,
+        sink: StatementSink,
         meters: Meters,
         *,
         admission: Admission,
@@ -61,7 +62,7 @@ class Receiver:
         self._proxies = proxies
         self._deadline_s = deadline_s
         self._public_url = public_url
-        self._storing: set[asyncio.Task[list[Stored]]] = set()
+        self._storing: set[asyncio.Task[object]] = set()
 
     def origin(self, request: web.BaseRequest, headers: dict[str, str]) -> Origin:
         """Return who asks, and for which scheme and host."""
@@ -87,20 +88,28 @@ class Receiver:
             ticket.take(len(plain))
         return plain
 
-    async def store(self, source: str, events: Sequence[Event], refused: Sequence[Refused]) -> list[Stored]:
-        """Store events, then the refusals beside them; return a word per event.
+    async def store(
+        self,
+        source: str,
+        events: Sequence[Event],
+        refused: Sequence[Refused],
+        statements: Sequence[Statement] = (),
+    ) -> list[Stored]:
+        """Store events and statements, then the refusals beside them; return a word per event.
 
         Raises:
             NotStoredError: they are not stored, or it is not known.
         """
-        words = await self._stored(source, events) if events else []
+        words = await self._in_time(self.sink.store(source, events)) if events else []
+        if statements:
+            await self._in_time(self.sink.keep(source, statements))
         if refused:
             await self.sink.refuse(source, refused)
         return words
 
-    async def _stored(self, source: str, events: Sequence[Event]) -> list[Stored]:
+    async def _in_time(self, work: Coroutine[None, None, _T]) -> _T:
         """Wait for the sink, which goes on by itself when the deadline is over or the sender is gone."""
-        storing = asyncio.create_task(self.sink.store(source, events))
+        storing = asyncio.create_task(work)
         self._storing.add(storing)
         storing.add_done_callback(self._forget)
         done, _ = await asyncio.wait({storing}, timeout=self._deadline_s)
@@ -108,7 +117,7 @@ class Receiver:
             raise NotStoredError("the sink did not answer in time", 1, maybe=True)
         return storing.result()
 
-    def _forget(self, task: asyncio.Task[list[Stored]]) -> None:
+    def _forget(self, task: asyncio.Task[object]) -> None:
         self._storing.discard(task)
         if not task.cancelled():
             task.exception()

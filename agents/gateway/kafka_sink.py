@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from agents.exit import Fail, abort
 from agents.gateway import tail
-from agents.gateway.entries import Entry, identity, records_of
+from agents.gateway.entries import Entry, identity, records_of, statement_record
 from agents.gateway.folder import Folder, FolderError
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.pipeline import Pipeline
@@ -26,7 +26,7 @@ from agents.kafka.clients import KafkaUnusableError
 from agents.kafka.unreadable import UnreadableError
 from streams.contract.events import Event
 from streams.settings.settings import Settings
-from streams.sources.frame import Refused
+from streams.sources.frame import Refused, Statement
 
 log = logging.getLogger("callpulse")
 
@@ -127,6 +127,16 @@ class KafkaSink:
             for stored in waiting:
                 stored.result()
         return results
+
+    async def keep(self, source: str, statements: Sequence[Statement]) -> None:
+        """Keep statements; `Sink.keep` says more. A repeat is kept again: a join makes no difference between them."""
+        try:
+            entry = self.pipeline.submit(source, [statement_record(source, one) for one in statements], ())
+            await asyncio.wait([entry.stored])
+            entry.stored.result()
+        except NotStoredError:
+            self.metrics.not_stored(source, len(statements))
+            raise
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
         """Write dead letters; `Sink.refuse` says more."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from streams.contract.events import Event
-from streams.sources.frame import Refused
+from streams.sources.frame import Refused, Statement
 
 Stored: TypeAlias = Literal["accepted", "duplicate"]
 """`duplicate`: an event with this id was stored a short time ago; it is not stored again."""
@@ -41,4 +41,12 @@ class Sink(Protocol):
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
         """Write dead letters for parts that are no events: the reason, the place and the shape. Never raises."""
+        ...
+
+
+class StatementSink(Sink, Protocol):
+    """A sink that takes statements, too."""
+
+    async def keep(self, source: str, statements: Sequence[Statement]) -> None:
+        """Keep statements for the source's join, as `store` keeps events. Raises NotStoredError."""
         ...

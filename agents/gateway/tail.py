@@ -15,6 +15,7 @@ from streams.contract import topics
 from streams.settings.settings import Kafka
 
 _LONGEST_S: Final = 10.0
+_NO_EVENTS: Final = (topics.REJECTED.name, topics.STATEMENTS.name)
 _EVENTS: Final = (topics.CALLS, topics.CRM, topics.SPEECH)
 
 
@@ -37,7 +38,7 @@ async def recent(kafka: Kafka, span_ms: int) -> list[int]:
 def ids_of(bundle: Bundle) -> Iterator[int]:
     """Yield the ids of the events in a bundle of the spool."""
     for topic, _, value, _ in bundle.records:
-        if topic != topics.REJECTED.name:
+        if topic not in _NO_EVENTS:
             yield from _id_of(value)
 
 

@@ -30,7 +30,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    key: Literal["manager", "lead", "source position", "row", "cursor", "none"]
+    key: Literal["manager", "lead", "source position", "row", "cursor", "source call", "none"]
     purpose: str
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = -1
@@ -100,6 +100,14 @@ CURSORS: Final = Topic(
     # A gateway reads all of it when it starts, and writes a record with each of its transactions.
     extra={"min.cleanable.dirty.ratio": "0.1", "segment.bytes": str(4 * 1024 * 1024)},
 )
+STATEMENTS: Final = Topic(
+    name="statements",
+    key="source call",
+    purpose="What systems say about calls, where only several deliveries together make an event.",
+    # Nobody adds to a call after its longest duration and the longest delay of a sender.
+    retention_ms=2 * DAY_MS,
+    extra=_ARRIVAL,
+)
 SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
 TAKEN_IN: Final = (CALLS, CRM, CONTACTS, OUTCOMES)
 """The topics that an agent reads."""
@@ -155,18 +163,21 @@ def durability(replication: int) -> dict[str, str]:
 
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
-    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED, CURSORS))
+    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED, CURSORS, STATEMENTS))
     return (*named, *(changelog(table, group) for table in TABLES), settings_log(group))
 
 
 def of_worker(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return the topics that a worker needs."""
-    return tuple(topic for topic in declared(group, prefix) if topic.name != prefix + CURSORS.name)
+    others = {prefix + topic.name for topic in (CURSORS, STATEMENTS)}
+    return tuple(topic for topic in declared(group, prefix) if topic.name not in others)
 
 
 def of_gateway(prefix: str = "") -> tuple[Topic, ...]:
     """Return the topics that a process of the way in needs."""
-    return tuple(replace(topic, name=prefix + topic.name) for topic in (CALLS, CRM, SPEECH, REJECTED, CURSORS))
+    return tuple(
+        replace(topic, name=prefix + topic.name) for topic in (CALLS, CRM, SPEECH, REJECTED, CURSORS, STATEMENTS)
+    )
 
 
 _WORDS: Final = tuple(struct.Struct(f"<{count}I").unpack_from for count in range(64))

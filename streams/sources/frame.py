@@ -8,9 +8,9 @@ others and nothing counts twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -36,14 +36,26 @@ class Refused(Struct, frozen=True, kw_only=True):
     shape: bytes = b""
 
 
+class Statement(Struct, frozen=True, kw_only=True):
+    """What a delivery says about a call, where only several deliveries together make an event.
+
+    `call` is the call's id at its system. `body` is the adapter's own JSON, at most a few hundred bytes. It may stand
+    in a topic, so it has lead keys instead of numbers.
+    """
+
+    call: str
+    body: bytes
+
+
 class Translation(Struct, kw_only=True):
     """The result of reading a delivery, a message or a row.
 
-    `ignored` counts the parts that were understood and concern no figure.
+    `ignored` counts the parts that were understood and concern no figure. `statements` are for the source's `Join`.
     """
 
     events: list[Event] = []
     refused: list[Refused] = []
+    statements: list[Statement] = []
     ignored: int = 0
 
 
@@ -105,6 +117,37 @@ class Hook(Protocol):
 
     def translate(self, request: Request) -> Translation:
         """Return the events of an authentic request."""
+        ...
+
+
+class KeptStatement(NamedTuple):
+    """The body of a statement, and when Kafka received it, in milliseconds since epoch."""
+
+    at_ms: int
+    body: bytes
+
+
+class Joined(Struct, frozen=True, kw_only=True):
+    """The events of one call, as far as they are certain. At `again_ms` the same statements give more; None: never."""
+
+    events: list[Event] = []
+    again_ms: int | None = None
+    missing: str = ""
+    """What no statement has said and the call's events need, in words without a value; "" for nothing."""
+
+
+class Join(Protocol):
+    """Makes events of the statements about one call, for a source whose deliveries are not complete one by one.
+
+    The gateways keep the statements in the topic `statements`. They ask again at every new statement, and after a
+    restart, so an event that is returned again must have the same id.
+    """
+
+    keep_ms: int
+    """How long after its last statement a call may get another one."""
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+        """Return the events of one call. Pure; order and repeats of the statements make no difference. Never raises."""
         ...
 
 

@@ -14,13 +14,20 @@ from msgspec import Struct
 from streams.settings.settings import Named, Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.files.mapping import FileMapping
-from streams.sources.frame import Hook
+from streams.sources.frame import Hook, Join
 from streams.sources.senders import HttpSender
+from streams.sources.twilio.hook import TwilioHook
+from streams.sources.twilio.join import TwilioJoin
+from streams.sources.twilio.settings import TwilioSettings
 
 SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
-    {"asterisk": AsteriskMapping, "files": Named(FileMapping), "http": Named(HttpSender)}
+    {"asterisk": AsteriskMapping, "files": Named(FileMapping), "http": Named(HttpSender), "twilio": TwilioSettings}
 )
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
-HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType({})
+HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType({"twilio": TwilioHook})
 """The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
+
+MakeJoin: TypeAlias = Callable[[Settings], Join]
+JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType({"twilio": TwilioJoin})
+"""The sources whose hook gives statements, by their names."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agents.gateway.sink import NotStoredError, Stored
 from streams.contract.events import Event
-from streams.sources.frame import Refused
+from streams.sources.frame import Refused, Statement
 
 
 class FakeSink:
@@ -16,6 +16,7 @@ class FakeSink:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.refused: list[Refused] = []
+        self.statements: list[Statement] = []
         self.sources: set[str] = set()
         self.closed = False
         self.attempts = 0
@@ -30,6 +31,13 @@ class FakeSink:
         results: list[Stored] = ["duplicate" if event.id in known else "accepted" for event in events]
         self.events += [event for event, result in zip(events, results, strict=True) if result == "accepted"]
         return results
+
+    async def keep(self, source: str, statements: Sequence[Statement]) -> None:
+        self.sources.add(source)
+        await asyncio.sleep(0)
+        if self.closed:
+            raise NotStoredError("Kafka is away", 0)
+        self.statements += statements
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
         self.sources.add(source)

@@ -17,7 +17,7 @@ from agents.gateway.sink import NotStoredError, Stored
 from streams.contract.events import Event
 from streams.settings.access import hashed
 from streams.settings.settings import Settings, load
-from streams.sources.frame import Refused
+from streams.sources.frame import Refused, Statement
 from streams.sources.registry import HOOKS, SOURCES, MakeHook
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105 - it protects nothing
@@ -39,6 +39,7 @@ class MemorySink:
         self.events: list[Event] = []
         self.sources: list[str] = []
         self.refused: list[Refused] = []
+        self.statements: list[Statement] = []
         self.error: NotStoredError | None = None
         self.hold = asyncio.Event()
         self.hold.set()
@@ -59,6 +60,12 @@ class MemorySink:
                 self.events.append(event)
                 self.sources.append(source)
         return words
+
+    async def keep(self, source: str, statements: Sequence[Statement]) -> None:
+        assert source
+        if self.error is not None:
+            raise self.error
+        self.statements += statements
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
         assert source

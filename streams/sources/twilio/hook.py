@@ -1,0 +1,74 @@
+"""The status callbacks of Twilio: each becomes a statement about a call. `join.py` makes events of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streams.contract.events import Reason
+from streams.settings.settings import Settings
+from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.people import People
+from streams.sources.twilio.settings import TwilioSettings
+from streams.sources.twilio.signature import FORM, Fields, fields_of, is_signed
+from streams.sources.twilio.statements import Reader, Unreadable
+
+_HEADERS: Final = {"twilio": "x-twilio-signature", "signalwire": "x-signalwire-signature"}
+_USED: Final = frozenset(
+    ("CallSid", "ParentCallSid", "AccountSid", "CallStatus", "Direction", "From", "To", "Timestamp", "CallDuration")
+)
+
+
+class TwilioHook(Hook):
+    """Takes `/hooks/twilio/TOKEN`. Twilio tries again after an error of the connection, or as its URL says (`#rp=`)."""
+
+    answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
+
+    def __init__(self, settings: Settings) -> None:
+        own = settings.source(TwilioSettings)
+        secret = settings.privacy.lead_secret.reveal().encode()
+        self._own = own
+        self._key = own.auth_token.reveal()
+        self._header = _HEADERS.get(own.dialect)
+        self._future_ms = settings.thresholds.future_ms
+        self._reader = Reader(own, People.of(settings, secret), secret, settings.privacy.region)
+
+    def is_authentic(self, request: Request) -> bool:
+        """Return whether the request has its signature. Telnyx has another one: there the token in the URL decides."""
+        if self._header is None:
+            return True
+        if request.headers.get("content-type", "").partition(";")[0].strip().casefold() != FORM:
+            return False
+        fields = fields_of(request.body)
+        return fields is not None and is_signed(
+            request.headers.get(self._header, ""), self._key, self._url(request), fields
+        )
+
+    def translate(self, request: Request) -> Translation:
+        """Return the statement of a callback."""
+        fields = fields_of(request.body)
+        if fields is None:
+            return _refused(request, "invalid_field", "not a form, or one with too many fields")
+        if _is_ambiguous(fields):
+            return _refused(request, "invalid_field", "a field stands twice, with two values")
+        said = self._reader.callback(dict(fields), request.received_at_ms + self._future_ms)
+        if isinstance(said, Unreadable):
+            return _refused(request, said.reason, said.detail)
+        return Translation(statements=[said.statement()])
+
+    def _url(self, request: Request) -> str:
+        """Return the URL as Twilio wrote it."""
+        if self._own.public_url:
+            has_query = "?" in self._own.public_url
+            base = self._own.public_url
+        else:
+            has_query, base = False, request.url
+        return base if has_query or not request.query else f"{base}?{request.query}"
+
+
+def _is_ambiguous(fields: Fields) -> bool:
+    used = [field for field in set(fields) if field[0] in _USED]
+    return len(used) != len({name for name, _ in used})
+
+
+def _refused(request: Request, reason: Reason, detail: str) -> Translation:
+    return Translation(refused=[Refused(reason=reason, detail=detail, shape=shape(request.body))])

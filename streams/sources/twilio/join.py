@@ -1,0 +1,262 @@
+"""The statements about a call of Twilio become its legs.
+
+A child is a leg: the call to a salesperson's telephone, or a salesperson's call to a customer. Its parent says who the
+other side is. An inbound parent whose children nobody answered is a call that the queue missed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from streams.contract.events import (
+    QUEUE_PREFIX,
+    VERSION,
+    CallAnswered,
+    CallEnded,
+    CallStarted,
+    Direction,
+    Disposition,
+    Event,
+)
+from streams.settings.settings import Settings
+from streams.sources.frame import Joined, KeptStatement
+from streams.sources.twilio.settings import NAME, TwilioSettings
+from streams.sources.twilio.statements import ENDS, Party, Said
+from streams.units import HOUR_MS, SECOND_MS
+
+SETTLE_MS: Final = 10 * SECOND_MS
+"""How long an end waits for callbacks that are still on their way: of its start, and of other telephones."""
+_BEFORE: Final = ("queued", "initiated", "ringing")
+_NO_PARENT: Final = "the parent of a call was never reported, so its salesperson is not known"
+
+
+class _Call(NamedTuple):
+    """What is known of one call of Twilio. `ended` is None while it goes on; `arrived_ms` is its last statement's."""
+
+    sid: str
+    direction: str
+    caller: Party
+    callee: Party
+    started: int | None
+    answered: int | None
+    ended: int | None
+    talk_ms: int
+    disposition: Disposition | None
+    arrived_ms: int
+    listed: bool
+    """Whether all of the call is known: the list of calls has it."""
+    complete: bool
+    """Whether no callback before the end is still on its way."""
+
+
+class _Sides(NamedTuple):
+    """Whose leg it is. `internal` is a call between colleagues."""
+
+    manager: str
+    lead: str | None
+    direction: Direction
+    internal: bool = False
+
+
+class TwilioJoin:
+    """Joins the statements of one parent and its children."""
+
+    keep_ms = 6 * HOUR_MS
+
+    def __init__(self, settings: Settings) -> None:
+        self._queue = QUEUE_PREFIX + settings.source(TwilioSettings).queue
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+        """Return the events of the legs; `Join.join` says more."""
+        calls = _calls(statements)
+        root = (
+            next((call for call in calls if call.sid == call_root), None) if (call_root := _root(statements)) else None
+        )
+        children = [call for call in calls if call is not root]
+        events: list[Event] = []
+        again: list[int] = []
+        missing = ""
+        for child in children:
+            sides = _sides(child, root)
+            if sides is None:
+                missing = _NO_PARENT
+                continue
+            leg = _Leg(call_root, child, sides)
+            due_ms = child.arrived_ms + SETTLE_MS
+            if not child.complete and now_ms < due_ms:
+                again.append(due_ms)
+                events += leg.begun()
+            else:
+                events += [*leg.begun(), *leg.over()]
+        if root is not None and _is_missed(root, children):
+            due_ms = max(call.arrived_ms for call in calls) + SETTLE_MS
+            if now_ms < due_ms:
+                again.append(due_ms)
+            else:
+                missed = _Leg(call_root, _unanswered(root), _Sides(self._queue, root.caller.lead or None, "inbound"))
+                events += missed.over("missed")
+        return Joined(events=events, again_ms=min(again, default=None), missing=missing)
+
+
+class _Leg:
+    """Makes the events of a leg, with ids of Twilio's call: callback and list give the same ones."""
+
+    def __init__(self, root: str, call: _Call, sides: _Sides) -> None:
+        self._root = root
+        self._call = call
+        self._sides = sides
+
+    def begun(self) -> Iterator[Event]:
+        call = self._call
+        if call.started is not None:
+            yield CallStarted(
+                v=VERSION,
+                id=self._id("started"),
+                at=call.started,
+                source=NAME,
+                call=self._root,
+                manager=self._sides.manager,
+                lead=self._sides.lead,
+                direction=self._sides.direction,
+                internal=self._sides.internal or UNSET,
+            )
+        if call.answered is not None:
+            yield CallAnswered(
+                v=VERSION,
+                id=self._id("answered"),
+                at=call.answered,
+                source=NAME,
+                call=self._root,
+                manager=self._sides.manager,
+                lead=self._sides.lead,
+            )
+
+    def over(self, what: str = "ended") -> Iterator[Event]:
+        call = self._call
+        if call.ended is None or call.disposition is None:
+            return
+        yield CallEnded(
+            v=VERSION,
+            id=self._id(what),
+            at=call.ended,
+            source=NAME,
+            call=self._root,
+            manager=self._sides.manager,
+            lead=self._sides.lead,
+            direction=self._sides.direction,
+            internal=self._sides.internal or UNSET,
+            started_at=min([call.ended, *(moment for moment in (call.started, call.answered) if moment is not None)]),
+            answered_at=call.answered,
+            talk_ms=call.talk_ms,
+            disposition=call.disposition,
+        )
+
+    def _id(self, what: str) -> str:
+        return f"{NAME}:{self._call.sid}:{what}"
+
+
+def _sides(child: _Call, root: _Call | None) -> _Sides | None:
+    """Return whose leg a child is; None while its parent has to be known for that."""
+    if child.callee.manager:
+        return _rung(child, root)
+    if root is None:
+        return None
+    agent = root.callee if root.direction == "outbound-api" else root.caller
+    if agent.manager:
+        return _Sides(agent.manager, child.callee.lead or None, "outbound")
+    # A customer's call that is passed on to the telephone of somebody who is on no roster entry.
+    return _Sides(child.callee.phone, root.caller.lead or None, "inbound") if child.callee.phone else None
+
+
+def _rung(child: _Call, root: _Call | None) -> _Sides | None:
+    """Return the leg of a salesperson whose telephone rings."""
+    if root is None and child.caller.own:
+        return None
+    other = child.caller if root is None else _customer(root)
+    if other.manager:
+        return _Sides(child.callee.manager, None, "inbound", internal=True)
+    return _Sides(child.callee.manager, other.lead or child.caller.lead or None, "inbound")
+
+
+def _customer(root: _Call) -> Party:
+    return root.callee if root.direction == "outbound-api" else root.caller
+
+
+def _is_missed(root: _Call, children: Sequence[_Call]) -> bool:
+    """Return whether an inbound call is over and nobody answered. Its telephones must be known, or be none."""
+    if root.ended is None or root.direction != "inbound" or root.caller.manager:
+        return False
+    if not children and not root.listed:
+        return False
+    return all(child.ended is not None and child.disposition != "answered" for child in children)
+
+
+def _unanswered(root: _Call) -> _Call:
+    """Return a parent as a call that nobody answered: a program answered it, and rang the telephones."""
+    began = [moment for moment in (root.started, root.answered) if moment is not None]
+    return root._replace(started=min(began, default=None), answered=None, talk_ms=0, disposition="no_answer")
+
+
+def _root(statements: Sequence[KeptStatement]) -> str:
+    return next((said.root for said, _ in _read(statements)), "")
+
+
+def _read(statements: Sequence[KeptStatement]) -> Iterator[tuple[Said, int]]:
+    for at_ms, body in statements:
+        try:
+            yield msgspec.json.decode(body, type=Said), at_ms
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue  # of another release
+
+
+def _calls(statements: Sequence[KeptStatement]) -> list[_Call]:
+    said: defaultdict[str, list[tuple[Said, int]]] = defaultdict(list)
+    for one, at_ms in _read(statements):
+        said[one.sid].append((one, at_ms))
+    return [_folded(sid, said[sid]) for sid in sorted(said)]
+
+
+def _folded(sid: str, heard: Sequence[tuple[Said, int]]) -> _Call:
+    """Return what all statements about one call say together. Their order makes no difference."""
+    every = sorted((said for said, _ in heard), key=lambda said: (said.at, msgspec.json.encode(said)))
+    started = [said.at for said in every if said.status in _BEFORE]
+    started += [said.created for said in every if said.created is not None]
+    answers = [said.at for said in every if said.status == "in-progress"]
+    ends = [said for said in every if said.status in ENDS]
+    end = ends[0] if ends else None
+    talk = [said.talk_ms for said in ends if said.talk_ms is not None]
+    is_answered = end is not None and end.status == "completed"
+    answered = min(answers, default=None)
+    talk_ms = 0
+    if end is not None and is_answered:
+        if talk:
+            talk_ms = min(talk)
+            counted = end.at - talk_ms
+            answered = counted if answered is None else max(min(answered, end.at), counted)
+        elif answered is not None:
+            talk_ms = max(0, end.at - answered)
+        answered = None if answered is None else min(answered, end.at)
+    elif end is not None:
+        answered = None
+    disposition = None if end is None else ENDS[end.status]
+    if disposition == "answered" and any(said.machine for said in every):
+        disposition = "voicemail"
+    return _Call(
+        sid=sid,
+        direction=next((said.direction for said in every if said.direction), ""),
+        caller=next((said.caller for said in every if said.caller != Party()), Party()),
+        callee=next((said.callee for said in every if said.callee != Party()), Party()),
+        started=min(started, default=None),
+        answered=answered,
+        ended=None if end is None else end.at,
+        talk_ms=talk_ms,
+        disposition=disposition,
+        arrived_ms=max(at_ms for _, at_ms in heard),
+        listed=(listed := any(said.listed for said in every)),
+        complete=end is None or listed or len({said.sequence for said in every}) > end.sequence,
+    )

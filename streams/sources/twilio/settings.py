@@ -1,0 +1,36 @@
+"""The settings of Twilio: the table `[sources.twilio]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta
+
+from streams.settings.access import Access
+from streams.settings.fields import Secret, SecretForm
+from streams.sources.numbers import NumberRules
+
+NAME: Final = "twilio"
+Dialect: TypeAlias = Literal["twilio", "signalwire", "telnyx"]
+Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class TwilioSettings(Access, frozen=True, kw_only=True):
+    """How callbacks are signed, and who is on the line.
+
+    - `auth_token`: what the callbacks are signed with: the auth token of Twilio, the signing key of SignalWire. Telnyx
+      signs in another way, which is not checked: there the token in the URL is all.
+    - `account_sid`: callbacks of another account are refused. Empty: any.
+    - `public_url`: the URL as it was given to Twilio, with its query, where the gateway sees another one.
+    - `dialect`: who sends: `twilio`, `signalwire` (LaML) or `telnyx` (TeXML).
+    - `own_numbers`: the numbers of the department. A call never has one of them as its lead.
+    - `queue`: the name of the queue of inbound calls that nobody answered. Callbacks name none.
+    """
+
+    auth_token: SecretForm = Secret()
+    account_sid: str = ""
+    public_url: str = ""
+    dialect: Dialect = "twilio"
+    own_numbers: tuple[str, ...] = ()
+    queue: Label = "inbound"
+    numbers: NumberRules = NumberRules()
