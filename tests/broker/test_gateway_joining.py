@@ -1,0 +1,105 @@
+"""Statements through a real Kafka: joined once, by several gateways, over restarts, and from before their start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agents.gateway.joining import Joiner
+from agents.gateway.kafka_sink import KafkaSink
+from streams.contract.events import CallAnswered
+from streams.settings.settings import Settings
+from streams.sources.frame import Joined, KeptStatement, Statement
+from tests.broker.gateway_sender import make_topics, settings_of
+from tests.gateway.fake_sink import FakeSink
+from tests.kafka_fixture import consume
+
+pytestmark = pytest.mark.broker
+AT = 1_795_435_200_000
+
+
+class Halves:
+    """An event for each call of which both halves are there."""
+
+    keep_ms = 3_600_000
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+        assert now_ms > AT
+        said = [msgspec.json.decode(one.body) for one in statements]
+        if {one["half"] for one in said} != {1, 2}:
+            return Joined(missing="a half is missing")
+        call = said[0]["call"]
+        return Joined(events=[CallAnswered(v=1, id=f"x:{call}", at=AT, source="x", call=call, manager="anna")])
+
+
+def half(call: int, number: int) -> Statement:
+    return Statement(call=f"c{call}", body=msgspec.json.encode({"call": f"c{call}", "half": number}))
+
+
+@pytest.fixture
+async def settings(bootstrap: str, tmp_path: Path) -> Settings:
+    made = settings_of(bootstrap, tmp_path)
+    await make_topics(made)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def joining(settings: Settings, sink: FakeSink | KafkaSink) -> AsyncIterator[None]:
+    task = asyncio.create_task(Joiner(settings, {"x": Halves()}, sink).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(sink: FakeSink, count: int) -> None:
+    async with asyncio.timeout(40):
+        while len(sink.events) < count:  # noqa: ASYNC110 - a fake sink has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+async def test_statements_of_several_deliveries_become_an_event_in_kafka(settings: Settings) -> None:
+    async with KafkaSink(settings) as sink, joining(settings, sink):
+        await sink.keep("x", [half(1, 1), half(2, 1)])
+        await sink.keep("x", [half(1, 2), half(1, 2)])
+        async with asyncio.timeout(40):
+            while not (found := consume(settings.kafka.bootstrap, settings.kafka.topic_prefix + "calls")):  # noqa: ASYNC110 - another process's topic
+                await asyncio.sleep(0.1)
+    assert [msgspec.json.decode(record.value)["call"] for record in found] == ["c1"]
+
+
+async def test_a_restart_goes_on_with_the_calls_that_are_open(settings: Settings) -> None:
+    before, after = FakeSink(), FakeSink()
+    async with KafkaSink(settings) as kafka:
+        await kafka.keep("x", [half(1, 1), half(2, 1), half(2, 2)])
+        async with joining(settings, before):
+            await until(before, 1)
+            await asyncio.sleep(1.5)  # until its offsets are committed
+        await kafka.keep("x", [half(1, 2)])
+        async with joining(settings, after):
+            await until(after, 1)
+    assert [event.id for event in before.events] == ["x:c2"]
+    assert {event.id for event in after.events} >= {"x:c1"}
+
+
+async def test_two_gateways_share_the_calls_and_one_takes_over_from_the_other(settings: Settings) -> None:
+    one, two = FakeSink(), FakeSink()
+    async with KafkaSink(settings) as kafka, joining(settings, one):
+        async with joining(settings, two):
+            for call in range(100):
+                await kafka.keep("x", [half(call, 1)])
+            await kafka.keep("x", [half(call, 2) for call in range(50)])
+            async with asyncio.timeout(40):
+                while len({event.id for event in [*one.events, *two.events]}) < 50:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.02)
+        await kafka.keep("x", [half(call, 2) for call in range(50, 100)])
+        async with asyncio.timeout(40):
+            while len({event.id for event in [*one.events, *two.events]}) < 100:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)

@@ -1,0 +1,133 @@
+"""The open calls of a partition: what is joined, what a restart reads again, and when a call is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.contract.events import CallAnswered
+from streams.sources.frame import Joined, KeptStatement
+from streams.sources.joins import MOST_STATEMENTS, OpenCalls, Ready
+
+AT = 1_795_435_200_000
+KEEP_MS = 1_000
+
+
+class Pairs:
+    """Joins `a1` and `b1` to the event `1`. A lone half waits; a call that has `later` waits until AT + 500."""
+
+    keep_ms = KEEP_MS
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+        said = {one.body.decode() for one in statements}
+        numbers = {text[1:] for text in said if text != "later"}
+        pairs = sorted(number for number in numbers if {"a" + number, "b" + number} <= said)
+        waits = "later" in said and now_ms < AT + 500
+        return Joined(
+            events=[] if waits else [event(number) for number in pairs],
+            again_ms=AT + 500 if waits else None,
+            missing="" if len(pairs) == len(numbers) else "a half is missing",
+        )
+
+
+def event(number: str) -> CallAnswered:
+    return CallAnswered(v=1, id=number, at=AT, source="pairs", call="c", manager="m")
+
+
+def said(text: str, at_ms: int = AT) -> KeptStatement:
+    return KeptStatement(at_ms, text.encode())
+
+
+def ids(ready: Ready) -> list[str]:
+    return [event.id for event in ready.events]
+
+
+def test_an_event_is_returned_until_it_is_stored_and_then_no_more() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    calls.take("pairs", "c", 0, said("a1"))
+    assert list(calls.ready(AT)) == []
+    calls.take("pairs", "c", 1, said("b1"))
+    (ready,) = calls.ready(AT)
+    assert (ready.source, ready.call, ids(ready)) == ("pairs", "c", ["1"])
+    calls.take("pairs", "c", 2, said("b1"))
+    assert list(calls.ready(AT)) == [], "nothing new was said"
+    calls.take("pairs", "c", 3, said("a2"))
+    (again,) = calls.ready(AT)
+    assert ids(again) == ["1"], "it was not stored"
+    calls.done(again)
+    calls.take("pairs", "c", 4, said("b2"))
+    (second,) = calls.ready(AT)
+    assert ids(second) == ["2"]
+
+
+def test_a_call_that_waits_is_asked_again_at_its_moment() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    for offset, text in enumerate(("a1", "b1", "later")):
+        calls.take("pairs", "c", offset, said(text))
+    assert list(calls.ready(AT + 499)) == []
+    assert [ids(ready) for ready in calls.ready(AT + 500)] == [["1"]]
+
+
+def test_a_restart_reads_from_the_first_statement_of_a_call_that_is_open() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    assert OpenCalls({}).oldest_offset is None
+    calls.take("pairs", "old", 5, said("a1"))
+    calls.take("pairs", "new", 6, said("a1", AT + 800))
+    calls.take("another source", "c", 1, said("a1"))
+    list(calls.ready(AT))
+    assert calls.oldest_offset == 5
+    assert calls.forget(AT + KEEP_MS) == []
+    assert [(one.source, one.missing) for one in calls.forget(AT + KEEP_MS + 1)] == [("pairs", "a half is missing")]
+    assert calls.oldest_offset == 6
+
+
+def test_a_complete_call_is_forgotten_without_a_word_and_one_that_waits_is_kept() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    for offset, text in enumerate(("a1", "b1")):
+        calls.take("pairs", "whole", offset, said(text))
+    calls.take("pairs", "unasked", 2, said("a1"))
+    for ready in calls.ready(AT):
+        calls.done(ready)
+    calls.take("pairs", "unasked", 3, said("b1"))
+    assert calls.forget(AT + 2 * KEEP_MS) == []
+    assert len(calls) == 1, "its new statement was not looked at"
+
+
+def test_the_statements_of_one_call_are_bounded() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    for number in range(MOST_STATEMENTS + 1):
+        calls.take("pairs", "c", number, said(f"a{number}"))
+    calls.take("pairs", "c", 0, said(f"b{MOST_STATEMENTS}"))
+    assert list(calls.ready(AT)) == []
+
+
+@given(
+    st.lists(st.sampled_from(["a1", "b1", "a2", "b2", "a3", "b3", "later"]), max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+    st.integers(0, 11),
+)
+def test_order_batches_repeats_and_restarts_make_no_difference(
+    texts: list[str], looks: list[bool], restart: int
+) -> None:
+    stored: set[str] = set()
+    calls = OpenCalls({"pairs": Pairs()})
+    committed = 0
+
+    def look(now_ms: int) -> None:
+        for ready in calls.ready(now_ms):
+            stored.update(ids(ready))
+            calls.done(ready)
+
+    for offset, text in enumerate(texts):
+        if offset == restart:
+            calls = OpenCalls({"pairs": Pairs()})
+            for earlier in range(committed, offset):
+                calls.take("pairs", "c", earlier, said(texts[earlier]))
+        calls.take("pairs", "c", offset, said(text))
+        if looks[offset]:
+            look(AT)
+            committed = calls.oldest_offset or 0
+    look(AT + 500)
+    assert stored == {number for number in "123" if {"a" + number, "b" + number} <= set(texts)}
