@@ -12,6 +12,9 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from streams.settings.settings import Named, Settings
+from streams.sources.amazon_connect.hook import ConnectHook
+from streams.sources.amazon_connect.join import ConnectJoin
+from streams.sources.amazon_connect.settings import ConnectSettings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
@@ -21,13 +24,19 @@ from streams.sources.twilio.join import TwilioJoin
 from streams.sources.twilio.settings import TwilioSettings
 
 SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
-    {"asterisk": AsteriskMapping, "files": Named(FileMapping), "http": Named(HttpSender), "twilio": TwilioSettings}
+    {
+        "amazon_connect": ConnectSettings,
+        "asterisk": AsteriskMapping,
+        "files": Named(FileMapping),
+        "http": Named(HttpSender),
+        "twilio": TwilioSettings,
+    }
 )
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
-HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType({"twilio": TwilioHook})
+HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType({"amazon_connect": ConnectHook, "twilio": TwilioHook})
 """The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
 
 MakeJoin: TypeAlias = Callable[[Settings], Join]
-JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType({"twilio": TwilioJoin})
+JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType({"amazon_connect": ConnectJoin, "twilio": TwilioJoin})
 """The sources whose hook gives statements, by their names."""

@@ -1,0 +1,194 @@
+"""The contacts of a call become its legs.
+
+The first contact and those that transfers made are one call, under the id of the first. An outbound contact has its
+agent before the customer answers: the customer's answer is the connection to the system. An inbound contact that ends
+without an agent is a call that its queue missed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from streams.contract.events import (
+    QUEUE_PREFIX,
+    VERSION,
+    CallAnswered,
+    CallEnded,
+    CallStarted,
+    CallTransferred,
+    Direction,
+    Disposition,
+    Event,
+)
+from streams.settings.settings import Settings
+from streams.sources.amazon_connect.settings import NAME, ConnectSettings
+from streams.sources.amazon_connect.statements import Said
+from streams.sources.frame import Joined, KeptStatement
+from streams.units import DAY_MS, SECOND_MS
+
+SETTLE_MS: Final = 10 * SECOND_MS
+"""How long a call without an agent waits before it counts as missed: the event of its agent may be on its way."""
+_OUTBOUND: Final = frozenset(("OUTBOUND", "EXTERNAL_OUTBOUND", "CALLBACK", "API"))
+
+
+class ConnectJoin:
+    """Joins the statements about the contacts of one call."""
+
+    keep_ms = DAY_MS
+
+    def __init__(self, settings: Settings) -> None:
+        self._queue = settings.source(ConnectSettings).queue
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+        """Return the events of the legs; `Join.join` says more."""
+        contacts = _contacts(statements)
+        lead = next((one.lead for one in contacts if one.lead), None)
+        outbound = any(one.method in _OUTBOUND for one in contacts if not one.previous)
+        is_begun = any(not one.previous for one in contacts)
+        due_ms = max((one.at_ms for one in statements), default=0) + SETTLE_MS
+        events: list[Event] = []
+        again: int | None = None
+        for contact in contacts:
+            followers = [one for one in contacts if one.previous == contact.contact and one.manager]
+            leg = _Leg(contact, lead, "outbound" if outbound else "inbound")
+            if contact.previous and not is_begun and now_ms < due_ms:
+                again = due_ms  # the direction of a transferred call is that of its first contact
+            elif contact.manager:
+                events += leg.events(min(followers, key=_order, default=None))
+            elif contact.ended is not None and not outbound and not followers:
+                if now_ms < due_ms:
+                    again = due_ms
+                else:
+                    events += leg.missed(contact.queue or self._queue)
+        return Joined(events=events, again_ms=again)
+
+
+class _Leg:
+    """Makes the events of one contact."""
+
+    def __init__(self, contact: Said, lead: str | None, direction: Direction) -> None:
+        self._contact = contact
+        self._lead = lead
+        self._direction = direction
+
+    def events(self, follower: Said | None) -> Iterator[Event]:
+        """Yield the events of the agent's leg. `follower` is the contact to which the agent transferred the call."""
+        contact, manager = self._contact, self._contact.manager
+        answered = contact.agent
+        if self._direction == "outbound" and not contact.previous:
+            answered = contact.system
+        # When the telephone of an inbound call rings is not said. A transfer begins when its contact does.
+        started = contact.initiated if self._direction == "outbound" or contact.previous else contact.agent
+        known = [moment for moment in (started, answered, contact.ended) if moment is not None]
+        if not known:
+            return
+        began = min(known)
+        yield CallStarted(
+            v=VERSION,
+            id=self._id("started"),
+            at=began,
+            source=NAME,
+            call=contact.root,
+            manager=manager,
+            lead=self._lead,
+            direction=self._direction,
+        )
+        if answered is not None:
+            yield CallAnswered(
+                v=VERSION,
+                id=self._id("answered"),
+                at=answered,
+                source=NAME,
+                call=contact.root,
+                manager=manager,
+                lead=self._lead,
+            )
+        if contact.ended is None:
+            return
+        if follower is not None and follower.manager != manager:
+            before = follower.initiated is not None and follower.initiated < contact.ended
+            yield CallTransferred(
+                v=VERSION,
+                id=self._id("transferred"),
+                at=contact.ended,
+                source=NAME,
+                call=contact.root,
+                manager=manager,
+                lead=self._lead,
+                to_manager=follower.manager,
+                how="attended" if before else "blind",
+            )
+        disposition: Disposition = "no_answer" if answered is None else "answered"
+        if answered is not None and contact.machine:
+            disposition = "voicemail"
+        yield self._end("ended", manager, contact.ended, began, answered, disposition)
+
+    def missed(self, queue: str) -> Iterator[Event]:
+        """Yield the end of a call that no agent took."""
+        contact = self._contact
+        if contact.ended is not None:
+            began = min(moment for moment in (contact.initiated, contact.queued, contact.ended) if moment is not None)
+            yield self._end("missed", QUEUE_PREFIX + queue, contact.ended, began, None, "no_answer")
+
+    def _end(
+        self, what: str, manager: str, ended: int, began: int, answered: int | None, disposition: Disposition
+    ) -> CallEnded:
+        return CallEnded(
+            v=VERSION,
+            id=self._id(what),
+            at=ended,
+            source=NAME,
+            call=self._contact.root,
+            manager=manager,
+            lead=self._lead,
+            direction=self._direction,
+            started_at=began,
+            answered_at=answered,
+            talk_ms=0 if answered is None else ended - answered,
+            disposition=disposition,
+        )
+
+    def _id(self, what: str) -> str:
+        return f"{NAME}:{self._contact.contact}:{what}"
+
+
+def _order(contact: Said) -> tuple[int, str]:
+    return contact.initiated or 0, contact.contact
+
+
+def _contacts(statements: Sequence[KeptStatement]) -> list[Said]:
+    """Return each contact with all that its statements say together."""
+    said: defaultdict[str, list[Said]] = defaultdict(list)
+    for one in statements:
+        try:
+            found = msgspec.json.decode(one.body, type=Said)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue  # of another release
+        said[found.contact].append(found)
+    return [_together(said[contact]) for contact in sorted(said)]
+
+
+def _together(said: Sequence[Said]) -> Said:
+    return Said(
+        contact=said[0].contact,
+        root=said[0].root,
+        previous=max(one.previous for one in said),
+        method=max(one.method for one in said),
+        initiated=_earliest(one.initiated for one in said),
+        system=_earliest(one.system for one in said),
+        queued=_earliest(one.queued for one in said),
+        agent=_earliest(one.agent for one in said),
+        ended=_earliest(one.ended for one in said),
+        manager=max(one.manager for one in said),
+        queue=max(one.queue for one in said),
+        lead=max(one.lead for one in said),
+        machine=any(one.machine for one in said),
+    )
+
+
+def _earliest(moments: Iterator[int | None]) -> int | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,194 @@
+"""What a contact event says: a statement without any number.
+
+A contact is one agent's part in a call; a transfer begins another contact, which names the first one. Events may come
+late, twice, in another order, or not at all. Each has all that is known at its moment. Source: AWS, "Amazon Connect
+contact events".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import Reason
+from streams.sources.amazon_connect.settings import NAME, ConnectSettings
+from streams.sources.frame import Statement
+from streams.sources.numbers import Numbers
+from streams.sources.people import Heard, People
+from streams.sources.times import TimeError, Times
+
+DETAIL_TYPE: Final = "Amazon Connect Contact Event"
+# AWS: "ignore event types that you do not know", since new ones are added.
+KNOWN: Final = frozenset(
+    ("INITIATED", "CONNECTED_TO_SYSTEM", "QUEUED", "CONNECTED_TO_AGENT", "DISCONNECTED", "COMPLETED")
+)
+_NEVER: Final = "1970-01-01T"
+_LONGEST_ID: Final = 100
+_ISO: Final = Times("iso")
+_AGENT_QUEUE: Final = "AGENT"
+
+_Fields: TypeAlias = Mapping[str, Any]
+
+
+class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One statement. Moments are in milliseconds since epoch; None: not yet, or not said."""
+
+    contact: str
+    root: str
+    previous: str = ""
+    method: str = ""
+    initiated: int | None = None
+    system: int | None = None
+    queued: int | None = None
+    agent: int | None = None
+    ended: int | None = None
+    manager: str = ""
+    queue: str = ""
+    lead: str = ""
+    machine: bool = False
+
+    def statement(self) -> Statement:
+        """Return it as it is kept."""
+        return Statement(call=self.root, body=msgspec.json.encode(self))
+
+
+class Unreadable(NamedTuple):
+    """Why an event says nothing that can be counted. Without a reason it concerns no call, and all is well."""
+
+    reason: Reason | None
+    detail: str = ""
+
+
+class _UnreadableError(ValueError):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+
+
+class Reader:
+    """Reads contact events, by the settings."""
+
+    def __init__(self, settings: ConnectSettings, people: People, secret: bytes, region: str | None = None) -> None:
+        self._settings = settings
+        self._people = people
+        self._secret = secret
+        self._numbers = Numbers(settings.numbers, region)
+
+    def read(self, envelope: _Fields, latest_ms: int) -> Said | Unreadable:
+        """Return what an event says. A moment after `latest_ms` is refused."""
+        detail = envelope.get("detail")
+        if envelope.get("detail-type") != DETAIL_TYPE or envelope.get("source") != "aws.connect":
+            return Unreadable("unknown_type", "no contact event of Amazon Connect")
+        if not isinstance(detail, dict):
+            return Unreadable("invalid_field", "detail is no object")
+        fields = _folded(detail)
+        try:
+            return self._said(fields, latest_ms)
+        except _UnreadableError as error:
+            return Unreadable(error.reason, str(error))
+
+    def _said(self, fields: _Fields, latest_ms: int) -> Said | Unreadable:
+        kind = _text(fields, "eventtype", needed=True)
+        contact = _id(fields, "contactid", needed=True)
+        if kind not in KNOWN or _text(fields, "channel").upper() not in ("VOICE", ""):
+            return Unreadable(None)
+        agent, queue = _part(fields, "agentinfo"), _part(fields, "queueinfo")
+        moments = {
+            "initiated": _moment(fields, "initiationtimestamp"),
+            "system": _moment(fields, "connectedtosystemtimestamp"),
+            "queued": _moment(queue, "enqueuetimestamp"),
+            "agent": _moment(agent, "connectedtoagenttimestamp"),
+            "ended": _moment(fields, "disconnecttimestamp"),
+        }
+        found = [moment for moment in moments.values() if moment is not None]
+        if not found:
+            raise _UnreadableError("missing_field", "no moment is said")
+        if max(found) > latest_ms:
+            raise _UnreadableError("future", "a moment is later than the receipt")
+        if moments["ended"] is not None and moments["ended"] < max(found):
+            raise _UnreadableError("invalid_time", "the contact ends before it begins")
+        return Said(
+            contact=contact,
+            root=_id(fields, "initialcontactid") or contact,
+            previous=_id(fields, "previouscontactid"),
+            method=_text(fields, "initiationmethod").upper(),
+            manager=self._manager(_text(agent, "agentarn")),
+            queue="" if _text(queue, "queuetype") == _AGENT_QUEUE else self._queue(_text(queue, "queuearn")),
+            lead=self._lead(fields),
+            machine=_text(fields, "answeringmachinedetectionstatus").upper().startswith("VOICEMAIL"),
+            **moments,
+        )
+
+    def _manager(self, arn: str) -> str:
+        """Return whose an agent's ARN is. The roster has the ARN, or the id at its end."""
+        if not arn:
+            return ""
+        whole = self._people.identified(NAME, Heard(user=arn))
+        return (whole or self._people.resolve(NAME, Heard(user=_last(arn)))).manager
+
+    def _queue(self, arn: str) -> str:
+        queues = self._settings.queues
+        return queues.get(arn) or queues.get(_last(arn)) or ""
+
+    def _lead(self, fields: _Fields) -> str:
+        tags = fields.get("tags")
+        tag = self._settings.number_tag
+        number = tags.get(tag) if tag and isinstance(tags, dict) else None
+        return (self._numbers.lead(number, self._secret) or "") if isinstance(number, str) else ""
+
+
+def _folded(detail: _Fields) -> dict[str, Any]:
+    """Return the fields by their names in lower case: samples of AWS have `contactId` and `ContactId`."""
+    return {name.casefold(): value for name, value in detail.items()}
+
+
+def _part(fields: _Fields, name: str) -> dict[str, Any]:
+    value = fields.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _UnreadableError("invalid_field", f"{name} is no object")
+    return _folded(value)
+
+
+def _text(fields: _Fields, name: str, *, needed: bool = False) -> str:
+    value = fields.get(name)
+    if value is None and name not in fields:
+        if needed:
+            raise _UnreadableError("missing_field", f"{name} is missing")
+        return ""
+    if value is None and not needed:
+        return ""
+    if not isinstance(value, str):
+        raise _UnreadableError("invalid_field", f"{name} is no text")
+    if needed and not value:
+        raise _UnreadableError("missing_field", f"{name} is empty")
+    return value
+
+
+def _id(fields: _Fields, name: str, *, needed: bool = False) -> str:
+    text = _text(fields, name, needed=needed)
+    if len(text) > _LONGEST_ID or not text.isprintable() or not text.isascii():
+        raise _UnreadableError("invalid_field", f"{name} is too long, or has characters that no id has")
+    return text
+
+
+def _moment(fields: _Fields, name: str) -> int | None:
+    text = fields.get(name)
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str):
+        raise _UnreadableError("invalid_time", f"{name} is no text")
+    if text.startswith(_NEVER):
+        return None
+    try:
+        return _ISO.moment(text[:64])
+    except TimeError as error:
+        raise _UnreadableError("invalid_time", f"{name} {error}") from None
+
+
+def _last(arn: str) -> str:
+    return arn.rpartition("/")[2]
