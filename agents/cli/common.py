@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from streams.settings.reader import duration
-from streams.settings.settings import CONFIG_VARIABLE, Settings, SettingsError, load
+from streams.settings.settings import CONFIG_VARIABLE, Settings, SettingsError, load, secret_files
 from streams.sources.registry import SOURCES
 
 OK: Final = 0
@@ -29,6 +29,7 @@ INFRASTRUCTURE: Final = 70  # Kafka, Java, a port or a file cannot be used; tryi
 INTERRUPTED: Final = 130
 
 DEFAULT_CONFIG: Final = "callpulse.toml"
+_LONGEST_SECRET: Final = 64 * 1024
 T = TypeVar("T")
 
 ConfigOption = Annotated[
@@ -86,12 +87,30 @@ def settings_text(config: Path | None) -> str:
 
 
 def environment(bootstrap: str | None = None) -> dict[str, str]:
-    """Return the environment, with Kafka's address from the command line in it."""
+    """Return the environment, with Kafka's address from the command line and the contents of files of secrets in it.
+
+    Raises UserError for a file that cannot be read.
+    """
     environ = dict(os.environ)
+    for variable in secret_files(environ, SOURCES):
+        environ[variable] = _secret(variable, Path(environ[variable]))
     if bootstrap is not None:
         environ.pop("CALLPULSE_KAFKA__BOOTSTRAP", None)
         environ["CALLPULSE_BOOTSTRAP"] = bootstrap
     return environ
+
+
+def _secret(variable: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_SECRET).decode().strip()
+    except UnicodeDecodeError:
+        raise UserError(f"{variable}: {path} is not a text file in UTF-8.", USAGE) from None
+    except OSError as error:
+        raise UserError(f"{variable}: {path} cannot be read: {error.strerror}.", USAGE) from None
+    if not text:
+        raise UserError(f"{variable}: {path} is empty.", USAGE)
+    return text
 
 
 def since_moment(text: str) -> int:

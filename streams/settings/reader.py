@@ -239,8 +239,8 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
             return annotation, metadata
 
 
-def environment_names(cls: type[Struct], key: str = "") -> Iterator[str]:
-    """Yield the dotted key of every setting of `cls` that one variable can hold: no tables, no arrays of them."""
+def environment_fields(cls: type[Struct], key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key of every setting of `cls` that one variable can hold, with its type; no tables."""
     for field in msgspec.structs.fields(cls):
         name = join(key, toml_key(field.name))
         kind, _ = unwrap(field.type)
@@ -248,9 +248,23 @@ def environment_names(cls: type[Struct], key: str = "") -> Iterator[str]:
         element = unwrap(get_args(kind)[0])[0] if origin is tuple else kind
         if isinstance(element, type) and issubclass(element, Struct):
             if origin is not tuple:
-                yield from environment_names(element, name)
+                yield from environment_fields(element, name)
         elif not (isinstance(origin, type) and issubclass(origin, Mapping)):
-            yield name
+            yield name, kind
+
+
+def named_tables(cls: type[Struct], key: str = "") -> Iterator[tuple[str, type[Struct]]]:
+    """Yield the dotted key of every table of `cls` that holds tables by their names, with the form of these."""
+    for field in msgspec.structs.fields(cls):
+        name = join(key, toml_key(field.name))
+        kind, _ = unwrap(field.type)
+        origin = get_origin(kind)
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            yield from named_tables(kind, name)
+        elif isinstance(origin, type) and issubclass(origin, Mapping):
+            form, _ = unwrap(get_args(kind)[1])
+            if isinstance(form, type) and issubclass(form, Struct):
+                yield name, form
 
 
 def join(key: str, name: str) -> str:

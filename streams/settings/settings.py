@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
-from streams.settings import identities
+from streams.settings import environment, identities
 from streams.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES, overlay
 from streams.settings.fields import Secret, Weekday, Zone
 from streams.settings.gateway import Gateway
@@ -73,6 +73,7 @@ __all__ = [
     "Worker",
     "explain",
     "load",
+    "secret_files",
 ]
 
 T = TypeVar("T", bound=Struct)
@@ -188,6 +189,11 @@ def load(
         managers=MappingProxyType(managers),
         origins=MappingProxyType(reader.origins),
     )
+
+
+def secret_files(environ: Mapping[str, str], sources: Mapping[str, type[Struct] | Named]) -> list[str]:
+    """Return the variables that name the file of a secret, for whoever reads files: `load` takes their contents."""
+    return environment.secret_files(environ, _form(tuple(sources.items())))
 
 
 def explain(settings: Settings) -> list[Setting]:
