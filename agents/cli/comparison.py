@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from agents.cli.scrape import Scrape, samples
+from agents.telemetry.scrape import Scrape, samples
 from streams.metrics.catalogue import MANAGER_METRICS, TEAM_METRICS
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]

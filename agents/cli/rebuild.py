@@ -34,7 +34,7 @@ from agents.cli.common import (
     say,
 )
 from agents.cli.comparison import Difference, Figures, by_metric, differing, figures
-from agents.cli.scrape import Scrape, fetch_all, metrics_url
+from agents.telemetry.scrape import Scrape, fetch_all, metrics_url
 
 if TYPE_CHECKING:
     from agents.cli.demo.children import Child

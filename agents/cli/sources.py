@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,18 +13,16 @@ from rich.table import Table
 
 from agents.cli.common import (
     FAILED,
-    USAGE,
     ConfigOption,
     JsonOption,
-    UserError,
     cell,
     console,
     print_json,
     read_settings,
     run,
 )
-from agents.cli.listen.ami import check_ami
-from agents.cli.scrape import Sample, fetch_all, metrics_url, samples
+from agents.cli.source_test import Asked, report_of
+from agents.telemetry.scrape import Sample, fetch_all, metrics_url, samples
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET
 
@@ -40,21 +39,24 @@ _WANTED: Final = frozenset(
 _STALE_S: Final = 3600.0
 
 
+AtOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="HOST:PORT",
+        show_default=False,
+        help="The port of a process that takes events in (gateway.status_port); may be given several times. "
+        "Without it: the one of the settings.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def sources(
     context: typer.Context,
     config: ConfigOption = None,
     *,
-    at: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--at",
-            metavar="HOST:PORT",
-            show_default=False,
-            help="The port of a process that takes events in (gateway.status_port); may be given several times. "
-            "Without it: the one of the settings.",
-        ),
-    ] = None,
+    at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List all sources that are configured or that a running process has heard, with their state.
@@ -68,8 +70,7 @@ def sources(
     if context.invoked_subcommand is not None:
         return
     settings = read_settings(config)
-    urls = [metrics_url(one) for one in at or [f"{settings.gateway.status_host}:{settings.gateway.status_port}"]]
-    scrapes = run(fetch_all(urls))
+    scrapes = run(fetch_all(_urls(settings, at)))
     silent = [f"{one.url}: {one.error}" for one in scrapes if one.error]
     found = [sample for one in scrapes if not one.error for sample in samples(one.text, _WANTED)]
     rows = list(states(settings, found, time.time()))
@@ -82,6 +83,11 @@ def sources(
     console().print(table)
     for line in silent:
         typer.echo(f"no answer from {line}")
+
+
+def _urls(settings: Settings, at: list[str] | None) -> list[str]:
+    """Return where the processes of the way in answer."""
+    return [metrics_url(one) for one in at or [f"{settings.gateway.status_host}:{settings.gateway.status_port}"]]
 
 
 def states(settings: Settings, found: list[Sample], now_s: float) -> Iterator[dict[str, Any]]:
@@ -142,31 +148,46 @@ def _shown(value: object) -> str:
 @app.command("test")
 def try_out(
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The source, such as asterisk.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", show_default=False, help="Of a source of files: the file to read."),
+    ] = None,
     config: ConfigOption = None,
     *,
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="How long to listen.")] = 20.0,
+    at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Connect to a source, listen for a while, and say what was heard and what is missing. Nothing is stored.
+    """Listen to a source for a while, or read its file, and say what was understood and what is missing.
 
-    It says which right the account lacks, what that costs, and the line to add; how the other system's clock stands to
-    ours; who is not on the roster; and what this source cannot know. With a problem the exit code is 1.
+    Nothing is stored. It says how many events were heard and understood, and when the last one was; how the other
+    system's clock stands to ours; what is refused and why; who is not on the roster; and what this source cannot know.
+    With a problem the exit code is 1.
+
+    asterisk: it connects to the manager interface as the listener does, and says which right the account lacks.
+
+    asterisk.cel, asterisk.queue_log, asterisk.cdr, and mappings of files: it reads the newest MiB of the file.
+
+    Senders to the gateway and hooks: it compares what the running gateways count, and reads the last day in Kafka.
 
     For example:
 
         callpulse sources test asterisk --seconds 60
+
+        callpulse sources test exports /srv/exports/calls.csv
+
+        callpulse sources test crm --at 127.0.0.1:8791
     """
     settings = read_settings(config)
-    from agents.gateway.source_tests import TESTS  # noqa: PLC0415 - slow to import
-
-    table, _, part = name.partition(".")
-    tester = TESTS.get(table)
-    if tester is None:
-        raise UserError(f"no source {name} can be tested; these can: {', '.join(sorted(TESTS))}.", USAGE)
-    if table == "asterisk":
-        check_ami(settings)
-    secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
-    report = run(tester(settings, part, seconds, secret))
+    asked = Asked(
+        name=name,
+        seconds=seconds,
+        secret=settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET,
+        names=configured(settings),
+        gateways=_urls(settings, at),
+        file=file,
+    )
+    report = report_of(settings, asked)
     if as_json:
         print_json(msgspec.to_builtins(report))
     else:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 import typer
-from msgspec import Struct
 from rich.table import Table
 
 from agents.cli.common import (
@@ -24,7 +22,6 @@ from agents.cli.common import (
     say,
     since_moment,
 )
-from streams.contract import topics
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping
 from streams.sources.people import People
@@ -65,47 +62,22 @@ def unmapped(
         say(f"Refused parts of {source}: {count}; who is in them is not known (`callpulse rejected list`).")
 
 
-class _Heard(Struct):
-    manager: str | None = None
-    source: str = ""
-    at: int = 0
-    to_manager: str | None = None
-
-
 async def _read(settings: Settings, since_ms: int) -> Unmapped:
-    from agents.kafka.clients import full_name  # noqa: PLC0415 - slow to import
+    from agents.gateway import people_heard  # noqa: PLC0415 - slow to import
     from agents.kafka.dead_letters import Filter  # noqa: PLC0415 - slow to import
     from agents.kafka.dead_letters import read as read_letters  # noqa: PLC0415 - slow to import
-    from agents.kafka.reading import records_to_end  # noqa: PLC0415 - slow to import
 
     secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
     outside = settings.source(AsteriskMapping).outside_manager
     found = Unmapped(settings, People.of(settings, secret), {outside})
-    decode = msgspec.json.Decoder(_Heard).decode
     with progress("reading", None) as advance:
-        for topic in (topics.CALLS, topics.CRM):
-            name = full_name(settings.kafka, topic)
-            async for record in records_to_end(
-                settings.kafka, name, since_ms=since_ms, on_total=lambda total: advance(0, total)
-            ):
-                advance(1)
-                _take(found, decode, record.value)
+        await people_heard.read(settings.kafka, found, since_ms, on_progress=advance)
         for letter in await read_letters(settings.kafka, Filter(since_ms=since_ms), advance):
             if letter.source:  # its value is a shape
                 found.refused_parts[letter.source] += 1
             else:
-                _take(found, decode, letter.value, refused=True)
+                people_heard.take(found, letter.value, refused=True)
     return found
-
-
-def _take(found: Unmapped, decode: Callable[[bytes], _Heard], value: bytes | None, *, refused: bool = False) -> None:
-    try:
-        heard = decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return
-    for manager in (heard.manager, heard.to_manager):
-        if manager is not None:
-            found.take(heard.source, manager, heard.at, refused=refused)
 
 
 def _show(strangers: list[Stranger]) -> None:

@@ -11,10 +11,20 @@ from streams.units import SECOND_MS
 _MOST_SHOWN = 20
 
 
+def span_text(span_ms: int) -> str:
+    """Return a span in words: in seconds, or in the larger units that a person reads it in."""
+    seconds = max(0, span_ms) // SECOND_MS
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 class Report(Struct, kw_only=True):
     """The result of a test. `problems` make it fail; `facts` and `cannot_know` do not.
 
-    `heard` counts what came, `understood` what a figure may depend on, `events` the contract events made of it.
+    `seconds` is how long the test listened, 0 for a file. `heard` counts what came, `understood` what a figure may
+    depend on, `events` the contract events made of it.
     `last_at_ms` is the time of the last of them, `clock_ahead_ms` the other system's clock minus ours. `unmapped` are
     people and devices on no roster entry.
     """
@@ -43,9 +53,10 @@ class Report(Struct, kw_only=True):
             ahead_s = self.clock_ahead_ms / SECOND_MS
             way = "ahead of" if ahead_s >= 0 else "behind"
             yield f"its clock is {abs(ahead_s):.1f} s {way} ours"
-        yield f"heard {self.heard} in {self.seconds:g} s, understood {self.understood}, events {self.events}"
+        heard = f"heard {self.heard} in {self.seconds:g} s" if self.seconds else f"read {self.heard} lines"
+        yield f"{heard}, understood {self.understood}, events {self.events}"
         if self.last_at_ms is not None:
-            yield f"the last one {max(0, now_ms - self.last_at_ms) / SECOND_MS:.0f} s ago"
+            yield f"the last one {span_text(now_ms - self.last_at_ms)} ago"
         if self.unmapped:
             yield "not on the roster:"
             yield from (f"  {one}" for one in self.unmapped[:_MOST_SHOWN])

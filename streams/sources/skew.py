@@ -18,6 +18,13 @@ def median(values: Sequence[int]) -> int:
     return sorted(values)[len(values) // 2]
 
 
+def nearest_zone(value_ms: int) -> int:
+    """Return the difference of two time zones that a skew is within a minute of, in milliseconds; 0 for none."""
+    nearest = round(value_ms / _QUARTER_MS) * _QUARTER_MS
+    is_near = abs(value_ms - nearest) <= _NEAR_MS and abs(nearest) <= _LARGEST_OFFSET_MS
+    return nearest if is_near else 0
+
+
 def looks_like_zone(skews_ms: Sequence[int]) -> bool:
     """Return whether skews in milliseconds look like a wrong time zone.
 
@@ -29,10 +36,4 @@ def looks_like_zone(skews_ms: Sequence[int]) -> bool:
     ordered = sorted(skews_ms)
     middle = ordered[len(ordered) // 2]
     spread_ms = ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]
-    nearest = round(middle / _QUARTER_MS) * _QUARTER_MS
-    return (
-        nearest != 0
-        and abs(middle - nearest) <= _NEAR_MS
-        and abs(nearest) <= _LARGEST_OFFSET_MS
-        and spread_ms <= 2 * _NEAR_MS
-    )
+    return nearest_zone(middle) != 0 and spread_ms <= 2 * _NEAR_MS

@@ -57,6 +57,12 @@ class Unmapped:
             one.first_ms = min(one.first_ms or at_ms, at_ms)
             one.last_ms = max(one.last_ms, at_ms)
 
+    def lines(self) -> list[str]:
+        """Return a line for each person, those with most events first."""
+        return [
+            f"{one.manager}: {one.events + one.refused} events{one.note and f' ({one.note})'}" for one in self.found()
+        ]
+
     def found(self) -> list[Stranger]:
         """Return the people, those with most events first. No id in them could be a telephone number."""
         strangers = sorted(

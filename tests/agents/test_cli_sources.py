@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.cli.scrape import Sample, samples
 from agents.cli.sources import configured, states
 from agents.gateway.metrics import GatewayMetrics
+from agents.telemetry.scrape import Sample, samples
 from streams.settings.settings import Settings, load
 from streams.sources.registry import SOURCES
 from tests.agents.cli_runner import Runner

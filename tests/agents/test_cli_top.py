@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from rich.console import Console
 
-from agents.cli.scrape import Scrape
 from agents.cli.top import picture
 from agents.cli.top.board import COLUMNS, ORDERS, View, board, fitting, silent, span
 from agents.cli.top.department import Department, Feed, Line, read_department
+from agents.telemetry.scrape import Scrape
 from streams.settings.settings import Manager, Thresholds
 from tests.agents.cli_runner import Runner
 

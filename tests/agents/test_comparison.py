@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.cli.comparison import Difference, by_metric, differing, figures
 from agents.cli.rebuild import how_to_switch, next_group
-from agents.cli.scrape import Scrape
+from agents.telemetry.scrape import Scrape
 from tests.agents.cli_runner import Runner
 
 

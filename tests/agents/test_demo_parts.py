@@ -9,9 +9,9 @@ import pytest
 
 from agents.cli.demo.probe import Probe
 from agents.cli.demo.verdict import mismatches
-from agents.cli.scrape import Sample, Scrape, metrics_url, samples
 from agents.cli.simulate import Pending, records
 from agents.kafka.feeder import Feeder
+from agents.telemetry.scrape import Sample, Scrape, metrics_url, samples
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.simulator import Department, FaultRates, Truth, simulate
 

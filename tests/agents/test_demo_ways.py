@@ -16,8 +16,8 @@ from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import RECORDINGS
 from agents.cli.demo.pbx import RecordedPbx, in_a_row, recordings, stamped
 from agents.cli.demo.ways import Ways, differences, of_calls, of_crm
-from agents.cli.scrape import Scrape
 from agents.gateway.ami import AmiListener
+from agents.telemetry.scrape import Scrape
 from streams.contract.events import ActivityLogged, Event
 from streams.settings.settings import load
 from streams.sources.asterisk import AsteriskMapping

@@ -13,8 +13,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from msgspec.structs import replace
 
-from agents.cli.scrape import samples
 from agents.kafka import admin, growing, producer
+from agents.telemetry.scrape import samples
 from streams.contract import events, origin, topics
 from streams.settings.settings import Kafka, load
 from tests.broker.in_process import call_ended

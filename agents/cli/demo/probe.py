@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from agents.cli.scrape import fetch, samples
+from agents.telemetry.scrape import fetch, samples
 
 LOOK_EVERY_S: Final = 0.1
 _NEWEST: Final = "newest_event_timestamp_seconds"

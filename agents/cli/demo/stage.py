@@ -18,12 +18,12 @@ from agents.cli.demo.installation import Place, installation
 from agents.cli.demo.probe import Probe
 from agents.cli.demo.verdict import mismatches
 from agents.cli.demo.ways import Heard, Ways, hear, in_report, uncounted
-from agents.cli.scrape import Scrape, fetch_all, samples
 from agents.cli.simulate import Pending, records, stop_on_signals
 from agents.cli.top import watch
 from agents.cli.top.board import View
 from agents.kafka.feeder import Feeder
 from agents.kafka.producer import BatchProducer
+from agents.telemetry.scrape import Scrape, fetch_all, samples
 from streams.contract import topics
 from streams.simulator import Department, FaultRates, Truth
 from streams.units import DAY_MS

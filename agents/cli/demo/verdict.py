@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from agents.cli.scrape import Scrape, samples
+from agents.telemetry.scrape import Scrape, samples
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.simulator.truth.figures import NAMES
 

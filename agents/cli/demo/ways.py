@@ -13,9 +13,9 @@ from msgspec import Struct
 from agents.cli.common import FAILED, UserError
 from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import CRM, Place
-from agents.cli.scrape import Scrape, fetch_all, samples
 from agents.gateway.ami_service import stored_events
 from agents.kafka.producer import BatchProducer
+from agents.telemetry.scrape import Scrape, fetch_all, samples
 from streams.contract import topics
 from streams.contract.events import Event
 

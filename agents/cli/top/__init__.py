@@ -24,9 +24,9 @@ from agents.cli.common import (
     read_settings,
     run,
 )
-from agents.cli.scrape import fetch_all, metrics_url
 from agents.cli.top.board import View, board
 from agents.cli.top.department import Department, plain, read_department
+from agents.telemetry.scrape import fetch_all, metrics_url
 
 PICTURE_WIDTH: Final = 132
 _PICTURE: Final = """\

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from agents.cli.scrape import Sample, Scrape, samples
+from agents.telemetry.scrape import Sample, Scrape, samples
 
 
 class Line(Struct, kw_only=True):

@@ -1,0 +1,98 @@
+"""Which test a name of a source means: a live connection, a file, or what is pushed to a gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from agents.cli.common import USAGE, UserError, run
+from agents.cli.listen.ami import check_ami
+from streams.settings.access import Access
+from streams.settings.settings import Settings
+from streams.sources.asterisk import AsteriskMapping
+from streams.sources.asterisk.records.sources import RECORD_FILES
+from streams.sources.files.mapping import FileMapping
+from streams.sources.registry import HOOKS
+from streams.sources.senders import HttpSender
+
+if TYPE_CHECKING:
+    from agents.gateway.source_report import Report
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What is tested, and how. `names` are those of all sources that are configured, `gateways` the URLs of metrics."""
+
+    name: str
+    seconds: float
+    secret: bytes
+    names: Collection[str]
+    gateways: Collection[str]
+    file: Path | None = None
+
+
+def report_of(settings: Settings, asked: Asked) -> Report:
+    """Return what the test of a source found. Raises UserError for a name or a file that is missing."""
+    table, _, part = asked.name.partition(".")
+    if asked.name in settings.named("files", FileMapping) or table == "files":
+        return _mapping(settings, asked, part or asked.name)
+    if table in ("asterisk", settings.source(AsteriskMapping).source):
+        kind = part.replace("-", "_")
+        return _records(settings, asked, kind) if kind in RECORD_FILES else _live(settings, asked, "asterisk", part)
+    name = part if table == "http" else asked.name
+    if name in settings.named("http", HttpSender):
+        return _pushed(settings, asked, name, ())
+    access = getattr(settings.sources, name, None)
+    if name in HOOKS and isinstance(access, Access) and access.tokens:
+        return _pushed(settings, asked, name, HOOKS[name](settings).cannot_know)
+    return _live(settings, asked, table, part)
+
+
+def _live(settings: Settings, asked: Asked, table: str, part: str) -> Report:
+    from agents.gateway.source_tests import TESTS  # noqa: PLC0415 - slow to import
+
+    tester = TESTS.get(table)
+    if tester is None:
+        these = sorted({*TESTS, *(f"asterisk.{kind}" for kind in RECORD_FILES), *asked.names})
+        raise UserError(f"there is no source {asked.name}; these can be tested: {', '.join(these)}.", USAGE)
+    if table == "asterisk":
+        check_ami(settings)
+    return run(tester(settings, part, asked.seconds, asked.secret))
+
+
+def _mapping(settings: Settings, asked: Asked, name: str) -> Report:
+    from agents.cli.import_files import mapping_of  # noqa: PLC0415 - slow to import
+    from agents.gateway.file_test import test_mapping  # noqa: PLC0415 - as above
+
+    mapping_of(settings, name)
+    if asked.file is None:
+        raise UserError(f"which file? callpulse sources test {asked.name} FILE", USAGE)
+    return test_mapping(settings, name, asked.file, asked.secret, int(time.time() * 1000))
+
+
+def _records(settings: Settings, asked: Asked, kind: str) -> Report:
+    from agents.gateway.file_test import test_records  # noqa: PLC0415 - slow to import
+
+    path = asked.file or Path(getattr(settings.source(AsteriskMapping), kind).path)
+    if path == Path():
+        raise UserError(
+            f"which file? Name it, or set sources.asterisk.{kind}.path; Asterisk writes {RECORD_FILES[kind]}.", USAGE
+        )
+    return test_records(settings, kind, path, asked.secret, int(time.time() * 1000))
+
+
+def _pushed(settings: Settings, asked: Asked, name: str, cannot_know: Collection[str]) -> Report:
+    from agents.gateway import push_test  # noqa: PLC0415 - slow to import
+
+    # A sender says the source of its events itself: it may be any that is no other source's.
+    is_meant = name.__eq__ if name in HOOKS else partial(_is_free, name, frozenset(asked.names))
+    pushed = push_test.Pushed(name=name, is_meant=is_meant, cannot_know=tuple(cannot_know))
+    return run(push_test.test(settings, pushed, asked.gateways, asked.seconds, asked.secret))
+
+
+def _is_free(name: str, taken: frozenset[str], source: str) -> bool:
+    return source == name or source not in taken
