@@ -43,12 +43,17 @@ class HooksEndpoint:
         self._tokens = {name: Tokens({name: one.access}) for name, one in hooks.items()}
         self._sources = {name: _Source(name, one.hook, networks_of(one.access.networks)) for name, one in hooks.items()}
 
-    async def __call__(self, request: web.BaseRequest, name: str, token: str) -> web.Response:
-        """Answer a request. Raise ProblemError where no source is known, so that no source's table holds."""
+    async def __call__(self, request: web.BaseRequest, name: str, token: str, more: str) -> web.Response:
+        """Answer a request; `more` is what its path has behind the token.
+
+        Raise ProblemError where no source is known, so that no source's table holds.
+        """
         source = self._sources.get(name)
         if source is None or self._tokens[name].owner(token) is None:
             if source is not None:
                 self._receiver.meters.unauthenticated(name)
+            raise ProblemError("not-found")
+        if more and not source.hook.has_subpaths:
             raise ProblemError("not-found")
         allow_only(request, *source.hook.methods)
         answers = source.hook.answers

@@ -35,7 +35,6 @@ _LINGER_S: Final = 2.0
 """How long the rest of a refused body is read: else the sender might not see why."""
 _READ_BYTES: Final = 1 << 16
 _SECOND_MS: Final = 1000
-_HOOK_PARTS: Final = 2
 
 Endpoint = Callable[[web.BaseRequest], Awaitable[web.Response]]
 Page = Callable[[], tuple[int, str, bytes]]
@@ -141,9 +140,9 @@ class HttpServer:
             allow_only(request, "POST")
             return await self._events(request)
         if path.startswith(HOOKS):
-            parts = path.removeprefix(HOOKS).split("/")
-            if len(parts) == _HOOK_PARTS and all(parts):
-                return await self._hooks(request, *parts)
+            name, token, more = [*path.removeprefix(HOOKS).split("/", 2), "", ""][:3]
+            if name and token:
+                return await self._hooks(request, name, token, more)
         page = self._pages.get(path)
         if page is None:
             raise ProblemError("not-found")

@@ -105,6 +105,8 @@ class Hook(Protocol):
     """The methods of HTTP that its sender uses. All others are answered with 405."""
     cannot_know: Sequence[str] = ()
     """What the system never says, in words, for `callpulse sources test`."""
+    has_subpaths: bool = False
+    """Whether its sender appends paths of its own to the URL. `Request.url` has them."""
 
     def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002 - most sources need none
         """Return the answer to a request that only tests the URL; None: it is no such request.

@@ -18,6 +18,9 @@ from streams.sources.amazon_connect.settings import ConnectSettings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
+from streams.sources.mango.hook import MangoHook
+from streams.sources.mango.join import MangoJoin
+from streams.sources.mango.settings import MangoSettings
 from streams.sources.senders import HttpSender
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
@@ -29,14 +32,19 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "asterisk": AsteriskMapping,
         "files": Named(FileMapping),
         "http": Named(HttpSender),
+        "mango": MangoSettings,
         "twilio": TwilioSettings,
     }
 )
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
-HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType({"amazon_connect": ConnectHook, "twilio": TwilioHook})
+HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
+    {"amazon_connect": ConnectHook, "mango": MangoHook, "twilio": TwilioHook}
+)
 """The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
 
 MakeJoin: TypeAlias = Callable[[Settings], Join]
-JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType({"amazon_connect": ConnectJoin, "twilio": TwilioJoin})
+JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
+    {"amazon_connect": ConnectJoin, "mango": MangoJoin, "twilio": TwilioJoin}
+)
 """The sources whose hook gives statements, by their names."""

@@ -1,0 +1,144 @@
+"""The events of a call of Mango Office, by its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from msgspec.structs import replace
+
+from streams.contract.events import QUEUE_PREFIX, CallEnded, CallTransferred, Disposition, Event
+from streams.settings.settings import Settings
+from streams.sources.gathering import GatheringJoin, LegEvents
+from streams.sources.mango.pieces import NAME, LegState, Piece, State, Summary
+from streams.sources.mango.settings import MangoSettings
+
+_REASONS: Final[Mapping[int, Disposition]] = MappingProxyType({1100: "canceled", 4201: "busy"})
+"""What a code says of an outbound leg that nobody answered; all others are no_answer or failed."""
+_FAILED_FROM: Final = 2000
+_UNREACHABLE: Final = range(4200, 4300)
+
+
+class MangoJoin(GatheringJoin[Piece]):
+    """A leg is what has one `call_id`; a summary adds what nothing else said."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(Piece)
+        own = settings.source(MangoSettings)
+        self._queues = own.queues
+        self._default_queue = own.default_queue
+
+    def events(self, pieces: Mapping[Piece, int]) -> Iterator[Event]:
+        """Yield the events of a call."""
+        states = sorted((one for one in pieces if isinstance(one, State)), key=lambda one: (one.leg, one.seq, one.at))
+        summary = max((one for one in pieces if isinstance(one, Summary)), key=lambda one: one.ended, default=None)
+        legs: dict[str, list[State]] = {}
+        for state in states:
+            if not state.first_of_two:
+                legs.setdefault(state.leg, []).append(state)
+        talked = any(one.state == "Connected" and one.manager and not one.colleague for one in states)
+        for leg in legs.values():
+            if leg[0].manager:
+                yield from self._leg(leg, legs, summary, talked=talked)
+        if summary is not None:
+            yield from self._summarised(summary, states, talked=talked)
+
+    def _leg(
+        self, leg: list[State], legs: Mapping[str, list[State]], summary: Summary | None, *, talked: bool
+    ) -> Iterator[Event]:
+        first = leg[0]
+        connected, disconnected = _first(leg, "Connected"), _first(leg, "Disconnected")
+        # A leg of an attended transfer begins with a talk.
+        begun = _first(leg, "Appeared") or next((one.at for one in leg if one.state == "Connected" and one.seq == 1), 0)
+        answered, ended = connected, disconnected
+        if summary is not None and not first.colleague:
+            ended = ended or summary.ended
+            if not talked and summary.manager == first.manager:
+                answered = summary.answered
+        for maker in self._makers(first, legs):
+            if begun:
+                yield maker.started(begun)
+            if connected:
+                yield maker.answered(connected)
+            yield from _transfers(maker, first, legs)
+            if ended:
+                yield maker.ended(
+                    ended,
+                    begun or answered or None,
+                    answered_at=answered or None,
+                    disposition=_meaning(leg[-1].reason) if maker.direction == "outbound" else "no_answer",
+                    ended_by="hangup" if disconnected else "cdr",
+                    pieces=1 + bool(begun) + sum(one.state == "Connected" for one in leg),
+                )
+
+    def _makers(self, first: State, legs: Mapping[str, list[State]]) -> Iterator[LegEvents]:
+        """Yield the makers of the events of a leg: one, or two for a leg between colleagues."""
+        before = legs.get(first.taken_from) if first.transfer else None
+        outbound = first.outbound or (before is not None and before[0].outbound)
+        maker = LegEvents(
+            source=NAME,
+            stem=f"{NAME}:{first.entry}:{first.leg}",
+            call=first.entry,
+            manager=first.manager,
+            lead=first.lead,
+            direction="outbound" if outbound else "inbound",
+            queue=self._queue(first.group) if first.group else None,
+        )
+        if not first.colleague:
+            yield maker
+            return
+        within = replace(maker, call=f"{first.entry[:60]}:{first.leg}", internal=True)
+        yield replace(within, stem=f"{maker.stem}:from", direction="outbound")
+        yield replace(within, stem=f"{maker.stem}:to", manager=first.colleague, direction="inbound")
+
+    def _summarised(self, summary: Summary, states: list[State], *, talked: bool) -> Iterator[CallEnded]:
+        """Yield what only the summary says: a call that nobody answered, or a leg of which nothing else came."""
+        maker = LegEvents(
+            source=NAME,
+            stem=f"{NAME}:{summary.entry}:summary",
+            call=summary.entry,
+            manager=summary.manager,
+            lead=summary.lead,
+            direction="outbound" if summary.outbound else "inbound",
+        )
+        if summary.manager and not any(one.manager == summary.manager for one in states):
+            yield maker.ended(
+                summary.ended,
+                summary.rang,
+                answered_at=summary.answered or None,
+                disposition=_meaning(summary.reason) if summary.outbound else "no_answer",
+                ended_by="cdr",
+            )
+        if summary.outbound or summary.answered or talked:
+            return
+        group = next((one.group for one in states if one.group), "" if summary.manager else summary.extension)
+        if group or not summary.manager:
+            queue = replace(
+                maker, stem=f"{NAME}:{summary.entry}:queue", manager=QUEUE_PREFIX + self._queue(group), queue=None
+            )
+            yield queue.ended(summary.ended, summary.started)
+
+    def _queue(self, group: str) -> str:
+        return self._queues.get(group) or group or self._default_queue
+
+
+def _transfers(maker: LegEvents, first: State, legs: Mapping[str, list[State]]) -> Iterator[CallTransferred]:
+    """Yield the transfer by which a leg gave its call away: the first piece of the next leg says so."""
+    for leg in legs.values():
+        next_ = leg[0]
+        is_begin = next_.taken_from == first.leg and next_.seq <= 1 and next_.transfer
+        if is_begin and next_.manager != first.manager and not (next_.colleague or first.colleague):
+            yield maker.transferred(next_.at, next_.manager, attended=next_.transfer == "consultative")
+
+
+def _first(leg: list[State], state: LegState) -> int:
+    """Return the first moment at which a leg came to a state, 0 for never."""
+    return min((one.at for one in leg if one.state == state), default=0)
+
+
+def _meaning(reason: int) -> Disposition:
+    """Return how a call ended that nobody answered, by the class of its code."""
+    if reason in _REASONS:
+        return _REASONS[reason]
+    return "failed" if reason >= _FAILED_FROM and reason not in _UNREACHABLE else "no_answer"
