@@ -32,7 +32,7 @@ def gateway(
     name: NameOption = "gateway",
     as_json: JsonOption = False,
 ) -> None:
-    """Take events in over HTTP: POST /v1/events, CloudEvents, and the hooks of other systems.
+    """Take events in: POST /v1/events, CloudEvents, the hooks of other systems, and polls of systems that can be asked.
 
     A sender is answered once Kafka has its events, or the spool on disk while Kafka is away. SIGTERM or Ctrl-C ends it
     in good order: it is not ready any more, finishes the requests in flight, and leaves.
@@ -57,20 +57,25 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
     from agents.gateway.http import create, hooked, joined  # noqa: PLC0415 - slow to import
     from agents.gateway.http_server import metrics_page, state_pages  # noqa: PLC0415 - as above
     from agents.gateway.joining import Joiner  # noqa: PLC0415 - as above
+    from agents.gateway.polling import Polling, polled  # noqa: PLC0415 - as above
     from agents.gateway.service import Service  # noqa: PLC0415 - as above
     from streams.sources.registry import HOOKS, JOINS  # noqa: PLC0415 - as above
 
-    senders = [*settings.named("http", HttpSender), *hooked(settings, HOOKS)]
+    sources = polled(settings)
+    senders = dict.fromkeys([*settings.named("http", HttpSender), *hooked(settings, HOOKS), *sources])
     if not senders:
         say("nobody may send: set [sources.http.NAME]; `callpulse token new NAME` prints what to add")
     async with Service(settings, name) as service:
         for sender in senders:
             service.metrics.announce(sender)
         pages = state_pages(service.why_not_ready) | metrics_page(service.metrics_text, settings.gateway.http)
-        http = create(settings, service.sink, service.metrics, pages)
+        polling = Polling(settings, sources, service.sink, service.metrics)
+        http = create(settings, service.sink, service.metrics, pages, ring=polling.ring)
+        polling.hooks = http.hooks
         if joins := joined(settings, JOINS):
             service.background(Joiner(settings, joins, service.sink).run())
         await http.server.open()
+        service.background(polling.run())
         service.at_stop(http.close)
         if as_json:
             print_json({"url": http.server.url, "status": service.url, "name": name})

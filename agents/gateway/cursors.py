@@ -33,8 +33,8 @@ _AGAIN_S: Final = 2.0
 class Cursors:
     """`async with Cursors(kafka) as cursors`. Raises KafkaUnusableError where the topic cannot be read.
 
-    Each key has one writer. `put` returns at once; the cursor is in Kafka a moment later, or once Kafka is back.
-    The end waits for that, at most `leave_s`.
+    Each key has one writer at a time; one that takes a key over calls `refresh` first. `put` returns at once; the
+    cursor is in Kafka a moment later, or once Kafka is back. The end waits for that, at most `leave_s`.
     """
 
     def __init__(self, kafka: Kafka, *, leave_s: float = 5.0) -> None:
@@ -66,6 +66,17 @@ class Cursors:
     def get(self, key: str) -> bytes | None:
         """Return the cursor as it was put last, by this process or by one before it."""
         return self._held.get(key)
+
+    async def refresh(self, *keys: str) -> None:
+        """Read cursors again that another process may have put. Raises KafkaUnusableError."""
+        found = await read(self._kafka, [key.encode() for key in keys])
+        for key in keys:
+            if key not in self._waiting:
+                value = found.get(key.encode())
+                if value is None:
+                    self._held.pop(key, None)
+                else:
+                    self._held[key] = value
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep a cursor. Call it once the events before it are stored."""

@@ -10,14 +10,14 @@ from agents.gateway.http_addresses import Proxies
 from agents.gateway.http_admission import Admission
 from agents.gateway.http_bodies import BodyReader
 from agents.gateway.http_events import EventsEndpoint
-from agents.gateway.http_hooks import Hooked, HooksEndpoint
+from agents.gateway.http_hooks import Hooked, HooksEndpoint, Ring, no_ring
 from agents.gateway.http_receiver import Clock, Meters, Receiver, clock_ms
 from agents.gateway.http_senders import Senders
 from agents.gateway.http_server import OPENAPI, HttpServer, Page
 from agents.gateway.sink import StatementSink
 from streams.settings.access import Access
 from streams.settings.settings import Settings
-from streams.sources.frame import Join
+from streams.sources.frame import Hook, Join
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.openapi import document_text
 from streams.sources.registry import HOOKS, MakeHook, MakeJoin
@@ -30,10 +30,11 @@ _MARGIN_S = 5.0
 
 
 class HttpGateway:
-    """The server, and the receiver behind it."""
+    """The server, the receiver behind it, and the hooks that it calls."""
 
-    def __init__(self, server: HttpServer, receiver: Receiver) -> None:
+    def __init__(self, server: HttpServer, receiver: Receiver, hooks: Mapping[str, Hook]) -> None:
         self.server = server
+        self.hooks = hooks
         self._receiver = receiver
 
     async def close(self) -> None:
@@ -49,9 +50,13 @@ def create(
     pages: Mapping[str, Page],
     *,
     hooks: Mapping[str, MakeHook] = HOOKS,
+    ring: Ring = no_ring,
     clock: Clock = clock_ms,
 ) -> HttpGateway:
-    """Return the HTTP way in. It does not listen yet. `pages` are further paths to read: metrics, health."""
+    """Return the HTTP way in. It does not listen yet. `pages` are further paths to read: metrics, health.
+
+    `ring` starts a poll of a source whose hook is a doorbell.
+    """
     gateway = settings.gateway
     http = gateway.http
     deadline_s = gateway.deadline_ms / SECOND_MS + _MARGIN_S
@@ -67,16 +72,17 @@ def create(
         clock=clock,
     )
     document = document_text(version("callpulse")).encode()
+    made = hooked(settings, hooks)
     server = HttpServer(
         http,
         host=gateway.http_host,
         port=gateway.http_port,
         events=EventsEndpoint(receiver, Senders(settings.named("http", HttpSender))),
-        hooks=HooksEndpoint(receiver, hooked(settings, hooks)),
+        hooks=HooksEndpoint(receiver, made, ring),
         pages={OPENAPI: lambda: (200, "application/json", document), **pages},
         answer_s=deadline_s,
     )
-    return HttpGateway(server, receiver)
+    return HttpGateway(server, receiver, {name: one.hook for name, one in made.items()})
 
 
 def hooked(settings: Settings, hooks: Mapping[str, MakeHook]) -> dict[str, Hooked]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from aiohttp import web
@@ -13,7 +13,6 @@ from agents.gateway.http_problems import ProblemError, allow_only
 from agents.gateway.http_receiver import Receiver, lowered
 from agents.gateway.http_senders import Tokens
 from agents.gateway.sink import NotStoredError
-from streams.contract.events import Event, Rejection
 from streams.settings.access import Access
 from streams.sources.frame import Hook, Refused, Reply, Request, Translation, shape
 
@@ -29,6 +28,14 @@ class Hooked(NamedTuple):
     access: Access
 
 
+Ring = Callable[[str], None]
+"""Starts a poll of a source, by its name. Returns at once."""
+
+
+def no_ring(_: str) -> None:
+    """Start no poll: nobody polls here."""
+
+
 class _Source(NamedTuple):
     name: str
     hook: Hook
@@ -36,10 +43,11 @@ class _Source(NamedTuple):
 
 
 class HooksEndpoint:
-    """Takes what other systems push, by the hooks of their sources."""
+    """Takes what other systems push, by the hooks of their sources. `ring` is called for each doorbell."""
 
-    def __init__(self, receiver: Receiver, hooks: Mapping[str, Hooked]) -> None:
+    def __init__(self, receiver: Receiver, hooks: Mapping[str, Hooked], ring: Ring = no_ring) -> None:
         self._receiver = receiver
+        self._ring = ring
         self._tokens = {name: Tokens({name: one.access}) for name, one in hooks.items()}
         self._sources = {name: _Source(name, one.hook, networks_of(one.access.networks)) for name, one in hooks.items()}
 
@@ -87,22 +95,12 @@ class HooksEndpoint:
                 return self._unauthenticated(source)
             if isinstance(read, Reply):
                 return _replied(source, read)
-            events, refused = self._accepted(read, asked.received_at_ms)
+            events, refused = receiver.acceptance.all(read, asked.received_at_ms)
             await receiver.store(source.name, events, refused, read.statements)
+            if read.ring:
+                self._ring(source.name)
         is_understood = bool(events or read.statements or not refused)
         return _answer(hook.answers.done if is_understood else hook.answers.refused)
-
-    def _accepted(self, translation: Translation, at_ms: int) -> tuple[list[Event], list[Refused]]:
-        """Return the events that may be stored, and the refusals of the source and of the contract."""
-        events: list[Event] = []
-        refused = list(translation.refused)
-        for number, made in enumerate(translation.events, 1):
-            event = self._receiver.acceptance.of(made, at_ms)
-            if isinstance(event, Rejection):
-                refused.append(Refused(reason=event.reason, detail=event.detail, where=f"event {number}"))
-            else:
-                events.append(event)
-        return events, refused
 
     def _unauthenticated(self, source: _Source) -> web.Response:
         self._receiver.meters.unauthenticated(source.name)

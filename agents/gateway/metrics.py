@@ -11,6 +11,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from agents.gateway.poll_meters import PollMeters
 from agents.gateway.sink import Stored
 from streams.contract.events import REASONS, Event, Reason
 from streams.metrics.gateway import GATEWAY_METRICS
@@ -113,6 +114,11 @@ class GatewayMetrics:
     def polled(self, source: str, results: Sequence[Stored]) -> None:
         """Count what a poll found and no push had brought: events that the sink did not know."""
         self._of("polled_unpushed_total", source).inc(results.count("accepted"))
+
+    @property
+    def polls(self) -> PollMeters:
+        """What counts polls."""
+        return PollMeters(self._counters, self._gauges, self.polled)
 
     def spooled(self, records: int) -> None:
         """Count what went to the spool."""

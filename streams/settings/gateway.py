@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from streams.settings.fields import Span, Text
 from streams.settings.gateway_http import GatewayHttp
+from streams.settings.polls import GatewayPolls
 from streams.settings.reader import Conflict
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
     memory_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 34)] = 1 << 26
     memory_rebuild_ms: Annotated[Span, Meta(ge=0, le=86_400_000)] = 600_000
     http: GatewayHttp = GatewayHttp()
+    polls: GatewayPolls = GatewayPolls()
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""

@@ -8,7 +8,7 @@ others and nothing counts twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -51,12 +51,26 @@ class Translation(Struct, kw_only=True):
     """The result of reading a delivery, a message or a row.
 
     `ignored` counts the parts that were understood and concern no figure. `statements` are for the source's `Join`.
+    `ring` starts a poll of the source now: the delivery says that something happened, and the poll reads what.
     """
 
     events: list[Event] = []
     refused: list[Refused] = []
     statements: list[Statement] = []
     ignored: int = 0
+    ring: bool = False
+
+
+def merged(parts: Iterable[Translation]) -> Translation:
+    """Return several translations as one, in their order."""
+    whole = Translation()
+    for part in parts:
+        whole.events += part.events
+        whole.refused += part.refused
+        whole.statements += part.statements
+        whole.ignored += part.ignored
+        whole.ring |= part.ring
+    return whole
 
 
 class Request(Struct, frozen=True, kw_only=True):

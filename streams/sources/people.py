@@ -8,7 +8,7 @@ vanishes: `callpulse unmapped` lists them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -56,6 +56,7 @@ class People:
         self._region = region
         self._identities: dict[tuple[str, str], str] = {}
         self._ids: dict[str, str] = {}
+        self._learned: dict[tuple[str, str], str] = {}
         names: dict[str, set[str]] = {}
         for manager in managers:
             self._ids[normal("login", manager.id, region)] = manager.id
@@ -70,6 +71,14 @@ class People:
     def of(cls, settings: Settings, secret: bytes) -> People:
         """Return the directory of a roster."""
         return cls(settings.managers.values(), secret, settings.privacy.region)
+
+    def learn(self, source: str, managers: Mapping[str, str]) -> None:
+        """Take over what a source's own directory says: the manager's id by the user id. It replaces what it was."""
+        kept = {key: manager for key, manager in self._learned.items() if key[0] != source}
+        new = {(source, normal("login", user, self._region)): manager for user, manager in managers.items()}
+        if self._learned != kept | new:
+            self._learned = kept | new
+            self.resolve.cache_clear()
 
     def identified(self, source: str, heard: Heard) -> Person | None:
         """Return who has one of these identities, or None. The first one that somebody has decides.
@@ -91,13 +100,16 @@ class People:
     def find(self, source: str, heard: Heard) -> Person | None:
         """Return who is meant, or None for a person on no roster entry.
 
-        Identities come first. Then the manager's `id` counts as extension, endpoint, login and e-mail address, and as
-        the user id of a source unless it is all digits. Last, a source's user id may be a name that only one manager
-        has.
+        Identities come first, then what the source's directory says. Then the manager's `id` counts as extension,
+        endpoint, login and e-mail address, and as the user id of a source unless it is all digits. Last, a source's
+        user id may be a name that only one manager has.
         """
         found = self.identified(source, heard)
         if found is not None:
             return found
+        learned = self._learned.get((source, normal("login", heard.user, self._region))) if heard.user else None
+        if learned is not None:
+            return Person(learned, "directory")
         for kind, value in zip((source, *Heard._fields[1:]), heard, strict=True):
             form = normal(kind, value, self._region)
             if is_id(kind, form) and (manager := self._ids.get(form)) is not None:

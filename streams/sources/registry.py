@@ -21,6 +21,7 @@ from streams.sources.frame import Hook, Join
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.settings import MangoSettings
+from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
@@ -48,3 +49,7 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
     {"amazon_connect": ConnectJoin, "mango": MangoJoin, "twilio": TwilioJoin}
 )
 """The sources whose hook gives statements, by their names."""
+
+MakePolled: TypeAlias = Callable[[Settings], Polled | None]
+POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({})
+"""The sources that are asked, by their names. None: the settings do not say where to ask."""

@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +17,10 @@ from streams.phone_numbers import lead_key
 from streams.settings.access import hashed
 from streams.sources.frame import Hook, Reply, Request, Translation
 from streams.sources.registry import SOURCES
+from tests.gateway.dialit import DIALIT
 from tests.gateway.raw_http import exchange
 from tests.gateway.served import OTHER_TOKEN, SETTINGS, TOKEN, Answer, Served, encoded, serving
 
-PAGE = Path(__file__).parents[2] / "docs/adding-a-source.md"
 KEY, SECRET = "a-key-of-dialit-for-tests", "sixteen characters and more"
 CALL = {
     "call": "77",
@@ -44,17 +43,6 @@ id = "anna"
 """
 
 
-def module() -> dict[str, Any]:
-    """The module on the page, with the hook whose URL is tested."""
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
-    source = "\n".join(blocks)
-    names: dict[str, Any] = {"__name__": "dialit"}
-    exec(compile(source, str(PAGE), "exec", dont_inherit=True), names)  # noqa: S102 - the page's own code, to try it
-    return names
-
-
-DIALIT = module()
 PLACE: dict[str, Any] = {
     "sources": {**SOURCES, "dialit": DIALIT["DialitSettings"]},
     "hooks": {"dialit": DIALIT["DialitHook"]},

@@ -71,4 +71,4 @@ def test_every_metric_of_the_catalogue_is_exported_with_its_labels() -> None:
     kinds = {family.name: (family.type, family.documentation) for family in registry.collect()}
     for metric in GATEWAY_METRICS:
         assert kinds[metric.full_name.removesuffix("_total")] == (metric.type, metric.help)
-        assert metric.labels in {(), ("source",), ("source", "reason")}
+        assert metric.labels in {(), ("source",), ("source", "reason"), ("source", "result")}

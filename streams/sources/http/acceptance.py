@@ -11,6 +11,7 @@ import msgspec
 from streams.contract.decoding import Decoder
 from streams.contract.events import TOPIC_EVENTS, CrmEvents, Event, Rejection
 from streams.phone_numbers import is_outside_number
+from streams.sources.frame import Refused, Translation
 from streams.tables.lead.fold import refusal
 
 OTHER: Final = "other"
@@ -49,6 +50,18 @@ class Acceptance:
     def of(self, event: Event, received_at_ms: int) -> Event | Rejection:
         """Return an event that an adapter made, as it may be stored, or why it may not."""
         return self.event(msgspec.json.encode(event), received_at_ms)
+
+    def all(self, translation: Translation, received_at_ms: int) -> tuple[list[Event], list[Refused]]:
+        """Return the events of a source that may be stored, and the refusals of the source and of the contract."""
+        events: list[Event] = []
+        refused = list(translation.refused)
+        for number, made in enumerate(translation.events, 1):
+            event = self.of(made, received_at_ms)
+            if isinstance(event, Rejection):
+                refused.append(Refused(reason=event.reason, detail=event.detail, where=f"event {number}"))
+            else:
+                events.append(event)
+        return events, refused
 
     def _refused_by_worker(self, event: Event, received_at_ms: int) -> Rejection | None:
         if event.at > received_at_ms + self._future_ms:

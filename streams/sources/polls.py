@@ -1,0 +1,220 @@
+"""The frame of polls: how an adapter asks a system for what it would have pushed, and for all that it never pushes.
+
+A poll is a generator: pure, without a clock, without HTTP. It yields `Ask` and is sent the `Response`; it yields
+`Found` when events up to a cursor are ready, and goes on once they are stored and the cursor is kept. What it did not
+reach is read again the next time, from the cursor, and has the same ids:
+
+    def poll(self, cursor, now_ms):
+        response = yield from ask(Ask(path="deals", query={"after": cursor.decode()}))
+        yield Found(translation=..., cursor=...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import Event
+from streams.sources.frame import Translation
+from streams.sources.people import Heard, People
+from streams.units import MINUTE_MS
+
+T = TypeVar("T")
+OVERLAP_MS: Final = 10 * MINUTE_MS
+"""How far a poll by time goes back behind its cursor, unless the adapter has a reason for another span: systems show
+some rows late, and ids make the repeats harmless."""
+
+
+class PollError(Exception):
+    """A poll cannot go on; its cursor stays. The text says why, in words for an operator and without any value."""
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """A request to the system, relative to the source's `base_url`. Its query, headers and body are in no log.
+
+    `json` is a body of JSON, `form` one of a form; at most one of them is given. `allowed` are further status codes
+    that the adapter wants to see for itself, such as 404 for a contact that is gone. `headers` stand beside those of
+    the source.
+    """
+
+    method: Literal["GET", "POST"] = "GET"
+    path: str = ""
+    query: Mapping[str, str] = {}
+    json: object = None
+    form: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = {}
+    allowed: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the method alone: a path, too, may hold a secret."""
+        return f"Ask({self.method})"
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """The answer. Names of headers are in lower case. `at_ms` is the time at which it came, by our clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    at_ms: int
+
+    def json(self, form: type[T]) -> T:
+        """Return the body as `form`, with numbers written as texts read as numbers and the reverse.
+
+        Raises:
+            PollError: it is no JSON, or has another form.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=form, strict=False)
+        except msgspec.ValidationError:
+            raise PollError("the answer has not the form that is expected") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        if self.body.lstrip()[:1] == b"<":
+            raise PollError("the answer is a web page, not data: is the address right, and the access still valid?")
+        raise PollError("the answer is no JSON")
+
+    def __repr__(self) -> str:
+        """Return the status alone: a body holds customers' data."""
+        return f"Response({self.status})"
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """Events that are to be stored, and the cursor behind them.
+
+    `until_ms` is the moment up to which all is read; it is shown to operators. None: it is not known.
+    """
+
+    translation: Translation
+    cursor: bytes
+    until_ms: int | None = None
+
+
+class Pause(Struct, frozen=True):
+    """Wait before the next request: the system said that its limit is near."""
+
+    seconds: float
+
+
+Step: TypeAlias = Ask | Found | Pause
+Asking: TypeAlias = Generator[Step, Response | None, T]
+"""A conversation with a system that ends with a `T`."""
+Poll: TypeAlias = Asking[None]
+
+
+def ask(request: Ask) -> Asking[Response]:
+    """Send a request and return the response. A poll writes `yield from` before it."""
+    response = yield request
+    assert response is not None  # noqa: S101 - whoever conducts a poll answers an Ask with a Response
+    return response
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """A leaky bucket: `burst` requests at once, and `per_second` in the long run."""
+
+    per_second: float
+    burst: int = 1
+
+
+class Verdict(Struct, frozen=True):
+    """What a response means. `wait`: repeat after `wait_s`, or after a growing pause where that is None.
+
+    `retry` is a fault that may pass: repeat a few times. `denied` is an access that is not valid. `broken` is all else
+    that no repeat mends; `why` says it in words.
+    """
+
+    kind: Literal["good", "wait", "retry", "denied", "broken"]
+    wait_s: float | None = None
+    why: str = ""
+
+
+GOOD: Final = Verdict("good")
+DENIED: Final = Verdict("denied", why="the access is not valid, or lacks a right")
+
+
+class Polled(Protocol):
+    """A source that can be asked. All methods are pure."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the system."""
+        ...
+
+    @property
+    def every_ms(self) -> int:
+        """The period. A doorbell starts a poll at once."""
+        ...
+
+    @property
+    def pushed(self) -> tuple[type[Event], ...]:
+        """The kinds of events that the source's hook makes, too; of a source without a hook, none."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """The address before every path. It may be a secret: it is in no log and in no error."""
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of every request: the authorisation among them."""
+        ...
+
+    def poll(self, cursor: bytes, now_ms: int) -> Poll:
+        """Read what is new since `cursor`; b"" is the first poll of all. May raise PollError."""
+        ...
+
+    def verdict(self, response: Response) -> Verdict | None:
+        """Return what a response means where it says that in a way of its own, None where its status says it."""
+        ...
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """A person in a system's directory: what the roster may know them by, and a name to show."""
+
+    heard: Heard
+    name: str = ""
+
+
+@runtime_checkable
+class Directory(Protocol):
+    """A source with a directory of its users. It is read once a day, and matched to the roster."""
+
+    @property
+    def people(self) -> People:
+        """Where the source looks people up. It learns what the directory says."""
+        ...
+
+    def listed(self) -> Asking[list[Listed]]:
+        """Ask for the users."""
+        ...
+
+
+class Stage(Struct, frozen=True, kw_only=True):
+    """A stage of a CRM: the key under which the settings map it, its name, and what the CRM itself says it is."""
+
+    key: str
+    name: str
+    pipeline: str = ""
+    is_won: bool = False
+    is_lost: bool = False
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A CRM that can be asked for its stages."""
+
+    def stages(self) -> Asking[list[Stage]]:
+        """Ask for the stages, in their order."""
+        ...
+
+
+@runtime_checkable
+class Renewing(Protocol):
+    """A source whose access ends after a while."""
+
+    def renew(self) -> Asking[None]:
+        """Ask for a new access. `headers` returns it from then on."""
+        ...
