@@ -21,6 +21,8 @@ from agents.cli.common import (
     read_settings,
     run,
 )
+from agents.cli.polled_sources import POLL_COLUMNS, POLL_METRICS, poll_states
+from agents.cli.source_stages import stages
 from agents.cli.source_test import Asked, report_of
 from agents.telemetry.scrape import Sample, fetch_all, metrics_url, samples
 from streams.settings.settings import Settings
@@ -72,17 +74,24 @@ def sources(
     settings = read_settings(config)
     scrapes = run(fetch_all(_urls(settings, at)))
     silent = [f"{one.url}: {one.error}" for one in scrapes if one.error]
-    found = [sample for one in scrapes if not one.error for sample in samples(one.text, _WANTED)]
-    rows = list(states(settings, found, time.time()))
+    found = [sample for one in scrapes if not one.error for sample in samples(one.text, _WANTED | POLL_METRICS)]
+    rows, polls = list(states(settings, found, time.time())), list(poll_states(found, time.time()))
     if as_json:
-        print_json({"sources": rows, "silent": silent})
+        print_json({"sources": rows, "polls": polls, "silent": silent})
         return
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(cell(_shown(row[name.lower().replace(" ", "_")])) for name in _COLUMNS))
-    console().print(table)
+    _print(_COLUMNS, rows)
+    if polls:
+        typer.echo()
+        _print(POLL_COLUMNS, polls)
     for line in silent:
         typer.echo(f"no answer from {line}")
+
+
+def _print(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(cell(_shown(row[name.lower().replace(" ", "_")])) for name in columns))
+    console().print(table)
 
 
 def _urls(settings: Settings, at: list[str] | None) -> list[str]:
@@ -195,3 +204,6 @@ def try_out(
             typer.echo(line)
     if not report.is_good:
         raise typer.Exit(FAILED)
+
+
+app.command("stages")(stages)

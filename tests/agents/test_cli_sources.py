@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from agents.cli.polled_sources import POLL_METRICS, poll_states
+from agents.cli.source_stages import block
 from agents.cli.sources import configured, states
 from agents.gateway.metrics import GatewayMetrics
 from agents.telemetry.scrape import Sample, samples
 from streams.settings.settings import Settings, load
+from streams.sources.polls import Stage
 from streams.sources.registry import SOURCES
 from tests.agents.cli_runner import Runner
 
@@ -97,3 +101,55 @@ def test_a_test_that_finds_a_problem_ends_with_1(callpulse: Runner, tmp_path: Pa
     said = callpulse("sources", "test", "asterisk", "--config", config, "--seconds", "0.2")
     assert said.code == 1
     assert "PROBLEM: 127.0.0.1:1 cannot be reached" in said.out
+
+
+def test_a_polled_source_shows_how_far_it_is_read_and_what_was_answered() -> None:
+    metrics = GatewayMetrics()
+    metrics.polls.began("crm", 60)
+    metrics.polls.asked("crm", 200, 48.6)
+    metrics.polls.until("crm", 1_795_435_200_000)
+    metrics.polls.ended("crm", "done", 1_000.0, 0)
+    assert list(poll_states(list(samples(exported(metrics), POLL_METRICS)), 1_060.0)) == [
+        {
+            "polled_source": "crm",
+            "state": "polled",
+            "read_until": "2026-11-23 12:00:00 UTC",
+            "last_success": "60 s ago",
+            "last_answer": "HTTP 200",
+            "requests_left": 48,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(401, "unauthenticated"), (403, "unauthenticated"), (0, "poll fails"), (200, "poll fails")]
+)
+def test_a_poll_that_fails_says_whether_the_access_is_the_reason(status: int, state: str) -> None:
+    metrics = GatewayMetrics()
+    metrics.polls.began("crm", 60)
+    metrics.polls.asked("crm", status, 0)
+    metrics.polls.ended("crm", "failed", 1_000.0, 1)
+    (row,) = poll_states(list(samples(exported(metrics), POLL_METRICS)), 1_060.0)
+    assert (row["state"], row["last_success"]) == (state, None)
+    metrics.polls.left("crm")
+    assert list(poll_states(list(samples(exported(metrics), POLL_METRICS)), 1_060.0)) == []
+
+
+def test_stages_become_a_block_that_can_be_pasted() -> None:
+    found = [
+        Stage(key="C1:NEW", name="Новая", pipeline='Sales "A"'),
+        Stage(key="C1:EXECUTING", name="Proposal", pipeline='Sales "A"'),
+        Stage(key="C1:WON", name="Сделка\nуспешна", pipeline='Sales "A"', is_won=True),
+        Stage(key="LOSE", name="x", pipeline="Other", is_lost=True),
+    ]
+    text = "\n".join(block("crm", found, settings("")))
+    read = tomllib.loads(text)["sources"]["crm"]["stages"]
+    assert read["C1:EXECUTING"] == "proposal"
+    assert (read["C1:WON"], read["LOSE"]) == ("won", "lost")
+    assert read["C1:NEW"] in settings("").results.stages
+
+
+def test_a_source_without_stages_is_refused(callpulse: Runner) -> None:
+    said = callpulse("sources", "stages", "asterisk")
+    assert said.code == 2
+    assert "cannot be asked for stages" in said.err
