@@ -52,6 +52,7 @@ class KafkaSink:
         self._known = RecentIds(settings.gateway.memory_bytes)
         self._on_their_way: dict[int, Entry] = {}
         self._is_rebuilt = False
+        self._last: Transactions | None = None
         self._resources = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -176,7 +177,7 @@ class KafkaSink:
         self.metrics.refresh()
 
     async def _begin(self) -> Transactions:
-        transactions = await Transactions.begin(self._kafka, self._folder.identity)
+        self._last = transactions = await Transactions.begin(self._kafka, self._folder.identity, self._last)
         if not self._is_rebuilt:
             try:
                 self._known.add(await tail.recent(self._kafka, self._settings.memory_rebuild_ms))

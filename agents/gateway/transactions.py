@@ -26,8 +26,10 @@ from streams.settings.settings import Kafka
 
 log = logging.getLogger("callpulse")
 
-TIMEOUT_MS: Final = 15_000
+TIMEOUT_MS: Final = 5_000
 """After this time Kafka ends an open transaction. Until then it holds up those who read behind it."""
+_LONGEST_MS: Final = 20_000
+"""The most that a transaction gets after one before it took too long."""
 _REQUEST_TIMEOUT_MS: Final = 10_000
 _OPEN_S: Final = 20.0
 _LEAVE_S: Final = 2.0
@@ -37,10 +39,23 @@ _ERRORS: Final = (errors.KafkaError, OSError, TimeoutError, AssertionError)  # a
 class Transactions:
     """Made by `begin`. `committed` is the last position that Kafka has, 0 if it has none.
 
-    After an error it is not known whether Kafka has what was sent last: close it and begin anew.
+    After an error it is not known whether Kafka has what was sent last: close it and begin anew. `timeout_ms` is how
+    long one may take.
     """
 
-    def __init__(self, kafka: Kafka, identity: str, producer: Any, partitions: dict[str, int], committed: int) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        identity: str,
+        producer: Any,
+        partitions: dict[str, int],
+        *,
+        committed: int,
+        timeout_ms: int,
+    ) -> None:
+        self.timeout_ms = timeout_ms
+        self.was_slow = False
+        """Whether the last one took too long."""
         self._kafka = kafka
         self._producer = producer
         self._failed: BaseException | None = None
@@ -51,14 +66,20 @@ class Transactions:
         self.committed = committed
 
     @classmethod
-    async def begin(cls, kafka: Kafka, identity: str) -> Transactions:
-        """Connect, fence off earlier processes, and learn the position. Raises KafkaUnusableError."""
+    async def begin(cls, kafka: Kafka, identity: str, after: Transactions | None = None) -> Transactions:
+        """Connect, fence off earlier processes, and learn the position. Raises KafkaUnusableError.
+
+        `after` are the ones of this process before: if the last of them took too long, these may take longer.
+        """
+        timeout_ms = TIMEOUT_MS
+        if after is not None and after.was_slow:
+            timeout_ms = min(2 * after.timeout_ms, _LONGEST_MS)
         partitions = await admin.partitions(kafka, [topic.name for topic in topics.of_gateway(kafka.topic_prefix)])
         options = client_options(kafka) | {"request_timeout_ms": _REQUEST_TIMEOUT_MS}
         producer = AIOKafkaProducer(
             **options,
             transactional_id=f"{kafka.topic_prefix}{topics.APP}-gateway-{identity}",
-            transaction_timeout_ms=TIMEOUT_MS,
+            transaction_timeout_ms=timeout_ms,
             max_batch_size=BATCH_BYTES,
             max_request_size=LARGEST_REQUEST,
             metadata_max_age_ms=60_000,
@@ -73,7 +94,8 @@ class Transactions:
         except BaseException:
             await _discard(producer)
             raise
-        return cls(kafka, identity, producer, partitions, int(held.get(_cursor_key(identity), b"0")))
+        committed = int(held.get(_cursor_key(identity), b"0"))
+        return cls(kafka, identity, producer, partitions, committed=committed, timeout_ms=timeout_ms)
 
     async def send(self, records: Iterable[Outgoing], position: int) -> None:
         """Commit records and the position that they reach, in one transaction. Raises KafkaUnusableError."""
@@ -86,13 +108,14 @@ class Transactions:
             (self._cursor, str(position).encode(), None, None)
         )
         try:
-            async with asyncio.timeout(TIMEOUT_MS / 1000):
+            async with asyncio.timeout(self.timeout_ms / 1000):
                 await self._producer.begin_transaction()
                 await asyncio.gather(*(self._sender.send(*where, part) for where, part in by_partition.items()))
                 await self._sender.settle()
                 if self._failed is None:
                     await self._producer.commit_transaction()
         except _ERRORS as error:
+            self.was_slow = isinstance(error, TimeoutError)
             raise KafkaUnusableError(put_into_words(error, self._kafka)) from error
         if self._failed is not None:
             raise KafkaUnusableError(put_into_words(self._failed, self._kafka)) from self._failed

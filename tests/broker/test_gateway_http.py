@@ -132,6 +132,13 @@ def test_what_is_posted_is_in_the_figures(bootstrap: str, tmp_path: Path) -> Non
         for reason in ("missing_field", "invalid_field"):
             assert counted["callpulse_source_rejected_total", frozenset([source, ("reason", reason)])] == 1
         assert samples(two["url"])["callpulse_source_unauthenticated_total", frozenset([("source", "unknown")])] == 1
+        at = ("--at", one["status"], "--at", two["status"])
+        tried = here("sources", "test", "pbx", "--config", str(config), *at, "--seconds", "0.2", "--json")
+        assert tried.returncode == 0, tried.stdout + tried.stderr
+        report = msgspec.json.decode(tried.stdout)
+        assert report["unmapped"] == ["anna: 100 events"]
+        assert "received 141, accepted 100, duplicates 39, rejected 2" in report["facts"][0]
+        assert "call.ended 100" in report["facts"][-1]
         first.send_signal(signal.SIGTERM)
         second.send_signal(signal.SIGTERM)
         assert [first.wait(30), second.wait(30)] == [0, 0]
