@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agents.gateway.following import CHUNK, GrowingFile, Line, Position, identify
+from agents.gateway.file_identity import identify
+from agents.gateway.following import CHUNK, GrowingFile, Line, Position
 from agents.gateway.source_report import Report, span_text
 from streams.contract.events import Event
 from streams.settings.settings import Settings

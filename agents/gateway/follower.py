@@ -46,10 +46,18 @@ class KeepsCursors(Protocol):
         ...
 
 
+class Meters(Protocol):
+    """Counts what a follower does: `agents.gateway.metrics.GatewayMetrics`."""
+
+    def followed(self, source: str, *, behind: int, gaps: int, given_up: int) -> None:
+        """Say how many bytes are not read, and what there was since the last call."""
+        ...
+
+
 class Follower:
     """Follows one file. `key` names its cursor, `name` the source in metrics and dead letters."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a follower stands between
         self,
         growing: GrowingFile,
         source: LineSource,
@@ -58,10 +66,13 @@ class Follower:
         *,
         key: str,
         name: str = "asterisk",
+        meters: Meters | None = None,
         clock: Callable[[], float] = time.time,
         poll_s: float = _POLL_S,
     ) -> None:
         self.growing = growing
+        self._meters = meters
+        self._told = (0, 0)
         self.lines = 0
         self.refused = 0
         self.is_caught_up = False
@@ -94,10 +105,11 @@ class Follower:
 
     async def step(self) -> bool:
         """Read what is new, store it and keep the position. Return whether there was anything."""
-        lines = await asyncio.to_thread(self.growing.poll)
+        lines, behind = await asyncio.to_thread(self._look)
         if not lines:
             self.is_caught_up = True
             await self._nothing_new()
+            self._count(behind)
             return False
         self.is_caught_up = False
         self._quiet_since, self._said = None, False
@@ -106,7 +118,18 @@ class Follower:
         for place in range(0, len(lines), _LINES_AT_ONCE):
             await self._take(lines[place : place + _LINES_AT_ONCE])
         await self._keep()
+        self._count(behind)
         return True
+
+    def _look(self) -> tuple[list[Line], int]:
+        return self.growing.poll(), self.growing.behind()
+
+    def _count(self, behind: int) -> None:
+        if self._meters is not None:
+            now = self.growing.gaps, self._source.given_up
+            gaps, given_up = (one - before for one, before in zip(now, self._told, strict=True))
+            self._meters.followed(self._name, behind=behind, gaps=gaps, given_up=given_up)
+            self._told = now
 
     async def _begin(self, place: int) -> None:
         """Keep where reading begins, before anything is stored: a restart then finds the file, if it is renamed."""

@@ -6,37 +6,25 @@ The directory is asked once a second: this works on NFS and CIFS too, where no n
 
 from __future__ import annotations
 
-import errno
-import gzip
-import hashlib
 import logging
 import os
 import re
-import stat
 import zlib
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
 
+from agents.gateway.file_identity import HEAD_BYTES, PACKED, Identity, age, identify, is_long, matches, opened
+
 _log = logging.getLogger(__name__)
 
-HEAD_BYTES: Final = 1024
 CHUNK: Final = 256 * 1024
 LONGEST_LINE: Final = 1024 * 1024
-_PACKED: Final = ".gz"
 _MOST_SIBLINGS: Final = 1000
 # As logrotate and Asterisk name them: Master.csv.1, .2.gz, -20261129, queue_log.1764400000
 _OLDER: Final = re.compile(r"[._-][\d._T-]*\d(\.gz)?|\.old(\.gz)?")
 _ROTATED: Final = 2  # polls at the end of a file that has been renamed, before the next file is read
-
-
-class Identity(Struct, frozen=True):
-    """What a file is known by. `head` is the hash of its first `length` bytes; a file may have been empty."""
-
-    head: str
-    length: int
-    inode: int
 
 
 class Position(Struct, frozen=True):
@@ -130,6 +118,21 @@ class GrowingFile:
                 return self._move_on()
         return []
 
+    def behind(self) -> int:
+        """Return how many bytes are not read yet: of the file that is open, and of a newer one with the name.
+
+        The length of a packed file is not known: it counts as read.
+        """
+        try:
+            named = self.path.stat()
+        except OSError:
+            named = None
+        if self._stream is None:
+            return 0 if named is None else named.st_size
+        own = os.fstat(self._stream.fileno())
+        rest = 0 if self._is_packed else max(0, own.st_size - self._offset)
+        return rest if named is None or named.st_ino == own.st_ino else rest + named.st_size
+
     def position(self, place: int | None, state: bytes = b"") -> Position | None:
         """Return where a restart has to begin to read from `place` on; None: behind the last line that was returned."""
         if not self._segments:
@@ -178,12 +181,12 @@ class GrowingFile:
 
     def _open(self, path: Path, offset: int) -> bool:
         try:
-            stream = _opened(path)
+            stream = opened(path)
         except FileNotFoundError:
             return False
         stream.seek(offset)
         self._stream = stream
-        self._is_packed = path.suffix == _PACKED
+        self._is_packed = path.suffix == PACKED
         self._offset = offset
         self._at_end = 0
         self._begin_segment()
@@ -237,7 +240,7 @@ class GrowingFile:
             return False
         if os.fstat(self._stream.fileno()).st_size < self._offset:
             return True
-        return not _matches(self._stream, self._identity)
+        return not matches(self._stream, self._identity)
 
     def _follow_cut(self) -> list[Line]:
         """Go on in the copy that was made before the file was truncated, and then at the file's beginning."""
@@ -263,9 +266,9 @@ class GrowingFile:
         """Return the file with this identity that is at least `offset` bytes long."""
         for path in (self.path, *self._siblings()):
             try:
-                with _opened(path) as stream:
+                with opened(path) as stream:
                     same_inode = path.stat().st_ino == known.inode
-                    if (known.length or same_inode) and _matches(stream, known) and _is_long(stream, offset):
+                    if (known.length or same_inode) and matches(stream, known) and is_long(stream, offset):
                         return path
             except (OSError, EOFError, zlib.error):
                 continue
@@ -282,7 +285,7 @@ class GrowingFile:
             start = self.path.name
             beside = [path for path in self.path.parent.iterdir() if path.name.startswith(start)]
             found = [path for path in beside if _OLDER.fullmatch(path.name[len(start) :]) and path.is_file()]
-            return sorted(found, key=_age, reverse=True)[:_MOST_SIBLINGS]
+            return sorted(found, key=age, reverse=True)[:_MOST_SIBLINGS]
         except OSError:
             return []
 
@@ -290,41 +293,3 @@ class GrowingFile:
         siblings = self._siblings()
         later = siblings[: siblings.index(found)] if found in siblings else []
         return later[::-1]
-
-
-def identify(stream: BinaryIO) -> Identity:
-    """Return the identity of an open file. Its place does not change."""
-    head = _head(stream, HEAD_BYTES)
-    return Identity(hashlib.sha256(head).hexdigest()[:32], len(head), os.fstat(stream.fileno()).st_ino)
-
-
-def _head(stream: BinaryIO, length: int) -> bytes:
-    place = stream.tell()
-    stream.seek(0)
-    head = stream.read(length)
-    stream.seek(place)
-    return head
-
-
-def _matches(stream: BinaryIO, known: Identity) -> bool:
-    head = _head(stream, known.length)
-    return len(head) == known.length and hashlib.sha256(head).hexdigest()[:32] == known.head
-
-
-def _is_long(stream: BinaryIO, offset: int) -> bool:
-    place = stream.tell()
-    stream.seek(max(0, offset - 1))
-    reached = not offset or bool(stream.read(1))
-    stream.seek(place)
-    return reached
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Open a file. Raise OSError for what is no file: opening a pipe would wait for its writer."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "is no regular file", path.name)
-    return gzip.open(path, "rb") if path.suffix == _PACKED else path.open("rb")  # type: ignore[return-value]  # read alike
-
-
-def _age(path: Path) -> tuple[int, str]:
-    return path.stat().st_mtime_ns, path.name

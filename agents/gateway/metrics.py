@@ -99,6 +99,12 @@ class GatewayMetrics:
         """Count an interruption of a live connection."""
         self._of("gaps_total", source).inc()
 
+    def followed(self, source: str, *, behind: int, gaps: int, given_up: int) -> None:
+        """Say how a followed file stands, and count what there was since the last call."""
+        self._gauges["source_behind_bytes"].labels(source).set(behind)
+        self._of("gaps_total", source).inc(gaps)
+        self._of("given_up_total", source).inc(given_up)
+
     def link(self, source: str, *, connected: bool, waiting: int, clock_ahead_s: float | None) -> None:
         """Say how a live connection stands."""
         self._gauges["source_connected"].labels(source).set(connected)

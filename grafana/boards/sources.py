@@ -15,6 +15,8 @@ from grafana.tables import Column, quiet, whole
 from streams.units import SECOND_MS
 
 HEARD: Final = "(time() - source:callpulse_source_last_heard_timestamp_seconds:max)"
+_FAR_BEHIND: Final = 1 << 20
+"""Bytes of a followed file: a thousand calls or more."""
 CONNECTED: Final = "max by (source) (callpulse_source_connected)"
 
 
@@ -143,7 +145,8 @@ def sources(config: Config) -> table.Panel:
         "Which source needs help? Heard: since when it has sent nothing. Link: of a live connection. Received to "
         "Tokens: the last hour. Repeats were known already; Poll only are events that a push should have brought. "
         "Skew: receipt minus event time; zone? looks like a wrong time zone. Clock: the source's own clock minus ours. "
-        "Gaps: interruptions of 24 hours. Then run callpulse sources test NAME.",
+        "Gaps: interruptions of 24 hours, and lost parts of files. Behind: what of a file is not read yet. Given up: "
+        "calls of 24 hours without an end in it. Then run callpulse sources test NAME.",
         {"source": "Source"},
         [
             column._replace(more={"noValue": "·", **column.more})
@@ -165,6 +168,14 @@ def sources(config: Config) -> table.Panel:
                     thresholds=((None, GREY), (config.alerts.link_gaps, ORANGE)),
                     more={"decimals": 0},
                 ),
+                Column(
+                    "Behind",
+                    "max by (source) (callpulse_source_behind_bytes)",
+                    "bytes",
+                    ((None, GREY), (_FAR_BEHIND, YELLOW)),
+                    more={"decimals": 0},
+                ),
+                Column("Given up", _of_source("given_up", "24h"), thresholds=amber, more={"decimals": 0}),
             )
         ],
         "Heard",

@@ -74,8 +74,8 @@ GATEWAY_METRICS: Final = (
     Metric(
         name="source_gaps_total",
         type="counter",
-        help="Interruptions of a live connection to the source. Events in between are missing until a poll or a file "
-        "brings them.",
+        help="Interruptions of a live connection to the source, and parts of a followed file that were gone before "
+        "they were read. Events in between are missing until a poll or another file brings them.",
         labels=_SOURCE,
     ),
     Metric(
@@ -168,6 +168,19 @@ GATEWAY_METRICS: Final = (
         help="The moment up to which polls have read the source: its cursor.",
         labels=_SOURCE,
         unit="seconds",
+    ),
+    Metric(
+        name="source_behind_bytes",
+        type="gauge",
+        help="Bytes of a followed file that are written and not read yet.",
+        labels=_SOURCE,
+        unit="bytes",
+    ),
+    Metric(
+        name="source_given_up_total",
+        type="counter",
+        help="Calls of a followed file that were given up, because their end was never written.",
+        labels=_SOURCE,
     ),
     Metric(
         name="source_polled_unpushed_total",

@@ -182,6 +182,11 @@ class LineSource(Protocol):
         ...
 
     @property
+    def given_up(self) -> int:
+        """How many calls were given up, because their end was never written."""
+        ...
+
+    @property
     def oldest(self) -> int | None:
         """The place of the oldest line that a restart has to read again; None for none."""
         ...

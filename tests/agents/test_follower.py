@@ -236,3 +236,40 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
     assert following.why_not_ready() == ["queue_log: the file is UTF-16; Asterisk writes UTF-8"]
     following.growing.close()
     assert [one.reason for one in memory.refused] == ["not_utf8"]
+
+
+class Meters:
+    """Adds up what a follower counts."""
+
+    def __init__(self) -> None:
+        self.behind: list[int] = []
+        self.gaps = self.given_up = 0
+
+    def followed(self, source: str, *, behind: int, gaps: int, given_up: int) -> None:
+        assert source == "asterisk"
+        self.behind.append(behind)
+        self.gaps += gaps
+        self.given_up += given_up
+
+
+def test_a_follower_counts_what_is_not_read_what_was_gone_and_what_was_given_up(tmp_path: Path) -> None:
+    path, memory, meters = tmp_path / "Master.csv", Memory(), Meters()
+    rows = (FOLDER / "cel" / "cel-custom" / "Master.csv").read_bytes().splitlines(keepends=True)
+    open_call = [row for row in rows if b"1794895331.63" in row][:3]
+    later = rows[-1].replace(rows[-1].split(b'","')[1], b"1794942200.000000")
+
+    def counted() -> Follower:
+        made = follower(path, memory, cel)
+        made._meters = meters
+        return made
+
+    path.write_bytes(b"".join([*open_call, *[later] * 1_000]))  # it looks every some hundred rows
+    following = counted()
+    asyncio.run(read_all(following))
+    following.growing.close()
+    assert (meters.behind[-1], meters.gaps, meters.given_up) == (0, 0, 1)
+    path.write_bytes(b"".join(rows[:50]))  # not the file that it was
+    following = counted()
+    asyncio.run(read_all(following))
+    following.growing.close()
+    assert (meters.behind[-1], meters.gaps, meters.given_up) == (0, 1, 1)

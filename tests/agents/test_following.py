@@ -310,3 +310,20 @@ class Schedule(RuleBasedStateMachine):
 
 Schedule.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestSchedule = Schedule.TestCase
+
+
+def test_what_is_not_read_yet_is_counted_over_a_rotation(path: Path, follow: Opener) -> None:
+    growing = follow(path)
+    assert growing.behind() == 0
+    append(path, b"one\n")
+    assert growing.behind() == 4
+    drain(growing)
+    append(path, b"two\nthr")
+    assert growing.behind() == 7
+    path.rename(path.with_name("Master.csv.1"))
+    append(path, b"three\n")
+    assert growing.behind() == 13
+    drain(growing)
+    assert growing.behind() == 0
+    path.write_bytes(b"")
+    assert growing.behind() == 0

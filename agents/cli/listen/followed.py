@@ -54,7 +54,7 @@ async def _follow(settings: Settings, followed: Followed, *, as_json: bool) -> N
         elif followed.from_end:
             growing.skip_to_end()
         service.metrics.announce(name)
-        follower = Follower(growing, source, service.sink, cursors, key=key, name=name)
+        follower = Follower(growing, source, service.sink, cursors, key=key, name=name, meters=service.metrics)
         service.not_ready_while(follower.why_not_ready)
         service.background(follower.run())
         if as_json:

@@ -40,6 +40,11 @@ class FollowedFile:
             self.unusable = f"a file in {mapping.encoding} cannot be followed; import it when it is whole"
 
     @property
+    def given_up(self) -> int:
+        """None: a row stands for itself."""
+        return 0
+
+    @property
     def oldest(self) -> int | None:
         """The place of the first line of a row that goes on; of the first line of a file that cannot be read."""
         return self._first if self.unusable else self._waiting

@@ -103,6 +103,7 @@ class QueueLog:
         self._secret = secret
         self._ended_by: EndedBy = ended_by
         self.state = QueueLogState()
+        self.given_up = 0
         self.unmapped: dict[str, int] = {}
         """Members that no rule names, with the number of their lines. Names that could be numbers are hashed."""
 
@@ -259,6 +260,7 @@ class QueueLog:
         if call is None:
             while len(calls) >= _MOST_OPEN:
                 del calls[next(iter(calls))]
+                self.given_up += 1
             call = calls[line.call] = OpenCall(queue=line.queue, entered_at=line.at)
             if line.event != "ENTERQUEUE":
                 call.entered_at = 0

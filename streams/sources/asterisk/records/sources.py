@@ -60,6 +60,11 @@ class CelSource:
         return self._rows.unusable
 
     @property
+    def given_up(self) -> int:
+        """How many calls were open for too long."""
+        return self.calls.given_up
+
+    @property
     def oldest(self) -> int | None:
         """The first row of the oldest open call, or the first line of a row that goes on."""
         places = [place for place in (self.calls.oldest, self._row_place) if place is not None]
@@ -107,6 +112,11 @@ class QueueLogSource:
     def unusable(self) -> str:
         """Why no line of the file can be read, "" for a file that can."""
         return self._lines.unusable
+
+    @property
+    def given_up(self) -> int:
+        """How many calls were forgotten, because too many were open."""
+        return self.log.given_up
 
     @property
     def oldest(self) -> None:
@@ -166,6 +176,11 @@ class CdrSource:
     def unusable(self) -> str:
         """Why no line of the file can be read, "" for a file that can."""
         return self._rows.unusable
+
+    @property
+    def given_up(self) -> int:
+        """None: a row is written when a call is over."""
+        return 0
 
     @property
     def oldest(self) -> int | None:
