@@ -80,6 +80,8 @@ class HooksEndpoint:
         origin = receiver.origin(request, headers)
         if source.networks and not is_within(origin.address, source.networks):
             return self._unauthenticated(source)
+        if headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise ProblemError("unsupported-encoding", "no hook takes an encoded body")
         with receiver.admitted(request, source.name, known=True) as ticket:
             body = await receiver.body(request, ticket)
             asked = Request(

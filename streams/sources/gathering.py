@@ -195,14 +195,16 @@ class LegEvents(Struct, frozen=True, kw_only=True):
         ended_by: EndedBy = "hangup",
         pieces: int = 1,
     ) -> CallEnded:
-        """Return the end. It is answered if `answered_at` is given; `talk_ms` is then the time since, unless given.
+        """Return the end. It is answered if `answered_at` is given, by a machine where `disposition` is `voicemail`.
+
+        `talk_ms` is the time since the answer, unless given.
 
         `pieces` is how many pieces it was concluded from, as far as they change it. Without `started_at` the leg is
         the shortest that can be: the fold would take an end at its own start for another stretch.
         """
         started_at = at - 1 if started_at is None else min(started_at, at)
         if answered_at is not None:
-            disposition = "answered"
+            disposition = "voicemail" if disposition == "voicemail" else "answered"
             answered_at = min(max(answered_at, started_at), at)
             talk_ms = min(at - answered_at if talk_ms is None else talk_ms, LONGEST_MS)
         return CallEnded(

@@ -8,26 +8,17 @@ without an agent is a call that its queue missed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from streams.contract.events import (
-    QUEUE_PREFIX,
-    VERSION,
-    CallAnswered,
-    CallEnded,
-    CallStarted,
-    CallTransferred,
-    Direction,
-    Disposition,
-    Event,
-)
+from streams.contract.events import QUEUE_PREFIX, Direction, Event
 from streams.settings.settings import Settings
 from streams.sources.amazon_connect.settings import NAME, ConnectSettings
 from streams.sources.amazon_connect.statements import Said
 from streams.sources.frame import Joined, KeptStatement
+from streams.sources.gathering import LegEvents
 from streams.units import DAY_MS, SECOND_MS
 
 SETTLE_MS: Final = 10 * SECOND_MS
@@ -54,106 +45,54 @@ class ConnectJoin:
         again: int | None = None
         for contact in contacts:
             followers = [one for one in contacts if one.previous == contact.contact and one.manager]
-            leg = _Leg(contact, lead, "outbound" if outbound else "inbound")
+            direction: Direction = "outbound" if outbound else "inbound"
             if contact.previous and not is_begun and now_ms < due_ms:
                 again = due_ms  # the direction of a transferred call is that of its first contact
             elif contact.manager:
-                events += leg.events(min(followers, key=_order, default=None))
+                leg = _leg(contact, contact.manager, lead, direction)
+                events += _events(leg, contact, min(followers, key=_order, default=None))
             elif contact.ended is not None and not outbound and not followers:
                 if now_ms < due_ms:
                     again = due_ms
                 else:
-                    events += leg.missed(contact.queue or self._queue)
+                    leg = _leg(contact, QUEUE_PREFIX + (contact.queue or self._queue), lead, direction)
+                    events.append(leg.ended(contact.ended, _earliest((contact.initiated, contact.queued))))
         return Joined(events=events, again_ms=again)
 
 
-class _Leg:
-    """Makes the events of one contact."""
+def _leg(contact: Said, manager: str, lead: str | None, direction: Direction) -> LegEvents:
+    return LegEvents(
+        source=NAME,
+        stem=f"{NAME}:{contact.contact}",
+        call=contact.root,
+        manager=manager,
+        lead=lead,
+        direction=direction,
+    )
 
-    def __init__(self, contact: Said, lead: str | None, direction: Direction) -> None:
-        self._contact = contact
-        self._lead = lead
-        self._direction = direction
 
-    def events(self, follower: Said | None) -> Iterator[Event]:
-        """Yield the events of the agent's leg. `follower` is the contact to which the agent transferred the call."""
-        contact, manager = self._contact, self._contact.manager
-        answered = contact.agent
-        if self._direction == "outbound" and not contact.previous:
-            answered = contact.system
-        # When the telephone of an inbound call rings is not said. A transfer begins when its contact does.
-        started = contact.initiated if self._direction == "outbound" or contact.previous else contact.agent
-        known = [moment for moment in (started, answered, contact.ended) if moment is not None]
-        if not known:
-            return
-        began = min(known)
-        yield CallStarted(
-            v=VERSION,
-            id=self._id("started"),
-            at=began,
-            source=NAME,
-            call=contact.root,
-            manager=manager,
-            lead=self._lead,
-            direction=self._direction,
-        )
-        if answered is not None:
-            yield CallAnswered(
-                v=VERSION,
-                id=self._id("answered"),
-                at=answered,
-                source=NAME,
-                call=contact.root,
-                manager=manager,
-                lead=self._lead,
-            )
-        if contact.ended is None:
-            return
-        if follower is not None and follower.manager != manager:
-            before = follower.initiated is not None and follower.initiated < contact.ended
-            yield CallTransferred(
-                v=VERSION,
-                id=self._id("transferred"),
-                at=contact.ended,
-                source=NAME,
-                call=contact.root,
-                manager=manager,
-                lead=self._lead,
-                to_manager=follower.manager,
-                how="attended" if before else "blind",
-            )
-        disposition: Disposition = "no_answer" if answered is None else "answered"
-        if answered is not None and contact.machine:
-            disposition = "voicemail"
-        yield self._end("ended", manager, contact.ended, began, answered, disposition)
-
-    def missed(self, queue: str) -> Iterator[Event]:
-        """Yield the end of a call that no agent took."""
-        contact = self._contact
-        if contact.ended is not None:
-            began = min(moment for moment in (contact.initiated, contact.queued, contact.ended) if moment is not None)
-            yield self._end("missed", QUEUE_PREFIX + queue, contact.ended, began, None, "no_answer")
-
-    def _end(
-        self, what: str, manager: str, ended: int, began: int, answered: int | None, disposition: Disposition
-    ) -> CallEnded:
-        return CallEnded(
-            v=VERSION,
-            id=self._id(what),
-            at=ended,
-            source=NAME,
-            call=self._contact.root,
-            manager=manager,
-            lead=self._lead,
-            direction=self._direction,
-            started_at=began,
-            answered_at=answered,
-            talk_ms=0 if answered is None else ended - answered,
-            disposition=disposition,
-        )
-
-    def _id(self, what: str) -> str:
-        return f"{NAME}:{self._contact.contact}:{what}"
+def _events(leg: LegEvents, contact: Said, follower: Said | None) -> Iterator[Event]:
+    """Yield the events of an agent's leg. `follower` is the contact to which the agent transferred the call."""
+    is_outbound = leg.direction == "outbound"
+    answered = contact.system if is_outbound and not contact.previous else contact.agent
+    # When the telephone of an inbound call rings is not said. A transfer begins when its contact does.
+    started = contact.initiated if is_outbound or contact.previous else contact.agent
+    if started is not None:
+        yield leg.started(started)
+    if answered is not None:
+        yield leg.answered(answered)
+    if contact.ended is None:
+        return
+    if follower is not None and follower.manager != leg.manager:
+        is_before = follower.initiated is not None and follower.initiated < contact.ended
+        yield leg.transferred(contact.ended, follower.manager, attended=is_before)
+    yield leg.ended(
+        contact.ended,
+        started,
+        answered_at=answered,
+        disposition="voicemail" if contact.machine else "no_answer",
+        pieces=sum(moment is not None for moment in (started, answered, contact.ended)),
+    )
 
 
 def _order(contact: Said) -> tuple[int, str]:
@@ -190,5 +129,5 @@ def _together(said: Sequence[Said]) -> Said:
     )
 
 
-def _earliest(moments: Iterator[int | None]) -> int | None:
+def _earliest(moments: Iterable[int | None]) -> int | None:
     return min((moment for moment in moments if moment is not None), default=None)

@@ -22,9 +22,15 @@ from streams.sources.times import TimeError, Times
 
 DETAIL_TYPE: Final = "Amazon Connect Contact Event"
 # AWS: "ignore event types that you do not know", since new ones are added.
-KNOWN: Final = frozenset(
-    ("INITIATED", "CONNECTED_TO_SYSTEM", "QUEUED", "CONNECTED_TO_AGENT", "DISCONNECTED", "COMPLETED")
-)
+KNOWN: Final[Mapping[str, str]] = {
+    "INITIATED": "initiated",
+    "CONNECTED_TO_SYSTEM": "system",
+    "QUEUED": "queued",
+    "CONNECTED_TO_AGENT": "agent",
+    "DISCONNECTED": "ended",
+    "COMPLETED": "ended",
+}
+"""The types of events, each with the moment that it must have."""
 _NEVER: Final = "1970-01-01T"
 _LONGEST_ID: Final = 100
 _ISO: Final = Times("iso")
@@ -104,8 +110,9 @@ class Reader:
             "ended": _moment(fields, "disconnecttimestamp"),
         }
         found = [moment for moment in moments.values() if moment is not None]
-        if not found:
-            raise _UnreadableError("missing_field", "no moment is said")
+        # An outbound contact that is never connected has `1970-01-01` there.
+        if not found or (moments[KNOWN[kind]] is None and kind != "CONNECTED_TO_SYSTEM"):
+            raise _UnreadableError("missing_field", "the moment of the event is missing")
         if max(found) > latest_ms:
             raise _UnreadableError("future", "a moment is later than the receipt")
         if moments["ended"] is not None and moments["ended"] < max(found):

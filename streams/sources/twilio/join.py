@@ -11,26 +11,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
-from streams.contract.events import (
-    QUEUE_PREFIX,
-    VERSION,
-    CallAnswered,
-    CallEnded,
-    CallStarted,
-    Direction,
-    Disposition,
-    Event,
-)
+from streams.contract.events import QUEUE_PREFIX, Direction, Disposition, Event
 from streams.settings.settings import Settings
 from streams.sources.frame import Joined, KeptStatement
+from streams.sources.gathering import LegEvents
 from streams.sources.twilio.settings import NAME, TwilioSettings
 from streams.sources.twilio.statements import ENDS, Party, Said
 from streams.units import HOUR_MS, SECOND_MS
 
 SETTLE_MS: Final = 10 * SECOND_MS
-"""How long an end waits for callbacks that are still on their way: of its start, and of other telephones."""
+"""How long a missed call waits for callbacks that are still on their way: those of another telephone."""
 _BEFORE: Final = ("queued", "initiated", "ringing")
 _NO_PARENT: Final = "the parent of a call was never reported, so its salesperson is not known"
 
@@ -48,10 +39,10 @@ class _Call(NamedTuple):
     talk_ms: int
     disposition: Disposition | None
     arrived_ms: int
+    pieces: int
+    """How many statements there are that may change its moments."""
     listed: bool
     """Whether all of the call is known: the list of calls has it."""
-    complete: bool
-    """Whether no callback before the end is still on its way."""
 
 
 class _Sides(NamedTuple):
@@ -74,90 +65,57 @@ class TwilioJoin:
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
         """Return the events of the legs; `Join.join` says more."""
         calls = _calls(statements)
-        root = (
-            next((call for call in calls if call.sid == call_root), None) if (call_root := _root(statements)) else None
-        )
+        call_root = next((said.root for said, _ in _read(statements)), "")
+        root = next((call for call in calls if call.sid == call_root), None)
         children = [call for call in calls if call is not root]
         events: list[Event] = []
-        again: list[int] = []
+        again: int | None = None
         missing = ""
         for child in children:
             sides = _sides(child, root)
             if sides is None:
                 missing = _NO_PARENT
                 continue
-            leg = _Leg(call_root, child, sides)
-            due_ms = child.arrived_ms + SETTLE_MS
-            if not child.complete and now_ms < due_ms:
-                again.append(due_ms)
-                events += leg.begun()
-            else:
-                events += [*leg.begun(), *leg.over()]
-        if root is not None and _is_missed(root, children):
+            events += _events(_leg(call_root, child, sides), child, is_root_known=root is not None)
+        if root is not None and root.ended is not None and _is_missed(root, children):
             due_ms = max(call.arrived_ms for call in calls) + SETTLE_MS
             if now_ms < due_ms:
-                again.append(due_ms)
+                again = due_ms
             else:
-                missed = _Leg(call_root, _unanswered(root), _Sides(self._queue, root.caller.lead or None, "inbound"))
-                events += missed.over("missed")
-        return Joined(events=events, again_ms=min(again, default=None), missing=missing)
+                sides = _Sides(self._queue, root.caller.lead or None, "inbound")
+                events.append(_leg(call_root, root, sides).ended(root.ended, _began(root)))
+        return Joined(events=events, again_ms=again, missing=missing)
 
 
-class _Leg:
-    """Makes the events of a leg, with ids of Twilio's call: callback and list give the same ones."""
+def _leg(root: str, call: _Call, sides: _Sides) -> LegEvents:
+    """Return the maker of a leg's events. Callback and list give them the same ids, those of Twilio's call."""
+    return LegEvents(
+        source=NAME,
+        stem=f"{NAME}:{call.sid}",
+        call=root,
+        manager=sides.manager,
+        lead=sides.lead,
+        direction=sides.direction,
+        internal=sides.internal,
+    )
 
-    def __init__(self, root: str, call: _Call, sides: _Sides) -> None:
-        self._root = root
-        self._call = call
-        self._sides = sides
 
-    def begun(self) -> Iterator[Event]:
-        call = self._call
-        if call.started is not None:
-            yield CallStarted(
-                v=VERSION,
-                id=self._id("started"),
-                at=call.started,
-                source=NAME,
-                call=self._root,
-                manager=self._sides.manager,
-                lead=self._sides.lead,
-                direction=self._sides.direction,
-                internal=self._sides.internal or UNSET,
-            )
-        if call.answered is not None:
-            yield CallAnswered(
-                v=VERSION,
-                id=self._id("answered"),
-                at=call.answered,
-                source=NAME,
-                call=self._root,
-                manager=self._sides.manager,
-                lead=self._sides.lead,
-            )
-
-    def over(self, what: str = "ended") -> Iterator[Event]:
-        call = self._call
-        if call.ended is None or call.disposition is None:
-            return
-        yield CallEnded(
-            v=VERSION,
-            id=self._id(what),
-            at=call.ended,
-            source=NAME,
-            call=self._root,
-            manager=self._sides.manager,
-            lead=self._sides.lead,
-            direction=self._sides.direction,
-            internal=self._sides.internal or UNSET,
-            started_at=min([call.ended, *(moment for moment in (call.started, call.answered) if moment is not None)]),
-            answered_at=call.answered,
-            talk_ms=call.talk_ms,
-            disposition=call.disposition,
-        )
-
-    def _id(self, what: str) -> str:
-        return f"{NAME}:{self._call.sid}:{what}"
+def _events(leg: LegEvents, call: _Call, *, is_root_known: bool) -> Iterator[Event]:
+    """Yield the events of a leg, as far as it has come."""
+    if call.started is not None:
+        yield leg.started(call.started)
+    if call.answered is not None:
+        yield leg.answered(call.answered)
+    if call.ended is None or call.disposition is None:
+        return
+    yield leg.ended(
+        call.ended,
+        call.started,
+        answered_at=call.answered,
+        talk_ms=call.talk_ms,
+        disposition=call.disposition,
+        pieces=call.pieces + is_root_known,
+    )
 
 
 def _sides(child: _Call, root: _Call | None) -> _Sides | None:
@@ -189,21 +147,14 @@ def _customer(root: _Call) -> Party:
 
 def _is_missed(root: _Call, children: Sequence[_Call]) -> bool:
     """Return whether an inbound call is over and nobody answered. Its telephones must be known, or be none."""
-    if root.ended is None or root.direction != "inbound" or root.caller.manager:
-        return False
-    if not children and not root.listed:
+    if root.direction != "inbound" or root.caller.manager or not (children or root.listed):
         return False
     return all(child.ended is not None and child.disposition != "answered" for child in children)
 
 
-def _unanswered(root: _Call) -> _Call:
-    """Return a parent as a call that nobody answered: a program answered it, and rang the telephones."""
-    began = [moment for moment in (root.started, root.answered) if moment is not None]
-    return root._replace(started=min(began, default=None), answered=None, talk_ms=0, disposition="no_answer")
-
-
-def _root(statements: Sequence[KeptStatement]) -> str:
-    return next((said.root for said, _ in _read(statements)), "")
+def _began(root: _Call) -> int | None:
+    """Return when a parent began. A program answers it, and rings the telephones."""
+    return min((moment for moment in (root.started, root.answered) if moment is not None), default=None)
 
 
 def _read(statements: Sequence[KeptStatement]) -> Iterator[tuple[Said, int]]:
@@ -257,6 +208,6 @@ def _folded(sid: str, heard: Sequence[tuple[Said, int]]) -> _Call:
         talk_ms=talk_ms,
         disposition=disposition,
         arrived_ms=max(at_ms for _, at_ms in heard),
-        listed=(listed := any(said.listed for said in every)),
-        complete=end is None or listed or len({said.sequence for said in every}) > end.sequence,
+        pieces=len(set(started)) + len(set(answers)) + len({(said.at, said.talk_ms) for said in ends}),
+        listed=any(said.listed for said in every),
     )

@@ -35,7 +35,6 @@ ENDS: Final[Mapping[str, Disposition]] = {
 _CLIENT: Final = "client:"
 _SIP: Final = ("sip:", "sips:")
 _LONGEST_ID: Final = 100
-_LONGEST_SEQUENCE: Final = 3
 _SPELLED_ZONE: Final = re.compile(r"\s*(?:etc/utc|utc|gmt)$", re.IGNORECASE)
 _WEEKDAY: Final = re.compile(r"^[A-Za-z]{3},\s*")
 _RFC_2822: Final = Times("%d %b %Y %H:%M:%S %z")
@@ -67,8 +66,6 @@ class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
     caller: Party = Party()
     callee: Party = Party()
     talk_ms: int | None = None
-    sequence: int = 0
-    """How many callbacks of this call were made before this one, those that nobody asked for not counted."""
     machine: bool = False
     created: int | None = None
     listed: bool = False
@@ -135,7 +132,6 @@ class Reader:
             caller=self.party(fields.get("From", "")),
             callee=self.party(fields.get("To", "")),
             talk_ms=_talk(fields.get("CallDuration", "")),
-            sequence=_sequence(fields.get("SequenceNumber", "")),
             machine=_is_machine(fields.get("AnsweredBy", "")),
         )
 
@@ -194,10 +190,6 @@ def _talk(text: str) -> int | None:
 
 def _is_id(text: str) -> bool:
     return len(text) <= _LONGEST_ID and text.isprintable() and text.isascii()
-
-
-def _sequence(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_SEQUENCE else 0
 
 
 def _is_machine(answered_by: str) -> bool:
