@@ -16,6 +16,7 @@ from yarl import URL
 from agents.app import Worker, create_worker
 from agents.exit import Fail, abort, leave
 from agents.gc_tuning import collect_in_short_steps
+from agents.kafka import reconciliations
 from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
 from agents.kafka.topic_ids import watch_topics
@@ -26,7 +27,9 @@ from agents.telemetry.gauges import Gauges
 from agents.telemetry.health import Health
 from agents.telemetry.http import Server
 from agents.telemetry.managers import OUTCOMES, Managers
+from agents.telemetry.reconciliations import ReconciliationLines
 from streams.settings.settings import Settings
+from streams.sources.reconciled import Ledger
 
 log = logging.getLogger("callpulse")
 
@@ -63,7 +66,8 @@ async def run(
     worker = create_worker(settings, fail, agreed.topics, named_facts=agreed.named_facts, deal_rows=agreed.deal_rows)
     app = worker.app
     worker.state.open_stores()
-    server = create_server(worker)
+    ledger = Ledger()
+    server = create_server(worker, ledger)
     await server.open()
     # The group's assignments carry it, so that workers find each other.
     app.conf.canonical_url = URL(server.attention.own_url)
@@ -72,6 +76,7 @@ async def run(
         watch_loop(worker.metrics.histogram("loop_stall_seconds")),
         collect_in_short_steps(),
         watch_topics(settings.kafka, ids, fail),
+        reconciliations.follow(settings.kafka, ledger),
     )
     tasks = [asyncio.create_task(work) for work in background]
     for task in tasks:
@@ -95,14 +100,22 @@ async def run(
         await server.close()
 
 
-def create_server(worker: Worker) -> Server:
-    """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet."""
+def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
+    """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet.
+
+    `ledger` holds the results of reconciliations.
+    """
     settings, state, kafka = worker.settings, worker.state, worker.settings.kafka
     managers = Managers(settings, state.tables, worker.partition_for, lambda: worker.session.is_over)
     gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers)
     return Server(
         settings.worker,
-        exposition=Exposition(managers, gauges, worker.metrics.registry),
+        exposition=Exposition(
+            managers,
+            gauges,
+            worker.metrics.registry,
+            ReconciliationLines(ledger or Ledger(), worker.partition_for),
+        ),
         attention=AttentionList(
             managers,
             state.tables[OUTCOMES],

@@ -10,7 +10,15 @@ import typer
 from rich.table import Table
 
 from agents.cli.common import ConfigOption, JsonOption, console, print_json, read_settings, write
-from streams.metrics.catalogue import MANAGER_INFO, MANAGER_METRICS, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
+from streams.metrics.catalogue import (
+    MANAGER_INFO,
+    MANAGER_METRICS,
+    OPERATIONS_METRICS,
+    RECONCILIATION_METRICS,
+    TEAM_METRICS,
+    Metric,
+    catalogue,
+)
 from streams.metrics.gateway import GATEWAY_METRICS
 from streams.metrics.metric import Count
 from streams.settings.settings import Settings
@@ -89,6 +97,7 @@ def page() -> str:
     lines = [introduction + definitions]
     lines += ["## Of a manager\n", *_table((*MANAGER_METRICS, MANAGER_INFO), with_measure=True), ""]
     lines += ["## Of a team\n", *_table(TEAM_METRICS, with_measure=True), ""]
+    lines += ["## Of reconciliations\n", *_table(RECONCILIATION_METRICS, with_measure=False), ""]
     lines += [_RATIOS, *_fractions(MANAGER_METRICS), ""]
     lines += ["## Of a worker\n", *_table(OPERATIONS_METRICS, with_measure=False), ""]
     lines += ["## Of a process of the way in\n", *_table(GATEWAY_METRICS, with_measure=False)]

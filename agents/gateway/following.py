@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import zlib
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
 
-from agents.gateway.file_identity import HEAD_BYTES, PACKED, Identity, age, identify, is_long, matches, opened
+from agents.gateway.file_identity import HEAD_BYTES, PACKED, Identity, identify, is_long, matches, opened
+from agents.gateway.rotated import siblings
 
 _log = logging.getLogger(__name__)
 
 CHUNK: Final = 256 * 1024
 LONGEST_LINE: Final = 1024 * 1024
-_MOST_SIBLINGS: Final = 1000
-# As logrotate and Asterisk name them: Master.csv.1, .2.gz, -20261129, queue_log.1764400000
-_OLDER: Final = re.compile(r"[._-][\d._T-]*\d(\.gz)?|\.old(\.gz)?")
 _ROTATED: Final = 2  # polls at the end of a file that has been renamed, before the next file is read
 
 
@@ -264,7 +261,7 @@ class GrowingFile:
 
     def _find(self, known: Identity, offset: int) -> Path | None:
         """Return the file with this identity that is at least `offset` bytes long."""
-        for path in (self.path, *self._siblings()):
+        for path in (self.path, *siblings(self.path)):
             try:
                 with opened(path) as stream:
                     same_inode = path.stat().st_ino == known.inode
@@ -279,17 +276,7 @@ class GrowingFile:
         found = None if self._identity is None else self._find(self._identity, self._offset)
         return [] if found is None else self._later_than(found)
 
-    def _siblings(self) -> list[Path]:
-        """Return the files beside this one that may have been it, the newest first."""
-        try:
-            start = self.path.name
-            beside = [path for path in self.path.parent.iterdir() if path.name.startswith(start)]
-            found = [path for path in beside if _OLDER.fullmatch(path.name[len(start) :]) and path.is_file()]
-            return sorted(found, key=age, reverse=True)[:_MOST_SIBLINGS]
-        except OSError:
-            return []
-
     def _later_than(self, found: Path) -> list[Path]:
-        siblings = self._siblings()
-        later = siblings[: siblings.index(found)] if found in siblings else []
+        beside = siblings(self.path)
+        later = beside[: beside.index(found)] if found in beside else []
         return later[::-1]

@@ -60,7 +60,8 @@ async def grow(kafka: Kafka, new: Kafka, advance: Callable[[int], None] = lambda
 
     `advance` receives the number of records read since the last call. Raise KafkaUnusableError.
     """
-    names = [topic.name for topic in (*topics.SOURCES, topics.REJECTED, topics.CURSORS, topics.STATEMENTS)]
+    others = (topics.REJECTED, topics.CURSORS, topics.STATEMENTS, topics.RECONCILIATIONS)
+    names = [topic.name for topic in (*topics.SOURCES, *others)]
     declared = [topic for topic in topics.declared(new.group, new.topic_prefix) if topic.name in _named(new, names)]
     await admin.create(new, declared)
     copies = [topic for topic in declared if topic.name in _named(new, [topic.name for topic in GROWN])]

@@ -19,8 +19,10 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from agents.telemetry.gauges import Gauges
+from agents.telemetry.labels import escape
 from agents.telemetry.managers import ExportedManager, Managers
-from streams.metrics.catalogue import MANAGER_INFO, TEAM_METRICS
+from agents.telemetry.reconciliations import ReconciliationLines
+from streams.metrics.catalogue import MANAGER_INFO, RECONCILIATION_METRICS, TEAM_METRICS
 from streams.metrics.catalogue import Metric as Described
 from streams.tables.manager.view import ManagerView
 from streams.tables.outcome.view import Value, Varying
@@ -36,8 +38,8 @@ class CachedLines:
     __slots__ = ("found", "info", "labels", "lines", "texts", "values")
 
     def __init__(self, entry: ExportedManager, series: int, varying: int) -> None:
-        self.labels = f'manager="{_escape(entry.id)}",team="{_escape(entry.team)}"'
-        self.info = f'{MANAGER_INFO.full_name}{{{self.labels},name="{_escape(entry.name)}"}} 1\n'
+        self.labels = f'manager="{escape(entry.id)}",team="{escape(entry.team)}"'
+        self.info = f'{MANAGER_INFO.full_name}{{{self.labels},name="{escape(entry.name)}"}} 1\n'
         self.values: list[Value] = [None] * series
         self.lines = [""] * series
         self.found: list[list[Varying]] = [[]] * varying
@@ -48,11 +50,18 @@ class Exposition:
     """Writes the scrapes of a worker: managers and teams of the partitions owned now, and the metrics of `registry`."""
 
     def __init__(
-        self, managers: Managers, gauges: Gauges, registry: CollectorRegistry, *, slice_s: float = SLICE_S
+        self,
+        managers: Managers,
+        gauges: Gauges,
+        registry: CollectorRegistry,
+        reconciliations: ReconciliationLines,
+        *,
+        slice_s: float = SLICE_S,
     ) -> None:
         self.managers = managers
         self.gauges = gauges
         self._registry = registry
+        self._reconciliations = reconciliations
         self._slice_s = slice_s
         self._cached: dict[int, dict[ExportedManager, CachedLines]] = {}
         families = self.managers.families
@@ -60,6 +69,7 @@ class Exposition:
         metrics += [MANAGER_INFO, *TEAM_METRICS]
         self._heads = [_head(metric) for metric in metrics]
         self._spans = [(family.start, family.end) for family in families]
+        self._reconciled_heads = [_head(metric) for metric in RECONCILIATION_METRICS]
         self._series = _series(self.managers)
         self._indexes = range(len(self._series))
 
@@ -107,6 +117,7 @@ class Exposition:
         for index, head in enumerate(self._heads):
             parts.append(head)
             parts += [families[index] for families in current]
+        parts += map(bytes.__add__, self._reconciled_heads, self._reconciliations.texts(managers, now_ms))
         self.gauges.refresh()
         parts.append(generate_latest(_Countable(self._registry)))
         return b"".join(parts)
@@ -148,7 +159,7 @@ class Exposition:
     def _of_teams(self, partition: int, teams: Teams) -> list[bytes]:
         texts = [""] * len(TEAM_METRICS)
         for team, sums in teams.sums.items():
-            labels = f'team="{_escape(team)}",partition="{partition}"'
+            labels = f'team="{escape(team)}",partition="{partition}"'
             for index, (metric, found) in enumerate(zip(TEAM_METRICS, self.managers.team_series(sums), strict=True)):
                 texts[index] += _text(metric, labels, found)
         return [text.encode() for text in texts]
@@ -185,13 +196,9 @@ def _text(metric: Described, labels: str, found: Iterable[Sample]) -> str:
 @lru_cache(maxsize=16_384)
 def _rest(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     """Return the text between the labels of the manager or team and the value."""
-    return "".join(f',{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True)) + "} "
+    return "".join(f',{name}="{escape(value)}"' for name, value in zip(names, values, strict=True)) + "} "
 
 
 def _head(metric: Described) -> bytes:
     text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
     return f"# HELP {metric.full_name} {text}\n# TYPE {metric.full_name} {metric.type}\n".encode()
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

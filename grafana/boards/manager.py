@@ -11,8 +11,10 @@ from grafana.boards import team_now
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import calls, manager, recorded
+from streams.sources.reconciled import LOOK_BACK_DAYS
 from streams.units import DAY_S
 
+_COUNTED = {days: (f"{days} provisional", YELLOW) for days in range(2, LOOK_BACK_DAYS + 1)}
 BELOW = ((None, RED), (-2, YELLOW), (-1, GREEN))
 
 
@@ -124,6 +126,19 @@ def talk() -> timeseries.Panel:
 def day() -> statetimeline.Panel:
     """Return the course of the day in one line."""
     return team_now.day().title("The day")
+
+
+def before_today() -> stat.Panel:
+    """Return whether the figures of the days before today are final."""
+    return number(
+        "Days before today",
+        "Are their figures final? Final: records of the telephone system cover each day, and every call of theirs "
+        "counts. Otherwise so many of the last 7 days are provisional and may change. Today always may. A dash: no day "
+        "was compared with records; see the board Sources.",
+        "none",
+        manager("provisional_days"),
+        ((None, GREEN), (1, YELLOW)),
+    ).mappings(common.words({0: ("Final", GREEN), 1: ("1 provisional", YELLOW), **_COUNTED}))
 
 
 def won() -> stat.Panel:
@@ -361,7 +376,8 @@ def board(config: Config) -> dashboards.Dashboard:
             *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 12, 8, course()),
             (12, 4, 12, 8, talk()),
-            (0, 12, 24, 3, day()),
+            (0, 12, 21, 3, day()),
+            (21, 12, 3, 3, before_today()),
             (0, 15, 24, 1, dashboards.Row("Results against the personal norm")),
             *((3 * column, 16, 3, 4, panel) for column, panel in enumerate(norms)),
             (0, 20, 24, 1, dashboards.Row("What the calls consist of")),

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
 from grafana import common, tables
+from grafana.boards import reconciliation
 from grafana.common import GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, number, query
 from grafana.config import Config
 from grafana.tables import Column, quiet, whole
@@ -268,6 +269,7 @@ def board(config: Config) -> dashboards.Dashboard:
             (0, 22, 8, 8, skews()),
             (8, 22, 8, 8, waiting()),
             (16, 22, 8, 8, answers()),
+            *reconciliation.row(config, 30),
         ],
         picked=False,
     )

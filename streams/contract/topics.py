@@ -30,9 +30,11 @@ class Topic(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    key: Literal["manager", "lead", "source position", "row", "cursor", "source call", "none"]
+    key: Literal[
+        "manager", "lead", "source position", "row", "cursor", "source call", "source, records, manager, day", "none"
+    ]
     purpose: str
-    cleanup: Literal["delete", "compact"] = "delete"
+    cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
     retention_ms: int = -1
     extra: Mapping[str, str] = {}
     when_made: Mapping[str, str] = {}
@@ -41,7 +43,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     def config(self) -> dict[str, str]:
         """The topic's configuration as Kafka names it."""
         config = {"cleanup.policy": self.cleanup, **self.extra}
-        if self.cleanup == "delete":
+        if "delete" in self.cleanup:
             config["retention.ms"] = str(self.retention_ms)
         return config
 
@@ -108,6 +110,14 @@ STATEMENTS: Final = Topic(
     retention_ms=2 * DAY_MS,
     extra=_ARRIVAL,
 )
+RECONCILIATIONS: Final = Topic(
+    name="reconciliations",
+    key="source, records, manager, day",
+    purpose="What records say of a manager's day against what was counted; the last record of a key counts.",
+    cleanup="compact,delete",
+    retention_ms=90 * DAY_MS,
+    extra={**_ARRIVAL, "segment.bytes": str(16 * 1024 * 1024)},
+)
 SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
 TAKEN_IN: Final = (CALLS, CRM, CONTACTS, OUTCOMES)
 """The topics that an agent reads."""
@@ -163,13 +173,14 @@ def durability(replication: int) -> dict[str, str]:
 
 def declared(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
     """Return every topic of an installation; `prefix` goes before the names of all but the group's own."""
-    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED, CURSORS, STATEMENTS))
+    of_the_way_in = (CURSORS, STATEMENTS, RECONCILIATIONS)
+    named = tuple(replace(topic, name=prefix + topic.name) for topic in (*SOURCES, REJECTED, *of_the_way_in))
     return (*named, *(changelog(table, group) for table in TABLES), settings_log(group))
 
 
 def of_worker(group: str = APP, prefix: str = "") -> tuple[Topic, ...]:
-    """Return the topics that a worker needs."""
-    others = {prefix + topic.name for topic in (CURSORS, STATEMENTS)}
+    """Return the topics that a worker needs. It reads `reconciliations` if there is one."""
+    others = {prefix + topic.name for topic in (CURSORS, STATEMENTS, RECONCILIATIONS)}
     return tuple(topic for topic in declared(group, prefix) if topic.name not in others)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from streams.metrics.activity import ACTIVITY
 from streams.metrics.metric import MANAGER, TEAM, Metric
 from streams.metrics.operations import OPERATIONS_METRICS
+from streams.metrics.reconciliation import RECONCILIATION_METRICS
 from streams.metrics.results import RESULTS, TEAMS
 from streams.metrics.wording import words
 from streams.settings.settings import Settings
@@ -23,6 +24,7 @@ __all__ = [
     "MANAGER_INFO",
     "MANAGER_METRICS",
     "OPERATIONS_METRICS",
+    "RECONCILIATION_METRICS",
     "TEAM",
     "TEAM_METRICS",
     "Metric",
@@ -48,7 +50,7 @@ def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
 
 def catalogue(settings: Settings) -> tuple[Metric, ...]:
     """Return every metric. The texts name the numbers of these settings; all else is the same for every settings."""
-    return (*manager_metrics(settings), MANAGER_INFO, *TEAM_METRICS, *OPERATIONS_METRICS)
+    return (*manager_metrics(settings), MANAGER_INFO, *TEAM_METRICS, *RECONCILIATION_METRICS, *OPERATIONS_METRICS)
 
 
 # No setting changes a name, a label, a type or a unit: whoever needs only those takes the constants. The texts of

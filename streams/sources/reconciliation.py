@@ -1,13 +1,13 @@
 """Reconciliation: what records say about a day against what was counted, per manager, and the ends that repair it.
 
-A leg is one manager's part in a call, as the tables count it. Records are CEL or CDR of the same telephone system.
+A leg is one manager's part in a call, as the tables count it. Records are legs that a system wrote down itself: CEL or
+CDR of Asterisk, an export, the call log of a CRM. Whoever reads them makes `Records`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -18,17 +18,17 @@ from streams.tables.manager.legs import TIMEOUT, Finished
 
 Difference: TypeAlias = Literal["missing", "lost end", "extra", "talk", "disposition"]
 """`missing`: not counted. `lost end`: counted by a timeout. `extra`: in no record. Else the two say otherwise."""
-_EPOCH: Final = date(1970, 1, 1)
 _MOST_LISTED: Final = 10_000
 _UNANSWERED_ALIKE: Final = frozenset(("canceled", "no_answer"))
 
 
 class CountedLeg(Struct, frozen=True):
-    """A leg that the tables count."""
+    """A leg that the tables count. `source` is whose call it is."""
 
     call: str
     manager: str
     result: Finished
+    source: str = ""
 
 
 class RecordLeg(Struct, frozen=True):
@@ -60,11 +60,13 @@ class ManagerDay(Struct, frozen=True, kw_only=True):
     """One manager's local day. `both` counts the legs that both have; the other counts are of those that differ.
 
     `talk_difference_ms` is the talk of records minus the talk that was counted, over the legs of both whose talk both
-    know.
+    know. `counted` are all legs that the tables count; `unreached` are those among them that lie outside the time of
+    the records.
     """
 
     manager: str
-    day: str
+    counted: int = 0
+    unreached: int = 0
     both: int = 0
     missing: int = 0
     lost_ends: int = 0
@@ -106,13 +108,53 @@ class Terms(Struct, frozen=True, kw_only=True):
     knows_missed: bool = True
 
 
-def reconcile(counted: Iterable[CountedLeg], records: Iterable[RecordLeg], terms: Terms) -> Reconciled:
-    """Compare the legs of one day. `counted` and `records` may hold legs of other days around it.
+class Records(Struct, frozen=True, kw_only=True):
+    """What a source of records says. `name` is the kind of records, such as `cel`.
 
-    Whoever calls it gives the legs that belong to the day by either of the two; see `of_day`.
+    `source` is the telephone system as its events name it; `others` are further sources whose calls the records hold,
+    as the log of a CRM may. `refused` counts what could not be read.
     """
+
+    name: str
+    source: str
+    legs: tuple[RecordLeg, ...]
+    terms: Terms
+    refused: int = 0
+    others: frozenset[str] = frozenset()
+
+    @property
+    def covers(self) -> frozenset[str]:
+        """The sources whose calls the records hold."""
+        return self.others | {self.source}
+
+
+def records_of(
+    name: str,
+    source: str,
+    legs: Iterable[RecordLeg],
+    refused: int = 0,
+    *,
+    knows_cancels: bool = True,
+    knows_missed: bool = True,
+) -> Records:
+    """Return records that reach from the end of their first leg to that of their last one."""
+    held = tuple(legs)
+    moments = [leg.end.at for leg in held]
+    terms = Terms(
+        since_ms=min(moments, default=0),
+        until_ms=max(moments, default=0),
+        knows_cancels=knows_cancels,
+        knows_missed=knows_missed,
+    )
+    return Records(name=name, source=source, legs=held, terms=terms, refused=refused)
+
+
+def reconcile(counted: Iterable[CountedLeg], records: Iterable[RecordLeg], terms: Terms) -> Reconciled:
+    """Compare the legs of one day. A leg of `records` belongs to the day on which it was counted, see `days_of`."""
     known: dict[tuple[str, str], CountedLeg] = {(leg.call, leg.manager): leg for leg in counted}
     calls = {leg.call for leg in known.values()}
+    counts = Counter(manager for _, manager in known)
+    unreached: Counter[str] = Counter()
     days: defaultdict[str, list[LegDifference]] = defaultdict(list)
     both: defaultdict[str, int] = defaultdict(int)
     talk: defaultdict[str, int] = defaultdict(int)
@@ -135,12 +177,21 @@ def reconcile(counted: Iterable[CountedLeg], records: Iterable[RecordLeg], terms
             talk[end.manager] += end.talk_ms - leg.result.talk_ms
         days[end.manager] += _compared(record, leg, terms)
     for leg in known.values():
-        if terms.since_ms <= leg.result.at <= terms.until_ms and (
-            terms.knows_missed or not leg.manager.startswith(QUEUE_PREFIX)
-        ):
+        if leg.manager.startswith(QUEUE_PREFIX) and not terms.knows_missed:
+            continue
+        if terms.since_ms <= leg.result.at <= terms.until_ms:
             days[leg.manager].append(_difference("extra", leg=leg))
+        else:
+            unreached[leg.manager] += 1
     return Reconciled(
-        tuple(_manager_day(manager, days[manager], both[manager], talk[manager]) for manager in sorted({*days, *both})),
+        tuple(
+            replace(
+                _manager_day(manager, days[manager], both[manager], talk[manager]),
+                counted=counts[manager],
+                unreached=unreached[manager],
+            )
+            for manager in sorted({*days, *both, *counts})
+        ),
         tuple(sorted(repairs, key=lambda end: (end.at, end.id))),
     )
 
@@ -180,7 +231,6 @@ def _manager_day(manager: str, differences: Sequence[LegDifference], both: int, 
 
     return ManagerDay(
         manager=manager,
-        day="",
         both=both,
         missing=count("missing"),
         lost_ends=count("lost end"),
@@ -192,10 +242,25 @@ def _manager_day(manager: str, differences: Sequence[LegDifference], both: int, 
     )
 
 
-def on_day(result: Reconciled, day: int) -> Reconciled:
-    """Return the result with the name of its day, in days since 1970-01-01."""
-    name = (_EPOCH + timedelta(days=day)).isoformat()
-    return Reconciled(tuple(replace(one, day=name) for one in result.days), result.repairs)
+def days_of(
+    counted: Iterable[CountedLeg], records: Iterable[RecordLeg], day_of: Callable[[str, int], int]
+) -> dict[int, tuple[list[CountedLeg], list[RecordLeg]]]:
+    """Return the legs of each day, for `reconcile`. `day_of` gives a manager's local day of a moment.
+
+    A leg of records belongs to the day on which it was counted, or else to that of its own end: clocks of a second's
+    difference have it on two days at midnight.
+    """
+    found: defaultdict[int, tuple[list[CountedLeg], list[RecordLeg]]] = defaultdict(lambda: ([], []))
+    days: dict[tuple[str, str], int] = {}
+    for leg in counted:
+        day = days[leg.call, leg.manager] = day_of(leg.manager, leg.result.at)
+        found[day][0].append(leg)
+    for record in records:
+        manager = record.end.manager
+        names = [*sorted(record.other_calls - {record.end.call}), record.end.call]
+        held = next((days[name, manager] for name in names if (name, manager) in days), None)
+        found[day_of(manager, record.end.at) if held is None else held][1].append(record)
+    return dict(found)
 
 
 def legs_of(ends: Iterable[CallEnded]) -> Iterator[RecordLeg]:

@@ -80,6 +80,9 @@ unauthenticated = 71
 clock = "47s"
 link_gaps = 7
 unpushed = 19
+drift_legs = 14
+drift_ratio = 0.038
+provisional_days = 5
 [boards]
 uid = "sales"
 refresh = "25s"

@@ -128,7 +128,7 @@ def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(
 @pytest.mark.parametrize("rule", [param for param in EACH if "record" in only(param)])
 def test_a_recorded_series_is_named_by_level_metric_and_operation(rule: Any) -> None:
     assert re.fullmatch(
-        r"((instance|job|manager|team|team_(value|step|channel|weekday)|kind|step|topic|topic_reason|source|source_reason):)?"
+        r"((instance|job|manager|team|team_(value|step|channel|weekday)|kind|step|topic|topic_reason|source|source_(reason|result)):)?"
         r"callpulse(_[a-z0-9_]+)?(:[a-z0-9_]+)*",
         rule["record"],
     )

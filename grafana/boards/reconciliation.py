@@ -1,0 +1,125 @@
+"""The row of the board *Sources* on reconciliation: records against what was counted, and which days are final."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.builders import stat, table
+
+from grafana import common, tables
+from grafana.common import GREEN, GREY, ORANGE, YELLOW, number
+from grafana.config import Config
+from grafana.fill import current
+from grafana.queries import NO_QUEUE
+from grafana.tables import Column, quiet, whole
+from streams.units import SECOND_MS
+
+_LABELS: Final = {"name": "Manager", "manager": tables.HIDDEN, "source": "Source"}
+
+
+def _each(metric: str, result: str = "") -> str:
+    """Return the query of a metric per manager and source."""
+    chosen = f'{NO_QUEUE}, result="{result}"' if result else NO_QUEUE
+    return current(f"callpulse_{metric}{{{chosen}}}", "manager, team, source")
+
+
+def _of_manager(metric: str) -> str:
+    """Return the query of a metric per manager."""
+    return current(f"callpulse_{metric}{{{NO_QUEUE}}}", "manager, team")
+
+
+def _beside(expr: str) -> str:
+    """Return the query of an expression per manager, once for each source of the manager."""
+    return f"0 * {_each('reconciled_until_timestamp_seconds')} + on (manager, team) group_left () {expr}"
+
+
+def final_until() -> stat.Panel:
+    """Return until when the figures of everybody are final."""
+    return number(
+        "Final for all until",
+        "Figures of every manager are final up to this moment, but for days that are provisional. A day is final once "
+        "records cover it and every call of theirs counts. A dash: callpulse reconcile has found no final day.",
+        "dateTimeAsLocalNoDateIfToday",
+        f"{SECOND_MS} * min({_of_manager('final_until_timestamp_seconds')})",
+    )
+
+
+def provisional() -> stat.Panel:
+    """Return how many days of managers are provisional."""
+    return number(
+        "Provisional days",
+        "Days of managers that are not final, of the last 7 before today. Does callpulse reconcile --every run, and "
+        "can it read the records? A dash: no day was reconciled.",
+        "none",
+        f"sum({_of_manager('provisional_days')})",
+        ((None, GREEN), (1, YELLOW)),
+    )
+
+
+def drift(config: Config) -> stat.Panel:
+    """Return the share of calls on which records and figures differ."""
+    return number(
+        "Drift",
+        "Calls that only the records have, or only the figures, or whose end was lost, of all: on each manager's "
+        "newest day that was reconciled. callpulse reconcile --day DAY lists them.",
+        "percentunit",
+        "max(source:callpulse_reconciled_drift:ratio)",
+        ((None, GREEN), (config.alerts.drift_ratio, ORANGE)),
+    ).decimals(1)
+
+
+def talk() -> stat.Panel:
+    """Return the difference of talk."""
+    return number(
+        "Talk drift",
+        "Talk that the records say minus talk that was counted, on those days, over calls whose talk both know. Below "
+        "0: figures have too much.",
+        "s",
+        f"sum({_each('reconciled_talk_difference_seconds')})",
+        ((None, GREY),),
+    ).decimals(0)
+
+
+def by_manager() -> table.Panel:
+    """Return the drift by manager."""
+    amber: common.Steps = ((None, GREY), (1, YELLOW))
+    missing = f"{_each('reconciled_legs', 'missing')} + {_each('reconciled_legs', 'lost_end')}"
+
+    def few(head: str, expr: str, thresholds: common.Steps = amber) -> Column:
+        return Column(head, expr, thresholds=thresholds, more={"mappings": quiet(), "decimals": 0})
+
+    return tables.of_columns(
+        "Records against what was counted",
+        "Whose figures differ from the records? Of each manager's newest day that was reconciled. Both: calls in "
+        "records and figures. Missing: recorded, and not counted, or without the end; callpulse reconcile --repair "
+        "sends them. Extra: counted, in no record. Other talk, Other end: of both, and the two differ. Talk: recorded "
+        "minus counted. Provisional: so many of the last 7 days are not final.",
+        _LABELS,
+        [
+            few("Provisional", _beside(_of_manager("provisional_days"))),
+            Column(
+                "Reconciled until",
+                f"{SECOND_MS} * {_each('reconciled_until_timestamp_seconds')}",
+                "dateTimeAsLocalNoDateIfToday",
+                more={"custom.width": 160},
+            ),
+            whole("Both", _each("reconciled_legs", "both")),
+            few("Missing", missing, ((None, GREY), (1, ORANGE))),
+            few("Extra", _each("reconciled_legs", "extra")),
+            few("Other talk", _each("reconciled_legs", "other_talk")),
+            few("Other end", _each("reconciled_legs", "other_disposition")),
+            Column("Talk", _each("reconciled_talk_difference_seconds"), "s", more={"decimals": 0, "mappings": quiet()}),
+        ],
+        "Missing",
+    ).no_value("No day was reconciled yet: callpulse reconcile --day yesterday, or --every 1h for all days")
+
+
+def row(config: Config, y: int) -> list[common.Placed]:
+    """Return the panels, from the line `y` on."""
+    numbers = (final_until(), provisional(), drift(config), talk())
+    return [
+        (0, y, 24, 1, dashboards.Row("Records against what was counted")),
+        *((0, y + 1 + 3 * line, 4, 3, panel) for line, panel in enumerate(numbers)),
+        (4, y + 1, 20, 12, by_manager()),
+    ]
