@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from agents.kafka import admin
 from agents.kafka.clients import KafkaUnusableError, client_options, connected, full_name
 from agents.kafka.producer import BatchProducer
 from streams.contract import topics
@@ -51,6 +52,8 @@ async def follow(kafka: Kafka, ledger: Ledger) -> None:
 
 async def _follow(kafka: Kafka, ledger: Ledger) -> None:
     topic = full_name(kafka, topics.RECONCILIATIONS)
+    count = (await admin.partitions(kafka, [topic]))[topic]
+    tps = [TopicPartition(topic, partition) for partition in range(count)]
     consumer = AIOKafkaConsumer(
         **client_options(kafka),
         group_id=None,
@@ -59,11 +62,6 @@ async def _follow(kafka: Kafka, ledger: Ledger) -> None:
         fetch_max_wait_ms=_WAIT_MS,
     )
     async with connected(consumer, kafka):
-        if topic not in await consumer.topics():
-            raise KafkaUnusableError(
-                f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
-            )
-        tps = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         since_ms = int(time.time() * 1000) - _BACK_MS

@@ -20,7 +20,7 @@ from agents.kafka.producer import BatchProducer
 from agents.kafka.reconciliations import follow
 from agents.worker import create_server
 from streams.contract.events import CallEnded, encode
-from streams.settings.settings import Kafka, Settings
+from streams.settings.settings import Kafka, Settings, load
 from streams.sources.reconciled import Ledger
 from streams.units import DAY_MS, HOUR_MS
 from tests.agents.stand_in import StandIn
@@ -157,7 +157,7 @@ async def test_without_the_topic_a_worker_goes_on_and_says_so_once(
     bootstrap: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.kafka.reconciliations._AGAIN_S", 0.01)
-    settings = Settings(kafka=Kafka(bootstrap=bootstrap, topic_prefix=f"{unique('none')}."))
+    settings = load(f'[kafka]\nbootstrap = "{bootstrap}"\ntopic_prefix = "{unique("none")}."', {})
     async with following(settings) as worker:
         deadline = time.monotonic() + 30
         while not caplog.records:
@@ -167,4 +167,4 @@ async def test_without_the_topic_a_worker_goes_on_and_says_so_once(
         assert await worker.exported() == {}
     said: list[Any] = [record.getMessage() for record in caplog.records if "reconciliations" in record.getMessage()]
     assert len(said) == 1
-    assert "`callpulse topics create` makes it" in said[0]
+    assert "`callpulse topics create` makes them" in said[0]

@@ -178,9 +178,9 @@ def test_a_metric_of_a_manager_is_taken_once_although_two_workers_may_export_it(
     for metric in {found.metric for found in named(expr)} & of_managers:
         once = re.sub(rf"max by \(manager[a-z, ]*\) \({metric}\{{", "(", expr)
         assert metric not in once
-        chosen = (f'{metric}{{team=~"$team", manager=~"$manager"', f'{metric}{{manager=~"queue:.*"')
+        chosen = [f'{metric}{{team=~"$team", manager=~"$manager"', f'{metric}{{manager=~"queue:.*"']
         if metric in OF_RECORDS:  # on the board Sources, which has no choice, too
-            chosen += (f'{metric}{{manager!~"queue:.*"',)
+            chosen.append(f'{metric}{{manager!~"queue:.*"')
         assert any(some in expr for some in chosen), "the reader's choice is not heeded"
 
 
