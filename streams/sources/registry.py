@@ -23,6 +23,7 @@ from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.settings import MangoSettings
 from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
+from streams.sources.twilio import poll as twilio_poll
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
 from streams.sources.twilio.settings import TwilioSettings
@@ -51,5 +52,5 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 """The sources whose hook gives statements, by their names."""
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
-POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({})
+POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({"twilio": twilio_poll.make})
 """The sources that are asked, by their names. None: the settings do not say where to ask."""

@@ -13,6 +13,7 @@ from streams.sources.twilio.signature import FORM, Fields, fields_of, is_signed
 from streams.sources.twilio.statements import Reader, Unreadable
 
 _HEADERS: Final = {"twilio": "x-twilio-signature", "signalwire": "x-signalwire-signature"}
+_BEGINS: Final = ("initiated", "ringing")
 _USED: Final = frozenset(
     ("CallSid", "ParentCallSid", "AccountSid", "CallStatus", "Direction", "From", "To", "Timestamp", "CallDuration")
 )
@@ -53,7 +54,9 @@ class TwilioHook(Hook):
         said = self._reader.callback(dict(fields), request.received_at_ms + self._future_ms)
         if isinstance(said, Unreadable):
             return _refused(request, said.reason, said.detail)
-        return Translation(statements=[said.statement()])
+        # Whose outbound call begins here, only the list of calls in progress has.
+        is_nobodys = not said.is_root and not said.callee.manager and said.status in _BEGINS
+        return Translation(statements=[said.statement()], ring=is_nobodys)
 
     def _url(self, request: Request) -> str:
         """Return the URL as Twilio wrote it."""

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from streams.settings.access import Access
 from streams.settings.fields import Secret, SecretForm
+from streams.settings.polls import SecretUrl
 from streams.sources.numbers import NumberRules
 
 NAME: Final = "twilio"
@@ -25,6 +26,8 @@ class TwilioSettings(Access, frozen=True, kw_only=True):
     - `dialect`: who sends: `twilio`, `signalwire` (LaML) or `telnyx` (TeXML).
     - `own_numbers`: the numbers of the department. A call never has one of them as its lead.
     - `queue`: the name of the queue of inbound calls that nobody answered. Callbacks name none.
+    - `api_url`: where to ask for the list of calls, if not at Twilio itself: `https://SPACE.signalwire.com/api/laml`.
+    - `api_user`, `api_token`: the access to it, if not the account and its auth token: an API key and its secret.
     """
 
     auth_token: SecretForm = Secret()
@@ -33,4 +36,7 @@ class TwilioSettings(Access, frozen=True, kw_only=True):
     dialect: Dialect = "twilio"
     own_numbers: tuple[str, ...] = ()
     queue: Label = "inbound"
+    api_url: SecretUrl = Secret()
+    api_user: str = ""
+    api_token: SecretForm = Secret()
     numbers: NumberRules = NumberRules()

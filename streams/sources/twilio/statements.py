@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.contract.events import Disposition, Reason
+from streams.contract.events import LATEST_MS, Disposition, Reason
 from streams.sources.frame import Statement
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
@@ -81,6 +81,22 @@ class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return Statement(call=self.root, body=msgspec.json.encode(self))
 
 
+class Listed(Struct, kw_only=True):
+    """A call in the list of calls. Moments are in RFC 2822; `duration` is in whole seconds, from the answer on."""
+
+    sid: str = ""
+    parent_call_sid: str | None = None
+    caller: str | None = msgspec.field(name="from", default=None)
+    to: str | None = None
+    status: str = ""
+    direction: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    date_created: str | None = None
+    duration: str | None = None
+    answered_by: str | None = None
+
+
 class Unreadable(NamedTuple):
     """Why a callback says nothing that can be counted."""
 
@@ -134,6 +150,30 @@ class Reader:
             talk_ms=_talk(fields.get("CallDuration", "")),
             machine=_is_machine(fields.get("AnsweredBy", "")),
         )
+
+    def listed(self, call: Listed) -> Said | Unreadable:
+        """Return what an entry of the list of calls says: of a call in progress its parties, of another all."""
+        created = call.date_created or call.start_time or call.end_time
+        is_over = call.status in ENDS
+        at = (call.end_time or created) if is_over else created
+        fields = {
+            "CallSid": call.sid,
+            "ParentCallSid": call.parent_call_sid,
+            "CallStatus": call.status if is_over else "initiated",
+            "Timestamp": at,
+            "Direction": call.direction,
+            "From": call.caller,
+            "To": call.to,
+            "CallDuration": call.duration if call.status == "completed" else None,
+            "AnsweredBy": call.answered_by,
+        }
+        said = self.callback({name: value for name, value in fields.items() if value}, LATEST_MS)
+        if isinstance(said, Unreadable) or not is_over:
+            return said
+        try:
+            return msgspec.structs.replace(said, created=moment(created or ""), listed=True)
+        except TimeError:
+            return said
 
     def party(self, text: str) -> Party:
         """Return who is behind an address: `client:NAME`, `sip:NAME@HOST`, a number, or nothing."""
