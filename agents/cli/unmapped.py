@@ -24,6 +24,7 @@ from agents.cli.common import (
 )
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping
+from streams.sources.asterisk.records.sources import record_key, unmapped_members
 from streams.sources.people import People
 from streams.sources.unmapped import Stranger, Unmapped
 
@@ -40,8 +41,9 @@ def unmapped(
 ) -> None:
     """List everybody who was heard and is on no roster entry, and print the lines that add them to it.
 
-    They are counted in the team "unassigned" under the id shown. After the roster has them, new events carry the
-    manager's own id. No telephone number is printed: of an id that could be one, the hash is.
+    They are counted in the team "unassigned" under the id shown, but for members of a followed queue_log that are no
+    telephones: their lines count for nobody. After the roster has them, new events carry the manager's own id. No
+    telephone number is printed: of an id that could be one, the hash is.
 
     For example:
 
@@ -70,6 +72,7 @@ async def _read(settings: Settings, since_ms: int) -> Unmapped:
     secret = settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET
     outside = settings.source(AsteriskMapping).outside_manager
     found = Unmapped(settings, People.of(settings, secret), {outside})
+    await _read_members(settings, found, since_ms)
     with progress("reading", None) as advance:
         await people_heard.read(settings.kafka, found, since_ms, on_progress=advance)
         for letter in await read_letters(settings.kafka, Filter(since_ms=since_ms), advance):
@@ -78,6 +81,25 @@ async def _read(settings: Settings, since_ms: int) -> Unmapped:
             else:
                 people_heard.take(found, letter.value, refused=True)
     return found
+
+
+async def _read_members(settings: Settings, found: Unmapped, since_ms: int) -> None:
+    """Take the members of queues whose calls count for nobody: no event names them, the state of the follower does."""
+    from agents.gateway import cursors  # noqa: PLC0415 - slow to import
+    from agents.gateway.following import Position  # noqa: PLC0415 - as above
+    from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - as above
+
+    source = settings.source(AsteriskMapping).source
+    try:
+        held = await cursors.read(settings.kafka)
+    except KafkaUnusableError as error:
+        say(f"Members of queues that nobody is known for are not listed: {error}")
+        return
+    for key, value in held.items():
+        if key.startswith(record_key(source, "queue_log").encode()):
+            for name, one in unmapped_members(msgspec.msgpack.decode(value, type=Position).state).items():
+                if one.last_ms >= since_ms:
+                    found.take_uncounted(source, name, one.lines, one.first_ms, one.last_ms)
 
 
 def _show(strangers: list[Stranger]) -> None:

@@ -16,7 +16,7 @@ from streams.contract.events import Event
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.knowledge import CANNOT_KNOW
-from streams.sources.asterisk.records.sources import record_source
+from streams.sources.asterisk.records.sources import record_source, unmapped_members
 from streams.sources.files.followed import FollowedFile
 from streams.sources.files.knowledge import cannot_know
 from streams.sources.files.mapping import FileMapping
@@ -59,7 +59,12 @@ def test_records(settings: Settings, kind: str, path: Path, secret: bytes, now_m
     source = record_source(kind, mapping, secret, settings.timezone, people)
     report = Report(source=f"{mapping.source}-{kind.replace('_', '-')}", cannot_know=list(CANNOT_KNOW[kind]))
     unmapped = Unmapped(settings, people, {mapping.outside_manager})
-    return _FileTest(report, path, unmapped, now_ms).run(lambda _head: source)
+    _FileTest(report, path, unmapped, now_ms).run(lambda _head: source)
+    if kind == "queue_log":
+        for name, one in unmapped_members(source.snapshot()).items():
+            unmapped.take_uncounted(mapping.source, name, one.lines, one.first_ms, one.last_ms)
+        report.unmapped = unmapped.lines()
+    return report
 
 
 class _FileTest:

@@ -16,12 +16,14 @@ from streams.sources.people import UNKNOWN, Heard, People
 from streams.tables.manager.synthetic import SOURCE as OWN
 
 NOBODY = "the source names nobody"
+UNCOUNTED = "a member of a queue: these lines count for nobody"
 
 
 class Stranger(Struct, kw_only=True):
     """A person on no roster entry, as one source names them: events, the first and the last by their times.
 
-    `lines` add the person to the roster. `note` says why there are none, or whose the person is by now.
+    `lines` add the person to the roster. `note` says why there are none, or whose the person is by now. `is_counted`
+    is false for somebody whose calls count for nobody.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Stranger(Struct, kw_only=True):
     last_ms: int = 0
     lines: list[str] = []
     note: str = ""
+    is_counted: bool = True
 
 
 class Unmapped:
@@ -54,8 +57,14 @@ class Unmapped:
         one.events += not refused
         one.refused += refused
         if at_ms:
-            one.first_ms = min(one.first_ms or at_ms, at_ms)
-            one.last_ms = max(one.last_ms, at_ms)
+            _between(one, at_ms, at_ms)
+
+    def take_uncounted(self, source: str, key: str, count: int, first_ms: int, last_ms: int) -> None:
+        """Take somebody whom a source names by `key`, `count` times, and who has no events: nobody is known."""
+        manager = f"{source}:{key}"
+        one = self._strangers.setdefault((source, manager), Stranger(source=source, manager=manager, is_counted=False))
+        one.events += count
+        _between(one, first_ms, last_ms)
 
     def lines(self) -> list[str]:
         """Return a line for each person, those with most events first."""
@@ -80,9 +89,18 @@ class Unmapped:
         if key == UNKNOWN:
             return msgspec.structs.replace(one, note=NOBODY)
         by_now = self._people.find(source, Heard(key, key, key, key, key))
-        note = "" if by_now is None else f"is {by_now.manager} by now; what came before stays under the old id"
+        if by_now is not None:
+            before = "stays under the old id" if one.is_counted else "counts for nobody"
+            note = f"is {by_now.manager} by now; what came before {before}"
+        else:
+            note = "" if one.is_counted else UNCOUNTED
         lines = [] if by_now is not None else [f"identities = {{ {join('', source)} = {_quoted(key)} }}"]
         return msgspec.structs.replace(one, lines=lines, note=note)
+
+
+def _between(one: Stranger, first_ms: int, last_ms: int) -> None:
+    one.first_ms = min(one.first_ms or first_ms, first_ms)
+    one.last_ms = max(one.last_ms, last_ms)
 
 
 def _quoted(text: str) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 
+from agents.gateway.cursors import Cursors
+from agents.gateway.file_identity import Identity
+from agents.gateway.following import Position
+from streams.settings.settings import Kafka
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.settings import QueueLogSettings
+from streams.sources.asterisk.records.sources import QueueLogSource
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume
 from tests.streams.files_cases import FIXTURES, ROSTER, STORY
@@ -77,6 +87,19 @@ def test_importing_into_nothing_is_told(callpulse: Installation) -> None:
     assert "Traceback" not in said.stderr
 
 
+async def keep_a_member(callpulse: Installation) -> None:
+    """Keep the state that the follower of a queue_log keeps, after one line of a member who is nobody known."""
+    source = QueueLogSource(QueueLogSettings(), AsteriskMapping(), b"a secret of the tests, long enough")
+    source.take(
+        f"{int(time.time()) - 60}|1794900030.1|sales|Eve of queues|CONNECT|3|1794900030.7|3".encode(), 0, 1 << 42
+    )
+    kafka = Kafka(bootstrap=callpulse.bootstrap, topic_prefix=callpulse.environment["CALLPULSE_KAFKA__TOPIC_PREFIX"])
+    position = Position(Identity("", 0, 0), 0, source.snapshot())
+    async with Cursors(kafka) as cursors:
+        await cursors.put("asterisk/queue_log /var/log/asterisk/queue_log", msgspec.msgpack.encode(position))
+        await cursors.flush()
+
+
 def test_who_is_on_no_roster_entry_is_listed_with_the_line_that_adds_them(
     callpulse: Installation, tmp_path: Path
 ) -> None:
@@ -94,6 +117,9 @@ def test_who_is_on_no_roster_entry_is_listed_with_the_line_that_adds_them(
     assert one["lines"] == ['identities = { csv_ru = "новый сотрудник" }']
     assert one["events"] == strangers.count("Новый Сотрудник")
     assert told["refused"] == {"csv_ru": 1}
+    asyncio.run(keep_a_member(callpulse))
     said = callpulse("unmapped")
+    assert 'identities = { asterisk = "Eve of queues" }' in said.stdout
+    assert "lines count for nobody" in " ".join(said.stdout.split())
     assert 'identities = { csv_ru = "новый сотрудник" }' in said.stdout
     assert "Refused parts of csv_ru: 1" in said.stderr

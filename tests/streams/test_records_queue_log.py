@@ -9,7 +9,7 @@ import pytest
 from streams.contract.events import CallEnded, CallStarted, Event, ManagerPresence
 from streams.sources.asterisk import DRY_RUN_SECRET
 from streams.sources.asterisk.records.settings import QueueLogSettings
-from streams.sources.asterisk.records.sources import QueueLogSource
+from streams.sources.asterisk.records.sources import QueueLogSource, unmapped_members
 from tests.streams.records import FOLDER, MAPPING, expected_of, lines_of, read, shown, story_differences
 
 CASES = json.loads((FOLDER / "bad_queue_log" / "index.json").read_text())["cases"]
@@ -144,4 +144,22 @@ def test_a_member_without_a_rule_has_no_leg_and_is_counted() -> None:
     made = source()
     events, _ = read(made, [b"1794900033|1794900030.1|sales|Vera Lisina|CONNECT|3|1794900030.7|3"])
     assert not events
-    assert made.log.unmapped == {"Vera Lisina": 1}
+    read(made, [b"1794900034|1794900030.1|sales|Vera Lisina|COMPLETEAGENT|3|1|1", b"1794900035|NONE|s|Nobody|PAUSE|x"])
+    read(made, [b"1794900036|1794900030.9|sales|SIP/84950000101@trunk|CONNECT|3|1794900036.7|3"])
+    found = unmapped_members(made.snapshot())
+    assert {name: (one.lines, one.last_ms - one.first_ms) for name, one in found.items()} == {
+        "Vera Lisina": (2, 1000),
+        "Nobody": (1, 0),
+    }
+    again = source()
+    again.restore(made.snapshot())
+    read(again, [b"1794900037|1794900036.1|sales|Vera Lisina|CONNECT|3|1794900037.7|3"])
+    assert unmapped_members(again.snapshot())["Vera Lisina"].lines == 3
+    assert unmapped_members(b"") == unmapped_members(b"\xc1") == {}
+
+
+def test_members_without_a_rule_are_bounded_and_those_heard_last_are_kept() -> None:
+    made = source()
+    read(made, [f"{1794900000 + n}|NONE|sales|m{n}|PAUSE|x".encode() for n in range(300)])
+    found = unmapped_members(made.snapshot())
+    assert set(found) == {f"m{n}" for n in range(100, 300)}

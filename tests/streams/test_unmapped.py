@@ -7,9 +7,11 @@ import tomllib
 import pytest
 
 from streams.settings.settings import Settings, load
+from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.sources import QueueLogSource
 from streams.sources.people import Heard, People
 from streams.sources.registry import SOURCES
-from streams.sources.unmapped import NOBODY, Stranger, Unmapped
+from streams.sources.unmapped import NOBODY, UNCOUNTED, Stranger, Unmapped
 
 SECRET = b"a secret of the tests, long enough"
 ROSTER = '[[managers]]\nid = "anna.weber"\nidentities = { extension = "201" }\n'
@@ -50,6 +52,22 @@ def test_who_is_on_the_roster_or_is_nobody_is_left_out() -> None:
 def test_a_person_whose_source_says_nothing_has_no_lines() -> None:
     assert found("asterisk:unknown")[0].note == NOBODY
     assert found("asterisk:unknown")[0].lines == []
+
+
+def test_somebody_who_has_no_events_gets_the_line_that_adds_them_and_is_told_once_it_is_there() -> None:
+    collected = Unmapped(settings(), people())
+    collected.take_uncounted("asterisk", "Vera Lisina", 3, AT, AT + 9)
+    (one,) = collected.found()
+    assert (one.events, one.first_ms, one.last_ms, one.note) == (3, AT, AT + 9, UNCOUNTED)
+    roster = f'[[managers]]\nid = "vera"\n{one.lines[0]}\n'
+    later = Unmapped(settings(roster), people(roster))
+    later.take_uncounted("asterisk", "Vera Lisina", 3, AT, AT + 9)
+    (one,) = later.found()
+    assert (one.lines, one.note) == ([], "is vera by now; what came before counts for nobody")
+    mapping = AsteriskMapping()
+    log = QueueLogSource(mapping.queue_log, mapping, SECRET, people(roster))
+    line = b"1794900033|1794900030.1|sales|Vera Lisina|CONNECT|3|1794900030.7|3"
+    assert [getattr(event, "manager", "") for event in log.take(line, 0, AT * 2).events] == ["vera", "vera"]
 
 
 def test_a_person_who_is_on_the_roster_by_now_is_told() -> None:

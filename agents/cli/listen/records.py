@@ -12,7 +12,7 @@ from agents.cli.listen.followed import Followed, follow
 from agents.cli.service import lead_secret
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
-from streams.sources.asterisk.records.sources import RECORD_FILES, record_source
+from streams.sources.asterisk.records.sources import RECORD_FILES, record_key, record_source
 from streams.sources.people import People
 
 PathArgument = Annotated[
@@ -87,7 +87,7 @@ def _listen(kind: str, file: Path | None, settings: Settings, *, as_json: bool) 
     followed = Followed(
         path=path,
         source=record_source(kind, mapping, secret, settings.timezone, People.of(settings, secret)),
-        key=f"{mapping.source}/{kind} {path}",
+        key=f"{record_key(mapping.source, kind)}{path}",
         process=name,
         events_of=mapping.source,
         name=name,

@@ -31,6 +31,7 @@ from streams.sources.people import People
 _FEWEST_FIELDS: Final = 5
 _LONGEST_MS: Final = 24 * 3_600_000
 _SECOND_MS: Final = 1_000
+_MOST_UNMAPPED: Final = 200
 _MOST_OPEN: Final = 10_000
 _NOBODY: Final = frozenset(("", "none"))
 
@@ -70,11 +71,23 @@ class OpenCall(Struct):
     ends: dict[str, int] = {}
 
 
+class UnmappedMember(Struct):
+    """A member that no rule and no roster entry names: how many lines, and when the first and the last was written."""
+
+    lines: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+
+
 class QueueLogState(Struct):
-    """What the lines so far say about calls that are open, and about who is a member of which queue."""
+    """What the lines so far say about calls that are open, and about who is a member of which queue.
+
+    `unmapped` are members whose calls count for nobody. Names that could be numbers are hashed.
+    """
 
     calls: dict[str, OpenCall] = {}
     presence: QueuePresence = field(default_factory=QueuePresence)
+    unmapped: dict[str, UnmappedMember] = {}
 
 
 _Handler: TypeAlias = Callable[["QueueLog", QueueLine], list[Event]]
@@ -104,8 +117,6 @@ class QueueLog:
         self._ended_by: EndedBy = ended_by
         self.state = QueueLogState()
         self.given_up = 0
-        self.unmapped: dict[str, int] = {}
-        """Members that no rule names, with the number of their lines. Names that could be numbers are hashed."""
 
     def take(self, line: QueueLine) -> list[Event]:
         """Return the events of a line. Raise Malformed if the data of its event cannot be read."""
@@ -209,7 +220,7 @@ class QueueLog:
         return [self._end(line, call, manager, started_at, None, 0, disposition)]
 
     def _presence(self, line: QueueLine) -> list[Event]:
-        manager = self._member(line.agent)
+        manager = self._member(line)
         if manager is None:
             return []
         public = self._directory.public
@@ -232,25 +243,27 @@ class QueueLog:
 
     def _manager(self, line: QueueLine) -> str | None:
         """Return who a member is: a manager, or whoever has the calls that go to outside numbers."""
-        found = self._member(line.agent)
-        if found is not None:
-            return found
-        technology, slash, _ = line.agent.partition("/")
-        if slash and technology.casefold() != "agent":
-            return self._mapping.outside_manager or None
-        return None
+        found = self._member(line)
+        return self._mapping.outside_manager or None if found is None and _is_device(line.agent) else found
 
-    def _member(self, agent: str) -> str | None:
+    def _member(self, line: QueueLine) -> str | None:
+        agent = line.agent
         if agent.casefold() in _NOBODY:
             return None
         found = self._directory.member_manager(agent, agent if "/" in agent else "")
-        if found is None:
-            if self._mapping.unmapped == "manager" and "/" not in agent:
-                return self._directory.public(agent)
-            name = self._directory.public(agent)
-            if name in self.unmapped or len(self.unmapped) < _MOST_OPEN:
-                self.unmapped[name] = self.unmapped.get(name, 0) + 1
+        if found is None and self._mapping.unmapped == "manager" and "/" not in agent:
+            return self._directory.public(agent)
+        if found is None and not _is_device(agent):
+            self._note_unmapped(self._directory.public(agent), line.at)
         return found
+
+    def _note_unmapped(self, name: str, at: int) -> None:
+        unmapped = self.state.unmapped
+        if name not in unmapped and len(unmapped) >= _MOST_UNMAPPED:
+            del unmapped[min(unmapped, key=lambda one: unmapped[one].last_ms)]
+        one = unmapped.setdefault(name, UnmappedMember(first_ms=at))
+        one.lines += 1
+        one.last_ms = at
 
     # -- calls and events
 
@@ -304,6 +317,12 @@ class QueueLog:
             ended_by=self._ended_by,
             internal=call.internal or UNSET,
         )
+
+
+def _is_device(agent: str) -> bool:
+    """Tell whether a member is a telephone: its calls are somebody's, whoever that is. An agent of Asterisk is none."""
+    technology, slash, _ = agent.partition("/")
+    return bool(slash) and technology.casefold() != "agent"
 
 
 def _span(data: Sequence[str], place: int, unit_ms: int) -> int:

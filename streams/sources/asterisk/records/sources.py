@@ -17,7 +17,13 @@ from streams.sources.asterisk.records.cdr import CdrReader
 from streams.sources.asterisk.records.cdr_calls import CdrCalls, CdrLeg
 from streams.sources.asterisk.records.cel import CelReader
 from streams.sources.asterisk.records.cel_events import CelEvents
-from streams.sources.asterisk.records.queue_log import Malformed, QueueLog, QueueLogState, read_line
+from streams.sources.asterisk.records.queue_log import (
+    Malformed,
+    QueueLog,
+    QueueLogState,
+    UnmappedMember,
+    read_line,
+)
 from streams.sources.asterisk.records.rows import Lines, refuse
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
 from streams.sources.frame import LineSource, Refused, Translation
@@ -234,6 +240,19 @@ def record_source(
     if kind == "cdr":
         return CdrSource(mapping.cdr, mapping, secret, zone, people)
     raise ValueError(f"unknown kind of record file: {kind}")
+
+
+def record_key(source: str, kind: str) -> str:
+    """Return what the key of the cursor of a followed record file begins with; its path follows."""
+    return f"{source}/{kind} "
+
+
+def unmapped_members(snapshot: bytes) -> Mapping[str, UnmappedMember]:
+    """Return the members of a queue_log that nobody is known for, by the snapshot of its reader."""
+    try:
+        return msgspec.msgpack.decode(snapshot, type=QueueLogState).unmapped if snapshot else {}
+    except msgspec.MsgspecError:
+        return {}
 
 
 def _future(line: bytes, where: str = "") -> Refused:
