@@ -11,7 +11,7 @@ from typing import Final
 from agents.gateway.ami import AmiListener, AmiState, now_ms
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.service import Service
-from agents.kafka.clients import KafkaUnusableError
+from agents.kafka.clients import KafkaUnusableError, full_name
 from agents.kafka.reading import records_to_end
 from streams.contract import topics
 from streams.contract.decoding import Decoder
@@ -25,6 +25,9 @@ log: Final = logging.getLogger("callpulse.ami")
 
 NAME: Final = "ami"
 _RECALL_S: Final = 60.0
+_TRIES: Final = 2
+_AWAY_S: Final = 20.0
+_AGAIN_S: Final = 2.0
 _LOOK_S: Final = 0.1
 
 
@@ -49,7 +52,7 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
         if on_ready is not None:
             on_ready(service.url)
         await _spool_sent(service)
-        listener.recall(await stored_events(settings, mapping.source))
+        listener.recall(await _recalled(settings, mapping.source))
         stop = asyncio.Event()
         listening = asyncio.create_task(listener.run(stop))
         service.background(_watched(listening))
@@ -74,30 +77,59 @@ async def _watched(listening: asyncio.Task[int]) -> None:
     await asyncio.shield(listening)
 
 
+async def _recalled(settings: Settings, source: str) -> list[Event]:
+    """Return what was stored before; nothing, where that cannot be found out: hearing what comes is worth more."""
+    try:
+        return await stored_events(settings, source)
+    except KafkaUnusableError as error:
+        log.error(  # noqa: TRY400 - the place in the code says nothing
+            "what was stored before is not known: %s Calls in progress begin anew, and the worker ends their earlier "
+            "legs by thresholds.max_call",
+            error,
+        )
+        return []
+
+
 async def stored_events(settings: Settings, source: str) -> list[Event]:
     """Return the events of a source as far back as a leg may be open, in their order for each manager.
 
-    Without Kafka nothing is returned: then open legs end by the worker's own timeout.
+    A Kafka that is away is tried again for some seconds, a topic that is not read to its end in time once more. Raises
+    KafkaUnusableError after that.
     """
-    topic = settings.kafka.topic_prefix + topics.CALLS.name
+    began_s = time.monotonic()
+    slow = 0
+    while True:
+        try:
+            async with asyncio.timeout(_RECALL_S):
+                found = await _read(settings, source)
+        except KafkaUnusableError as error:
+            if time.monotonic() - began_s > _AWAY_S:
+                raise
+            why = str(error)
+        except TimeoutError:
+            slow += 1
+            why = f"calls was not read to its end in {_RECALL_S:g} s: Kafka is slow, or a transaction stays open."
+            if slow >= _TRIES:
+                raise KafkaUnusableError(why) from None
+        else:
+            log.info("%d stored events of %s read in %.1f s", len(found), source, time.monotonic() - began_s)
+            return found
+        log.warning("what was stored before is not known yet: %s Trying again", why)
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def _read(settings: Settings, source: str) -> list[Event]:
     since_ms = now_ms() - settings.thresholds.max_call_ms
     decoder: Decoder[CallsEvent] = Decoder("calls")
     mark = f'"source":"{source}"'.encode()
     found: list[tuple[int, Event]] = []
-    began_s = time.monotonic()
-    try:
-        async with asyncio.timeout(_RECALL_S):
-            async for record in records_to_end(settings.kafka, topic, since_ms=since_ms):
-                if record.value is None or mark not in record.value:
-                    continue
-                event = decoder.decode(record.value)
-                if isinstance(event, CallsEvent) and event.source == source:
-                    found.append((record.timestamp, event))
-    except (KafkaUnusableError, TimeoutError) as error:
-        log.warning("what was stored before is not known (%s): calls in progress begin anew", error or "no answer")
-        return []
+    async for record in records_to_end(settings.kafka, full_name(settings.kafka, topics.CALLS), since_ms=since_ms):
+        if record.value is None or mark not in record.value:
+            continue
+        event = decoder.decode(record.value)
+        if isinstance(event, CallsEvent) and event.source == source:
+            found.append((record.timestamp, event))
     found.sort(key=lambda pair: pair[0])
-    log.info("%d stored events of %s read in %.1f s", len(found), source, time.monotonic() - began_s)
     return [event for _, event in found]
 
 
