@@ -1,4 +1,4 @@
-"""Which test a name of a source means: a live connection, a file, or what is pushed to a gateway."""
+"""Which test a name of a source means: a live connection, a file, or what a running process takes in."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def report_of(settings: Settings, asked: Asked) -> Report:
     access = getattr(settings.sources, name, None)
     if name in HOOKS and isinstance(access, Access) and access.tokens:
         return _pushed(settings, asked, name, HOOKS[name](settings).cannot_know)
+    if name in asked.names:
+        return _pushed(settings, asked, name, ())
     return _live(settings, asked, table, part)
 
 
@@ -89,7 +91,8 @@ def _pushed(settings: Settings, asked: Asked, name: str, cannot_know: Collection
     from agents.gateway import push_test  # noqa: PLC0415 - slow to import
 
     # A sender says the source of its events itself: it may be any that is no other source's.
-    is_meant = name.__eq__ if name in HOOKS else partial(_is_free, name, frozenset(asked.names))
+    is_sender = name in settings.named("http", HttpSender)
+    is_meant = partial(_is_free, name, frozenset(asked.names)) if is_sender else name.__eq__
     pushed = push_test.Pushed(name=name, is_meant=is_meant, cannot_know=tuple(cannot_know))
     return run(push_test.test(settings, pushed, asked.gateways, asked.seconds, asked.secret))
 

@@ -177,7 +177,7 @@ def try_out(
 
     asterisk.cel, asterisk.queue_log, asterisk.cdr, and mappings of files: it reads the newest MiB of the file.
 
-    Senders to the gateway and hooks: it compares what the running gateways count, and reads the last day in Kafka.
+    Senders to the gateway, hooks and polls: it compares what running processes count, and reads the last day in Kafka.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""The test of a source that is pushed: what the running gateways count while it listens, and who its events name."""
+"""The test of a source that is pushed or polled: what the running processes count, and who its events name."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ _WANTED: Final = frozenset(
     {
         *(f"source_{name}_total" for name in _COUNTED),
         *("source_last_heard_timestamp_seconds", "source_skew_seconds", "source_skew_zone"),
+        *("source_poll_failures", "source_poll_status"),
     }
 )
 
 
 class Counts(Struct):
-    """What the gateways say about one source, since they began."""
+    """What the running processes say about one source, since they began.
+
+    `gauges` are the largest of each, `strangers` requests of nobody whom the settings know.
+    """
 
     totals: Counter[str]
     reasons: Counter[str]
-    heard_s: float = 0.0
-    skew_s: float | None = None
-    is_zone: bool = False
+    gauges: dict[str, float]
     strangers: float = 0.0
-    """Requests of nobody whom the settings know."""
 
 
 class Pushed(Struct, frozen=True, kw_only=True):
@@ -51,17 +52,19 @@ class Pushed(Struct, frozen=True, kw_only=True):
 
 
 async def test(settings: Settings, pushed: Pushed, urls: Collection[str], seconds: float, secret: bytes) -> Report:
-    """Return what the gateways at `urls` heard of a source in `seconds`."""
+    """Return what the processes at `urls` heard of a source in `seconds`."""
     report = Report(source=pushed.name, seconds=seconds, cannot_know=list(pushed.cannot_know))
     before = await fetch_all(urls)
-    report.problems += [f"no gateway answers at {one.url}: {one.error}" for one in before if one.error]
+    report.problems += [f"nothing answers at {one.url}: {one.error}" for one in before if one.error]
     if report.problems:
-        report.problems.append("start `callpulse gateway`, or name the gateway.status_port of each with --at")
+        report.problems.append("start the process that takes this source in, or name its gateway.status_port by --at")
         return report
     await asyncio.sleep(seconds)
     earlier, later = (counts(scrapes, pushed.name) for scrapes in (before, await fetch_all(urls)))
     if not later.totals:
-        report.problems.append("the gateway has no such source: restart it with these settings")
+        report.problems.append(
+            "this process has no such source: restart it with these settings, or name another one by --at"
+        )
         return report
     _say(report, earlier, later)
     await _say_people(report, settings, pushed, secret)
@@ -69,24 +72,20 @@ async def test(settings: Settings, pushed: Pushed, urls: Collection[str], second
 
 
 def counts(scrapes: Collection[Scrape], name: str) -> Counts:
-    """Return what some gateways say about one source."""
-    made = Counts(Counter(), Counter())
+    """Return what some processes say about one source."""
+    made = Counts(Counter(), Counter(), {})
     for sample in (one for scrape in scrapes for one in samples(scrape.text, _WANTED)):
         source, key = sample.labels["source"], sample.name.removeprefix("source_").removesuffix("_total")
         if source == UNKNOWN and key == "unauthenticated":
             made.strangers += sample.value
         if source != name:
             continue
-        if key in _COUNTED:
-            made.totals[key] += int(sample.value)
         if key == "rejected":
             made.reasons[sample.labels["reason"]] += int(sample.value)
-        elif key == "last_heard_timestamp_seconds":
-            made.heard_s = max(made.heard_s, sample.value)
-        elif key == "skew_seconds":
-            made.skew_s = sample.value
-        elif key == "skew_zone":
-            made.is_zone |= bool(sample.value)
+        if key in _COUNTED:
+            made.totals[key] += int(sample.value)
+        else:
+            made.gauges[key] = max(made.gauges.get(key, sample.value), sample.value)
     return made
 
 
@@ -96,16 +95,17 @@ def _say(report: Report, earlier: Counts, later: Counts) -> None:
     report.events = new["accepted"]
     report.understood = new["accepted"] + new["duplicates"]
     report.facts.append(
-        f"since the gateway was started: received {all_of['received']}, accepted {all_of['accepted']}, duplicates "
+        f"since the start of the process: received {all_of['received']}, accepted {all_of['accepted']}, duplicates "
         f"{all_of['duplicates']}, rejected {all_of['rejected']}"
     )
-    if later.heard_s:
-        report.last_at_ms = int(later.heard_s * SECOND_MS)
-    if later.skew_s is not None:
-        way = "after" if later.skew_s >= 0 else "before"
-        span = span_text(int(abs(later.skew_s) * SECOND_MS))
+    gauges = later.gauges
+    if heard_s := gauges.get("last_heard_timestamp_seconds"):
+        report.last_at_ms = int(heard_s * SECOND_MS)
+    if (skew_s := gauges.get("skew_seconds")) is not None:
+        way = "after" if skew_s >= 0 else "before"
+        span = span_text(int(abs(skew_s) * SECOND_MS))
         report.facts.append(f"its events come {span} {way} their moment, by the median")
-    if later.is_zone:
+    if gauges.get("skew_zone"):
         report.problems.append("its moments look like those of another time zone: they must be in UTC")
     for reason, count in (later.reasons - earlier.reasons).most_common():
         report.problems.append(f"events refused: {count}, {reason}; `callpulse rejected list` shows them")
@@ -113,11 +113,14 @@ def _say(report: Report, earlier: Counts, later: Counts) -> None:
         report.problems.append(f"events not stored: {new['not_stored']}; Kafka is away, and the spool is full")
     if new["unauthenticated"]:
         report.problems.append(f"requests with a wrong token, signature or network: {new['unauthenticated']}")
+    if failures := gauges.get("poll_failures"):
+        status = f"{gauges.get('poll_status', 0):g}"
+        report.problems.append(f"polls that failed one after the other: {failures:g}; HTTP status {status}")
     strangers = int(later.strangers - earlier.strangers)
     if strangers:
         report.problems.append(f"requests of nobody whom the settings know: {strangers}; a wrong token?")
     if not all_of["received"]:
-        report.problems.append("nothing has come of it since the gateway was started")
+        report.problems.append("nothing has come of it since the start of the process")
 
 
 async def _say_people(report: Report, settings: Settings, pushed: Pushed, secret: bytes) -> None:

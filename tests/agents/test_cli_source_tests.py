@@ -168,10 +168,17 @@ async def test_a_source_that_sent_nothing_now_and_something_before_has_no_proble
     assert (await of_gateway(announced())).problems == []
 
 
+async def test_polls_that_fail_are_a_problem() -> None:
+    metrics = announced()
+    metrics.gauge("source_poll_failures").labels("crm").set(3)
+    metrics.gauge("source_poll_status").labels("crm").set(401)
+    assert (await of_gateway(metrics)).problems == ["polls that failed one after the other: 3; HTTP status 401"]
+
+
 async def test_a_source_that_never_sent_anything_is_a_problem() -> None:
     metrics = GatewayMetrics()
     metrics.announce("crm")
-    assert (await of_gateway(metrics)).problems == ["nothing has come of it since the gateway was started"]
+    assert (await of_gateway(metrics)).problems == ["nothing has come of it since the start of the process"]
 
 
 async def test_a_gateway_with_other_settings_is_a_problem() -> None:
@@ -203,8 +210,8 @@ def test_the_command_finds_a_test_by_the_name_of_the_source(callpulse: Runner, t
         (("files.nothing", path), 2, "there is no table"),
         (("asterisk.queue-log", str(RECORDS / "queue_log" / "queue_log")), 0, "understood"),
         (("asterisk.cel",), 2, "sources.asterisk.cel.path"),
-        (("desk", "--at", "127.0.0.1:1"), 1, "no gateway answers"),
-        (("http.desk", "--at", "127.0.0.1:1"), 1, "no gateway answers"),
+        (("desk", "--at", "127.0.0.1:1"), 1, "nothing answers"),
+        (("http.desk", "--at", "127.0.0.1:1"), 1, "nothing answers"),
         (("nothing",), 2, "asterisk, asterisk.cdr"),
     ):
         said = callpulse("sources", "test", *arguments, "--config", config)
