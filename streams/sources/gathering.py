@@ -96,7 +96,7 @@ class GatheringHook(Hook, Generic[P]):
             refused = Refused(reason=error.reason, detail=str(error), shape=shape(self.shown(request)))
             return Translation(refused=[refused])
         at_ms = request.received_at_ms
-        statements = [Statement(call=call, body=msgspec.json.encode((at_ms, piece))) for call, piece in pieces]
+        statements = [Statement(call=call, body=msgspec.json.encode((call, at_ms, piece))) for call, piece in pieces]
         return Translation(statements=statements, ignored=0 if statements else 1)
 
 
@@ -107,22 +107,29 @@ class GatheringJoin(Generic[P]):
 
     def __init__(self, form: object) -> None:
         """Take the type of the pieces: a frozen struct, or a union of them with tags."""
-        self._decode: Callable[[bytes], tuple[int, P]] = msgspec.json.Decoder(tuple[int, form]).decode  # type: ignore[valid-type]  # a type that is given
+        self._decode: Callable[[bytes], tuple[str, int, P]] = msgspec.json.Decoder(tuple[str, int, form]).decode  # type: ignore[valid-type]  # a type that is given
 
-    def events(self, pieces: Mapping[P, int]) -> Iterable[Event]:
+    def events(self, call: str, pieces: Mapping[P, int], now_ms: int) -> Iterable[Event]:
         """Return all events of a call, from its pieces and the time of receipt of each. Never raises."""
         raise NotImplementedError
 
-    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:  # noqa: ARG002 - it waits for nothing
+    def again_ms(self, call: str, pieces: Mapping[P, int], now_ms: int) -> int | None:  # noqa: ARG002 - most wait for nothing
+        """Return when the same pieces give more events; None: never."""
+        return None
+
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
         """Return the events of a call; `Join.join` says more. Of a repeated piece, the first receipt counts."""
         pieces: dict[P, int] = {}
+        call = ""
         for statement in statements:
             try:
-                at_ms, piece = self._decode(statement.body)
+                call, at_ms, piece = self._decode(statement.body)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # of a release with other pieces
             pieces[piece] = min(at_ms, pieces.get(piece, at_ms))
-        return Joined(events=list(self.events(pieces)))
+        if not pieces:
+            return Joined()
+        return Joined(events=list(self.events(call, pieces, now_ms)), again_ms=self.again_ms(call, pieces, now_ms))
 
 
 class LegEvents(Struct, frozen=True, kw_only=True):

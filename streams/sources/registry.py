@@ -27,6 +27,9 @@ from streams.sources.twilio import poll as twilio_poll
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
 from streams.sources.twilio.settings import TwilioSettings
+from streams.sources.zadarma.hook import ZadarmaHook
+from streams.sources.zadarma.join import ZadarmaJoin
+from streams.sources.zadarma.settings import ZadarmaSettings
 
 SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
     {
@@ -36,18 +39,19 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "http": Named(HttpSender),
         "mango": MangoSettings,
         "twilio": TwilioSettings,
+        "zadarma": ZadarmaSettings,
     }
 )
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
 HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
-    {"amazon_connect": ConnectHook, "mango": MangoHook, "twilio": TwilioHook}
+    {"amazon_connect": ConnectHook, "mango": MangoHook, "twilio": TwilioHook, "zadarma": ZadarmaHook}
 )
 """The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
 
 MakeJoin: TypeAlias = Callable[[Settings], Join]
 JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
-    {"amazon_connect": ConnectJoin, "mango": MangoJoin, "twilio": TwilioJoin}
+    {"amazon_connect": ConnectJoin, "mango": MangoJoin, "twilio": TwilioJoin, "zadarma": ZadarmaJoin}
 )
 """The sources whose hook gives statements, by their names."""
 

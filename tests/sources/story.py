@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from streams.calendars import local_time
 from streams.contract.events import (
     CallAnswered,
@@ -137,9 +139,10 @@ class HookStory:
         """
         found: dict[str, Event] = {}
         gateway = Gateway(self.system, self.settings, self._hook, self._join)
-        # A shuffled delivery keeps its time of receipt, and the events of its call may be of later ones.
-        now_ms = max(delivery.request.received_at_ms for delivery in self.deliveries)
+        now_ms = 0
         for delivery in deliveries:
+            # A shuffled delivery keeps its time of receipt, and the clock does not go back.
+            now_ms = max(now_ms, delivery.request.received_at_ms)
             for event in _played(gateway, delivery, now_ms):
                 found.setdefault(event.id, event)
             if restarts:
@@ -151,10 +154,13 @@ class HookStory:
         return list(found.values())
 
     def orders(self, seeds: int = 5) -> Iterator[list[Delivery]]:
-        """Other orders of the deliveries: reversed, then shuffled. Each delivery keeps its time of receipt."""
-        yield self.deliveries[::-1]
+        """Other orders of the deliveries: reversed, then shuffled. Each delivery keeps its time of receipt.
+
+        Of deliveries that say the same, the first one has the first time of receipt in every order.
+        """
+        yield _in_time(self.deliveries[::-1])
         for seed in range(seeds):
-            yield random.Random(seed).sample(self.deliveries, len(self.deliveries))
+            yield _in_time(random.Random(seed).sample(self.deliveries, len(self.deliveries)))
 
     def differences(self, events: Sequence[Event]) -> list[str]:
         """What is not as expected.json says, in words."""
@@ -163,6 +169,18 @@ class HookStory:
     def numbers(self) -> set[bytes]:
         """The customers' numbers of the story, without plus and country code: they must stand nowhere."""
         return {leg["lead"][2:].encode() for leg in self.truth["legs"] if leg["lead"]}
+
+
+def _in_time(deliveries: list[Delivery]) -> list[Delivery]:
+    alike: dict[tuple[bytes, ...], list[Delivery]] = {}
+    for one in deliveries:
+        alike.setdefault(tuple(sorted(one.request.body.split(b"&"))), []).append(one)
+    receipts = {
+        id(one): at
+        for same in alike.values()
+        for one, at in zip(same, sorted(each.request.received_at_ms for each in same), strict=True)
+    }
+    return [one._replace(request=replace(one.request, received_at_ms=receipts[id(one)])) for one in deliveries]
 
 
 class Delivered(NamedTuple):

@@ -29,7 +29,7 @@ class MangoJoin(GatheringJoin[Piece]):
         self._queues = own.queues
         self._default_queue = own.default_queue
 
-    def events(self, pieces: Mapping[Piece, int]) -> Iterator[Event]:
+    def events(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> Iterator[Event]:  # noqa: ARG002 - all moments are in the pieces
         """Yield the events of a call."""
         states = sorted((one for one in pieces if isinstance(one, State)), key=lambda one: (one.leg, one.seq, one.at))
         summary = max((one for one in pieces if isinstance(one, Summary)), key=lambda one: one.ended, default=None)

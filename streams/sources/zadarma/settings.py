@@ -1,0 +1,39 @@
+"""The settings of Zadarma and Novofon, `[sources.zadarma]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from streams.phone_numbers import has_number
+from streams.settings.access import Access
+from streams.settings.fields import Secret, SecretForm, Zone
+from streams.settings.reader import Conflict
+from streams.sources.numbers import NumberRules
+
+NAME: Final = "zadarma"
+
+
+class ZadarmaSettings(Access, frozen=True, kw_only=True):
+    """The table `[sources.zadarma]`.
+
+    - `secret`: the secret of the API keys, by which notifications are signed.
+    - `timezone`: the zone of the account, in which Zadarma writes when a call began.
+    - `default_queue`: the name of what has the calls that nobody answered; Zadarma names no queue.
+    """
+
+    secret: SecretForm = Secret()
+    timezone: Zone | None = None
+    numbers: NumberRules = NumberRules(international=True)
+    default_queue: Annotated[str, Meta(min_length=1, max_length=100)] = "inbound"
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what keeps the hook from working."""
+        if self.tokens and not self.secret.reveal():
+            yield ("secret", "tokens"), "is needed beside tokens: notifications are signed"
+        if self.tokens and self.timezone is None:
+            yield ("timezone", "tokens"), "is needed beside tokens: Zadarma writes local times"
+        if has_number(self.default_queue):
+            yield ("default_queue",), "looks like a telephone number; these must not be published"

@@ -1,0 +1,34 @@
+"""Zadarma and Novofon: the story of a day, in every order, and inputs that are wrong."""
+
+from __future__ import annotations
+
+from streams.settings.access import hashed
+from streams.settings.settings import load
+from streams.sources.registry import SOURCES
+from streams.sources.zadarma.hook import ZadarmaHook
+from streams.sources.zadarma.join import ZadarmaJoin
+from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
+
+SETTINGS = (
+    roster("zadarma")
+    + f"""
+[sources.zadarma]
+tokens = ["{hashed(TOKEN)}"]
+secret = "{keys_of("zadarma")["secret"]}"
+timezone = "Europe/Moscow"
+"""
+)
+STORY = HookStory("zadarma", load(SETTINGS, {}, SOURCES), ZadarmaHook, ZadarmaJoin)
+
+
+def test_the_story_comes_out_as_it_happened() -> None:
+    events = STORY.play(STORY.deliveries)
+    assert STORY.differences(events) == []
+    assert has_number(STORY.numbers(), events) == []
+
+
+def test_no_order_repeat_or_restart_changes_a_leg() -> None:
+    for order in (*STORY.orders(3), [*STORY.deliveries, *STORY.deliveries]):
+        assert STORY.differences(STORY.play(order)) == []
+    for order in (STORY.deliveries, next(STORY.orders())):
+        assert STORY.differences(STORY.play(order, restarts=True)) == []
