@@ -21,6 +21,9 @@ from streams.sources.frame import Hook, Join
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.settings import MangoSettings
+from streams.sources.megafon.hook import MegafonHook
+from streams.sources.megafon.join import MegafonJoin
+from streams.sources.megafon.settings import MegafonSettings
 from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
 from streams.sources.twilio import poll as twilio_poll
@@ -38,20 +41,33 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "files": Named(FileMapping),
         "http": Named(HttpSender),
         "mango": MangoSettings,
-        "twilio": TwilioSettings,
         "zadarma": ZadarmaSettings,
+        "megafon": MegafonSettings,
+        "twilio": TwilioSettings,
     }
 )
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
 HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
-    {"amazon_connect": ConnectHook, "mango": MangoHook, "twilio": TwilioHook, "zadarma": ZadarmaHook}
+    {
+        "amazon_connect": ConnectHook,
+        "mango": MangoHook,
+        "zadarma": ZadarmaHook,
+        "megafon": MegafonHook,
+        "twilio": TwilioHook,
+    }
 )
 """The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
 
 MakeJoin: TypeAlias = Callable[[Settings], Join]
 JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
-    {"amazon_connect": ConnectJoin, "mango": MangoJoin, "twilio": TwilioJoin, "zadarma": ZadarmaJoin}
+    {
+        "amazon_connect": ConnectJoin,
+        "mango": MangoJoin,
+        "zadarma": ZadarmaJoin,
+        "megafon": MegafonJoin,
+        "twilio": TwilioJoin,
+    }
 )
 """The sources whose hook gives statements, by their names."""
 

@@ -1,0 +1,33 @@
+"""MegaFon's virtual PBX: the story of a day, in every order, and inputs that are wrong."""
+
+from __future__ import annotations
+
+from streams.settings.access import hashed
+from streams.settings.settings import load
+from streams.sources.megafon.hook import MegafonHook
+from streams.sources.megafon.join import MegafonJoin
+from streams.sources.registry import SOURCES
+from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
+
+SETTINGS = (
+    roster("megafon")
+    + f"""
+[sources.megafon]
+tokens = ["{hashed(TOKEN)}"]
+crm_token = "{keys_of("megafon")["crm_token"]}"
+"""
+)
+STORY = HookStory("megafon", load(SETTINGS, {}, SOURCES), MegafonHook, MegafonJoin)
+
+
+def test_the_story_comes_out_as_it_happened() -> None:
+    events = STORY.play(STORY.deliveries)
+    assert STORY.differences(events) == []
+    assert has_number(STORY.numbers(), events) == []
+
+
+def test_no_order_repeat_or_restart_changes_a_leg() -> None:
+    for order in (*STORY.orders(3), [*STORY.deliveries, *STORY.deliveries]):
+        assert STORY.differences(STORY.play(order)) == []
+    for order in (STORY.deliveries, next(STORY.orders())):
+        assert STORY.differences(STORY.play(order, restarts=True)) == []
