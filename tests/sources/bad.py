@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from streams.contract.events import Event
@@ -20,7 +20,8 @@ from tests.gateway.raw_http import exchange
 from tests.gateway.served import Served, serving
 from tests.sources.story import ACCEPTANCE, FIXTURES, HOUR_MS, TOKEN, has_number
 
-_TARGET: Final = re.compile(rb"^(\S+) [^ ?]*(\?\S*)? ")
+_TARGET: Final = re.compile(rb"^(\S+) /sources/[^/ ?]+(?:/[^/ ?]+)?([^ ]*) ")
+"""A method, a path that the fixtures have in place of the hook's, and what its system appends."""
 _NEVER_ENDS: Final = "content-length-too-long"
 _GOOD: Final = range(200, 300)
 
@@ -38,9 +39,11 @@ async def answered(
     *,
     numbers: Iterable[bytes] = (b"4950000101",),
     differs: Iterable[str] = (),
+    reasons: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return, in words, what is answered or stored in another way than it should be. `differs` names what may be.
 
+    With `reasons`, the reason of a dead letter must be the expected one, or the one that stands there for the input.
     After each input the sound one is sent: it must be taken as at first.
     """
     index = index_of(system)
@@ -50,7 +53,12 @@ async def answered(
         for case in index["cases"]:
             if case.get("recipe") or _NEVER_ENDS in case["file"] or case["file"] in differs:
                 continue
+            refused = len(served.sink.refused)
             wrong += [f"{case['file']}: {text}" for text in await _tried(served, system, case, numbers)]
+            if reasons is not None and len(served.sink.refused) > refused:
+                reason = served.sink.refused[-1].reason
+                if reason not in {case["expect"].get("reason", reason), reasons.get(case["file"])}:
+                    wrong.append(f"{case['file']}: is refused as {reason}")
         events = list(served.sink.events)
         if join is not None:
             events += _joined(system, join(load(text, {}, SOURCES)), served, now_ms)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
+
 from streams.settings.access import hashed
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
+from tests.sources.bad import answered, index_of
 from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
 
 SETTINGS = (
@@ -28,7 +33,26 @@ def test_the_story_comes_out_as_it_happened() -> None:
 
 
 def test_no_order_repeat_or_restart_changes_a_leg() -> None:
-    for order in (*STORY.orders(3), [*STORY.deliveries, *STORY.deliveries]):
+    for order in (*STORY.orders(2), [*STORY.deliveries, *STORY.deliveries]):
         assert STORY.differences(STORY.play(order)) == []
     for order in (STORY.deliveries, next(STORY.orders())):
-        assert STORY.differences(STORY.play(order, restarts=True)) == []
+        assert STORY.differences(STORY.play(order[:30], restarts=True)) == STORY.differences(STORY.play(order[:30]))
+    assert STORY.differences(STORY.play(STORY.deliveries, restarts=True)) == []
+
+
+BAD = index_of("zadarma")["keys"]
+WRONG = (
+    roster("zadarma")
+    + f"""
+[sources.zadarma]
+tokens = ["{hashed(TOKEN)}"]
+secret = "{BAD["secret"]}"
+timezone = "Europe/Moscow"
+"""
+)
+
+
+async def test_a_wrong_input_gets_its_answer_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert await answered("zadarma", WRONG, ZadarmaHook, ZadarmaJoin, reasons={}) == []
+    assert "4950000101" not in caplog.text

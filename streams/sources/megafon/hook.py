@@ -159,13 +159,13 @@ class MegafonHook(GatheringHook[Piece]):
             outbound=form["type"] == "out",
             group=self._group(form),
             disposition=disposition,
-            start=self._start(form.get("start", ""), now_ms),
+            start=self._start(form.get("start"), now_ms),
             wait_ms=wait_ms,
             talk_ms=duration_ms,
         )
 
-    def _start(self, written: str, now_ms: int) -> Readings:
-        if not written:
+    def _start(self, written: str | None, now_ms: int) -> Readings:
+        if written is None:
             raise PieceError("missing_field", "`start` is missing")
         try:
             readings = self._times.readings(written if self._own.timezone is None else written.removesuffix("Z"))

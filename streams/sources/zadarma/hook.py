@@ -55,6 +55,7 @@ DISPOSITIONS: Final[Mapping[str, Disposition]] = MappingProxyType(
     }
 )
 What: TypeAlias = Literal["start", "internal", "answer", "end", "out_start", "out_end"]
+_LONGEST_ECHO: Final = 256
 _EARLIEST_MS: Final = DAY_MS
 _AHEAD_MS: Final = 5 * MINUTE_MS
 
@@ -94,9 +95,10 @@ class ZadarmaHook(GatheringHook[Piece]):
         if request.method != "GET":
             return None
         try:
-            return Reply(body=fields(request.query.encode()).get("zd_echo", b"")[:256])
+            echo = fields(request.query.encode()).get("zd_echo")
         except FormError:
-            return Reply()
+            echo = None
+        return Reply(status=405, headers={"Allow": "POST"}) if echo is None else Reply(body=echo[:_LONGEST_ECHO])
 
     def is_authentic(self, request: Request) -> bool:
         """Return whether the body is signed: Base64 of the hex digits of an HMAC-SHA1 of some of its fields."""

@@ -1,0 +1,126 @@
+"""Whatever a system that posts states of calls sends, in whatever order: events of the contract, and no number."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.sources.frame import Request
+from streams.sources.mango.hook import MangoHook
+from streams.sources.mango.join import MangoJoin
+from streams.sources.megafon.hook import MegafonHook
+from streams.sources.megafon.join import MegafonJoin
+from streams.sources.zadarma.hook import _SIGNED, ZadarmaHook
+from streams.sources.zadarma.join import ZadarmaJoin
+from tests.sources import test_mango, test_megafon, test_zadarma
+from tests.sources.story import Gateway, HookStory, has_number, keys_of, rows_of
+
+Form = dict[str, Any]
+NUMBER: Final = "79161234567"
+VALUES: Final = st.one_of(
+    st.sampled_from(
+        ["", "0", "1", "-1", "201", "999", NUMBER, f"+{NUMBER}", "1794895331", "2026-10-25 02:30:00", "нет", "\0"]
+    ),
+    st.sampled_from(
+        ["in", "out", "answered", "busy", "Success", "Missed", "20261117T060211Z", "NOTIFY_END", "COMPLETED"]
+    ),
+    st.text(max_size=12),
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.none(),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+def mango(form: Form) -> tuple[bytes, dict[str, str]]:
+    keys = keys_of("mango")
+    text = json.dumps(form)
+    sign = sha256((keys["vpbx_api_key"] + text + keys["vpbx_api_salt"]).encode()).hexdigest()
+    return urlencode({"vpbx_api_key": keys["vpbx_api_key"], "sign": sign, "json": text}).encode(), {}
+
+
+def zadarma(form: Form) -> tuple[bytes, dict[str, str]]:
+    form = {name: "" if value is None else str(value) for name, value in form.items()}
+    names = _SIGNED.get(form.get("event", ""), ())
+    text = "".join(form.get(name, "") for name in names).encode("utf-8", "replace")
+    digest = hmac.new(keys_of("zadarma")["secret"].encode(), text, "sha1").hexdigest()
+    return urlencode(form, errors="replace").encode(), {"signature": base64.b64encode(digest.encode()).decode()}
+
+
+def megafon(form: Form) -> tuple[bytes, dict[str, str]]:
+    return urlencode({**form, "crm_token": keys_of("megafon")["crm_token"]}, errors="replace").encode(), {}
+
+
+SYSTEMS: Final[dict[str, tuple[HookStory, Any, Any, Callable[[Form], tuple[bytes, dict[str, str]]]]]] = {
+    "mango": (test_mango.STORY, MangoHook, MangoJoin, mango),
+    "megafon": (test_megafon.STORY, MegafonHook, MegafonJoin, megafon),
+    "zadarma": (test_zadarma.STORY, ZadarmaHook, ZadarmaJoin, zadarma),
+}
+
+
+def forms(system: str) -> list[Form]:
+    found = []
+    for delivery in SYSTEMS[system][0].deliveries:
+        form: Form = dict(parse_qsl(delivery.request.body.decode(), keep_blank_values=True))
+        found.append(json.loads(form["json"]) if system == "mango" else form)
+    return found
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("system", SYSTEMS)
+@given(data=st.data())
+def test_any_values_in_any_order_give_events_of_the_contract_without_a_number(system: str, data: st.DataObject) -> None:
+    story, hook, join, signed = SYSTEMS[system]
+    known = forms(system)
+    gateway = Gateway(system, story.settings, hook, join)
+    events, stored = [], list[bytes]()
+    base = data.draw(st.integers(0, len(known) - 8))
+    for number in data.draw(st.lists(st.integers(0, 7), max_size=12)):
+        form = dict(known[base + number])
+        for name in data.draw(st.lists(st.sampled_from(sorted(form)), max_size=2)):
+            form[name] = data.draw(VALUES)
+        body, headers = signed(form)
+        delivery = story.deliveries[base + number].request
+        request = Request(
+            method="POST",
+            url=delivery.url,
+            query="",
+            headers=headers,
+            body=body,
+            received_at_ms=delivery.received_at_ms,
+        )
+        result = gateway.deliver(request, story.deliveries[-1].request.received_at_ms)
+        if result is not None:
+            events += result.events
+            stored += [statement.body for statement in result.statements] + [one.shape for one in result.refused]
+    events += gateway.joined(2**42).events
+    assert has_number([NUMBER.encode(), *story.numbers()], events, stored) == []
+    rows_of(events)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("system", SYSTEMS)
+@given(body=st.binary(max_size=200), keeps_end=st.booleans())
+def test_any_bytes_are_read_without_an_exception(system: str, body: bytes, *, keeps_end: bool) -> None:
+    story, hook, _, signed = SYSTEMS[system]
+    made = hook(story.settings)
+    whole, headers = signed(forms(system)[1])
+    request = Request(
+        method="POST",
+        url=story.deliveries[1].request.url,
+        query="",
+        headers=headers,
+        body=body + b"&" + whole if keeps_end else body,
+        received_at_ms=story.deliveries[1].request.received_at_ms,
+    )
+    if made.is_authentic(request):
+        made.translate(request)
