@@ -201,15 +201,15 @@ class Gateway:
         settings: Settings,
         hook: Callable[[Settings], Hook],
         join: Callable[[Settings], Join] | None = None,
-        statements: Sequence[Statement] = (),
+        statements: Sequence[tuple[int, Statement]] = (),
     ) -> None:
         self._made = (system, settings, hook, join)
         self._system = system
         self.hook = hook(settings)
         self._calls = OpenCalls({} if join is None else {system: join(settings)})
-        self.statements: list[Statement] = []
-        for statement in statements:
-            self._keep(statement, 0)
+        self.statements: list[tuple[int, Statement]] = []
+        for at_ms, statement in statements:
+            self._keep(statement, at_ms)
 
     def restarted(self) -> Gateway:
         """The gateway that follows after this one was killed. The statements are in Kafka."""
@@ -223,7 +223,7 @@ class Gateway:
         translation = self.hook.translate(request)
         events, refused = _accepted(translation.events, now_ms)
         for statement in translation.statements:
-            self._keep(statement, request.received_at_ms)
+            self._keep(statement, now_ms)
         joined = self.joined(now_ms)
         return Delivered(
             events + joined.events,
@@ -243,7 +243,7 @@ class Gateway:
         return found
 
     def _keep(self, statement: Statement, at_ms: int) -> None:
-        self.statements.append(statement)
+        self.statements.append((at_ms, statement))
         self._calls.take(self._system, statement.call, len(self.statements), KeptStatement(at_ms, statement.body))
 
 
