@@ -101,6 +101,9 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
     `talk_ms` is the time during which both parties were connected. `at` is the moment at which the leg ended; it
     selects the window in which the leg counts. A leg that begins again (a parked call that comes back) ends again: each
     end has the `started_at` and the `talk_ms` of its own stretch. The leg counts as one, with the sum of their talk.
+
+    `uncertain` is true where the source did not see all of the leg, or cannot tell talk from waiting: what it says is
+    the best that it has, and an end of a source that saw all of it replaces this one.
     """
 
     direction: Direction
@@ -111,6 +114,7 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
     answered_at: Moment | None = None
     kind: Kind | None = None
     internal: bool | UnsetType = UNSET
+    uncertain: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse an order of moments that cannot be."""

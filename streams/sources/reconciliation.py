@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.contract.events import QUEUE_PREFIX, CallEnded, Disposition
-from streams.tables.manager.legs import TIMEOUT, Finished
+from streams.tables.manager.legs import TIMEOUT, Finished, is_uncertain
 
 Difference: TypeAlias = Literal["missing", "lost end", "extra", "talk", "disposition"]
 """`missing`: not counted. `lost end`: counted by a timeout. `extra`: in no record. Else the two say otherwise."""
@@ -175,7 +175,10 @@ def reconcile(counted: Iterable[CountedLeg], records: Iterable[RecordLeg], terms
             continue
         if _talk_known(record, leg):
             talk[end.manager] += end.talk_ms - leg.result.talk_ms
-        days[end.manager] += _compared(record, leg, terms)
+        differences = list(_compared(record, leg, terms))
+        if differences and record.is_exact and is_uncertain(leg.result):
+            repairs += [replace(one, call=leg.call) for one in record.repairs]
+        days[end.manager] += differences
     for leg in known.values():
         if leg.manager.startswith(QUEUE_PREFIX) and not terms.knows_missed:
             continue

@@ -21,6 +21,7 @@ def replayed(parts: list[Connection]) -> list[Event]:
     translator = Asterisk(MAPPING, SECRET)
     found: list[Event] = []
     for part in parts:
+        translator.begin_connection()
         complete = {"Event": "CoreShowChannelsComplete", "Timestamp": f"{part.begin_s:.6f}"}
         for event in (*part.listed, complete, *part.events):
             found += translator.feed(event, 0)

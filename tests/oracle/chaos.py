@@ -145,6 +145,10 @@ class _Maker:
             yield {**usual, "id": f"{call}b", "type": "call.started", "at": again, "manager": manager}
             if rng.random() < 0.9:
                 yield end | {"id": f"{call}r", "at": again + talk_ms, "started_at": again, "talk_ms": talk_ms}
+        if (
+            random.Random(f"{self.plan.seed} {call}").random() < 0.08
+        ):  # known worse: from a source that did not see all of it
+            yield end | {"id": f"{call}u", "uncertain": True, "at": at + 2, "talk_ms": talk_ms // 2}
         if rng.random() < 0.08:  # known better: another lead, another end
             yield end | {"id": f"{call}f", "ended_by": "hangup", "at": at + 1, "lead": rng.choice(self.leads)}
 

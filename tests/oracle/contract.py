@@ -56,6 +56,7 @@ def _names(value: object) -> bool:
 
 
 _NAME: Final = _text(1, 128)
+_FLAG: Final[Check] = lambda value: isinstance(value, bool)  # noqa: E731 - a check like those around it
 _MOMENT: Final = _whole(YEAR_2000_MS, YEAR_2100_MS)
 _DIRECTION: Final = _one_of("inbound", "outbound")
 _KIND: Final = _or_null(_one_of("cold", "targeted", "inbound", "repeat"))
@@ -92,6 +93,8 @@ _OPTIONAL: Final[dict[str, dict[str, Check]]] = {
         "kind": _KIND,
         "answered_at": _or_null(_MOMENT),
         "ended_by": _one_of("hangup", "timeout", "cdr"),
+        "internal": _FLAG,
+        "uncertain": _FLAG,
     },
     "manager.presence": {"reason": _WORD},
     "call.annotated": {

@@ -18,7 +18,9 @@ best_ends AS (
     FROM events WHERE type = 'call.ended'
     QUALIFY row_number() OVER (
         PARTITION BY manager, call
-        ORDER BY array_position(['timeout', 'cdr', 'hangup'], ended_by) DESC, disposition = 'answered' DESC, at_ms DESC, id DESC
+        ORDER BY
+            ended_by <> 'timeout' DESC, NOT is_uncertain DESC, ended_by = 'hangup' DESC,
+            disposition = 'answered' DESC, at_ms DESC, id DESC
     ) = 1
 )
 SELECT * FROM first_starts

@@ -11,7 +11,8 @@ FROM (
             "type": "VARCHAR", "id": "VARCHAR", "source": "VARCHAR", "at": "BIGINT", "manager": "VARCHAR",
             "call": "VARCHAR", "lead": "VARCHAR", "direction": "VARCHAR", "kind": "VARCHAR",
             "to_manager": "VARCHAR", "how": "VARCHAR", "started_at": "BIGINT", "talk_ms": "BIGINT",
-            "disposition": "VARCHAR", "ended_by": "VARCHAR", "state": "VARCHAR", "internal": "BOOLEAN"
+            "disposition": "VARCHAR", "ended_by": "VARCHAR", "state": "VARCHAR", "internal": "BOOLEAN",
+            "uncertain": "BOOLEAN"
         }') AS event
     FROM records
 );
@@ -24,8 +25,9 @@ WITH homes AS (
 -- partition, so it arrives after the records that are there already, unless its copy is there too.
 arrived AS (
     SELECT
-        told.* EXCLUDE (ended_by, internal, lead),
+        told.* EXCLUDE (ended_by, internal, lead, uncertain),
         coalesce(ended_by, 'hangup') AS ended_by,
+        coalesce(uncertain, false) AND coalesce(ended_by, 'hangup') <> 'timeout' AS is_uncertain,
         coalesce(internal, false) AS is_internal,
         if(coalesce(internal, false), NULL, lead) AS lead,
         row_number() OVER (ORDER BY "partition" <> home, "partition", "offset") AS arrival

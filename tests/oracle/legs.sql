@@ -52,7 +52,7 @@ SELECT *, coalesce(lead(since) OVER (PARTITION BY manager, call ORDER BY since),
 CREATE TABLE ends AS
 SELECT
     manager, call, since, at_ms, started_at, direction, kind, disposition, lead, id, arrival, talk_ms, is_internal,
-    if(ended_by = 'cdr', 2, 3) AS rank
+    if(ended_by = 'cdr', 2, 3) + if(is_uncertain, 0, 2) AS rank
 FROM events JOIN stretches USING (manager, call)
 WHERE type = 'call.ended' AND ended_by <> 'timeout' AND started_at >= since AND started_at < until
 UNION ALL BY NAME

@@ -353,6 +353,9 @@ def test_the_earliest_start_says_what_a_leg_is() -> None:
     [
         ({"ended_by": "hangup"}, {"ended_by": "cdr"}),
         ({"ended_by": "cdr"}, {"ended_by": "timeout"}),
+        ({"ended_by": "cdr"}, {"ended_by": "hangup", "uncertain": True}),
+        ({"ended_by": "hangup", "uncertain": True}, {"ended_by": "cdr", "uncertain": True}),
+        ({"ended_by": "cdr", "uncertain": True}, {"ended_by": "timeout", "uncertain": True}),
         ({"disposition": "answered"}, {"disposition": "busy"}),
         ({"at": NOON - HOUR}, {"at": NOON - HOUR - 1}),
         ({"id": "d"}, {"id": "c"}),

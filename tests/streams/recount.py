@@ -76,7 +76,7 @@ def _counted(known: list[Any]) -> Counted | None:
 
 
 def _worth(end: CallEnded) -> Any:
-    return end.ended_by == "hangup", end.disposition == "answered", end.at, end.id
+    return end.uncertain is not True, end.ended_by == "hangup", end.disposition == "answered", end.at, end.id
 
 
 def _as_counted(said: Any, at: int, started_at: int, disposition: str, talk: int | None) -> Counted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streams.contract.events import CallEnded
 from tests.streams.asterisk_pbx import CUSTOMER, LEAD, TRUNK, Pbx, ends, played, queue_call, talking
 from tests.streams.asterisk_sessions import assert_sound, brief, is_idle, translator_of
 
@@ -23,6 +24,58 @@ def test_a_call_that_was_up_before_the_first_event_is_taken_up_from_the_list_of_
     leg = ends(events)["101"]
     assert (leg.direction, leg.disposition, leg.lead) == ("inbound", "answered", LEAD)
     assert (leg.started_at, leg.talk_ms) == (1_700_000_000_000, 40_000)
+
+
+def test_what_lived_through_a_gap_ends_uncertain_and_what_began_after_it_does_not() -> None:
+    pbx = Pbx()
+    known = talking(pbx)  # 101
+    ringing = pbx.caller(TRUNK, "0201234567", "+31611111111")
+    rung = pbx.ring(ringing, "PJSIP/102")
+    translator = translator_of()
+    pbx.play(translator)
+    since = len(pbx.events)
+    pbx.answer(ringing, rung)
+    new = pbx.caller(TRUNK, "0201234567", "+31622222222")
+    phone = pbx.ring(new, "PJSIP/103")
+    pbx.answer(new, phone)
+    pbx.wait(60)
+    del pbx.events[since:]  # nobody listens
+    translator.begin_connection()
+    pbx.listing(*known, ringing, rung, new, phone)
+    late = pbx.caller(TRUNK, "0201234567", "+31633333333")
+    other = pbx.ring(late, "PJSIP/104")
+    pbx.answer(late, other)
+    pbx.wait(40)
+    for call in ((late, other), (ringing, rung), known, (new, phone)):
+        pbx.hangup(*call)
+    found = ends(pbx.play(translator, since))
+    assert is_idle(translator)
+    assert {name: (leg.uncertain is True, leg.talk_ms, leg.ended_by) for name, leg in found.items()} == {
+        "101": (True, 130_000, "hangup"),
+        "102": (True, 40_000, "hangup"),
+        "103": (True, 40_000, "hangup"),
+        "104": (False, 40_000, "hangup"),
+    }
+    for leg in found.values():
+        assert (":uncertain:" in leg.id) is (leg.uncertain is True)  # the id of the exact end stays free
+
+
+def test_a_manager_who_lived_through_a_gap_is_certain_again_with_the_next_call() -> None:
+    pbx = Pbx()
+    translator = translator_of()
+    customer, phone = talking(pbx)
+    pbx.play(translator)
+    since = len(pbx.events)
+    translator.begin_connection()
+    pbx.listing(customer, phone)
+    second = pbx.caller("PJSIP/101", "+31644444444", "101")
+    far = pbx.ring(second, TRUNK)
+    pbx.answer(second, far)
+    pbx.wait(5)
+    pbx.hangup(customer, phone)
+    pbx.hangup(second, far)
+    found = [event for event in pbx.play(translator, since) if isinstance(event, CallEnded)]
+    assert [event.uncertain is True for event in found] == [True, False]
 
 
 def test_an_outbound_call_that_was_ringing_before_the_first_event_is_taken_up() -> None:

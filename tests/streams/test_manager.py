@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import permutations
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from streams.contract.events import CallAnswered, CallsEvent, CallStarted, encode
+from streams.contract.events import CallAnswered, CallsEvent, CallStarted, EndedBy, encode
 from streams.tables.manager.counts import (
     ANSWERED,
     CONNECTED,
@@ -153,6 +153,40 @@ def test_an_end_that_counts_the_same_is_not_told_again() -> None:
     events = [ended("c1", NINE, begun=NINE, talk=5, by="cdr"), ended("c1", NINE, begun=NINE, talk=5)]
     _, effects = folded(events)
     assert [leaves(effect) for effect in effects] == [[(False, "answered", 5)], []]
+
+
+BY_WORTH: Final[tuple[tuple[EndedBy, dict[str, bool]], ...]] = (
+    ("hangup", {}),
+    ("cdr", {"uncertain": False}),
+    ("hangup", {"uncertain": True}),
+    ("cdr", {"uncertain": True}),
+    ("timeout", {}),
+)
+"""How an end is known, the most reliable way first."""
+
+
+@pytest.mark.parametrize(("worse", "better"), [(place + 1, place) for place in range(len(BY_WORTH) - 1)])
+def test_the_most_reliable_end_counts_in_whatever_order_the_ends_come(worse: int, better: int) -> None:
+    begun, legs = NINE - HOUR, []
+    for place, talk in ((better, MINUTE), (worse, HOUR)):
+        by, more = BY_WORTH[place]
+        legs.append(ended("c1", NINE + (place == worse), begun=begun, talk=talk, by=by, id=f"e{place}", **more))
+    for events in (legs, legs[::-1]):
+        row, _ = folded([started("c1", begun), *events])
+        finished = result_of(row.past["c1"])
+        assert finished is not None
+        assert finished.talk_ms == MINUTE
+
+
+def test_an_uncertain_end_counts_where_nothing_better_is_known() -> None:
+    """A transfer of which only the moment is known says less; see the lines of `results.py`."""
+    uncertain = ended("c1", NINE + HOUR, begun=NINE, talk=MINUTE, uncertain=True)
+    moved = transferred("c1", NINE + HOUR, "boris")
+    events: list[CallsEvent] = [started("c1", NINE), answered("c1", NINE + 1), moved, uncertain]
+    row, _ = folded(events)
+    finished = result_of(row.past["c1"])
+    assert finished is not None
+    assert (finished.talk_ms, finished.disposition) == (MINUTE, "answered")
 
 
 def test_a_leg_without_a_lead_is_told_to_nobody() -> None:

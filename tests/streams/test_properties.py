@@ -110,6 +110,7 @@ def expected(events: list[CallsEvent], now: int, like: dict[Any, Any]) -> dict[A
 
 
 ENDS: st.SearchStrategy[EndedBy] = st.sampled_from(["hangup", "hangup", "cdr", "timeout"])
+DOUBTS = st.sampled_from([UNSET, UNSET, True, False])
 STATES: st.SearchStrategy[PresenceState] = st.sampled_from(["available", "offline"])
 
 
@@ -133,7 +134,7 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
     for by in draw(st.lists(ENDS, max_size=2)):
         at = begun + draw(moment)
         talk = draw(st.sampled_from([None, 0, 59_999, 60_000, 119_999, 120_000, 299_999, 300_000]))
-        events.append(ended(call, at, begun=begun, talk=talk, by=by, **said))
+        events.append(ended(call, at, begun=begun, talk=talk, by=by, uncertain=draw(DOUBTS), **said))
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         to = draw(st.sampled_from(["boris", "clara", MANAGER]))
         events.append(transferred(call, begun + draw(moment), to, draw(st.sampled_from(["blind", "attended"]))))
@@ -144,7 +145,7 @@ def legs(draw: st.DrawFn, span: int) -> list[CallsEvent]:
         again: list[CallsEvent] = [
             started(call, back, **said),
             answered(call, back + draw(st.sampled_from([0, 5_000, MINUTE]))),
-            ended(call, back + talked, begun=back, talk=talked, by=by, **said)
+            ended(call, back + talked, begun=back, talk=talked, by=by, uncertain=draw(DOUBTS), **said)
             if draw(st.booleans())
             else transferred(call, back + talked, "boris"),
         ]

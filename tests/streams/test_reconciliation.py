@@ -78,6 +78,17 @@ def test_an_end_that_was_lost_is_repaired_and_one_too_many_is_named(name: str) -
     assert reconcile(counted(heard), said[1:], outside).agrees  # the records do not reach that far
 
 
+def test_an_uncertain_end_is_repaired_where_the_records_say_otherwise() -> None:
+    (end,) = ends(records("02-out-answered-customer-hangs-up"))
+    short = msgspec.structs.replace(end, id="heard", ended_by="hangup", uncertain=True, talk_ms=end.talk_ms - 3_000)
+    for counted_end, repaired in ((short, True), (msgspec.structs.replace(short, uncertain=False), False)):
+        result = reconcile(counted([counted_end]), [RecordLeg(end, (end,))], EVER)
+        assert total(result, "other_talk") == 1
+        assert bool(result.repairs) is repaired
+        assert reconcile(counted([counted_end, *result.repairs]), [RecordLeg(end, (end,))], EVER).agrees is repaired
+    assert reconcile(counted([short]), [RecordLeg(end, (end,), is_exact=False)], EVER).repairs == ()
+
+
 def test_other_talk_and_other_dispositions_are_told_apart_with_a_tolerance() -> None:
     (end,) = ends(records("02-out-answered-customer-hangs-up"))
 

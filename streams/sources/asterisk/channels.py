@@ -37,6 +37,20 @@ class ChannelRegistry:
             if other is not None:
                 self.join_halves(channel, self.by_uid[other])
 
+    def miss(self) -> None:
+        """Take note that something was not heard: of the channels, and so of the legs that they have."""
+        for channel in self.by_uid.values():
+            channel.unheard = True
+            if channel.leg is not None:
+                channel.leg.uncertain = True
+
+    def listed(self) -> None:
+        """Take note that a list has all channels: what is not heard of one concerns the leg that it has now, if any."""
+        for channel in self.by_uid.values():
+            if channel.unheard and channel.leg is not None:
+                channel.leg.uncertain = True
+            channel.unheard = False
+
     def clear(self) -> None:
         """Remove everything."""
         self.by_uid.clear()

@@ -151,6 +151,7 @@ class Conversations:
     def attach(self, channel: Channel, leg: PbxLeg) -> None:
         """Add another channel of the manager to the leg."""
         leg.channels[channel.uid] = channel
+        leg.uncertain |= channel.unheard
         channel.leg = leg
 
     def dial(self, channel: Channel, now: int) -> None:

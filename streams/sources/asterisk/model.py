@@ -73,6 +73,7 @@ class Channel:
         "state",
         "talked",
         "uid",
+        "unheard",
     )
 
     def __init__(self, uid: str, name: str, linkedid: str, at: int) -> None:
@@ -105,6 +106,7 @@ class Channel:
         self.resolved = False
         self.leg: PbxLeg | None = None
         self.done = False  # transferred its call: it takes no further part
+        self.unheard = False  # something of it was not heard, and no list of channels has come since
         self.occurrences: dict[str, int] = {}
         self.conversation: Conversation
 
@@ -160,6 +162,7 @@ class PbxLeg:
         "resumes_at",
         "started_at",
         "talk_ms",
+        "uncertain",
     )
 
     def __init__(
@@ -178,6 +181,7 @@ class PbxLeg:
         self.queue: str | None = None
         self.is_consultation = False  # within the call of a customer who waits
         self.is_internal = False  # between colleagues: no outside party takes part, and it has no lead
+        self.uncertain = first.unheard  # not all of it was heard
 
     @property
     def lead(self) -> str | None:

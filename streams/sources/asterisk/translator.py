@@ -95,7 +95,11 @@ class Asterisk:
         self._presences.recall(memory.presences)
 
     def begin_connection(self) -> None:
-        """Forget lists that a connection before this one did not complete."""
+        """Take note that nothing was heard for a while: legs that are open end uncertain.
+
+        Lists that a connection before this one did not complete are forgotten.
+        """
+        self._channels.miss()
         self._listing.clear()
         self._presences.begin_list()
 
@@ -127,6 +131,7 @@ class Asterisk:
             if not name:
                 return None
             channel = Channel(uid, name, linkedid, now)
+            channel.unheard = not begun
             if not begun and uid != linkedid:
                 channel.dialled_by = UNSEEN
             self._channels.add(channel)
@@ -392,6 +397,8 @@ class Asterisk:
             self._connections.resume(now)
             self._conversations.memory = None
             self._writer.events.extend(memory.close(now))
+        if is_whole:
+            self._channels.listed()
 
     def _queue_entry(self, ami: Ami, _now: int) -> None:
         channel = self._channels.by_uid.get(ami.get("uniqueid", ""))

@@ -73,11 +73,13 @@ class EventWriter:
         if leg.connected_since is not None:
             leg.talk_ms += max(0, at - leg.connected_since)
             leg.connected_since = None
+        uncertain = leg.uncertain and ended_by != "timeout"
+        # An end that was not seen, or not in full, leaves the id of the real end free, which may still come.
+        name = "uncertain" if uncertain else "ended" if ended_by == "hangup" else ended_by
         self.events.append(
             CallEnded(
                 v=1,
-                # An end that was not seen leaves the id of the real end free, which may still come.
-                id=self._id(leg.first, "ended" if ended_by == "hangup" else ended_by),
+                id=self._id(leg.first, name),
                 at=clamp_time(at),
                 source=self._source,
                 call=self.call_name(leg.conversation),
@@ -90,6 +92,7 @@ class EventWriter:
                 disposition=disposition,
                 ended_by=ended_by,
                 internal=leg.ends_internal or UNSET,
+                uncertain=uncertain or UNSET,
             )
         )
 

@@ -14,7 +14,7 @@ from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallSta
 from streams.settings.settings import Thresholds
 from streams.tables.manager.counts import WIDTH_MINUTE, Counter
 from streams.tables.manager.effect import APPLIED, DUPLICATE, LATE, NOTHING, TOO_LATE, Emitted, LegChange, ManagerEffect
-from streams.tables.manager.legs import RANKS, TIMEOUT, UNKNOWN_TALK, Finished, Leg, Transfer, counts_alike
+from streams.tables.manager.legs import TIMEOUT, UNKNOWN_TALK, Finished, Leg, Transfer, counts_alike, rank_of
 from streams.tables.manager.records import INTERNAL, LegKind
 from streams.tables.manager.results import is_in_progress, last_start, result_of
 from streams.tables.manager.row import Live, ManagerRow, invalidate_block, writable_day
@@ -161,7 +161,7 @@ class ManagerFold:
     def _ended(self, row: ManagerRow, live: Live, event: CallEnded) -> tuple[Emitted, ...] | None:
         call = event.call
         at = event.at
-        rank = RANKS[event.ended_by]
+        rank = rank_of(event)
         leg = live.open.get(call)
         if leg is None:
             leg = row.past.get(call) or row.timed_out.get(call)

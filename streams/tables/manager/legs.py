@@ -11,7 +11,7 @@ from typing import Final, final
 
 from mypy_extensions import mypyc_attr
 
-from streams.contract.events import Direction, Disposition
+from streams.contract.events import CallEnded, Direction, Disposition
 from streams.tables.manager.records import FinishedRecord, How, LegKind, LegRecord, MomentRecord, TransferRecord
 from streams.tables.value import Plain
 
@@ -19,7 +19,12 @@ TIMEOUT: Final = 0
 TRANSFER: Final = 1
 CDR: Final = 2
 HANGUP: Final = 3
+UNCERTAIN_HANGUP: Final = 4
+UNCERTAIN_CDR: Final = 5
 RANKS: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": CDR, "hangup": HANGUP}
+_UNCERTAIN: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": UNCERTAIN_CDR, "hangup": UNCERTAIN_HANGUP}
+# The ranks stand in changelogs, so they keep their numbers; this is their order, by rank.
+_ORDER: Final = (0, 1, 4, 5, 3, 2)
 UNKNOWN_TALK: Final = -1
 TIMEOUT_ID: Final = "timeout:"
 
@@ -235,6 +240,16 @@ def leg_from_record(record: LegRecord) -> Leg:
     return leg
 
 
+def rank_of(event: CallEnded) -> int:
+    """Return the rank of an end: how its source knows of it."""
+    return _UNCERTAIN[event.ended_by] if event.uncertain is True else RANKS[event.ended_by]
+
+
+def is_uncertain(end: Finished) -> bool:
+    """Return whether a real end is known from a source that did not see all of the leg."""
+    return end.rank > HANGUP
+
+
 def is_synthetic(event_id: str) -> bool:
     """Return whether an id is that of a timeout that callpulse itself sent."""
     return event_id.startswith(TIMEOUT_ID)
@@ -243,7 +258,7 @@ def is_synthetic(event_id: str) -> bool:
 def precedence(end: Finished) -> tuple[int, bool, bool, int, str]:
     """Return the sort key by which the ends of one leg override each other: the greatest one counts."""
     # A timeout of a source comes before our own, which is sent only where the source has sent none yet.
-    return end.rank, not is_synthetic(end.id), end.disposition == "answered", end.at, end.id
+    return _ORDER[end.rank], not is_synthetic(end.id), end.disposition == "answered", end.at, end.id
 
 
 def counts_alike(one: Finished | None, other: Finished | None) -> bool:

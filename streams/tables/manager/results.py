@@ -4,6 +4,8 @@
     nothing                         in progress, if it has a start or an answer
     timeout                         a call without talk time
     transfer (with start or end)    answered; talk until the transfer
+    uncertain, cdr                  what the record says, which is not certain
+    uncertain, hangup               what the telephony heard, which was not all
     cdr                             what the record says
     hangup                          what the telephony said when it happened
 

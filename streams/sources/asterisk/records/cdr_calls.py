@@ -220,6 +220,12 @@ class CdrCalls:
         counted = answered or mine
         answers = [row.answer for row in answered if row.answer is not None]
         talk_ms = answered[0].talk_ms if len(answered) == 1 else _union_ms(answered)
+        exact = not answered or (
+            is_single
+            and all(row.app.casefold() == "dial" for row in answered)
+            and all(row.answer is not None and row.answer > row.start for row in answered)
+            and not any(row.channel.casefold().startswith("local/") for row in rows)
+        )
         end = self._end(
             call,
             parts[0].manager,
@@ -231,14 +237,9 @@ class CdrCalls:
             talk_ms=talk_ms,
             disposition="answered" if answered else mine[-1].disposition,
             internal=internal,
+            uncertain=not exact,
         )
-        exact = (
-            is_single
-            and all(row.app.casefold() == "dial" for row in answered)
-            and all(row.answer is not None and row.answer > row.start for row in answered)
-            and not any(row.channel.casefold().startswith("local/") for row in rows)
-        )
-        return CdrLeg(end, exact or not answered, self._other_calls(rows))
+        return CdrLeg(end, exact, self._other_calls(rows))
 
     def _missed(self, call: str, rows: list[CdrRow], lead: str | None) -> CdrLeg:
         queue = next((row.data.partition(",")[0] for row in rows if row.app.casefold() == "queue"), None)
@@ -280,6 +281,7 @@ class CdrCalls:
         talk_ms: int,
         disposition: Disposition,
         internal: bool,
+        uncertain: bool = False,
     ) -> CallEnded:
         name, source = self._directory.call_name(call), self._mapping.source
         return CallEnded(
@@ -297,6 +299,7 @@ class CdrCalls:
             disposition=disposition,
             ended_by="cdr",
             internal=internal or UNSET,
+            uncertain=uncertain or UNSET,
         )
 
 
