@@ -142,6 +142,7 @@ def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing
         assert {manager for _, manager in answered(found)} <= {manager for _, manager in answered(list(alone(name)))}
 
 
+@pytest.mark.fuzz
 @examples(300)
 @given(name=names, seed=st.integers(0, 1 << 32), share=st.floats(0, 1))
 def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int, share: float) -> None:
@@ -154,6 +155,7 @@ def test_holes_anywhere_leave_sound_legs_and_nothing_behind(name: str, seed: int
     assert_sound(found)
 
 
+@pytest.mark.fuzz
 @examples(200)
 @given(name=names, seed=st.integers(0, 1 << 32))
 def test_events_in_any_order_leave_nothing_behind_and_raise_nothing(name: str, seed: int) -> None:
@@ -193,6 +195,7 @@ def garbage(draw: st.DrawFn) -> Ami:
     return event
 
 
+@pytest.mark.fuzz
 @examples(400)
 @given(st.lists(garbage(), max_size=40))
 def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]) -> None:

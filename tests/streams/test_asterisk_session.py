@@ -98,6 +98,7 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.fuzz
 @examples(500)
 @given(pieces=st.lists(st.one_of(WORDS, st.binary(max_size=20)), max_size=40), login=st.sampled_from(["plain", "md5"]))
 def test_any_bytes_end_in_nothing_but_a_refusal(pieces: list[bytes], login: str) -> None:

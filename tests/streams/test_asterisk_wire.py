@@ -92,6 +92,7 @@ def test_a_stream_that_ends_in_the_middle_says_so_and_the_next_connection_begins
     assert parser.feed(b"Event: Hangup\r\n\r\n") == [{"Event": "Hangup"}]
 
 
+@pytest.mark.fuzz
 @examples(200)
 @given(st.lists(st.binary(max_size=80), max_size=8))
 def test_any_bytes_are_read_without_an_error(pieces: list[bytes]) -> None:
@@ -101,6 +102,7 @@ def test_any_bytes_are_read_without_an_error(pieces: list[bytes]) -> None:
     parser.finish()
 
 
+@pytest.mark.fuzz
 @examples(200)
 @given(
     st.one_of(
@@ -265,6 +267,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.fuzz
 @examples(500)
 @given(data=PIECES, cuts=st.lists(st.integers(0, 400), max_size=6))
 def test_messages_that_are_read_as_a_whole_read_as_their_lines_one_by_one(data: bytes, cuts: list[int]) -> None:

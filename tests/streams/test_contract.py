@@ -333,6 +333,7 @@ def test_a_decoder_keeps_nothing_between_two_records() -> None:
         assert isinstance(decoder.decode(changed()), CallEnded)
 
 
+@pytest.mark.fuzz
 class TestAnyBytes:
     @given(value=st.binary(max_size=300), topic=st.sampled_from(sorted(EVENTS)))
     def test_decoding_never_raises(self, value: bytes, topic: str) -> None:

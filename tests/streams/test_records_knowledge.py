@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.events import encode
@@ -24,6 +24,7 @@ from streams.sources.asterisk.records.sources import (
     record_source,
 )
 from streams.sources.frame import LineSource
+from tests.examples import examples
 from tests.streams.records import FOLDER, MAPPING, NOW_MS, lines_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "asterisk.md").read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def feed(source: LineSource, lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_no_bytes_make_a_reader_fail(kind: str, data: st.DataObject) -> None:
     feed(MAKERS[kind](), data.draw(st.lists(st.binary(max_size=200), max_size=8)))
@@ -73,7 +74,7 @@ def test_no_bytes_make_a_reader_fail(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MAKERS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_no_damage_to_a_day_makes_a_reader_fail(kind: str, data: st.DataObject) -> None:
     places = st.integers(0, len(LINES[kind]) - 1)
@@ -99,7 +100,8 @@ def test_no_damage_to_a_day_makes_a_reader_fail(kind: str, data: st.DataObject) 
     feed(MAKERS[kind](), lines)
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(
     rows=st.lists(
         st.lists(TEXTS, min_size=20, max_size=20),

@@ -114,6 +114,25 @@ def test_who_leaves_a_queue_is_not_missed_and_who_gives_up_is() -> None:
     assert {event.manager for event in events if isinstance(event, CallStarted | CallEnded)} == {"queue:sales"}
 
 
+def test_a_caller_who_came_before_the_first_line_and_gives_up_has_waited_as_long_as_the_line_says() -> None:
+    start, end = events_of(
+        "1794898800|c1|sales|SIP/201|RINGNOANSWER|15000",
+        "1794898810|c1|sales|NONE|ABANDON|1|1|45",
+    )[-2:]
+    assert isinstance(start, CallStarted)
+    assert isinstance(end, CallEnded)
+    assert (start.at, end.started_at, end.at) == (1_794_898_765_000, 1_794_898_765_000, 1_794_898_810_000)
+
+
+def test_lines_whose_clock_was_set_back_give_legs_that_the_contract_accepts() -> None:
+    (end,) = ends_of(
+        "1794898800|c1|sales|NONE|ENTERQUEUE||+74950000101|1",
+        "1794898810|c1|sales|SIP/201|CONNECT|10|1.2|3",
+        "1794898790|c1|sales|SIP/201|COMPLETECALLER|10|5|1",
+    )
+    assert (end.started_at, end.answered_at, end.at) == (end.at, end.at, 1_794_898_790_000)
+
+
 def test_a_colleague_who_calls_the_queue_is_no_lead() -> None:
     ends = ends_of(
         "1794900030|1794900030.1|sales|NONE|ENTERQUEUE||202|1",

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import UNSET, Struct, field
 
 from streams.contract.events import (
+    EARLIEST_MS,
     LONGEST_MS,
     CallAnswered,
     CallEnded,
@@ -178,12 +179,11 @@ class QueueLog:
 
     def _abandon(self, line: QueueLine) -> list[Event]:
         waited = _span(line.data, 2, _SECOND_MS)
-        was_open = line.call in self.state.calls
         call = self._call(line)
         self._close(line)
         if call.connected:
             return []  # he talked with somebody before
-        started_at = call.entered_at if was_open else line.at - waited
+        started_at = min(call.entered_at, line.at) or line.at - waited  # where it was not seen that he came
         manager = self._directory.queue_name(line.queue)
         start = CallStarted(
             **self._fields(line, call, manager, "started", started_at),
@@ -288,7 +288,7 @@ class QueueLog:
         return {
             "v": 1,
             "id": f"{self._mapping.source}:{self._directory.call_name(channel)}:{event}:1",
-            "at": at,
+            "at": max(at, EARLIEST_MS),
             "source": self._mapping.source,
             "call": self._directory.call_name(line.call),
             "manager": manager,
@@ -310,8 +310,8 @@ class QueueLog:
         return CallEnded(
             **fields,
             direction="inbound",
-            started_at=min(started_at, line.at),
-            answered_at=answered_at,
+            started_at=max(min(started_at, line.at), EARLIEST_MS),
+            answered_at=None if answered_at is None else max(min(answered_at, line.at), EARLIEST_MS),
             talk_ms=min(talk_ms, LONGEST_MS),
             disposition=disposition,
             ended_by=self._ended_by,
