@@ -37,6 +37,7 @@ DRAIN_S: Final = 10.0
 _STEADY_S: Final = 10.0
 _REASONS: Final[Mapping[str, Reason]] = {"too_long": "too_large", "too_many_lines": "too_large"}
 _TICK_S: Final = 1.0
+_UNFILLED_KEPT: Final = 1_000
 _LATE_MS: Final = 3_000
 """How long an event may be on its way. An end that waits for what its caller does is written no earlier."""
 
@@ -54,12 +55,23 @@ class AmiState:
     gaps: int = 0
     gap_ms: int = 0
     gap_since_ms: int | None = None
+    gaps_filled: int = 0
+    unfilled: list[int] = field(default_factory=list)
+    """When gaps ended that records have not covered yet, by the PBX's clock."""
     last_heard_ms: int | None = None
     clock_ahead_ms: int | None = None
     asterisk: str = ""
     trouble: str = ""
     bad_lines: dict[str, int] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
+
+    def fill(self, until_ms: int) -> int:
+        """Take note that records are read up to a moment of the PBX; return how many gaps they filled."""
+        left = [ended_ms for ended_ms in self.unfilled if ended_ms > until_ms]
+        filled = len(self.unfilled) - len(left)
+        self.unfilled = left
+        self.gaps_filled += filled
+        return filled
 
     def gap_until(self, now_ms: int) -> int:
         """Return how long nothing was heard in all, with a gap that is not over."""
@@ -226,8 +238,10 @@ class AmiListener:
             gap_ms = max(0, at_ms - state.gap_since_ms)
             state.gap_ms += gap_ms
             state.gap_since_ms = None
+            state.unfilled = [*state.unfilled[1 - _UNFILLED_KEPT :], self._pbx_time(at_ms)]
             log.warning(
-                "connected again after a gap of %.1f s: calls that began and ended in it are lost", gap_ms / 1e3
+                "connected again after a gap of %.1f s: calls that began and ended in it are lost, unless CEL has them",
+                gap_ms / 1e3,
             )
         else:
             log.info("connected to the PBX at %s:%d", self._access.host, self._access.port)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from agents.gateway import cursors
 from agents.gateway.ami import AmiListener, AmiState, now_ms
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.service import Service
@@ -18,6 +19,7 @@ from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Event
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.sources import read_until_key
 from streams.sources.people import People
 from streams.units import SECOND_MS
 
@@ -29,6 +31,7 @@ _TRIES: Final = 2
 _AWAY_S: Final = 20.0
 _AGAIN_S: Final = 2.0
 _LOOK_S: Final = 0.1
+_FILL_EVERY_S: Final = 15.0
 
 
 async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -56,6 +59,7 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
         stop = asyncio.Event()
         listening = asyncio.create_task(listener.run(stop))
         service.background(_watched(listening))
+        service.background(fill_gaps(settings, listener.state, mapping.source))
 
         async def end() -> None:
             stop.set()
@@ -64,6 +68,21 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
         service.at_stop(end)
         await service.run()
     return listening.result()
+
+
+async def fill_gaps(settings: Settings, state: AmiState, source: str, every_s: float = _FILL_EVERY_S) -> None:
+    """Look how far CEL is read while there are gaps that it has not covered. Runs until it is cancelled."""
+    key = read_until_key(source).encode()
+    while True:
+        await asyncio.sleep(every_s)
+        if not state.unfilled:
+            continue
+        try:
+            until = (await cursors.read(settings.kafka, [key])).get(key, b"")
+        except KafkaUnusableError:
+            continue  # the sink says that Kafka is away
+        if until.isdigit() and (filled := state.fill(int(until))):
+            log.info("CEL has been read beyond %d gaps: they are filled", filled)
 
 
 async def _spool_sent(service: Service) -> None:
@@ -139,7 +158,7 @@ class _LinkMetrics:
     def __init__(self, source: str, metrics: GatewayMetrics) -> None:
         self._source = source
         self._metrics = metrics
-        self._messages = self._gaps = self._gap_ms = 0
+        self._messages = self._gaps = self._gap_ms = self._filled = 0
 
     def update(self, state: AmiState, waiting: int) -> None:
         ahead = state.clock_ahead_ms
@@ -151,7 +170,8 @@ class _LinkMetrics:
         )
         for _ in range(state.gaps - self._gaps):
             self._metrics.gap(self._source)
-        self._gaps = state.gaps
+        self._metrics.gaps_filled(self._source, state.gaps_filled - self._filled, len(state.unfilled))
+        self._gaps, self._filled = state.gaps, state.gaps_filled
         gap_ms = max(self._gap_ms, state.gap_until(now_ms()))
         self._metrics.link_moved(
             self._source, messages=state.heard - self._messages, gap_s=(gap_ms - self._gap_ms) / SECOND_MS

@@ -17,7 +17,7 @@ import msgspec
 from agents.gateway.following import GrowingFile, Line, Position
 from agents.gateway.sink import NotStoredError, Sink
 from streams.contract.events import Event
-from streams.sources.frame import LineSource, Refused
+from streams.sources.frame import LineSource, ReadUntil, Refused
 
 log = logging.getLogger("callpulse")
 
@@ -28,6 +28,7 @@ _BEGIN_S: Final = 10.0
 _BATCH: Final = 500
 _LINES_AT_ONCE: Final = 200
 _AFTER_AN_ERROR_S: Final = 5.0
+_SAY_UNTIL_S: Final = 30.0
 
 
 class KeepsCursors(Protocol):
@@ -84,6 +85,9 @@ class Follower:
         self._name = name
         self._clock = clock
         self._poll_s = poll_s
+        self.read_until: ReadUntil | None = None
+        """For records that fill the gaps of a live listener: where to keep how far they are read."""
+        self._until_ms = 0
         self._quiet_since: float | None = None
         self._said = False
 
@@ -176,6 +180,10 @@ class Follower:
             if events:
                 await self._store(events)
                 await self._keep()
+            # What was written until the silence began is read: its end cannot be seen in the rows.
+            until_ms = int((now - _QUIET_S) * 1000)
+            if until_ms - self._until_ms >= _SAY_UNTIL_S * 1000:
+                await self._say_until(until_ms)
         if quiet_s >= _SAID_AFTER_S and not self._said:
             self._said = True
             for reason in self.why_not_ready():
@@ -185,6 +193,14 @@ class Follower:
         position = self.growing.position(self._source.oldest, self._source.snapshot())
         if position is not None:
             await self._cursors.put(self._key, msgspec.msgpack.encode(position))
+        if self.read_until is not None:
+            await self._say_until(self.read_until.newest_ms())
+
+    async def _say_until(self, until_ms: int) -> None:
+        """Say up to which moment the records are read, and their events stored."""
+        if self.read_until is not None and until_ms > self._until_ms:
+            self._until_ms = until_ms
+            await self._cursors.put(self.read_until.key, b"%d" % until_ms)
 
     def why_not_ready(self) -> list[str]:
         """Return in words why the file is not followed; an empty list when it is."""

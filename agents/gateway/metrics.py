@@ -105,6 +105,11 @@ class GatewayMetrics:
         self._of("gaps_total", source).inc(gaps)
         self._of("given_up_total", source).inc(given_up)
 
+    def gaps_filled(self, source: str, filled: int, unfilled: int) -> None:
+        """Count interruptions that records have covered since the last call, and say how many wait for that."""
+        self._of("gaps_filled_total", source).inc(filled)
+        self._gauges["source_gaps_unfilled"].labels(source).set(unfilled)
+
     def link(self, source: str, *, connected: bool, waiting: int, clock_ahead_s: float | None) -> None:
         """Say how a live connection stands."""
         self._gauges["source_connected"].labels(source).set(connected)

@@ -146,8 +146,9 @@ def sources(config: Config) -> table.Panel:
         "Which source needs help? Heard: since when it has sent nothing. Link: of a live connection. Received to "
         "Tokens: the last hour. Repeats were known already; Poll only are events that a push should have brought. "
         "Skew: receipt minus event time; zone? looks like a wrong time zone. Clock: the source's own clock minus ours. "
-        "Gaps: interruptions of 24 hours, and lost parts of files. Behind: what of a file is not read yet. Given up: "
-        "calls of 24 hours without an end in it. Then run callpulse sources test NAME.",
+        "Gaps: interruptions of 24 hours, and lost parts of files; Open gaps: interruptions that no records (CEL) have "
+        "filled. Behind: what of a file is not read yet. Given up: calls of 24 hours without an end in it. Then run "
+        "callpulse sources test NAME.",
         {"source": "Source"},
         [
             column._replace(more={"noValue": "·", **column.more})
@@ -167,6 +168,12 @@ def sources(config: Config) -> table.Panel:
                     "Gaps",
                     _of_source("gaps", "24h"),
                     thresholds=((None, GREY), (config.alerts.link_gaps, ORANGE)),
+                    more={"decimals": 0},
+                ),
+                Column(
+                    "Open gaps",
+                    "max by (source) (callpulse_source_gaps_unfilled)",
+                    thresholds=amber,
                     more={"decimals": 0},
                 ),
                 Column(

@@ -79,6 +79,20 @@ GATEWAY_METRICS: Final = (
         labels=_SOURCE,
     ),
     Metric(
+        name="source_gaps_filled_total",
+        type="counter",
+        help="Interruptions of a live connection that are over, and whose time the records of the source have covered "
+        "since (CEL of Asterisk, read beyond the end of the interruption).",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_gaps_unfilled",
+        type="gauge",
+        help="Interruptions of a live connection that are over, and that no records have covered yet: calls in them "
+        "are missing.",
+        labels=_SOURCE,
+    ),
+    Metric(
         name="source_gap_seconds_total",
         type="counter",
         help="How long the live connection to the source was interrupted, in all.",

@@ -8,7 +8,7 @@ others and nothing counts twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -167,6 +167,16 @@ class Join(Protocol):
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
         """Return the events of one call. Pure; order and repeats of the statements make no difference. Never raises."""
         ...
+
+
+class ReadUntil(Struct, frozen=True):
+    """How far the records of a file are read: `newest_ms` gives the time of the newest one, 0 before there is one.
+
+    It is kept under `key`, for a live listener that wants to know whether its gaps are filled.
+    """
+
+    key: str
+    newest_ms: Callable[[], int]
 
 
 class LineSource(Protocol):

@@ -103,6 +103,31 @@ def whole(path: Path, make: Callable[[], LineSource]) -> dict[str, Event]:
     return memory.events
 
 
+def test_it_says_how_far_it_has_read_only_when_the_events_are_stored(tmp_path: Path) -> None:
+    day = FOLDER / "cel" / "cel-custom" / "Master.csv"
+    rows = day.read_bytes().splitlines(keepends=True)
+    newest = max(round(float(row.split(b'"')[3]) * 1000) for row in rows)
+    said: list[bytes | None] = []
+
+    class Looking(Memory):
+        async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
+            said.append(self.get("asterisk/read until"))
+            return await super().store(source, events)
+
+    path, memory, source = tmp_path / day.name, Looking(), cel()
+    path.write_bytes(b"".join(rows))
+    following = follower(path, memory, lambda: source)
+    following.read_until = source.read_until("asterisk")
+    asyncio.run(following.step())
+    assert set(said) == {None}
+    assert memory.get("asterisk/read until") == b"%d" % newest
+    asyncio.run(read_all(following))
+    following.growing.close()
+    quiet = memory.get("asterisk/read until")
+    assert quiet is not None
+    assert NOW_MS < int(quiet) < NOW_MS + 120_000
+
+
 DAYS: dict[str, tuple[Path, Callable[[], LineSource]]] = {
     "cel": (FOLDER / "cel" / "cel-custom" / "Master.csv", cel),
     "queue_log": (FOLDER / "queue_log" / "queue_log", queue_log),

@@ -198,6 +198,10 @@ async def test_a_call_that_goes_on_over_a_gap_is_one_leg_with_all_its_talk() -> 
         await server.until(lambda: len(sink.events) == 3)
         assert isinstance(sink.events[-1], CallEnded)
         assert (sink.events[-1].ended_by, sink.events[-1].talk_ms) == ("hangup", 100_000)
+        assert sink.events[-1].uncertain is True
+        (ended_ms,) = listener.state.unfilled
+        assert (listener.state.fill(ended_ms - 1), listener.state.gaps_filled) == (0, 0)
+        assert (listener.state.fill(ended_ms), listener.state.gaps_filled, listener.state.unfilled) == (1, 1, [])
 
 
 async def test_a_list_that_was_cut_off_is_no_list() -> None:

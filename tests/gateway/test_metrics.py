@@ -35,6 +35,7 @@ def test_results_of_a_source_are_counted_and_its_last_word_is_known() -> None:
     metrics.unauthenticated()
     metrics.polled("mine", ["accepted", "duplicate"])
     metrics.gap("mine")
+    metrics.gaps_filled("mine", 2, 3)
     found = samples(metrics)
     assert {name: found[f"source_{name}", ("mine",)] for name in ("received_total", "accepted_total")} == {
         "received_total": 10,
@@ -47,6 +48,8 @@ def test_results_of_a_source_are_counted_and_its_last_word_is_known() -> None:
     assert found["source_unauthenticated_total", (UNKNOWN,)] == 1
     assert found["source_polled_unpushed_total", ("mine",)] == 1
     assert found["source_gaps_total", ("mine",)] == 1
+    assert found["source_gaps_filled_total", ("mine",)] == 2
+    assert found["source_gaps_unfilled", ("mine",)] == 3
     assert found["source_last_heard_timestamp_seconds", ("mine",)] == NOW_S
 
 

@@ -338,6 +338,7 @@ def _way_in(now: float, at: float) -> Iterator[Sample]:
     yield Sample("callpulse_source_connected", {"source": "asterisk"}, float(not 0 <= now - 3 * HOUR - at < 240))
     yield Sample("callpulse_source_clock_ahead_seconds", {"source": "asterisk"}, -0.2)
     yield Sample("callpulse_source_gaps_total", {"source": "asterisk"}, 4 + (at > now - 3 * HOUR))
+    yield Sample("callpulse_source_gaps_unfilled", {"source": "asterisk"}, float(0 <= at - (now - 3 * HOUR) < 60))
     away = max(0.0, at - (now - 3 * HOUR)) if at < now - 2.9 * HOUR else 0.0
     yield Sample("callpulse_spool_bytes", {}, away * 4000)
     yield Sample("callpulse_spool_max_bytes", {}, 1 << 30)

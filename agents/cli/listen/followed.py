@@ -9,7 +9,7 @@ from msgspec import Struct
 from agents.cli.common import USAGE, UserError, print_json, run, say
 from agents.cli.service import infrastructure_errors, log_to_stderr
 from streams.settings.settings import Settings
-from streams.sources.frame import LineSource
+from streams.sources.frame import LineSource, ReadUntil
 
 
 class Followed(Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class Followed(Struct, frozen=True, kw_only=True):
 
     `key` names its cursor, `process` the folder of the process's spool, `events_of` the source in metrics and dead
     letters, `name` the file in the output. With `from_end`, a file that was never read before is read from its end on.
+    `read_until`: the file fills gaps of a live listener.
     """
 
     path: Path
@@ -26,6 +27,7 @@ class Followed(Struct, frozen=True, kw_only=True):
     events_of: str
     name: str
     from_end: bool = False
+    read_until: ReadUntil | None = None
 
 
 def follow(settings: Settings, followed: Followed, *, as_json: bool) -> None:
@@ -55,6 +57,7 @@ async def _follow(settings: Settings, followed: Followed, *, as_json: bool) -> N
             growing.skip_to_end()
         service.metrics.announce(name)
         follower = Follower(growing, source, service.sink, cursors, key=key, name=name, meters=service.metrics)
+        follower.read_until = followed.read_until
         service.not_ready_while(follower.why_not_ready)
         service.background(follower.run())
         if as_json:

@@ -12,7 +12,7 @@ from agents.cli.listen.followed import Followed, follow
 from agents.cli.service import lead_secret
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
-from streams.sources.asterisk.records.sources import RECORD_FILES, record_key, record_source
+from streams.sources.asterisk.records.sources import RECORD_FILES, CelSource, record_key, record_source
 from streams.sources.people import People
 
 PathArgument = Annotated[
@@ -84,13 +84,15 @@ def _listen(kind: str, file: Path | None, settings: Settings, *, as_json: bool) 
         )
     path, secret = path.absolute(), lead_secret(settings)
     name = f"{mapping.source}-{kind.replace('_', '-')}"
+    source = record_source(kind, mapping, secret, settings.timezone, People.of(settings, secret))
     followed = Followed(
         path=path,
-        source=record_source(kind, mapping, secret, settings.timezone, People.of(settings, secret)),
+        source=source,
         key=f"{record_key(mapping.source, kind)}{path}",
         process=name,
         events_of=mapping.source,
         name=name,
         from_end=getattr(mapping, kind).begin == "end",
+        read_until=source.read_until(mapping.source) if isinstance(source, CelSource) else None,
     )
     follow(settings, followed, as_json=as_json)

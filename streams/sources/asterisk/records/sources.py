@@ -26,7 +26,7 @@ from streams.sources.asterisk.records.queue_log import (
 )
 from streams.sources.asterisk.records.rows import Lines, refuse
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
-from streams.sources.frame import LineSource, Refused, Translation
+from streams.sources.frame import LineSource, ReadUntil, Refused, Translation
 from streams.sources.people import People
 from streams.units import HOUR_MS, MINUTE_MS
 
@@ -59,6 +59,8 @@ class CelSource:
             mapping, secret, people, settings.ended_by, settings.longest_call_hours * HOUR_MS, settings.queues
         )
         self._row_place: int | None = None
+        self.newest_ms = 0
+        """The time of the newest row, 0 for none."""
 
     @property
     def unusable(self) -> str:
@@ -76,6 +78,10 @@ class CelSource:
         places = [place for place in (self.calls.oldest, self._row_place) if place is not None]
         return min(places, default=None)
 
+    def read_until(self, source: str) -> ReadUntil:
+        """Return how far the rows are read. They fill the gaps of a listener whose events have this source."""
+        return ReadUntil(read_until_key(source), lambda: self.newest_ms)
+
     def take(self, line: bytes, place: int, now_ms: int) -> Translation:
         """Process a line. Never raises."""
         done = Translation(events=[], refused=[])
@@ -86,6 +92,7 @@ class CelSource:
             elif row.at > now_ms + FUTURE_MS:
                 done.refused.append(_future(line, f"line {self._rows.number}"))
             else:
+                self.newest_ms = max(self.newest_ms, row.at)
                 events = self.calls.take(row, place)
                 done.events += events
                 done.ignored += not events
@@ -224,6 +231,11 @@ class CdrSource:
 
     def restore(self, snapshot: bytes) -> None:
         """Do nothing: the state is rebuilt from the rows."""
+
+
+def read_until_key(source: str) -> str:
+    """Return the name of the cursor that says how far records have been read that fill gaps of a live connection."""
+    return f"{source}/read until"
 
 
 def record_source(
