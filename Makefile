@@ -28,7 +28,7 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo test check pythons fast fuzz thorough bench native lock boards docs tools clean
+.PHONY: help install demo test check pythons fast fuzz thorough outage bench native lock boards docs tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -71,6 +71,9 @@ fuzz: $(INSTALLED) ## read what nobody sends, for ten minutes (MINUTES=1: for on
 	@end=$$((SECONDS + 60 * $(MINUTES))); round=0; while [ $$SECONDS -lt $$end ]; do round=$$((round + 1)); \
 		echo "round $$round, $$(((end - SECONDS) / 60)) min left"; \
 		$(BIN)/python -m pytest -q -x -n 2 -m fuzz --hypothesis-profile=fuzz --hypothesis-seed=$$round$$RANDOM tests $(ARGS); done
+
+outage: $(INSTALLED) ## take Kafka away for ten minutes (MINUTES=1: for one) while requests come in, and look for each of them
+	$(BIN)/python -m tests.broker.outage --minutes $(MINUTES) $(ARGS)
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)

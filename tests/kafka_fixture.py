@@ -124,14 +124,14 @@ def consume(
         )
         await consumer.start()
         try:
-            partitions = await _partitions(consumer, topic)
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            tps = await partitions(consumer, topic)
+            consumer.assign(tps)
+            await consumer.seek_to_beginning(*tps)
             found: list[ConsumerRecord[bytes | None, bytes | None]] = []
             deadline = time.monotonic() + within_s
             while True:
-                ends = await consumer.end_offsets(partitions)
-                positions = {tp: await consumer.position(tp) for tp in partitions}
+                ends = await consumer.end_offsets(tps)
+                positions = {tp: await consumer.position(tp) for tp in tps}
                 if len(found) >= at_least and all(positions[tp] >= end for tp, end in ends.items()):
                     return sorted(found, key=lambda record: (record.partition, record.offset))
                 if time.monotonic() > deadline:
@@ -151,7 +151,7 @@ def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
         await consumer.start()
         try:
-            ends = await consumer.end_offsets(await _partitions(consumer, topic))
+            ends = await consumer.end_offsets(await partitions(consumer, topic))
             return {tp.partition: end for tp, end in sorted(ends.items())}
         finally:
             await consumer.stop()
@@ -182,7 +182,8 @@ def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     return _run(look())
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+async def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """All partitions of a topic, as soon as the consumer knows them."""
     deadline = time.monotonic() + 10
     while not (numbers := consumer.partitions_for_topic(topic)):
         if time.monotonic() > deadline:

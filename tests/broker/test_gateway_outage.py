@@ -13,6 +13,7 @@ from agents.embedded import EmbeddedKafka
 from agents.gateway.folder import FolderError
 from agents.gateway.kafka_sink import KafkaSink
 from agents.gateway.sink import NotStoredError
+from tests.broker import outage
 from tests.broker.gateway_process import event
 from tests.broker.gateway_sender import check, in_topic, make_topics, sender_of, settings_of
 
@@ -39,6 +40,18 @@ def test_kafka_is_away_under_load_and_the_gateway_is_killed_meanwhile(own_kafka:
     assert not sender.unanswered
     assert not sender.refused
     check(sender)
+
+
+@pytest.mark.timeout(280)
+def test_requests_come_in_over_http_while_kafka_is_away_slow_and_restarted(
+    own_kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """`python -m tests.broker.outage` does the same for ten minutes."""
+    taken = outage.run(own_kafka, tmp_path, outage.Phases(up=1, down=2, back=0.5, slow=1.5, after=0.5), 500)
+    print(taken.text())
+    assert taken.is_good, taken.text()
+    assert taken.spool_most > 0
+    assert taken.down_per_second > 50
 
 
 async def test_a_full_spool_refuses_and_takes_again_once_kafka_is_back(
