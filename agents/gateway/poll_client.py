@@ -17,7 +17,7 @@ from agents.gateway.http_receiver import Clock, clock_ms
 from agents.gateway.poll_meters import PollMeters
 from streams.settings.polls import GatewayPolls
 from streams.sources.poll_verdicts import LONGEST_WAIT_S, Bucket, verdict
-from streams.sources.polls import Ask, Asking, Found, Pause, Polled, PollError, Renewing, Response, Verdict
+from streams.sources.polls import Ask, Asking, DeniedError, Found, Pause, Polled, PollError, Renewing, Response, Verdict
 from streams.units import SECOND_MS
 
 log = logging.getLogger("callpulse")
@@ -33,10 +33,6 @@ _MOST_RETRIES: Final = 4
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
 _CHUNK: Final = 1 << 16
-
-
-class DeniedError(PollError):
-    """The access to the system is not valid, or lacks a right."""
 
 
 def session(settings: GatewayPolls) -> aiohttp.ClientSession:

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from agents.gateway.http_receiver import Clock, clock_ms
-from agents.gateway.poll_client import DeniedError, PollClient, Sleep
+from agents.gateway.poll_client import PollClient, Sleep
 from agents.gateway.poll_meters import PollMeters, Result
 from agents.gateway.sink import NotStoredError, StatementSink, Stored
 from streams.contract.events import Event
 from streams.sources.directory import Known, encoded, matched
 from streams.sources.http.acceptance import Acceptance
-from streams.sources.polls import Directory, Found, Polled, PollError
+from streams.sources.polls import DeniedError, Directory, Found, Polled, PollError
 from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
 
 log = logging.getLogger("callpulse")

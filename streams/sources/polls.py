@@ -32,6 +32,10 @@ class PollError(Exception):
     """A poll cannot go on; its cursor stays. The text says why, in words for an operator and without any value."""
 
 
+class DeniedError(PollError):
+    """The access to the system is not valid, or lacks a right."""
+
+
 class Ask(Struct, frozen=True, kw_only=True):
     """A request to the system, relative to the source's `base_url`. Its query, headers and body are in no log.
 

@@ -16,6 +16,9 @@ from streams.sources.amazon_connect.hook import ConnectHook
 from streams.sources.amazon_connect.join import ConnectJoin
 from streams.sources.amazon_connect.settings import ConnectSettings
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.bitrix24.hook import Bitrix24Hook
+from streams.sources.bitrix24.poll import bitrix24_poll
+from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
 from streams.sources.mango.hook import MangoHook
@@ -38,6 +41,7 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
     {
         "amazon_connect": ConnectSettings,
         "asterisk": AsteriskMapping,
+        "bitrix24": Bitrix24Settings,
         "files": Named(FileMapping),
         "http": Named(HttpSender),
         "mango": MangoSettings,
@@ -51,6 +55,7 @@ MakeHook: TypeAlias = Callable[[Settings], Hook]
 HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
     {
         "amazon_connect": ConnectHook,
+        "bitrix24": Bitrix24Hook,
         "mango": MangoHook,
         "zadarma": ZadarmaHook,
         "megafon": MegafonHook,
@@ -72,5 +77,7 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 """The sources whose hook gives statements, by their names."""
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
-POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({"twilio": twilio_poll.make})
+POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
+    {"bitrix24": bitrix24_poll, "twilio": twilio_poll.make}
+)
 """The sources that are asked, by their names. None: the settings do not say where to ask."""

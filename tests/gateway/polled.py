@@ -58,7 +58,10 @@ class MemoryCursors:
 
 
 class Api:
-    """A server on the loopback. `handler` answers; `answers` come before it, one for each request."""
+    """A server on the loopback. `handler` answers; `answers` come before it, one for each request.
+
+    A handler finds the body of the request in `request["body"]`.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -67,7 +70,8 @@ class Api:
         self.url = ""
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((request.path_qs, dict(request.headers), await request.read()))
+        request["body"] = await request.read()
+        self.requests.append((request.path_qs, dict(request.headers), request["body"]))
         said = self.answers.pop(0) if self.answers else self.handler
         if isinstance(said, web.Response):
             return said
