@@ -77,7 +77,5 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 """The sources whose hook gives statements, by their names."""
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
-POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
-    {"bitrix24": bitrix24_poll, "twilio": twilio_poll.make}
-)
+POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({"bitrix24": bitrix24_poll, "twilio": twilio_poll.make})
 """The sources that are asked, by their names. None: the settings do not say where to ask."""
