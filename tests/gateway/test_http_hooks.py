@@ -180,6 +180,33 @@ async def test_a_hook_whose_url_is_tested_takes_events_and_refuses_strangers_as_
         assert (await served.ask("PUT", f"/hooks/dialit/{TOKEN}")).headers["Allow"] == "GET, POST"
 
 
+class Echo(Hook):
+    """An adapter that answers with the query."""
+
+    answers = DIALIT["DialitHook"].answers
+    methods = ("GET",)
+
+    def __init__(self, settings: object) -> None:
+        assert settings
+
+    def handshake(self, request: Request) -> Reply | None:
+        return Reply(body=request.query.encode(), status=202, content_type="text/x")
+
+    def is_authentic(self, request: Request) -> bool:
+        return not request
+
+    def translate(self, request: Request) -> Translation:
+        raise AssertionError(request.url)
+
+
+async def test_a_signature_of_the_query_finds_every_byte_of_it() -> None:
+    async with serving(SETTINGS + MORE, **PLACE | {"hooks": {"dialit": Echo}}) as served:
+        query = "a=%26%2b%20+%D1%8f&b&=&c=?#"
+        head = f"GET /hooks/dialit/{TOKEN}?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        answer = await exchange(served.url, head)
+        assert (answer.status, answer.headers["Content-Type"], answer.body.decode()) == (202, "text/x", query)
+
+
 async def test_the_query_arrives_as_it_was_sent() -> None:
     async with serving(SETTINGS + MORE, **TESTED) as served:
         for query, echo in (
