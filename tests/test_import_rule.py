@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -56,9 +57,15 @@ FORBIDDEN_ATTRIBUTES = {"now", "utcnow", "today", "fromtimestamp_now", "environ"
 PURE = sorted((ROOT / "streams").rglob("*.py"))
 
 
+@cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    """Return every node of a module. Several tests look at all of them, and to parse takes longest."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def impurities(source: str) -> Iterator[str]:
     """Yield what in a module breaks the rule, with its line."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield from _of_module(name.name, node.lineno)
@@ -199,7 +206,7 @@ Graph = Mapping[str, set[str]]
 def imported(source: str, modules: Mapping[str, Path]) -> set[str]:
     """Return which of `modules` a source imports."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):

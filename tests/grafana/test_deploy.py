@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from agents.cli import app
 from grafana.config import Config
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
@@ -124,10 +124,8 @@ def test_the_commands_of_the_containers_exist(command: Any) -> None:
     services = _with_listeners(TEXT)["services"].values()
     words = [" ".join([*service.get("entrypoint", []), *service.get("command", [])]) for service in services]
     assert any(" ".join(command) in each for each in words)
-    done = subprocess.run(
-        [sys.executable, "-m", "agents.cli", *command, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, [*command, "--help"])
+    assert done.exit_code == 0, done.output
 
 
 def test_callpulse_accepts_the_settings_that_the_containers_give_it() -> None:

@@ -628,6 +628,7 @@ def test_the_example_shows_every_setting_and_the_true_defaults() -> None:
     defaults = {line.key: line.value for line in explain(load("", {}))}
     security = {"security_protocol", "sasl_mechanism", "sasl_username", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
     shown, section = set(), ""
+    told, meant = "", ""
     for line in EXAMPLE.split("[[teams]]")[0].splitlines():
         if header := re.match(r"\[([\w.]+)\]", line):
             section = f"{header[1]}."
@@ -638,10 +639,12 @@ def test_the_example_shows_every_setting_and_the_true_defaults() -> None:
             key = section + name
             shown.add(key)
             if commented and name not in security and defaults[key] != "(not set)":
-                # Both are read, so that "60s" and "1m" are the same.
-                assert load(f"{key} = {value}", {}) == msgspec.structs.replace(
-                    load(f"{key} = {defaults[key]}", {}), origins=load(f"{key} = {value}", {}).origins
-                ), key
+                told += f"{key} = {value}\n"
+                meant += f"{key} = {defaults[key]}\n"
+    # Both are read, so that "60s" and "1m" are the same.
+    read, default = load(told, {}), load(meant, {})
+    assert {line.key: line.value for line in explain(read)} == {line.key: line.value for line in explain(default)}
+    assert read == msgspec.structs.replace(default, origins=read.origins)
     assert shown == {key for key in defaults if not key.startswith("sources.")}
 
 
