@@ -167,6 +167,7 @@ class TestResults:
         assert of_managers(families) == of_managers(registry.collect())
         return families
 
+    @pytest.mark.slow
     async def test_a_manager_has_at_most_150_series_and_unknown_values_make_none(self, crowded: Any) -> None:
         families = await self.compared(crowded.exposition(), NOON_MS)
         samples = [sample for family in families for sample in family.samples]

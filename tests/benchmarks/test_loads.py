@@ -14,7 +14,7 @@ from streams.contract import facts
 from streams.contract.topics import partition_of
 from streams.units import DAY_MS
 
-EVENTS = 20_000
+EVENTS = 8_000
 NOW_MS = 1_740_960_000_000
 
 

@@ -67,7 +67,7 @@ def in_window(told: Sums) -> Sums:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
-@pytest.mark.parametrize("crashes", [0.0, 0.03], ids=["calm", "crashes"])
+@pytest.mark.parametrize("crashes", [0.0, pytest.param(0.03, marks=pytest.mark.slow)], ids=["calm", "crashes"])
 def test_what_leads_claim_and_what_managers_are_told_is_what_the_oracle_finds(seed: int, crashes: float) -> None:
     records = chaos(seed)
     folds = Pipeline(settings(), PARTITIONS, seed, crashes)

@@ -297,4 +297,4 @@ def test_the_time_grows_with_the_length_and_not_faster(unit: bytes) -> None:
             best = min(best, time.process_time() - began)
         return best
 
-    assert seconds(16_000) < 40 * seconds(1_000) + 0.05
+    assert seconds(8_000) < 20 * seconds(1_000) + 0.05
