@@ -17,8 +17,8 @@ from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
-LONG: Final = ("faults", "broker", "test_native.py", "oracle", "grafana")
-"""Folders, and a file, of which one can take minutes, the longest first."""
+LONG: Final = ("test_native.py", "faults", "broker", "oracle", "grafana", "history")
+"""Files and folders of which one can take minutes, the longest first."""
 
 NOT_COUNTED: Final = ("faults", "oracle", "grafana", "benchmarks", "test_native.py")
 """Folders, and a file, whose tests do not count for the coverage: they run much, or run what is measured elsewhere."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.broker.in_process import Worker, make_topics, send, settings_for, wait_until, wait_until_it_stays
 
-N = 40_000
+N = 20_000
 
 
 @pytest.mark.broker
