@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tests.broker import command_line
 from tests.kafka_fixture import unique
 
 ROOT = Path(__file__).parents[2]
@@ -40,15 +41,7 @@ class Installation:
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "agents.cli", *map(str, arguments)],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        return command_line.run(*arguments, environment=self.environment, timeout_s=200)
 
     @contextlib.contextmanager
     def worker(self, *arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:

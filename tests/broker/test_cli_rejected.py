@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from agents.kafka.producer import BatchProducer
 from streams.contract import topics
 from streams.contract.events import Rejection
 from streams.settings.settings import Kafka
+from tests.broker import command_line
 from tests.kafka_fixture import consume, unique
 
 pytestmark = pytest.mark.broker
@@ -214,12 +214,4 @@ def callpulse(kafka: Kafka, *arguments: str) -> subprocess.CompletedProcess[str]
         "PATH": "/usr/bin:/bin",
         "COLUMNS": "200",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "agents.cli", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return command_line.run(*arguments, environment=environment)

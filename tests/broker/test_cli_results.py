@@ -7,7 +7,6 @@ import csv
 import io
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from agents.kafka import admin
 from streams.contract import topics
 from streams.settings.settings import Settings, load
+from tests.broker import command_line
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import eventually, produce, unique
 from tests.oracle.handmade import (
@@ -154,15 +154,8 @@ id = "t1"
     def __call__(self, *arguments: object, config: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as a person would."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("CALLPULSE_")}
-        return subprocess.run(
-            [sys.executable, "-m", "agents.cli", *map(str, arguments), "--config", str(config or self.config)],
-            cwd=ROOT,
-            env=environment | {"COLUMNS": "160"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        words = (*arguments, "--config", config or self.config)
+        return command_line.run(*words, environment=environment | {"COLUMNS": "160"}, timeout_s=60)
 
     def json(self, *arguments: object) -> Any:
         said = self(*arguments, "--json")

@@ -20,6 +20,7 @@ from agents.kafka.clients import KafkaUnusableError, client_options, connected
 from streams.contract import topics
 from streams.settings.settings import Kafka, Secret
 from streams.units import DAY_MS
+from tests.broker import command_line
 from tests.kafka_fixture import create_topic, unique
 
 pytestmark = pytest.mark.broker
@@ -134,12 +135,4 @@ def ending(process: subprocess.Popen[str]) -> Iterator[None]:
 
 def callpulse(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "agents.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return command_line.run(*arguments, environment={**os.environ, **environment})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import orjson
@@ -21,6 +21,7 @@ from agents.kafka.settings_log import agree
 from streams.contract import topics
 from streams.contract.events import Rejection
 from streams.settings.settings import Settings, load
+from tests.broker import command_line
 from tests.broker.in_process import START_MS, Start, make_topics, send, settings_text, wait_until
 from tests.broker.leads_fixture import all_folded, assert_exact, send_events, story
 from tests.kafka_fixture import consume, unique
@@ -105,12 +106,5 @@ async def send_letter(settings: Settings, codec: str | None) -> None:
 
 async def callpulse(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "agents.cli", *arguments, "--config", str(config)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    words = (*arguments, "--config", config)
+    return await asyncio.to_thread(command_line.run, *words, environment=os.environ)
