@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,10 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
     Raises `subprocess.TimeoutExpired`, after it has ended the process.
     """
     words = ["callpulse", *map(str, arguments)]
+    measured = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    resource_tracker.ensure_running()  # a helper of the server that outlives it: nothing of ours runs there
+    if measured is not None:
+        os.environ["COVERAGE_PROCESS_CONFIG"] = measured
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.NamedTemporaryFile("w+") as err:
         files = [out.name, err.name]
         process = _SERVER.Process(target=_command, args=(words, dict(environment), files), daemon=True)
@@ -45,6 +50,11 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
             return subprocess.CompletedProcess(words, process.exitcode, out.read(), err.read())
         finally:
             process.close()
+
+
+def stop() -> None:
+    """End the server, and wait until it has written down what it covered."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # there is no public way
 
 
 def _command(words: list[str], environment: dict[str, str], files: list[str]) -> None:

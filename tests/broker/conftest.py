@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from streams.settings.settings import Settings
+from tests.broker import command_line
 from tests.broker.in_process import Start, Worker, end_tasks, make_topics, settings_for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_of_commands() -> Iterator[None]:
+    """End it with the session."""
+    yield
+    command_line.stop()
 
 
 @pytest.fixture
