@@ -1,27 +1,17 @@
-"""The live listener of an Asterisk: connects, translates what it hears, and connects again.
-
-What is heard is translated at once; only contract events wait for the sink. So the PBX never waits for Kafka, and what
-was heard is lost only if the process is killed. While nothing was heard there is a gap. It is counted, and closed by
-the lists of channels and queues that the PBX is asked for after each login.
-"""
+"""The manager interface of an Asterisk as a live source."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agents.gateway.ami_connection import AmiConnection, LinkError
-from agents.gateway.event_queue import EventQueue
-from agents.gateway.sink import Sink
+from agents.gateway.live import Heard, LinkState, pbx_time
+from agents.gateway.live_connection import Place
 from streams.contract.events import Event, Reason
 from streams.sources.asterisk.mapping import AsteriskMapping
-from streams.sources.asterisk.session import AmiError, AmiSession, Received
+from streams.sources.asterisk.records.sources import read_until_key
+from streams.sources.asterisk.session import AmiSession
 from streams.sources.asterisk.translator import Asterisk
 from streams.sources.asterisk.wire import BadLine
 from streams.sources.frame import Refused
@@ -29,234 +19,55 @@ from streams.sources.people import People
 
 log: Final = logging.getLogger("callpulse.ami")
 
-FIRST_DELAY_S: Final = 0.5
-LONGEST_DELAY_S: Final = 30.0
-REFUSED_DELAY_S: Final = 300.0
-"""After a refused login. Programs that ban addresses after some failed logins usually look at ten minutes."""
-DRAIN_S: Final = 10.0
-_STEADY_S: Final = 10.0
+PLACE: Final = Place(
+    "sources.asterisk.ami",
+    "deny and permit of manager.conf, or its limit of connections that have not logged in (authlimit)",
+    "port is tlsbindaddr's of manager.conf with tls = true",
+    "CEL",
+)
 _REASONS: Final[Mapping[str, Reason]] = {"too_long": "too_large", "too_many_lines": "too_large"}
-_TICK_S: Final = 1.0
-_UNFILLED_KEPT: Final = 1_000
-_LATE_MS: Final = 3_000
-"""How long an event may be on its way. An end that waits for what its caller does is written no earlier."""
 
 
-@dataclass
-class AmiState:
-    """What a listener has done, and how it stands. Times are in milliseconds since epoch."""
+class AmiSource:
+    """One Asterisk, over all connections to it."""
 
-    connected: bool = False
-    listed: bool = False
-    logins: int = 0
-    failures: int = 0
-    heard: int = 0
-    translated: int = 0
-    gaps: int = 0
-    gap_ms: int = 0
-    gap_since_ms: int | None = None
-    gaps_filled: int = 0
-    unfilled: list[int] = field(default_factory=list)
-    """When gaps ended that records have not covered yet, by the PBX's clock."""
-    last_heard_ms: int | None = None
-    clock_ahead_ms: int | None = None
-    asterisk: str = ""
-    trouble: str = ""
-    bad_lines: dict[str, int] = field(default_factory=dict)
-    denied: frozenset[str] = frozenset()
-
-    def fill(self, until_ms: int) -> int:
-        """Take note that records are read up to a moment of the PBX; return how many gaps they filled."""
-        left = [ended_ms for ended_ms in self.unfilled if ended_ms > until_ms]
-        filled = len(self.unfilled) - len(left)
-        self.unfilled = left
-        self.gaps_filled += filled
-        return filled
-
-    def gap_until(self, now_ms: int) -> int:
-        """Return how long nothing was heard in all, with a gap that is not over."""
-        return self.gap_ms + (0 if self.gap_since_ms is None else max(0, now_ms - self.gap_since_ms))
-
-
-def now_ms() -> int:
-    """Return the time in milliseconds since epoch."""
-    return time.time_ns() // 1_000_000
-
-
-class AmiListener:
-    """Listens to one PBX.
-
-    `on_tick` is called once a second, with the state and the number of events that are not stored yet.
-    """
-
-    def __init__(
-        self,
-        mapping: AsteriskMapping,
-        secret: bytes,
-        sink: Sink,
-        *,
-        people: People | None = None,
-        on_tick: Callable[[AmiState, int], None] = lambda _state, _waiting: None,
-        clock: Callable[[], int] = now_ms,
-        chance: Random | None = None,
-        refused_delay_s: float = REFUSED_DELAY_S,
-    ) -> None:
-        self._access = mapping.ami
+    def __init__(self, mapping: AsteriskMapping, secret: bytes, *, people: People | None = None) -> None:
+        self.name = mapping.source
+        self.access = mapping.ami
+        self.place = PLACE
+        self.filled_up_to = read_until_key(mapping.source)
         self._translator = Asterisk(mapping, secret, people=people)
-        self._clock = clock
-        self._on_tick = on_tick
-        self._chance = chance or Random()  # noqa: S311 - spreads connections over time, protects nothing
-        self._refused_delay_s = refused_delay_s
-        self._connection: AmiConnection | None = None
-        self.queue = EventQueue(sink, mapping.source, mapping.ami.queue_events)
-        self.state = AmiState()
 
-    def recall(self, events: Iterable[Event]) -> None:
-        """Go on with what a listener before this one had stored; `Asterisk.recall` says more. Call it before `run`."""
-        self._translator.recall(events)
+    def session(self) -> AmiSession:
+        """Begin a connection."""
+        self._translator.begin_connection()
+        return AmiSession(self.access)
 
-    def why_not_ready(self) -> list[str]:
-        """Return in words why nothing is heard, or why calls in progress are not known yet; empty when all is well."""
-        if not self.state.connected:
-            return [f"not connected to the PBX: {self.state.trouble or 'not yet'}"]
-        return [] if self.state.listed else ["the list of channels is not complete"]
-
-    async def run(self, stop: asyncio.Event) -> int:
-        """Listen until `stop`, then wait for the sink. Return the number of events that could not be stored in time."""
-        storing = asyncio.create_task(self.queue.run())
-        listening = asyncio.create_task(self._listen())
-        ticking = asyncio.create_task(self._tick())
-        stopping = asyncio.create_task(stop.wait())
-        tasks = (storing, listening, ticking)
-        try:
-            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()  # none of them ends by itself: raises what was wrong
-            await _cancel(listening, ticking)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
-                    await self.queue.until(empty=True)
-            return len(self.queue)
-        finally:
-            await _cancel(*tasks, stopping)
-
-    async def _listen(self) -> None:
-        attempt = 0
-        while True:
-            began_s = time.monotonic()
-            delay_s = None
-            logins = self.state.logins
-            try:
-                self._translator.begin_connection()
-                self._connection = AmiConnection(self._access, self._hear, self._clock)
-                await self._connection.run()
-                trouble = "the PBX ended the session"
-            except LinkError as error:
-                trouble = str(error)
-            except AmiError as error:
-                trouble = str(error)
-                if error.cause == "refused":
-                    delay_s = self._refused_delay_s
-            finally:
-                self._lost()
-            if self.state.logins > logins and time.monotonic() - began_s > _STEADY_S:
-                attempt = 0
-            if self.queue.is_full:
-                log.warning("the link to the PBX stays closed until Kafka has half of %d events", len(self.queue))
-                await self.queue.until(empty=False)
-                attempt = 0
-            if delay_s is None:
-                delay_s = self._delay(attempt)
-            attempt += 1
-            self.state.trouble = trouble
-            self.state.failures += 1
-            log.warning("not connected: %s. Trying again in %.1f s", trouble, delay_s)
-            await asyncio.sleep(delay_s)
-
-    def _delay(self, attempt: int) -> float:
-        most_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt, 16))
-        return self._chance.uniform(most_s / 2, most_s)
-
-    # -- what is heard
-
-    def _hear(self, session: AmiSession, received: Received, at_ms: int) -> None:
-        state = self.state
-        if session.state == "up" and not state.connected:
-            self._came_up(at_ms)
-        state.last_heard_ms = at_ms
+    def hear(self, session: AmiSession, data: bytes, at_ms: int, state: LinkState) -> Heard:
+        """Take a piece of the stream. Raises CannotListenError."""
+        received = session.receive(data, at_ms)
         if session.clock_ahead_ms is not None:
             state.clock_ahead_ms = session.clock_ahead_ms
-        pbx_ms = self._pbx_time(at_ms)
+        pbx_ms = pbx_time(state, at_ms)
         events: list[Event] = []
         for event in received.events:
             events += self._translator.feed(event, pbx_ms)
-        if received.bad:
-            self._refuse(received.bad)
-        state.heard += len(received.events)
-        state.asterisk = session.asterisk or state.asterisk
+        state.version = session.asterisk or state.version
         if session.denied != state.denied:
-            self._denied(session, events, pbx_ms)
-        state.listed = state.connected and not session.pending
-        self._add(events)
+            self._denied(session, events, pbx_ms, state)
+        state.listed = session.is_up and not session.pending
+        return Heard(events, _refused(received.bad, state), len(received.events))
 
-    def _refuse(self, bad: list[BadLine]) -> None:
-        for line in bad:
-            self.state.bad_lines[line.reason] = self.state.bad_lines.get(line.reason, 0) + 1
-        # No text of the line is kept: it may be a customer's name or number.
-        self.queue.refuse(
-            Refused(reason=_REASONS.get(line.reason, "invalid_field"), detail=line.detail, where=f"line {line.line}")
-            for line in bad
-        )
+    def settle(self, now_ms: int) -> list[Event]:
+        """Return the ends that have waited long enough for what their caller does."""
+        return self._translator.settle(now_ms)
 
-    def _add(self, events: list[Event]) -> None:
-        if not events:
-            return
-        self.state.translated += len(events)
-        self.queue.add(events)
-        if self.queue.is_full and self._connection is not None:
-            self._connection.close(f"Kafka does not take events: {len(self.queue)} wait")
+    def recall(self, events: Iterable[Event]) -> None:
+        """Go on with what a listener before this one had stored; `Asterisk.recall` says more."""
+        self._translator.recall(events)
 
-    def _pbx_time(self, at_ms: int) -> int:
-        """Return the time of the PBX's clock: events without a `Timestamp` stand beside others that have one."""
-        return at_ms + (self.state.clock_ahead_ms or 0)
-
-    async def _tick(self) -> None:
-        while True:
-            self._on_tick(self.state, len(self.queue))
-            await asyncio.sleep(_TICK_S)
-            if self.state.connected:
-                self._add(self._translator.settle(self._pbx_time(self._clock()) - _LATE_MS))
-
-    # -- the link
-
-    def _came_up(self, at_ms: int) -> None:
-        state = self.state
-        state.connected, state.trouble = True, ""
-        state.logins += 1
-        if state.gap_since_ms is not None:
-            gap_ms = max(0, at_ms - state.gap_since_ms)
-            state.gap_ms += gap_ms
-            state.gap_since_ms = None
-            state.unfilled = [*state.unfilled[1 - _UNFILLED_KEPT :], self._pbx_time(at_ms)]
-            log.warning(
-                "connected again after a gap of %.1f s: calls that began and ended in it are lost, unless CEL has them",
-                gap_ms / 1e3,
-            )
-        else:
-            log.info("connected to the PBX at %s:%d", self._access.host, self._access.port)
-
-    def _lost(self) -> None:
-        state = self.state
-        self._connection = None
-        if state.connected:
-            state.connected = state.listed = False
-            state.gaps += 1
-            state.gap_since_ms = state.last_heard_ms
-
-    def _denied(self, session: AmiSession, events: list[Event], pbx_ms: int) -> None:
+    def _denied(self, session: AmiSession, events: list[Event], pbx_ms: int, state: LinkState) -> None:
         """Go on without lists. What was known before a gap cannot be trusted then."""
-        state = self.state
         state.denied = frozenset(session.denied)
         if state.denied:
             log.error(
@@ -268,7 +79,11 @@ class AmiListener:
             events += self._translator.finish(pbx_ms)
 
 
-async def _cancel(*tasks: asyncio.Task[object]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _refused(bad: list[BadLine], state: LinkState) -> list[Refused]:
+    """Return the lines that could not be read. No text of them is kept: it may be a customer's name or number."""
+    for line in bad:
+        state.bad_lines[line.reason] = state.bad_lines.get(line.reason, 0) + 1
+    return [
+        Refused(reason=_REASONS.get(line.reason, "invalid_field"), detail=line.detail, where=f"line {line.line}")
+        for line in bad
+    ]

@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 from typing import Final
 
-from agents.gateway.ami import now_ms
-from agents.gateway.ami_connection import AmiConnection, LinkError
+from agents.gateway.ami import PLACE
+from agents.gateway.live import now_ms
+from agents.gateway.live_connection import LinkError, LiveConnection
 from agents.gateway.source_report import Report
 from streams.settings.settings import Settings
 from streams.sources.asterisk.checks import Endpoint, RecordingChecks
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.rights import HeardEvents, missing, not_seen
-from streams.sources.asterisk.session import AmiError, AmiSession, Received
+from streams.sources.asterisk.session import AmiError, AmiSession
 from streams.sources.asterisk.translator import Asterisk
 from streams.sources.people import People
 
@@ -38,7 +39,7 @@ class _AmiTest:
         self._checks = RecordingChecks()
         self._translator = Asterisk(mapping, secret, self._checks, people=People.of(settings, secret))
         self._heard = HeardEvents()
-        self._connection = AmiConnection(mapping.ami, self._hear, now_ms)
+        self._connection = LiveConnection(mapping.ami, PLACE, AmiSession(mapping.ami), self._hear, now_ms)
         self._report = Report(source=mapping.source, cannot_know=list(_CANNOT_KNOW))
         self._where = f"{mapping.ami.host}:{mapping.ami.port}"
         self._user = mapping.ami.username
@@ -71,8 +72,8 @@ class _AmiTest:
         while self._connection.session.state != "up" and not listening.done():
             await asyncio.wait({listening}, timeout=0.02)
 
-    def _hear(self, session: AmiSession, received: Received, at_ms: int) -> None:
-        report = self._report
+    def _hear(self, session: AmiSession, data: bytes, at_ms: int) -> None:
+        report, received = self._report, session.receive(data, at_ms)
         pbx_ms = at_ms + (session.clock_ahead_ms or 0)
         for event in received.events:
             self._heard.take({name.lower(): value for name, value in event.items()})

@@ -16,7 +16,8 @@ from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import RECORDINGS
 from agents.cli.demo.pbx import RecordedPbx, in_a_row, recordings, stamped
 from agents.cli.demo.ways import Ways, differences, of_calls, of_crm
-from agents.gateway.ami import AmiListener
+from agents.gateway.ami import AmiSource
+from agents.gateway.live import LiveListener
 from agents.telemetry.scrape import Scrape
 from streams.contract.events import ActivityLogged, Event
 from streams.settings.settings import load
@@ -119,7 +120,7 @@ class TestPbx:
         sink = FakeSink()
         stop = asyncio.Event()
         async with pbx, asyncio.timeout(30):
-            listener = AmiListener(settings.source(AsteriskMapping), SECRET.encode(), sink)
+            listener = LiveListener(AmiSource(settings.source(AsteriskMapping), SECRET.encode()), sink)
             running = asyncio.create_task(listener.run(stop))
             await pbx.play()
             assert (listener.state.clock_ahead_ms or 0) < -60_000, "its clock stood at the beginning"

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.gateway.ami import AmiState
-from agents.gateway.ami_service import fill_gaps
+from agents.gateway.live import LinkState
+from agents.gateway.live_service import fill_gaps
 from agents.gateway.cursors import Cursors
 from agents.gateway.follower import Follower
 from agents.gateway.following import GrowingFile
@@ -23,6 +23,7 @@ from streams.contract.events import CallEnded, Event, encode
 from streams.settings.settings import load
 from streams.sources.asterisk import Asterisk
 from streams.sources.asterisk.mapping import AsteriskMapping
+from streams.sources.asterisk.records.sources import read_until_key
 from tests.agents.test_follower import Memory, cel
 from tests.broker.installation import ROOT, Installation
 from tests.gateway.ami_server import Account, AmiServer
@@ -207,9 +208,9 @@ async def test_a_gap_is_filled_once_cel_is_read_beyond_its_end(callpulse: Instal
     settings = load("", callpulse.environment)
     rows = (FOLDER / "cel" / "cel-custom" / "Master.csv").read_bytes().splitlines(keepends=True)
     half = int(float(rows[len(rows) // 2].split(b'"')[3]) * 1000)
-    path, state, source = tmp_path / "Master.csv", AmiState(unfilled=[half - 1, NOW_MS]), cel()
+    path, state, source = tmp_path / "Master.csv", LinkState(unfilled=[half - 1, NOW_MS]), cel()
     path.write_bytes(b"".join(rows[: len(rows) // 2 + 1]))
-    filling = asyncio.create_task(fill_gaps(settings, state, "asterisk", 0.05))
+    filling = asyncio.create_task(fill_gaps(settings, state, read_until_key("asterisk"), 0.05))
     try:
         async with Cursors(settings.kafka) as cursors:
             clock = [NOW_MS / 1000]

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.gateway.ami import AmiListener
+from agents.gateway.ami import AmiSource
+from agents.gateway.live import LiveListener
 from streams.settings.settings import Secret, load
 from streams.sources.asterisk import AsteriskMapping
 from streams.sources.asterisk.access import AmiAccess
+from streams.sources.asterisk.session import AmiSession
 from streams.sources.registry import SOURCES
 from tests.gateway.ami_server import Account, AmiServer
 from tests.gateway.fake_sink import FakeSink
@@ -45,10 +47,11 @@ async def listening(
     base: AsteriskMapping = PLAIN,
     clock: Callable[[], int] | None = None,
     **settings: Any,
-) -> AsyncIterator[AmiListener]:
+) -> AsyncIterator[LiveListener[AmiSession]]:
     """Run a listener; at the end, stop it and check that everything was stored."""
     more: dict[str, Any] = {} if clock is None else {"clock": clock}
-    listener = AmiListener(mapping(server, base, **settings), SECRET, sink, refused_delay_s=0.2, **more)
+    source = AmiSource(mapping(server, base, **settings), SECRET)
+    listener = LiveListener(source, sink, refused_delay_s=0.2, **more)
     stop = asyncio.Event()
     running = asyncio.create_task(listener.run(stop))
     try:
@@ -62,4 +65,4 @@ async def listening(
 
 def at_once(monkeypatch: Any) -> None:
     """Let a listener connect again without the usual delay."""
-    monkeypatch.setattr("agents.gateway.ami.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("agents.gateway.live.FIRST_DELAY_S", 0.01)

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from agents.gateway.ami import LONGEST_DELAY_S, AmiListener
+from agents.gateway.ami import AmiSource
+from agents.gateway.live import LONGEST_DELAY_S, LiveListener
 from agents.gateway.sink import Stored
 from streams.contract.events import CallEnded, CallStarted, Event
 from streams.settings.settings import Secret
+from streams.sources.asterisk.session import AmiSession
 from tests.gateway.ami_listening import SECRET, at_once, listening, mapping
 from tests.gateway.ami_server import Account, AmiServer, rendered
 from tests.gateway.fake_sink import FakeSink
@@ -49,7 +51,7 @@ async def test_it_logs_in_asks_for_the_lists_and_hears(login: str) -> None:
         assert session.mask == {"call", "agent", "dialplan", "system"}
         await server.send(call().events)
         await server.until(lambda: any(isinstance(event, CallEnded) for event in sink.events))
-        assert listener.state.asterisk == "22.10.1"
+        assert listener.state.version == "22.10.1"
 
 
 async def test_events_that_no_figure_needs_are_not_read() -> None:
@@ -305,7 +307,7 @@ async def test_a_defect_of_the_sink_ends_the_listener() -> None:
             raise ZeroDivisionError(source, len(events))
 
     async with AmiServer() as server:
-        listener = AmiListener(mapping(server), SECRET, Broken())
+        listener = LiveListener(AmiSource(mapping(server), SECRET), Broken())
         running = asyncio.create_task(listener.run(asyncio.Event()))
         await server.until(lambda: listener.state.listed)
         await server.send(call().events)
@@ -331,8 +333,8 @@ async def test_a_quiet_time_after_a_ringing_telephone_still_ends_its_leg() -> No
 
 
 def test_delays_have_jitter_and_never_grow_beyond_the_longest() -> None:
-    async def listener() -> AmiListener:
-        return AmiListener(mapping(AmiServer(port=1)), SECRET, FakeSink(), chance=Random(7))
+    async def listener() -> LiveListener[AmiSession]:
+        return LiveListener(AmiSource(mapping(AmiServer(port=1)), SECRET), FakeSink(), chance=Random(7))
 
     made = asyncio.run(listener())
     delays = [[made._delay(attempt) for attempt in range(60)] for _ in range(20)]

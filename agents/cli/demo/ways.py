@@ -13,7 +13,7 @@ from msgspec import Struct
 from agents.cli.common import FAILED, UserError
 from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import CRM, Place
-from agents.gateway.ami_service import stored_events
+from agents.gateway.live_service import stored_events
 from agents.kafka.producer import BatchProducer
 from agents.telemetry.scrape import Scrape, fetch_all, samples
 from streams.contract import topics

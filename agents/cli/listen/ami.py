@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from agents.cli.common import (
-    FAILED,
-    USAGE,
-    BootstrapOption,
-    ConfigOption,
-    JsonOption,
-    UserError,
-    print_json,
-    read_settings,
-    run,
-    say,
-)
-from agents.cli.service import infrastructure_errors, lead_secret, log_to_stderr
+from agents.cli.common import USAGE, BootstrapOption, ConfigOption, JsonOption, UserError, read_settings
+from agents.cli.listen.live import listen
+from agents.cli.service import lead_secret
 from streams.settings.settings import Settings
 from streams.sources.asterisk import AsteriskMapping
+from streams.sources.people import People
 
 
 def ami(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_json: JsonOption = False) -> None:
@@ -38,21 +29,11 @@ def ami(config: ConfigOption = None, bootstrap: BootstrapOption = None, *, as_js
     """
     settings = read_settings(config, bootstrap)
     check_ami(settings)
-    lead_secret(settings)
-    from agents.gateway import ami_service  # noqa: PLC0415 - slow to import
+    secret = lead_secret(settings)
+    from agents.gateway.ami import AmiSource  # noqa: PLC0415 - slow to import
 
-    log_to_stderr()
-
-    def ready(url: str) -> None:
-        if as_json:
-            print_json({"url": url, "metrics": f"{url}/metrics"})
-        else:
-            say(f"the listener answers at {url}/metrics")
-
-    with infrastructure_errors():
-        lost = run(ami_service.run(settings, on_ready=ready))
-    if lost:
-        raise UserError(f"{lost} events that were heard could not be stored", FAILED)
+    source = AmiSource(settings.source(AsteriskMapping), secret, people=People.of(settings, secret))
+    listen(settings, "ami", source, as_json=as_json)
 
 
 def check_ami(settings: Settings) -> None:

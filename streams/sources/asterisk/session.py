@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from streams.sources.asterisk.access import AmiAccess
 from streams.sources.asterisk.translator import HANDLED
 from streams.sources.asterisk.wire import UNSUPPORTED, AmiParser, BadLine
+from streams.sources.live import CannotListenError
 
 State: TypeAlias = Literal["greeting", "challenge", "login", "up"]
-Cause: TypeAlias = Literal["not_asterisk", "unsupported", "refused"]
 
 CLASSES: Final = "call,agent,dialplan,system"
 """The classes of events that are asked for at the login. An account with more rights does not send the others."""
@@ -29,15 +29,8 @@ _RETRIES: Final = 6
 _LISTS: Final = ("CoreShowChannels", "QueueStatus")
 
 
-class AmiError(Exception):
-    """The PBX cannot be listened to before somebody changes something. The text says what to do.
-
-    After `refused` (the login was) another attempt soon would be one more failed login in the PBX's log.
-    """
-
-    def __init__(self, cause: Cause, text: str) -> None:
-        super().__init__(text)
-        self.cause = cause
+class AmiError(CannotListenError):
+    """The PBX cannot be listened to before somebody changes something."""
 
 
 class Received(NamedTuple):
@@ -81,6 +74,11 @@ class AmiSession:
         """Return the bytes to send now."""
         output, self._output = b"".join(self._output), []
         return output
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the login was accepted."""
+        return self.state == "up"
 
     @property
     def skipped(self) -> int:
@@ -141,9 +139,9 @@ class AmiSession:
                 self._event(read, received)
         return received
 
-    def finish(self) -> list[BadLine]:
-        """Report a stream that ended within a message."""
-        return [read for read in self._parser.finish() if isinstance(read, BadLine)]
+    def is_torn(self) -> bool:
+        """Return whether the stream, which has ended, ended within a message."""
+        return any(isinstance(read, BadLine) for read in self._parser.finish())
 
     # -- the login
 
@@ -154,7 +152,7 @@ class AmiSession:
         begun = line[: len(_GREETING)]
         if begun != _GREETING[: len(begun)] or len(line) > _GREETING_BYTES:
             raise AmiError(
-                "not_asterisk",
+                "wrong_server",
                 f"what answers at {self._access.host}:{self._access.port} is no manager interface of Asterisk: set "
                 "sources.asterisk.ami.host and port to those of manager.conf (bindaddr, port), and tls as it is there",
             )

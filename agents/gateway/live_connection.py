@@ -1,4 +1,4 @@
-"""One connection to a manager interface: opens it, reads without waiting for anything else, and pings."""
+"""One connection to a system that is listened to live: opens it, reads without waiting for anything else, and pings."""
 
 from __future__ import annotations
 
@@ -7,37 +7,57 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from streams.sources.asterisk.access import AmiAccess
-from streams.sources.asterisk.session import AmiSession, Received
+from streams.sources.live import LinkAccess, Session
 
 _PIECE: Final = 64 * 1024
 _LOOKS_PER_SPAN: Final = 5
 _PATIENCE: Final = 3  # a PBX that still sends, but answers no ping, is given so many deadlines
+
+S = TypeVar("S", bound=Session)
 
 
 class LinkError(Exception):
     """The connection could not be opened, or it ended. The text says why; another attempt may help."""
 
 
-Hear: TypeAlias = Callable[[AmiSession, Received, int], None]
+class Place(NamedTuple):
+    """What an error says of the other side's settings.
 
-
-class AmiConnection:
-    """Listens on one connection until it ends.
-
-    `hear` is called with each piece that came: it must not block. `clock` is the time in milliseconds since epoch.
+    `key` is the table of ours, `closed_early` what may end a connection before the login, `no_tls` where the port for
+    TLS is set. `records` is what else the other side keeps of calls.
     """
 
-    def __init__(self, access: AmiAccess, hear: Hear, clock: Callable[[], int]) -> None:
+    key: str
+    closed_early: str
+    no_tls: str
+    records: str
+
+
+class LiveConnection(Generic[S]):
+    """Listens on one connection until it ends.
+
+    `hear` is called with each piece that came, and gives it to the session: it must not block, and may raise
+    CannotListenError. `clock` is the time in milliseconds since epoch.
+    """
+
+    def __init__(
+        self,
+        access: LinkAccess,
+        place: Place,
+        session: S,
+        hear: Callable[[S, bytes, int], None],
+        clock: Callable[[], int],
+    ) -> None:
         self._access = access
+        self._place = place
         self._hear = hear
         self._clock = clock
         self._writer: asyncio.StreamWriter | None = None
         self._why_closed = ""
         self._opened_s = self._heard_s = self._pinged_s = 0.0
-        self.session = AmiSession(access)
+        self.session = session
 
     def close(self, why: str) -> None:
         """End the connection at once; `run` raises LinkError with this reason."""
@@ -46,12 +66,12 @@ class AmiConnection:
             self._writer.transport.abort()
 
     def log_off(self) -> None:
-        """Ask the PBX to end the connection."""
+        """Ask the other side to end the connection."""
         self.session.log_off()
         self.send()
 
     async def run(self) -> None:
-        """Open the connection and listen until the PBX has said goodbye. Raises LinkError and AmiError."""
+        """Open the connection and listen until the other side says goodbye. Raises LinkError and CannotListenError."""
         reader, self._writer = await self._open()
         self._opened_s = self._heard_s = time.monotonic()
         watching = asyncio.create_task(self._watch())
@@ -59,12 +79,11 @@ class AmiConnection:
             while data := await reader.read(_PIECE):
                 self._heard_s = time.monotonic()
                 now_ms = self._clock()
-                was_up = self.session.state == "up"
-                received = self.session.receive(data, now_ms)
-                if not was_up and self.session.state == "up":
+                was_up = self.session.is_up
+                self._hear(self.session, data, now_ms)
+                if not was_up and self.session.is_up:
                     self._pinged_s = self._heard_s
                 self.send()
-                self._hear(self.session, received, now_ms)
                 if self._why_closed:
                     break
             self._ended()
@@ -82,21 +101,18 @@ class AmiConnection:
             raise LinkError(self._why_closed)
         if self.session.said_goodbye:
             return
-        torn = " within a message" if self.session.finish() else ""
-        if self.session.state == "up":
+        torn = " within a message" if self.session.is_torn() else ""
+        if self.session.is_up:
             raise LinkError(f"the PBX closed the connection{torn}")
-        raise LinkError(
-            "the PBX closed the connection before the login was done: deny and permit of manager.conf, or its limit "
-            "of connections that have not logged in (authlimit)"
-        )
+        raise LinkError(f"the PBX closed the connection before the login was done: {self._place.closed_early}")
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        access = self._access
+        access, key = self._access, self._place.key
         where = f"{access.host}:{access.port}"
         try:
             context = tls_context(access)
         except OSError as error:
-            raise LinkError(f"sources.asterisk.ami.ca_file cannot be used: {_reason(error)}") from None
+            raise LinkError(f"{key}.ca_file cannot be used: {_reason(error)}") from None
         try:
             async with asyncio.timeout(access.connect_timeout_ms / 1000):
                 return await asyncio.open_connection(access.host, access.port, ssl=context)
@@ -105,12 +121,10 @@ class AmiConnection:
         except ssl.SSLCertVerificationError as error:
             raise LinkError(
                 f"the certificate of {where} cannot be verified ({error.verify_message}): set "
-                "sources.asterisk.ami.ca_file to the certificate that signed it, and host to the name in it"
+                f"{key}.ca_file to the certificate that signed it, and host to the name in it"
             ) from None
         except ssl.SSLError as error:
-            raise LinkError(
-                f"{where} does not speak TLS ({error.reason}): port is tlsbindaddr's of manager.conf with tls = true"
-            ) from None
+            raise LinkError(f"{where} does not speak TLS ({error.reason}): {self._place.no_tls}") from None
         except OSError as error:
             raise LinkError(f"{where} cannot be reached: {_reason(error)}") from None
 
@@ -121,7 +135,7 @@ class AmiConnection:
         while True:
             await asyncio.sleep(step_s / _LOOKS_PER_SPAN)
             now_s = time.monotonic()
-            if self.session.state != "up":
+            if not self.session.is_up:
                 if now_s - self._opened_s > access.connect_timeout_ms / 1000:
                     self.close(f"the login was not answered within {access.connect_timeout_ms / 1000:g} s")
             elif self.session.waits_for_ping:
@@ -141,7 +155,7 @@ class AmiConnection:
             self._writer.write(output)  # a few bytes: if the PBX does not take them, the next ping has no answer
 
 
-def tls_context(access: AmiAccess) -> ssl.SSLContext | None:
+def tls_context(access: LinkAccess) -> ssl.SSLContext | None:
     """Return how to verify the PBX, or None without TLS. Raises OSError for a `ca_file` that cannot be read."""
     if not access.tls:
         return None

@@ -1,4 +1,4 @@
-"""The process `callpulse listen ami`: the listener with its sink, its port, and what it had stored before."""
+"""The processes `callpulse listen ami` and `esl`: a listener with its sink, its port, and what it had stored before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from agents.gateway import cursors
-from agents.gateway.ami import AmiListener, AmiState, now_ms
+from agents.gateway.live import LinkState, LiveListener, LiveSource, now_ms
+from agents.gateway.live_connection import S
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.service import Service
 from agents.kafka.clients import KafkaUnusableError, full_name
@@ -18,14 +19,10 @@ from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Event
 from streams.settings.settings import Settings
-from streams.sources.asterisk.mapping import AsteriskMapping
-from streams.sources.asterisk.records.sources import read_until_key
-from streams.sources.people import People
 from streams.units import SECOND_MS
 
-log: Final = logging.getLogger("callpulse.ami")
+log: Final = logging.getLogger("callpulse.live")
 
-NAME: Final = "ami"
 _RECALL_S: Final = 60.0
 _TRIES: Final = 2
 _AWAY_S: Final = 20.0
@@ -34,32 +31,27 @@ _LOOK_S: Final = 0.1
 _FILL_EVERY_S: Final = 15.0
 
 
-async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
-    """Listen to the PBX of the settings until a signal; return how many events could not be stored at the end.
+async def run(
+    settings: Settings, name: str, source: LiveSource[S], *, on_ready: Callable[[str], None] | None = None
+) -> int:
+    """Listen to a source until a signal; return how many events could not be stored at the end.
 
-    `on_ready` is called with the URL of the process's own port once that answers. Raises FolderError, OSError for a
-    port that is taken, and ValueError for a mapping that cannot be used.
+    `name` is the folder of the process. `on_ready` is called with the URL of the process's own port once that answers.
+    Raises FolderError, and OSError for a port that is taken.
     """
-    mapping = settings.source(AsteriskMapping)
-    secret = settings.privacy.lead_secret.reveal().encode()
-    async with Service(settings, NAME) as service:
-        listener = AmiListener(
-            mapping,
-            secret,
-            service.sink,
-            people=People.of(settings, secret),
-            on_tick=_LinkMetrics(mapping.source, service.metrics).update,
-        )
-        service.metrics.announce(mapping.source)
+    async with Service(settings, name) as service:
+        listener = LiveListener(source, service.sink, on_tick=_LinkMetrics(source.name, service.metrics).update)
+        service.metrics.announce(source.name)
         service.not_ready_while(listener.why_not_ready)
         if on_ready is not None:
             on_ready(service.url)
         await _spool_sent(service)
-        listener.recall(await _recalled(settings, mapping.source))
+        listener.recall(await _recalled(settings, source.name))
         stop = asyncio.Event()
         listening = asyncio.create_task(listener.run(stop))
         service.background(_watched(listening))
-        service.background(fill_gaps(settings, listener.state, mapping.source))
+        if source.filled_up_to:
+            service.background(fill_gaps(settings, listener.state, source.filled_up_to))
 
         async def end() -> None:
             stop.set()
@@ -70,9 +62,9 @@ async def run(settings: Settings, *, on_ready: Callable[[str], None] | None = No
     return listening.result()
 
 
-async def fill_gaps(settings: Settings, state: AmiState, source: str, every_s: float = _FILL_EVERY_S) -> None:
-    """Look how far CEL is read while there are gaps that it has not covered. Runs until it is cancelled."""
-    key = read_until_key(source).encode()
+async def fill_gaps(settings: Settings, state: LinkState, cursor: str, every_s: float = _FILL_EVERY_S) -> None:
+    """Look how far records are read while there are gaps that they have not covered. Runs until it is cancelled."""
+    key = cursor.encode()
     while True:
         await asyncio.sleep(every_s)
         if not state.unfilled:
@@ -82,7 +74,7 @@ async def fill_gaps(settings: Settings, state: AmiState, source: str, every_s: f
         except KafkaUnusableError:
             continue  # the sink says that Kafka is away
         if until.isdigit() and (filled := state.fill(int(until))):
-            log.info("CEL has been read beyond %d gaps: they are filled", filled)
+            log.info("records have been read beyond %d gaps: they are filled", filled)
 
 
 async def _spool_sent(service: Service) -> None:
@@ -160,7 +152,7 @@ class _LinkMetrics:
         self._metrics = metrics
         self._messages = self._gaps = self._gap_ms = self._filled = 0
 
-    def update(self, state: AmiState, waiting: int) -> None:
+    def update(self, state: LinkState, waiting: int) -> None:
         ahead = state.clock_ahead_ms
         self._metrics.link(
             self._source,
