@@ -12,11 +12,13 @@ from msgspec import Struct
 
 from agents.cli.common import USAGE, UserError, run
 from agents.cli.listen.ami import check_ami
+from agents.cli.listen.esl import check_esl
 from streams.settings.access import Access
 from streams.settings.settings import Settings
 from streams.sources.asterisk import AsteriskMapping
 from streams.sources.asterisk.records.sources import RECORD_FILES
 from streams.sources.files.mapping import FileMapping
+from streams.sources.freeswitch import FreeSwitchMapping
 from streams.sources.registry import HOOKS
 from streams.sources.senders import HttpSender
 
@@ -43,6 +45,9 @@ def report_of(settings: Settings, asked: Asked) -> Report:
     if table in ("asterisk", settings.source(AsteriskMapping).source):
         kind = part.replace("-", "_")
         return _records(settings, asked, kind) if kind in RECORD_FILES else _live(settings, asked, "asterisk", part)
+    pbx = settings.source(FreeSwitchMapping)
+    if table in ("freeswitch", pbx.source) and (part == "esl" or (not part and (pbx.esl.host or not pbx.tokens))):
+        return _live(settings, asked, "freeswitch", part)
     name = part if table == "http" else asked.name
     if name in settings.named("http", HttpSender):
         return _pushed(settings, asked, name, ())
@@ -63,6 +68,8 @@ def _live(settings: Settings, asked: Asked, table: str, part: str) -> Report:
         raise UserError(f"there is no source {asked.name}; these can be tested: {', '.join(these)}.", USAGE)
     if table == "asterisk":
         check_ami(settings)
+    elif table == "freeswitch":
+        check_esl(settings)
     return run(tester(settings, part, asked.seconds, asked.secret))
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from agents.gateway import ami_test
+from agents.gateway import ami_test, esl_test
 from agents.gateway.source_report import Report
 from streams.settings.settings import Settings
 
 Test: TypeAlias = Callable[[Settings, str, float, bytes], Coroutine[Any, Any, Report]]
 """Takes the settings, the part behind the dot of the source's name, seconds to listen, and the secret of numbers."""
 
-TESTS: Final[Mapping[str, Test]] = MappingProxyType({"asterisk": ami_test.test})
+TESTS: Final[Mapping[str, Test]] = MappingProxyType({"asterisk": ami_test.test, "freeswitch": esl_test.test})

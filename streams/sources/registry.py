@@ -21,6 +21,7 @@ from streams.sources.bitrix24.poll import bitrix24_poll
 from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
+from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin, FreeSwitchMapping
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.settings import MangoSettings
@@ -43,6 +44,7 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "asterisk": AsteriskMapping,
         "bitrix24": Bitrix24Settings,
         "files": Named(FileMapping),
+        "freeswitch": FreeSwitchMapping,
         "http": Named(HttpSender),
         "mango": MangoSettings,
         "zadarma": ZadarmaSettings,
@@ -56,6 +58,7 @@ HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
     {
         "amazon_connect": ConnectHook,
         "bitrix24": Bitrix24Hook,
+        "freeswitch": FreeSwitchHook,
         "mango": MangoHook,
         "zadarma": ZadarmaHook,
         "megafon": MegafonHook,
@@ -68,6 +71,7 @@ MakeJoin: TypeAlias = Callable[[Settings], Join]
 JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
     {
         "amazon_connect": ConnectJoin,
+        "freeswitch": lambda _: FreeSwitchJoin(),
         "mango": MangoJoin,
         "zadarma": ZadarmaJoin,
         "megafon": MegafonJoin,

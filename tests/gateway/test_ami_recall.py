@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.gateway import ami_service
+from agents.gateway import live_service
 from agents.kafka.clients import KafkaUnusableError
 from streams.contract.events import encode
 from streams.settings.settings import Settings
@@ -36,13 +36,13 @@ class Topic:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ami_service, "_RECALL_S", 0.05)
-    monkeypatch.setattr(ami_service, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(live_service, "_RECALL_S", 0.05)
+    monkeypatch.setattr(live_service, "_AGAIN_S", 0.01)
 
 
 def topic(monkeypatch: pytest.MonkeyPatch, *reads: Iterable[Any] | Exception | None) -> Topic:
     made = Topic(*reads)
-    monkeypatch.setattr(ami_service, "records_to_end", made)
+    monkeypatch.setattr(live_service, "records_to_end", made)
     return made
 
 
@@ -56,7 +56,7 @@ async def test_what_was_stored_is_read_whole_however_often_that_is_tried(
     before: list[Exception | None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic(monkeypatch, *before, FOUND)
-    found = await ami_service.stored_events(Settings(), "pbx")
+    found = await live_service.stored_events(Settings(), "pbx")
     assert [one.id for one in found] == ["2", "1"]
     assert caplog.text.count("Trying again") == len(before)
 
@@ -64,14 +64,14 @@ async def test_what_was_stored_is_read_whole_however_often_that_is_tried(
 async def test_a_topic_that_has_no_end_is_an_error_and_not_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = topic(monkeypatch, None, None, FOUND)
     with pytest.raises(KafkaUnusableError, match="not read to its end"):
-        await ami_service.stored_events(Settings(), "pbx")
+        await live_service.stored_events(Settings(), "pbx")
     assert reads.reads == [FOUND]
 
 
 async def test_a_listener_hears_what_comes_though_it_cannot_read_what_was(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ami_service, "_AWAY_S", 0.0)
+    monkeypatch.setattr(live_service, "_AWAY_S", 0.0)
     topic(monkeypatch, AWAY, AWAY)
-    assert await ami_service._recalled(Settings(), "pbx") == []
+    assert await live_service._recalled(Settings(), "pbx") == []
     assert "Kafka does not answer. Calls in progress begin anew" in caplog.text

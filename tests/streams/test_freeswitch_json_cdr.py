@@ -1,0 +1,307 @@
+"""A day of a department as records of mod_json_cdr: in any order, doubled, over restarts, in any rendering."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.contract.events import CallEnded, CallTransferred, Event
+from streams.sources.frame import KeptStatement, Statement, Translation
+from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin
+from streams.sources.freeswitch.hook import translated
+from streams.sources.freeswitch.legs import Legs
+from tests.examples import examples
+from tests.streams.freeswitch_cases import (
+    BAD_CDR,
+    CDR,
+    NUMBERS,
+    decoded,
+    deliveries,
+    differences,
+    parties,
+    request,
+    settings,
+)
+
+EXPECTED = decoded(CDR / "expected.json")
+BASIC = EXPECTED["settings"]["basic_auth"]
+FOLDER = sorted((CDR / "err-log-dir").iterdir())
+BASE = json.loads((BAD_CDR / "01-sound.http").read_bytes().partition(b"\r\n\r\n")[2])
+UUID = BASE["variables"]["uuid"]
+TRUNK = "sofia/external/84950000101@trunk-msk"
+
+
+def posted(hook: FreeSwitchHook, requests: Iterable[dict[str, Any]]) -> list[Event]:
+    """The events of authentic requests."""
+    events = []
+    for one in requests:
+        asked = request(CDR / one["file"], one["received_at_ms"])
+        assert hook.is_authentic(asked)
+        translation = hook.translate(asked)
+        assert translation.refused == []
+        events += translation.events
+    return events
+
+
+def from_folder() -> list[Event]:
+    """The events of the files that could not be posted."""
+    made = Legs(parties())
+    return [event for path in FOLDER for event in translated(made, path.read_bytes()).events]
+
+
+@pytest.mark.parametrize("variant", ["raw", "form", "base64"])
+def test_the_story_gives_its_legs_in_any_order_and_doubled(variant: str) -> None:
+    asked = deliveries(variant)
+    rest = from_folder() if variant == "raw" else []
+    for seed in range(6):
+        order = asked if seed == 0 else asked * 2
+        if seed:
+            random.Random(seed).shuffle(order := list(order))
+        events = posted(FreeSwitchHook(settings(BASIC)), order)
+        assert differences(events + rest, EXPECTED) == [], seed
+
+
+def one_by_one(order: Iterable[dict[str, Any]]) -> tuple[list[Event], list[Statement]]:
+    """What the records say if each comes to another process."""
+    events, statements = from_folder(), []
+    for one in order:
+        translation = FreeSwitchHook(settings(BASIC)).translate(request(CDR / one["file"], 0))
+        events += translation.events
+        statements += translation.statements
+    return events, statements
+
+
+def test_records_that_come_to_other_processes_are_joined() -> None:
+    """Without the join, what is in two records is known to the second, or from the pick-up on."""
+    for seed in range(2):
+        order = deliveries("raw") * 2
+        random.Random(seed).shuffle(order)
+        events, statements = one_by_one(order)
+        assert differences(events, EXPECTED, slack_ms=999) == []
+        assert differences(events, EXPECTED) != []
+        assert not any(number.encode() in said.body for number in NUMBERS for said in statements)
+        for call in {said.call for said in statements}:
+            kept = [KeptStatement(0, said.body) for said in statements if said.call == call]
+            joined = FreeSwitchJoin().join(kept, 0)
+            assert joined == FreeSwitchJoin().join([*reversed(kept), KeptStatement(0, b"{}")], 1)
+            events += joined.events
+        assert differences(events, EXPECTED) == []
+
+
+def test_events_hold_no_number() -> None:
+    said = repr(posted(FreeSwitchHook(settings(BASIC)), deliveries("raw")) + from_folder())
+    assert not any(number in said for number in NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("header", "is_authentic"),
+    [
+        ("", False),
+        ("Basic", False),
+        ("Basic ZnMtYTp3cm9uZw==", False),
+        ("Bearer ZnMtYTo2YWQ5ZGM3ZWU5OWUyM2E2YzM1Zg==", False),
+        ("Basic \xff", False),
+        ("basic ZnMtYTo2YWQ5ZGM3ZWU5OWUyM2E2YzM1Zg==", True),
+    ],
+)
+def test_the_password_is_asked_for_where_one_is_set(header: str, is_authentic: bool) -> None:
+    asked = request(BAD_CDR / "52-no-authentication.http")
+    asked = msgspec.structs.replace(asked, headers={**asked.headers, "authorization": header})
+    assert FreeSwitchHook(settings(BASIC)).is_authentic(asked) is is_authentic
+    assert FreeSwitchHook(settings()).is_authentic(asked)
+
+
+def test_bad_records_get_their_class_and_harm_nothing() -> None:
+    index = decoded(BAD_CDR / "index.json")
+    hook = FreeSwitchHook(settings(index["keys"]["basic_auth"]))
+    http = {"method-get", "method-put", "content-length-too-long", "content-encoding-unknown"}  # the server's
+    for case in index["cases"]:
+        name, expect = case["file"], case["expect"]
+        if name.endswith(".json") or name.partition("-")[2].removesuffix(".http") in http:
+            continue
+        asked = request(BAD_CDR / name, index["received_at_ms"])
+        translation = hook.translate(asked) if hook.is_authentic(asked) else None
+        got = "refused" if translation is None else "accepted" if translation.events else "ignored"
+        assert got in {expect["class"], *expect.get("class_any", ())}, name
+        if got == "ignored" and "reason" in expect:
+            assert translation is not None
+            assert [one.reason for one in translation.refused] == [expect["reason"]], name
+        assert not any(number in repr(translation) for number in NUMBERS), name
+    asked = request(BAD_CDR / "01-sound.http")
+    assert len(hook.translate(asked).events) == 1
+
+
+def record(callflow: Any = (), **variables: Any) -> Translation:
+    """What a record says that differs from a sound one in these variables; None: the variable is missing."""
+    held = BASE["variables"] | {"callflow": None} | variables
+    document = BASE | {"variables": {name: value for name, value in held.items() if value is not None}}
+    return translated(Legs(parties()), json.dumps(document | {"callflow": callflow}).encode())
+
+
+def ended(**variables: Any) -> CallEnded:
+    """The one leg of a record."""
+    (event,) = record(**variables).events
+    assert isinstance(event, CallEnded)
+    return event
+
+
+RANG = {"direction": "outbound", "originator": "an-originator", "sip_from_user": "84950000101", "answer_uepoch": "0"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "outbound", "inbound"),
+    [
+        ("USER_BUSY", "busy", "busy"),
+        ("CALL_REJECTED", "busy", "busy"),
+        ("NO_ANSWER", "no_answer", "no_answer"),
+        ("ALLOTTED_TIMEOUT", "no_answer", "no_answer"),
+        ("ORIGINATOR_CANCEL", "canceled", "canceled"),
+        ("LOSE_RACE", "canceled", "canceled"),
+        ("NORMAL_TEMPORARY_FAILURE", "failed", "failed"),
+        ("A_CAUSE_OF_TOMORROW", "failed", "failed"),
+    ],
+)
+def test_dispositions_come_from_the_cause(cause: str, outbound: str, inbound: str) -> None:
+    assert ended(answer_uepoch="0", hangup_cause=cause).disposition == outbound
+    made = ended(**RANG, hangup_cause=cause, progress_uepoch="1794999905000000")
+    assert (made.disposition, made.direction, made.talk_ms) == (inbound, "inbound", 0)
+
+
+def test_the_result_of_the_dial_goes_before_the_cause_of_the_callers_hangup() -> None:
+    assert ended(answer_uepoch="0", originate_disposition="USER_BUSY").disposition == "busy"
+    assert ended(originate_disposition="SUCCESS").disposition == "answered"
+
+
+def test_a_telephone_that_did_not_ring_has_no_leg() -> None:
+    for cause in ("USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT", "USER_BUSY", "CALL_REJECTED"):
+        assert record(**RANG, hangup_cause=cause, progress_uepoch="0").events == [], cause
+
+
+def test_a_telephone_that_was_picked_up_and_not_connected_did_not_answer() -> None:
+    picked_up = RANG | {"answer_uepoch": "1794999910000000", "bridge_uepoch": "0"}
+    assert ended(**picked_up).disposition == "no_answer"
+    assert ended(**picked_up, hangup_cause="LOSE_RACE").disposition == "canceled"
+
+
+def test_the_direction_is_that_of_who_is_internal() -> None:
+    assert ended().direction == "outbound"  # and FreeSWITCH calls the channel inbound
+    assert ended(**RANG, progress_uepoch="1794999905000000").direction == "inbound"
+    missed = ended(channel_name=TRUNK, sip_from_user="84950000101", answer_uepoch="0", bridge_uepoch="0")
+    assert (missed.manager, missed.direction, missed.disposition) == ("queue:inbound", "inbound", "no_answer")
+
+
+def test_talk_begins_when_the_far_end_is_there() -> None:
+    """A click-to-dial is answered by its own manager first, and early media bridges before the answer."""
+    assert ended(bridge_uepoch="1794999940000000").talk_ms == 30_000
+    assert ended(bridge_uepoch="1794999905000000").talk_ms == 60_000
+    assert ended(bridge_uepoch="0").talk_ms == 0
+
+
+@pytest.mark.parametrize("number", ["202", "anna", "*97"])
+def test_calls_inside(number: str) -> None:
+    made = record(sip_to_user=number, bridge_uepoch="0")
+    if number != "202":
+        assert made.events == []  # a feature code
+        return
+    (event,) = made.events
+    assert isinstance(event, CallEnded)
+    assert (event.internal, event.lead) == (True, None)
+
+
+def test_voicemail_of_a_caller() -> None:
+    made = ended(channel_name=TRUNK, sip_from_user="84950000101", bridge_uepoch="0", last_app="voicemail")
+    assert (made.disposition, made.talk_ms) == ("voicemail", 0)
+
+
+def test_a_withheld_caller_is_no_lead_and_no_colleague() -> None:
+    made = ended(**RANG | {"sip_from_user": "anonymous"}, progress_uepoch="1794999905000000")
+    assert (made.lead, made.internal) == (None, made.internal)
+    assert not made.internal
+
+
+def test_strangers_inside_are_kept_under_the_name_of_the_source() -> None:
+    assert ended(channel_name="sofia/internal/277@x").manager == "freeswitch:277"
+
+
+def test_a_channel_over_a_gateway_is_outside_whatever_its_number() -> None:
+    assert record(direction="outbound", channel_name="sofia/internal/201@x", sip_gateway_name="x").events == []
+
+
+def test_an_agent_whom_a_queue_rang_has_the_call_of_the_caller() -> None:
+    made = ended(**RANG | {"originator": None}, progress_uepoch="1794999905000000", cc_member_session_uuid="a-caller")
+    assert made.call == "a-caller"
+
+
+def test_an_id_that_could_be_a_number_is_hashed() -> None:
+    for uuid in ("+74950000101", "84950000101", "call-84950000101", "<b>84950000101"):
+        assert "4950000101" not in repr(ended(uuid=uuid, call_uuid=uuid)), uuid
+    assert ended(uuid="my-call-7", call_uuid=None).id == "freeswitch:my-call-7:ended"
+
+
+def test_values_may_be_escaped_or_not() -> None:
+    escaped = {name: quote(str(value), safe="") for name, value in BASE["variables"].items()}
+    assert record(**escaped).events == record().events
+    plain = ended(channel_name="sofia/internal/201@x", sip_to_user="+74950000101")
+    assert plain.lead == ended(sip_to_user="84950000101").lead
+
+
+def test_two_blind_transfers_of_one_caller() -> None:
+    history = "ARRAY::1794999930:a:bl_xfer:202/default/XML|:1794999950:b:bl_xfer:203/default/XML"
+    flow = [
+        {"caller_profile": {"destination_number": "203"}, "times": {"transfer_time": "0"}},
+        {"caller_profile": {"destination_number": "202"}, "times": {"transfer_time": "1794999950250000"}},
+        {"caller_profile": {"destination_number": "201"}, "times": {"transfer_time": "1794999930250000"}},
+    ]
+    made = record(
+        flow,
+        channel_name=TRUNK,
+        sip_from_user="84950000101",
+        bridge_uepoch="1794999910000000",
+        transfer_history=history,
+    ).events
+    transfers = [event for event in made if isinstance(event, CallTransferred)]
+    assert [(one.manager, one.to_manager, one.at) for one in transfers] == [
+        ("vera.lisina", "gleb.ostrov", 1_794_999_930_250),
+        ("gleb.ostrov", "rimma.zueva", 1_794_999_950_250),
+    ]
+    assert len({one.id for one in transfers}) == 2
+
+
+HELD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["0", "1794999910000000", "201"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    [*BASE["variables"], "transfer_history", "originated_legs", "bridge_uepoch", "bridge_channel", "cc_queue", "x"]
+)
+
+
+@pytest.mark.fuzz
+@examples(300)
+@given(variables=st.dictionaries(NAMES, HELD, max_size=6), flow=HELD)
+def test_any_variables_are_read_without_an_exception(variables: dict[str, Any], flow: Any) -> None:
+    translation = record(flow, **variables)
+    assert len(translation.events) + len(translation.refused) + translation.ignored >= 1
+
+
+@pytest.mark.fuzz
+@examples(300)
+@given(
+    body=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: ("cdr=" + text).encode()),
+    kind=st.sampled_from(
+        ["", "application/json", "application/x-www-form-urlencoded", "application/x-www-form-base64-encoded"]
+    ),
+)
+def test_any_bytes_are_read_without_an_exception(body: bytes, kind: str) -> None:
+    translation = translated(Legs(parties()), body, kind)
+    assert translation.events == []
+    assert len(translation.refused) == 1
