@@ -45,18 +45,28 @@ def report_of(settings: Settings, asked: Asked) -> Report:
     if table in ("asterisk", settings.source(AsteriskMapping).source):
         kind = part.replace("-", "_")
         return _records(settings, asked, kind) if kind in RECORD_FILES else _live(settings, asked, "asterisk", part)
-    pbx = settings.source(FreeSwitchMapping)
-    if table in ("freeswitch", pbx.source) and (part == "esl" or (not part and (pbx.esl.host or not pbx.tokens))):
-        return _live(settings, asked, "freeswitch", part)
     name = part if table == "http" else asked.name
     if name in settings.named("http", HttpSender):
         return _pushed(settings, asked, name, ())
     access = getattr(settings.sources, name, None)
-    if name in HOOKS and isinstance(access, Access) and access.tokens:
+    is_pushed = isinstance(access, Access) and bool(access.tokens)
+    if name in HOOKS and is_pushed and not _is_live(settings, table, part):
         return _pushed(settings, asked, name, HOOKS[name](settings).cannot_know)
     if name in asked.names:
         return _pushed(settings, asked, name, ())
-    return _live(settings, asked, table, part)
+    return _live(settings, asked, _table(settings, table), part)
+
+
+def _table(settings: Settings, name: str) -> str:
+    """Return the table of a source, which may be called by the name of its events."""
+    return "freeswitch" if name == settings.source(FreeSwitchMapping).source else name
+
+
+def _is_live(settings: Settings, table: str, part: str) -> bool:
+    """Tell whether a PBX that may also push is meant as one that is listened to."""
+    return _table(settings, table) == "freeswitch" and (
+        part == "esl" or bool(settings.source(FreeSwitchMapping).esl.host)
+    )
 
 
 def _live(settings: Settings, asked: Asked, table: str, part: str) -> Report:
