@@ -21,6 +21,7 @@ PLACE: Final = Place(
     "sources.freeswitch.esl",
     "apply-inbound-acl of event_socket.conf.xml may keep this address out",
     "the event socket itself speaks no TLS: a proxy before it does, or tls = false",
+    "mod_json_cdr",
 )
 LIST: Final = "show channels"
 
@@ -33,6 +34,7 @@ class EslSource:
         self.name = mapping.source
         self.access = mapping.esl
         self.place = PLACE
+        self.filled_up_to = ""  # what is posted does not say up to when it is complete
         self._translator = FreeSwitch(parties_of(settings, mapping))
 
     def session(self) -> EslSession:

@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.gateway.live import LinkState
-from agents.gateway.live_service import fill_gaps
 from agents.gateway.cursors import Cursors
 from agents.gateway.follower import Follower
 from agents.gateway.following import GrowingFile
+from agents.gateway.live import LinkState
+from agents.gateway.live_service import fill_gaps
 from streams.contract.events import CallEnded, Event, encode
 from streams.settings.settings import load
 from streams.sources.asterisk import Asterisk
