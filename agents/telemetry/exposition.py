@@ -111,13 +111,14 @@ class Exposition:
                 families = [*self._families(lines), *self._joined(texts), "".join(infos).encode()]
                 families += self._of_teams(partition, teams)
                 texts_by_partition.append((snapshot, families))
+        await self._reconciliations.prepare(managers, now_ms, self._slice_s)
         # From here on nothing is awaited: the partitions that are owned now are the ones in the text.
         current = [families for snapshot, families in texts_by_partition if managers.is_current(snapshot)]
         parts = []
         for index, head in enumerate(self._heads):
             parts.append(head)
             parts += [families[index] for families in current]
-        parts += map(bytes.__add__, self._reconciled_heads, self._reconciliations.texts(managers, now_ms))
+        parts += map(bytes.__add__, self._reconciled_heads, self._reconciliations.texts(managers))
         self.gauges.refresh()
         parts.append(generate_latest(_Countable(self._registry)))
         return b"".join(parts)

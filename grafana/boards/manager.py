@@ -131,10 +131,10 @@ def day() -> statetimeline.Panel:
 def before_today() -> stat.Panel:
     """Return whether the figures of the days before today are final."""
     return number(
-        "Days before today",
-        "Are their figures final? Final: records of the telephone system cover each day, and every call of theirs "
-        "counts. Otherwise so many of the last 7 days are provisional and may change. Today always may. A dash: no day "
-        "was compared with records; see the board Sources.",
+        "Before today",
+        "Are the figures of the last 7 days final? Final: records of the telephone system cover each day, and every "
+        "call of theirs counts. Otherwise so many days are provisional and may change. Today always may. A dash: no "
+        "day was compared with records; see the board Sources.",
         "none",
         manager("provisional_days"),
         ((None, GREEN), (1, YELLOW)),

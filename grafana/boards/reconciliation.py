@@ -13,8 +13,9 @@ from grafana.config import Config
 from grafana.fill import current
 from grafana.queries import NO_QUEUE
 from grafana.tables import Column, quiet, whole
-from streams.units import SECOND_MS
+from streams.units import DAY_S, SECOND_MS
 
+_DATE: Final = "time:YYYY-MM-DD"
 _LABELS: Final = {"name": "Manager", "manager": tables.HIDDEN, "source": "Source"}
 
 
@@ -34,14 +35,19 @@ def _beside(expr: str) -> str:
     return f"0 * {_each('reconciled_until_timestamp_seconds')} + on (manager, team) group_left () {expr}"
 
 
-def final_until() -> stat.Panel:
-    """Return until when the figures of everybody are final."""
+def _day(ends: str) -> str:
+    """Return the query of a day from that of its end: its noon, which has the same date in most zones of readers."""
+    return f"{SECOND_MS} * ({ends} - {DAY_S // 2})"
+
+
+def final_day() -> stat.Panel:
+    """Return the day up to which the figures of everybody are final."""
     return number(
-        "Final for all until",
-        "Figures of every manager are final up to this moment, but for days that are provisional. A day is final once "
+        "Final for all up to",
+        "The figures of every manager are final up to this day, but for days that are provisional. A day is final once "
         "records cover it and every call of theirs counts. A dash: callpulse reconcile has found no final day.",
-        "dateTimeAsLocalNoDateIfToday",
-        f"{SECOND_MS} * min({_of_manager('final_until_timestamp_seconds')})",
+        _DATE,
+        _day(f"min({_of_manager('final_until_timestamp_seconds')})"),
     )
 
 
@@ -90,26 +96,21 @@ def by_manager() -> table.Panel:
         return Column(head, expr, thresholds=thresholds, more={"mappings": quiet(), "decimals": 0})
 
     return tables.of_columns(
-        "Records against what was counted",
-        "Whose figures differ from the records? Of each manager's newest day that was reconciled. Both: calls in "
+        "By manager",
+        "Whose figures differ from the records? Day: the newest one that was reconciled. Both: calls in "
         "records and figures. Missing: recorded, and not counted, or without the end; callpulse reconcile --repair "
         "sends them. Extra: counted, in no record. Other talk, Other end: of both, and the two differ. Talk: recorded "
         "minus counted. Provisional: so many of the last 7 days are not final.",
         _LABELS,
         [
-            few("Provisional", _beside(_of_manager("provisional_days"))),
-            Column(
-                "Reconciled until",
-                f"{SECOND_MS} * {_each('reconciled_until_timestamp_seconds')}",
-                "dateTimeAsLocalNoDateIfToday",
-                more={"custom.width": 160},
-            ),
-            whole("Both", _each("reconciled_legs", "both")),
             few("Missing", missing, ((None, GREY), (1, ORANGE))),
             few("Extra", _each("reconciled_legs", "extra")),
+            whole("Both", _each("reconciled_legs", "both")),
             few("Other talk", _each("reconciled_legs", "other_talk")),
             few("Other end", _each("reconciled_legs", "other_disposition")),
             Column("Talk", _each("reconciled_talk_difference_seconds"), "s", more={"decimals": 0, "mappings": quiet()}),
+            Column("Day", _day(_each("reconciled_until_timestamp_seconds")), _DATE),
+            few("Provisional", _beside(_of_manager("provisional_days"))),
         ],
         "Missing",
     ).no_value("No day was reconciled yet: callpulse reconcile --day yesterday, or --every 1h for all days")
@@ -117,7 +118,7 @@ def by_manager() -> table.Panel:
 
 def row(config: Config, y: int) -> list[common.Placed]:
     """Return the panels, from the line `y` on."""
-    numbers = (final_until(), provisional(), drift(config), talk())
+    numbers = (final_day(), provisional(), drift(config), talk())
     return [
         (0, y, 24, 1, dashboards.Row("Records against what was counted")),
         *((0, y + 1 + 3 * line, 4, 3, panel) for line, panel in enumerate(numbers)),

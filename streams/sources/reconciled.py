@@ -172,10 +172,12 @@ class Standing(Struct, frozen=True):
 
 
 class Ledger:
-    """Holds the results of the last days by manager. `version` grows with every result."""
+    """Holds the results of the last days by manager."""
 
     def __init__(self) -> None:
         self.version = 0
+        """Grows with every result."""
+        self._versions: dict[str, int] = {}
         self._held: dict[str, dict[int, dict[tuple[str, str], DayResult]]] = {}
 
     def take(self, value: bytes | None) -> bool:
@@ -190,7 +192,12 @@ class Ledger:
         for day in [day for day in days if day < oldest]:
             del days[day]
         self.version += 1
+        self._versions[result.manager] = self.version
         return True
+
+    def version_of(self, manager: str) -> int:
+        """Return a number that grows with every result of the manager, 0 without one."""
+        return self._versions.get(manager, 0)
 
     def managers(self) -> Iterator[str]:
         """Yield the managers of whom there are results."""

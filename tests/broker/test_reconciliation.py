@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,15 +22,16 @@ from agents.cli.common import UserError, read_settings
 from agents.cli.reconcile.records import RecordFiles
 from agents.cli.reconcile.rounds import Rounds
 from agents.kafka.producer import BatchProducer
-from agents.kafka.reconciliations import follow
+from agents.kafka.reconciliations import follow, store
 from agents.worker import create_server
 from streams.contract.events import CallEnded, encode
 from streams.settings.settings import Kafka, Settings, load
-from streams.sources.reconciled import Ledger
+from streams.sources.reconciled import DayResult, Ledger
 from streams.units import DAY_MS, HOUR_MS
 from tests.agents.stand_in import StandIn
-from tests.broker.test_cli_records import DAY, SECRET, an_installation
-from tests.kafka_fixture import unique
+from tests.broker.installation import Installation
+from tests.broker.test_cli_records import DAY, ROOT, SECRET, an_installation, command
+from tests.kafka_fixture import eventually, unique
 from tests.streams.records import lines_of, read
 from tests.streams.test_records_cel import source
 
@@ -168,3 +174,55 @@ async def test_without_the_topic_a_worker_goes_on_and_says_so_once(
     said: list[Any] = [record.getMessage() for record in caplog.records if "reconciliations" in record.getMessage()]
     assert len(said) == 1
     assert "`callpulse topics create` makes them" in said[0]
+
+
+def test_the_process_is_ready_after_a_round_and_ends_in_good_order(bootstrap: str, tmp_path: Path) -> None:
+    _, config = asyncio.run(an_installation(bootstrap, tmp_path))
+    words = command(config, "reconcile", "--every", "1h", "--cel", DAY, "--json")
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            status = json.loads(process.stdout.readline())["status"]
+            eventually(lambda: answers(f"{status}/-/ready"), what="a round is done")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+async def test_a_worker_exports_what_the_topic_holds(bootstrap: str, tmp_path: Path) -> None:
+    callpulse = Installation(bootstrap, tmp_path)
+    assert callpulse("topics", "create").returncode == 0
+    kafka = Kafka(bootstrap=bootstrap, topic_prefix=callpulse.environment["CALLPULSE_KAFKA__TOPIC_PREFIX"])
+    yesterday = int(time.time() * 1000) // DAY_MS - 1
+    since = yesterday * DAY_MS
+    result = DayResult(
+        source="pbx",
+        records="cel",
+        manager="anna",
+        day=yesterday,
+        since=since,
+        until=since + DAY_MS,
+        at=since + 2 * DAY_MS,
+        has_records=True,
+        both=7,
+        missing=2,
+    )
+    await store(kafka, [result])
+    with callpulse.worker() as (_, url):
+
+        def lines() -> list[str]:
+            with urllib.request.urlopen(f"{url}/metrics") as answer:  # noqa: S310 - our own process
+                return [line for line in answer.read().decode().splitlines() if 'manager="anna"' in line]
+
+        await asyncio.to_thread(eventually, lines, within_s=60, what="the worker has read the topic")
+        assert 'callpulse_provisional_days{manager="anna",team="unassigned"} 1' in lines()
+        assert 'callpulse_reconciled_legs{manager="anna",team="unassigned",source="pbx",result="missing"} 2' in lines()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own process
+            return bool(json.load(answer)["ready"])
+    except urllib.error.HTTPError:
+        return False
