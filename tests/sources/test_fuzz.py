@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -19,12 +16,12 @@ from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
-from streams.sources.zadarma.hook import _SIGNED, ZadarmaHook
+from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
 from tests.sources import test_mango, test_megafon, test_zadarma
-from tests.sources.story import Gateway, HookStory, has_number, keys_of, rows_of
+from tests.sources.signed import Form, mango, megafon, zadarma
+from tests.sources.story import Gateway, HookStory, has_number, rows_of
 
-Form = dict[str, Any]
 NUMBER: Final = "79161234567"
 VALUES: Final = st.one_of(
     st.sampled_from(
@@ -39,25 +36,6 @@ VALUES: Final = st.one_of(
     st.none(),
     st.lists(st.integers(), max_size=2),
 )
-
-
-def mango(form: Form) -> tuple[bytes, dict[str, str]]:
-    keys = keys_of("mango")
-    text = json.dumps(form)
-    sign = sha256((keys["vpbx_api_key"] + text + keys["vpbx_api_salt"]).encode()).hexdigest()
-    return urlencode({"vpbx_api_key": keys["vpbx_api_key"], "sign": sign, "json": text}).encode(), {}
-
-
-def zadarma(form: Form) -> tuple[bytes, dict[str, str]]:
-    form = {name: "" if value is None else str(value) for name, value in form.items()}
-    names = _SIGNED.get(form.get("event", ""), ())
-    text = "".join(form.get(name, "") for name in names).encode("utf-8", "replace")
-    digest = hmac.new(keys_of("zadarma")["secret"].encode(), text, "sha1").hexdigest()
-    return urlencode(form, errors="replace").encode(), {"signature": base64.b64encode(digest.encode()).decode()}
-
-
-def megafon(form: Form) -> tuple[bytes, dict[str, str]]:
-    return urlencode({**form, "crm_token": keys_of("megafon")["crm_token"]}, errors="replace").encode(), {}
 
 
 SYSTEMS: Final[dict[str, tuple[HookStory, Any, Any, Callable[[Form], tuple[bytes, dict[str, str]]]]]] = {

@@ -171,7 +171,7 @@ class _Leg:
 
 
 def _record(said: History, heard: int, first_heard: int) -> _Record:
-    start = settled(said.start, first_heard)
+    start = settled(said.start, min(first_heard, heard - said.wait_ms - said.talk_ms))
     is_answered = said.disposition == "answered"
     answered = start + said.wait_ms if is_answered else 0
     return _Record(said, heard, start, answered, start + said.wait_ms + (said.talk_ms if is_answered else 0))

@@ -90,7 +90,8 @@ def _answered_legs(call: _Call) -> Iterator[Event]:
 
 
 def _inbound(call: str, pieces: Mapping[Piece, int]) -> _Call:
-    first = min(pieces.values())
+    # A duration says that the call began before: of two readings of a local time only the first one may be possible.
+    first = min(at - piece.duration_ms for piece, at in pieces.items())
     rings: dict[str, int] = {}
     answers: dict[str, int] = {}
     end, ended = None, 0
@@ -110,7 +111,7 @@ def _inbound(call: str, pieces: Mapping[Piece, int]) -> _Call:
 
 def _outbound(call: str, pieces: Mapping[Piece, int]) -> Iterator[Event]:
     said = sorted(pieces.items(), key=lambda item: item[1])
-    begun = settled(said[0][0].begun, said[0][1])
+    begun = settled(said[0][0].begun, min(at - piece.duration_ms for piece, at in said))
     manager = next((piece.manager for piece, _ in said if piece.manager), "")
     lead = next((piece.lead for piece, _ in said if piece.lead), None)
     leg = _made(call, manager or f"{NAME}:unknown", lead, "outbound")
