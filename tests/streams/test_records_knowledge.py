@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from streams.contract.events import encode
 from streams.sources.asterisk import DRY_RUN_SECRET
 from streams.sources.asterisk.records.knowledge import CANNOT_KNOW
+from streams.sources.asterisk.records.rows import RowAssembler
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
 from streams.sources.asterisk.records.sources import (
     RECORD_FILES,
@@ -101,6 +102,27 @@ def test_no_damage_to_a_day_makes_a_reader_fail(kind: str, data: st.DataObject) 
 
 
 @pytest.mark.fuzz
+@pytest.mark.parametrize("kind", ["cel", "cdr"])
+def test_a_carriage_return_outside_quotes_costs_its_row_at_most(kind: str) -> None:
+    """A name that somebody typed with one, say. csv has no rule for it, and the file goes on."""
+    first, *others = LINES[kind]
+    quote = first.index(b'"', first.index(b'"') + 1) + 1
+    broken = first[:quote] + b"\rx" + first[quote:]
+    for line in (broken, b'"a,\r' + first, b'"' + b"y" * 60_000):
+        source = MAKERS[kind]()
+        feed(source, [line, b"y" * 60_000, b"y" * 60_000 + b'",x'])
+        found = [event for place, one in enumerate(others) for event in source.take(one, place, NOW_MS).events]
+        assert len(found) > 10
+
+
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_other_separators_of_lines_are_text(quote: str) -> None:
+    rows = RowAssembler(",", quote, lambda fields: len(fields) == 3)
+    for mark in "\r\x0b\x0c\x1c\x85\u2028":
+        (fields,) = rows.take(f"{quote}a{quote},{quote}b{mark}c{quote},d", "line 1")
+        assert fields in (["a", f"b{mark}c", "d"], ["a", "b c", "d"])
+
+
 @examples(100)
 @given(
     rows=st.lists(

@@ -6,6 +6,7 @@ the first line that is a whole row by itself ends the broken one.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -110,10 +111,20 @@ class RowAssembler:
         return refuse("invalid_field", "a quote that is never closed", line, self._where)
 
     def _parse(self, text: str) -> Fields:
+        """Return the fields of a text; none where csv knows none, as in a field that is longer than any."""
         if self._quote and self._quote not in text:
             return text.split(self._separator)
+        try:
+            return self._read(text)
+        except csv.Error:  # a carriage return outside quotes, which is no end of a row here
+            with contextlib.suppress(csv.Error):
+                return self._read(text.replace("\r", " "))
+        return []
+
+    def _read(self, text: str) -> Fields:
+        *lines, last = text.split("\n")
         reader = csv.reader(
-            text.splitlines(keepends=True) if "\n" in text else [text],
+            [*(f"{line}\n" for line in lines), last] if lines else [last],
             delimiter=self._separator,
             quotechar=self._quote or None,
             quoting=csv.QUOTE_MINIMAL if self._quote else csv.QUOTE_NONE,
