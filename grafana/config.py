@@ -96,6 +96,7 @@ class Alerts(Struct, frozen=True, kw_only=True):
     clock_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 30 * SECOND_MS
     link_gaps: Count = 3
     unpushed: Count = 10
+    poll_silence_ms: Pause = 15 * MINUTE_MS
     drift_legs: Count = 5
     drift_ratio: Ratio = 0.02
     provisional_days: Count = 3

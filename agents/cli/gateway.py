@@ -76,6 +76,7 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
             service.background(Joiner(settings, joins, service.sink).run())
         await http.server.open()
         service.background(polling.run())
+        service.at_stop(polling.stop)
         service.at_stop(http.close)
         if as_json:
             print_json({"url": http.server.url, "status": service.url, "name": name})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -25,6 +25,7 @@ from agents.cli.common import (
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET, AsteriskMapping
 from streams.sources.asterisk.records.sources import record_key, unmapped_members
+from streams.sources.directory import decoded
 from streams.sources.people import People
 from streams.sources.unmapped import Stranger, Unmapped
 
@@ -40,6 +41,8 @@ def unmapped(
     as_json: JsonOption = False,
 ) -> None:
     """List everybody who was heard and is on no roster entry, and print the lines that add them to it.
+
+    The users of a system that is asked for them (its directory) are listed, too, with their names.
 
     They are counted in the team "unassigned" under the id shown, but for members of a followed queue_log that are no
     telephones: their lines count for nobody. After the roster has them, new events carry the manager's own id. No
@@ -64,6 +67,10 @@ def unmapped(
         say(f"Refused parts of {source}: {count}; who is in them is not known (`callpulse rejected list`).")
 
 
+_DIRECTORY: Final = b"people:"
+"""Begins the keys of `agents.gateway.poller.people_key`."""
+
+
 async def _read(settings: Settings, since_ms: int) -> Unmapped:
     from agents.gateway import people_heard  # noqa: PLC0415 - slow to import
     from agents.kafka.dead_letters import Filter  # noqa: PLC0415 - slow to import
@@ -84,7 +91,10 @@ async def _read(settings: Settings, since_ms: int) -> Unmapped:
 
 
 async def _read_members(settings: Settings, found: Unmapped, since_ms: int) -> None:
-    """Take the members of queues whose calls count for nobody: no event names them, the state of the follower does."""
+    """Take whom no event names: members of queues whose calls count for nobody, and users of a source's directory.
+
+    The state of the follower has the former, the poll of the source keeps the latter.
+    """
     from agents.gateway import cursors  # noqa: PLC0415 - slow to import
     from agents.gateway.following import Position  # noqa: PLC0415 - as above
     from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - as above
@@ -93,9 +103,11 @@ async def _read_members(settings: Settings, found: Unmapped, since_ms: int) -> N
     try:
         held = await cursors.read(settings.kafka)
     except KafkaUnusableError as error:
-        say(f"Members of queues that nobody is known for are not listed: {error}")
+        say(f"Members of queues that nobody is known for, and users of directories, are not listed: {error}")
         return
     for key, value in held.items():
+        if key.startswith(_DIRECTORY):
+            found.take_directory(key.removeprefix(_DIRECTORY).decode("utf-8", "replace"), decoded(value))
         if key.startswith(record_key(source, "queue_log").encode()):
             for name, one in unmapped_members(msgspec.msgpack.decode(value, type=Position).state).items():
                 if one.last_ms >= since_ms:

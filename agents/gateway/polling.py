@@ -59,6 +59,7 @@ class Polling:
         self._pollers: dict[str, Poller] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._mine: Collection[str] = ()
+        self._running: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._shares = PollShares(settings.kafka, sources, self._share, self._rung)
 
@@ -69,10 +70,17 @@ class Polling:
         elif name in self._sources:
             self._shares.ring(name)
 
+    async def stop(self) -> None:
+        """Poll no more: what a poll found and is not stored is found again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
     async def run(self) -> None:
-        """Poll for ever. Without sources it has nothing to do."""
+        """Poll until `stop`. Without sources it has nothing to do."""
         if not self._sources:
             return
+        self._running = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._shares.run())

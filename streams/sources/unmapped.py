@@ -12,6 +12,7 @@ from streams.contract.events import QUEUE_PREFIX
 from streams.settings.identities import may_be_number
 from streams.settings.reader import join
 from streams.settings.settings import Settings
+from streams.sources.directory import Known
 from streams.sources.people import UNKNOWN, Heard, People
 from streams.tables.manager.synthetic import SOURCE as OWN
 
@@ -66,6 +67,13 @@ class Unmapped:
         one.events += count
         _between(one, first_ms, last_ms)
 
+    def take_directory(self, source: str, known: Known) -> None:
+        """Take the users of a source's directory who are nobody on the roster, whether they were heard or not."""
+        for user, name in known.strangers.items():
+            manager = f"{source}:{user}"
+            one = self._strangers.setdefault((source, manager), Stranger(source=source, manager=manager))
+            one.note = "" if name == UNKNOWN else name
+
     def lines(self) -> list[str]:
         """Return a line for each person, those with most events first."""
         return [
@@ -93,7 +101,7 @@ class Unmapped:
             before = "stays under the old id" if one.is_counted else "counts for nobody"
             note = f"is {by_now.manager} by now; what came before {before}"
         else:
-            note = "" if one.is_counted else UNCOUNTED
+            note = one.note if one.is_counted else UNCOUNTED
         lines = [] if by_now is not None else [f"identities = {{ {join('', source)} = {_quoted(key)} }}"]
         return msgspec.structs.replace(one, lines=lines, note=note)
 

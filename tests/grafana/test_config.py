@@ -80,6 +80,7 @@ unauthenticated = 71
 clock = "47s"
 link_gaps = 7
 unpushed = 19
+poll_silence = "25m"
 drift_legs = 14
 drift_ratio = 0.038
 provisional_days = 5

@@ -9,7 +9,8 @@ import pytest
 from streams.settings.settings import Settings, load
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.sources import QueueLogSource
-from streams.sources.people import Heard, People
+from streams.sources.directory import Known
+from streams.sources.people import UNKNOWN, Heard, People
 from streams.sources.registry import SOURCES
 from streams.sources.unmapped import NOBODY, UNCOUNTED, Stranger, Unmapped
 
@@ -115,3 +116,15 @@ def test_refused_parts_are_counted_by_source() -> None:
     collected = Unmapped(settings(), people())
     collected.refused_parts["mango"] += 2
     assert (collected.found(), dict(collected.refused_parts)) == ([], {"mango": 2})
+
+
+def test_users_of_a_directory_are_listed_with_their_names_whether_they_were_heard_or_not() -> None:
+    collected = Unmapped(settings(), people())
+    collected.take("bitrix24", "bitrix24:303", AT)
+    collected.take_directory(
+        "bitrix24", Known(managers={"7": "anna.weber"}, strangers={"303": "Vera L", "310": UNKNOWN})
+    )
+    one, two = collected.found()
+    assert (one.manager, one.events, one.note) == ("bitrix24:303", 1, "Vera L")
+    assert (two.manager, two.events, two.note) == ("bitrix24:310", 0, "")
+    assert two.lines == ['identities = { bitrix24 = "310" }']
