@@ -25,6 +25,10 @@ from tests.gateway.served import MemorySink
 Handler = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 
 
+BODY = web.RequestKey("body", bytes)
+"""Where a handler finds the body of its request."""
+
+
 class Time:
     """A clock that moves when somebody waits, and as a test sets it."""
 
@@ -60,7 +64,7 @@ class MemoryCursors:
 class Api:
     """A server on the loopback. `handler` answers; `answers` come before it, one for each request.
 
-    A handler finds the body of the request in `request["body"]`.
+    A handler finds the body of the request in `request[BODY]`.
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -70,8 +74,8 @@ class Api:
         self.url = ""
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        request["body"] = await request.read()
-        self.requests.append((request.path_qs, dict(request.headers), request["body"]))
+        request[BODY] = await request.read()
+        self.requests.append((request.path_qs, dict(request.headers), request[BODY]))
         said = self.answers.pop(0) if self.answers else self.handler
         if isinstance(said, web.Response):
             return said

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from tests.gateway.polled import answer
+from tests.gateway.polled import BODY, answer
 
 PAGE = 50
 Row = Mapping[str, Any]
@@ -42,7 +42,7 @@ class Portal:
             self._used -= 1
             self.limited += 1
             return answer({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, 503)
-        return answer(self.batch(json.loads(request["body"])["cmd"]))
+        return answer(self.batch(json.loads(request[BODY])["cmd"]))
 
     def batch(self, commands: Mapping[str, str]) -> Any:
         assert len(commands) <= PAGE

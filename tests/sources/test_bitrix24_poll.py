@@ -20,7 +20,7 @@ from streams.sources.bitrix24.poll import Bitrix24Poll
 from streams.sources.bitrix24.rest import query
 from streams.sources.frame import Request
 from streams.sources.registry import SOURCES
-from tests.gateway.polled import Api, Polling, Time, polling
+from tests.gateway.polled import BODY, Api, Polling, Time, polling
 from tests.sources.bitrix24_portal import Portal, nested
 
 NOW_MS = 1_795_000_000_000
@@ -90,7 +90,7 @@ async def test_a_deal_that_is_modified_while_pages_are_read_is_read_by_the_next_
         def handler(request: Any) -> Any:
             nonlocal pages
             said = portal(request)
-            if b"crm.deal.list" in request["body"]:
+            if b"crm.deal.list" in request[BODY]:
                 pages += 1
                 if pages == 1:
                     # Deal 3 was on this page; deal 110 comes on a later one with a later moment.
