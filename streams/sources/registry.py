@@ -15,6 +15,9 @@ from streams.settings.settings import Named, Settings
 from streams.sources.amazon_connect.hook import ConnectHook
 from streams.sources.amazon_connect.join import ConnectJoin
 from streams.sources.amazon_connect.settings import ConnectSettings
+from streams.sources.amocrm import poll as amocrm_poll
+from streams.sources.amocrm.hook import AmocrmHook
+from streams.sources.amocrm.settings import AmocrmSettings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.bitrix24.hook import Bitrix24Hook
 from streams.sources.bitrix24.poll import bitrix24_poll
@@ -41,6 +44,7 @@ from streams.sources.zadarma.settings import ZadarmaSettings
 SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
     {
         "amazon_connect": ConnectSettings,
+        "amocrm": AmocrmSettings,
         "asterisk": AsteriskMapping,
         "bitrix24": Bitrix24Settings,
         "files": Named(FileMapping),
@@ -56,6 +60,7 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
 MakeHook: TypeAlias = Callable[[Settings], Hook]
 HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
     {
+        "amocrm": AmocrmHook,
         "amazon_connect": ConnectHook,
         "bitrix24": Bitrix24Hook,
         "freeswitch": FreeSwitchHook,
@@ -81,5 +86,7 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 """The sources whose hook gives statements, by their names."""
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
-POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType({"bitrix24": bitrix24_poll, "twilio": twilio_poll.make})
+POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
+    {"amocrm": amocrm_poll.make, "bitrix24": bitrix24_poll, "twilio": twilio_poll.make}
+)
 """The sources that are asked, by their names. None: the settings do not say where to ask."""

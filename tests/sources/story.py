@@ -372,12 +372,13 @@ def _unlike_moment(field: str, leg: Any, truth: Any, found: int | None) -> Itera
             yield f"{field} is {found}, and was {truth[field]}"
     elif want != "unknown":
         exact = None if want is None else leg[f"{field}_ms"]
-        accepted = [None if one is None else _ms(one) for one in leg.get(f"{field}_accept", ())]
+        accepted = [None if one is None else ms_of(one) for one in leg.get(f"{field}_accept", ())]
         if found not in {exact, *accepted}:
             yield f"{field} is {found} instead of {exact}"
 
 
-def _ms(moment: str | int) -> int:
+def ms_of(moment: str | int) -> int:
+    """A moment in milliseconds since epoch, from ISO 8601 or as it is."""
     return moment if isinstance(moment, int) else int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
