@@ -73,7 +73,7 @@ class AmocrmPoll:
 
     def verdict(self, response: Response) -> Verdict | None:
         """Return what an answer means that is no HTTP error of the usual kind."""
-        return Verdict("broken", why="the account is not paid for") if response.status == 402 else None  # noqa: PLR2004
+        return Verdict("broken", why="the account is not paid for") if response.status == 402 else None  # noqa: PLR2004 - payment required
 
     def listed(self) -> Asking[list[Listed]]:
         """Ask for the users of the account."""
