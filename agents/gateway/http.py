@@ -1,4 +1,4 @@
-"""The HTTP way in, put together from the settings: `create` returns its server and what a shutdown waits for."""
+"""The HTTP way in, put together from the settings: `create` returns its server and its hooks."""
 
 from __future__ import annotations
 
@@ -30,17 +30,15 @@ _MARGIN_S = 5.0
 
 
 class HttpGateway:
-    """The server, the receiver behind it, and the hooks that it calls."""
+    """The server, and the hooks that it calls."""
 
-    def __init__(self, server: HttpServer, receiver: Receiver, hooks: Mapping[str, Hook]) -> None:
+    def __init__(self, server: HttpServer, hooks: Mapping[str, Hook]) -> None:
         self.server = server
         self.hooks = hooks
-        self._receiver = receiver
 
     async def close(self) -> None:
-        """Finish the requests in flight, and wait for the events that their senders did not wait for."""
+        """Finish the requests in flight."""
         await self.server.close()
-        await self._receiver.settle()
 
 
 def create(
@@ -67,7 +65,6 @@ def create(
         bodies=BodyReader(http.max_body_bytes, http.body_deadline_ms / SECOND_MS),
         proxies=Proxies(http.trusted_proxies, http.forwarded),
         acceptance=Acceptance(settings.thresholds.future_ms),
-        deadline_s=deadline_s,
         public_url=http.public_url,
         clock=clock,
     )
@@ -82,7 +79,7 @@ def create(
         pages={OPENAPI: lambda: (200, "application/json", document), **pages},
         answer_s=deadline_s,
     )
-    return HttpGateway(server, receiver, {name: one.hook for name, one in made.items()})
+    return HttpGateway(server, {name: one.hook for name, one in made.items()})
 
 
 def hooked(settings: Settings, hooks: Mapping[str, MakeHook]) -> dict[str, Hooked]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -74,6 +75,7 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+@lru_cache(maxsize=4096)  # a sender asks many times
 def address_of(text: str) -> Address | None:
     """Return an address, with or without a port and brackets. An IPv4 address within IPv6 is the IPv4 address."""
     text = text.strip().strip('"')

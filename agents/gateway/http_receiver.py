@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from aiohttp import web
 
@@ -21,7 +20,6 @@ from streams.sources.http.acceptance import Acceptance
 
 Clock = Callable[[], int]
 _HTTPS = "https"
-_T = TypeVar("_T")
 
 
 class Meters(Protocol):
@@ -38,9 +36,9 @@ def clock_ms() -> int:
 
 
 class Receiver:
-    """What the endpoints need of a gateway. `deadline_s` is how long a sender waits for the sink at most."""
+    """What the endpoints need of a gateway."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a gateway
+    def __init__(
         self,
         sink: StatementSink,
         meters: Meters,
@@ -49,7 +47,6 @@ class Receiver:
         bodies: BodyReader,
         proxies: Proxies,
         acceptance: Acceptance,
-        deadline_s: float,
         public_url: str = "",
         clock: Clock = clock_ms,
     ) -> None:
@@ -60,9 +57,7 @@ class Receiver:
         self._admission = admission
         self._bodies = bodies
         self._proxies = proxies
-        self._deadline_s = deadline_s
         self._public_url = public_url
-        self._storing: set[asyncio.Task[object]] = set()
 
     def origin(self, request: web.BaseRequest, headers: dict[str, str]) -> Origin:
         """Return who asks, and for which scheme and host."""
@@ -95,37 +90,19 @@ class Receiver:
         refused: Sequence[Refused],
         statements: Sequence[Statement] = (),
     ) -> list[Stored]:
-        """Store events and statements, then the refusals beside them; return a word per event.
+        """Store events and statements, then the refusals beside them, within the deadline of the sink.
+
+        Return a word per event.
 
         Raises:
             NotStoredError: they are not stored, or it is not known.
         """
-        words = await self._in_time(self.sink.store(source, events)) if events else []
+        words = await self.sink.store(source, events) if events else []
         if statements:
-            await self._in_time(self.sink.keep(source, statements))
+            await self.sink.keep(source, statements)
         if refused:
             await self.sink.refuse(source, refused)
         return words
-
-    async def _in_time(self, work: Coroutine[None, None, _T]) -> _T:
-        """Wait for the sink, which goes on by itself when the deadline is over or the sender is gone."""
-        storing = asyncio.create_task(work)
-        self._storing.add(storing)
-        storing.add_done_callback(self._forget)
-        done, _ = await asyncio.wait({storing}, timeout=self._deadline_s)
-        if not done:
-            raise NotStoredError("the sink did not answer in time", 1, maybe=True)
-        return storing.result()
-
-    def _forget(self, task: asyncio.Task[object]) -> None:
-        self._storing.discard(task)
-        if not task.cancelled():
-            task.exception()
-
-    async def settle(self) -> None:
-        """Wait until the sink has answered for all events whose senders went away."""
-        if self._storing:
-            await asyncio.wait(self._storing)
 
 
 def lowered(request: web.BaseRequest) -> dict[str, str]:

@@ -39,6 +39,8 @@ class GatewayMetrics:
         self._clock = clock
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
+        self._of_sources: dict[tuple[str, str], Counter] = {}
+        self._last_heard: dict[str, Gauge] = {}
         self._skews: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         build_info = next(metric for metric in OPERATIONS_METRICS if metric.name == "build_info")
         for metric in (build_info, *GATEWAY_METRICS):
@@ -151,7 +153,14 @@ class GatewayMetrics:
                 self._gauges["source_skew_zone"].labels(source).set(skew.looks_like_zone(skews))
 
     def _heard(self, source: str, now: float) -> None:
-        self._gauges["source_last_heard_timestamp_seconds"].labels(source).set(now)
+        gauge = self._last_heard.get(source)
+        if gauge is None:
+            gauge = self._last_heard[source] = self._gauges["source_last_heard_timestamp_seconds"].labels(source)
+        gauge.set(now)
 
     def _of(self, name: str, source: str) -> Counter:
-        return self._counters[f"source_{name}"].labels(source)
+        """Return the counter of a source. `labels` takes long, and every request asks several times."""
+        counter = self._of_sources.get((name, source))
+        if counter is None:
+            counter = self._of_sources[name, source] = self._counters[f"source_{name}"].labels(source)
+        return counter

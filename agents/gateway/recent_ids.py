@@ -34,7 +34,9 @@ class RecentIds:
 
     def __contains__(self, number: int) -> bool:
         number = number or 1
-        return _has(self._newer, self._mask, number) or _has(self._older, self._older_mask, number)
+        if _has(self._newer, self._mask, number):
+            return True
+        return self._older_count > 0 and _has(self._older, self._older_mask, number)
 
     def add(self, numbers: Iterable[int]) -> None:
         """Remember ids; some of the oldest may be forgotten."""

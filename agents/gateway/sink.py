@@ -34,6 +34,9 @@ class Sink(Protocol):
     async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
         """Return a result per event, in their order, once all are in Kafka (acks=all) or fsynced in the spool.
 
+        It returns, or raises, within the deadline. A caller that is cancelled stops nothing: the sink goes on with what
+        it was handed, and finishes that before it closes.
+
         Raises:
             NotStoredError: Kafka is away and the spool is full, or the deadline is over.
         """

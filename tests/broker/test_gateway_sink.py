@@ -85,6 +85,20 @@ async def test_many_small_requests_share_transactions_and_keep_their_order(boots
     assert len(cursors) < 100
 
 
+async def test_what_a_sender_does_not_wait_for_is_stored_before_the_end(bootstrap: str, tmp_path: Path) -> None:
+    settings = settings_of(bootstrap, tmp_path)
+    await make_topics(settings)
+    async with KafkaSink(settings) as sink:
+        alone = asyncio.create_task(sink.store("mine", [call(1)]))
+        first, repeat = (asyncio.create_task(sink.store("mine", [call(n)])) for n in (2, 2))
+        await asyncio.sleep(0)
+        alone.cancel()
+        first.cancel()
+        assert await repeat == ["duplicate"]
+    assert alone.cancelled() and first.cancelled()
+    assert ids_in(settings) == Counter({"e-1": 1, "e-2": 1})
+
+
 async def test_dead_letters_say_source_reason_and_shape(bootstrap: str, tmp_path: Path) -> None:
     settings = settings_of(bootstrap, tmp_path)
     await make_topics(settings)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from streams.contract.decoding import Decoder
-from streams.contract.events import TOPIC_EVENTS, CrmEvents, Event, Rejection
+from streams.contract.events import (
+    TOPIC_EVENTS,
+    CallAnnotated,
+    CrmEvents,
+    DealStageChanged,
+    Event,
+    Rejection,
+)
 from streams.phone_numbers import is_outside_number
 from streams.sources.frame import Refused, Translation
 from streams.tables.lead.fold import refusal
@@ -72,13 +81,31 @@ class Acceptance:
         return None if manager.isprintable() else Rejection("invalid_field", "`manager` has control characters")
 
 
+class _Fields(NamedTuple):
+    """The fields of a kind of event that are looked at: names, keys and ids with the test for a number."""
+
+    tested: tuple[tuple[str, Callable[[str], bool]], ...]
+    labels: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def _fields(kind: type[Event]) -> _Fields:
+    held = kind.__struct_fields__
+    tests = ((_NAMES, _is_inside), (_KEYS, _is_bare), (_IDS, _has_plus))
+    return _Fields(
+        tested=tuple((field, test) for fields, test in tests for field in fields if field in held),
+        labels=tuple(field for field in _LABELS if field in held),
+        optional=tuple(field for field in _OPTIONAL if field in held),
+    )
+
+
 def _with_number(event: Event) -> Rejection | None:
     """Return a refusal of an event that would publish what could be a customer's number."""
-    for fields, could_be_number in ((_NAMES, _is_inside), (_KEYS, _is_bare), (_IDS, _has_plus)):
-        for field in fields:
-            text = getattr(event, field, None)
-            if text is not None and could_be_number(text):
-                return Rejection("invalid_field", _ADVICE.get(field, _ADVICE[""]).format(field=field))
+    for field, could_be_number in _fields(type(event)).tested:
+        text = getattr(event, field)
+        if text is not None and could_be_number(text):
+            return Rejection("invalid_field", _ADVICE.get(field, _ADVICE[""]).format(field=field))
     return None
 
 
@@ -91,22 +118,26 @@ _ADVICE: Final = {
 
 def _publishable(event: Event) -> Event:
     """Return the event without what could be a number, or a text of anybody, where the worker counts none of it."""
+    fields = _fields(type(event))
     changes: dict[str, Any] = {}
-    for field in _LABELS:
-        if (text := getattr(event, field, None)) and (_is_inside(text) or is_outside_number(text)):
+    for field in fields.labels:
+        if (text := getattr(event, field)) and (_is_inside(text) or is_outside_number(text)):
             changes[field] = OTHER
-    for field in _OPTIONAL:
-        if (text := getattr(event, field, None)) and _is_inside(text):
+    for field in fields.optional:
+        if (text := getattr(event, field)) and _is_inside(text):
             changes[field] = None
-    stages: tuple[str, ...] = getattr(event, "stages", ())
-    if any(map(_is_inside, stages)):
-        changes["stages"] = tuple(OTHER if _is_inside(stage) else stage for stage in stages)
-    amount, currency = getattr(event, "amount", None), getattr(event, "currency", None)
-    if amount is not None and not isinstance(amount, Decimal):
-        changes["amount"] = UNREADABLE
-    if currency is not None and not (isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)):
-        changes["currency"] = UNREADABLE
+    if isinstance(event, CallAnnotated) and any(map(_is_inside, event.stages)):
+        changes["stages"] = tuple(OTHER if _is_inside(stage) else stage for stage in event.stages)
+    if isinstance(event, DealStageChanged):
+        if event.amount is not None and not isinstance(event.amount, Decimal):
+            changes["amount"] = UNREADABLE
+        if event.currency is not None and not _is_currency(event.currency):
+            changes["currency"] = UNREADABLE
     return msgspec.structs.replace(event, **changes) if changes else event
+
+
+def _is_currency(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Z]{3}", value) is not None
 
 
 def _is_inside(text: str) -> bool:
@@ -116,8 +147,8 @@ def _is_inside(text: str) -> bool:
 def _is_bare(text: str) -> bool:
     """Return whether a key is a number. The CRM's ids are long numbers, too, but with a word before them."""
     digits = _SPELLING.sub("", text)
-    return _has_plus(digits) or (is_outside_number(digits) and len(digits) >= _FEWEST_BARE and digits.isdigit())
+    return _has_plus(digits) or (len(digits) >= _FEWEST_BARE and digits.isdigit() and is_outside_number(digits))
 
 
 def _has_plus(text: str) -> bool:
-    return _PLUS.search(text) is not None
+    return ("+" in text or ":" in text) and _PLUS.search(text) is not None  # most ids have neither: no search
