@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,6 +17,7 @@ from prometheus_client import generate_latest
 from agents.exit import Fail, abort
 from agents.gateway.kafka_sink import KafkaSink
 from agents.gateway.metrics import GatewayMetrics
+from agents.gc_tuning import without_the_start
 from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
 from agents.telemetry.paths import HEALTHY, METRICS, READY
@@ -56,6 +58,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._beat = 0.0
+        self._collecting = ExitStack()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -68,6 +71,7 @@ class Service:
             await self.sink.__aexit__(None, None, None)
             raise
         self.background(self._watch_loop())
+        self._collecting.enter_context(without_the_start())
         return self
 
     async def __aexit__(
@@ -84,6 +88,7 @@ class Service:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._runner is not None:
                 await self._runner.cleanup()
+            self._collecting.close()
             for number in _SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
 
