@@ -95,7 +95,7 @@ async def test_what_a_sender_does_not_wait_for_is_stored_before_the_end(bootstra
         alone.cancel()
         first.cancel()
         assert await repeat == ["duplicate"]
-    assert alone.cancelled() and first.cancelled()
+    assert all(one.cancelled() for one in (alone, first))
     assert ids_in(settings) == Counter({"e-1": 1, "e-2": 1})
 
 

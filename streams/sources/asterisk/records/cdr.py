@@ -7,8 +7,9 @@ number of columns tells which. Files of `cdr_custom` have the columns of the set
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -41,8 +42,22 @@ _DISPOSITIONS: Final[Mapping[str, Disposition]] = {
     "CONGESTION": "failed",
     "CANCEL": "canceled",
 }
+_WHOLE_DIGITS: Final = 7
 _SECONDS: Final = re.compile(r"(\d{1,7})(?:\.(\d{1,9}))?", re.ASCII)
 _CREATED: Final = re.compile(r"(\d{9,10})\.\d+$")
+
+
+_READ: Final = (
+    *("disposition", "billsec", "channel", "uniqueid", "sequence", "start", "answer", "end", "linkedid", "dstchannel"),
+    *("src", "dst", "dcontext", "accountcode", "peeraccount", "lastapp", "lastdata"),
+)
+
+
+class _Places(NamedTuple):
+    """The columns of rows of one width. `read` returns the fields of `_READ` from a row with "" added at its end."""
+
+    disposition: int
+    read: Callable[[Sequence[str]], tuple[str, ...]]
 
 
 class CdrRow(Struct, frozen=True, gc=False):
@@ -78,7 +93,7 @@ class CdrReader:
         self._declared = tuple(settings.columns)
         self._clock = settings.clock(default_zone)
         self._rows = RowAssembler(settings.separator, '"', self._is_whole)
-        self._places: dict[int, dict[str, int]] = {}
+        self._places: dict[int, _Places] = {}
 
     @property
     def unusable(self) -> str:
@@ -110,19 +125,21 @@ class CdrReader:
                 else:
                     yield self._row(fields, text, where)
 
-    def _columns(self, width: int) -> dict[str, int] | None:
+    def _columns(self, width: int) -> _Places | None:
         places = self._places.get(width)
         if places is None:
             names = self._declared or _BY_WIDTH.get(width)
             if names is None or len(names) != width:
                 return None
             found = {CDR_NAMES.get(name.casefold(), name.casefold()): place for place, name in enumerate(names)}
-            places = self._places[width] = found
+            places = self._places[width] = _Places(
+                found["disposition"], itemgetter(*(found.get(name, width) for name in _READ))
+            )
         return places
 
     def _is_whole(self, fields: Sequence[str]) -> bool:
         places = self._columns(len(fields))
-        return places is not None and fields[places["disposition"]].upper() in _DISPOSITIONS
+        return places is not None and fields[places.disposition].upper() in _DISPOSITIONS
 
     def _is_header(self, fields: Sequence[str]) -> bool:
         names = [field.strip().casefold() for field in fields]
@@ -133,18 +150,17 @@ class CdrReader:
             self._places.clear()
         return True
 
-    def _row(self, fields: Sequence[str], text: str, where: str) -> CdrRow | Refused:
+    def _row(self, fields: list[str], text: str, where: str) -> CdrRow | Refused:
         places = self._columns(len(fields))
         if places is None:
             return _bad("invalid_field", f"{len(fields)} columns", text, where)
-
-        def field(name: str) -> str:
-            place = places.get(name)
-            return "" if place is None else fields[place]
-
-        disposition = _DISPOSITIONS.get(field("disposition").upper())
-        talk_ms = _span(field("billsec"))
-        channel, uniqueid, sequence = field("channel"), field("uniqueid"), field("sequence")
+        fields.append("")  # what a file has no column for
+        (
+            said, billsec, channel, uniqueid, sequence, begun, answered, ended, linkedid, dstchannel, src, dst, context,
+            account, peer_account, app, data,
+        ) = places.read(fields)  # fmt: skip
+        disposition = _DISPOSITIONS.get(said.upper())
+        talk_ms = _span(billsec)
         wrong = (
             "an unknown disposition" if disposition is None
             else "billsec is no number of seconds" if talk_ms is None
@@ -154,25 +170,34 @@ class CdrReader:
         )  # fmt: skip
         if wrong or disposition is None or talk_ms is None:
             return _bad("invalid_field", wrong, text, where)
-        created = _CREATED.search(uniqueid)
-        near = None if created is None else int(created[1]) * 1000
         try:
-            start = self._clock.read(field("start"), near)
-            end = self._clock.read(field("end"), start if near is not None else None)
-            answered = field("answer")
-            answer = self._clock.read(answered, start if near is not None else None) if answered else None
+            start, answer, end = self._times(begun, answered, ended, uniqueid)
         except TimeError as error:
             return _bad("invalid_time", f"a time {error}", text, where)
         if end < start or (answer is not None and not start <= answer <= end):
             return _bad("invalid_time", "an end or an answer before the start, or an answer after the end", text, where)
         return CdrRow(
-            field("linkedid"), uniqueid, channel, field("dstchannel"), field("src"), field("dst"), field("dcontext"),
-            field("accountcode"), field("peeraccount"), field("lastapp"), field("lastdata"), start, answer, end,
-            min(talk_ms, end - start + 1000, LONGEST_MS), disposition, sequence,
+            linkedid, uniqueid, channel, dstchannel, src, dst, context, account, peer_account, app, data, start, answer,
+            end, min(talk_ms, end - start + 1000, LONGEST_MS), disposition, sequence,
         )  # fmt: skip
+
+    def _times(self, begun: str, answered: str, ended: str, uniqueid: str) -> tuple[int, int | None, int]:
+        """Return start, answer and end. Raises TimeError."""
+        start, answer, end = self._clock.known(begun), self._clock.known(answered), self._clock.known(ended)
+        if start is not None and end is not None and (answer is not None or not answered):
+            return start, answer, end
+        created = _CREATED.search(uniqueid)
+        near = None if created is None else int(created[1]) * 1000
+        start = self._clock.read(begun, near)
+        if near is not None:
+            near = start
+        end = self._clock.read(ended, near)
+        return start, self._clock.read(answered, near) if answered else None, end
 
 
 def _span(text: str) -> int | None:
+    if len(text) <= _WHOLE_DIGITS and text.isascii() and text.isdigit():
+        return int(text) * 1000
     found = _SECONDS.fullmatch(text)
     return None if found is None else int(found[1]) * 1000 + int((found[2] or "").ljust(3, "0")[:3])
 

@@ -44,6 +44,14 @@ class _Party(NamedTuple):
     is_outside: bool
 
 
+_NOBODY: Final = _Party(None, is_outside=False)
+
+
+class _Device(NamedTuple):
+    technology: str
+    endpoint: str
+
+
 class _Part(NamedTuple):
     manager: str
     direction: Direction
@@ -69,7 +77,7 @@ class CdrCalls:
         self._open: dict[str, _Open] = {}  # in the order of their last row
         self._newest = 0
         self._done: list[tuple[int, int]] = []
-        self._parties: dict[tuple[str, ...], _Party] = {}
+        self._parties: dict[tuple[str, str, str, str, str, bool], _Party] = {}
         self._leads: dict[str, str | None] = {}
         self._marks: dict[str, str] = {}
 
@@ -128,15 +136,17 @@ class CdrCalls:
         outside = False
         first: _Party | None = None
         for row in rows:
-            one, two = self._first(row), self._second(row)
+            called = _device(row.dstchannel)
+            one, two = self._first(row), self._second(row, called)
             first = first or one
             outside |= one.is_outside or two.is_outside
-            lead = lead or self._lead(row, one, two)
+            lead = lead or self._lead(row, one, two, called)
             parts += self._parts(row, one, two)
         managers = dict.fromkeys(part.manager for part in parts)
         answered = sum(row.disposition == "answered" and bool(row.dstchannel) for row in rows)
+        name, others = self._directory.call_name(call), self._other_calls(rows)
         legs = [
-            self._leg(call, rows, mine, lead, internal=not outside, is_single=answered == 1)
+            self._leg(name, others, rows, mine, lead, internal=not outside, is_single=answered == 1)
             for manager in managers
             if (mine := [part for part in parts if part.manager == manager])
         ]
@@ -145,29 +155,30 @@ class CdrCalls:
         # Rows of a call that was handed over may come long after the first: the channel that began it is not in them.
         began_it = head.uniqueid in ("", head.linkedid)
         if head.linkedid and is_missed and began_it and first is not None and first.is_outside:
-            legs.append(self._missed(call, rows, lead))
+            legs.append(self._missed(name, others, rows, lead))
         return legs
 
     # -- parties
 
     def _first(self, row: CdrRow) -> _Party:
-        return self._party(row.channel, row.context, row.account, row.src, is_line=False)
+        device = _device(row.channel)
+        return self._party(device, row.context, row.account, row.src, is_line=False)
 
-    def _second(self, row: CdrRow) -> _Party:
+    def _second(self, row: CdrRow, device: _Device) -> _Party:
         if not row.dstchannel:
-            return _Party(None, is_outside=False)
-        endpoint = _endpoint(row.dstchannel)
+            return _NOBODY
+        endpoint = device.endpoint
         targets = [target for target in row.data.partition(",")[0].split("&") if endpoint and endpoint in target]
         is_line = any(number != endpoint for target in targets for number in DIGITS.findall(target))
-        return self._party(row.dstchannel, "", row.peer_account, "", is_line=is_line)
+        return self._party(device, "", row.peer_account, "", is_line=is_line)
 
-    def _party(self, channel: str, context: str, account: str, number: str, *, is_line: bool) -> _Party:
-        technology, endpoint = channel.partition("/")[0], _endpoint(channel)
-        key = (technology, endpoint, context, account, number, "line" if is_line else "")
+    def _party(self, device: _Device, context: str, account: str, number: str, *, is_line: bool) -> _Party:
+        technology, endpoint = device
+        key = (technology, endpoint, context, account, number, is_line)
         party = self._parties.get(key)
         if party is None:
             if technology.casefold() == "local" or is_pseudo(technology):
-                return _Party(None, is_outside=False)
+                return _NOBODY
             end = ChannelEnd(endpoint, context, account, number, is_line=is_line)
             found = self._directory.classify(end)
             party = _Party(found.manager, found.manager is None)
@@ -175,11 +186,11 @@ class CdrCalls:
                 self._parties[key] = party
         return party
 
-    def _lead(self, row: CdrRow, one: _Party, two: _Party) -> str | None:
+    def _lead(self, row: CdrRow, one: _Party, two: _Party, called: _Device) -> str | None:
         if one.is_outside:
             return self._lead_of(row.src)
         if one.manager is not None and two.manager is None:
-            return self._lead_of(_dialled(row))
+            return self._lead_of(_dialled(row, called.endpoint))
         return None
 
     def _lead_of(self, number: str) -> str | None:
@@ -208,6 +219,7 @@ class CdrCalls:
     def _leg(
         self,
         call: str,
+        others: frozenset[str],
         rows: list[CdrRow],
         parts: list[_Part],
         lead: str | None,
@@ -239,9 +251,9 @@ class CdrCalls:
             internal=internal,
             uncertain=not exact,
         )
-        return CdrLeg(end, exact, self._other_calls(rows))
+        return CdrLeg(end, exact, others)
 
-    def _missed(self, call: str, rows: list[CdrRow], lead: str | None) -> CdrLeg:
+    def _missed(self, call: str, others: frozenset[str], rows: list[CdrRow], lead: str | None) -> CdrLeg:
         queue = next((row.data.partition(",")[0] for row in rows if row.app.casefold() == "queue"), None)
         voicemail = any(self._directory.is_voicemail(row.app) for row in rows)
         end = self._end(
@@ -256,7 +268,7 @@ class CdrCalls:
             disposition="voicemail" if voicemail else "no_answer",
             internal=False,
         )
-        return CdrLeg(end, is_exact=True, other_calls=self._other_calls(rows))
+        return CdrLeg(end, is_exact=True, other_calls=others)
 
     def _other_calls(self, rows: list[CdrRow]) -> frozenset[str]:
         return frozenset(self._directory.call_name(row.uniqueid) for row in rows if row.uniqueid)
@@ -283,13 +295,13 @@ class CdrCalls:
         internal: bool,
         uncertain: bool = False,
     ) -> CallEnded:
-        name, source = self._directory.call_name(call), self._mapping.source
+        source = self._mapping.source
         return CallEnded(
             v=1,
-            id=f"{source}:{name}:cdr_row-{self._mark(manager)}-{started_at}:1",
+            id=f"{source}:{call}:cdr_row-{self._mark(manager)}-{started_at}:1",
             at=at,
             source=source,
-            call=name,
+            call=call,
             manager=manager,
             lead=lead,
             direction=direction,
@@ -303,17 +315,19 @@ class CdrCalls:
         )
 
 
-def _endpoint(channel: str) -> str:
-    device = channel.partition("/")[2]
+def _device(channel: str) -> _Device:
+    technology, _, device = channel.partition("/")
     head, dash, serial = device.rpartition("-")
     if dash and _SERIAL.fullmatch(serial) is not None:
         device = head
-    return device.partition("/")[0]
+    return _Device(technology, device.partition("/")[0])
 
 
-def _dialled(row: CdrRow) -> str:
-    """Return the outside number that a row's caller dialled: that of the Dial, or else the extension."""
-    endpoint = _endpoint(row.dstchannel)
+def _dialled(row: CdrRow, endpoint: str) -> str:
+    """Return the outside number that a row's caller dialled: that of the Dial, or else the extension.
+
+    `endpoint` is that of the channel that was called.
+    """
     if row.app.casefold() == "dial":
         for number in DIGITS.findall(row.data.partition(",")[0]):
             if number != endpoint:

@@ -12,6 +12,7 @@ from streams.units import SECOND_MS
 ISO: Final = "%Y-%m-%d %H:%M:%S"
 _TO_THE_MINUTE: Final = 17  # characters of "2026-11-29 07:46:"
 _MOST_KEPT: Final = 4096
+_SECONDS: Final = {f"{second:02}": second * SECOND_MS for second in range(60)}
 _ISO_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d", re.ASCII)
 _FRACTION: Final = re.compile(r"%\d?q")  # Asterisk's own
 _EPOCH: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
@@ -30,6 +31,12 @@ class Moments:
         self._times = Times(pattern, zone, fold)
         self._both = (Times(pattern, zone, "first"), Times(pattern, zone, "second"))
         self._minutes: dict[str, int] = {}
+
+    def known(self, text: str) -> int | None:
+        """Return the moment in ms if it is in a minute that was read before and exists once, else None."""
+        minute = self._minutes.get(text[:_TO_THE_MINUTE])
+        second = _SECONDS.get(text[_TO_THE_MINUTE:])
+        return None if minute is None or second is None else minute + second
 
     def read(self, text: str, near_ms: int | None = None) -> int:
         """Return the moment in ms. Raises TimeError.

@@ -68,6 +68,13 @@ class RowAssembler:
         self._is_whole = is_whole
         self._waiting: list[str] = []
         self._where = ""
+        self._unread = _Unread()
+        self._reader = csv.reader(
+            self._unread,
+            delimiter=separator,
+            quotechar=quote or None,
+            quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        )
 
     @property
     def is_waiting(self) -> bool:
@@ -123,10 +130,20 @@ class RowAssembler:
 
     def _read(self, text: str) -> Fields:
         *lines, last = text.split("\n")
-        reader = csv.reader(
-            [*(f"{line}\n" for line in lines), last] if lines else [last],
-            delimiter=self._separator,
-            quotechar=self._quote or None,
-            quoting=csv.QUOTE_MINIMAL if self._quote else csv.QUOTE_NONE,
-        )
-        return [field for row in reader for field in row]
+        self._unread.lines = [last, *(f"{line}\n" for line in reversed(lines))]
+        return [field for row in self._reader for field in row]
+
+
+class _Unread:
+    """Lines for a reader of csv, which is made once and asked again for each row. The next line is the last one."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self.lines:
+            raise StopIteration
+        return self.lines.pop()
