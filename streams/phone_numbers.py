@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from hashlib import sha256
 from typing import Final
 
 import phonenumbers
@@ -62,7 +61,7 @@ def lead_key(number: str, secret: bytes, region: str | None = None) -> str | Non
 
 def digest(text: str, secret: bytes) -> str:
     """Return 32 hex digits of the HMAC-SHA256 of `text` under `secret`."""
-    return hmac.new(secret, text.encode("utf-8", "surrogatepass"), sha256).hexdigest()[:_KEY_DIGITS]
+    return hmac.digest(secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:_KEY_DIGITS]
 
 
 def has_number(text: str) -> bool:

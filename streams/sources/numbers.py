@@ -88,7 +88,9 @@ class Numbers:
 
     def is_withheld(self, text: str) -> bool:
         """Return whether a text stands for a caller who shows no number."""
-        plain = _plain(text)
+        return self._is_withheld(_plain(text))
+
+    def _is_withheld(self, plain: str) -> bool:
         if plain in _WORDS or (plain and plain.lstrip("+") in self._withheld):
             return True
         if plain.startswith(("+", "00")):
@@ -96,9 +98,11 @@ class Numbers:
         return self._rules.international and plain in _SPELLED
 
     def _read(self, text: str) -> str | None:
-        if len(text) > _LONGEST or self.is_withheld(text):
+        if len(text) > _LONGEST:
             return None
         plain = _plain(text)
+        if self._is_withheld(plain):
+            return None
         readings = [*self._readings(plain, 0)]
         for prefix in self._prefixes:
             if plain.startswith(prefix):
@@ -145,6 +149,8 @@ def _parse(digits: str, region: str | None) -> PhoneNumber | None:
 
 def _plain(text: str) -> str:
     """Return a text without what stands around and inside a number: a name, sip:, a host, spaces, brackets, dashes."""
+    if len(text) <= _LONGEST and _DIGITS.fullmatch(text) is not None:
+        return text
     folded = unicodedata.normalize("NFKC", text[:_LONGEST]).casefold().strip()
     if (bracketed := _BRACKETED.fullmatch(folded)) is not None:
         folded = bracketed[1]
