@@ -28,6 +28,7 @@ BENCHMARKS: Final = (
     "memory",
     "leads-memory",
     "ami",
+    "cdr",
     "gateway",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"

@@ -27,6 +27,7 @@ from streams.units import DAY_MS, MINUTE_MS
 CONVERSATION_MS: Final = MINUTE_MS
 CURRENCY: Final = "EUR"
 RANKS: Final = {stage: rank for rank, stage in enumerate(Results().stages)}
+_CLOSED: Final = ("won", "lost")
 _TEAMS: Final = 8
 _MOST_DAYS: Final = 28
 _decode: Final = msgspec.json.decode
@@ -156,8 +157,9 @@ def _sums_of_leads(calls: Iterable[dict[str, Any]], crm: list[dict[str, Any]]) -
     called = {lead_of(leg) for leg in legs}
     answered = [leg for leg in legs if leg["disposition"] == "answered"]
     noted = list(_noted(legs, crm))
+    closed = _closed_leads(crm, lead_of)
     sums = {
-        "contacts": len(legs),
+        "contacts": sum(lead_of(leg) not in closed for leg in legs),
         "leads": len(called),
         "answered": len(answered),
         "conversations": sum(leg["talk_ms"] >= CONVERSATION_MS for leg in answered),
@@ -203,16 +205,32 @@ def _agreed(note: dict[str, Any]) -> bool:
     return bool((note.get("next_step") or {}).get("agreed"))
 
 
-def _sums_of_deals(crm: Iterable[dict[str, Any]], was_called: Callable[[dict[str, Any]], bool]) -> dict[str, int]:
+def _closed_leads(crm: Iterable[dict[str, Any]], lead_of: Callable[[dict[str, Any]], str]) -> set[str]:
+    """Return the leads whose deals are all won or lost: their contacts do not count. One without a deal is open."""
+    deals: dict[str, list[bool]] = defaultdict(list)
+    for newest, *_ in _deals(crm).values():
+        deals[lead_of(newest)].append(newest["stage"] in _CLOSED)
+    return {lead for lead, closed in deals.items() if all(closed)}
+
+
+def _deals(crm: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the changes of each deal, the newest first."""
     deals: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in crm:
         if event["type"] == "deal.stage_changed":
             deals[event["deal"]].append(event)
-    sums = {"won": 0, "lost": 0, "amount": 0}
     for changes in deals.values():
         changes.sort(key=lambda event: (event["at"], RANKS.get(event["stage"], -1), event["id"]), reverse=True)
+    return deals
+
+
+def _sums_of_deals(crm: Iterable[dict[str, Any]], was_called: Callable[[dict[str, Any]], bool]) -> dict[str, int]:
+    sums = {"won": 0, "lost": 0, "amount": 0}
+    for changes in _deals(crm).values():
         newest = changes[0]
-        if newest["stage"] not in sums or not (any(map(was_called, changes)) or any(e.get("manager") for e in changes)):
+        if newest["stage"] not in _CLOSED or not (
+            any(map(was_called, changes)) or any(e.get("manager") for e in changes)
+        ):
             continue  # open, or nobody's
         sums[newest["stage"]] += 1
         if newest["stage"] == "won":

@@ -119,6 +119,8 @@ def _counts(state: State) -> Counter[tuple[str, str, int]]:
         if manager:
             counts[manager, "touches", at // DAY_MS] += 1
     if owner is not None and not closed:
+        for leg in legs:
+            counts[owner, "contacts", leg[2] // DAY_MS] += 1
         newest = max(leg[2] for leg in legs) // DAY_MS
         without = sum(leg[4] and leg[2] > progress_at for leg in legs)
         counts[owner, "open", newest] += 1
@@ -147,7 +149,6 @@ def _count_legs(counts: Counter[tuple[str, str, int]], state: State, owner: str 
                 meant[call] = name
     for name, (manager, _, at, answered, conversation, kind) in state["legs"].items():
         day = at // DAY_MS
-        counts[owner or "", "contacts", day] += 1
         if not answered:
             continue
         counts[manager, f"answered:{kind}", day] += 1
