@@ -60,6 +60,7 @@ def _run() -> int:
                     runs=options.runs,
                     events=options.events,
                     hours=options.hours,
+                    rows=options.rows,
                     only=options.peers,
                 )
             except Exception as error:  # noqa: BLE001 - the figures of the other benchmarks are not to be lost
@@ -91,6 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="of each peer (default %(default)s)")
     parser.add_argument("--events", type=int, default=400_000, help="of throughput and topology (default %(default)s)")
     parser.add_argument("--hours", type=int, default=8, help="of the shift of restore-day (default %(default)s)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of cdr (default %(default)s)")
     parser.add_argument("--heap", default="1g", help="largest heap of the broker (default %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 2 where a target is missed")
     return parser.parse_args()
