@@ -13,9 +13,10 @@ from streams.contract.events import CallEnded, CallTransferred, Event
 from streams.phone_numbers import lead_key
 from streams.settings.access import hashed
 from streams.settings.settings import Secret, Settings, load
-from streams.sources.frame import Refused, Request
+from streams.sources.frame import KeptStatement, Refused, Request, Statement
 from streams.sources.freeswitch.access import EslAccess
 from streams.sources.freeswitch.hook import parties_of
+from streams.sources.freeswitch.joins import FreeSwitchJoin
 from streams.sources.freeswitch.mapping import FreeSwitchMapping
 from streams.sources.freeswitch.parties import Parties
 from streams.sources.freeswitch.session import EslSession, Listed, Unread
@@ -102,6 +103,14 @@ def pieces(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
         size = sizes[number % len(sizes)]
         yield data[place : place + size]
         place, number = place + size, number + 1
+
+
+def joined(statements: Iterable[Statement]) -> list[Event]:
+    """Return what the statements give together."""
+    by_call: dict[str, list[KeptStatement]] = {}
+    for said in statements:
+        by_call.setdefault(said.call, []).append(KeptStatement(0, said.body))
+    return [event for kept in by_call.values() for event in FreeSwitchJoin().join(kept, 0).events]
 
 
 class Played:

@@ -26,6 +26,7 @@ from tests.streams.freeswitch_cases import (
     decoded,
     deliveries,
     differences,
+    joined,
     legs,
     parties,
     request,
@@ -67,7 +68,8 @@ def test_starts_and_answers_come_when_they_happen() -> None:
 def test_both_ways_give_the_same_ids() -> None:
     """So each repairs the other: half of what is pushed is lost, and the rest comes by the other way."""
     hook = FreeSwitchHook(settings())
-    posted = [event for one in deliveries("raw") for event in hook.translate(request(CDR / one["file"])).events]
+    said = [hook.translate(request(CDR / one["file"])) for one in deliveries("raw")]
+    posted = [event for one in said for event in one.events] + joined([held for one in said for held in one.statements])
     heard = story().events
 
     def ends(events: list[Event]) -> dict[str, Event]:

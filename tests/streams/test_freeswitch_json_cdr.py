@@ -26,6 +26,7 @@ from tests.streams.freeswitch_cases import (
     decoded,
     deliveries,
     differences,
+    joined,
     parties,
     request,
     settings,
@@ -40,15 +41,16 @@ TRUNK = "sofia/external/84950000101@trunk-msk"
 
 
 def posted(hook: FreeSwitchHook, requests: Iterable[dict[str, Any]]) -> list[Event]:
-    """The events of authentic requests."""
-    events = []
+    """The events of authentic requests, and what they say together."""
+    events, statements = [], []
     for one in requests:
         asked = request(CDR / one["file"], one["received_at_ms"])
         assert hook.is_authentic(asked)
         translation = hook.translate(asked)
         assert translation.refused == []
         events += translation.events
-    return events
+        statements += translation.statements
+    return events + joined(statements)
 
 
 def from_folder() -> list[Event]:
@@ -90,9 +92,9 @@ def test_records_that_come_to_other_processes_are_joined() -> None:
         assert not any(number.encode() in said.body for number in NUMBERS for said in statements)
         for call in {said.call for said in statements}:
             kept = [KeptStatement(0, said.body) for said in statements if said.call == call]
-            joined = FreeSwitchJoin().join(kept, 0)
-            assert joined == FreeSwitchJoin().join([*reversed(kept), KeptStatement(0, b"{}")], 1)
-            events += joined.events
+            together = FreeSwitchJoin().join(kept, 0)
+            assert together == FreeSwitchJoin().join([*reversed(kept), KeptStatement(0, b"{}")], 1)
+            events += together.events
         assert differences(events, EXPECTED) == []
 
 

@@ -8,7 +8,7 @@ import hmac
 from streams.settings.settings import Settings
 from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
 from streams.sources.freeswitch.json_cdr import read_body
-from streams.sources.freeswitch.legs import Legs
+from streams.sources.freeswitch.legs import Legs, Memory
 from streams.sources.freeswitch.mapping import FreeSwitchMapping
 from streams.sources.freeswitch.parties import Parties
 from streams.sources.freeswitch.record import UnreadableError
@@ -21,13 +21,19 @@ class FreeSwitchHook(Hook):
     A record that cannot be read would fail there, too, so it is answered with 200.
     """
 
+    cannot_know = (
+        "calls in progress: a record comes when its channel is over",
+        "who made a blind transfer of a customer whom he had called",
+        "whether a machine answered",
+    )
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
 
     def __init__(self, settings: Settings) -> None:
         own = settings.source(FreeSwitchMapping)
         shown = f"{own.username}:{own.password.reveal()}".encode()
         self._authorization = base64.b64encode(shown) if own.password else b""
-        self._legs = Legs(parties_of(settings, own))
+        # A repeat of a record gives the same events, whatever came before: the join alone knows the others.
+        self._legs = Legs(parties_of(settings, own), Memory(0))
 
     def is_authentic(self, request: Request) -> bool:
         """Return whether the request shows the username and the password. Without a password, the token is enough."""

@@ -28,7 +28,7 @@ from streams.sources.freeswitch.joins import (
     exact_received,
 )
 from streams.sources.freeswitch.parties import Parties, Party
-from streams.sources.freeswitch.recent import Recent
+from streams.sources.freeswitch.recent import MOST, Recent
 from streams.sources.freeswitch.record import Record, Transfer
 from streams.units import SECOND_MS
 
@@ -55,15 +55,15 @@ class _Leg(Struct, frozen=True, kw_only=True):
 
 
 class Memory:
-    """What is kept of records until others come: bounded, and empty after a restart."""
+    """What is kept of records until others come: at most `most` entries of each kind, and nothing after a restart."""
 
-    def __init__(self) -> None:
-        self.far_ends: Recent[str, FarEnd] = Recent()
-        self.placed: Recent[str, Placed] = Recent()
-        self.handed_over: Recent[tuple[str, int], HandedOver] = Recent()
-        self.received: Recent[tuple[str, int], Received] = Recent()
-        self.consulted: Recent[str, str] = Recent()
-        self.managers: Recent[str, str] = Recent()
+    def __init__(self, most: int = MOST) -> None:
+        self.far_ends: Recent[str, FarEnd] = Recent(most)
+        self.placed: Recent[str, Placed] = Recent(most)
+        self.handed_over: Recent[tuple[str, int], HandedOver] = Recent(most)
+        self.received: Recent[tuple[str, int], Received] = Recent(most)
+        self.consulted: Recent[str, str] = Recent(most)
+        self.managers: Recent[str, str] = Recent(most)
 
 
 class Legs:
