@@ -41,7 +41,7 @@ PROVISIONAL_DAYS: Final = Metric(
     name="provisional_days",
     type="gauge",
     help="Local days of the last 7 before today that are not final. Days before the first one that was reconciled do "
-    "not count; a manager of whom no day was has no series.",
+    "not count; a manager of whom no day of the last 14 was has no series.",
     labels=MANAGER,
 )
 RECONCILIATION_METRICS: Final = (

@@ -204,12 +204,12 @@ class Ledger:
         yield from self._held
 
     def standing(self, manager: str, today: int) -> Standing | None:
-        """Return how the days before `today` stand, None for a manager without results.
+        """Return how the days before `today` stand, None for a manager without results of the last `KEPT_DAYS`.
 
         Days before the first one that was reconciled are left out.
         """
         held = {day: latest(of.values()) for day, of in self._held.get(manager, {}).items() if day < today}
-        if not held:
+        if max(held, default=0) < today - KEPT_DAYS:
             return None
         final = [day for day, of in held.items() if is_final(of)]
         looked_at = range(max(min(held), today - LOOK_BACK_DAYS), today)

@@ -230,6 +230,8 @@ def test_days_are_final_or_provisional_and_days_before_the_first_do_not_count() 
     assert standing(held, 4) == (2, 2)  # nobody has reconciled day 3
     assert standing(held, 2) == (0, 1)
     assert standing(held, 9) == (2, 6)  # of days 2 to 8
+    assert standing(held, 16) == (2, 7)
+    assert held.standing("anna", FIRST_DAY + 17) is None  # it was tried once, two weeks ago
     assert held.standing("anna", FIRST_DAY) is None
     assert held.standing("nobody", FIRST_DAY + 3) is None
 
