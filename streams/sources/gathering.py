@@ -74,6 +74,11 @@ def decoded(body: bytes, form: type[S]) -> S:
         raise PieceError("not_json", "is no JSON object") from None
 
 
+def statement(call: str, at_ms: int, piece: Struct) -> Statement:
+    """Return the statement of a piece that was heard at `at_ms`."""
+    return Statement(call=call, body=msgspec.json.encode((call, at_ms, piece)))
+
+
 class GatheringHook(Hook, Generic[P]):
     """A hook of which each request is a piece of one call, or of several. An adapter has `pieces`."""
 
@@ -96,7 +101,7 @@ class GatheringHook(Hook, Generic[P]):
             refused = Refused(reason=error.reason, detail=str(error), shape=shape(self.shown(request)))
             return Translation(refused=[refused])
         at_ms = request.received_at_ms
-        statements = [Statement(call=call, body=msgspec.json.encode((call, at_ms, piece))) for call, piece in pieces]
+        statements = [statement(call, at_ms, piece) for call, piece in pieces]
         return Translation(statements=statements, ignored=0 if statements else 1)
 
 

@@ -25,6 +25,7 @@ from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
 from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin, FreeSwitchMapping
+from streams.sources.mango import poll as mango_poll
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.settings import MangoSettings
@@ -87,6 +88,6 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
 POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
-    {"amocrm": amocrm_poll.make, "bitrix24": bitrix24_poll, "twilio": twilio_poll.make}
+    {"amocrm": amocrm_poll.make, "bitrix24": bitrix24_poll, "mango": mango_poll.make, "twilio": twilio_poll.make}
 )
 """The sources that are asked, by their names. None: the settings do not say where to ask."""

@@ -209,7 +209,7 @@ class Gateway:
         self._calls = OpenCalls({} if join is None else {system: join(settings)})
         self.statements: list[tuple[int, Statement]] = []
         for at_ms, statement in statements:
-            self._keep(statement, at_ms)
+            self.keep(statement, at_ms)
 
     def restarted(self) -> Gateway:
         """The gateway that follows after this one was killed. The statements are in Kafka."""
@@ -223,7 +223,7 @@ class Gateway:
         translation = self.hook.translate(request)
         events, refused = _accepted(translation.events, now_ms)
         for statement in translation.statements:
-            self._keep(statement, now_ms)
+            self.keep(statement, now_ms)
         joined = self.joined(now_ms)
         return Delivered(
             events + joined.events,
@@ -242,7 +242,8 @@ class Gateway:
             self._calls.done(ready)
         return found
 
-    def _keep(self, statement: Statement, at_ms: int) -> None:
+    def keep(self, statement: Statement, at_ms: int) -> None:
+        """Take a statement, of a delivery or of a poll."""
         self.statements.append((at_ms, statement))
         self._calls.take(self._system, statement.call, len(self.statements), KeptStatement(at_ms, statement.body))
 

@@ -32,7 +32,10 @@ class MangoJoin(GatheringJoin[Piece]):
     def events(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> Iterator[Event]:  # noqa: ARG002 - all moments are in the pieces
         """Yield the events of a call."""
         states = sorted((one for one in pieces if isinstance(one, State)), key=lambda one: (one.leg, one.seq, one.at))
-        summary = max((one for one in pieces if isinstance(one, Summary)), key=lambda one: one.ended, default=None)
+        summaries = sorted(
+            (one for one in pieces if isinstance(one, Summary)), key=lambda one: (one.listed, -one.ended, one.manager)
+        )
+        summary = summaries[0] if summaries else None
         legs: dict[str, list[State]] = {}
         for state in states:
             if not state.first_of_two:
@@ -41,8 +44,13 @@ class MangoJoin(GatheringJoin[Piece]):
         for leg in legs.values():
             if leg[0].manager:
                 yield from self._leg(leg, legs, summary, talked=talked)
+        told = {leg[0].manager for leg in legs.values() if not leg[0].colleague} | {""}
+        for one in summaries:
+            if one.manager not in told:
+                told.add(one.manager)
+                yield _only_summarised(one)
         if summary is not None:
-            yield from self._summarised(summary, states, talked=talked)
+            yield from self._missed(summary, states, talked=talked)
 
     def _leg(
         self, leg: list[State], legs: Mapping[str, list[State]], summary: Summary | None, *, talked: bool
@@ -92,35 +100,40 @@ class MangoJoin(GatheringJoin[Piece]):
         yield replace(within, stem=f"{maker.stem}:from", direction="outbound")
         yield replace(within, stem=f"{maker.stem}:to", manager=first.colleague, direction="inbound")
 
-    def _summarised(self, summary: Summary, states: list[State], *, talked: bool) -> Iterator[CallEnded]:
-        """Yield what only the summary says: a call that nobody answered, or a leg of which nothing else came."""
-        maker = LegEvents(
-            source=NAME,
-            stem=f"{NAME}:{summary.entry}:summary",
-            call=summary.entry,
-            manager=summary.manager,
-            lead=summary.lead,
-            direction="outbound" if summary.outbound else "inbound",
-        )
-        if summary.manager and not any(one.manager == summary.manager for one in states):
-            yield maker.ended(
-                summary.ended,
-                summary.rang,
-                answered_at=summary.answered or None,
-                disposition=_meaning(summary.reason) if summary.outbound else "no_answer",
-                ended_by="cdr",
-            )
+    def _missed(self, summary: Summary, states: list[State], *, talked: bool) -> Iterator[CallEnded]:
+        """Yield the end of a call that nobody answered, where a group or nobody was called."""
         if summary.outbound or summary.answered or talked:
             return
         group = next((one.group for one in states if one.group), "" if summary.manager else summary.extension)
         if group or not summary.manager:
-            queue = replace(
-                maker, stem=f"{NAME}:{summary.entry}:queue", manager=QUEUE_PREFIX + self._queue(group), queue=None
-            )
-            yield queue.ended(summary.ended, summary.started)
+            name = QUEUE_PREFIX + self._queue(group)
+            yield _summarised(summary, "queue", name).ended(summary.ended, summary.started)
 
     def _queue(self, group: str) -> str:
         return self._queues.get(group) or group or self._default_queue
+
+
+def _summarised(summary: Summary, what: str, manager: str) -> LegEvents:
+    return LegEvents(
+        source=NAME,
+        stem=f"{NAME}:{summary.entry}:{what}",
+        call=summary.entry,
+        manager=manager,
+        lead=summary.lead,
+        direction="outbound" if summary.outbound else "inbound",
+    )
+
+
+def _only_summarised(summary: Summary) -> CallEnded:
+    """Return the end of a leg of which nothing else came."""
+    return _summarised(summary, f"summary:{summary.manager}", summary.manager).ended(
+        summary.ended,
+        summary.rang,
+        answered_at=summary.answered or None,
+        disposition=_meaning(summary.reason) if summary.outbound else "no_answer",
+        ended_by="cdr",
+        pieces=2 - summary.listed,
+    )
 
 
 def _transfers(maker: LegEvents, first: State, legs: Mapping[str, list[State]]) -> Iterator[CallTransferred]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -84,7 +85,8 @@ class State(Struct, frozen=True, kw_only=True, tag="state"):
 class Summary(Struct, frozen=True, kw_only=True, tag="summary"):
     """A call is over. `extension` is that of an employee or a group, `manager` whose it is on the roster, or "".
 
-    `rang` is the moment at which the call was passed on to the first employee, `answered` is 0 for never.
+    `rang` is the moment at which the call was passed on to the first employee, `answered` is 0 for never. `listed`: the
+    statistics say it.
     """
 
     entry: str
@@ -97,6 +99,7 @@ class Summary(Struct, frozen=True, kw_only=True, tag="summary"):
     answered: int
     ended: int
     reason: int
+    listed: bool = False
 
 
 Piece: TypeAlias = State | Summary
@@ -169,9 +172,37 @@ class PieceReader:
             reason=call.disconnect_reason,
         )
 
-    def _at(self, seconds: _Seconds, field: str, now_ms: int) -> int:
+    def row(self, row: Mapping[str, str], now_ms: int) -> Summary | None:
+        """Return what a row of the statistics says; None for a call between colleagues. Raises PieceError."""
+        entry = checked_id(row["entry_id"], "entry_id")
+        created, finish, answer = (
+            self._at(row[name], name, now_ms, 0) if row[name] != "0" else 0 for name in ("create", "finish", "answer")
+        )
+        if not created <= finish or (answer and not created <= answer <= finish):
+            raise PieceError("invalid_time", "its moments cannot be in this order")
+        own = "from" if row["from_extension"] else "to"
+        if row["from_extension"] and row["to_extension"]:
+            return None
+        extension = row[f"{own}_extension"]
+        known = self._people.find(NAME, Heard(extension=extension)) if extension else None
+        outside = row["to_number" if own == "from" else "from_number"]
+        return Summary(
+            entry=entry,
+            outbound=own == "from",
+            extension=self._people.public(extension) if extension else "",
+            manager=known.manager if known is not None else "",
+            lead=self._numbers.lead(outside, self._secret),
+            started=created,
+            rang=created,
+            answered=answer,
+            ended=finish,
+            reason=int(row["disconnect_reason"]) if row["disconnect_reason"].isdecimal() else 0,
+            listed=True,
+        )
+
+    def _at(self, seconds: _Seconds | str, field: str, now_ms: int, ahead_ms: int | None = None) -> int:
         try:
-            at = self._seconds.moment(seconds) - self._ahead_ms
+            at = self._seconds.moment(seconds) - (self._ahead_ms if ahead_ms is None else ahead_ms)
         except TimeError as error:
             raise PieceError("invalid_time", f"`{field}` {error}") from None
         if at > now_ms + _AHEAD_MS:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from streams.phone_numbers import has_number
 from streams.settings.access import Access
 from streams.settings.fields import Secret, SecretForm, Span
+from streams.settings.polls import SecretUrl
 from streams.settings.reader import Conflict
 from streams.sources.numbers import NumberRules
 from streams.units import HOUR_MS
@@ -22,6 +23,7 @@ class MangoSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.mango]`.
 
     - `api_key`, `api_salt`: the key of the PBX and the key of its signature, from the API connector.
+    - `api_url`: where the statistics are asked for, if not at Mango's own address.
     - `queues`: the names of the groups, by their extensions. A group without a name keeps its extension.
     - `default_queue`: the name of what has missed calls outside any group.
     - `clock_ahead`: how far Mango's timestamps are ahead of UTC.
@@ -29,6 +31,7 @@ class MangoSettings(Access, frozen=True, kw_only=True):
 
     api_key: SecretForm = Secret()
     api_salt: SecretForm = Secret()
+    api_url: SecretUrl = Secret()
     numbers: NumberRules = NumberRules(international=True)
     queues: Mapping[str, Label] = MappingProxyType({})
     default_queue: Label = "inbound"
