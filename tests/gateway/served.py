@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from agents.gateway.http import HttpGateway, create
+from agents.gateway.http_hooks import Ring, no_ring
 from agents.gateway.http_receiver import Clock, clock_ms
 from agents.gateway.http_server import metrics_page, state_pages
 from agents.gateway.sink import NotStoredError, Stored
@@ -133,6 +134,7 @@ async def serving(
     hooks: Mapping[str, MakeHook] = HOOKS,
     sources: Mapping[str, Any] = SOURCES,
     clock: Clock = clock_ms,
+    ring: Ring = no_ring,
     verify: Any = True,
 ) -> AsyncIterator[Served]:
     """A gateway by the settings, whose sink is a `MemorySink`."""
@@ -145,6 +147,7 @@ async def serving(
         state_pages(lambda: ["stopping"] if gateway.server.is_stopping else [])
         | metrics_page(lambda: b"a_metric 1\n", settings.gateway.http),
         hooks=hooks,
+        ring=ring,
         clock=clock,
     )
     await gateway.server.open()

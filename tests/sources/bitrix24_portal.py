@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
 from tests.gateway.polled import BODY, answer
 
 PAGE = 50
+REST = "https://portal.example/rest/1/7a3e00f519e0704f/"
 Row = Mapping[str, Any]
 
 
@@ -26,6 +27,7 @@ class Portal:
     def __init__(self, data: Mapping[str, Any], now_ms: Callable[[], int]) -> None:
         self.data = data
         self.now_ms = now_ms
+        self.path = urlsplit(data.get("rest", REST)).path
         self.denied: set[str] = set()
         self.batches = 0
         self.limited = 0
@@ -34,7 +36,7 @@ class Portal:
         self._at_ms = 0
 
     def __call__(self, request: web.Request) -> web.Response:
-        if not request.path.endswith("/rest/1/7a3e00f519e0704f/batch.json"):
+        if request.path != self.path + "batch.json":
             return answer({"error": "INVALID_CREDENTIALS"}, 401)
         self._used = max(0.0, self._used - (self.now_ms() - self._at_ms) / 500) + 1
         self._at_ms = self.now_ms()
