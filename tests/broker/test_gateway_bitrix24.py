@@ -52,6 +52,7 @@ async def test_what_a_portal_says_is_in_the_figures(bootstrap: str, tmp_path: Pa
             f"""privacy.region = "RU"
 [economics]
 currency = "RUB"
+currencies = ["RUB"]
 [sources.bitrix24]
 tokens = ["{hashed(TOKEN)}"]
 application_token = "{APPLICATION_TOKEN}"
