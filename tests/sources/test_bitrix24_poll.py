@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.events import CallEnded, DealDeleted, DealStageChanged, LeadLinked
 from streams.settings.settings import load
-from streams.sources.bitrix24.cursor import MOST_DEALS
+from streams.sources.bitrix24.cursor import MOST_DEALS, Cursor
 from streams.sources.bitrix24.hook import Bitrix24Hook
 from streams.sources.bitrix24.poll import Bitrix24Poll
 from streams.sources.bitrix24.rest import query
 from streams.sources.frame import Request
+from streams.sources.polls import Ask, Found, PollError, Response
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import BODY, Api, Polling, Time, polling
 from tests.sources.bitrix24_portal import Portal, nested
@@ -243,8 +245,6 @@ def tolerant(answers: Any) -> Any:
 
 
 def test_only_the_newest_deals_are_remembered() -> None:
-    from streams.sources.bitrix24.cursor import Cursor  # noqa: PLC0415 - beside its one use
-
     cursor = Cursor(deals=dict.fromkeys(range(MOST_DEALS + 5), 1))
     cursor.forget()
     assert (len(cursor.deals), min(cursor.deals)) == (MOST_DEALS, 5)
@@ -287,3 +287,46 @@ def test_any_form_is_read_without_an_exception(body: bytes) -> None:
     HOOK.is_authentic(made)
     said = HOOK.translate(made)
     assert bool(said.events) + bool(said.refused) + said.ring + said.ignored == 1
+
+
+IDS: st.SearchStrategy[Any] = st.one_of(
+    st.integers(-1, 10**20), st.sampled_from(["7", "0", "", "x", "\u00b2", None, [], "9" * 40])
+)
+MOMENTS: st.SearchStrategy[Any] = st.sampled_from(
+    ["2026-11-17T10:00:00+03:00", "2026-11-17", "", None, 5, "0001-01-01T00:00:00+99:00"]
+)
+ROWS: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"ID": IDS},
+    optional={
+        **dict.fromkeys(("OWNER_ID", "CONTACT_ID", "LEAD_ID", "COMPANY_ID", "ASSIGNED_BY_ID", "CRM_ENTITY_ID"), IDS),
+        **dict.fromkeys(("CREATED_TIME", "DATE_MODIFY", "CALL_START_DATE"), MOMENTS),
+        **dict.fromkeys(("STAGE_ID", "STAGE_SEMANTIC_ID", "CALL_ID", "CALL_FAILED_CODE"), st.text(max_size=5) | IDS),
+        "CRM_ENTITY_TYPE": st.sampled_from(["CONTACT", "LEAD", "COMPANY", 5, None]),
+        "CALL_TYPE": st.sampled_from(["1", 2, "5", None]),
+        "CALL_DURATION": IDS,
+        "OPPORTUNITY": st.sampled_from(["1.50", 2, "NaN", "Infinity", "x", None, {}]),
+        "PHONE": st.sampled_from([None, [], [{"VALUE": "+74950000101"}], [{"VALUE": None}], "x"]),
+    },
+)
+RESULTS: st.SearchStrategy[Any] = st.lists(ROWS, max_size=3) | st.lists(ROWS | IDS, max_size=2) | IDS
+POLL = Bitrix24Poll(load('[sources.bitrix24]\nwebhook = "http://x/rest/1/code/"\n', {}, SOURCES))
+
+
+@pytest.mark.fuzz
+@given(st.data())
+def test_whatever_a_portal_answers_there_is_no_other_error_than_one_in_words(data: st.DataObject) -> None:
+    known = Cursor(since_ms=NOW_MS - HOUR_MS, calls=5, history=5, deals={1: 1, 7: 1})
+    steps = POLL.poll(data.draw(st.sampled_from([b"", known.written(), b"{", b"[]"])), NOW_MS)
+    response: Response | None = None
+    with contextlib.suppress(StopIteration, PollError):
+        for _ in range(40):
+            step = steps.send(response)
+            response = None
+            if isinstance(step, Ask):
+                assert isinstance(step.json, dict)
+                said = {"result": {"result": {name: data.draw(RESULTS) for name in step.json["cmd"]}}}
+                response = Response(status=200, headers={}, body=msgspec.json.encode(said), at_ms=NOW_MS)
+            elif isinstance(step, Found):
+                shown = b"".join(one.shape for one in step.translation.refused)
+                assert b"4950000101" not in shown
+                Cursor.read(step.cursor, 0)

@@ -84,13 +84,13 @@ class Bitrix24Poll:
         made.deals(deals.rows if deals else [])
         history = made.rows("a row of the stage history", lists["history"].rows, HistoryRow) if deals else []
         missing = {row.OWNER_ID for row in history} - made.by_id.keys()
-        made.deals((yield from by_ids("crm.deal.list", DEAL_FIELDS, missing)))
+        made.deals((yield from by_ids("crm.deal.list", DEAL_FIELDS, missing)).values())
         records = made.records(lists["calls"].rows if "calls" in lists else [])
         for kind in KINDS:
             known = lists[kind].rows if kind in lists else []
             made.customers(kind, known)
             wanted = made.wanted(kind, records)
-            made.customers(kind, (yield from by_ids(f"crm.{kind}.list", CUSTOMER_FIELDS, wanted)))
+            made.customers(kind, (yield from by_ids(f"crm.{kind}.list", CUSTOMER_FIELDS, wanted)).values())
         made.calls(records)
         made.history(history)
         made.states()
@@ -129,9 +129,8 @@ class Bitrix24Poll:
 
     def _sweep(self, at: Cursor, made: _Made, now_ms: int) -> Poll:
         """Look which of the deals that are remembered exist no more: deleted, or merged into another one."""
-        rows = yield from by_ids("crm.deal.list", ("ID",), at.deals)
-        there = {int(one["ID"]) for one in map(_TEXT.decode, rows) if str(one.get("ID", "")).isdigit()}  # type: ignore[call-overload]  # digits
-        gone = at.deals.keys() - there
+        there = yield from by_ids("crm.deal.list", ("ID",), at.deals)
+        gone = at.deals.keys() - there.keys()
         if len(gone) > max(_FEW_GONE, len(at.deals) // 2):
             raise PollError("most deals cannot be seen any more: has the webhook's user lost the right to see them?")
         for deal in sorted(gone):

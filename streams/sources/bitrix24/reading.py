@@ -57,12 +57,7 @@ class List:
 
     def take(self, result: Raw) -> None:
         """Take a page. Raises PollError for one that leads nowhere."""
-        try:
-            found = msgspec.json.decode(result, type=list[Raw] | _Items, strict=False)
-            rows = found.items if isinstance(found, _Items) else found
-            ids = [msgspec.json.decode(row, type=_Id, strict=False).ID for row in rows]
-        except msgspec.MsgspecError:
-            raise PollError(f"{self.method} answers in a form that is not expected") from None
+        rows, ids = _rows(self.method, result)
         new = [row for row, id_ in zip(rows, ids, strict=True) if id_ > self._after]
         self.rows += new
         self.is_read = len(rows) < PAGE or not new
@@ -81,8 +76,18 @@ def read(lists: Mapping[str, List]) -> Asking[None]:
     raise PollError(f"a list has more than {_MOST_ROUNDS * PAGE} rows: set a shorter `since`")
 
 
-def by_ids(method: str, fields: Iterable[str], ids: Iterable[int]) -> Asking[list[Raw]]:
-    """Return the rows with these ids, as far as there are such rows. Raises PollError."""
+def _rows(method: str, result: Raw) -> tuple[list[Raw], list[int]]:
+    """Return the rows of a list, and their ids. Raises PollError."""
+    try:
+        found = msgspec.json.decode(result, type=list[Raw] | _Items, strict=False)
+        rows = found.items if isinstance(found, _Items) else found
+        return rows, [msgspec.json.decode(row, type=_Id, strict=False).ID for row in rows]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise PollError(f"{method} answers in a form that is not expected") from None
+
+
+def by_ids(method: str, fields: Iterable[str], ids: Iterable[int]) -> Asking[dict[int, Raw]]:
+    """Return the rows with these ids by them, as far as there are such rows. Raises PollError."""
     wanted = sorted(set(ids))
     parts = [wanted[place : place + PAGE] for place in range(0, len(wanted), PAGE)]
     chosen = list(fields)
@@ -91,13 +96,11 @@ def by_ids(method: str, fields: Iterable[str], ids: Iterable[int]) -> Asking[lis
         for number, part in enumerate(parts)
     }
     results = yield from batch(commands)
-    rows: list[Raw] = []
+    found: dict[int, Raw] = {}
     for result in results.values():
-        try:
-            rows += msgspec.json.decode(result, type=list[Raw])
-        except msgspec.MsgspecError:
-            raise PollError(f"{method} answers in a form that is not expected") from None
-    return rows
+        rows, there = _rows(method, result)
+        found |= zip(there, rows, strict=True)
+    return found
 
 
 def iso(ms: int) -> str:
