@@ -21,7 +21,7 @@ NATIVE := build/native
 # Bytecode is kept: to compile the tests anew at every run would take 7 s, and callpulse in every process a second.
 PYTEST_PYTHON = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
 # Tests of Kafka wait for it most of the time, so there are more processes than processors.
-SIDE_BY_SIDE := 4
+SIDE_BY_SIDE := 3
 # In two halves beside each other: to hand out tests one by one takes a fifth more of the processors. A half in which
 # ARGS choose no test ends with 5. Schemathesis's plugin takes half a second to import, and no fast test needs it.
 FAST = $(PYTEST_PYTHON) -m pytest -q -p no:schemathesis -m "not broker and not slow" --hypothesis-profile=quick
@@ -42,7 +42,7 @@ install: $(INSTALLED) ## make the virtual environment, with exactly the locked p
 demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the board (ARGS="--seconds 60 --report FILE.json")
 	@$(BIN)/callpulse demo $(ARGS)
 
-test: $(INSTALLED) tools ## run every test, four files at a time, and list what they leave out (ARGS="-k word": some, without the list)
+test: $(INSTALLED) tools ## run every test, three files at a time, and list what they leave out (ARGS="-k word": some, without the list)
 	@rm -rf build/coverage; mkdir -p build/coverage
 	$(PYTEST_PYTHON) $(if $(ARGS),,-m coverage run) -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(if $(ARGS),,@$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet -o build/coverage/report.json && \
