@@ -51,11 +51,11 @@ test: $(INSTALLED) tools ## run every test, three files at a time, and list what
 check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, with a tenth of the examples; under a minute
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	@mkdir -p build; code=0; \
-	( $(FAST) --ignore=tests/streams --ignore=tests/oracle --ignore=tests/benchmarks $(ARGS) || [ $$? = 5 ] ) > build/check.log 2>&1 & \
+	$(BIN)/mypy > build/types.log 2>&1 & types=$$!; \
+	( $(FAST) --ignore=tests/streams --ignore=tests/oracle --ignore=tests/benchmarks $(ARGS) || [ $$? = 5 ] ) > build/check.log 2>&1 & rest=$$!; \
 	$(FAST) tests/streams tests/oracle tests/benchmarks $(ARGS) || [ $$? = 5 ] || code=1; \
-	wait $$! || code=1; cat build/check.log; exit $$code
+	wait $$types || code=1; wait $$rest || code=1; cat build/types.log build/check.log; exit $$code
 
 pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, where they are found
 	@for version in $(NEWER); do \
