@@ -29,7 +29,7 @@ currencies = ["EUR", "USD"]
 
 def test_a_quarter_gives_what_the_oracle_counts(bootstrap: str, tmp_path: Path) -> None:
     with Installation(bootstrap, tmp_path, chosen_seed(7), managers=10, more=MORE) as place:
-        records = place.history(DAYS, intensity=0.06)
+        records = place.history(DAYS, intensity=0.04)
         assert 100_000 < len(records) < 220_000
         feeding = place.feed(records)
         place.start("worker-1").await_url()
