@@ -36,6 +36,8 @@ COMMANDS = (
     ("worker",),
     ("replay", "ami"),
     ("listen", "ami"),
+    ("listen", "esl"),
+    ("listen", "json-cdr"),
     ("sources",),
     ("sources", "test"),
     ("topics", "create"),
