@@ -15,7 +15,7 @@ from streams.sources.freeswitch import FreeSwitchHook
 from streams.sources.freeswitch.access import EslAccess
 from streams.sources.freeswitch.session import EslSession, Listed
 from streams.sources.freeswitch.translator import FreeSwitch
-from streams.sources.freeswitch.wire import LONGEST_HEADERS, EslParser
+from streams.sources.freeswitch.wire import LONGEST_HEADERS, EslParser, read_event
 from tests.examples import examples
 from tests.streams.freeswitch_cases import (
     BAD_ESL,
@@ -288,6 +288,20 @@ def test_a_hangup_whose_last_event_does_not_come_ends_the_leg_after_a_while() ->
     played.connection(b"\n\nContent-Length: ".join(kept) + b"\n\n")
     played.connection(SECOND)
     assert [one for one in differences(played.events, EXPECTED) if "transferred" not in one and "how" not in one] == []
+
+
+def test_an_attended_transfer_that_no_variable_names() -> None:
+    """The two bridges show it: the receiver's leg ends with the customer's channel."""
+    lines = [line for line in FIRST.split(b"\n") if b"transfer_history" not in line and b"transfer_source" not in line]
+    translator, events = FreeSwitch(parties()), list[Event]()
+    for message in b"\n".join(lines).split(b"\n\n"):
+        if b"Event-Name: " in message:
+            event = read_event(message + b"\n\n")
+            assert event is not None
+            for _ in range(2):  # the same bridge again is no transfer
+                events += translator.take(event, int(event["Event-Date-Timestamp"]) // 1000).events
+    leg = legs(events)["b54af32e-1887-4859-bd38-af818b455979", "vera.lisina"]
+    assert (leg["talk_s"], leg["ended_by"], leg["direction"]) == (175.4, "hangup", "inbound")
 
 
 @pytest.mark.fuzz

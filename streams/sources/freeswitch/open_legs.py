@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from streams.contract.events import CallAnswered, CallEnded, CallStarted, Event
+from streams.contract.events import CallAnswered, CallEnded, CallStarted, EndedBy, Event
 from streams.sources.freeswitch.parties import Parties
 
 _MOST: Final = 50_000
@@ -77,23 +77,34 @@ class OpenLegs:
         """Yield ends, as not seen, for the open legs whose key is gone."""
         for key, start in list(self._started.items()):
             if is_gone(key):
-                answered_at = self._answered.get(key)
-                yield CallEnded(
-                    v=1,
-                    id=f"{start.source}:{key}:timeout",
-                    at=max(at, start.at, answered_at or 0),
-                    source=start.source,
-                    call=start.call,
-                    manager=start.manager,
-                    lead=start.lead,
-                    direction=start.direction,
-                    started_at=start.at,
-                    answered_at=answered_at,
-                    talk_ms=0,
-                    disposition="no_answer" if answered_at is None else "answered",
-                    ended_by="timeout",
-                    internal=start.internal or UNSET,
-                )
+                yield self._end(key, start, at, "timeout")
+
+    def rest_of(self, channel: str, at: int) -> Iterator[Event]:
+        """Yield ends for legs that are still open when their channel is over: its record did not say all of them."""
+        for key, start in list(self._started.items()):
+            if key == channel or key.startswith(f"{channel}:"):
+                yield self._end(key, start, at, "hangup")
+
+    def _end(self, key: str, start: CallStarted, at: int, ended_by: EndedBy) -> CallEnded:
+        answered_at = self._answered.get(key)
+        at = max(at, start.at, answered_at or 0)
+        is_talk = answered_at is not None and ended_by == "hangup"
+        return CallEnded(
+            v=1,
+            id=f"{start.source}:{key}:{'ended' if ended_by == 'hangup' else ended_by}",
+            at=at,
+            source=start.source,
+            call=start.call,
+            manager=start.manager,
+            lead=start.lead,
+            direction=start.direction,
+            started_at=start.at,
+            answered_at=answered_at,
+            talk_ms=at - (answered_at or at) if is_talk else 0,
+            disposition="no_answer" if answered_at is None else "answered",
+            ended_by=ended_by,
+            internal=start.internal or UNSET,
+        )
 
     def _note(self, event: Event) -> None:
         key = self._key(event.id)

@@ -125,8 +125,10 @@ class FreeSwitch:
     def _over(self, channel: LiveChannel) -> Iterator[Event]:
         self._channels.remove(channel.uuid)
         self._done.put(channel.uuid, value=True)
-        for event in self._legs.take(channel.record()):
+        record = channel.record()
+        for event in self._legs.take(record):
             yield self._open.exact(event)
+        yield from self._open.rest_of(self._parties.public_id(channel.uuid), record.ended_at)
 
     def _created(self, channel: LiveChannel) -> Iterator[Event]:
         """Yield the start of the leg of the telephone on whose behalf a channel was dialled."""
@@ -204,7 +206,8 @@ class FreeSwitch:
         party = self._parties.of(telephone)
         if party.role != "manager" or self._parties.of(record).role != "outside":
             return None
-        if not inside.bridged or not outside.bridged or telephone.call == record.call:
+        is_same = (telephone.member or telephone.call) == record.call or inside.peer is outside
+        if is_same or not inside.bridged or not outside.bridged:
             return None
         place = max(1, len(record.transfers)) - 1
         key = f"{self._parties.public_id(record.uuid)}:received:{place}"
