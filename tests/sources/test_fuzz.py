@@ -23,6 +23,8 @@ from tests.sources.signed import Form, mango, megafon, zadarma
 from tests.sources.story import Gateway, HookStory, has_number, rows_of
 
 NUMBER: Final = "79161234567"
+IDS: Final = {"entry_id", "call_id", "pbx_call_id", "callid", "second_callid"}
+"""Ids of these systems are long numbers: one that is a telephone number looks like any other."""
 VALUES: Final = st.one_of(
     st.sampled_from(
         ["", "0", "1", "-1", "201", "999", NUMBER, f"+{NUMBER}", "1794895331", "2026-10-25 02:30:00", "нет", "\0"]
@@ -64,7 +66,7 @@ def test_any_values_in_any_order_give_events_of_the_contract_without_a_number(sy
     base = data.draw(st.integers(0, len(known) - 8))
     for number in data.draw(st.lists(st.integers(0, 7), max_size=12)):
         form = dict(known[base + number])
-        for name in data.draw(st.lists(st.sampled_from(sorted(form)), max_size=2)):
+        for name in data.draw(st.lists(st.sampled_from(sorted(form.keys() - IDS)), max_size=2)):
             form[name] = data.draw(VALUES)
         body, headers = signed(form)
         delivery = story.deliveries[base + number].request

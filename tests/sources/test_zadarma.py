@@ -11,6 +11,8 @@ from streams.settings.settings import load
 from streams.sources.registry import SOURCES
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
+from tests.gateway.served import SETTINGS as HTTP
+from tests.gateway.served import serving
 from tests.sources.bad import answered, index_of
 from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
 
@@ -56,3 +58,12 @@ async def test_a_wrong_input_gets_its_answer_and_harms_nothing(caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     assert await answered("zadarma", WRONG, ZadarmaHook, ZadarmaJoin, reasons={}) == []
     assert "4950000101" not in caplog.text
+
+
+async def test_the_test_of_the_url_gets_its_text_back() -> None:
+    async with serving(SETTINGS + HTTP) as served:
+        answer = await served.ask("GET", f"/hooks/zadarma/{TOKEN}?zd_echo=976538370092")
+        assert (answer.status, answer.body) == (200, b"976538370092")
+        assert (await served.ask("GET", f"/hooks/zadarma/{TOKEN}")).status == 405
+        assert (await served.ask("GET", "/hooks/zadarma/wrong?zd_echo=1")).status == 404
+        assert (served.sink.statements, served.sink.refused) == ([], [])

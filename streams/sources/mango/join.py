@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -40,10 +40,14 @@ class MangoJoin(GatheringJoin[Piece]):
         for state in states:
             if not state.first_of_two:
                 legs.setdefault(state.leg, []).append(state)
+        after: dict[str, list[State]] = {}
+        for leg in legs.values():
+            if leg[0].taken_from:
+                after.setdefault(leg[0].taken_from, []).append(leg[0])
         talked = any(one.state == "Connected" and one.manager and not one.colleague for one in states)
         for leg in legs.values():
             if leg[0].manager:
-                yield from self._leg(leg, legs, summary, talked=talked)
+                yield from self._leg(leg, legs, after.get(leg[0].leg, []), summary, talked=talked)
         told = {leg[0].manager for leg in legs.values() if not leg[0].colleague} | {""}
         for one in summaries:
             if one.manager not in told:
@@ -53,7 +57,13 @@ class MangoJoin(GatheringJoin[Piece]):
             yield from self._missed(summary, states, talked=talked)
 
     def _leg(
-        self, leg: list[State], legs: Mapping[str, list[State]], summary: Summary | None, *, talked: bool
+        self,
+        leg: list[State],
+        legs: Mapping[str, list[State]],
+        after: Sequence[State],
+        summary: Summary | None,
+        *,
+        talked: bool,
     ) -> Iterator[Event]:
         first = leg[0]
         connected, disconnected = _first(leg, "Connected"), _first(leg, "Disconnected")
@@ -69,7 +79,7 @@ class MangoJoin(GatheringJoin[Piece]):
                 yield maker.started(begun)
             if connected:
                 yield maker.answered(connected)
-            yield from _transfers(maker, first, legs)
+            yield from _transfers(maker, first, after)
             if ended:
                 yield maker.ended(
                     ended,
@@ -136,13 +146,13 @@ def _only_summarised(summary: Summary) -> CallEnded:
     )
 
 
-def _transfers(maker: LegEvents, first: State, legs: Mapping[str, list[State]]) -> Iterator[CallTransferred]:
-    """Yield the transfer by which a leg gave its call away: the first piece of the next leg says so."""
-    for leg in legs.values():
-        next_ = leg[0]
-        is_begin = next_.taken_from == first.leg and next_.seq <= 1 and next_.transfer
-        if is_begin and next_.manager != first.manager and not (next_.colleague or first.colleague):
-            yield maker.transferred(next_.at, next_.manager, attended=next_.transfer == "consultative")
+def _transfers(maker: LegEvents, first: State, after: Sequence[State]) -> Iterator[CallTransferred]:
+    """Yield the transfer by which a leg gave its call away: the beginnings of the legs after it say so."""
+    for begin in after:
+        # A call that comes back (return_blind) was given away by nobody.
+        is_begin = begin.seq <= 1 and begin.transfer in {"blind", "consultative"} and begin.manager != first.manager
+        if is_begin and not (begin.colleague or first.colleague):
+            yield maker.transferred(begin.at, begin.manager, attended=begin.transfer == "consultative")
 
 
 def _first(leg: list[State], state: LegState) -> int:

@@ -19,6 +19,7 @@ from streams.units import MINUTE_MS
 NAME: Final = "mango"
 LegState: TypeAlias = Literal["Appeared", "Connected", "OnHold", "Disconnected"]
 _STATES: Final = frozenset(get_args(LegState))
+_TRANSFERS: Final = ("consultative", "blind", "return_blind")
 _INTERNAL: Final = 0
 _OUTBOUND: Final = 2
 _AHEAD_MS: Final = 5 * MINUTE_MS
@@ -126,6 +127,7 @@ class PieceReader:
             raise PieceError("missing_field", "`from` and `to` name nobody")
         from_, to = self._manager(call.from_), self._manager(call.to)
         outside = call.to if from_ else call.from_
+        before = call.from_.taken_from_call_id or call.to.taken_from_call_id
         return State(
             entry=checked_id(call.entry_id, "entry_id"),
             leg=checked_id(call.call_id, "call_id"),
@@ -136,9 +138,9 @@ class PieceReader:
             colleague=to if from_ else "",
             outbound=bool(from_),
             lead=None if from_ and to else self._numbers.lead(outside.number or "", self._secret),
-            group=_text(call.to.acd_group),
-            taken_from=call.from_.taken_from_call_id or call.to.taken_from_call_id or "",
-            transfer=call.transfer or "",
+            group=self._people.public(group) if (group := _text(call.to.acd_group)) else "",
+            taken_from=checked_id(before, "taken_from_call_id") if before else "",
+            transfer=call.transfer if call.transfer in _TRANSFERS else "",
             reason=call.disconnect_reason,
             first_of_two=bool(to and not from_ and call.callback_initiator),
         )

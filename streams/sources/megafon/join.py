@@ -7,6 +7,7 @@ goes on under the id of the first part.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -47,9 +48,17 @@ class MegafonJoin(GatheringJoin[Piece]):
         heard = {piece: at for piece, at in pieces.items() if isinstance(piece, Event)}
         first = min(pieces.values())
         records = [_record(piece, at, first) for piece, at in pieces.items() if isinstance(piece, History)]
-        named = {one.manager for one in heard} | {record.said.manager for record in records}
-        for manager in sorted(named - {""}):
-            leg = _Leg(call, manager, heard, records)
+        mine: dict[str, tuple[list[tuple[Event, int]], list[_Record]]] = {}
+        for one, at in heard.items():
+            mine.setdefault(one.manager, ([], []))[0].append((one, at))
+        for record in records:
+            mine.setdefault(record.said.manager, ([], []))[1].append(record)
+        answers = [(at, one.manager) for one, at in heard.items() if one.state == "accepted"]
+        answers += [(record.answered, record.said.manager) for record in records if record.answered]
+        answers.sort()
+        over = max((record.end for record in records), default=0)
+        for manager in sorted(mine.keys() - {""}):
+            leg = _Leg(call, manager, *mine[manager], answers, over)
             yield from leg.events(part or call)
             if part:
                 yield leg.closed(max(pieces.values()))
@@ -62,7 +71,6 @@ class MegafonJoin(GatheringJoin[Piece]):
         if said.outbound or record.answered or (said.manager and not said.group):
             return
         manager = QUEUE_PREFIX + (said.group or self._default_queue)
-        disposition = "failed" if said.disposition == "failed" else "no_answer"
         maker = LegEvents(
             source=NAME,
             stem=f"{NAME}:{call}:{manager}",
@@ -71,26 +79,34 @@ class MegafonJoin(GatheringJoin[Piece]):
             lead=said.lead,
             direction="inbound",
         )
-        yield maker.ended(record.end, record.start, disposition="failed" if disposition == "failed" else "no_answer")
+        yield maker.ended(
+            record.end, record.start, disposition="failed" if said.disposition == "failed" else "no_answer"
+        )
 
 
 class _Leg:
     """One manager's leg in a part of a call. Moments are 0 where they are not known."""
 
-    def __init__(self, call: str, manager: str, heard: Mapping[Event, int], records: list[_Record]) -> None:
+    def __init__(
+        self,
+        call: str,
+        manager: str,
+        mine: list[tuple[Event, int]],
+        own: list[_Record],
+        answers: list[tuple[int, str]],
+        over: int,
+    ) -> None:
+        """Take the manager's events and records, and of the whole call the answers in order, and its end."""
         self._call = call
         self._manager = manager
-        mine = [(one, at) for one, at in heard.items() if one.manager == manager]
+        self._over = over
         self._at: dict[State, int] = {}
         for one, at in sorted(mine, key=lambda item: -item[1]):
             self._at[one.state] = at
-        own = [record for record in records if record.said.manager == manager]
         # A record of a group that missed a call names one of its managers: it is the group's.
         self._record = next((one for one in own if one.answered or one.said.outbound or not one.said.group), None)
-        others = [at for one, at in heard.items() if one.state == "accepted" and one.manager != manager]
-        others += [record.answered for record in records if record.answered and record.said.manager != manager]
-        self._taken = min((at for at in others if at >= self._at.get("ringing", 0)), default=0)
-        self._over = max((record.end for record in records), default=0)
+        later = answers[bisect_left(answers, (self._at.get("ringing", 0), "")) :]
+        self._taken = next((at for at, other in later if other != manager), 0)
         self._is_named = bool(mine) or self._record is not None
         some: list[Event | History] = [*(record.said for record in own), *(one for one, _ in mine)]
         self._outbound = some[0].outbound

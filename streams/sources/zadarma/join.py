@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -50,12 +51,14 @@ class ZadarmaJoin(GatheringJoin[Piece]):
 
     def _inbound(self, call: _Call, now_ms: int) -> Iterator[Event]:
         yield from _answered_legs(call)
+        answered = list(call.answers.values())  # in the order of time
         for manager, rang in call.rings.items():
             if manager in call.answers:
                 continue
             leg = _leg(call, manager)
             yield leg.started(rang)
-            after = min((at for at in call.answers.values() if at >= rang), default=0)
+            place = bisect_left(answered, rang)
+            after = answered[place] if place < len(answered) else 0
             if after or call.end is not None:
                 yield leg.ended(after or max(call.ended, rang), rang, ended_by="hangup" if after else "cdr")
         end = call.end
@@ -68,16 +71,17 @@ class ZadarmaJoin(GatheringJoin[Piece]):
 def _answered_legs(call: _Call) -> Iterator[Event]:
     """Yield the legs of who answered. A leg ends with the next answer: the call was transferred."""
     end = call.end
-    for place, (manager, answered) in enumerate(call.answers.items()):
+    moments = list(call.answers.values())
+    for manager, answered in call.answers.items():
         leg = _leg(call, manager)
-        later = [at for at in call.answers.values() if at > answered]
+        later = moments[bisect_right(moments, answered) :][:1]
         rang = min(call.rings.get(manager, answered), answered)
         yield leg.started(rang)
         yield leg.answered(answered)
         if not later and end is None:
             continue
         is_single = len(call.answers) == 1 and end is not None and end.disposition == "answered"
-        ended = min(later) if later else max(call.ended, answered)
+        ended = later[0] if later else max(call.ended, answered)
         is_said = bool(later) or (end is not None and end.manager in {"", manager})
         yield leg.ended(
             ended,
@@ -85,7 +89,7 @@ def _answered_legs(call: _Call) -> Iterator[Event]:
             answered_at=answered,
             talk_ms=min(ended - answered, end.duration_ms) if is_single and end is not None else None,
             ended_by="hangup" if is_said else "cdr",
-            pieces=1 + (manager in call.rings) + place + len(later),
+            pieces=len(call.answers) + (manager in call.rings),
         )
 
 
