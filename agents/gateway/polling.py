@@ -12,7 +12,7 @@ import aiohttp
 from agents.gateway.cursors import Cursors
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.poll_client import PollClient, session
-from agents.gateway.poll_shares import PollShares
+from agents.gateway.poll_group import PollGroup
 from agents.gateway.poller import Poller, cursor_key, people_key
 from agents.gateway.sink import StatementSink
 from agents.kafka.clients import KafkaUnusableError
@@ -41,7 +41,7 @@ def polled(settings: Settings, polls: Mapping[str, MakePolled] = POLLS) -> dict[
 class Polling:
     """Polls `sources` in the gateway's process. `hooks` are set to those that this process answers.
 
-    Several gateways share the sources among them; `agents.gateway.poll_shares` says how.
+    Several gateways share the sources among them; `agents.gateway.poll_group` says how.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Polling:
         self._mine: Collection[str] = ()
         self._running: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._shares = PollShares(settings.kafka, sources, self._share, self._rung)
+        self._group = PollGroup(settings.kafka, sources, self._assigned, self._rung)
 
     def ring(self, name: str) -> None:
         """Poll a source now, here or in the gateway that polls it. Returns at once."""
         if name in self._pollers:
             self._pollers[name].ring()
         elif name in self._sources:
-            self._shares.ring(name)
+            self._group.ring(name)
 
     async def stop(self) -> None:
         """Poll no more: what a poll found and is not stored is found again."""
@@ -83,12 +83,12 @@ class Polling:
         self._running = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._shares.run())
+                group.create_task(self._group.run())
                 group.create_task(self._serve())
         finally:
             await self._end(*self._tasks)
 
-    def _share(self, names: Collection[str]) -> None:
+    def _assigned(self, names: Collection[str]) -> None:
         self._mine = names
         self._changed.set()
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from agents.gateway import poll_shares
+from agents.gateway import poll_group
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.polling import Polling
 from streams.settings.settings import Settings, load
@@ -74,7 +74,7 @@ api_key = "a-key-that-nobody-must-see"
 async def test_one_polls_doorbells_reach_it_and_the_other_takes_over(
     asked: Settings, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll_shares, "_RING_APART_S", 0.05)
+    monkeypatch.setattr(poll_group, "_RING_APART_S", 0.05)
     async with contextlib.AsyncExitStack() as stack:
         gateways = [Gateway(asked), Gateway(asked)]
         for one in gateways:

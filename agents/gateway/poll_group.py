@@ -31,17 +31,19 @@ _RING: Final = b"ring:"
 _RING_APART_S: Final = 1.0
 _AGAIN_S: Final = 5.0
 
-OnShare = Callable[[Collection[str]], None]
+OnAssigned = Callable[[Collection[str]], None]
 """Takes the sources that this gateway polls from now on, all of them."""
 
 
-class PollShares:
-    """`run` takes part in the sharing for ever. `ring` tells the poller of a source, wherever it runs."""
+class PollGroup:
+    """`run` takes part in the group for ever. `ring` tells the poller of a source, wherever it runs."""
 
-    def __init__(self, kafka: Kafka, sources: Iterable[str], on_share: OnShare, on_ring: Callable[[str], None]) -> None:
+    def __init__(
+        self, kafka: Kafka, sources: Iterable[str], on_assigned: OnAssigned, on_ring: Callable[[str], None]
+    ) -> None:
         self._kafka = kafka
         self._sources = tuple(sources)
-        self._on_share = on_share
+        self._on_assigned = on_assigned
         self._on_ring = on_ring
         self._rung: set[str] = set()
         self._wake = asyncio.Event()
@@ -53,7 +55,7 @@ class PollShares:
         self._wake.set()
 
     async def run(self) -> None:
-        """Take part for ever. While Kafka is away, what was shared last stays so."""
+        """Take part for ever. While Kafka is away, what was assigned last stays so."""
         ringing = asyncio.create_task(self._pass_rings_on())
         try:
             while True:
@@ -77,17 +79,17 @@ class PollShares:
             session_timeout_ms=self._kafka.session_timeout_ms,
             heartbeat_interval_ms=self._kafka.heartbeat_interval_ms,
         )
-        consumer.subscribe([self._topic], listener=_Listener(lambda parts: self._share(where, parts)))
+        consumer.subscribe([self._topic], listener=_Listener(lambda parts: self._assigned(where, parts)))
         async with connected(consumer, self._kafka):
             async for record in consumer:
                 key = bytes(record.key or b"")
                 if key.startswith(_RING):
                     self._on_ring(key.removeprefix(_RING).decode("utf-8", "replace"))
 
-    def _share(self, where: dict[str, int], partitions: Collection[int]) -> None:
+    def _assigned(self, where: dict[str, int], partitions: Collection[int]) -> None:
         mine = [name for name, partition in where.items() if partition in partitions]
         log.info("this gateway polls: %s", ", ".join(mine) or "no source; others do")
-        self._on_share(mine)
+        self._on_assigned(mine)
 
     async def _pass_rings_on(self) -> None:
         while True:
@@ -109,12 +111,12 @@ class PollShares:
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Tells which partitions are this consumer's. What was revoked is polled on until it is known who has it."""
 
-    def __init__(self, share: Callable[[Collection[int]], None]) -> None:
-        self._share = share
+    def __init__(self, assigned: Callable[[Collection[int]], None]) -> None:
+        self._assigned = assigned
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Do nothing: a second poller for a moment is harmless, and none would be a gap."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Take over what is assigned, and leave the rest."""
-        self._share({tp.partition for tp in assigned})
+        self._assigned({tp.partition for tp in assigned})
