@@ -15,7 +15,7 @@ from agents.cli.common import (
     run,
     say,
 )
-from agents.cli.service import infrastructure_errors, log_to_stderr
+from agents.cli.service import infrastructure_errors, lead_secret, log_to_stderr
 from streams.settings.settings import Settings
 from streams.sources.senders import HttpSender
 
@@ -62,7 +62,10 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
     from streams.sources.registry import HOOKS, JOINS  # noqa: PLC0415 - as above
 
     sources = polled(settings)
-    senders = dict.fromkeys([*settings.named("http", HttpSender), *hooked(settings, HOOKS), *sources])
+    adapters = dict.fromkeys([*hooked(settings, HOOKS), *sources])
+    if adapters:
+        lead_secret(settings)  # they read numbers
+    senders = dict.fromkeys([*settings.named("http", HttpSender), *adapters])
     if not senders:
         say("nobody may send: set [sources.http.NAME]; `callpulse token new NAME` prints what to add")
     async with Service(settings, name) as service:

@@ -13,6 +13,7 @@ from agents.cli.source_stages import block
 from agents.cli.sources import configured, states
 from agents.gateway.metrics import GatewayMetrics
 from agents.telemetry.scrape import Sample, samples
+from streams.settings.access import hashed
 from streams.settings.settings import Settings, load
 from streams.sources.polls import Stage
 from streams.sources.registry import SOURCES
@@ -153,3 +154,20 @@ def test_a_source_without_stages_is_refused(callpulse: Runner) -> None:
     said = callpulse("sources", "stages", "asterisk")
     assert said.code == 2
     assert "cannot be asked for stages" in said.err
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f'[sources.bitrix24]\ntokens = ["{hashed("x")}"]\napplication_token = "y"\n',
+        '[sources.bitrix24]\nwebhook = "http://127.0.0.1:1/rest/1/code/"\n',
+    ],
+)
+def test_a_gateway_that_reads_numbers_does_not_start_without_the_secret_that_hashes_them(
+    callpulse: Runner, tmp_path: Path, table: str
+) -> None:
+    config = tmp_path / "callpulse.toml"
+    config.write_text(table, encoding="utf-8")
+    said = callpulse("gateway", "--config", config)
+    assert said.code == 2
+    assert "privacy.lead_secret is not set" in said.err
