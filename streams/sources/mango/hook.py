@@ -22,6 +22,11 @@ class MangoHook(GatheringHook[Piece]):
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     has_subpaths = True
+    cannot_know = (
+        "whether a machine answered",
+        "busy, refused, canceled and timed out apart with certainty: only classes of its codes are documented",
+        "fractions of seconds",
+    )
 
     def __init__(self, settings: Settings) -> None:
         own = settings.source(MangoSettings)
