@@ -25,6 +25,9 @@ from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
 from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin, FreeSwitchMapping
+from streams.sources.hubspot import poll as hubspot_poll
+from streams.sources.hubspot.hook import HubspotHook
+from streams.sources.hubspot.settings import HubspotSettings
 from streams.sources.mango import poll as mango_poll
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
@@ -51,6 +54,7 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "files": Named(FileMapping),
         "freeswitch": FreeSwitchMapping,
         "http": Named(HttpSender),
+        "hubspot": HubspotSettings,
         "mango": MangoSettings,
         "zadarma": ZadarmaSettings,
         "megafon": MegafonSettings,
@@ -64,6 +68,7 @@ HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
         "amocrm": AmocrmHook,
         "amazon_connect": ConnectHook,
         "bitrix24": Bitrix24Hook,
+        "hubspot": HubspotHook,
         "freeswitch": FreeSwitchHook,
         "mango": MangoHook,
         "zadarma": ZadarmaHook,
@@ -88,6 +93,12 @@ JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
 
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
 POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
-    {"amocrm": amocrm_poll.make, "bitrix24": bitrix24_poll, "mango": mango_poll.make, "twilio": twilio_poll.make}
+    {
+        "amocrm": amocrm_poll.make,
+        "bitrix24": bitrix24_poll,
+        "hubspot": hubspot_poll.make,
+        "mango": mango_poll.make,
+        "twilio": twilio_poll.make,
+    }
 )
 """The sources that are asked, by their names. None: the settings do not say where to ask."""

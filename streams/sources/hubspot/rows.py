@@ -1,0 +1,114 @@
+"""What the API of HubSpot answers: pages, objects, associations, owners and pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from streams.sources.frame import Refused, shape
+
+T = TypeVar("T")
+
+
+class Next(Struct):
+    """Where the next page is."""
+
+    after: str = ""
+
+
+class Paging(Struct):
+    """The paging of a list."""
+
+    next: Next | None = None
+
+
+class Page(Struct):
+    """One page. Its rows are read one by one: one that cannot be read costs no other."""
+
+    results: list[Raw] = []
+    paging: Paging | None = None
+
+    @property
+    def after(self) -> str:
+        """Where the next page is, "" for the last one."""
+        return self.paging.next.after if self.paging is not None and self.paging.next is not None else ""
+
+
+class Row(Struct, rename="camel"):
+    """An object that was found, or one that is archived."""
+
+    id: str
+    properties: dict[str, str | None] = {}
+    archived_at: str | None = None
+
+
+class To(Struct, rename="camel"):
+    """What an object is associated with."""
+
+    to_object_id: int
+
+
+class From(Struct):
+    """An object with associations."""
+
+    id: str
+
+
+class Association(Struct):
+    """The associations of one object."""
+
+    source: From = msgspec.field(name="from")
+    to: list[To] = []
+
+
+class Owner(Struct, rename="camel"):
+    """An owner. The id is not that of a user."""
+
+    id: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+
+
+class StageRow(Struct, rename="camel"):
+    """A stage of a pipeline."""
+
+    id: str
+    label: str = ""
+    display_order: int = 0
+    metadata: dict[str, Any] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the deal is over: won or lost."""
+        return str(self.metadata.get("isClosed", "")).lower() == "true"
+
+    @property
+    def is_won(self) -> bool:
+        """Whether the deal is won. Accounts have several such stages."""
+        try:
+            return self.is_closed and float(str(self.metadata.get("probability", ""))) == 1.0
+        except ValueError:
+            return False
+
+
+class Pipeline(Struct):
+    """A pipeline with its stages."""
+
+    label: str = ""
+    stages: list[StageRow] = []
+
+
+def rows(raws: Iterable[Raw], form: type[T], where: str, refused: list[Refused]) -> list[T]:
+    """Return the rows that can be read; the others are refused, each by itself."""
+    found: list[T] = []
+    for raw in raws:
+        try:
+            found.append(msgspec.json.decode(raw, type=form, strict=False))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            detail = "a row has not the form that is expected"
+            refused.append(Refused(reason="invalid_field", detail=detail, where=where, shape=shape(bytes(raw))))
+    return found
