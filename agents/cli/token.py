@@ -24,7 +24,7 @@ def new(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")] = False,
 ) -> None:
-    """Print a new token, once, and the line to add to the settings: they hold its hash.
+    """Print a new token, once, and the line to add to the settings: they hold its hash. With a hook, also its URL.
 
     Several tokens of a sender are valid at once: add the new hash, restart the gateways, give the sender the new token,
     and take the old hash out.
@@ -40,10 +40,14 @@ def new(
             USAGE,
         )
     token = _PREFIX + secrets.token_urlsafe(_BYTES)
-    table = f"sources.{source}" if source in HOOKS else f"sources.http.{source}"
+    is_hook = source in HOOKS
+    table = f"sources.{source}" if is_hook else f"sources.http.{source}"
+    path = f"/hooks/{source}/{token}" if is_hook else "/v1/events"
     if as_json:
-        print_json({"token": token, "table": table, "hash": hashed(token)})
+        print_json({"token": token, "table": table, "hash": hashed(token), "path": path})
         return
     say("The token, which is shown only now:")
     write(token.encode() + b"\n")
     say(f'Add its hash to the settings, and restart the gateways:\n\n[{table}]\ntokens = ["{hashed(token)}"]')
+    if is_hook:
+        say(f"\nThe URL for the system, with the gateway's name in place of HOST:\n\nhttps://HOST{path}")

@@ -31,3 +31,17 @@ def test_a_folder_that_another_process_uses_is_an_error_in_words(
     assert said.code == 70
     assert f"{folder} is in use by another process" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "path"),
+    [("mango", "sources.mango", "/hooks/mango/{token}"), ("crm", "sources.http.crm", "/v1/events")],
+)
+def test_a_new_token_comes_with_the_lines_for_the_settings_and_the_url_of_a_hook(
+    callpulse: Runner, name: str, table: str, path: str
+) -> None:
+    made = callpulse("token", "new", name, "--json").json
+    assert (made["table"], made["path"]) == (table, path.format(token=made["token"]))
+    said = callpulse("token", "new", name)
+    assert f"[{table}]" in said.err
+    assert (f"https://HOST/hooks/{name}/{said.out.strip()}" in said.err) is path.startswith("/hooks")
