@@ -207,13 +207,10 @@ def test_talk_begins_when_the_far_end_is_there() -> None:
     assert ended(bridge_uepoch="0").talk_ms == 0
 
 
-@pytest.mark.parametrize("number", ["202", "anna", "*97"])
-def test_calls_inside(number: str) -> None:
-    made = record(sip_to_user=number, bridge_uepoch="0")
-    if number != "202":
-        assert made.events == []  # a feature code
-        return
-    (event,) = made.events
+def test_a_call_to_a_colleague_is_internal_and_one_to_a_feature_code_is_none() -> None:
+    for number in ("202", "600", "anna", "*97"):
+        assert record(sip_to_user=number, bridge_uepoch="0").events == []  # nobody was dialled
+    (event,) = record(sip_to_user="202", bridge_uepoch="0", originated_legs="ARRAY::b;Outbound Call;202").events
     assert isinstance(event, CallEnded)
     assert (event.internal, event.lead) == (True, None)
 
@@ -233,8 +230,65 @@ def test_strangers_inside_are_kept_under_the_name_of_the_source() -> None:
     assert ended(channel_name="sofia/internal/277@x").manager == "freeswitch:277"
 
 
-def test_a_channel_over_a_gateway_is_outside_whatever_its_number() -> None:
-    assert record(direction="outbound", channel_name="sofia/internal/201@x", sip_gateway_name="x").events == []
+@pytest.mark.parametrize(
+    ("way", "is_outside"),
+    [
+        ({}, False),
+        ({"sip_gateway_name": "msk"}, True),
+        ({"channel_name": "sofia/external/201@x"}, True),
+        ({"channel_name": "sofia/internal/201@trunk-msk"}, True),
+        ({"channel_name": "loopback/201-a"}, True),
+    ],
+    ids=["telephone", "gateway", "profile", "host", "loopback"],
+)
+def test_a_channel_to_the_outside_is_no_telephone_whatever_its_user(way: dict[str, str], is_outside: bool) -> None:
+    made = record(**RANG | way, progress_uepoch="1794999905000000", hangup_cause="NO_ANSWER")
+    assert (made.events == []) is is_outside
+
+
+def test_a_caller_in_a_context_of_trunks_is_outside_unless_it_has_logged_in() -> None:
+    flow = [{"caller_profile": {"context": "public", "destination_number": "600"}}]
+    (missed,) = record(flow, bridge_uepoch="0").events
+    assert isinstance(missed, CallEnded)
+    assert missed.manager == "queue:inbound"
+    assert record(flow, bridge_uepoch="0", user_name="201").events == []  # a feature code
+
+
+def test_an_older_release_writes_the_key_callflow_for_each_stretch() -> None:
+    history = "1794999930:a:bl_xfer:202/default/XML"
+    variables = BASE["variables"] | {
+        "channel_name": TRUNK,
+        "sip_from_user": "84950000101",
+        "bridge_uepoch": "1794999910000000",
+        "transfer_history": history,
+    }
+    flows = [
+        {"caller_profile": {"destination_number": "202"}, "times": {"transfer_time": "0"}},
+        {"caller_profile": {"destination_number": "201"}, "times": {"transfer_time": "1794999930250000"}},
+    ]
+    written = ",".join(f'"callflow":{json.dumps(flow)}' for flow in flows)
+    made = translated(Legs(parties()), f'{{"variables":{json.dumps(variables)},{written}}}'.encode())
+    (transfer,) = made.events
+    assert isinstance(transfer, CallTransferred)
+    assert (transfer.manager, transfer.to_manager, transfer.at) == ("vera.lisina", "gleb.ostrov", 1_794_999_930_250)
+
+
+@pytest.mark.parametrize(
+    ("left_at", "at"), [(930_250, 930_250), (931_050, 931_050), (932_000, 930_000), (929_900, 930_000)]
+)
+def test_the_moment_of_an_attended_transfer_is_that_of_the_hangup_beside_it(left_at: int, at: int) -> None:
+    """The telephone of who transfers is hung up in the second of the transfer, or just after it."""
+    history = "1794999930:a:att_xfer:201@x/202@x"
+    customer = {"channel_name": TRUNK, "sip_from_user": "84950000101", "transfer_history": history}
+    left = {**RANG, "answer_uepoch": "1794999910000000", "end_uepoch": f"1794999{left_at}000"}
+    memory = Legs(parties())
+    for order in (1, -1):
+        bodies = [BASE | {"variables": BASE["variables"] | held} for held in (left | {"uuid": "t"}, customer)][::order]
+        bodies[0 if order == 1 else 1]["variables"]["hangup_cause"] = "ATTENDED_TRANSFER"
+        legs_made = [event for body in bodies for event in translated(memory, json.dumps(body).encode()).events]
+        received = [one for one in legs_made if isinstance(one, CallEnded) and one.manager == "gleb.ostrov"]
+        assert received[-1].started_at == 1_794_999_000_000 + at
+        memory = Legs(parties())
 
 
 def test_an_agent_whom_a_queue_rang_has_the_call_of_the_caller() -> None:

@@ -131,7 +131,7 @@ class Legs:
         """Yield the leg of a telephone that dialled, and of the colleague who was consulted and got the customer."""
         lead = self._lead_dialled(record)
         internal = lead is None and self._is_colleague(record, record.dialled)
-        if lead is None and not record.bridged_name and not record.legs and not internal:
+        if lead is None and not record.bridged_name and not record.legs:
             return  # a feature code, an announcement, the own voicemail
         yield self._ended(record, _Leg(manager=manager, direction="outbound", lead=lead, is_internal=internal))
         colleague = self._parties.of_name(record.bridged_name) if record.bridged_name else Party("outside")
