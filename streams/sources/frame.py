@@ -36,6 +36,18 @@ class Refused(Struct, frozen=True, kw_only=True):
     shape: bytes = b""
 
 
+class UnreadableError(ValueError):
+    """A delivery, or a part of it, is no event. Its text is the detail of the refusal, without a value."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+
+    def refused(self, data: bytes, where: str = "") -> Refused:
+        """Return the refusal of the part with these bytes."""
+        return Refused(reason=self.reason, detail=str(self), where=where, shape=shape(data))
+
+
 class Statement(Struct, frozen=True, kw_only=True):
     """What a delivery says about a call, where only several deliveries together make an event.
 

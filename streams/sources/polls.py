@@ -11,14 +11,14 @@ reach is read again the next time, from the cursor, and has the same ids:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from streams.contract.events import Event
-from streams.sources.frame import Translation
+from streams.sources.frame import Refused, Translation, shape
 from streams.sources.people import Heard, People
 from streams.units import MINUTE_MS
 
@@ -222,3 +222,18 @@ class Renewing(Protocol):
     def renew(self) -> Asking[None]:
         """Ask for a new access. `headers` returns it from then on."""
         ...
+
+
+def readable(raws: Iterable[Raw], form: type[T], where: str, refused: list[Refused]) -> list[T]:
+    """Return the rows of a list that can be read as `form`; the others are added to `refused`, each by itself.
+
+    `where` names the list.
+    """
+    found: list[T] = []
+    for raw in raws:
+        try:
+            found.append(msgspec.json.decode(raw, type=form, strict=False))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            detail = "a row has not the form that is expected"
+            refused.append(Refused(reason="invalid_field", detail=detail, where=where, shape=shape(bytes(raw))))
+    return found

@@ -11,8 +11,8 @@ import msgspec
 from streams.contract.events import Reason
 from streams.settings.settings import Settings
 from streams.sources.amazon_connect.settings import ConnectSettings
-from streams.sources.amazon_connect.statements import Reader, Unreadable
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.amazon_connect.statements import Reader
+from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.people import People
 
 _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_utf8", RecursionError: "too_deep"}
@@ -41,16 +41,14 @@ class ConnectHook(Hook):
     def translate(self, request: Request) -> Translation:
         """Return the statement of an event. Chats, tasks and changes of data are none."""
         try:
-            envelope = msgspec.json.decode(request.body, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return _refused(request, _REASONS.get(type(error), "not_json"), "not one JSON object")
-        said = self._reader.read(envelope, request.received_at_ms + self._future_ms)
-        if not isinstance(said, Unreadable):
-            return Translation(statements=[said.statement()])
-        if said.reason is None:
-            return Translation(ignored=1)
-        return _refused(request, said.reason, said.detail)
+            said = self._reader.read(_decoded(request.body), request.received_at_ms + self._future_ms)
+        except UnreadableError as error:
+            return Translation(refused=[error.refused(request.body)])
+        return Translation(ignored=1) if said is None else Translation(statements=[said.statement()])
 
 
-def _refused(request: Request, reason: Reason, detail: str) -> Translation:
-    return Translation(refused=[Refused(reason=reason, detail=detail, shape=shape(request.body))])
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(_REASONS.get(type(error), "not_json"), "not one JSON object") from None

@@ -8,14 +8,13 @@ contact events".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from streams.contract.events import Reason
 from streams.sources.amazon_connect.settings import NAME, ConnectSettings
-from streams.sources.frame import Statement
+from streams.sources.frame import Statement, UnreadableError
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
 from streams.sources.times import TimeError, Times
@@ -61,19 +60,6 @@ class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return Statement(call=self.root, body=msgspec.json.encode(self))
 
 
-class Unreadable(NamedTuple):
-    """Why an event says nothing that can be counted. Without a reason it concerns no call, and all is well."""
-
-    reason: Reason | None
-    detail: str = ""
-
-
-class _UnreadableError(ValueError):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
-
-
 class Reader:
     """Reads contact events, by the settings."""
 
@@ -83,24 +69,23 @@ class Reader:
         self._secret = secret
         self._numbers = Numbers(settings.numbers, region)
 
-    def read(self, envelope: _Fields, latest_ms: int) -> Said | Unreadable:
-        """Return what an event says. A moment after `latest_ms` is refused."""
+    def read(self, envelope: _Fields, latest_ms: int) -> Said | None:
+        """Return what an event says, None for one that concerns no call. A moment after `latest_ms` is refused.
+
+        Raises UnreadableError.
+        """
         detail = envelope.get("detail")
         if envelope.get("detail-type") != DETAIL_TYPE or envelope.get("source") != "aws.connect":
-            return Unreadable("unknown_type", "no contact event of Amazon Connect")
+            raise UnreadableError("unknown_type", "no contact event of Amazon Connect")
         if not isinstance(detail, dict):
-            return Unreadable("invalid_field", "detail is no object")
-        fields = _folded(detail)
-        try:
-            return self._said(fields, latest_ms)
-        except _UnreadableError as error:
-            return Unreadable(error.reason, str(error))
+            raise UnreadableError("invalid_field", "detail is no object")
+        return self._said(_folded(detail), latest_ms)
 
-    def _said(self, fields: _Fields, latest_ms: int) -> Said | Unreadable:
+    def _said(self, fields: _Fields, latest_ms: int) -> Said | None:
         kind = _text(fields, "eventtype", needed=True)
         contact = _id(fields, "contactid", needed=True)
         if kind not in KNOWN or _text(fields, "channel").upper() not in ("VOICE", ""):
-            return Unreadable(None)
+            return None
         agent, queue = _part(fields, "agentinfo"), _part(fields, "queueinfo")
         moments = {
             "initiated": _moment(fields, "initiationtimestamp"),
@@ -112,11 +97,11 @@ class Reader:
         found = [moment for moment in moments.values() if moment is not None]
         # An outbound contact that is never connected has `1970-01-01` there.
         if not found or (moments[KNOWN[kind]] is None and kind != "CONNECTED_TO_SYSTEM"):
-            raise _UnreadableError("missing_field", "the moment of the event is missing")
+            raise UnreadableError("missing_field", "the moment of the event is missing")
         if max(found) > latest_ms:
-            raise _UnreadableError("future", "a moment is later than the receipt")
+            raise UnreadableError("future", "a moment is later than the receipt")
         if moments["ended"] is not None and moments["ended"] < max(found):
-            raise _UnreadableError("invalid_time", "the contact ends before it begins")
+            raise UnreadableError("invalid_time", "the contact ends before it begins")
         return Said(
             contact=contact,
             root=_id(fields, "initialcontactid") or contact,
@@ -157,7 +142,7 @@ def _part(fields: _Fields, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _UnreadableError("invalid_field", f"{name} is no object")
+        raise UnreadableError("invalid_field", f"{name} is no object")
     return _folded(value)
 
 
@@ -165,21 +150,21 @@ def _text(fields: _Fields, name: str, *, needed: bool = False) -> str:
     value = fields.get(name)
     if value is None and name not in fields:
         if needed:
-            raise _UnreadableError("missing_field", f"{name} is missing")
+            raise UnreadableError("missing_field", f"{name} is missing")
         return ""
     if value is None and not needed:
         return ""
     if not isinstance(value, str):
-        raise _UnreadableError("invalid_field", f"{name} is no text")
+        raise UnreadableError("invalid_field", f"{name} is no text")
     if needed and not value:
-        raise _UnreadableError("missing_field", f"{name} is empty")
+        raise UnreadableError("missing_field", f"{name} is empty")
     return value
 
 
 def _id(fields: _Fields, name: str, *, needed: bool = False) -> str:
     text = _text(fields, name, needed=needed)
     if len(text) > _LONGEST_ID or not text.isprintable() or not text.isascii():
-        raise _UnreadableError("invalid_field", f"{name} is too long, or has characters that no id has")
+        raise UnreadableError("invalid_field", f"{name} is too long, or has characters that no id has")
     return text
 
 
@@ -188,13 +173,13 @@ def _moment(fields: _Fields, name: str) -> int | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise _UnreadableError("invalid_time", f"{name} is no text")
+        raise UnreadableError("invalid_time", f"{name} is no text")
     if text.startswith(_NEVER):
         return None
     try:
         return _ISO.moment(text[:64])
     except TimeError as error:
-        raise _UnreadableError("invalid_time", f"{name} {error}") from None
+        raise UnreadableError("invalid_time", f"{name} {error}") from None
 
 
 def _last(arn: str) -> str:

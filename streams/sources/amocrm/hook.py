@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from streams.contract.events import DealDeleted, DealStageChanged, Event, Reason
+from streams.contract.events import DealDeleted, DealStageChanged, Event
 from streams.settings.settings import Settings
 from streams.sources.amocrm.deals import Deals, amount_of, lead_of
 from streams.sources.amocrm.settings import NAME, AmocrmSettings
 from streams.sources.forms import FormError, parsed, text
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.people import People
 from streams.sources.times import TimeError, Times
 
@@ -31,12 +31,6 @@ _CHANGES: Final = frozenset(("add", "update", "status", "responsible", "restore"
 _UNIX: Final = Times("unix")
 
 Entry = dict[str, str]
-
-
-class _UnreadableError(ValueError):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
 
 
 class AmocrmHook(Hook):
@@ -61,19 +55,19 @@ class AmocrmHook(Hook):
         try:
             form = {name: text(value) for name, value in parsed(request.body, _MOST_FIELDS).items()}
         except FormError as error:
-            return Translation(refused=[_refused(request, "invalid_field", f"the form {error}")])
+            return _refused(request, UnreadableError("invalid_field", f"the form {error}"))
         entries = _entries(form)
         kinds = {name.partition("[")[0] for name in form} - {"account"}
         if not kinds & _ENTITIES:
-            return Translation(refused=[_refused(request, "unknown_type", "no entity that is known")])
+            return _refused(request, UnreadableError("unknown_type", "no entity that is known"))
         made = Translation(ring=self._is_doorbell and bool(kinds & _RINGS))
         for (entity, action), entry in entries:
             if entity != "leads":
                 continue
             try:
                 made.events += self._events(action, entry, request.received_at_ms)
-            except _UnreadableError as error:
-                made.refused.append(_refused(request, error.reason, str(error)))
+            except UnreadableError as error:
+                made.refused.append(error.refused(request.body))
         made.events = [] if self._is_doorbell else _once(made.events)
         made.ignored = int(not (made.events or made.refused or made.ring))
         return made
@@ -81,9 +75,9 @@ class AmocrmHook(Hook):
     def _events(self, action: str, entry: Entry, now_ms: int) -> list[Event]:
         deal = entry.get("id", "")
         if not deal:
-            raise _UnreadableError("missing_field", "the id of a lead is missing")
+            raise UnreadableError("missing_field", "the id of a lead is missing")
         if not _is_id(deal):
-            raise _UnreadableError("invalid_field", "the id of a lead is none")
+            raise UnreadableError("invalid_field", "the id of a lead is none")
         if action == "delete":
             at = self._moment(entry.get("last_modified") or entry.get("updated_at") or "", now_ms) or now_ms
             return [
@@ -92,12 +86,12 @@ class AmocrmHook(Hook):
                 )
             ]
         if action not in _CHANGES:
-            raise _UnreadableError("unknown_type", "an action of a lead that is not known")
+            raise UnreadableError("unknown_type", "an action of a lead that is not known")
         status, moment = entry.get("status_id", ""), entry.get("last_modified") or entry.get("updated_at") or ""
         if not status or not moment:
-            raise _UnreadableError("missing_field", "status_id or last_modified is missing")
+            raise UnreadableError("missing_field", "status_id or last_modified is missing")
         if not _is_id(status):
-            raise _UnreadableError("invalid_field", "status_id is none")
+            raise UnreadableError("invalid_field", "status_id is none")
         owner = entry.get("responsible_user_id", "")
         at = self._moment(moment, now_ms)
         return [
@@ -122,9 +116,9 @@ class AmocrmHook(Hook):
         try:
             at = _UNIX.moment(text)
         except TimeError as error:
-            raise _UnreadableError("invalid_time", f"last_modified {error}") from None
+            raise UnreadableError("invalid_time", f"last_modified {error}") from None
         if at > now_ms + self._future_ms:
-            raise _UnreadableError("future", "last_modified is later than the receipt")
+            raise UnreadableError("future", "last_modified is later than the receipt")
         return at
 
 
@@ -147,5 +141,5 @@ def _once(events: list[Event]) -> list[Event]:
     return list({event.id: event for event in events}.values())
 
 
-def _refused(request: Request, reason: Reason, detail: str) -> Refused:
-    return Refused(reason=reason, detail=detail, shape=shape(request.body))
+def _refused(request: Request, error: UnreadableError) -> Translation:
+    return Translation(refused=[error.refused(request.body)])

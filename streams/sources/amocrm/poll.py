@@ -19,7 +19,7 @@ from streams.sources.amocrm.calls import ended
 from streams.sources.amocrm.deals import LOST, TYPES, WON, Deals, lead_of
 from streams.sources.amocrm.rows import Account, Change, Contact, Deal, Note, Page, Pipeline, User
 from streams.sources.amocrm.settings import NAME, AmocrmSettings
-from streams.sources.frame import Refused, Translation, shape
+from streams.sources.frame import Refused, Translation
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
 from streams.sources.polls import (
@@ -34,6 +34,7 @@ from streams.sources.polls import (
     Stage,
     Verdict,
     ask,
+    readable,
 )
 from streams.units import MINUTE_MS, SECOND_MS
 
@@ -173,14 +174,7 @@ class AmocrmPoll:
             raws = msgspec.json.decode(page.held.get(name, b"[]"), type=list[msgspec.Raw])
         except msgspec.MsgspecError:
             raise PollError(f"{path} answers in a form that is not expected") from None
-        found: list[T] = []
-        for raw in raws:
-            try:
-                found.append(msgspec.json.decode(raw, type=form, strict=False))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                detail = "a row has not the form that is expected"
-                refused.append(Refused(reason="invalid_field", detail=detail, where=name, shape=shape(bytes(raw))))
-        return found, not page.has_next
+        return readable(raws, form, name, refused), not page.has_next
 
 
 def make(settings: Settings) -> AmocrmPoll | None:

@@ -16,7 +16,7 @@ import msgspec
 
 from streams.contract.events import DealDeleted, Event, Reason
 from streams.settings.settings import Settings
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.hubspot.deals import lead_of
 from streams.sources.hubspot.settings import NAME, HubspotSettings
 from streams.sources.times import TimeError, Times
@@ -31,12 +31,6 @@ _ACTIONS: Final = frozenset(
 )
 _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_utf8", RecursionError: "too_deep"}
 _MOST_MERGED: Final = 100
-
-
-class _UnreadableError(ValueError):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
 
 
 class HubspotHook(Hook):
@@ -71,16 +65,17 @@ class HubspotHook(Hook):
         try:
             items = msgspec.json.decode(request.body, type=list[msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            reason = _REASONS.get(type(error), "not_json")
-            return Translation(refused=[Refused(reason=reason, detail="not a list", shape=shape(request.body))])
+            broken = UnreadableError(_REASONS.get(type(error), "not_json"), "not a list")
+            return Translation(refused=[broken.refused(request.body)])
         made = Translation()
         for number, raw in enumerate(items, 1):
             try:
                 made.ring |= self._item(msgspec.json.decode(raw, type=dict[str, Any]), request.received_at_ms, made)
-            except _UnreadableError as error:
-                made.refused.append(_refused(error.reason, str(error), number, raw))
+            except UnreadableError as error:
+                made.refused.append(error.refused(bytes(raw), f"item {number}"))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                made.refused.append(_refused("invalid_field", "no object", number, raw))
+                broken = UnreadableError("invalid_field", "no object")
+                made.refused.append(broken.refused(bytes(raw), f"item {number}"))
         made.ignored = int(not (made.events or made.refused or made.ring))
         return made
 
@@ -98,21 +93,21 @@ class HubspotHook(Hook):
             made.events += _merged(item, at_ms)
         value = item.get("propertyValue", "")
         if value is not None and not isinstance(value, str | int | float):
-            raise _UnreadableError("invalid_field", "propertyValue is no text")
+            raise UnreadableError("invalid_field", "propertyValue is no text")
         return True
 
     def _moment(self, item: Mapping[str, Any], now_ms: int) -> int:
         value = item.get("occurredAt")
         if value is None:
-            raise _UnreadableError("missing_field", "occurredAt is missing")
+            raise UnreadableError("missing_field", "occurredAt is missing")
         if not isinstance(value, int) or isinstance(value, bool):
-            raise _UnreadableError("invalid_time", "occurredAt is no whole number of milliseconds")
+            raise UnreadableError("invalid_time", "occurredAt is no whole number of milliseconds")
         try:
             at_ms = _UNIX_MS.moment(value)
         except TimeError as error:
-            raise _UnreadableError("invalid_time", f"occurredAt {error}") from None
+            raise UnreadableError("invalid_time", f"occurredAt {error}") from None
         if at_ms > now_ms + self._future_ms:
-            raise _UnreadableError("future", "occurredAt is later than the receipt")
+            raise UnreadableError("future", "occurredAt is later than the receipt")
         return at_ms
 
 
@@ -125,23 +120,23 @@ def _kind(item: Mapping[str, Any]) -> tuple[str, str]:
     """Return the kind of the object and the action; "" for a kind that concerns no figure."""
     subscription = item.get("subscriptionType")
     if subscription is None:
-        raise _UnreadableError("missing_field", "subscriptionType is missing")
+        raise UnreadableError("missing_field", "subscriptionType is missing")
     if not isinstance(subscription, str):
-        raise _UnreadableError("invalid_field", "subscriptionType is no text")
+        raise UnreadableError("invalid_field", "subscriptionType is no text")
     name, _, action = subscription.partition(".")
     if name == "object":
         name = str(item.get("objectTypeId", ""))
     kind = _KINDS.get(name, "")
     if (not kind and name not in _OTHERS and not name.startswith("0-")) or action not in _ACTIONS:
-        raise _UnreadableError("unknown_type", "subscriptionType is none that is known")
+        raise UnreadableError("unknown_type", "subscriptionType is none that is known")
     return kind, action
 
 
 def _id(value: Any) -> str:
     if value is None:
-        raise _UnreadableError("missing_field", "objectId is missing")
+        raise UnreadableError("missing_field", "objectId is missing")
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 62:
-        raise _UnreadableError("invalid_field", "objectId is no id")
+        raise UnreadableError("invalid_field", "objectId is no id")
     return str(value)
 
 
@@ -152,7 +147,3 @@ def _merged(item: Mapping[str, Any], at_ms: int) -> Iterator[Event]:
     for one in merged[:_MOST_MERGED] if isinstance(merged, list) else ():
         if one != remains:
             yield deleted(_id(one), at_ms)
-
-
-def _refused(reason: Reason, detail: str, number: int, raw: msgspec.Raw) -> Refused:
-    return Refused(reason=reason, detail=detail, where=f"item {number}", shape=shape(bytes(raw)))

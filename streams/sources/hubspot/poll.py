@@ -17,11 +17,24 @@ from streams.settings.settings import Settings
 from streams.sources.frame import Refused, Translation
 from streams.sources.hubspot.deals import HISTORY, PROPERTIES, Deal, Deals, lead_of, moment
 from streams.sources.hubspot.hook import deleted
-from streams.sources.hubspot.rows import Association, Owner, Page, Pipeline, Row, rows
+from streams.sources.hubspot.rows import Association, Owner, Page, Pipeline, Row
 from streams.sources.hubspot.settings import NAME, HubspotSettings
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
-from streams.sources.polls import Ask, Asking, Found, Limits, Listed, Poll, PollError, Response, Stage, Verdict, ask
+from streams.sources.polls import (
+    Ask,
+    Asking,
+    Found,
+    Limits,
+    Listed,
+    Poll,
+    PollError,
+    Response,
+    Stage,
+    Verdict,
+    ask,
+    readable,
+)
 from streams.sources.times import TimeError
 from streams.units import DAY_MS, MINUTE_MS
 
@@ -72,7 +85,7 @@ class HubspotPoll:
         after = ""
         for _ in range(_MOST_PAGES):
             page = yield from self._get("crm/v3/owners", {"limit": str(_PAGE)} | ({"after": after} if after else {}))
-            for owner in rows(page.results, Owner, "owners", []):
+            for owner in readable(page.results, Owner, "owners", []):
                 name = " ".join(part for part in (owner.first_name, owner.last_name) if part)
                 found.append(Listed(heard=Heard(user=owner.id, email=owner.email or ""), name=name))
             after = page.after
@@ -91,7 +104,7 @@ class HubspotPoll:
                 is_won=stage.is_won,
                 is_lost=stage.is_closed and not stage.is_won,
             )
-            for pipeline in rows(page.results, Pipeline, "pipelines", [])
+            for pipeline in readable(page.results, Pipeline, "pipelines", [])
             for stage in sorted(pipeline.stages, key=lambda one: one.display_order)
         ]
 
@@ -145,7 +158,7 @@ class HubspotPoll:
             if after:
                 body["after"] = after
             page = (yield from ask(Ask(method="POST", path=f"crm/v3/objects/{kind}/search", json=body))).json(Page)
-            read = rows(page.results, Row, kind, made.refused)
+            read = readable(page.results, Row, kind, made.refused)
             found |= dict.fromkeys(row.id for row in read)
             if len(page.results) < _PAGE:
                 return list(found)
@@ -186,7 +199,7 @@ class HubspotPoll:
         for _ in range(_MOST_PAGES):
             query = {"archived": "true", "limit": str(_PAGE)} | ({"after": after} if after else {})
             page = yield from self._get("crm/v3/objects/deals", query)
-            for row in rows(page.results, Row, "deals", []):
+            for row in readable(page.results, Row, "deals", []):
                 at_ms = _moment(row.archived_at)
                 if at_ms >= since_ms:
                     found.append(deleted(row.id, at_ms))
@@ -203,7 +216,7 @@ class HubspotPoll:
         for place in range(0, len(wanted), _MOST_AT_ONCE):
             part = [{"id": one} for one in wanted[place : place + _MOST_AT_ONCE]]
             page = (yield from ask(Ask(method="POST", path=path, json={**body, "inputs": part}))).json(Page)
-            found += rows(page.results, form, path.split("/")[-3], refused)
+            found += readable(page.results, form, path.split("/")[-3], refused)
         return found
 
     def _get(self, path: str, query: Mapping[str, str]) -> Asking[Page]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-
-from streams.sources.frame import Refused, shape
-
-T = TypeVar("T")
 
 
 class Next(Struct):
@@ -100,15 +95,3 @@ class Pipeline(Struct):
 
     label: str = ""
     stages: list[StageRow] = []
-
-
-def rows(raws: Iterable[Raw], form: type[T], where: str, refused: list[Refused]) -> list[T]:
-    """Return the rows that can be read; the others are refused, each by itself."""
-    found: list[T] = []
-    for raw in raws:
-        try:
-            found.append(msgspec.json.decode(raw, type=form, strict=False))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            detail = "a row has not the form that is expected"
-            refused.append(Refused(reason="invalid_field", detail=detail, where=where, shape=shape(bytes(raw))))
-    return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.contract.events import Reason
 from streams.settings.settings import Settings
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.people import People
 from streams.sources.twilio.settings import TwilioSettings
 from streams.sources.twilio.signature import FORM, Fields, fields_of, is_signed
-from streams.sources.twilio.statements import Reader, Unreadable
+from streams.sources.twilio.statements import Reader, Said
 
 _HEADERS: Final = {"twilio": "x-twilio-signature", "signalwire": "x-signalwire-signature"}
 _BEGINS: Final = ("initiated", "ringing")
@@ -46,17 +45,21 @@ class TwilioHook(Hook):
 
     def translate(self, request: Request) -> Translation:
         """Return the statement of a callback."""
-        fields = fields_of(request.body)
-        if fields is None:
-            return _refused(request, "invalid_field", "not a form, or one with too many fields")
-        if _is_ambiguous(fields):
-            return _refused(request, "invalid_field", "a field stands twice, with two values")
-        said = self._reader.callback(dict(fields), request.received_at_ms + self._future_ms)
-        if isinstance(said, Unreadable):
-            return _refused(request, said.reason, said.detail)
+        try:
+            said = self._read(request)
+        except UnreadableError as error:
+            return Translation(refused=[error.refused(request.body)])
         # Whose outbound call begins here, only the list of calls in progress has.
         is_nobodys = not said.is_root and not said.callee.manager and said.status in _BEGINS
         return Translation(statements=[said.statement()], ring=is_nobodys)
+
+    def _read(self, request: Request) -> Said:
+        fields = fields_of(request.body)
+        if fields is None:
+            raise UnreadableError("invalid_field", "not a form, or one with too many fields")
+        if _is_ambiguous(fields):
+            raise UnreadableError("invalid_field", "a field stands twice, with two values")
+        return self._reader.callback(dict(fields), request.received_at_ms + self._future_ms)
 
     def _url(self, request: Request) -> str:
         """Return the URL as Twilio wrote it."""
@@ -71,7 +74,3 @@ class TwilioHook(Hook):
 def _is_ambiguous(fields: Fields) -> bool:
     used = [field for field in set(fields) if field[0] in _USED]
     return len(used) != len({name for name, _ in used})
-
-
-def _refused(request: Request, reason: Reason, detail: str) -> Translation:
-    return Translation(refused=[Refused(reason=reason, detail=detail, shape=shape(request.body))])

@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from streams.contract.events import LATEST_MS, Event
 from streams.settings.settings import Settings
-from streams.sources.frame import Refused, Statement, Translation
+from streams.sources.frame import Refused, Statement, Translation, UnreadableError
 from streams.sources.people import People
 from streams.sources.polls import OVERLAP_MS, Ask, Found, Limits, Poll, PollError, Response, Verdict, ask
 from streams.sources.times import TimeError
 from streams.sources.twilio.settings import TwilioSettings
-from streams.sources.twilio.statements import Listed, Reader, Unreadable, moment
+from streams.sources.twilio.statements import Listed, Reader, moment
 from streams.units import DAY_MS, MINUTE_MS
 
 _FULL_MS: Final = 5 * MINUTE_MS
@@ -96,11 +96,10 @@ class TwilioPoll:
         statements: list[Statement] = []
         refused: list[Refused] = []
         for number, call in enumerate(calls, 1):
-            said = self._reader.listed(call)
-            if isinstance(said, Unreadable):
-                refused.append(Refused(reason=said.reason, detail=said.detail, where=f"call {number} of the list"))
-            else:
-                statements.append(said.statement())
+            try:
+                statements.append(self._reader.listed(call).statement())
+            except UnreadableError as error:
+                refused.append(error.refused(b"", f"call {number} of the list"))
         return Translation(statements=statements, refused=refused)
 
 

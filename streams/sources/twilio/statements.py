@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.contract.events import LATEST_MS, Disposition, Reason
-from streams.sources.frame import Statement
+from streams.contract.events import LATEST_MS, Disposition
+from streams.sources.frame import Statement, UnreadableError
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
 from streams.sources.times import TimeError, Times, span
@@ -97,19 +97,6 @@ class Listed(Struct, kw_only=True):
     answered_by: str | None = None
 
 
-class Unreadable(NamedTuple):
-    """Why a callback says nothing that can be counted."""
-
-    reason: Reason
-    detail: str
-
-
-class _UnreadableError(ValueError):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
-
-
 class Reader:
     """Reads what Twilio says, by the settings."""
 
@@ -120,25 +107,19 @@ class Reader:
         self._numbers = Numbers(settings.numbers, region)
         self._own = {self._numbers.read(number) for number in settings.own_numbers} - {None}
 
-    def callback(self, fields: Mapping[str, str], latest_ms: int) -> Said | Unreadable:
-        """Return what the fields of a callback say. A moment after `latest_ms` is refused."""
-        try:
-            return self._said(fields, latest_ms)
-        except _UnreadableError as error:
-            return Unreadable(error.reason, str(error))
-
-    def _said(self, fields: Mapping[str, str], latest_ms: int) -> Said:
+    def callback(self, fields: Mapping[str, str], latest_ms: int) -> Said:
+        """Return what the fields of a callback say. A moment after `latest_ms` is refused. Raises UnreadableError."""
         for name in ("CallSid", "CallStatus", "Timestamp"):
             if not fields.get(name):
-                raise _UnreadableError("missing_field", f"{name} is missing")
+                raise UnreadableError("missing_field", f"{name} is missing")
         sid, parent, status = fields["CallSid"], fields.get("ParentCallSid") or "", fields["CallStatus"]
         if not (_is_id(sid) and _is_id(parent)):
-            raise _UnreadableError("invalid_field", "an id is too long, or has characters that none has")
+            raise UnreadableError("invalid_field", "an id is too long, or has characters that none has")
         if status not in STATUSES:
-            raise _UnreadableError("unknown_type", "CallStatus is none that is known")
+            raise UnreadableError("unknown_type", "CallStatus is none that is known")
         account = self._settings.account_sid
         if account and fields.get("AccountSid", account) != account:
-            raise _UnreadableError("invalid_field", "AccountSid is another account's")
+            raise UnreadableError("invalid_field", "AccountSid is another account's")
         return Said(
             sid=sid,
             root=parent or sid,
@@ -151,8 +132,11 @@ class Reader:
             machine=_is_machine(fields.get("AnsweredBy", "")),
         )
 
-    def listed(self, call: Listed) -> Said | Unreadable:
-        """Return what an entry of the list of calls says: of a call in progress its parties, of another all."""
+    def listed(self, call: Listed) -> Said:
+        """Return what an entry of the list says: of a call in progress its parties, else all.
+
+        Raises UnreadableError.
+        """
         created = call.date_created or call.start_time or call.end_time
         is_over = call.status in ENDS
         at = (call.end_time or created) if is_over else created
@@ -168,7 +152,7 @@ class Reader:
             "AnsweredBy": call.answered_by,
         }
         said = self.callback({name: value for name, value in fields.items() if value}, LATEST_MS)
-        if isinstance(said, Unreadable) or not is_over:
+        if not is_over:
             return said
         try:
             return msgspec.structs.replace(said, created=moment(created or ""), listed=True)
@@ -215,9 +199,9 @@ def _moment_before(latest_ms: int, text: str) -> int:
     try:
         at_ms = moment(text)
     except TimeError as error:
-        raise _UnreadableError("invalid_time", f"Timestamp {error}") from None
+        raise UnreadableError("invalid_time", f"Timestamp {error}") from None
     if at_ms > latest_ms:
-        raise _UnreadableError("future", "Timestamp is later than the receipt")
+        raise UnreadableError("future", "Timestamp is later than the receipt")
     return at_ms
 
 
@@ -225,7 +209,7 @@ def _talk(text: str) -> int | None:
     try:
         return span(text, "seconds") if text else None
     except TimeError as error:
-        raise _UnreadableError("invalid_field", f"CallDuration {error}") from None
+        raise UnreadableError("invalid_field", f"CallDuration {error}") from None
 
 
 def _is_id(text: str) -> bool:
