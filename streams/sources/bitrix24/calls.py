@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from streams.contract.events import QUEUE_PREFIX, CallEnded, Direction, Disposition, Reason
+from streams.contract.events import QUEUE_PREFIX, CallEnded, Direction, Disposition
 from streams.settings.settings import Settings
 from streams.sources.bitrix24.settings import NAME, Bitrix24Settings
+from streams.sources.frame import UnreadableError
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
 from streams.sources.times import TimeError, Times
@@ -30,15 +31,6 @@ _DISPOSITIONS: Final[Mapping[str, Disposition]] = MappingProxyType(
 """CALL_FAILED_CODE. All others are `failed`: a wrong number, no way, no money, blocked."""
 _LONGEST_ID: Final = 100
 _LONGEST_DURATION: Final = 6
-
-
-class UnreadableError(ValueError):
-    """A record that is no event. `detail` quotes no value."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 class Calls:

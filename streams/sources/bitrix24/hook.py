@@ -8,11 +8,11 @@ from typing import Final
 
 from streams.contract.events import DealDeleted, Reason
 from streams.settings.settings import Settings
-from streams.sources.bitrix24.calls import Calls, UnreadableError
+from streams.sources.bitrix24.calls import Calls
 from streams.sources.bitrix24.deals import deal_lead
 from streams.sources.bitrix24.settings import NAME, Bitrix24Settings
 from streams.sources.forms import FormError, fields, text
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Answers, Hook, Refused, Request, Translation, UnreadableError, shape
 from streams.sources.times import TimeError, Times
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -60,7 +60,7 @@ class Bitrix24Hook(Hook):
         except FormError as error:
             return _refused(request, "invalid_field", f"the form {error}")
         except UnreadableError as error:
-            return _refused(request, error.reason, error.detail)
+            return _refused(request, error.reason, str(error))
 
     def _of(self, form: Mapping[str, str]) -> Translation:
         name = form.get("event", "").upper()

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from streams.contract.events import CallEnded, DealDeleted, Event, Reason
 from streams.settings.settings import Settings
 from streams.sources.bitrix24 import directory
-from streams.sources.bitrix24.calls import Calls, UnreadableError
+from streams.sources.bitrix24.calls import Calls
 from streams.sources.bitrix24.cursor import Cursor
 from streams.sources.bitrix24.customers import CUSTOMER_FIELDS, KINDS, CustomerRow, linked, links
 from streams.sources.bitrix24.deals import (
@@ -30,7 +30,7 @@ from streams.sources.bitrix24.hook import deleted
 from streams.sources.bitrix24.reading import List, by_ids, iso, read
 from streams.sources.bitrix24.rest import verdict
 from streams.sources.bitrix24.settings import Bitrix24Settings
-from streams.sources.frame import Refused, Translation, shape
+from streams.sources.frame import Refused, Translation, UnreadableError, shape
 from streams.sources.polls import Asking, Found, Limits, Listed, Poll, PollError, Response, Stage, Verdict
 from streams.units import HOUR_MS, MINUTE_MS
 
@@ -196,7 +196,7 @@ class _Made:
             try:
                 event = self._calls.event(record)
             except UnreadableError as error:
-                self._refuse(error.reason, f"a call: {error.detail}", msgspec.json.encode(record))
+                self._refuse(error.reason, f"a call: {error}", msgspec.json.encode(record))
             else:
                 self.translation.events += [event] if event is not None else []
 
@@ -210,7 +210,7 @@ class _Made:
                 lead = deal_lead(row.OWNER_ID) if deal is None else lead_of(deal)
                 self.translation.events.append(self._deals.moved(row, lead))
             except UnreadableError as error:
-                self._refuse(error.reason, f"a row of the stage history: {error.detail}", msgspec.json.encode(row))
+                self._refuse(error.reason, f"a row of the stage history: {error}", msgspec.json.encode(row))
 
     def states(self) -> None:
         """Make the events of deals that are not as they were when they were read last."""
@@ -220,7 +220,7 @@ class _Made:
                 if self._at.is_news(row):
                     self.translation.events.append(self._deals.state(row))
             except UnreadableError as error:
-                self._refuse(error.reason, f"a deal: {error.detail}", msgspec.json.encode(row))
+                self._refuse(error.reason, f"a deal: {error}", msgspec.json.encode(row))
                 continue
             # What is modified while pages are read may be on one that was read before: the next poll sees it.
             self._at.deals_ms = max(self._at.deals_ms, min(modified, self._now_ms))
