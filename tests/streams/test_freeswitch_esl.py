@@ -288,6 +288,8 @@ def test_a_hangup_whose_last_event_does_not_come_ends_the_leg_after_a_while() ->
     played.connection(b"\n\nContent-Length: ".join(kept) + b"\n\n")
     played.connection(SECOND)
     assert [one for one in differences(played.events, EXPECTED) if "transferred" not in one and "how" not in one] == []
+    ends = [event for event in played.events if isinstance(event, CallEnded) and event.call.startswith("866a")]
+    assert [(end.uncertain, end.id.rpartition(":")[2]) for end in ends] == [(True, "hangup")]  # a record replaces it
 
 
 def test_an_attended_transfer_that_no_variable_names() -> None:

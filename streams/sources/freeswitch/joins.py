@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from streams.contract.events import CallEnded, Disposition
@@ -74,6 +74,7 @@ def exact_placed(placed: Placed, far: FarEnd) -> CallEnded:
         talk_ms=0 if answered_at is None else max(0, end.at - answered_at),
         disposition=placed.unanswered if answered_at is None else "answered",
         ended_by="hangup",
+        uncertain=UNSET,
     )
 
 
@@ -81,7 +82,15 @@ def exact_received(received: Received, at: int) -> CallEnded:
     """Return the leg of a manager who received an outside party at this moment."""
     end = received.end
     at = min(at, end.at)
-    return replace(end, id=_exact_id(end), started_at=at, answered_at=at, talk_ms=end.at - at, ended_by="hangup")
+    return replace(
+        end,
+        id=_exact_id(end),
+        started_at=at,
+        answered_at=at,
+        talk_ms=end.at - at,
+        ended_by="hangup",
+        uncertain=UNSET,
+    )
 
 
 def is_moment_of(received: Received, handed_over: HandedOver) -> bool:

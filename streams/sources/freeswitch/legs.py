@@ -311,6 +311,7 @@ class Legs:
             disposition=leg.disposition or disposition,
             ended_by="hangup" if leg.is_exact else "cdr",
             internal=leg.is_internal or UNSET,
+            uncertain=not leg.is_exact or UNSET,
         )
 
     def _call(self, record: Record, call: str = "") -> str:

@@ -58,6 +58,7 @@ class OpenLegs:
             answered_at=talked_since,
             talk_ms=0 if talked_since is None else max(0, event.at - talked_since),
             ended_by="hangup",
+            uncertain=UNSET,
         )
 
     def note(self, events: Iterable[Event]) -> list[Event]:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from streams.contract.events import CallStarted, Direction, Event
+from streams.contract.events import CallEnded, CallStarted, Direction, Event
 from streams.sources.frame import Refused, Translation
 from streams.sources.freeswitch.channels import LiveChannel, LiveChannels, moment_of
 from streams.sources.freeswitch.legs import Legs
@@ -77,7 +78,7 @@ class FreeSwitch:
         for channel in self._channels:
             if channel.hung_up_at and now_ms - channel.hung_up_at > _LATE_MS:
                 with contextlib.suppress(ValueError):  # what cannot be read has no end here
-                    events += self._open.note(self._over(channel))
+                    events += self._open.note(map(_uncertain, self._over(channel)))
         return events
 
     def finish(self, now_ms: int) -> list[Event]:
@@ -259,3 +260,10 @@ class FreeSwitch:
                 yield from self._connected(channel, asking, now_ms)
         except ValueError:
             return
+
+
+def _uncertain(event: Event) -> Event:
+    """Return an end that was not described by the last event of its channel. Its id leaves that of a record free."""
+    if not isinstance(event, CallEnded):
+        return event
+    return replace(event, id=event.id.removesuffix(":ended") + ":hangup", uncertain=True)
