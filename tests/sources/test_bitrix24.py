@@ -22,13 +22,14 @@ from streams.contract.events import DealDeleted, DealStageChanged, Event, LeadLi
 from streams.phone_numbers import lead_key
 from streams.settings.access import hashed
 from streams.settings.settings import load
+from streams.simulator.rendering.bitrix24_rest import moment_ms
 from streams.sources.bitrix24.hook import Bitrix24Hook
 from streams.sources.bitrix24.poll import Bitrix24Poll
 from streams.sources.frame import Translation
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
 from tests.gateway.served import MemorySink, serving
-from tests.sources.bitrix24_portal import Portal, ms
+from tests.sources.bitrix24_portal import Portal
 from tests.sources.story import (
     FIXTURES,
     SECRET,
@@ -157,7 +158,7 @@ def deal_differences(expected: Any, events: Sequence[Event], *, exact: bool) -> 
 def deletion(deleted: str | None, gone: Sequence[int], *, exact: bool) -> Iterable[str]:
     if (deleted is None) is not (not gone):
         yield f"deletions {list(gone)} instead of {deleted}"
-    elif deleted is not None and exact and abs(gone[0] - ms(deleted)) > 10_000:
+    elif deleted is not None and exact and abs(gone[0] - moment_ms(deleted)) > 10_000:
         yield f"deleted at {gone[0]}"
 
 

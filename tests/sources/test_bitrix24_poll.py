@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from streams.contract.events import CallEnded, DealDeleted, DealStageChanged, LeadLinked
 from streams.settings.settings import load
+from streams.simulator.rendering.bitrix24_rest import nested
 from streams.sources.bitrix24.cursor import MOST_DEALS, Cursor
 from streams.sources.bitrix24.hook import Bitrix24Hook
 from streams.sources.bitrix24.poll import Bitrix24Poll
@@ -23,7 +24,7 @@ from streams.sources.frame import Request
 from streams.sources.polls import Ask, Found, PollError, Response
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import BODY, Api, Polling, Time, polling
-from tests.sources.bitrix24_portal import Portal, nested
+from tests.sources.bitrix24_portal import Portal
 
 NOW_MS = 1_795_000_000_000
 SECOND_MS, MINUTE_MS, HOUR_MS = 1000, 60_000, 3_600_000
