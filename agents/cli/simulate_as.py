@@ -28,6 +28,7 @@ class Form(StrEnum):
     CSV = "csv"
     EVENTS = "events"
     CLOUDEVENTS = "cloudevents"
+    MANGO = "mango"
 
 
 _ZONE: Final = "UTC"
@@ -40,7 +41,7 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
     Raises UserError for a roster of settings, which has extensions of its own or none.
     """
     from streams.simulator import FaultRates, simulate  # noqa: PLC0415 - slow to import
-    from streams.simulator.rendering import bodies, export  # noqa: PLC0415 - as above
+    from streams.simulator.rendering import bodies, export, mango  # noqa: PLC0415 - as above
     from streams.simulator.rendering.exchange import Exchange  # noqa: PLC0415 - as above
     from streams.simulator.rendering.history import History  # noqa: PLC0415 - as above
     from streams.simulator.rendering.phone_book import PhoneBook  # noqa: PLC0415 - as above
@@ -63,6 +64,8 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
         chunks = bodies.lines(history.events())
     elif form is Form.CLOUDEVENTS:
         chunks = (body + b"\n" for body in bodies.cloudevents(history.events()))
+    elif form is Form.MANGO:
+        chunks = mango.lines(history, book)
     else:
         chunks = _writers()[form](Exchange(book).facts(history))
     for chunk in chunks:

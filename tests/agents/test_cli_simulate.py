@@ -76,6 +76,7 @@ def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: 
         ("cdr", '"'),
         ("events", '{"type":"'),
         ("cloudevents", '[{"specversion":"1.0"'),
+        ("mango", '{"at_ms":'),
     ],
 )
 def test_a_history_is_written_as_another_system_would(callpulse: Runner, form: str, first: str) -> None:

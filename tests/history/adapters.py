@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streams.contract.events import Event
-from streams.simulator.rendering import ami, bodies, cdr, cel, export, queue_log
+from streams.settings.settings import load
+from streams.simulator.rendering import ami, bodies, cdr, cel, export, mango, queue_log
 from streams.sources.asterisk import AmiParser, Asterisk, AsteriskMapping
 from streams.sources.asterisk.records.settings import CdrSettings, CelSettings, QueueLogSettings
 from streams.sources.asterisk.records.sources import CdrSource, CelSource, QueueLogSource
 from streams.sources.files.mapping import FileMapping
 from streams.sources.files.reader import FileReader
-from streams.sources.frame import LineSource
+from streams.sources.frame import KeptStatement, LineSource, Request
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.batch import FORMS, BatchReader, Unread
+from streams.sources.joins import OpenCalls
+from streams.sources.mango.hook import MangoHook
+from streams.sources.mango.join import MangoJoin
+from streams.sources.registry import SOURCES
 from tests.history.departments import SECRET, ZONE, Made
 
 SaidBy: TypeAlias = Literal["cdr", "hangup"]
@@ -89,6 +94,34 @@ def _posted(of: Made, write: Callable[[Iterable[Event]], Iterable[bytes]], conte
     return of_bodies(write(of.history.events()), content_type, of.end_ms)
 
 
+def of_mango(of: Made) -> list[Event]:
+    """Return the events of the requests of Mango, all of which are authentic and understood."""
+    key, salt = "a key of the tests", "a salt of the tests"
+    text = f'[sources.mango]\napi_key = "{key}"\napi_salt = "{salt}"\n'
+    settings = load(of.book.roster(of.text) + text, {"CALLPULSE_LEAD_SECRET": SECRET.decode()}, SOURCES)
+    hook, calls = MangoHook(settings), OpenCalls({"mango": MangoJoin(settings)})
+    events: list[Event] = []
+    for number, post in enumerate(mango.posts(of.history, of.book)):
+        request = Request(
+            method="POST",
+            url=f"https://callpulse.example/hooks/mango/a-token{post.path}",
+            query="",
+            headers={},
+            body=mango.body(post.said, key, salt),
+            received_at_ms=post.at_ms + 500,
+        )
+        assert hook.is_authentic(request)
+        translation = hook.translate(request)
+        assert translation.refused == []
+        for one in translation.statements:
+            calls.take("mango", one.call, number, KeptStatement(post.at_ms + 500, one.body))
+        for ready in list(calls.ready(post.at_ms + 500)):
+            events += ready.events
+            calls.done(ready)
+        calls.forget(post.at_ms)
+    return events
+
+
 class Adapter(NamedTuple):
     """An adapter: `read` renders a history as bytes and reads them. `losses` names what the system cannot know."""
 
@@ -103,6 +136,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "queue_log": Adapter("queue_log", lambda of: of_lines(queue_log_source(of), queue_log.lines(of.facts), of.end_ms)),
     "CDR": Adapter("cdr", lambda of: of_lines(cdr_source(of), cdr.rows(of.facts), of.end_ms)),
     "export": Adapter("export", lambda of: of_export(of, b"".join(export.rows(of.history, of.book, ZONE)))),
+    "Mango": Adapter("mango", of_mango),
     "HTTP, arrays": Adapter("http", lambda of: _posted(of, bodies.arrays, "application/json")),
     "HTTP, lines": Adapter("http", lambda of: _posted(of, bodies.lines, "application/x-ndjson")),
     "CloudEvents": Adapter("http", lambda of: _posted(of, bodies.cloudevents, "application/cloudevents-batch+json")),

@@ -32,6 +32,7 @@ EVENING_MS = MONDAY_MS + 20 * HOUR_MS
 class Made:
     """A department, and what happened in it until `end_ms`."""
 
+    text: str
     settings: Settings
     people: People
     book: PhoneBook
@@ -52,7 +53,7 @@ def made(seed: int = 7, days: int = 1, managers: int = 6) -> Made:
     settings = load(book.roster(department.text) + export.MAPPING.format(zone=ZONE), {}, SOURCES)
     facts = tuple(Exchange(book).facts(history))
     latest = max([*(leg.ended_at for leg in history.legs()), end_ms])
-    return Made(settings, People.of(settings, SECRET), book, history, facts, latest + HOUR_MS)
+    return Made(department.text, settings, People.of(settings, SECRET), book, history, facts, latest + HOUR_MS)
 
 
 def records(events: Iterable[Event], due_ms: int) -> list[Record]:

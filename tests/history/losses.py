@@ -213,6 +213,22 @@ def _seconds_of_rows(history: History, _book: PhoneBook) -> None:
         leg.answered_at = None if leg.answered_at is None else _second(leg.answered_at)
 
 
+def _refusals(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        if leg.answered_at is None and (leg.internal or _is_in(leg)):
+            leg.disposition = "no_answer"
+
+
+def _seconds_of_states(history: History, _book: PhoneBook) -> None:
+    for leg in history.legs():
+        leg.started_at, leg.ended_at = _second(leg.started_at), _second(leg.ended_at)
+        if leg.answered_at is not None:
+            leg.answered_at = _second(leg.answered_at)
+            leg.talk_ms = leg.ended_at - leg.answered_at
+        if leg.transfer_at is not None:
+            leg.transfer_at = _second(leg.transfer_at)
+
+
 def _refused_in_a_second(history: History, _book: PhoneBook) -> None:
     for call in history.calls:
         call[:] = [leg for leg in call if not (leg.disposition == "busy" and _rang_for(leg) < 1000 and _is_in(leg))]
@@ -237,21 +253,21 @@ def _second(at_ms: int) -> int:
 LOSSES: Final = (
     Loss(
         "names of leads",
-        (*ASTERISK, "export"),
+        (*ASTERISK, "export", "mango"),
         "a telephone system knows the number of a lead, and no id of the CRM: the lead is the number's key",
         _names_of_leads,
         frozenset({"lead_attention"}),
     ),
     Loss(
         "kind",
-        ASTERISK,
+        (*ASTERISK, "mango"),
         "a telephone system does not know why somebody is called",
         _kind,
         frozenset({"calls_by_kind", "leads_given", "presentation_ratio"}),
     ),
     Loss(
         "machines",
-        ASTERISK,
+        (*ASTERISK, "mango"),
         "a machine that answers is an answer; one that plays before an answer rings until the limit",
         _machines,
         _ANSWERS,
@@ -265,7 +281,7 @@ LOSSES: Final = (
     ),
     Loss(
         "why missed",
-        ASTERISK,
+        (*ASTERISK, "mango"),
         "a call that nobody took is one leg of its queue, not answered, whoever gave up first",
         _why_missed,
         frozenset({"calls_by_disposition"}),
@@ -293,7 +309,7 @@ LOSSES: Final = (
     ),
     Loss(
         "ends of transferers",
-        (*ASTERISK, "export"),
+        (*ASTERISK, "export", "mango"),
         "the leg of who hands a call over ends at the transfer, not with the channel a moment later",
         _ends_of_transferers,
         NONE,
@@ -313,7 +329,7 @@ LOSSES: Final = (
         NONE,
     ),
     Loss("work after calls", ASTERISK, "queues know pauses, and no work after a call", _work_after_calls, NONE),
-    Loss("presence", ("cel", "export", "cdr"), "no row says who is there", _presence, frozenset({"presence"})),
+    Loss("presence", ("cel", "export", "cdr", "mango"), "no row says who is there", _presence, frozenset({"presence"})),
     Loss(
         "calls outside queues",
         ("queue_log",),
@@ -356,6 +372,25 @@ LOSSES: Final = (
         "times are whole seconds, and so is `billsec`",
         _seconds_of_rows,
         frozenset({"calls_talked", "internal_talk_seconds", "last_activity_timestamp_seconds", "talk_time_seconds"}),
+    ),
+    Loss(
+        "refusals",
+        ("mango",),
+        "of a telephone that rang in vain, only classes of reasons are documented",
+        _refusals,
+        frozenset({"calls_by_disposition"}),
+    ),
+    Loss(
+        "seconds of states",
+        ("mango",),
+        "times are whole seconds",
+        _seconds_of_states,
+        frozenset(
+            {
+                *("calls_talked", "internal_talk_seconds", "last_activity_timestamp_seconds", "short_call_ratio"),
+                "talk_time_seconds",
+            }
+        ),
     ),
     Loss(
         "refused in a second",
