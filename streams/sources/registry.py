@@ -35,6 +35,9 @@ from streams.sources.mango.settings import MangoSettings
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
 from streams.sources.megafon.settings import MegafonSettings
+from streams.sources.pipedrive import poll as pipedrive_poll
+from streams.sources.pipedrive.hook import PipedriveHook
+from streams.sources.pipedrive.settings import PipedriveSettings
 from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
 from streams.sources.twilio import poll as twilio_poll
@@ -58,6 +61,7 @@ SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
         "mango": MangoSettings,
         "zadarma": ZadarmaSettings,
         "megafon": MegafonSettings,
+        "pipedrive": PipedriveSettings,
         "twilio": TwilioSettings,
     }
 )
@@ -73,6 +77,7 @@ HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
         "mango": MangoHook,
         "zadarma": ZadarmaHook,
         "megafon": MegafonHook,
+        "pipedrive": PipedriveHook,
         "twilio": TwilioHook,
     }
 )
@@ -98,6 +103,7 @@ POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
         "bitrix24": bitrix24_poll,
         "hubspot": hubspot_poll.make,
         "mango": mango_poll.make,
+        "pipedrive": pipedrive_poll.make,
         "twilio": twilio_poll.make,
     }
 )
