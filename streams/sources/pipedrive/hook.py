@@ -80,10 +80,11 @@ class PipedriveHook(Hook):
     def translate(self, request: Request) -> Translation:
         """Return the change, or ring."""
         try:
-            body = msgspec.json.decode(request.body, type=dict[str, Any])
+            body = msgspec.json.decode(request.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            reason = _REASONS.get(type(error), "not_json")
-            return _refused(request, reason, "no JSON object")
+            return _refused(request, _REASONS.get(type(error), "not_json"), "no JSON")
+        if not isinstance(body, dict):
+            return _refused(request, "invalid_field", "no JSON object")
         try:
             change = self._change(body, request.received_at_ms)
             if change is None:
