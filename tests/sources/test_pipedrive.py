@@ -220,7 +220,7 @@ async def test_what_happens_to_a_deal_after_all_is_read_by_the_next_poll() -> No
     async with asked(time) as (made, account, _):
         assert await made.poller.once() == "done"
         known = len(made.sink.events)
-        later = [
+        later: list[tuple[str, Any]] = [
             ("19:00", {"value": 0}),
             ("19:01", {"person_id": 151}),
             ("19:02", {"status": "open", "won_time": None}),
@@ -241,6 +241,28 @@ async def test_what_happens_to_a_deal_after_all_is_read_by_the_next_poll() -> No
             ("won", "None", "vera.lisina", "151"),
             ("qualified", "None", "gleb.ostrov", "151"),
         ]
+
+
+async def test_a_change_between_the_list_and_the_changelog_is_read_as_it_is() -> None:
+    time = Time(EVENING)
+    async with asked(time) as (made, account, api):
+        when = "2026-11-17T16:00:00Z"
+        new = {**WON["data"], "status": "lost", "won_time": None, "lost_time": when, "update_time": when}
+        change = {"meta": {**WON["meta"], "id": "x", "timestamp": when}, "data": new, "previous": {"status": "won"}}
+
+        def changes(request: web.Request) -> web.Response:
+            if "changelog" in request.path and change not in account.said:
+                time.now_ms = ms_of(when)
+                account.said.append(change)
+            return account(request)
+
+        api.handler = changes
+        time.now_ms = ms_of(when) - 60_000
+        assert [await made.poller.once() for _ in "ab"] == ["done", "done"]
+        mine = [one for one in made.sink.events if isinstance(one, DealStageChanged) and one.deal == "86"]
+        stages = {one.at: one.stage for one in mine}
+        assert (stages[ms_of("2026-11-17T13:40:21Z")], stages[ms_of(when)]) == ("won", "lost")
+        assert len([one for one in mine if one.at == ms_of(when)]) == 1
 
 
 async def test_a_row_that_cannot_be_read_costs_no_other() -> None:
