@@ -143,6 +143,18 @@ async def test_the_record_of_a_long_call_shows_late_and_has_a_small_id() -> None
     assert ends[-1].talk_ms == HOUR_MS + 30 * MINUTE_MS
 
 
+async def test_calls_of_a_day_on_which_the_gateway_was_away_are_read() -> None:
+    time = Time(NOW_MS)
+    starts = [NOW_MS + hour * HOUR_MS for hour in (-1, 1, 10, 23)]
+    calls = [call(number, start, start + MINUTE_MS) for number, start in enumerate(starts, 1)]
+    async with asked({"statistic": calls}, time) as (made, _, _):
+        assert await made.poller.once() == "done"
+        time.now_ms += 24 * HOUR_MS
+        assert await made.poller.once() == "done"
+    ends = {one.call: one.started_at for one in made.sink.events if isinstance(one, CallEnded)}
+    assert ends == {f"call.{number}": start for number, start in enumerate(starts, 1)}
+
+
 async def test_deals_that_are_merged_or_deleted_are_found_by_the_sweep() -> None:
     time = Time(NOW_MS)
     deals = {str(number): [deal(number, NOW_MS - HOUR_MS)] for number in range(1, 6)}

@@ -113,8 +113,9 @@ class Bitrix24Poll:
             after = max(0, at.calls - _CALLS_AGAIN)
             began: Mapping[str, str] = {} if at.calls else {">=CALL_START_DATE": iso(at.since_ms)}
             if at.calls and now_ms - at.calls_again_ms >= _CALLS_AGAIN_EVERY_MS:
-                # The record of a long call may have a smaller id than those of short calls that were read before.
-                after, began = 0, {">=CALL_START_DATE": iso(max(at.since_ms, now_ms - _LONGEST_CALL_MS))}
+                # The record of a long call may have a smaller id than those of short calls that were read before. The
+                # last look may be long ago: the gateway was away.
+                after, began = 0, {">=CALL_START_DATE": iso(max(at.since_ms, at.calls_again_ms - _LONGEST_CALL_MS))}
                 at.calls_again_ms = now_ms
             lists["calls"] = List("voximplant.statistic.get", began, after=after)
         return lists
