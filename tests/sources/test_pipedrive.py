@@ -323,6 +323,7 @@ def test_without_the_api_the_webhook_tells_the_story_in_any_order() -> None:
         assert differences(events, has_links=False) == []
         assert [one.lead for one in events if isinstance(one, LeadLinked)] == ["pipedrive:person:229"]
         assert len({event.id for event in events}) == len(events)
+    assert differences(STORY.play(STORY.deliveries, restarts=True), has_links=False) == []
 
 
 def test_where_the_api_is_asked_the_webhook_is_a_doorbell_and_only_deletions_count() -> None:
