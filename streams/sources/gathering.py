@@ -29,9 +29,16 @@ from streams.contract.events import (
     Disposition,
     EndedBy,
     Event,
-    Reason,
 )
-from streams.sources.frame import Hook, Joined, KeptStatement, Refused, Request, Statement, Translation, shape
+from streams.sources.frame import (
+    Hook,
+    Joined,
+    KeptStatement,
+    Request,
+    Statement,
+    Translation,
+    UnreadableError,
+)
 from streams.units import HOUR_MS
 
 P = TypeVar("P", bound=Struct)
@@ -41,37 +48,29 @@ _LONGEST_STEM: Final = 96
 _ID: Final = re.compile(r"(?!.*\+\d{7})[\w.:/=+@~-]{1,64}", re.ASCII)
 
 
-class PieceError(ValueError):
-    """A request that says nothing usable. `str` is the detail, without a value."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
-
-
 def checked_id(text: str, field: str) -> str:
-    """Return an id of the system. Raises PieceError for one that cannot be an id, or may hold a number."""
+    """Return an id of the system. Raises UnreadableError for one that cannot be an id, or may hold a number."""
     if not text:
-        raise PieceError("missing_field", f"`{field}` is missing")
+        raise UnreadableError("missing_field", f"`{field}` is missing")
     if _ID.fullmatch(text) is None:
-        raise PieceError("invalid_field", f"`{field}` is no id of at most 64 characters")
+        raise UnreadableError("invalid_field", f"`{field}` is no id of at most 64 characters")
     return text
 
 
 def decoded(body: bytes, form: type[S]) -> S:
-    """Return a JSON object in its form. Raises PieceError."""
+    """Return a JSON object in its form. Raises UnreadableError."""
     try:
         return msgspec.json.decode(body, type=form)
     except RecursionError:
-        raise PieceError("too_deep", "is nested too deep") from None
+        raise UnreadableError("too_deep", "is nested too deep") from None
     except msgspec.ValidationError as error:
         if "missing required" in str(error):
-            raise PieceError("missing_field", "a field that is needed is missing") from None
+            raise UnreadableError("missing_field", "a field that is needed is missing") from None
         if "got `array`" in str(error) and "$" not in str(error):
-            raise PieceError("not_json", "is no JSON object") from None
-        raise PieceError("invalid_field", "a field has another type or value than it must") from None
+            raise UnreadableError("not_json", "is no JSON object") from None
+        raise UnreadableError("invalid_field", "a field has another type or value than it must") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise PieceError("not_json", "is no JSON object") from None
+        raise UnreadableError("not_json", "is no JSON object") from None
 
 
 def statement(call: str, at_ms: int, piece: Struct) -> Statement:
@@ -85,7 +84,7 @@ class GatheringHook(Hook, Generic[P]):
     def pieces(self, request: Request) -> Sequence[tuple[str, P]]:
         """Return what an authentic request says, with the id of the call; nothing: no leg is concerned.
 
-        Raises PieceError.
+        Raises UnreadableError.
         """
         raise NotImplementedError
 
@@ -97,9 +96,8 @@ class GatheringHook(Hook, Generic[P]):
         """Return the pieces of an authentic request, as statements."""
         try:
             pieces = self.pieces(request)
-        except PieceError as error:
-            refused = Refused(reason=error.reason, detail=str(error), shape=shape(self.shown(request)))
-            return Translation(refused=[refused])
+        except UnreadableError as error:
+            return Translation(refused=[error.refused(self.shown(request))])
         at_ms = request.received_at_ms
         statements = [statement(call, at_ms, piece) for call, piece in pieces]
         return Translation(statements=statements, ignored=0 if statements else 1)

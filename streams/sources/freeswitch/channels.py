@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from streams.sources.freeswitch.record import Record, UnreadableError, moment_ms, read_record
+from streams.sources.frame import UnreadableError
+from streams.sources.freeswitch.record import Record, moment_ms, read_record
 from streams.sources.freeswitch.wire import Event
 
 _VARIABLE: Final = "variable_"

@@ -6,12 +6,11 @@ import base64
 import hmac
 
 from streams.settings.settings import Settings
-from streams.sources.frame import Answers, Hook, Refused, Request, Translation, shape
+from streams.sources.frame import Answers, Hook, Refused, Request, Translation, UnreadableError, shape
 from streams.sources.freeswitch.json_cdr import read_body
 from streams.sources.freeswitch.legs import Legs, Memory
 from streams.sources.freeswitch.mapping import FreeSwitchMapping
 from streams.sources.freeswitch.parties import Parties
-from streams.sources.freeswitch.record import UnreadableError
 from streams.sources.people import People
 
 

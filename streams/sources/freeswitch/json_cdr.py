@@ -12,7 +12,8 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from streams.sources.freeswitch.record import Profile, Record, UnreadableError, moment_ms, read_record
+from streams.sources.frame import UnreadableError
+from streams.sources.freeswitch.record import Profile, Record, moment_ms, read_record
 
 _Json: TypeAlias = object
 _FORM: Final = "application/x-www-form-urlencoded"

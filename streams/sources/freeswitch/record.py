@@ -12,7 +12,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from streams.contract.events import EARLIEST_MS, LATEST_MS, LONGEST_MS, Reason
+from streams.contract.events import EARLIEST_MS, LATEST_MS, LONGEST_MS
+from streams.sources.frame import UnreadableError
 
 LONGEST_ID: Final = 64
 _DIGITS: Final = re.compile(r"\d{1,20}", re.ASCII)
@@ -22,14 +23,6 @@ _US: Final = 1000  # microseconds in a millisecond
 
 How: TypeAlias = Literal["blind", "attended"]
 _HOW: Final[Mapping[str, How]] = {"bl_xfer": "blind", "att_xfer": "attended"}
-
-
-class UnreadableError(ValueError):
-    """The variables are no record. `reason` is one of the contract; the text names a variable and quotes no value."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
 
 
 class Transfer(NamedTuple):

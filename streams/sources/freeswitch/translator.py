@@ -15,13 +15,13 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from streams.contract.events import CallEnded, CallStarted, Direction, Event
-from streams.sources.frame import Refused, Translation
+from streams.sources.frame import Refused, Translation, UnreadableError
 from streams.sources.freeswitch.channels import LiveChannel, LiveChannels, moment_of
 from streams.sources.freeswitch.legs import Legs
 from streams.sources.freeswitch.open_legs import OpenLegs
 from streams.sources.freeswitch.parties import Parties
 from streams.sources.freeswitch.recent import Recent
-from streams.sources.freeswitch.record import Record, UnreadableError, moment_ms
+from streams.sources.freeswitch.record import Record, moment_ms
 from streams.sources.freeswitch.session import Listed, Unread
 from streams.sources.freeswitch.wire import Event as Message
 

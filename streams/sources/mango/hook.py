@@ -48,7 +48,7 @@ class MangoHook(GatheringHook[Piece]):
         return fields(request.body).get("json", b"")
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return what a request says, by the end of its path. Raises PieceError."""
+        """Return what a request says, by the end of its path. Raises UnreadableError."""
         body = self.shown(request)
         _, found, what = request.url.partition(_PATH)
         if found and what not in {"call", "summary"}:

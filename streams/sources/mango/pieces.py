@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from streams.settings.settings import Settings
-from streams.sources.gathering import PieceError, checked_id, decoded
+from streams.sources.frame import UnreadableError
+from streams.sources.gathering import checked_id, decoded
 from streams.sources.mango.settings import MangoSettings
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
@@ -118,13 +119,13 @@ class PieceReader:
         self._seconds = Times("unix")
 
     def state(self, body: bytes, now_ms: int) -> State:
-        """Return what `/events/call` says. Raises PieceError."""
+        """Return what `/events/call` says. Raises UnreadableError."""
         call = decoded(body, _Call)
         if call.call_state not in _STATES:
-            raise PieceError("unknown_type", "`call_state` is none that is known")
+            raise UnreadableError("unknown_type", "`call_state` is none that is known")
         at = self._at(call.timestamp, "timestamp", now_ms)
         if not any((call.from_.extension, call.from_.number, call.to.extension, call.to.number)):
-            raise PieceError("missing_field", "`from` and `to` name nobody")
+            raise UnreadableError("missing_field", "`from` and `to` name nobody")
         from_, to = self._manager(call.from_), self._manager(call.to)
         outside = call.to if from_ else call.from_
         before = call.from_.taken_from_call_id or call.to.taken_from_call_id
@@ -146,7 +147,7 @@ class PieceReader:
         )
 
     def summary(self, body: bytes, now_ms: int) -> Summary | None:
-        """Return what `/events/summary` says; None for a call between colleagues. Raises PieceError."""
+        """Return what `/events/summary` says; None for a call between colleagues. Raises UnreadableError."""
         call = decoded(body, _Summary)
         entry = checked_id(call.entry_id, "entry_id")
         started = self._at(call.create_time, "create_time", now_ms)
@@ -154,7 +155,7 @@ class PieceReader:
         answered = self._at(call.talk_time, "talk_time", now_ms) if call.talk_time else 0
         rang = self._at(call.forward_time, "forward_time", now_ms) if call.forward_time else started
         if ended < started or (answered and not started <= answered <= ended):
-            raise PieceError("invalid_time", "its moments cannot be in this order")
+            raise UnreadableError("invalid_time", "its moments cannot be in this order")
         if call.call_direction == _INTERNAL:
             return None
         outbound = call.call_direction == _OUTBOUND
@@ -175,13 +176,13 @@ class PieceReader:
         )
 
     def row(self, row: Mapping[str, str], now_ms: int) -> Summary | None:
-        """Return what a row of the statistics says; None for a call between colleagues. Raises PieceError."""
+        """Return what a row of the statistics says; None for a call between colleagues. Raises UnreadableError."""
         entry = checked_id(row["entry_id"], "entry_id")
         created, finish, answer = (
             self._at(row[name], name, now_ms, 0) if row[name] != "0" else 0 for name in ("create", "finish", "answer")
         )
         if not created <= finish or (answer and not created <= answer <= finish):
-            raise PieceError("invalid_time", "its moments cannot be in this order")
+            raise UnreadableError("invalid_time", "its moments cannot be in this order")
         own = "from" if row["from_extension"] else "to"
         if row["from_extension"] and row["to_extension"]:
             return None
@@ -206,10 +207,12 @@ class PieceReader:
         try:
             at = self._seconds.moment(seconds) - (self._ahead_ms if ahead_ms is None else ahead_ms)
         except TimeError as error:
-            raise PieceError("invalid_time", f"`{field}` {error}") from None
+            raise UnreadableError("invalid_time", f"`{field}` {error}") from None
         if at > now_ms + _AHEAD_MS:
             about = round((at - now_ms) / MINUTE_MS / _QUARTER_MIN) * _QUARTER_MIN
-            raise PieceError("future", f"`{field}` is about {about} minutes ahead; perhaps clock_ahead has to be set")
+            raise UnreadableError(
+                "future", f"`{field}` is about {about} minutes ahead; perhaps clock_ahead has to be set"
+            )
         return at
 
     def _manager(self, side: _Side) -> str:

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from streams.contract.events import Event
 from streams.settings.settings import Settings
-from streams.sources.frame import Refused, Translation
-from streams.sources.gathering import PieceError, statement
+from streams.sources.frame import Refused, Translation, UnreadableError
+from streams.sources.gathering import statement
 from streams.sources.mango.pieces import PieceReader
 from streams.sources.mango.settings import MangoSettings
 from streams.sources.polls import OVERLAP_MS, Ask, Asking, Found, Limits, Pause, Poll, PollError, Response, Verdict, ask
@@ -95,9 +95,9 @@ class MangoPoll:
                 continue
             try:
                 if len(cells) != len(FIELDS):
-                    raise PieceError("missing_field", "has not the columns that were asked for")  # noqa: TRY301 - as below
+                    raise UnreadableError("missing_field", "has not the columns that were asked for")  # noqa: TRY301 - as below
                 row = self._reader.row(dict(zip(FIELDS, (cell.strip() for cell in cells), strict=True)), now_ms)
-            except PieceError as error:
+            except UnreadableError as error:
                 made.refused.append(Refused(reason=error.reason, detail=str(error), where=f"row {number}"))
                 continue
             if row is None:

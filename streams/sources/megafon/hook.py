@@ -12,8 +12,8 @@ from msgspec import Struct
 from streams.contract.events import Disposition
 from streams.settings.settings import Settings
 from streams.sources.forms import FormError, fields, text
-from streams.sources.frame import Answers, Request
-from streams.sources.gathering import GatheringHook, PieceError, checked_id
+from streams.sources.frame import Answers, Request, UnreadableError
+from streams.sources.gathering import GatheringHook, checked_id
 from streams.sources.local_moments import LocalTimes, Readings, settled
 from streams.sources.megafon.settings import NAME, MegafonSettings
 from streams.sources.numbers import Numbers
@@ -110,11 +110,11 @@ class MegafonHook(GatheringHook[Piece]):
         return b"&".join(part for part in request.body.split(b"&") if not part.startswith(b"crm_token"))
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return what a command says. Raises PieceError."""
+        """Return what a command says. Raises UnreadableError."""
         try:
             form = {name: text(value) for name, value in fields(request.body).items()}
         except FormError as error:
-            raise PieceError("not_utf8", f"the form {error}") from None
+            raise UnreadableError("not_utf8", f"the form {error}") from None
         command = form.get("cmd", "")
         if command == "contact":
             return []
@@ -122,7 +122,7 @@ class MegafonHook(GatheringHook[Piece]):
             reason, detail = (
                 ("unknown_type", "`cmd` is none that is known") if command else ("missing_field", "no `cmd`")
             )
-            raise PieceError("unknown_type" if reason == "unknown_type" else "missing_field", detail)
+            raise UnreadableError("unknown_type" if reason == "unknown_type" else "missing_field", detail)
         call = checked_id(form.get("callid", ""), "callid")
         if command == "history":
             return [(call, self._history(form, request.received_at_ms))]
@@ -130,7 +130,7 @@ class MegafonHook(GatheringHook[Piece]):
         if type_ == _TRANSFERRED:
             return [(checked_id(form.get("second_callid", ""), "second_callid"), PartOf(first=call))]
         if type_ not in _STATES:
-            raise PieceError("unknown_type", "`type` is none that is known")
+            raise UnreadableError("unknown_type", "`type` is none that is known")
         return [(call, self._event(form, type_))]
 
     def _event(self, form: Mapping[str, str], type_: str) -> Event:
@@ -145,10 +145,10 @@ class MegafonHook(GatheringHook[Piece]):
 
     def _history(self, form: Mapping[str, str], now_ms: int) -> History:
         if form.get("type") not in {"in", "out"}:
-            raise PieceError("invalid_field", "`type` is neither in nor out")
+            raise UnreadableError("invalid_field", "`type` is neither in nor out")
         disposition = STATUSES.get(form.get("status", "").strip().casefold())
         if disposition is None:
-            raise PieceError("invalid_field", "`status` is none that is known")
+            raise UnreadableError("invalid_field", "`status` is none that is known")
         wait_ms = _span(form, "wait")
         duration_ms = _span(form, "duration")
         if self._own.duration == "total":
@@ -166,16 +166,16 @@ class MegafonHook(GatheringHook[Piece]):
 
     def _start(self, written: str | None, now_ms: int) -> Readings:
         if written is None:
-            raise PieceError("missing_field", "`start` is missing")
+            raise UnreadableError("missing_field", "`start` is missing")
         try:
             readings = self._times.readings(written if self._own.timezone is None else written.removesuffix("Z"))
         except TimeError as error:
-            raise PieceError("invalid_time", f"`start` {error}") from None
+            raise UnreadableError("invalid_time", f"`start` {error}") from None
         ahead_ms = settled(readings, now_ms) - now_ms
         if ahead_ms > DAY_MS:
-            raise PieceError("invalid_time", "`start` is days ahead")
+            raise UnreadableError("invalid_time", "`start` is days ahead")
         if ahead_ms > _AHEAD_MS:
-            raise PieceError("future", "`start` is ahead of its receipt; perhaps timezone has to be set")
+            raise UnreadableError("future", "`start` is ahead of its receipt; perhaps timezone has to be set")
         return readings
 
     def _manager(self, form: Mapping[str, str]) -> str:
@@ -191,4 +191,4 @@ def _span(form: Mapping[str, str], name: str) -> int:
     try:
         return span(form.get(name) or "0", "seconds")
     except TimeError as error:
-        raise PieceError("invalid_field", f"`{name}` {error}") from None
+        raise UnreadableError("invalid_field", f"`{name}` {error}") from None

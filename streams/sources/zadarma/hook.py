@@ -13,8 +13,8 @@ from msgspec import Struct
 from streams.contract.events import Disposition
 from streams.settings.settings import Settings
 from streams.sources.forms import FormError, fields, text
-from streams.sources.frame import Answers, Reply, Request
-from streams.sources.gathering import GatheringHook, PieceError, checked_id
+from streams.sources.frame import Answers, Reply, Request, UnreadableError
+from streams.sources.gathering import GatheringHook, checked_id
 from streams.sources.local_moments import LocalTimes, Readings, settled
 from streams.sources.numbers import Numbers
 from streams.sources.people import Heard, People
@@ -114,11 +114,11 @@ class ZadarmaHook(GatheringHook[Piece]):
         return hmac.compare_digest(base64.b64encode(signed.encode()), given)
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return the notification. Raises PieceError."""
+        """Return the notification. Raises UnreadableError."""
         try:
             form = {name: text(value) for name, value in fields(request.body).items()}
         except FormError as error:
-            raise PieceError("not_utf8", f"the form {error}") from None
+            raise UnreadableError("not_utf8", f"the form {error}") from None
         event = form["event"]
         if event in _IGNORED:
             return []
@@ -142,13 +142,13 @@ class ZadarmaHook(GatheringHook[Piece]):
 
     def _begun(self, written: str, now_ms: int) -> Readings:
         if not written:
-            raise PieceError("missing_field", "`call_start` is missing")
+            raise UnreadableError("missing_field", "`call_start` is missing")
         try:
             readings = self._times.readings(written)
         except TimeError as error:
-            raise PieceError("invalid_time", f"`call_start` {error}") from None
+            raise UnreadableError("invalid_time", f"`call_start` {error}") from None
         if not now_ms - _EARLIEST_MS <= settled(readings, now_ms) <= now_ms + _AHEAD_MS:
-            raise PieceError("invalid_time", "`call_start` is no time of today; perhaps timezone is another one")
+            raise UnreadableError("invalid_time", "`call_start` is no time of today; perhaps timezone is another one")
         return readings
 
     def _manager(self, extension: str) -> str:
@@ -176,11 +176,11 @@ def _duration(written: str) -> int:
     try:
         return span(written, "seconds")
     except TimeError as error:
-        raise PieceError("invalid_field", f"`duration` {error}") from None
+        raise UnreadableError("invalid_field", f"`duration` {error}") from None
 
 
 def _disposition(written: str) -> Disposition:
     found = DISPOSITIONS.get(" ".join(written.casefold().split()))
     if found is None:
-        raise PieceError("invalid_field", "`disposition` is none that is known")
+        raise UnreadableError("invalid_field", "`disposition` is none that is known")
     return found
