@@ -65,7 +65,8 @@ def listens(port: int) -> bool:
 
 def test_a_demo_that_ends_by_itself_reports_figures_that_are_true(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    with demo(tmp_path, *SMALL, "--seconds", "8", "--intensity", "20", "--report", str(report)) as process:
+    options = ("--seconds", "8", "--intensity", "20", "--source", "bitrix24", "--report", str(report))
+    with demo(tmp_path, *SMALL, *options) as process:
         code = process.wait(280)
     assert code == 0, said(tmp_path)
     told = orjson.loads(report.read_bytes())
@@ -76,15 +77,20 @@ def test_a_demo_that_ends_by_itself_reports_figures_that_are_true(tmp_path: Path
     assert told["managers"] > 6
     assert told["duplicates"] > 0
     assert 0 < told["p50_delay_ms"] <= told["p99_delay_ms"]
-    kafka, gateway, heard = (told["ways"][way] for way in ("kafka", "gateway", "socket"))
-    assert told["produced"] == sum(kafka.values()) + 2 + gateway["posted"] + heard["events"]
+    kafka, gateway, heard, portal = (told["ways"][way] for way in ("kafka", "gateway", "socket", "portal"))
+    stored = portal["calls_stored"] + portal["crm_stored"]
+    assert told["produced"] == sum(kafka.values()) + 2 + gateway["posted"] + heard["events"] + stored
     assert gateway["posted"] == gateway["accepted"] + gateway["duplicates"] + gateway["rejected"]
     assert gateway["acknowledged"] == gateway["accepted"] > 100
     assert heard["sessions"] > 20
     assert heard["messages"] > 1000
     assert heard["events"] > 100
     assert f"All {heard['events']} events of the recorded sessions came out" in said(tmp_path)
-    assert len(ports_of(tmp_path)) >= 5  # Kafka, the worker, the gateway, the listener, the PBX
+    assert portal["calls_stored"] == portal["calls"] > 100
+    assert portal["crm_stored"] > portal["changes"] > portal["deals"] > 10
+    assert portal["requests"] > 3
+    assert f"All {portal['calls']} calls and {portal['deals']} deals of the portal are counted" in said(tmp_path)
+    assert len(ports_of(tmp_path)) >= 6  # Kafka, the worker, the gateway, the listener, the PBX, the portal
     assert not any(listens(port) for port in ports_of(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"said", "report.json"}
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agents.cli.common import FAILED, INTERRUPTED, print_json, say
+
+
+class Source(StrEnum):
+    """The sources that the demo can show by a fake of their system."""
+
+    BITRIX24 = "bitrix24"
 
 
 def demo(
@@ -27,12 +34,18 @@ def demo(
     intensity: Annotated[float, typer.Option(min=0.01, help="Live, everybody calls so many times as much.")] = 3.0,
     seed: Annotated[int, typer.Option(help="The same seed is the same department.")] = 7,
     board: Annotated[bool, typer.Option("--board/--no-board", help="Show the board, if this is a terminal.")] = True,
+    source: Annotated[
+        Source | None, typer.Option(show_default=False, help="Show a source, too: a fake of its system is started.")
+    ] = None,
 ) -> None:
     """Show what callpulse does: Kafka, the topics, a worker, recorded calls of a real PBX, a department at work.
 
     Recorded sessions of a PBX are played over a manager interface on this machine, to `callpulse listen ami`. The
     simulated CRM posts its events to `callpulse gateway`. The simulated telephony, which is the load, goes straight
     into Kafka.
+
+    With `--source bitrix24` there is a fake portal of Bitrix24, too, in which five more people work. The gateway polls
+    it, as in docs/sources/bitrix24.md, and each of its calls and deals must be counted in the end.
 
     Nothing has to be installed or configured. All programs take free ports of 127.0.0.1 and a temporary folder; all is
     gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
@@ -48,11 +61,15 @@ def demo(
         callpulse demo --seconds 60 --report report.json
 
         callpulse demo --managers 100 --intensity 5
+
+        callpulse demo --source bitrix24
     """
     from agents.cli.demo.stage import Plan, perform  # noqa: PLC0415 - slow to import
 
     started = time.monotonic()
-    plan = Plan(seconds=seconds, managers=managers, days=days, intensity=intensity, seed=seed, board=board)
+    plan = Plan(
+        seconds=seconds, managers=managers, days=days, intensity=intensity, seed=seed, board=board, source=source or ""
+    )
     try:
         result = perform(plan)
     except KeyboardInterrupt:
@@ -75,5 +92,7 @@ def demo(
         say("Every figure of every simulated manager is what the simulator knows to be true.")
         gateway, heard = result["ways"]["gateway"], result["ways"]["socket"]
         say(f"All {gateway['acknowledged']} events of the CRM that the gateway acknowledged are counted.")
+        if (portal := result["ways"].get("portal")) is not None:
+            say(f"All {portal['calls']} calls and {portal['deals']} deals of the portal are counted.")
         if heard["sessions"]:
             say(f"All {heard['events']} events of the recorded sessions came out as they must.")

@@ -18,6 +18,7 @@ from agents.cli.common import FAILED, UserError, say
 from agents.cli.demo.children import Child, said, start
 from agents.cli.demo.companions import ROOT, companions
 from agents.cli.demo.pbx import RecordedPbx, recordings
+from agents.cli.demo.portal import DemoPortal
 from agents.embedded import EmbeddedKafka
 from agents.kafka import admin
 from streams.settings.access import hashed
@@ -32,11 +33,15 @@ _TOKEN_BYTES: Final = 32
 
 
 class Place(NamedTuple):
-    """Where everything is, once it runs. `listener` is "" where there are no recordings to listen to."""
+    """Where everything is, once it runs.
+
+    `listener` is "" where there are no recordings to listen to. `portal` is None where no portal was asked for.
+    """
 
     settings: Settings
     department: Department
     pbx: RecordedPbx
+    portal: DemoPortal | None
     children: tuple[Child, ...]
     url: str
     gateway: str
@@ -58,8 +63,8 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def installation(department: Department) -> Iterator[Place]:
-    """Start what is needed, and take it down in the end, whatever happens meanwhile."""
+def installation(department: Department, portal: DemoPortal | None = None) -> Iterator[Place]:
+    """Start what is needed, and take it down in the end, whatever happens meanwhile. `portal` is polled, too."""
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="callpulse-demo-"))
@@ -73,6 +78,9 @@ def installation(department: Department) -> Iterator[Place]:
         stack.callback(pbx.close)
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         text = department.toml() + _settings(kafka.bootstrap, folder, token) + (pbx.access() if pbx.sessions else "")
+        if portal is not None:
+            stack.callback(portal.close)
+            text += portal.text()
         config = folder / "callpulse.toml"
         config.touch(mode=0o600)
         config.write_text(text, encoding="utf-8")
@@ -94,6 +102,7 @@ def installation(department: Department) -> Iterator[Place]:
             settings=settings,
             department=department,
             pbx=pbx,
+            portal=portal,
             children=tuple(children.values()),
             url=found["worker"]["url"],
             gateway=found["gateway"]["url"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import sys
 import time
@@ -15,6 +16,8 @@ from msgspec import Struct
 from agents.cli.common import say
 from agents.cli.demo.crm import Crm
 from agents.cli.demo.installation import Place, installation
+from agents.cli.demo.portal import DemoPortal
+from agents.cli.demo.portal_check import Polled, polled
 from agents.cli.demo.probe import Probe
 from agents.cli.demo.verdict import mismatches
 from agents.cli.demo.ways import Heard, Ways, hear, in_report, uncounted
@@ -43,7 +46,7 @@ _COUNTERS: Final = {
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The options of the command line."""
+    """The options of the command line. `source` names a system that is shown beside, "" for none."""
 
     seconds: float | None
     managers: int
@@ -51,6 +54,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     intensity: float
     seed: int
     board: bool
+    source: str = ""
 
 
 class _Fed(NamedTuple):
@@ -60,12 +64,14 @@ class _Fed(NamedTuple):
     ways: Ways
     crm: Crm
     heard: Heard
+    polled: Polled
 
 
 def perform(plan: Plan) -> dict[str, Any]:
     """Run the demo and return the report. Raises KeyboardInterrupt, with everything taken down, on Ctrl-C."""
     department = Department.make(plan.seed, plan.managers, max(1, min(5, plan.managers // 4)), always=True)
-    with installation(department) as place:
+    portal = DemoPortal(plan.seed, plan.days, plan.intensity, WARM_UP_MS) if plan.source else None
+    with installation(department, portal) as place:
         _introduce(place)
         return asyncio.run(_live(plan, place))
 
@@ -78,6 +84,8 @@ def _introduce(place: Place) -> None:
         host, port = place.pbx.address
         say(f"  listener   {place.listener}/metrics")
         say(f"  PBX        {host}:{port}")
+    if place.portal is not None:
+        say(f"  portal     {place.portal.url}")
     for name, address in place.addresses.items():
         say(f"  {name:10} {address}")
 
@@ -91,6 +99,7 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
         BatchProducer(place.settings.kafka) as producer,
         Crm(place.gateway, place.token) as crm,
         place.pbx,
+        contextlib.nullcontext() if place.portal is None else place.portal.working(place.gateway),
     ):
         ways = Ways(producer, crm)
         for key, value in _BAD:
@@ -113,6 +122,8 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
             await _until_fed(feeding, place)
             interrupted = not timing.done() or plan.seconds is None
             heard = Heard() if interrupted else await hearing
+            if place.portal is not None:
+                await place.portal.finish()
         finally:
             tasks = (feeding, hearing, watching, measuring, timing)
             for task in tasks:
@@ -124,8 +135,8 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
             f"{sum(ways.direct.values()) + len(_BAD)} records went into Kafka, {crm.posted} events of the CRM to the "
             f"gateway in {crm.requests} requests"
         )
-        fed = _Fed(truth, ways, crm, heard)
-        scrape, wrong = (await _scrape(place), []) if interrupted else await _compare(place, fed)
+        fed = _Fed(truth, ways, crm, heard, Polled())
+        scrape, wrong, fed = (await _scrape(place), [], fed) if interrupted else await _compare(place, fed)
     return _report(place, scrape, wrong, fed=fed, probe=probe)
 
 
@@ -192,18 +203,23 @@ async def _watch(plan: Plan, place: Place, feeder: Feeder[Pending]) -> None:
         await asyncio.sleep(10)
 
 
-async def _compare(place: Place, fed: _Fed) -> tuple[Scrape, list[str]]:
-    """Return the last scrape and what is wrong in it; looks again until nothing is, or the deadline has passed."""
+async def _compare(place: Place, fed: _Fed) -> tuple[Scrape, list[str], _Fed]:
+    """Return the last scrape and what is wrong in it; looks again until nothing is, or the deadline has passed.
+
+    What was fed comes with what of the portal is in Kafka.
+    """
     say("comparing every figure with what the simulator knows, and what was counted with what went in")
     deadline = time.monotonic() + SETTLE_DEADLINE_S
     while True:
         scrape = await _scrape(place)
         wrong = ["the worker is still reading"]
         if _lag(scrape) == 0:
-            ways = await uncounted(place, scrape, fed.crm, fed.ways, more=len(_BAD), heard=fed.heard)
-            wrong = [*fed.heard.wrong, *ways, *mismatches(scrape, fed.truth)]
+            if place.portal is not None:
+                fed = fed._replace(polled=await polled(place.settings, place.portal, scrape))
+            ways = await uncounted(place, scrape, fed.crm, fed.ways, more=len(_BAD), heard=fed.heard, polled=fed.polled)
+            wrong = [*fed.heard.wrong, *fed.polled.wrong, *ways, *mismatches(scrape, fed.truth)]
         if not wrong or time.monotonic() > deadline:
-            return scrape, wrong
+            return scrape, wrong, fed
         await asyncio.sleep(1)
 
 
@@ -230,9 +246,11 @@ def _report(place: Place, scrape: Scrape, wrong: list[str], *, fed: _Fed, probe:
         # Facts between the agents are not events that were produced.
         if sample.labels.get("topic") in _PRODUCED:
             totals[next(name for name, metric in _COUNTERS.items() if metric == sample.name)] += int(sample.value)
+    shown = {} if place.portal is None else {"portal": place.portal.counts() | fed.polled.counts()}
+    events = fed.heard.events + fed.polled.calls + fed.polled.crm
     return {
-        "produced": sum(fed.ways.direct.values()) + len(_BAD) + fed.crm.posted + fed.heard.events,
-        "ways": in_report(fed.crm, fed.ways, fed.heard),
+        "produced": sum(fed.ways.direct.values()) + len(_BAD) + fed.crm.posted + events,
+        "ways": in_report(fed.crm, fed.ways, fed.heard) | shown,
         **totals,
         "managers": len(managers),
         "mismatches": len(wrong),
