@@ -163,6 +163,8 @@ class TestVerdict:
     def test_the_crm_is_counted_exactly(self, applied: int, acknowledged: int, stored: int, lines: int) -> None:
         text = scrape('events_applied_total{topic="crm"}', applied)
         assert len(of_crm(text, acknowledged=acknowledged, stored=stored)) == lines
+        with_a_portal = scrape('events_applied_total{topic="crm"}', applied + 3)
+        assert len(of_crm(with_a_portal, acknowledged=acknowledged, stored=stored, polled=3)) == lines
 
     def test_telephony_that_was_not_read_and_a_manager_without_figures_are_named(self) -> None:
         text = scrape('calls_in_progress{manager="pbx-1"} 0\ncallpulse_duplicates_total{topic="calls"}', 3)

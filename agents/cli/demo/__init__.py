@@ -44,15 +44,15 @@ def demo(
     simulated CRM posts its events to `callpulse gateway`. The simulated telephony, which is the load, goes straight
     into Kafka.
 
-    With `--source bitrix24` there is a fake portal of Bitrix24, too, in which five more people work. The gateway polls
-    it, as in docs/sources/bitrix24.md, and each of its calls and deals must be counted in the end.
+    With --source bitrix24 there is a fake portal of Bitrix24, too, in which five more people work. The gateway polls
+    it, and each of its calls and deals must be counted in the end.
 
     Nothing has to be installed or configured. All programs take free ports of 127.0.0.1 and a temporary folder; all is
     gone when the demo ends. Prometheus and Grafana are started, too, where they are on the PATH.
 
     With --seconds the demo ends by itself: with 0 only if every activity figure of every simulated manager is what the
     simulator knows to be true, the events of the recorded sessions are in Kafka as they must be, and the worker has
-    counted exactly the events of the CRM that the gateway acknowledged; else with 1.
+    counted exactly the events of the CRM that the gateway acknowledged, and all that the portal shows; else with 1.
 
     For example:
 
