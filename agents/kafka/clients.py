@@ -171,28 +171,57 @@ def _said(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+class _Collector(logging.Handler):
+    """Keeps the exceptions that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.causes: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        self.causes.extend(argument for argument in arguments if isinstance(argument, BaseException))
+
+
+class _ClientLog:
+    """The log of aiokafka, which is collected while clients connect. Several may connect at the same time."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("aiokafka")
+        self._collectors: list[_Collector] = []
+        self._level, self._propagate = logging.NOTSET, True
+
+    def begin(self) -> _Collector:
+        """Collect from now on."""
+        if not self._collectors:
+            self._level, self._propagate = self._logger.level, self._logger.propagate
+            self._logger.setLevel(logging.WARNING)
+            self._logger.propagate = False
+        collector = _Collector()
+        self._collectors.append(collector)
+        self._logger.addHandler(collector)
+        return collector
+
+    def end(self, collector: _Collector) -> None:
+        """Collect no more. The last one leaves the log as the first one found it."""
+        self._logger.removeHandler(collector)
+        self._collectors.remove(collector)
+        if not self._collectors:
+            self._logger.setLevel(self._level)
+            self._logger.propagate = self._propagate
+
+
+_client_log: Final = _ClientLog()
+
+
 @contextmanager
 def _causes() -> Iterator[list[BaseException]]:
     """Collect the exceptions that aiokafka logs while it connects, instead of printing them."""
-    logger = logging.getLogger("aiokafka")
-    causes: list[BaseException] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            arguments = record.args if isinstance(record.args, tuple) else ()
-            causes.extend(argument for argument in arguments if isinstance(argument, BaseException))
-
-    collector = Collector(logging.WARNING)
-    level, propagate = logger.level, logger.propagate
-    logger.addHandler(collector)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
+    collector = _client_log.begin()
     try:
-        yield causes
+        yield collector.causes
     finally:
-        logger.removeHandler(collector)
-        logger.setLevel(level)
-        logger.propagate = propagate
+        _client_log.end(collector)
 
 
 async def _stop(client: Any) -> None:
