@@ -14,8 +14,10 @@ from agents.cli.demo.portal import DemoPortal
 from agents.cli.demo.portal_check import differences
 from streams.contract.events import CallEnded, CrmEvent, Event
 from streams.settings.settings import load
+from streams.simulator import Department
 from streams.sources.bitrix24.hook import Bitrix24Hook
 from streams.sources.bitrix24.poll import Bitrix24Poll
+from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.frame import Request
 from streams.sources.registry import SOURCES
 from streams.units import MINUTE_MS
@@ -48,6 +50,15 @@ async def test_all_that_the_portal_shows_is_polled_and_what_is_missing_is_said()
     wrong = [msgspec.structs.replace(first, talk_ms=first.talk_ms + 1000), *calls[1:]]
     assert "1 are too many or not the same" in differences(wrong, deals, portal.taken, stages)[0]
     assert len(differences(calls, [], portal.taken, stages)) == 2
+
+
+def test_nobody_of_the_portal_has_a_name_of_the_other_department() -> None:
+    other = Department.make(7, 2000, 5).settings
+    portal = DemoPortal(7, 0.0, 1.0, 0)
+    portal.close()
+    theirs = load(PRIVACY + portal.text(), {}, SOURCES)
+    assert not theirs.managers.keys() & other.managers.keys()
+    assert not {theirs.source(Bitrix24Settings).queue, *theirs.teams} & {*other.teams}
 
 
 async def test_what_happens_live_is_posted_to_the_outgoing_webhook() -> None:

@@ -32,6 +32,8 @@ from streams.simulator.rendering.phone_book import PhoneBook
 from streams.units import DAY_MS
 
 MANAGERS: Final = 5
+QUEUE: Final = "portal"
+"""The queue of calls that nobody took: no team of the demo's other department has this name."""
 _MOST_DAYS: Final = 1.0
 _HORIZON_MS: Final = 30 * DAY_MS
 _ANSWER_S: Final = 10.0
@@ -81,6 +83,7 @@ class DemoPortal:
 webhook = "{self.url}{self._path}"
 tokens = ["{hashed(self._token)}"]
 application_token = "{self._application_token}"
+queue = "{QUEUE}"
 every = "10s"
 since = "2d"
 

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from agents.cli.demo.portal import DemoPortal
+from agents.cli.demo.portal import QUEUE, DemoPortal
 from agents.kafka.clients import full_name
 from agents.kafka.reading import records_to_end
 from agents.telemetry.scrape import Scrape, samples
@@ -28,7 +28,7 @@ SOURCE: Final = "bitrix24"
 _MARK: Final = b'"source":"bitrix24"'
 _STATE: Final = ":state:"
 _WINDOW: Final = "30d"
-_QUEUE: Final = QUEUE_PREFIX + "inbound"
+_QUEUE: Final = QUEUE_PREFIX + QUEUE
 T = TypeVar("T")
 Deal: TypeAlias = "tuple[str, Decimal | None, str | None, str | None]"
 
