@@ -28,9 +28,11 @@ class Client:
 
 
 async def test_the_log_of_the_client_is_as_before_whoever_of_several_connects_last(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = logging.getLogger("aiokafka")
+    monkeypatch.setattr(log, "propagate", True)
+    caplog.set_level(logging.INFO, "aiokafka")
     before = (log.level, log.propagate, list(log.handlers))
     first, second = Client("first"), Client("second")
 

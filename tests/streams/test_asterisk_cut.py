@@ -5,6 +5,7 @@ The list that closes a gap is what Asterisk would answer then: it is built from 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from streams.contract.events import CallEnded, CallEvent, CallStarted, Event
 from streams.settings.settings import load
@@ -29,6 +32,7 @@ NAMES = sorted(
     if not path.stem.startswith(("30", "31")) and b"Event" in path.read_bytes()
 )
 BEGIN_S = 1_800_000_000.0
+OCCURRENCE = re.compile(r":(ended|uncertain):\d+$")
 
 
 class Channels:
@@ -144,11 +148,23 @@ def whole(events: list[Ami]) -> list[Event]:
     return found + translator.finish(int(float(events[-1]["Timestamp"]) * 1000) + 5_000)
 
 
+def certain(event: Event) -> Event:
+    """The event as it would be if all of its leg had been heard. Uncertain ends are numbered by themselves."""
+    if not isinstance(event, CallEnded):
+        return event
+    return replace(event, id=OCCURRENCE.sub(":ended", event.id), uncertain=UNSET)
+
+
 def untouched(found: list[Event], events: list[Ami], missed: set[str]) -> list[Event]:
-    """The events of the calls of which nothing was missed, by id."""
+    """The events of the calls of which nothing was missed, by id.
+
+    A listener cannot know that nothing was missed of a call in progress: its end is uncertain, and else the same.
+    """
     group_of = groups(events)
-    calls = [event for event in found if isinstance(event, CallEvent)]
-    return sorted((event for event in calls if group_of[event.id.split(":")[1]] not in missed), key=lambda one: one.id)
+    calls = [one for event in found if isinstance(one := certain(event), CallEvent)]
+    return sorted(
+        (event for event in calls if group_of[event.id.split(":")[1]] not in missed), key=lambda one: (one.id, one.at)
+    )
 
 
 @st.composite
