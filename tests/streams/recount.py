@@ -76,7 +76,9 @@ def _counted(known: list[Any]) -> Counted | None:
 
 
 def _worth(end: CallEnded) -> Any:
-    return end.uncertain is not True, end.ended_by == "hangup", end.disposition == "answered", end.at, end.id
+    # A timeout is no more certain than another one.
+    is_certain = end.uncertain is not True or end.ended_by == "timeout"
+    return is_certain, end.ended_by == "hangup", end.disposition == "answered", end.at, end.id
 
 
 def _as_counted(said: Any, at: int, started_at: int, disposition: str, talk: int | None) -> Counted:
