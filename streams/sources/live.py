@@ -5,8 +5,15 @@ A session is pure: bytes in, bytes out. Whoever has the connection moves them, w
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Literal, Protocol, TypeAlias
 
+from msgspec import Meta, Struct
+
+from streams.settings.fields import Span, Text
+from streams.settings.reader import Conflict
+
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535)]
 Cause: TypeAlias = Literal["wrong_server", "unsupported", "refused"]
 
 
@@ -21,27 +28,31 @@ class CannotListenError(Exception):
         self.cause: Cause = cause
 
 
-class LinkAccess(Protocol):
-    """How to reach the other side, and how patient to be. Settings of sources have these fields."""
+class LinkAccess(Struct, frozen=True, kw_only=True):
+    """How to reach the other side, and how patient to be. The settings of a source extend it, with a port of its own.
 
-    @property
-    def host(self) -> str: ...  # noqa: D102 - as the setting
-    @property
-    def port(self) -> int: ...  # noqa: D102
-    @property
-    def tls(self) -> bool: ...  # noqa: D102
-    @property
-    def ca_file(self) -> str | None: ...  # noqa: D102
-    @property
-    def check_hostname(self) -> bool: ...  # noqa: D102
-    @property
-    def connect_timeout_ms(self) -> int: ...  # noqa: D102
-    @property
-    def ping_interval_ms(self) -> int: ...  # noqa: D102
-    @property
-    def ping_deadline_ms(self) -> int: ...  # noqa: D102
-    @property
-    def queue_events(self) -> int: ...  # noqa: D102
+    Without `host` nothing listens. `queue_events` bounds the contract events that wait for Kafka; beyond it the
+    listener hangs up until half of them are stored.
+    """
+
+    host: Annotated[str, Meta(max_length=255)] = ""
+    port: Port = 1
+    tls: bool = False
+    ca_file: Text | None = None
+    check_hostname: bool = True
+    connect_timeout_ms: Annotated[Span, Meta(ge=100, le=300_000)] = 10_000
+    ping_interval_ms: Annotated[Span, Meta(ge=100, le=300_000)] = 10_000
+    ping_deadline_ms: Annotated[Span, Meta(ge=100, le=300_000)] = 10_000
+    queue_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what two fields must not say together, and a host that is none."""
+        if self.host != self.host.strip() or not self.host.isprintable():
+            yield ("host",), "is no name or address of a host"
+        if self.ca_file is not None and not self.tls:
+            yield ("ca_file", "tls"), "has no effect: tls is false"
+        if not self.check_hostname and not self.tls:
+            yield ("check_hostname", "tls"), "has no effect: tls is false"
 
 
 class Session(Protocol):
