@@ -10,12 +10,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from agents.gateway.following import GrowingFile, Line, Position
-from agents.gateway.sink import NotStoredError, Sink
+from agents.gateway.sink import NotStoredError, Sink, until_stored
 from streams.contract.events import Event
 from streams.sources.frame import LineSource, ReadUntil, Refused
 
@@ -160,14 +161,10 @@ class Follower:
     async def _store(self, events: Sequence[Event]) -> None:
         for place in range(0, len(events), _BATCH):
             batch = events[place : place + _BATCH]
-            while True:
-                try:
-                    await self._sink.store(self._name, batch)
-                except NotStoredError as error:
-                    log.warning("%s waits: %s", self.growing.path.name, error)
-                    await asyncio.sleep(error.retry_after_s)
-                else:
-                    break
+            await until_stored(partial(self._sink.store, self._name, batch), on_wait=self._waits)
+
+    def _waits(self, error: NotStoredError) -> None:
+        log.warning("%s waits: %s", self.growing.path.name, error)
 
     async def _nothing_new(self) -> None:
         now = self._clock()

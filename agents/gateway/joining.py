@@ -1,7 +1,8 @@
 """Joins the statements of the topic `statements` into events: one member of a consumer group in each gateway.
 
 Kafka gives each partition to one of the gateways that run, so no leader is needed. A partition is read from the oldest
-statement of a call that is not over. What is joined again after a restart has the same ids, so it counts once.
+statement of a call that is not over. Beside that offset stands up to where statements were joined, and when: what they
+gave until then is stored, and is not stored again, however long no gateway ran.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 from aiokafka.structs import TopicPartition
+from msgspec import Struct
 
 from agents.gateway.entries import Kept
-from agents.gateway.sink import NotStoredError, Sink
+from agents.gateway.http_receiver import Clock, clock_ms
+from agents.gateway.sink import NotStoredError, Sink, until_stored
+from agents.kafka import admin
 from agents.kafka.clients import KafkaUnusableError, client_options, connected, full_name
 from streams.contract import topics
-from streams.contract.events import Event, Rejection
 from streams.settings.settings import Settings
-from streams.sources.frame import Join, KeptStatement, Refused
+from streams.sources.frame import Join, KeptStatement, Refused, Translation
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.joins import OpenCalls, Ready
 
@@ -37,12 +41,48 @@ _AGAIN_S: Final = 2.0
 _SESSION_MS: Final = 10_000
 _REBALANCED: Final = (CommitFailedError, IllegalStateError, RebalanceInProgressError)
 
-Clock = Callable[[], int]
+
+class _Reached(Struct, frozen=True):
+    """Up to which offset statements are joined, and the moment of that join, in milliseconds since epoch."""
+
+    offset: int
+    at_ms: int
 
 
-def clock_ms() -> int:
-    """Return the time in milliseconds since epoch."""
-    return time.time_ns() // 1_000_000
+class _Partition:
+    """The calls of a partition. `reached` is what a gateway before this one has joined; None: nothing, or recalled."""
+
+    def __init__(self, joins: Mapping[str, Join]) -> None:
+        self.calls = OpenCalls(joins)
+        self.is_known = False
+        self.reached: _Reached | None = None
+
+    def know(self, reached: _Reached | None) -> None:
+        """Take what stands beside the committed offset."""
+        self.is_known = True
+        self.reached = reached
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Add statements, in their order."""
+        for record in records:
+            self.catch_up(record.offset)
+            try:
+                kept = msgspec.json.decode(record.value or b"", type=Kept)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue  # only gateways write here
+            statement = KeptStatement(record.timestamp, bytes(kept.body))
+            self.calls.take(kept.source, kept.call, record.offset, statement)
+
+    def catch_up(self, offset: int) -> None:
+        """Note that all statements before an offset are taken: what they gave is recalled once they all are."""
+        if self.reached is not None and offset >= self.reached.offset:
+            self.calls.recall(self.reached.at_ms)
+            self.reached = None
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether what comes out of the calls is new."""
+        return self.is_known and self.reached is None
 
 
 class Joiner:
@@ -51,12 +91,14 @@ class Joiner:
     def __init__(self, settings: Settings, joins: Mapping[str, Join], sink: Sink, *, clock: Clock = clock_ms) -> None:
         self._kafka = settings.kafka
         self._topic = full_name(settings.kafka, topics.STATEMENTS)
+        self._group = f"{settings.kafka.topic_prefix}{topics.APP}-joins"
         self._joins = joins
         self._sink = sink
         self._clock = clock
         self._acceptance = Acceptance(settings.thresholds.future_ms)
-        self._open: dict[TopicPartition, OpenCalls] = {}
-        self._committed: dict[TopicPartition, int] = {}
+        self._mine: dict[TopicPartition, _Partition] = {}
+        self._committed: dict[TopicPartition, tuple[int, int]] = {}
+        self._stored: set[TopicPartition] = set()
 
     async def run(self) -> None:
         """Join until the task is cancelled."""
@@ -70,92 +112,113 @@ class Joiner:
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
             **client_options(self._kafka),
-            group_id=f"{self._kafka.topic_prefix}{topics.APP}-joins",
+            group_id=self._group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             session_timeout_ms=_SESSION_MS,
         )
-        self._open.clear()
+        self._mine.clear()
         self._committed.clear()
         async with connected(consumer, self._kafka):
-            consumer.subscribe([self._topic], listener=_Assigned(self._open, self._joins))
+            consumer.subscribe([self._topic], listener=_Assigned(self._mine, self._joins))
             last_s = 0.0
             while True:
                 fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
-                for tp, records in fetched.items():
-                    self._take(tp, records)
-                await self._join()
+                await self._take(fetched)
+                await self._catch_up(consumer)
+                now_ms = self._clock()
+                await self._join(now_ms)
                 if time.monotonic() - last_s >= _COMMIT_EVERY_S:
                     last_s = time.monotonic()
-                    await self._commit(consumer)
+                    await self._commit(consumer, now_ms)
 
-    def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
-        calls = self._open.get(tp)
-        if calls is None:  # taken away a moment ago
-            return
-        for record in records:
-            try:
-                kept = msgspec.json.decode(record.value or b"", type=Kept)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue  # only gateways write here
-            calls.take(kept.source, kept.call, record.offset, KeptStatement(record.timestamp, bytes(kept.body)))
+    async def _take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        held = {tp: self._mine[tp] for tp in fetched if tp in self._mine}
+        if new := [tp for tp, one in self._mine.items() if not one.is_known]:
+            for tp, text in (await admin.committed(self._kafka, self._group, new)).items():
+                if (assigned := self._mine.get(tp)) is not None:
+                    assigned.know(_reached(text))
+        for tp, one in held.items():
+            if self._mine.get(tp) is one:  # not taken away meanwhile
+                one.take(fetched[tp])
 
-    async def _join(self) -> None:
-        now_ms = self._clock()
-        for calls in list(self._open.values()):
-            for ready in list(calls.ready(now_ms)):
+    async def _catch_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Recall what was joined of partitions in which nothing new came."""
+        with contextlib.suppress(*_REBALANCED):
+            for tp, one in list(self._mine.items()):
+                if not one.is_caught_up:
+                    one.catch_up(await consumer.position(tp))
+
+    async def _join(self, now_ms: int) -> None:
+        for tp, one in list(self._mine.items()):
+            if not one.is_caught_up:
+                continue
+            for ready in list(one.calls.ready(now_ms)):
                 await self._store(ready, now_ms)
-                calls.done(ready)
-            for source, missing in calls.forget(now_ms):
+                one.calls.done(ready)
+                self._stored.add(tp)
+            for source, missing in one.calls.forget(now_ms):
                 await self._sink.refuse(source, [Refused(reason="missing_field", detail=missing, where="a call")])
 
     async def _store(self, ready: Ready, now_ms: int) -> None:
-        events: list[Event] = []
-        refused: list[Refused] = []
-        for number, made in enumerate(ready.events, 1):
-            event = self._acceptance.of(made, now_ms)
-            if isinstance(event, Rejection):
-                refused.append(Refused(reason=event.reason, detail=event.detail, where=f"event {number}"))
-            else:
-                events.append(event)
-        while events:
-            try:
-                await self._sink.store(ready.source, events)
-            except NotStoredError as error:
-                log.warning("joined events of %s wait: %s", ready.source, error)
-                await asyncio.sleep(error.retry_after_s)
-            else:
-                break
+        if ready.defect:
+            log.error("source %s: %s", ready.source, ready.defect)
+            broken = [Refused(reason="invalid_field", detail=ready.defect, where="a call")]
+            await self._sink.refuse(ready.source, broken)
+            return
+        events, refused = self._acceptance.all(Translation(events=ready.events), now_ms)
+        if events:
+            await until_stored(partial(self._sink.store, ready.source, events), on_wait=_waits)
         await self._sink.refuse(ready.source, refused)
 
-    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit where a restart begins to read."""
-        changed: dict[TopicPartition, int] = {}
+    async def _commit(self, consumer: AIOKafkaConsumer, now_ms: int) -> None:
+        """Commit where a restart begins to read, and up to where everything was joined at `now_ms`."""
+        changed: dict[TopicPartition, tuple[int, int]] = {}
         with contextlib.suppress(*_REBALANCED):  # another gateway has the partition: it reads from the last commit
-            for tp, calls in list(self._open.items()):
-                oldest = calls.oldest_offset
-                offset = await consumer.position(tp) if oldest is None else oldest
-                if self._committed.get(tp) != offset:
-                    changed[tp] = offset
+            for tp, one in list(self._mine.items()):
+                if not one.is_caught_up:
+                    continue
+                position = await consumer.position(tp)
+                oldest = one.calls.oldest_offset
+                place = (position if oldest is None else oldest, position)
+                if self._committed.get(tp) != place or tp in self._stored:
+                    changed[tp] = place
             if changed:
-                await consumer.commit(changed)
+                await consumer.commit({tp: (place[0], _text(place[1], now_ms)) for tp, place in changed.items()})
                 self._committed |= changed
+                self._stored.clear()
+
+
+def _waits(error: NotStoredError) -> None:
+    log.warning("joined events wait: %s", error)
+
+
+def _text(offset: int, at_ms: int) -> str:
+    return msgspec.json.encode(_Reached(offset, at_ms)).decode()
+
+
+def _reached(text: str) -> _Reached | None:
+    """Return what stands beside a committed offset. None: nothing, or something of another release."""
+    try:
+        return msgspec.json.decode(text, type=_Reached)
+    except msgspec.MsgspecError:
+        return None
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Begins each partition anew, from the offset that is committed."""
 
-    def __init__(self, held: dict[TopicPartition, OpenCalls], joins: Mapping[str, Join]) -> None:
-        self._held = held
+    def __init__(self, mine: dict[TopicPartition, _Partition], joins: Mapping[str, Join]) -> None:
+        self._mine = mine
         self._joins = joins
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Forget the partitions. A rebalance takes all of them and gives some back."""
         for tp in revoked:
-            self._held.pop(tp, None)
+            self._mine.pop(tp, None)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Begin with no calls."""
         for tp in assigned:
-            self._held[tp] = OpenCalls(self._joins)
+            self._mine[tp] = _Partition(self._joins)

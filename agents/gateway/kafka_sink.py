@@ -134,6 +134,7 @@ class KafkaSink:
         except NotStoredError:
             self.metrics.not_stored(source, len(statements))
             raise
+        self.metrics.heard(source)
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
         """Write dead letters; `Sink.refuse` says more."""

@@ -76,6 +76,10 @@ class GatewayMetrics:
             now_ms - event.at for event, result in zip(events, results, strict=True) if result == "accepted"
         )
 
+    def heard(self, source: str) -> None:
+        """Note that a source said something. Statements are counted as the events that they become."""
+        self._heard(source, self._clock())
+
     def not_stored(self, source: str, count: int) -> None:
         """Count events whose sender was told that they are not stored."""
         self._of("received_total", source).inc(count)

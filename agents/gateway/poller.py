@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from agents.gateway.http_receiver import Clock, clock_ms
 from agents.gateway.poll_client import PollClient, Sleep
 from agents.gateway.poll_meters import PollMeters, Result
-from agents.gateway.sink import NotStoredError, StatementSink, Stored
+from agents.gateway.sink import StatementSink, Stored, until_stored
 from streams.contract.events import Event
 from streams.sources.directory import Known, encoded, matched
 from streams.sources.http.acceptance import Acceptance
@@ -20,12 +20,10 @@ from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
 
 log = logging.getLogger("callpulse")
 
-T = TypeVar("T")
 _BATCH: Final = 500
 _APART_S: Final = 2.0
 _PUSH_LATE_MS: Final = MINUTE_MS
 """A push needs a moment. What happened later than this before the poll is not counted as missing it."""
-_LONGEST_RETRY_S: Final = 5.0
 
 
 OnPeople = Callable[[str, Known], None]
@@ -164,23 +162,17 @@ class Poller:
         events, refused = self._acceptance.all(found.translation, now_ms)
         for start in range(0, len(events), _BATCH):
             batch = events[start : start + _BATCH]
-            results = await self._until_stored(partial(self._sink.store, self.name, batch))
+            results = await until_stored(partial(self._sink.store, self.name, batch), sleep=self._sleep)
             if self._is_pushed and not self._is_first:
                 self._meters.unpushed(self.name, self._missed(batch, results, now_ms))
         if found.translation.statements:
-            await self._until_stored(partial(self._sink.keep, self.name, found.translation.statements))
+            keep = partial(self._sink.keep, self.name, found.translation.statements)
+            await until_stored(keep, sleep=self._sleep)
         if refused:
             await self._sink.refuse(self.name, refused)
         await self._cursors.put(cursor_key(self.name), found.cursor)
         if found.until_ms is not None:
             self._meters.until(self.name, found.until_ms)
-
-    async def _until_stored(self, store: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await store()
-            except NotStoredError as error:
-                await self._sleep(min(error.retry_after_s, _LONGEST_RETRY_S))
 
     def _missed(self, events: list[Event], results: list[Stored], now_ms: int) -> list[Stored]:
         """Return the results of the events that a push should have brought by now."""

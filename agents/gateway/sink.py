@@ -6,12 +6,15 @@ followed, a poll.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from streams.contract.events import Event
 from streams.sources.frame import Refused, Statement
 
+_T = TypeVar("_T")
+_LONGEST_PAUSE_S: Final = 5.0
 Stored: TypeAlias = Literal["accepted", "duplicate"]
 """`duplicate`: an event with this id was stored a short time ago; it is not stored again."""
 
@@ -26,6 +29,21 @@ class NotStoredError(Exception):
         super().__init__(text)
         self.retry_after_s = retry_after_s
         self.maybe = maybe
+
+
+async def until_stored(
+    store: Callable[[], Awaitable[_T]],
+    *,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    on_wait: Callable[[NotStoredError], None] = lambda _error: None,
+) -> _T:
+    """Return what `store` returns, after as many tries as it takes. `on_wait` is called before each pause."""
+    while True:
+        try:
+            return await store()
+        except NotStoredError as error:
+            on_wait(error)
+            await sleep(min(error.retry_after_s, _LONGEST_PAUSE_S))
 
 
 class Sink(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from streams.contract.events import Event
 from streams.sources.frame import Join, KeptStatement
@@ -11,13 +11,19 @@ from streams.sources.frame import Join, KeptStatement
 MOST_STATEMENTS: Final = 1_000
 """Of one call. A call with more is a defect of its system: what comes after them is left out."""
 
+_Key: TypeAlias = tuple[str, str]
+
 
 class Ready(NamedTuple):
-    """Events of a call that were not returned before. They are new until `OpenCalls.done` is told about them."""
+    """Events of a call that were not returned before. They are new until `OpenCalls.done` is told about them.
+
+    `defect` says in words, without a value, that the join broke; there are no events then.
+    """
 
     source: str
     call: str
     events: list[Event]
+    defect: str = ""
 
 
 class Incomplete(NamedTuple):
@@ -28,14 +34,13 @@ class Incomplete(NamedTuple):
 
 
 class _Call:
-    __slots__ = ("again_ms", "bodies", "done", "first_offset", "last_ms", "missing")
+    __slots__ = ("bodies", "done", "first_offset", "last_ms", "missing")
 
     def __init__(self, offset: int) -> None:
         self.first_offset = offset
         self.bodies: dict[bytes, int] = {}
         self.done: set[str] = set()
         self.last_ms = 0
-        self.again_ms: int | None = None
         self.missing = ""
 
 
@@ -44,7 +49,8 @@ class OpenCalls:
 
     def __init__(self, joins: Mapping[str, Join]) -> None:
         self._joins = joins
-        self._calls: dict[tuple[str, str], _Call] = {}
+        self._calls: dict[_Key, _Call] = {}
+        self._due: dict[_Key, int] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -53,24 +59,38 @@ class OpenCalls:
         """Add a statement. One of a source that has no join here is left out."""
         if source not in self._joins:
             return
-        held = self._calls.get((source, call))
+        key = (source, call)
+        held = self._calls.get(key)
         if held is None:
-            held = self._calls[source, call] = _Call(offset)
+            held = self._calls[key] = _Call(offset)
         held.first_offset = min(held.first_offset, offset)
         held.last_ms = max(held.last_ms, statement.at_ms)
         if statement.body not in held.bodies and len(held.bodies) < MOST_STATEMENTS:
             held.bodies[statement.body] = statement.at_ms
-            held.again_ms = 0
+            self._due[key] = 0
 
     def ready(self, now_ms: int) -> Iterator[Ready]:
         """Yield what the calls with new statements give, and those whose moment has come."""
-        for (source, call), held in self._calls.items():
-            if held.again_ms is None or held.again_ms > now_ms:
+        for key in [key for key, due_ms in self._due.items() if due_ms <= now_ms]:
+            source, call = key
+            held = self._calls[key]
+            del self._due[key]
+            kept = [KeptStatement(at, body) for body, at in held.bodies.items()]
+            try:
+                joined = self._joins[source].join(kept, now_ms)
+            except Exception as error:  # noqa: BLE001 - whatever a defect of an adapter raises; its text may quote values
+                yield Ready(source, call, [], f"a defect of the adapter: {type(error).__name__}")
                 continue
-            joined = self._joins[source].join([KeptStatement(at, body) for body, at in held.bodies.items()], now_ms)
-            held.again_ms, held.missing = joined.again_ms, joined.missing
+            held.missing = joined.missing
+            if joined.again_ms is not None:
+                self._due[key] = joined.again_ms
             if events := [event for event in joined.events if event.id not in held.done]:
                 yield Ready(source, call, events)
+
+    def recall(self, at_ms: int) -> None:
+        """Note that all that the statements gave at a moment is stored: a gateway before this one did it."""
+        for ready in self.ready(at_ms):
+            self.done(ready)
 
     def done(self, ready: Ready) -> None:
         """Note that events are stored."""
@@ -83,7 +103,7 @@ class OpenCalls:
         over = [
             key
             for key, held in self._calls.items()
-            if held.again_ms is None and held.last_ms + self._joins[key[0]].keep_ms < now_ms
+            if key not in self._due and held.last_ms + self._joins[key[0]].keep_ms < now_ms
         ]
         found = [Incomplete(key[0], self._calls[key].missing) for key in over if self._calls[key].missing]
         for key in over:

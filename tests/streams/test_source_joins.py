@@ -103,6 +103,34 @@ def test_the_statements_of_one_call_are_bounded() -> None:
     assert list(calls.ready(AT)) == []
 
 
+def test_what_was_stored_before_a_restart_is_recalled_and_what_waited_then_is_not() -> None:
+    calls = OpenCalls({"pairs": Pairs()})
+    for offset, text in enumerate(("a1", "b1")):
+        calls.take("pairs", "stored", offset, said(text))
+        calls.take("pairs", "waits", offset, said(text))
+    calls.take("pairs", "waits", 2, said("later"))
+    calls.recall(AT + 499)
+    calls.take("pairs", "stored", 3, said("a2"))
+    calls.take("pairs", "stored", 4, said("b2"))
+    assert [(ready.call, ids(ready)) for ready in calls.ready(AT + 500)] == [("waits", ["1"]), ("stored", ["2"])]
+
+
+def test_a_join_that_breaks_costs_its_call_and_no_other() -> None:
+    class Broken(Pairs):
+        def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
+            if any(one.body == b"a9" for one in statements):
+                raise KeyError("+74950000101")
+            return super().join(statements, now_ms)
+
+    calls = OpenCalls({"pairs": Broken()})
+    for offset, (call, text) in enumerate((("bad", "a9"), ("good", "a1"), ("good", "b1"))):
+        calls.take("pairs", call, offset, said(text))
+    bad, good = calls.ready(AT)
+    assert (bad.call, bad.events, bad.defect) == ("bad", [], "a defect of the adapter: KeyError")
+    assert (good.call, ids(good), good.defect) == ("good", ["1"], "")
+    assert list(calls.ready(AT)) == [], "it is tried again at its next statement"
+
+
 @given(
     st.lists(st.sampled_from(["a1", "b1", "a2", "b2", "a3", "b3", "later"]), max_size=12),
     st.lists(st.booleans(), min_size=12, max_size=12),
