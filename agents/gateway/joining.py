@@ -56,11 +56,13 @@ class _Partition:
         self.calls = OpenCalls(joins)
         self.is_known = False
         self.reached: _Reached | None = None
+        self._begin = 0
 
-    def know(self, reached: _Reached | None) -> None:
-        """Take what stands beside the committed offset."""
+    def know(self, begin: int, reached: _Reached | None) -> None:
+        """Take the committed offset and what stands beside it."""
         self.is_known = True
         self.reached = reached
+        self._begin = begin
 
     def take(self, records: Sequence[Any]) -> None:
         """Add statements, in their order."""
@@ -75,7 +77,11 @@ class _Partition:
 
     def catch_up(self, offset: int) -> None:
         """Note that all statements before an offset are taken: what they gave is recalled once they all are."""
-        if self.reached is not None and offset >= self.reached.offset:
+        if self.reached is None:
+            return
+        if offset < self._begin:  # the topic was made anew: these are other statements
+            self.reached = None
+        elif offset >= self.reached.offset:
             self.calls.recall(self.reached.at_ms)
             self.reached = None
 
@@ -136,9 +142,9 @@ class Joiner:
     async def _take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         held = {tp: self._mine[tp] for tp in fetched if tp in self._mine}
         if new := [tp for tp, one in self._mine.items() if not one.is_known]:
-            for tp, text in (await admin.committed(self._kafka, self._group, new)).items():
+            for tp, place in (await admin.committed(self._kafka, self._group, new)).items():
                 if (assigned := self._mine.get(tp)) is not None:
-                    assigned.know(_reached(text))
+                    assigned.know(place.offset, _reached(place.metadata or ""))
         for tp, one in held.items():
             if self._mine.get(tp) is one:  # not taken away meanwhile
                 one.take(fetched[tp])

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from agents.kafka.clients import KafkaUnusableError, client_options, connected, put_into_words
 from streams.contract import topics
@@ -86,15 +86,12 @@ async def partitions(kafka: Kafka, names: Iterable[str]) -> dict[str, int]:
     return found
 
 
-async def committed(kafka: Kafka, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, str]:
-    """Return the text beside the offset that a group has committed of each partition, "" for none.
-
-    Raises KafkaUnusableError.
-    """
+async def committed(kafka: Kafka, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return what a group has committed of each partition; -1 and "" for nothing. Raises KafkaUnusableError."""
     wanted = list(tps)
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         found = await admin.list_consumer_group_offsets(group, partitions=wanted)
-    return {tp: found[tp].metadata or "" if tp in found else "" for tp in wanted}
+    return {tp: found.get(tp, OffsetAndMetadata(-1, "")) for tp in wanted}
 
 
 async def configure(kafka: Kafka, some: Iterable[topics.Topic]) -> None:

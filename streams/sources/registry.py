@@ -1,13 +1,13 @@
-"""The sources of events that have settings: the name of each table under `[sources]`, and its form.
+"""The sources of events: their settings, hooks, joins and polls. A new source is an entry here.
 
-The settings import no source; whoever loads them hands this over: `load(text, environ, SOURCES)`.
+The settings import no source; whoever loads them hands the forms over: `load(text, environ, SOURCES)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -15,8 +15,8 @@ from streams.settings.settings import Named, Settings
 from streams.sources.amazon_connect.hook import ConnectHook
 from streams.sources.amazon_connect.join import ConnectJoin
 from streams.sources.amazon_connect.settings import ConnectSettings
-from streams.sources.amocrm import poll as amocrm_poll
 from streams.sources.amocrm.hook import AmocrmHook
+from streams.sources.amocrm.poll import amocrm_poll
 from streams.sources.amocrm.settings import AmocrmSettings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.bitrix24.hook import Bitrix24Hook
@@ -25,86 +25,67 @@ from streams.sources.bitrix24.settings import Bitrix24Settings
 from streams.sources.files.mapping import FileMapping
 from streams.sources.frame import Hook, Join
 from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin, FreeSwitchMapping
-from streams.sources.hubspot import poll as hubspot_poll
 from streams.sources.hubspot.hook import HubspotHook
+from streams.sources.hubspot.poll import hubspot_poll
 from streams.sources.hubspot.settings import HubspotSettings
-from streams.sources.mango import poll as mango_poll
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
+from streams.sources.mango.poll import mango_poll
 from streams.sources.mango.settings import MangoSettings
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
 from streams.sources.megafon.settings import MegafonSettings
-from streams.sources.pipedrive import poll as pipedrive_poll
 from streams.sources.pipedrive.hook import PipedriveHook
+from streams.sources.pipedrive.poll import pipedrive_poll
 from streams.sources.pipedrive.settings import PipedriveSettings
 from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
-from streams.sources.twilio import poll as twilio_poll
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
+from streams.sources.twilio.poll import twilio_poll
 from streams.sources.twilio.settings import TwilioSettings
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
 from streams.sources.zadarma.settings import ZadarmaSettings
 
-SOURCES: Final[Mapping[str, type[Struct] | Named]] = MappingProxyType(
-    {
-        "amazon_connect": ConnectSettings,
-        "amocrm": AmocrmSettings,
-        "asterisk": AsteriskMapping,
-        "bitrix24": Bitrix24Settings,
-        "files": Named(FileMapping),
-        "freeswitch": FreeSwitchMapping,
-        "http": Named(HttpSender),
-        "hubspot": HubspotSettings,
-        "mango": MangoSettings,
-        "zadarma": ZadarmaSettings,
-        "megafon": MegafonSettings,
-        "pipedrive": PipedriveSettings,
-        "twilio": TwilioSettings,
-    }
-)
-
 MakeHook: TypeAlias = Callable[[Settings], Hook]
-HOOKS: Final[Mapping[str, MakeHook]] = MappingProxyType(
-    {
-        "amocrm": AmocrmHook,
-        "amazon_connect": ConnectHook,
-        "bitrix24": Bitrix24Hook,
-        "hubspot": HubspotHook,
-        "freeswitch": FreeSwitchHook,
-        "mango": MangoHook,
-        "zadarma": ZadarmaHook,
-        "megafon": MegafonHook,
-        "pipedrive": PipedriveHook,
-        "twilio": TwilioHook,
-    }
-)
-"""The sources that are pushed to `/hooks/NAME/TOKEN`, by their names. Each one's settings extend `Access`."""
-
 MakeJoin: TypeAlias = Callable[[Settings], Join]
-JOINS: Final[Mapping[str, MakeJoin]] = MappingProxyType(
-    {
-        "amazon_connect": ConnectJoin,
-        "freeswitch": lambda _: FreeSwitchJoin(),
-        "mango": MangoJoin,
-        "zadarma": ZadarmaJoin,
-        "megafon": MegafonJoin,
-        "twilio": TwilioJoin,
-    }
-)
-"""The sources whose hook gives statements, by their names."""
-
 MakePolled: TypeAlias = Callable[[Settings], Polled | None]
-POLLS: Final[Mapping[str, MakePolled]] = MappingProxyType(
+
+
+class Source(NamedTuple):
+    """A source by what it consists of. Only the settings are always there.
+
+    `settings` is the form of its table under `[sources]`; that of a source with a hook extends `Access`. `hook` reads
+    what is pushed to `/hooks/NAME/TOKEN`, `join` makes events of the hook's statements. `poll` returns None where the
+    settings do not say where to ask.
+    """
+
+    settings: type[Struct] | Named
+    hook: MakeHook | None = None
+    join: MakeJoin | None = None
+    poll: MakePolled | None = None
+
+
+_ALL: Final[Mapping[str, Source]] = MappingProxyType(
     {
-        "amocrm": amocrm_poll.make,
-        "bitrix24": bitrix24_poll,
-        "hubspot": hubspot_poll.make,
-        "mango": mango_poll.make,
-        "pipedrive": pipedrive_poll.make,
-        "twilio": twilio_poll.make,
+        "amazon_connect": Source(ConnectSettings, hook=ConnectHook, join=ConnectJoin),
+        "amocrm": Source(AmocrmSettings, hook=AmocrmHook, poll=amocrm_poll),
+        "asterisk": Source(AsteriskMapping),
+        "bitrix24": Source(Bitrix24Settings, hook=Bitrix24Hook, poll=bitrix24_poll),
+        "files": Source(Named(FileMapping)),
+        "freeswitch": Source(FreeSwitchMapping, hook=FreeSwitchHook, join=lambda _: FreeSwitchJoin()),
+        "http": Source(Named(HttpSender)),
+        "hubspot": Source(HubspotSettings, hook=HubspotHook, poll=hubspot_poll),
+        "mango": Source(MangoSettings, hook=MangoHook, join=MangoJoin, poll=mango_poll),
+        "megafon": Source(MegafonSettings, hook=MegafonHook, join=MegafonJoin),
+        "pipedrive": Source(PipedriveSettings, hook=PipedriveHook, poll=pipedrive_poll),
+        "twilio": Source(TwilioSettings, hook=TwilioHook, join=TwilioJoin, poll=twilio_poll),
+        "zadarma": Source(ZadarmaSettings, hook=ZadarmaHook, join=ZadarmaJoin),
     }
 )
-"""The sources that are asked, by their names. None: the settings do not say where to ask."""
+
+SOURCES: Final = MappingProxyType({name: one.settings for name, one in _ALL.items()})
+HOOKS: Final = MappingProxyType({name: one.hook for name, one in _ALL.items() if one.hook is not None})
+JOINS: Final = MappingProxyType({name: one.join for name, one in _ALL.items() if one.join is not None})
+POLLS: Final = MappingProxyType({name: one.poll for name, one in _ALL.items() if one.poll is not None})

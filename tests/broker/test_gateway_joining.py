@@ -16,6 +16,7 @@ from streams.contract.events import CallAnswered
 from streams.settings.settings import Settings
 from streams.sources.frame import Joined, KeptStatement, Statement
 from tests.broker.gateway_sender import make_topics, settings_of
+from tests.broker.in_process import recreate_topics
 from tests.gateway.fake_sink import FakeSink
 from tests.kafka_fixture import consume
 
@@ -109,3 +110,19 @@ async def test_two_gateways_share_the_calls_and_one_takes_over_from_the_other(se
         async with asyncio.timeout(40):
             while len({event.id for event in [*one.events, *two.events]}) < 100:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
+
+
+async def test_a_topic_that_was_made_anew_is_joined_from_its_start(settings: Settings) -> None:
+    before, after = FakeSink(), FakeSink()
+    async with KafkaSink(settings) as kafka:
+        for call in range(20):
+            await kafka.keep("x", [half(call, 1), half(call, 2)])
+        async with joining(settings, before):
+            await until(before, 20)
+            await asyncio.sleep(1.5)  # until its offsets are committed
+    await recreate_topics(settings, settings.kafka.topic_prefix + "statements")
+    async with KafkaSink(settings) as kafka:
+        await kafka.keep("x", [half(call, number) for call in range(100, 103) for number in (1, 2)])
+        async with joining(settings, after):
+            await until(after, 3)
+    assert {event.id for event in after.events} == {"x:c100", "x:c101", "x:c102"}

@@ -18,7 +18,7 @@ from streams.phone_numbers import lead_key
 from streams.settings.access import hashed
 from streams.settings.settings import load
 from streams.sources.amocrm.hook import FORM, AmocrmHook
-from streams.sources.amocrm.poll import AmocrmPoll, make
+from streams.sources.amocrm.poll import AmocrmPoll, amocrm_poll
 from streams.sources.frame import Request
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
@@ -128,7 +128,7 @@ def ids(query: Any) -> set[str]:
 async def asked(time: Time, more: str = "", **given: Any) -> AsyncIterator[tuple[Polling, Account, Api]]:
     account = Account(time)
     async with Api(account).serving() as api:
-        source = make(load(settings_text(api.url, more), {}, SOURCES))
+        source = amocrm_poll(load(settings_text(api.url, more), {}, SOURCES))
         assert isinstance(source, AmocrmPoll)
         async with polling("amocrm", source, time, **given) as made:
             yield made, account, api

@@ -18,7 +18,7 @@ from streams.settings.access import hashed
 from streams.settings.settings import load
 from streams.sources.frame import Request
 from streams.sources.hubspot.hook import HubspotHook
-from streams.sources.hubspot.poll import HubspotPoll, make
+from streams.sources.hubspot.poll import HubspotPoll, hubspot_poll
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
 from tests.gateway.served import MemorySink
@@ -147,7 +147,7 @@ def read(name: str) -> list[Any]:
 async def asked(time: Time, more: str = "", **given: Any) -> AsyncIterator[tuple[Polling, Account, Api]]:
     account = Account(time)
     async with Api(account.answered).serving() as api:
-        source = make(load(settings_text(api.url, more=more), {}, SOURCES))
+        source = hubspot_poll(load(settings_text(api.url, more=more), {}, SOURCES))
         assert isinstance(source, HubspotPoll)
         async with polling("hubspot", source, time, **given) as made:
             yield made, account, api
@@ -199,7 +199,7 @@ async def test_a_merged_deal_is_gone_and_a_stage_that_the_account_calls_won_is_w
             return await normal(request)
 
         async with Api(with_pipelines).serving() as other:
-            source = make(load(settings_text(other.url), {}, SOURCES))
+            source = hubspot_poll(load(settings_text(other.url), {}, SOURCES))
             assert source is not None
             async with polling("hubspot", source, Time(EVENING)) as second:
                 assert await second.poller.once() == "done"

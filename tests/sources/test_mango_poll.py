@@ -14,7 +14,7 @@ from streams.contract.events import Event
 from streams.sources.frame import Statement
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
-from streams.sources.mango.poll import FIELDS, MangoPoll, make
+from streams.sources.mango.poll import FIELDS, MangoPoll, mango_poll
 from tests.gateway.polled import BODY, Api, MemoryCursors, Polling, Time, answer, polling
 from tests.sources.story import FIXTURES, HOUR_MS, Delivery, Gateway, differences, keys_of, legs_of
 from tests.sources.test_mango import STORY
@@ -132,4 +132,4 @@ async def test_statistics_that_are_never_ready_fail_the_poll_and_keep_its_cursor
 
 
 def test_there_is_a_poll_where_the_keys_are_set() -> None:
-    assert isinstance(make(STORY.settings), MangoPoll)
+    assert isinstance(mango_poll(STORY.settings), MangoPoll)

@@ -19,7 +19,7 @@ from streams.settings.access import hashed
 from streams.settings.settings import load
 from streams.sources.frame import Request, Translation
 from streams.sources.pipedrive.hook import PipedriveHook
-from streams.sources.pipedrive.poll import PipedrivePoll, make
+from streams.sources.pipedrive.poll import PipedrivePoll, pipedrive_poll
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
 from tests.gateway.served import MemorySink
@@ -148,7 +148,7 @@ def text(value: Any) -> str | None:
 async def asked(time: Time, more: str = "", **given: Any) -> AsyncIterator[tuple[Polling, Account, Api]]:
     account = Account(time)
     async with Api(account).serving() as api:
-        source = make(load(settings_text(api.url, more), {}, SOURCES))
+        source = pipedrive_poll(load(settings_text(api.url, more), {}, SOURCES))
         assert isinstance(source, PipedrivePoll)
         async with polling("pipedrive", source, time, **given) as made:
             yield made, account, api

@@ -19,7 +19,7 @@ from streams.sources.joins import OpenCalls
 from streams.sources.registry import SOURCES
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
-from streams.sources.twilio.poll import TwilioPoll, make
+from streams.sources.twilio.poll import TwilioPoll, twilio_poll
 from streams.sources.twilio.statements import moment
 from tests.gateway.polled import Api, MemoryCursors, Time, answer, polling
 from tests.sources.story import ACCEPTANCE, FIXTURES, HOUR_MS, Delivery, HookStory, keys_of
@@ -85,7 +85,7 @@ async def polled(account: Account, *, now_ms: int = EVENING, cursors: MemoryCurs
     """What one poll finds: the sink, and the API with its requests."""
     api = Api(account)
     async with api.serving():
-        source = make(load(settings_text(KEYS, f'api_url = "{api.url}"'), {}, SOURCES))
+        source = twilio_poll(load(settings_text(KEYS, f'api_url = "{api.url}"'), {}, SOURCES))
         assert isinstance(source, TwilioPoll)
         async with polling("twilio", source, Time(now_ms), cursors=cursors) as made:
             assert await made.poller.once() == "done"

@@ -177,7 +177,7 @@ class AmocrmPoll:
         return readable(raws, form, name, refused), not page.has_next
 
 
-def make(settings: Settings) -> AmocrmPoll | None:
+def amocrm_poll(settings: Settings) -> AmocrmPoll | None:
     """Return the poll of the account, or None where the settings do not say how to ask it."""
     own = getattr(settings.sources, "amocrm", None)
     return AmocrmPoll(settings) if isinstance(own, AmocrmSettings) and own.is_asked else None

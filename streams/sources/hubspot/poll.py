@@ -224,7 +224,7 @@ class HubspotPoll:
         return Page() if response.status == 404 else response.json(Page)  # noqa: PLR2004 - there is no such list
 
 
-def make(settings: Settings) -> HubspotPoll | None:
+def hubspot_poll(settings: Settings) -> HubspotPoll | None:
     """Return the poll of the account, or None where no token is set."""
     own = getattr(settings.sources, "hubspot", None)
     return HubspotPoll(settings) if isinstance(own, HubspotSettings) and own.token else None

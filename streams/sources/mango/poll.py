@@ -107,7 +107,7 @@ class MangoPoll:
         return made
 
 
-def make(settings: Settings) -> MangoPoll | None:
+def mango_poll(settings: Settings) -> MangoPoll | None:
     """Return the poll, if the settings have both keys."""
     own = getattr(settings.sources, "mango", None)
     if not isinstance(own, MangoSettings) or not (own.api_key.reveal() and own.api_salt.reveal()):

@@ -215,7 +215,7 @@ class PipedrivePoll:
 _NONE: Final = Page()
 
 
-def make(settings: Settings) -> PipedrivePoll | None:
+def pipedrive_poll(settings: Settings) -> PipedrivePoll | None:
     """Return the poll of the account, or None where the settings do not say how to ask it."""
     own = getattr(settings.sources, NAME, None)
     return PipedrivePoll(settings) if isinstance(own, PipedriveSettings) and own.is_asked else None

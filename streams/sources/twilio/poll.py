@@ -103,7 +103,7 @@ class TwilioPoll:
         return Translation(statements=statements, refused=refused)
 
 
-def make(settings: Settings) -> TwilioPoll | None:
+def twilio_poll(settings: Settings) -> TwilioPoll | None:
     """Return the poll, if the settings have an account whose list can be asked for."""
     own = getattr(settings.sources, "twilio", None)
     if not isinstance(own, TwilioSettings) or not own.account_sid or own.dialect == "telnyx":
