@@ -97,6 +97,7 @@ class Joiner:
     def __init__(self, settings: Settings, joins: Mapping[str, Join], sink: Sink, *, clock: Clock = clock_ms) -> None:
         self._kafka = settings.kafka
         self._topic = full_name(settings.kafka, topics.STATEMENTS)
+        # Not by `kafka.group`: a rebuild changes that, and a new group would join the statements of two days again.
         self._group = f"{settings.kafka.topic_prefix}{topics.APP}-joins"
         self._joins = joins
         self._sink = sink
