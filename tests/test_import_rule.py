@@ -156,6 +156,7 @@ ORDER: Final = (
     "streams.contract",
     "streams.phone_numbers",
     "streams.settings",
+    "streams.speech",
     "streams.calendars",
     "streams.windows",
     "streams.targets",

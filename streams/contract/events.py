@@ -221,8 +221,38 @@ class SpeechEvent(Event, frozen=True, kw_only=True, gc=False):
     lead: Name | None = None
 
 
+class SpokenWord(Struct, frozen=True, kw_only=True, gc=False):
+    """A word of an utterance and its time, counted like the utterance's own."""
+
+    text: Annotated[str, Meta(max_length=256)]
+    start_ms: Millis
+    end_ms: Millis
+
+
+class Capabilities(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a recogniser can give. A field that is absent is unknown, and judged by the transcript itself.
+
+    `word_times`: words have their own times. `punctuation`: sentences end with marks, questions with "?". `fillers`:
+    sounds and filler phrases are kept as they were said. `channels_apart`: each side was recorded on a channel of its
+    own, so that speech at the same time is heard. `fine_times`: times are finer than a second.
+    """
+
+    word_times: bool | UnsetType = UNSET
+    punctuation: bool | UnsetType = UNSET
+    fillers: bool | UnsetType = UNSET
+    channels_apart: bool | UnsetType = UNSET
+    fine_times: bool | UnsetType = UNSET
+
+
+@final
 class SpeechUtterance(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.utterance"):
-    """One stretch of speech; `start_ms` and `end_ms` count from the start of the recording, half-open."""
+    """One stretch of speech of one side; `start_ms` and `end_ms` count from the moment of answer, half-open.
+
+    Both sides count from the same moment, the `answered_at` of the leg. `final` is false while the recogniser may still
+    change the text. Of two events about an `utterance`, a final one replaces one that is not; then the higher
+    `revision` replaces the lower one; then the later in the topic the earlier. `words` are the words of `text` with
+    their times, where the source has them. `language` is a tag of BCP 47; `confidence` is the recogniser's, 0 to 1.
+    """
 
     utterance: Name
     role: Role
@@ -230,15 +260,25 @@ class SpeechUtterance(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="spe
     end_ms: Millis
     text: Annotated[str, Meta(max_length=16_384)]
     final: bool
+    words: Annotated[tuple[SpokenWord, ...], Meta(max_length=4_096)] = ()
+    revision: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    language: Annotated[str, Meta(min_length=1, max_length=35)] | None = None
+    confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse speech that ends before it begins."""
         if self.end_ms < self.start_ms:
             raise ValueError("end_ms is before start_ms")
+        for word in self.words:
+            if word.end_ms < word.start_ms:
+                raise ValueError("end_ms is before start_ms in words")
 
 
+@final
 class SpeechEnded(SpeechEvent, frozen=True, kw_only=True, gc=False, tag="speech.ended"):
-    """No more utterances of this leg will come."""
+    """No more utterances of this leg will come. `capabilities` are those of the source, where it names them."""
+
+    capabilities: Capabilities | None = None
 
 
 CallsEvent: TypeAlias = CallStarted | CallAnswered | CallTransferred | CallEnded | ManagerPresence

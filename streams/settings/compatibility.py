@@ -43,6 +43,12 @@ FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
         "results.stuck_after": "wrong",
         "results.permitted_hours": "wrong",
         "economics.currencies": "wrong",
+        "speech.word_gap": "mixed",
+        "speech.longest_word": "mixed",
+        "speech.silence": "mixed",
+        "speech.overlap": "mixed",
+        "speech.monologue_pause": "mixed",
+        "speech.back_channel_words": "mixed",
         "timezone": "wrong",
     }
 )

@@ -44,6 +44,7 @@ from streams.settings.sections import (
     Thresholds,
     Worker,
 )
+from streams.settings.speech import Speech
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -66,6 +67,7 @@ __all__ = [
     "SettingsError",
     "Shift",
     "Sources",
+    "Speech",
     "Targets",
     "Team",
     "Thresholds",
@@ -108,6 +110,7 @@ class _Sections(Struct, frozen=True, kw_only=True):
     results: Results = Results()
     economics: Economics = Economics()
     targets: Targets = Targets()
+    speech: Speech = Speech()
     sources: Sources = Sources()
     timezone: Zone = "UTC"
 

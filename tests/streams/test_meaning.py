@@ -115,6 +115,17 @@ KEYS = {
     "targets.gain": READ,
     "targets.floor": READ,
     "targets.cap": READ,
+    "speech.enabled": READ,
+    "speech.lexicons": READ,  # facts of calls carry the lexicon's version
+    "speech.grace": READ,  # by the sweep, which sends the end as an event
+    "speech.word_gap": FOLDED_HERE,
+    "speech.longest_word": FOLDED_HERE,
+    "speech.silence": FOLDED_HERE,
+    "speech.overlap": FOLDED_HERE,
+    "speech.monologue_pause": FOLDED_HERE,
+    "speech.back_channel_words": FOLDED_HERE,
+    "speech.long_turn": READ,
+    "speech.min_calls": READ,
     "timezone": FOLDED_HERE,
 }
 """Every setting that is no source's: whether a fold reads it. A new one has to be put here, and thought about."""
@@ -147,6 +158,12 @@ OTHERWISE = {
     "results.stuck_after": "6",
     "results.permitted_hours": '"09:00-21:00"',
     "economics.currencies": '["EUR", "USD"]',
+    "speech.word_gap": '"400ms"',
+    "speech.longest_word": '"3s"',
+    "speech.silence": '"3s"',
+    "speech.overlap": '"700ms"',
+    "speech.monologue_pause": '"4s"',
+    "speech.back_channel_words": "2",
     "timezone": '"Europe/Berlin"',
 }
 
