@@ -278,6 +278,15 @@ def test_messages_that_are_read_as_a_whole_read_as_their_lines_one_by_one(data: 
     assert whole.finish() == by_line.finish()
 
 
+def test_an_event_after_a_lost_empty_line_stays_whole_wherever_the_stream_is_cut() -> None:
+    data = b"Event: Newstate\r\nEvent: Hangup\r\nUniqueid: 1.1\r\n\r\n"
+    for cut in range(len(data)):
+        parser = AmiParser()
+        read = parser.feed(data[:cut]) + parser.feed(data[cut:])
+        assert read == [{"Event": "Newstate"}, {"Event": "Hangup", "Uniqueid": "1.1"}], f"cut at {cut}"
+        assert parser.finish() == []
+
+
 def test_only_the_events_that_are_wanted_are_read() -> None:
     parser = AmiParser({b"hangup"})
     assert [read["Event"] for read in parser.feed(STREAM) if isinstance(read, dict) and "Event" in read] == ["Hangup"]

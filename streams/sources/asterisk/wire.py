@@ -168,6 +168,7 @@ class AmiParser:
         key, text = name.strip().decode("utf-8", "replace"), value.strip().decode("utf-8", "replace")
         if key.casefold() == "event" and "event" in map(str.casefold, self._fields):
             self._message(read)  # the empty line between two events is lost
+            self._count = 1
         self._fields[key] = f"{self._fields[key]}\n{text}" if key in self._fields else text
         self._in_output = key.casefold() == "response" and text == "Follows"
 
