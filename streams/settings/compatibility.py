@@ -48,6 +48,8 @@ FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
         "speech.silence": "mixed",
         "speech.overlap": "mixed",
         "speech.monologue_pause": "mixed",
+        "speech.plausible_overlap": "mixed",
+        "speech.plausible_overlap_share": "mixed",
         "speech.back_channel_words": "mixed",
         "timezone": "wrong",
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from streams.settings.fields import Span, Text
+from streams.settings.fields import Number, Span, Text
 from streams.settings.reader import Conflict
 
 
@@ -25,6 +25,8 @@ class Speech(Struct, frozen=True, kw_only=True):
     silence_ms: Annotated[Span, Meta(ge=100)] = 2_000
     overlap_ms: Annotated[Span, Meta(ge=0, le=60_000)] = 500
     monologue_pause_ms: Annotated[Span, Meta(ge=0)] = 3_000
+    plausible_overlap_ms: Annotated[Span, Meta(ge=0)] = 2_000
+    plausible_overlap_share: Annotated[Number, Meta(ge=0, le=1)] = 0.25
     back_channel_words: Annotated[int, Meta(ge=0, le=20)] = 3
     long_turn_ms: Annotated[Span, Meta(ge=1_000)] = 90_000
     min_calls: Annotated[int, Meta(ge=1, le=10_000)] = 10

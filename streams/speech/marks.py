@@ -54,7 +54,8 @@ class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
     """What is kept of one utterance.
 
     `stretches` are the times in which this side spoke, [start, end) in ms from the moment of answer, in order and
-    apart: made of the words where they have times (`timed`), else the whole utterance. `words` is the number of words.
+    apart: made of the words where they have times (`timed`), else the whole utterance. `unclear` are the times in which
+    something was heard and not understood (`streams.speech.stretches`). `words` is the number of words.
     `back_channel`: few words, all of the list of back-channels. `punctuated`: the text has a mark that ends a sentence.
     """
 
@@ -69,6 +70,7 @@ class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
     language: str = ""
     hits: tuple[Hit, ...] = ()
     questions: tuple[Question, ...] = ()
+    unclear: tuple[tuple[int, int], ...] = ()
 
     @property
     def start_ms(self) -> int:

@@ -123,6 +123,8 @@ KEYS = {
     "speech.silence": FOLDED_HERE,
     "speech.overlap": FOLDED_HERE,
     "speech.monologue_pause": FOLDED_HERE,
+    "speech.plausible_overlap": FOLDED_HERE,
+    "speech.plausible_overlap_share": FOLDED_HERE,
     "speech.back_channel_words": FOLDED_HERE,
     "speech.long_turn": READ,
     "speech.min_calls": READ,
@@ -163,6 +165,8 @@ OTHERWISE = {
     "speech.silence": '"3s"',
     "speech.overlap": '"700ms"',
     "speech.monologue_pause": '"4s"',
+    "speech.plausible_overlap": '"3s"',
+    "speech.plausible_overlap_share": "0.3",
     "speech.back_channel_words": "2",
     "timezone": '"Europe/Berlin"',
 }
