@@ -14,6 +14,7 @@ from agents.gateway.http_receiver import Receiver, lowered
 from agents.gateway.http_senders import Tokens
 from agents.gateway.sink import NotStoredError
 from streams.settings.access import Access
+from streams.sources.forms import has_more
 from streams.sources.frame import Hook, Refused, Reply, Request, Translation, shape
 
 log = logging.getLogger("callpulse")
@@ -84,6 +85,8 @@ class HooksEndpoint:
             raise ProblemError("unsupported-encoding", "no hook takes an encoded body")
         with receiver.admitted(request, source.name, known=True) as ticket:
             body = await receiver.body(request, ticket)
+            if hook.most_fields is not None and has_more(body, hook.most_fields):
+                raise ProblemError("body-too-large", f"at most {hook.most_fields} fields are taken")
             asked = Request(
                 method=request.method,
                 url=receiver.url(request, origin),

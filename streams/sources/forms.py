@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-_MOST_FIELDS: Final = 100
+MOST_FIELDS: Final = 100
 
 
 class FormError(ValueError):
@@ -17,12 +17,12 @@ def fields(body: bytes) -> dict[str, bytes]:
 
     No sender needs either; of two values of a name, the signature may cover one and the source read the other.
     """
-    return parsed(body, _MOST_FIELDS)
+    return parsed(body, MOST_FIELDS)
 
 
 def parsed(body: bytes, most_fields: int) -> dict[str, bytes]:
     """Return the fields of a form, as `fields` does, for a system that sends more of them."""
-    if body.count(b"&") >= most_fields:
+    if has_more(body, most_fields):
         raise FormError("has too many fields")
     found: dict[str, bytes] = {}
     for part in body.split(b"&"):
@@ -33,6 +33,11 @@ def parsed(body: bytes, most_fields: int) -> dict[str, bytes]:
         if key:
             found[key] = _plain(value)
     return found
+
+
+def has_more(body: bytes, most_fields: int) -> bool:
+    """Return whether a form has more fields than that. It costs little, however many they are."""
+    return body.count(b"&") >= most_fields
 
 
 def text(value: bytes) -> str:

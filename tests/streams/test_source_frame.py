@@ -29,3 +29,8 @@ def test_the_shape_keeps_keys_and_punctuation(data: bytes, expected: bytes) -> N
 @given(st.binary(max_size=200))
 def test_no_digit_is_left_in_any_shape(data: bytes) -> None:
     assert set(shape(data).decode("utf-8", "replace")) & set("012345678") == set()
+
+
+def test_the_shape_of_a_very_long_body_is_that_of_its_beginning() -> None:
+    body = b'{"phone": "+4917139200", "more": [' + b"{}," * 300_000 + b"1]}"
+    assert shape(body) == (b'{"aaaaa": "+9999999999", "aaaa": [' + b"{}," * 5_000)[:LONGEST_SHAPE]

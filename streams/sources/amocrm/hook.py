@@ -37,6 +37,7 @@ class AmocrmHook(Hook):
     """Takes `/hooks/amocrm/TOKEN`. The account signs nothing: the token is all that authenticates."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
+    most_fields = _MOST_FIELDS
     cannot_know = ("calls, but for notes that integrations write", "decimals of an amount", "the currency of a deal")
 
     def __init__(self, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from streams.settings.settings import Settings
 from streams.sources.bitrix24.calls import Calls
 from streams.sources.bitrix24.deals import deal_lead
 from streams.sources.bitrix24.settings import NAME, Bitrix24Settings
-from streams.sources.forms import FormError, fields, text
+from streams.sources.forms import MOST_FIELDS, FormError, fields, text
 from streams.sources.frame import Answers, Hook, Refused, Request, Translation, UnreadableError, shape
 from streams.sources.times import TimeError, Times
 
@@ -27,6 +27,7 @@ class Bitrix24Hook(Hook):
     """Takes `/hooks/bitrix24/TOKEN`. The portal never sends anything again."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
+    most_fields = MOST_FIELDS
     cannot_know = (
         "when a call was answered, and when it ended (its end is taken as start plus duration)",
         "whom a call rang before it was answered, and which queue it came through",

@@ -31,6 +31,8 @@ _ACTIONS: Final = frozenset(
 )
 _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_utf8", RecursionError: "too_deep"}
 _MOST_MERGED: Final = 100
+_MOST_ITEMS: Final = 1_000
+"""Of one webhook. HubSpot sends fewer than 100."""
 
 
 class HubspotHook(Hook):
@@ -67,6 +69,9 @@ class HubspotHook(Hook):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             broken = UnreadableError(_REASONS.get(type(error), "not_json"), "not a list")
             return Translation(refused=[broken.refused(request.body)])
+        if len(items) > _MOST_ITEMS:
+            many = UnreadableError("invalid_field", f"more than {_MOST_ITEMS} items")
+            return Translation(refused=[many.refused(request.body)])
         made = Translation()
         for number, raw in enumerate(items, 1):
             try:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from streams.settings.settings import Settings
-from streams.sources.forms import FormError, fields
+from streams.sources.forms import MOST_FIELDS, FormError, fields
 from streams.sources.frame import Answers, Request
 from streams.sources.gathering import GatheringHook
 from streams.sources.mango.pieces import Piece, PieceReader
@@ -21,6 +21,7 @@ class MangoHook(GatheringHook[Piece]):
     """Takes `/events/call` and `/events/summary` below the URL of the hook. Other events are ignored."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
+    most_fields = MOST_FIELDS
     has_subpaths = True
     cannot_know = (
         "whether a machine answered",

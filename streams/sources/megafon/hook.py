@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from streams.contract.events import Disposition
 from streams.settings.settings import Settings
-from streams.sources.forms import FormError, fields, text
+from streams.sources.forms import MOST_FIELDS, FormError, fields, text
 from streams.sources.frame import Answers, Request, UnreadableError
 from streams.sources.gathering import GatheringHook, checked_id
 from streams.sources.local_moments import LocalTimes, Readings, settled
@@ -82,6 +82,7 @@ class MegafonHook(GatheringHook[Piece]):
     """Takes the commands of the PBX. `contact` asks for a name: the answer has none."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
+    most_fields = MOST_FIELDS
     cannot_know = (
         "moments of states: they are dated by their receipt until the record of the call comes",
         "who refused a call in a group, the kind of a transfer, consultations, answering machines",

@@ -8,7 +8,7 @@ from streams.settings.settings import Settings
 from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.people import People
 from streams.sources.twilio.settings import TwilioSettings
-from streams.sources.twilio.signature import FORM, Fields, fields_of, is_signed
+from streams.sources.twilio.signature import FORM, MOST_FIELDS, Fields, fields_of, is_signed
 from streams.sources.twilio.statements import Reader, Said
 
 _HEADERS: Final = {"twilio": "x-twilio-signature", "signalwire": "x-signalwire-signature"}
@@ -22,6 +22,7 @@ class TwilioHook(Hook):
     """Takes `/hooks/twilio/TOKEN`. Twilio tries again after an error of the connection, or as its URL says (`#rp=`)."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
+    most_fields = MOST_FIELDS
 
     def __init__(self, settings: Settings) -> None:
         own = settings.source(TwilioSettings)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from streams.contract.events import Disposition
 from streams.settings.settings import Settings
-from streams.sources.forms import FormError, fields, text
+from streams.sources.forms import MOST_FIELDS, FormError, fields, text
 from streams.sources.frame import Answers, Reply, Request, UnreadableError
 from streams.sources.gathering import GatheringHook, checked_id
 from streams.sources.local_moments import LocalTimes, Readings, settled
@@ -75,6 +75,7 @@ class ZadarmaHook(GatheringHook[Piece]):
     """Takes the notifications, and answers the test of the URL: `GET ?zd_echo=TEXT` wants the text back."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
+    most_fields = MOST_FIELDS
     methods = ("GET", "POST")
     cannot_know = (
         "moments other than the beginning of a call: answers and ends are dated by their receipt",
