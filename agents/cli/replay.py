@@ -1,4 +1,4 @@
-"""`callpulse replay`: recorded sessions of a telephone system as contract events, into Kafka or onto the terminal."""
+"""`callpulse replay`: recorded sessions and transcripts as contract events, into Kafka or onto the terminal."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from agents.cli.common import (
     say,
     write,
 )
+from agents.cli.replay_transcript import transcript
 from agents.cli.service import lead_secret
 from streams.contract import topics
 from streams.contract.events import Event, encode
@@ -43,12 +44,8 @@ from streams.sources.people import People
 _MOMENTS: Final = ("at", "started_at", "answered_at")
 _MOST_SHOWN: Final = 5
 
-app = typer.Typer(no_args_is_help=True, help="Replay recorded sessions of a telephone system.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `ami` a subcommand: other sources will get their own."""
+app = typer.Typer(no_args_is_help=True, help="Replay recorded sessions of a telephone system, and transcripts.")
+app.command()(transcript)
 
 
 class Session(NamedTuple):

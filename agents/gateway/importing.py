@@ -180,12 +180,16 @@ def finish(done: Imported, reader: FileReader) -> None:
 
 
 async def known_ids(
-    kafka: Kafka, sources: Collection[str], memory_bytes: int, on_progress: Callable[..., None] = lambda *_: None
+    kafka: Kafka,
+    sources: Collection[str],
+    memory_bytes: int,
+    on_progress: Callable[..., None] = lambda *_: None,
+    of: Sequence[topics.Topic] = (topics.CALLS, topics.CRM),
 ) -> RecentIds:
-    """Return the ids of the events of these sources that the topics hold. Raises KafkaUnusableError."""
+    """Return the ids of the events of these sources that the topics `of` hold. Raises KafkaUnusableError."""
     found = RecentIds(memory_bytes)
     marks = [source.encode() for source in sources]
-    for topic in (topics.CALLS, topics.CRM):
+    for topic in of:
         name = full_name(kafka, topic)
         async for record in records_to_end(kafka, name, on_total=lambda total: on_progress(0, total)):
             on_progress(1)

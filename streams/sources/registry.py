@@ -40,6 +40,8 @@ from streams.sources.pipedrive.poll import pipedrive_poll
 from streams.sources.pipedrive.settings import PipedriveSettings
 from streams.sources.polls import Polled
 from streams.sources.senders import HttpSender
+from streams.sources.transcripts.hook import TranscriptsHook
+from streams.sources.transcripts.settings import TranscriptsSettings
 from streams.sources.twilio.hook import TwilioHook
 from streams.sources.twilio.join import TwilioJoin
 from streams.sources.twilio.poll import twilio_poll
@@ -80,6 +82,7 @@ _ALL: Final[Mapping[str, Source]] = MappingProxyType(
         "mango": Source(MangoSettings, hook=MangoHook, join=MangoJoin, poll=mango_poll),
         "megafon": Source(MegafonSettings, hook=MegafonHook, join=MegafonJoin),
         "pipedrive": Source(PipedriveSettings, hook=PipedriveHook, poll=pipedrive_poll),
+        "transcripts": Source(TranscriptsSettings, hook=TranscriptsHook),
         "twilio": Source(TwilioSettings, hook=TwilioHook, join=TwilioJoin, poll=twilio_poll),
         "zadarma": Source(ZadarmaSettings, hook=ZadarmaHook, join=ZadarmaJoin),
     }

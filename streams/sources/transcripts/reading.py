@@ -1,0 +1,48 @@
+"""What the readers of all formats do: a part that cannot be read costs itself and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from streams.contract.events import Capabilities
+from streams.sources.frame import Refused, Translation, UnreadableError
+from streams.sources.transcripts.leg import Asked, Leg
+from streams.sources.transcripts.utterances import Said, Speech
+from streams.sources.transcripts.values import Json
+
+Documents: TypeAlias = Sequence[Sequence[Json]]
+"""The values of each document: of one request, or of each file in the order in which they were named."""
+Reader: TypeAlias = Callable[[Documents, Asked], Translation]
+
+
+class Reading:
+    """Collects the events and the refusals of a transcript."""
+
+    def __init__(self) -> None:
+        self.found = Translation()
+        self._speech: dict[tuple[str, str], Speech] = {}
+
+    def speech(self, source: str, leg: Leg, received_at_ms: int | None) -> Speech:
+        """Return what makes the events of a leg: the same for all messages about it."""
+        return self._speech.setdefault((leg.call, leg.manager), Speech(source, leg, received_at_ms))
+
+    @contextmanager
+    def part(self, where: str) -> Iterator[None]:
+        """Refuse what is read within, if it cannot be read."""
+        try:
+            yield
+        except UnreadableError as error:
+            self.found.refused.append(Refused(reason=error.reason, detail=str(error), where=where))
+
+    def say(self, speech: Speech, said: Said) -> None:
+        """Take an utterance. Raises UnreadableError."""
+        events = speech.events(said)
+        self.found.events += events
+        self.found.ignored += not events
+
+    def end(self, speech: Speech, leg: Leg, capabilities: Capabilities) -> None:
+        """Take the end of the transcript, unless more of it comes."""
+        if not leg.more:
+            self.found.events.append(speech.ended(capabilities))
