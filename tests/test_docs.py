@@ -34,6 +34,7 @@ FOREIGN = {
     "min.insync.replicas": "a setting of Kafka",
     "manager.conf": "a file of Asterisk",
     **dict.fromkeys(("cel.conf", "cel_custom.conf", "cdr.conf", "queues.conf"), "files of Asterisk"),
+    **dict.fromkeys(("telephony.call.attachTranscription", "voximplant.statistic.get"), "methods of Bitrix24"),
     "orjson.loads": "of a package that only the benchmarks use",
     "truth.rejected": "an attribute of the object that the page has made above",
 }

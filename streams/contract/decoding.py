@@ -85,5 +85,5 @@ def _not_utf8(value: bytes) -> Rejection | None:
 
 
 def _without_values(text: str) -> str:
-    # An enum error quotes the value it saw, which may be a number or a word of a customer.
-    return re.sub(r"Invalid enum value .+? -", "Invalid enum value -", text)[:300]
+    # An enum error quotes the value it saw: a number or words of a customer, which may look like the rest of the error.
+    return re.sub(r"Invalid enum value .+ - at `", "Invalid enum value - at `", text, flags=re.DOTALL)[:300]

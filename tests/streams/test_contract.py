@@ -212,6 +212,11 @@ def test_every_type_of_the_contract_has_its_good_event_here() -> None:
         assert {event["type"] for event in EVENTS[topic]} == {cls.__struct_config__.tag for cls in types}
 
 
+def test_a_detail_quotes_no_value_even_one_that_looks_like_the_rest_of_an_error() -> None:
+    value = changed(direction="secret - at `$.direction` secret\n - secret")
+    assert Decoder("calls").decode(value) == Rejection("invalid_field", "Invalid enum value - at `$.direction`")
+
+
 @pytest.mark.parametrize(("what", "topic", "value", "reason"), BAD, ids=[f"{case[1]}: {case[0]}" for case in BAD])
 def test_what_is_no_event_is_refused_with_the_reason(what: str, topic: str, value: bytes | None, reason: str) -> None:
     told = Decoder(topic).decode(value)

@@ -26,6 +26,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "application/cloudevents-batch+json": "cloudevents",
 }
 _BOM: Final = b"\xef\xbb\xbf"
+_SPEECH: Final = b"speech."
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _PARAMETER: Final = re.compile(r'\s*charset\s*=\s*"?([^";\s]*)"?\s*', re.IGNORECASE)
 # An unterminated string matches as a single quotation mark, which ends the search: the text is looked at once.
@@ -88,14 +89,14 @@ class BatchReader:
         body = body.removeprefix(_BOM)
         values = _split(form, body)
         if isinstance(values, Rejection):
-            return [_unread(body, values, where="the body")]
+            return [_unread(body, values, where="the body", headers=headers)]
         if len(values) > MOST_EVENTS:
             raise TooManyError
         parts: list[Part] = []
         for number, value in enumerate(values, 1):
             event = self._event(form, headers, value, sender, received_at_ms)
             if isinstance(event, Rejection):
-                parts.append(_unread(value, event, where=f"event {number}"))
+                parts.append(_unread(value, event, where=f"event {number}", headers=headers))
             else:
                 parts.append(event)
         return parts
@@ -166,9 +167,13 @@ def _elements_of_deep(body: bytes) -> list[bytes] | Rejection:
     return elements
 
 
-def _unread(value: bytes, rejection: Rejection, *, where: str) -> Unread:
-    # Of a large part only the beginning is masked: the rest would take long and be cut off.
-    masked = shape(value if len(value) <= MAX_BYTES else value[:LONGEST_SHAPE])
+def _unread(value: bytes, rejection: Rejection, *, where: str, headers: Mapping[str, str]) -> Unread:
+    if _SPEECH in value or _SPEECH.decode() in headers.get("ce-type", ""):
+        # The lengths of words and the names of fields are more than a dead letter may hold of what was said.
+        masked = f"{len(value)} bytes of a transcript".encode()
+    else:
+        # Of a large part only the beginning is masked: the rest would take long and be cut off.
+        masked = shape(value if len(value) <= MAX_BYTES else value[:LONGEST_SHAPE])
     refused = Refused(reason=rejection.reason, detail=rejection.detail, where=where, shape=masked)
     return Unread(_id_of(value), refused)
 

@@ -37,7 +37,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
         for number_, value in enumerate((one for document in documents for one in flat(document)), 1):
             with reading.part(f"message {number_}"):
                 messages.take(fields(value, "the message"))
-        # A file is whole. A stream, which is dated by its receipt, says when it is over.
+        # What REST returns for a file, and what stands in a file, is whole. A stream says when it is over.
         if messages.is_over or asked.received_at_ms is None:
             apart = UNSET if leg.guessed or len(messages.channels) < 2 else True  # noqa: PLR2004 - two sides
             capabilities = capabilities_of(
@@ -63,7 +63,7 @@ class _Messages:
 
     def take(self, message: Fields) -> None:
         if isinstance(inner := message.get("result"), dict):
-            message = inner
+            message, self.is_over = inner, True
         cursors = first(message, "audio_cursors", "audioCursors")
         index = _index(cursors if isinstance(cursors, dict) else {})
         if isinstance(one := message.get("partial"), dict):
