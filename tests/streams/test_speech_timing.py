@@ -112,6 +112,12 @@ def test_a_back_channel_that_begins_in_a_pause_is_speech_like_any_other() -> Non
     assert found.manager.longest_turn == (0, 4_003)
 
 
+@pytest.mark.parametrize(("begins", "counted"), [(1_003, 0), (1_004, 1), (8_999, 1), (9_000, 0)])
+def test_a_back_channel_begins_while_the_other_speaks(begins: int, counted: int) -> None:
+    found = timed(manager((1_003, 9_000)), customer((begins, begins + 300), nod=True), customer((20_000, 21_000)))
+    assert found.customer.back_channels == counted
+
+
 def test_an_utterance_in_crumbs_interrupts_once() -> None:
     long = manager((0, 10_003)), customer((20_000, 40_000)), manager((50_000, 70_000))
     whole = timed(*long, customer((9_000, 13_000)))
@@ -281,6 +287,15 @@ def test_channels_with_different_zeros_say_nothing_of_both_sides(shift: int, tim
     for side in (found.manager, found.customer):
         assert (side.longest_turn, side.interruptions, side.talk_overs, side.back_channels) == (None,) * 4
     assert {found.silences, found.quiet_ms, found.overlap_ms, found.patience_ms} == {None}
+
+
+def test_one_utterance_without_times_of_words_makes_the_talk_uncertain() -> None:
+    long = manager((7, 100_003), timed=True), customer((50_000, 60_000), timed=True)
+    assert timed(*long).manager.talk_ms == 99_996
+    for place in range(3):
+        coarse = manager((110_000, 111_000))
+        said = (*long[:place], coarse, *long[place:])
+        assert timed(*said).manager.talk_ms is None
 
 
 def test_how_much_overlap_is_plausible() -> None:
