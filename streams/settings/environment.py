@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
@@ -76,9 +77,15 @@ class _Variables:
         return did_you_mean(variable, candidates)
 
 
+@lru_cache(maxsize=8)
+def _variables(form: type[Struct]) -> _Variables:
+    """Return the variables of a form. Cached: to look through all forms takes 90 % of the time of `load`."""
+    return _Variables(form)
+
+
 def secret_files(environ: Mapping[str, str], form: type[Struct]) -> list[str]:
     """Return the variables that name the file of a secret."""
-    variables = _Variables(form)
+    variables = _variables(form)
     return [one for one, text in environ.items() if text and one.startswith(PREFIX) and variables.secret_file(one)]
 
 
@@ -87,7 +94,7 @@ def overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Str
 
     A variable that names the file of a secret has the content of the file here.
     """
-    variables = _Variables(form)
+    variables = _variables(form)
     brought: dict[tuple[str, ...], str] = {}
     for variable, text in sorted(environ.items()):
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:

@@ -11,7 +11,8 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import NoneType, UnionType
+from functools import lru_cache
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -134,7 +135,7 @@ class Reader:
         if not isinstance(raw, Mapping):
             self.refuse(key, f"a table was expected, not {kind_of(raw)}", raw)
             return None
-        fields = {toml_key(field.name): field for field in msgspec.structs.fields(cls)}
+        fields = _fields(cls)
         self._unknown(raw, fields, key)
         values: dict[str, Any] = {}
         wrong: set[str] = set()
@@ -239,10 +240,16 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
             return annotation, metadata
 
 
+@lru_cache(maxsize=1024)
+def _fields(cls: type[Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """Return the fields of `cls` by their TOML keys. Cached: msgspec reads the annotations anew at every call."""
+    return MappingProxyType({toml_key(field.name): field for field in msgspec.structs.fields(cls)})
+
+
 def environment_fields(cls: type[Struct], key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted key of every setting of `cls` that one variable can hold, with its type; no tables."""
-    for field in msgspec.structs.fields(cls):
-        name = join(key, toml_key(field.name))
+    for field_key, field in _fields(cls).items():
+        name = join(key, field_key)
         kind, _ = unwrap(field.type)
         origin = get_origin(kind)
         element = unwrap(get_args(kind)[0])[0] if origin is tuple else kind
@@ -255,8 +262,8 @@ def environment_fields(cls: type[Struct], key: str = "") -> Iterator[tuple[str, 
 
 def named_tables(cls: type[Struct], key: str = "") -> Iterator[tuple[str, type[Struct]]]:
     """Yield the dotted key of every table of `cls` that holds tables by their names, with the form of these."""
-    for field in msgspec.structs.fields(cls):
-        name = join(key, toml_key(field.name))
+    for field_key, field in _fields(cls).items():
+        name = join(key, field_key)
         kind, _ = unwrap(field.type)
         origin = get_origin(kind)
         if isinstance(kind, type) and issubclass(kind, Struct):
