@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 from agents.kafka import dead_letter as rejected
 from agents.telemetry import attention, paths
@@ -23,6 +22,7 @@ from streams.simulator.truth.figures import NAMES
 from streams.sources.registry import SOURCES
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS
 from tests.test_repository import FILES, ROOT, named
+from tests.yaml_text import parsed
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "grafana/runbook.md"])
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -217,7 +217,7 @@ def test_an_alert_fires_after_the_time_that_the_page_says() -> None:
     rules = [
         rule
         for path in (ROOT / "grafana/rules").glob("*.yaml")
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for group in parsed(path.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
         if "alert" in rule
     ]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
 import pytest
+import typer.main
 
 from agents.cli import main
+
+_command = cache(typer.main.get_command)
+"""To make the tree of commands takes longer than most commands run."""
 
 
 class Said(NamedTuple):
@@ -34,6 +39,7 @@ class Runner:
     def __call__(self, *arguments: object, **environment: str) -> Said:
         """Run, and return what was said."""
         with self._monkeypatch.context() as patch:
+            patch.setattr(typer.main, "get_command", _command)
             patch.setattr(sys, "argv", ["callpulse", *map(str, arguments)])
             for name, value in environment.items():
                 patch.setenv(name, value)

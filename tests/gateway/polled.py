@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from typing import Any
+from unittest import mock
 
 import msgspec
 from aiohttp import web
@@ -24,6 +27,9 @@ from tests.gateway.served import MemorySink
 
 Handler = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 
+
+_context = cache(ssl.create_default_context)
+"""To read the authorities of the machine takes 30 ms."""
 
 BODY = web.RequestKey("body", bytes)
 """Where a handler finds the body of its request."""
@@ -134,7 +140,9 @@ async def polling(
     meters = metrics.polls
     meters.began(name, source.every_ms / 1000)
     sink, cursors, polls = sink or MemorySink(), cursors or MemoryCursors(), polls or GatewayPolls()
-    async with session(polls) as http:
+    with mock.patch.object(ssl, "create_default_context", _context):
+        made = session(polls)
+    async with made as http:
         client = PollClient(name, source, http, polls, meters, sleep=time.sleep, monotonic=time.monotonic, now_ms=time)
         poller = Poller(
             *(name, source, client, sink, cursors, Acceptance(5 * MINUTE_MS), meters),

@@ -19,6 +19,7 @@ import yaml
 from tests.grafana.live import Worker, eventually, free_port, get
 from tests.grafana.scene import Scene
 from tests.grafana.tooling import RULES, run, tool
+from tests.yaml_text import parsed
 
 
 def _text(scene: Scene, at: float) -> str:
@@ -44,7 +45,7 @@ def _rules(folder: Path) -> list[Path]:
     """Write the rules, evaluated and alerting after two seconds; no other change."""
     made = []
     for path in RULES:
-        whole = yaml.safe_load(path.read_text("utf-8"))
+        whole = parsed(path.read_text("utf-8"))
         for group in whole["groups"]:
             group["interval"] = "2s"
             for rule in group["rules"]:
@@ -63,7 +64,7 @@ def _past(folder: Path) -> Path:
     )
     groups = []
     for path in RULES:
-        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+        for group in parsed(path.read_text("utf-8"))["groups"]:
             some = [rule for rule in group["rules"] if drawn.fullmatch(rule.get("record", ""))]
             groups.append({"name": group["name"], "rules": some})
     made = folder / "past.yaml"

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.grafana.tooling import ROOT, RULES, tool
+from tests.yaml_text import parsed
 
 _SPAN = re.compile(r"\[(\d+)([mhd])(?::(\d+)m)?\]|offset (\d+)([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
@@ -111,7 +112,7 @@ def hastened(text: str) -> str:
         step = f":{int(match[3])}s" if match[3] else ""
         return f"[{int(match[1]) * _SECONDS[match[2]] * 1000 // SPEED}ms{step}]"
 
-    whole = yaml.safe_load(text)
+    whole = parsed(text)
     for group in whole["groups"]:
         group["interval"] = "250ms"
         for rule in group["rules"]:
@@ -138,7 +139,7 @@ def running(folder: Path) -> Iterator[Live]:
     (folder / "rules").mkdir()
     for path in RULES:
         (folder / "rules" / path.name).write_text(hastened(path.read_text("utf-8")), "utf-8")
-    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    config = parsed((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
     config["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"}
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]
     config["scrape_configs"] = [{"job_name": "callpulse", "static_configs": [{"targets": [worker.address]}]}]

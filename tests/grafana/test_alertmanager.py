@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.grafana.tooling import ROOT, rules, run
+from tests.yaml_text import parsed
 
 CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -38,7 +38,7 @@ def test_what_nobody_thought_of_reaches_those_who_run_it() -> None:
 
 
 def test_the_configuration_names_no_alert_that_does_not_exist() -> None:
-    config = yaml.safe_load(CONFIG.read_text("utf-8"))
+    config = parsed(CONFIG.read_text("utf-8"))
     matchers = [matcher for route in config["route"]["routes"] for matcher in route["matchers"]]
     for rule in config["inhibit_rules"]:
         matchers += rule["source_matchers"] + rule["target_matchers"]

@@ -18,6 +18,7 @@ from streams.settings.reader import duration_text, toml_key
 from streams.settings.settings import SettingsError
 from tests.grafana.promql import named
 from tests.grafana.tooling import ROOT, metrics, run
+from tests.yaml_text import parsed
 
 SETTINGS = """
 [kafka]
@@ -160,7 +161,7 @@ def texts(files: dict[str, str]) -> Iterator[tuple[str, str]]:
         if name.endswith(".json"):
             yield from _texts(name, json.loads(text))
         else:
-            for group in yaml.safe_load(text)["groups"]:
+            for group in parsed(text)["groups"]:
                 for rule in group["rules"]:
                     yield from ((f"{name} {rule['alert']}", told) for told in rule.get("annotations", {}).values())
 
@@ -199,7 +200,7 @@ def test_no_text_spells_a_number_that_a_setting_decides() -> None:
 def rules(files: dict[str, str]) -> Iterator[dict[str, Any]]:
     for name, text in files.items():
         if name.endswith(".yaml"):
-            for group in yaml.safe_load(text)["groups"]:
+            for group in parsed(text)["groups"]:
                 yield from group["rules"]
 
 
@@ -283,7 +284,7 @@ def test_the_names_follow_the_configuration(other: Config) -> None:
     assert (board["uid"], board["tags"], board["refresh"]) == ("sales-manager", ["sales"], "25s")
     assert '"url": "/d/sales-manager?' in files["dashboards/team-now.json"]
     assert 'job="callpulse"' not in "".join(files.values())
-    groups = [group for text in files.values() if text.startswith("#") for group in yaml.safe_load(text)["groups"]]
+    groups = [group for text in files.values() if text.startswith("#") for group in parsed(text)["groups"]]
     assert {group["interval"] for group in groups} == {"40s", "90s"}
     assert {rule["annotations"]["runbook_url"].split("#")[0] for rule in rules(files) if "alert" in rule} == {
         "https://wiki.example/callpulse"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from agents.cli import app
@@ -16,10 +15,11 @@ from grafana.config import Config
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
 from tests.grafana.tooling import ROOT, RULES, run
+from tests.yaml_text import parsed
 
 DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text("utf-8")
-COMPOSE = yaml.safe_load(TEXT)
+COMPOSE = parsed(TEXT)
 SERVICES = COMPOSE["services"]
 EACH = pytest.mark.parametrize("name", SERVICES)
 
@@ -56,7 +56,7 @@ def test_the_gateway_is_healthy_when_it_takes_events() -> None:
 
 def _with_listeners(text: str) -> Any:
     """Return what a file says once the # of its examples of listeners is taken away."""
-    return yaml.safe_load(
+    return parsed(
         re.sub(
             r"^(  +)# (?=  |listen-|reconcile:|<<: |- job_name: callpulse-gateway-)", r"\1", text, flags=re.MULTILINE
         )
@@ -177,7 +177,7 @@ def test_grafana_is_given_what_its_provisioning_asks_for() -> None:
     asked = set()
     for path in (DEPLOY / "grafana/provisioning").rglob("*.yaml"):
         text = path.read_text("utf-8")
-        assert yaml.safe_load(text)["apiVersion"] == 1
+        assert parsed(text)["apiVersion"] == 1
         asked |= set(
             re.findall(r"\$\{(\w+)\}", "\n".join(line for line in text.splitlines() if line.lstrip()[:1] != "#"))
         )
@@ -193,4 +193,4 @@ def test_the_boards_lie_where_grafana_looks_for_them() -> None:
 
 
 def _prometheus() -> Any:
-    return yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
+    return parsed((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))

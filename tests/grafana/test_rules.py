@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from grafana import queries
 from grafana.config import REPOSITORY_RUNBOOK, Config
 from grafana.fill import fill
 from tests.grafana.promql import named
 from tests.grafana.tooling import CASES, ROOT, RULES, metrics, only, rules, run
+from tests.yaml_text import parsed
 
 RUNBOOK = ROOT / "grafana/runbook.md"
 ALERTS = [pytest.param(rule, id=f"{rule['alert']} {rule['labels']['severity']}") for rule in rules() if "alert" in rule]
@@ -25,7 +25,7 @@ NAMES = sorted({only(param)["alert"] for param in ALERTS})
 LONG = {"consultation", "drop", "feed", "leads", "losses", "managers", "owners", "sources"}
 BRIEF = [path for path in CASES if path.stem not in LONG]
 
-SAFEGUARDS = yaml.safe_load((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
+SAFEGUARDS = parsed((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
 
 
 def test_the_rules_are_sound() -> None:
@@ -59,7 +59,7 @@ def alone(cases: Any, folder: Path) -> Iterator[Any]:
     """Yield files with a case each, the shortest first: days of a case take seconds, and one that notices is enough."""
     whole = (ROOT / "grafana/rules/tests" / cases).read_text("utf-8")
     head, *each = re.split(r"^(?=  - name:)", whole, flags=re.MULTILINE)
-    tests = yaml.safe_load(whole)["tests"]
+    tests = parsed(whole)["tests"]
     assert len(each) == len(tests)
     for number in sorted(range(len(each)), key=lambda number: minutes(tests[number])):
         case = each[number]
@@ -90,7 +90,7 @@ def test_every_alert_is_asserted_by_a_case_with_its_texts() -> None:
     asserted = {
         case["alertname"]
         for path in CASES
-        for test in yaml.safe_load(path.read_text())["tests"]
+        for test in parsed(path.read_text())["tests"]
         for case in test.get("alert_rule_test", ())
         if case["exp_alerts"]
     }
@@ -101,11 +101,11 @@ def test_every_series_recorded_of_results_is_asserted_by_a_case() -> None:
     asked = {
         found.metric
         for path in CASES
-        for test in yaml.safe_load(path.read_text("utf-8"))["tests"]
+        for test in parsed(path.read_text("utf-8"))["tests"]
         for case in test.get("promql_expr_test", ())
         for found in named(case["expr"])
     }
-    (results,) = yaml.safe_load((ROOT / "grafana/rules/results.yaml").read_text("utf-8"))["groups"]
+    (results,) = parsed((ROOT / "grafana/rules/results.yaml").read_text("utf-8"))["groups"]
     assert [rule["record"] for rule in results["rules"] if rule.get("record") not in {None, *asked}] == []
 
 
@@ -128,7 +128,7 @@ def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(r
 def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(path: Any) -> None:
     # Of a worker that was cut off at any time of the last minutes: no rule needs to know it in the same evaluation.
     own = {rule["record"] for rule in rules() if "record" in rule} - {"instance:callpulse_cut_off"}
-    for group in yaml.safe_load(path.read_text())["groups"]:
+    for group in parsed(path.read_text())["groups"]:
         ready: set[str] = set()
         for rule in group["rules"]:
             assert {found.metric for found in named(rule["expr"])} & own <= ready, rule

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from streams.metrics.catalogue import CATALOGUE, Metric
 from streams.metrics.gateway import GATEWAY_METRICS
+from tests.yaml_text import parsed
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "grafana/rules").glob("*.yaml"))
@@ -42,7 +42,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 @cache
 def rules() -> list[dict[str, Any]]:
     """Return every rule of every file."""
-    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+    return [rule for path in RULES for group in parsed(path.read_text())["groups"] for rule in group["rules"]]
 
 
 def only(param: pytest.ParameterSet) -> Any:

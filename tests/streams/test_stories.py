@@ -15,7 +15,6 @@ from statistics import quantiles
 from typing import Final
 
 import pytest
-import yaml
 
 from streams.contract.events import DIRECTIONS, KINDS_AND_UNKNOWN
 from streams.metrics.catalogue import CATALOGUE, TEAM_METRICS
@@ -24,6 +23,7 @@ from streams.simulator import simulate
 from streams.simulator.people.stories import LONG_DAYS, STORIES, Story, department
 from streams.tables.team.series import Teams, TeamSeries
 from tests.streams.folded import Folded
+from tests.yaml_text import parsed
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -244,7 +244,7 @@ def test_stories_that_need_no_quarter_are_seen_after_two_months(story: Story) ->
 
 
 def test_the_catalogue_of_stories_names_measures_that_there_are_and_people_who_work_there() -> None:
-    rules = yaml.safe_load((ROOT / "grafana" / "rules" / "results.yaml").read_text(encoding="utf-8"))
+    rules = parsed((ROOT / "grafana" / "rules" / "results.yaml").read_text(encoding="utf-8"))
     known = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
     known |= {metric.name for metric in CATALOGUE}
     made = department(1)
