@@ -203,11 +203,14 @@ class LegEvents(Struct, frozen=True, kw_only=True):
         talk_ms: int | None = None,
         disposition: Disposition = "no_answer",
         ended_by: EndedBy = "hangup",
+        uncertain: bool = False,
         pieces: int = 1,
     ) -> CallEnded:
         """Return the end. It is answered if `answered_at` is given, by a machine where `disposition` is `voicemail`.
 
         `talk_ms` is the time since the answer, unless given.
+
+        `uncertain`: it gives way to an end of which all was heard.
 
         `pieces` is how many pieces it was concluded from, as far as they change it. Without `started_at` the leg is
         the shortest that can be: the fold would take an end at its own start for another stretch.
@@ -219,7 +222,7 @@ class LegEvents(Struct, frozen=True, kw_only=True):
             talk_ms = min(at - answered_at if talk_ms is None else talk_ms, LONGEST_MS)
         return CallEnded(
             v=1,
-            id=self._id("ended", f"{pieces:03}", ended_by, disposition),
+            id=self._id("ended", f"{pieces:03}", ended_by, disposition, *(["uncertain"] if uncertain else [])),
             at=at,
             source=self.source,
             call=self.call,
@@ -232,4 +235,5 @@ class LegEvents(Struct, frozen=True, kw_only=True):
             disposition=disposition,
             ended_by=ended_by,
             internal=self.internal or UNSET,
+            uncertain=uncertain or UNSET,
         )

@@ -12,6 +12,10 @@ from typing import Final, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from streams.settings.settings import Named, Settings
+from streams.sources.aircall.hook import AircallHook
+from streams.sources.aircall.join import AircallJoin
+from streams.sources.aircall.poll import aircall_poll
+from streams.sources.aircall.settings import AircallSettings
 from streams.sources.amazon_connect.hook import ConnectHook
 from streams.sources.amazon_connect.join import ConnectJoin
 from streams.sources.amazon_connect.settings import ConnectSettings
@@ -71,6 +75,7 @@ class Source(NamedTuple):
 
 _ALL: Final[Mapping[str, Source]] = MappingProxyType(
     {
+        "aircall": Source(AircallSettings, hook=AircallHook, join=AircallJoin, poll=aircall_poll),
         "amazon_connect": Source(ConnectSettings, hook=ConnectHook, join=ConnectJoin),
         "amocrm": Source(AmocrmSettings, hook=AmocrmHook, poll=amocrm_poll),
         "asterisk": Source(AsteriskMapping),

@@ -1,4 +1,4 @@
-"""Bodies as Mango, Zadarma and MegaFon sign them, by the keys of story A; each with its headers."""
+"""Bodies as Mango, Zadarma, MegaFon and Aircall sign them, by the keys of story A; each with its headers."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def zadarma(form: Form) -> tuple[bytes, dict[str, str]]:
 
 def megafon(form: Form) -> tuple[bytes, dict[str, str]]:
     return urlencode({**form, "crm_token": keys_of("megafon")["crm_token"]}, errors="replace").encode(), {}
+
+
+def aircall(form: Form) -> tuple[bytes, dict[str, str]]:
+    """A form is the call of an event, with the fields of the event itself beside its own."""
+    envelope = {name: form[name] for name in ("event", "timestamp", "resource") if name in form}
+    data = {name: value for name, value in form.items() if name not in envelope}
+    return json.dumps({**envelope, "token": keys_of("aircall")["token"], "data": data}).encode(), {}

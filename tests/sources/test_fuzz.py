@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.sources.aircall.hook import AircallHook
+from streams.sources.aircall.join import AircallJoin
 from streams.sources.frame import Request
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
@@ -18,19 +20,32 @@ from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
-from tests.sources import test_mango, test_megafon, test_zadarma
-from tests.sources.signed import Form, mango, megafon, zadarma
+from tests.sources import test_aircall, test_mango, test_megafon, test_zadarma
+from tests.sources.signed import Form, aircall, mango, megafon, zadarma
 from tests.sources.story import Gateway, HookStory, has_number, rows_of
 
 NUMBER: Final = "79161234567"
-IDS: Final = {"entry_id", "call_id", "pbx_call_id", "callid", "second_callid"}
+IDS: Final = {"id", "entry_id", "call_id", "pbx_call_id", "callid", "second_callid"}
 """Ids of these systems are long numbers: one that is a telephone number looks like any other."""
 VALUES: Final = st.one_of(
     st.sampled_from(
         ["", "0", "1", "-1", "201", "999", NUMBER, f"+{NUMBER}", "1794895331", "2026-10-25 02:30:00", "нет", "\0"]
     ),
     st.sampled_from(
-        ["in", "out", "answered", "busy", "Success", "Missed", "20261117T060211Z", "NOTIFY_END", "COMPLETED"]
+        [
+            "call.ended",
+            "call.transferred",
+            "outbound",
+            "in",
+            "out",
+            "answered",
+            "busy",
+            "Success",
+            "Missed",
+            "20261117T060211Z",
+            "NOTIFY_END",
+            "COMPLETED",
+        ]
     ),
     st.text(max_size=12),
     st.integers(-(10**20), 10**20),
@@ -41,6 +56,7 @@ VALUES: Final = st.one_of(
 
 
 SYSTEMS: Final[dict[str, tuple[HookStory, Any, Any, Callable[[Form], tuple[bytes, dict[str, str]]]]]] = {
+    "aircall": (test_aircall.STORY, AircallHook, AircallJoin, aircall),
     "mango": (test_mango.STORY, MangoHook, MangoJoin, mango),
     "megafon": (test_megafon.STORY, MegafonHook, MegafonJoin, megafon),
     "zadarma": (test_zadarma.STORY, ZadarmaHook, ZadarmaJoin, zadarma),
@@ -50,6 +66,10 @@ SYSTEMS: Final[dict[str, tuple[HookStory, Any, Any, Callable[[Form], tuple[bytes
 def forms(system: str) -> list[Form]:
     found = []
     for delivery in SYSTEMS[system][0].deliveries:
+        if system == "aircall":
+            envelope = json.loads(delivery.request.body)
+            found.append({"event": envelope["event"], "timestamp": envelope["timestamp"], **envelope["data"]})
+            continue
         form: Form = dict(parse_qsl(delivery.request.body.decode(), keep_blank_values=True))
         found.append(json.loads(form["json"]) if system == "mango" else form)
     return found

@@ -9,6 +9,8 @@ import pytest
 
 from streams.contract.events import Event
 from streams.settings.settings import Settings, load
+from streams.sources.aircall.hook import AircallHook
+from streams.sources.aircall.join import AircallJoin
 from streams.sources.frame import Hook, Join, Request
 from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
@@ -17,8 +19,8 @@ from streams.sources.megafon.join import MegafonJoin
 from streams.sources.registry import SOURCES
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
-from tests.sources import test_mango, test_megafon, test_zadarma
-from tests.sources.signed import Form, mango, megafon, zadarma
+from tests.sources import test_aircall, test_mango, test_megafon, test_zadarma
+from tests.sources.signed import Form, aircall, mango, megafon, zadarma
 from tests.sources.story import TOKEN, FoundLeg, Gateway, legs_of, rows_of
 
 BERLIN = 'timezone = "Europe/Berlin"'
@@ -32,8 +34,9 @@ class Pbx:
     """A system, and the gateway that it posts to."""
 
     def __init__(self, system: str, settings: str) -> None:
-        self.signed = {"mango": mango, "zadarma": zadarma, "megafon": megafon}[system]
+        self.signed = {"aircall": aircall, "mango": mango, "zadarma": zadarma, "megafon": megafon}[system]
         parts: dict[str, tuple[Callable[[Settings], Hook], Callable[[Settings], Join]]] = {
+            "aircall": (AircallHook, AircallJoin),
             "mango": (MangoHook, MangoJoin),
             "zadarma": (ZadarmaHook, ZadarmaJoin),
             "megafon": (MegafonHook, MegafonJoin),
@@ -117,6 +120,35 @@ def test_a_pbx_with_local_times_is_read_in_its_zone_also_in_the_hour_that_comes_
     pbx.post(f"2026-10-25T{heard}", form)
     leg = pbx.leg("77", "vera.lisina")
     assert (leg.started, leg.ended) == (at(f"2026-10-25T{start}"), at(f"2026-10-25T{start}") + 610_000)
+
+
+def aircall_call(event: str, moment: str, begun: str, **moments: str) -> Form:
+    form: Form = {"id": 7, "direction": "outbound", "user": {"id": 795718}, "raw_digits": "+7 495 000-01-01"}
+    form |= {"event": f"call.{event}", "timestamp": at(moment) // 1000, "started_at": at(begun) // 1000}
+    return form | {name: at(text) // 1000 for name, text in moments.items()}
+
+
+@pytest.mark.parametrize(
+    ("begun", "answered", "ended"),
+    [
+        ("2026-10-25T00:30:00", "2026-10-25T00:30:10", "2026-10-25T01:45:00"),  # over the hour that comes twice
+        ("2026-03-29T00:30:00", "2026-03-29T00:30:10", "2026-03-29T01:45:00"),  # over the hour that is left out
+        ("2026-11-17T20:58:00", "2026-11-17T20:58:10", "2026-11-17T21:03:10"),  # over midnight
+    ],
+)
+def test_a_call_of_aircall_goes_on_over_the_night_and_over_restarts(begun: str, answered: str, ended: str) -> None:
+    pbx = Pbx("aircall", test_aircall.SETTINGS.replace('privacy.region = "RU"', f'privacy.region = "RU"\n{BERLIN}'))
+    pbx.post(begun, aircall_call("created", begun, begun))
+    pbx.restart()
+    pbx.post(answered, aircall_call("answered", answered, begun, answered_at=answered))
+    pbx.restart()
+    over = aircall_call("ended", ended, begun, answered_at=answered, ended_at=ended)
+    pbx.post(ended, over)  # `call.hungup` never came
+    pbx.restart()
+    pbx.post(ended, over)
+    leg = pbx.leg("7", "vera.lisina")
+    assert (leg.started, leg.answered, leg.ended) == (at(begun), at(answered), at(ended))
+    assert (leg.talk_ms, leg.disposition, pbx.reasons) == (at(ended) - at(answered), "answered", [])
 
 
 def mango_state(leg: str, second: int, seq: int, state: str, **more: object) -> Form:
