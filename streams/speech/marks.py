@@ -27,7 +27,8 @@ class Hit(Struct, frozen=True, array_like=True, gc=False):
 
     `group` names its group within the kind, `phrase` is the phrase as the lexicon writes it, never as it was said.
     `word` is the place of its first word in the utterance, `at_ms` the moment of that word, from the moment of answer:
-    its own time where words have times, else its share of the utterance.
+    its own time where words have times, else its share of the utterance. A hit with an `end_span_ms` counts only where
+    it is said in the last so many ms of the call (`streams.speech.conversation.heard`).
     """
 
     kind: HitKind
@@ -35,6 +36,7 @@ class Hit(Struct, frozen=True, array_like=True, gc=False):
     phrase: str
     word: int
     at_ms: int
+    end_span_ms: int = 0
 
 
 class Question(Struct, frozen=True, array_like=True, gc=False):

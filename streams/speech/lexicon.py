@@ -1,0 +1,251 @@
+"""The lexicon: phrases in groups, and where they stand in an utterance.
+
+A group has a kind and a name. Within one kind the longest phrase wins; a phrase may count in several kinds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from streams.contract.events import Role
+from streams.speech.forms import dictionaries
+from streams.speech.groups import Block, Groups, LexiconError, Origin
+from streams.speech.marks import HitKind
+from streams.speech.matching import Automaton, Found
+from streams.speech.patterns import Context, Notation, Term, holds
+from streams.speech.words import ENDS, PAUSES, Words
+
+ENGINE: Final = 1
+"""Raised whenever the same files would find other phrases: part of the version."""
+LOOP: Final = 3
+"""So many repeats in a row, word for word, are a recogniser's loop; they count once."""
+
+
+class File(NamedTuple):
+    """The text of a lexicon file, with its name for messages."""
+
+    name: str
+    text: str
+    shipped: bool = False
+
+
+class Match(NamedTuple):
+    """A phrase that was found: tokens `[first, end)`. `phrase` is written as in the lexicon.
+
+    `at_end`: it counts only in the last `span_ms` of the call, of which an utterance alone does not know.
+    """
+
+    kind: HitKind
+    group: str
+    phrase: str
+    first: int
+    end: int
+    end_span_ms: int = 0
+
+
+class _Phrase(NamedTuple):
+    """A phrase with all that decides whether it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
+
+    kind: HitKind
+    group: str
+    text: str
+    veto: bool
+    unless: tuple[Context, ...]
+    when: tuple[Context, ...]
+    start_span_ms: int
+    end_span_ms: int
+
+
+class Lexicon:
+    """The phrases of some files, ready to be found. `version` changes with everything that may change what is found."""
+
+    def __init__(self, files: Iterable[File]) -> None:
+        files = tuple(files)
+        groups = Groups()
+        for file in files:
+            groups.read(file.name, file.text, shipped=file.shipped)
+        self._phrases: list[_Phrase] = []
+        sides: dict[Role, list[int]] = {"manager": [], "customer": []}
+        terms: list[tuple[Term, ...]] = []
+        _Loader(groups, self._phrases, terms, sides).load()
+        if groups.problems:
+            raise LexiconError(groups.problems)
+        self._sides: dict[Role, tuple[Automaton, list[int]]] = {}
+        for role, numbers in sides.items():
+            self._sides[role] = (Automaton([terms[number] for number in numbers]), numbers)
+        self.groups: tuple[tuple[str, str], ...] = tuple(groups.blocks)
+        self.back_channels: frozenset[str] = frozenset(groups.back_channels)
+        self.version: str = _version(groups, files)
+
+    @classmethod
+    def load(cls, files: Iterable[File]) -> Lexicon:
+        """Read the files, later ones over earlier ones. Raises LexiconError with everything that is wrong."""
+        return cls(files)
+
+    def __len__(self) -> int:
+        return len(self._phrases)
+
+    def find(self, words: Words, side: Role, start_ms: int | None = None) -> list[Match]:
+        """Return the phrases that this side said, in order. `start_ms` is the moment in the call, if known."""
+        automaton, numbers = self._sides[side]
+        forms = words.forms
+        found = automaton.find(forms)
+        if not found:
+            return []
+        by_kind: dict[HitKind, list[tuple[Found, _Phrase]]] = {}
+        for one in found:
+            phrase = self._phrases[numbers[one.phrase]]
+            if _counts(phrase, forms, one, start_ms):
+                by_kind.setdefault(phrase.kind, []).append((one, phrase))
+        matches: list[Match] = []
+        for kind, candidates in by_kind.items():
+            chosen = candidates if len(candidates) == 1 else _longest(candidates)
+            for one, phrase in chosen:
+                if not phrase.veto:
+                    matches.append(Match(kind, phrase.group, phrase.text, one.first, one.end, phrase.end_span_ms))
+        if len(matches) >= LOOP:
+            matches = _without_loops(matches, forms)
+        matches.sort(key=_place)
+        return matches
+
+
+class _Loader:
+    """Compiles the blocks of all groups into phrases; notes what is wrong with them."""
+
+    def __init__(
+        self,
+        groups: Groups,
+        phrases: list[_Phrase],
+        terms: list[tuple[Term, ...]],
+        sides: dict[Role, list[int]],
+    ) -> None:
+        self._groups = groups
+        self._notation: Notation = groups.notation()
+        self._phrases = phrases
+        self._terms = terms
+        self._sides = sides
+
+    def load(self) -> None:
+        """Compile everything."""
+        for (kind, name), origins in self._groups.blocks.items():
+            for origin in origins:
+                self._block(kind, name, origin)  # type: ignore[arg-type]  # `Groups` lets only known kinds in
+
+    def _block(self, kind: HitKind, name: str, origin: Origin) -> None:
+        block = origin.block
+        unless = self._contexts(origin, "unless", block.unless)
+        when = self._contexts(origin, "when", block.when)
+        for key, texts in (("phrases", block.phrases or ()), ("add", block.add), ("never", block.never)):
+            for number, text in enumerate(texts):
+                try:
+                    terms = self._notation.phrase(text, all_forms=block.forms == "all", gap=block.gap)
+                except ValueError as error:
+                    self._groups.refuse(origin, f"{key}[{number}]", str(error))
+                    continue
+                veto = key == "never"
+                start = block.span_ms if block.within == "start" else 0
+                end = block.span_ms if block.within == "end" else 0
+                phrase = _Phrase(
+                    kind, name, text, veto, () if veto else unless, () if veto else when, start, 0 if veto else end
+                )
+                for role, numbers in self._sides.items():
+                    if block.side in (role, "both"):
+                        numbers.append(len(self._phrases))
+                self._phrases.append(phrase)
+                self._terms.append(terms)
+
+    def _contexts(self, origin: Origin, key: str, texts: Sequence[str]) -> tuple[Context, ...]:
+        block: Block = origin.block
+        read: list[Context] = []
+        for number, text in enumerate(texts):
+            try:
+                read.append(self._notation.context(text, all_forms=block.forms == "all", gap=block.gap))
+            except ValueError as error:
+                self._groups.refuse(origin, f"{key}[{number}]", str(error))
+        return tuple(read)
+
+
+def _counts(phrase: _Phrase, forms: Sequence[str], one: Found, start_ms: int | None) -> bool:
+    """Tell whether a phrase counts where it stands."""
+    if phrase.start_span_ms and start_ms is not None and start_ms > phrase.start_span_ms:
+        return False
+    if any(holds(context, forms, one.first, one.end) for context in phrase.unless):
+        return False
+    return not phrase.when or any(holds(context, forms, one.first, one.end) for context in phrase.when)
+
+
+def _longest(candidates: list[tuple[Found, _Phrase]]) -> list[tuple[Found, _Phrase]]:
+    """Return those that no longer one overlaps. Of two as long, what is no hit hides a hit, then the earlier wins."""
+    candidates.sort(key=_rank)
+    taken: set[int] = set()
+    chosen: list[tuple[Found, _Phrase]] = []
+    for one, phrase in candidates:
+        span = range(one.first, one.end)
+        if taken.isdisjoint(span):
+            taken.update(span)
+            chosen.append((one, phrase))
+    return chosen
+
+
+def _rank(candidate: tuple[Found, _Phrase]) -> tuple[int, bool, int, int]:
+    one, phrase = candidate
+    return (one.first - one.end, not phrase.veto, one.first, one.phrase)
+
+
+def _place(match: Match) -> tuple[int, int]:
+    return match.first, match.end
+
+
+def _without_loops(matches: list[Match], forms: Sequence[str]) -> list[Match]:
+    """Return the matches, of a phrase that is said over and over, word for word, the first only."""
+    by_phrase: dict[tuple[str, str, str], list[Match]] = {}
+    for match in matches:
+        by_phrase.setdefault((match.kind, match.group, match.phrase), []).append(match)
+    kept: list[Match] = []
+    for said in by_phrase.values():
+        said.sort(key=_place)
+        at = 0
+        while at < len(said):
+            run = _loop_from(said, at, forms)
+            kept += said[at : at + 1] if run >= LOOP else said[at : at + run]
+            at += run
+    return kept
+
+
+def _loop_from(said: list[Match], at: int, forms: Sequence[str]) -> int:
+    """Return how many matches from `at` on follow each other with the same words between."""
+    run = 1
+    if at + 1 >= len(said):
+        return run
+    step = said[at + 1].first - said[at].first
+    period = _bare(forms[said[at].first : said[at + 1].first])
+    while at + run < len(said):
+        here = said[at + run]
+        if here.first - said[at + run - 1].first != step:
+            break
+        if _bare(forms[said[at + run - 1].first : here.first]) != period:
+            break
+        run += 1
+    return run if run >= LOOP else 1
+
+
+def _bare(forms: Sequence[str]) -> list[str]:
+    return [form for form in forms if form not in PAUSES and form[0] not in ENDS]
+
+
+def _version(groups: Groups, files: Sequence[File]) -> str:
+    """Return the hash of all that decides what is found."""
+    blocks = [
+        (kind, name, msgspec.to_builtins(origin.block))
+        for (kind, name), origins in groups.blocks.items()
+        for origin in origins
+    ]
+    content = msgspec.json.encode(
+        (ENGINE, dictionaries(), groups.sets, sorted(groups.back_channels), blocks, [file.text for file in files]),
+        order="sorted",
+    )
+    return hashlib.sha256(content).hexdigest()[:16]

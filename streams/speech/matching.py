@@ -1,0 +1,182 @@
+"""Many phrases looked for at once: one automaton over words, made when a lexicon is loaded.
+
+A node is a set of places in phrases at which a reader may be; each word leads to the next node by one look-up. So the
+time for a text depends on what is found in it, and not on the number of phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from streams.speech.forms import TOLERANT_LETTERS, one_letter_apart, without_neighbour
+from streams.speech.patterns import Term
+from streams.speech.words import PAUSES
+
+MAX_NODES: Final = 400_000
+
+
+class Found(NamedTuple):
+    """Tokens `[first, end)` are a phrase."""
+
+    phrase: int
+    first: int
+    end: int
+
+
+class Node:
+    """Where a reader is after some words. `done` are the phrases that end here."""
+
+    __slots__ = ("any_word", "digits", "done", "edges", "tolerant")
+
+    def __init__(self) -> None:
+        self.edges: dict[str, Node] = {}
+        self.digits: Node | None = None
+        self.any_word: Node | None = None
+        self.done: tuple[int, ...] = ()
+        self.tolerant: tuple[str, ...] = ()
+
+
+class Automaton:
+    """Finds phrases, given by their terms. A phrase is known by its place in `phrases`."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
+        self._root = _Builder(phrases).root()
+
+    def find(self, forms: Sequence[str]) -> list[Found]:
+        """Return every place at which a phrase stands, in order of the first word; overlaps among them."""
+        found: list[Found] = []
+        root = self._root
+        first_words, first_digits = root.edges, root.digits
+        for first, form in enumerate(forms):
+            node = first_words.get(form)
+            if node is None:
+                if first_digits is None or not form[0].isdigit():
+                    continue
+                node = first_digits
+            at = first + 1
+            for phrase in node.done:
+                found.append(Found(phrase, first, at))  # noqa: PERF401 - as below
+            while at < len(forms) and (node.edges or node.any_word is not None or node.digits is not None):
+                word = forms[at]
+                at += 1
+                after = node.edges.get(word)
+                if after is None:
+                    if word in PAUSES:
+                        continue
+                    after = _rarer(node, word)
+                    if after is None:
+                        break
+                node = after
+                for phrase in node.done:
+                    found.append(Found(phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
+        return found
+
+
+def _rarer(node: Node, word: str) -> Node | None:
+    """Return where a word leads that no edge names: a number, a recogniser's slip, or any word."""
+    head = word[0]
+    if head.isdigit():
+        return node.digits if node.digits is not None else node.any_word
+    if not head.isalpha() and head != "[":
+        return None
+    if node.tolerant and len(word) >= TOLERANT_LETTERS - 1:
+        for form in node.tolerant:
+            if one_letter_apart(word, form) and without_neighbour(form):
+                return node.edges[form]
+    return node.any_word
+
+
+class _Builder:
+    """Makes the nodes. A place is the number of a phrase and of its next term, in one number."""
+
+    def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
+        self._terms: list[Term | None] = []
+        self._phrase_at: list[int] = []
+        self._nodes: dict[frozenset[int], Node] = {}
+        starts: list[int] = []
+        for number, terms in enumerate(phrases):
+            starts.append(len(self._terms))
+            self._terms += [*terms, None]
+            self._phrase_at += [number] * (len(terms) + 1)
+        self._starts = frozenset(place for start in starts for place in self._reached(start))
+
+    def root(self) -> Node:
+        """Return the node before the first word."""
+        return self._node(self._starts)
+
+    def _reached(self, place: int) -> list[int]:
+        """Return the place, and those behind it that are reached without a word."""
+        places = [place]
+        while (term := self._terms[place]) is not None and term.optional:
+            place += 1
+            places.append(place)
+        return places
+
+    def _node(self, start: frozenset[int]) -> Node:
+        """Return the node of a set of places, with all that can be reached from it."""
+        made = Node()
+        self._nodes[start] = made
+        todo = [(start, made)]
+        while todo:
+            places, node = todo.pop()
+            for places_after, put in self._moves(places, node):
+                after = self._nodes.get(places_after)
+                if after is None:
+                    after = Node()
+                    self._nodes[places_after] = after
+                    if len(self._nodes) > MAX_NODES:
+                        raise ValueError("too many phrases with gaps and optional words begin with the same words")
+                    todo.append((places_after, after))
+                put(after)
+        return made
+
+    def _moves(self, places: frozenset[int], node: Node) -> list[tuple[frozenset[int], _Put]]:
+        """Note what ends at a node, and return where each word leads, with what notes that."""
+        by_form: dict[str, set[int]] = {}
+        digits: set[int] = set()
+        any_word: set[int] = set()
+        done: list[int] = []
+        tolerant: set[str] = set()
+        for place in places:
+            term = self._terms[place]
+            if term is None:
+                done.append(self._phrase_at[place])
+                continue
+            after = self._reached(place + 1)
+            for form in term.forms:
+                by_form.setdefault(form, set()).update(after)
+            if term.digits:
+                digits.update(after)
+            if term.any_word:
+                any_word.update(after)
+            tolerant.update(term.tolerant)
+        node.done = tuple(sorted(done))
+        node.tolerant = tuple(sorted(tolerant))
+        moves: list[tuple[frozenset[int], _Put]] = []
+        for form, after_form in by_form.items():
+            every = after_form | any_word | (digits if form[0].isdigit() else set())
+            moves.append((frozenset(every), _Put(node, form)))
+        if digits:
+            moves.append((frozenset(digits | any_word), _Put(node, "#")))
+        if any_word:
+            moves.append((frozenset(any_word), _Put(node, "*")))
+        return moves
+
+
+class _Put(NamedTuple):
+    """Puts the node behind a word in its place."""
+
+    node: Node
+    form: str
+
+    def __call__(self, after: Node) -> None:
+        """Note that the word leads to `after`."""
+        if self.form == "#":
+            self.node.digits = after
+        elif self.form == "*":
+            self.node.any_word = after
+        else:
+            self.node.edges[self.form] = after

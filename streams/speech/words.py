@@ -1,0 +1,162 @@
+"""Words of an utterance: its text in a normal form that phrases are compared with.
+
+The normal form is lower case, with «е» for «ё». A word with a hyphen is several words («follow-up»), except where the
+hyphen makes another word («как-нибудь», «по-моему»); particles that change no meaning fall away («самом-то»,
+«скажите-ка»). Commas, dashes and marks that end a sentence are tokens too: no phrase reaches across an end.
+`[PII]` and other names in capitals inside brackets stand for a word that was hidden; `[noise]` is no word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+HIDDEN: Final = "[pii]"
+"""The normal form of a word that the recogniser hid."""
+PAUSES: Final = frozenset({",", ";", ":", "—", "–", "-", "(", ")", '"', "«", "»", "“", "”"})
+"""Marks inside a sentence. A phrase reaches across them."""
+ENDS: Final = frozenset(".?!…")
+"""Marks that end a sentence: a token is one whose first character is among them."""
+
+_WORD: Final = r"[\w\u0300-\u036f]+(?:['’ʼ\u2010\u2011-][\w\u0300-\u036f]+)*"
+_TOKENS: Final = re.compile(
+    r"[0-9]+(?:[.,:][0-9]+)*(?:-?(?:го|му|ый|ой|ая|ое|ые|ых|ом|ю|я|е|й|х|м|st|nd|rd|th)\b)?"
+    rf"|{_WORD}|[.?!…]+|[,;:—–()«»“”\"-]|\[[^\[\]]*\]|<[^<>]*>"
+)
+_PLAIN: Final = re.compile(r"\w+(?:'\w+)*|[.?!…]+|[,;:—–()«»“”\"]")
+"""The same tokens, where a text has nothing of `_SPECIAL` in it: several times as fast."""
+_SPECIAL: Final = re.compile("[\\[<’ʼ\u2010\u2011\u0300-\u036f0-9-]")
+_MIXED: Final = re.compile("[a-z][а-я]|[а-я][a-z]")
+_HYPHEN: Final = re.compile("[\u2010\u2011-]")
+_LOOKALIKES: Final = str.maketrans("aceopxykmtbh", "асеорхукмтвн")
+_ONLY_LOOKALIKES: Final = re.compile("[aceopxykmtbhа-я]+")
+_LATIN: Final = re.compile("[a-z]")
+_CYRILLIC: Final = re.compile("[а-я]")
+_ORDINAL: Final = re.compile(r"([0-9]+(?:[.,:][0-9]+)*)-?[^\W0-9_]+")
+_HIDDEN: Final = re.compile(r"\[(?:[A-Z]+[-_ ]?)+[0-9]*\]")
+
+_ASKING_WORDS: Final = (
+    "кто кого кому кем ком что чего чему чем где куда откуда когда как какой какая какое какие какого какую каком "
+    "каким какими каких какому почему зачем отчего сколько чей чья чье чьи"
+)
+_ASKING: Final = frozenset(_ASKING_WORDS.split())
+_INDEFINITE: Final = ("то", "нибудь", "либо")
+_PARTICLES: Final = ("то", "ка", "таки")
+_JOINING: Final = ("кое", "по", "из", "во", "в")
+
+
+class Place(NamedTuple):
+    """Where a token stands in the text: `text[start:end]`."""
+
+    start: int
+    end: int
+
+
+class Words:
+    """The tokens of a text, in order: words and marks. `forms[i]` is the normal form of token `i`.
+
+    `places` is made only where somebody asks for it.
+    """
+
+    __slots__ = ("_places", "forms", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._places: list[Place] | None = None
+        lowered = _lowered(text)
+        if _SPECIAL.search(lowered) is None and (lowered.isascii() or _MIXED.search(lowered) is None):
+            self.forms: list[str] = _PLAIN.findall(lowered)
+        else:
+            scanned = list(_scan(text, lowered))
+            self.forms = [form for form, _ in scanned]
+            self._places = [place for _, place in scanned]
+
+    @property
+    def places(self) -> list[Place]:
+        """Return where each token stands in the text."""
+        if self._places is None:
+            self._places = [place for _, place in _scan(self.text, _lowered(self.text))]
+        return self._places
+
+    def count(self) -> int:
+        """Return how many tokens are words."""
+        return sum(map(is_word, self.forms))
+
+    def words_before(self, token: int) -> int:
+        """Return how many words stand before a token: the place of a word among the words."""
+        return sum(map(is_word, self.forms[:token]))
+
+    def punctuated(self) -> bool:
+        """Tell whether a mark ends a sentence in this text."""
+        return any(form[0] in ENDS for form in self.forms)
+
+
+def is_word(form: str) -> bool:
+    """Tell a word from a mark."""
+    return form[0].isalnum() or form == HIDDEN or form[0] == "_"
+
+
+def normal(text: str) -> list[str]:
+    """Return the words of a text in their normal form, without marks."""
+    return [form for form in Words(text).forms if is_word(form)]
+
+
+def _lowered(text: str) -> str:
+    """Return the text in lower case, with «е» for «ё» and as many characters as before."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(one if len(one := letter.lower()) == 1 else letter for letter in text)
+    return lowered.replace("ё", "е") if "ё" in lowered else lowered
+
+
+def _scan(text: str, lowered: str) -> Iterator[tuple[str, Place]]:
+    """Yield each token with its place. The slow way, for texts with anything but plain words and marks."""
+    for found in _TOKENS.finditer(lowered):
+        token, start, end = found[0], found.start(), found.end()
+        first = token[0]
+        if first == "[":
+            if _HIDDEN.fullmatch(text, start, end):
+                yield HIDDEN, Place(start, end)
+        elif first == "<":
+            continue
+        elif first in PAUSES or first in ENDS:
+            yield token, Place(start, end)
+        else:
+            yield from _parts(token, start)
+
+
+def _parts(token: str, start: int) -> Iterator[tuple[str, Place]]:
+    """Yield the words of a token that may have hyphens in it, each with its place."""
+    if ordinal := _ORDINAL.fullmatch(token):
+        yield ordinal[1], Place(start, start + len(token))
+        return
+    pieces = _HYPHEN.split(token)
+    end = start + len(token)
+    while len(pieces) > 1 and pieces[-1] in _PARTICLES and not (pieces[-1] in _INDEFINITE and pieces[-2] in _ASKING):
+        pieces.pop()  # the place still covers the particle
+    if len(pieces) > 1 and (pieces[0] in _JOINING or (pieces[-1] in _INDEFINITE and pieces[-2] in _ASKING)):
+        yield "-".join(map(_form, pieces)), Place(start, end)
+        return
+    at = start
+    for number, piece in enumerate(pieces):
+        stop = end if number == len(pieces) - 1 else at + len(piece)
+        if len(pieces) > 1 and "0" <= piece[0] <= "9":
+            for found in _TOKENS.finditer(piece):
+                yield from _parts(found[0], at + found.start())
+        else:
+            yield _form(piece), Place(at, stop)
+        at = stop + 1
+
+
+def _form(word: str) -> str:
+    """Return the normal form of a word: one apostrophe, composed letters, one script."""
+    if word.isascii():
+        return word
+    word = word.replace("’", "'").replace("ʼ", "'")
+    if not unicodedata.is_normalized("NFC", word):
+        word = unicodedata.normalize("NFC", word).replace("ё", "е")
+    if _LATIN.search(word) and _CYRILLIC.search(word) and _ONLY_LOOKALIKES.fullmatch(word):
+        return word.translate(_LOOKALIKES)
+    return word
