@@ -76,7 +76,8 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
         http = create(settings, service.sink, service.metrics, pages, ring=polling.ring)
         polling.hooks = http.hooks
         if joins := joined(settings, JOINS):
-            service.background(Joiner(settings, joins, service.sink).run())
+            left_out = service.metrics.statements_left_out
+            service.background(Joiner(settings, joins, service.sink, on_left_out=left_out).run())
         await http.server.open()
         service.background(polling.run())
         service.at_stop(polling.stop)

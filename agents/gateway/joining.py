@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from streams.contract import topics
 from streams.settings.settings import Settings
 from streams.sources.frame import Join, KeptStatement, Refused, Translation
 from streams.sources.http.acceptance import Acceptance
-from streams.sources.joins import OpenCalls, Ready
+from streams.sources.joins import MOST_STATEMENTS, OpenCalls, Ready
 
 log = logging.getLogger("callpulse")
 
@@ -92,15 +92,27 @@ class _Partition:
 
 
 class Joiner:
-    """Reads statements and stores the events that the joins of their sources return."""
+    """Reads statements and stores the events that the joins of their sources return.
 
-    def __init__(self, settings: Settings, joins: Mapping[str, Join], sink: Sink, *, clock: Clock = clock_ms) -> None:
+    `on_left_out` is called with a source and how many of its statements were left out.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        joins: Mapping[str, Join],
+        sink: Sink,
+        *,
+        on_left_out: Callable[[str, int], None] = lambda _source, _count: None,
+        clock: Clock = clock_ms,
+    ) -> None:
         self._kafka = settings.kafka
         self._topic = full_name(settings.kafka, topics.STATEMENTS)
         # Not by `kafka.group`: a rebuild changes that, and a new group would join the statements of two days again.
         self._group = f"{settings.kafka.topic_prefix}{topics.APP}-joins"
         self._joins = joins
         self._sink = sink
+        self._on_left_out = on_left_out
         self._clock = clock
         self._acceptance = Acceptance(settings.thresholds.future_ms)
         self._mine: dict[TopicPartition, _Partition] = {}
@@ -109,6 +121,8 @@ class Joiner:
 
     async def run(self) -> None:
         """Join until the task is cancelled."""
+        for source in self._joins:
+            self._on_left_out(source, 0)
         while True:
             try:
                 await self._read()
@@ -161,12 +175,24 @@ class Joiner:
         for tp, one in list(self._mine.items()):
             if not one.is_caught_up:
                 continue
+            self._say_left_out(one.calls)
             for ready in list(one.calls.ready(now_ms)):
                 await self._store(ready, now_ms)
                 one.calls.done(ready)
                 self._stored.add(tp)
             for source, missing in one.calls.forget(now_ms):
                 await self._sink.refuse(source, [Refused(reason="missing_field", detail=missing, where="a call")])
+
+    def _say_left_out(self, calls: OpenCalls) -> None:
+        for left in calls.left_out():
+            self._on_left_out(left.source, left.statements)
+            if left.calls:
+                log.warning(
+                    "source %s: %d calls have more than %d statements each; what comes after them is left out",
+                    left.source,
+                    left.calls,
+                    MOST_STATEMENTS,
+                )
 
     async def _store(self, ready: Ready, now_ms: int) -> None:
         if ready.defect:

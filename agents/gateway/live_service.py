@@ -40,7 +40,7 @@ async def run(
     Raises FolderError, and OSError for a port that is taken.
     """
     async with Service(settings, name) as service:
-        listener = LiveListener(source, service.sink, on_tick=_LinkMetrics(source.name, service.metrics).update)
+        listener = LiveListener(source, service.sink, on_tick=LinkMetrics(source.name, service.metrics).update)
         service.metrics.announce(source.name)
         service.not_ready_while(listener.why_not_ready)
         if on_ready is not None:
@@ -144,15 +144,16 @@ async def _read(settings: Settings, source: str) -> list[Event]:
     return [event for _, event in found]
 
 
-class _LinkMetrics:
+class LinkMetrics:
     """Brings the metrics of the link up to date with the listener's state."""
 
     def __init__(self, source: str, metrics: GatewayMetrics) -> None:
         self._source = source
         self._metrics = metrics
-        self._messages = self._gaps = self._gap_ms = self._filled = 0
+        self._messages = self._lost = self._gaps = self._gap_ms = self._filled = 0
 
     def update(self, state: LinkState, waiting: int) -> None:
+        """Count what is new since the last call. `waiting` events are not stored yet."""
         ahead = state.clock_ahead_ms
         self._metrics.link(
             self._source,
@@ -166,6 +167,9 @@ class _LinkMetrics:
         self._gaps, self._filled = state.gaps, state.gaps_filled
         gap_ms = max(self._gap_ms, state.gap_until(now_ms()))
         self._metrics.link_moved(
-            self._source, messages=state.heard - self._messages, gap_s=(gap_ms - self._gap_ms) / SECOND_MS
+            self._source,
+            messages=state.heard - self._messages,
+            lost=state.lost - self._lost,
+            gap_s=(gap_ms - self._gap_ms) / SECOND_MS,
         )
-        self._messages, self._gap_ms = state.heard, gap_ms
+        self._messages, self._lost, self._gap_ms = state.heard, state.lost, gap_ms

@@ -123,10 +123,15 @@ class GatewayMetrics:
         if clock_ahead_s is not None:
             self._gauges["source_clock_ahead_seconds"].labels(source).set(clock_ahead_s)
 
-    def link_moved(self, source: str, *, messages: int, gap_s: float) -> None:
-        """Count what came over a live connection, and how long it was interrupted, since the last call."""
+    def link_moved(self, source: str, *, messages: int, lost: int, gap_s: float) -> None:
+        """Count since the last call: what came over a live connection, what was lost, how long it was interrupted."""
         self._of("messages_total", source).inc(messages)
+        self._of("messages_lost_total", source).inc(lost)
         self._of("gap_seconds_total", source).inc(gap_s)
+
+    def statements_left_out(self, source: str, count: int) -> None:
+        """Count statements of calls that have too many."""
+        self._of("statements_left_out_total", source).inc(count)
 
     def polled(self, source: str, results: Sequence[Stored]) -> None:
         """Count what a poll found and no push had brought: events that the sink did not know."""

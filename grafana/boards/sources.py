@@ -251,6 +251,58 @@ def answers() -> timeseries.Panel:
     ).no_value("Nothing was delivered lately")
 
 
+def polls(config: Config) -> table.Panel:
+    """Return the table of sources that are polled."""
+    late = ((None, GREEN), (config.alerts.poll_silence_ms / SECOND_MS, RED))
+    amber = ((None, GREY), (1, YELLOW))
+    answers = ((None, RED), (200, GREEN), (300, YELLOW), (400, RED))
+    return tables.of_columns(
+        "Polls",
+        "Is each CRM and telephone system read to its end? Behind: now minus the moment up to which it is read; Done: "
+        "since the last poll that came to its end. Answer: the HTTP status of the last one, 0 for none. Left: requests "
+        "that the limit of the system lets through now; at 0 polls wait. Failed: polls since the last one that was "
+        "done. Requests and Waited: the last hour. callpulse sources says why a poll fails.",
+        {"source": "Source"},
+        [
+            column._replace(more={"noValue": "·", "decimals": 0, **column.more})
+            for column in (
+                Column("Behind", f"(time() - {_polled('polled_until_timestamp_seconds')})", "s", late),
+                Column("Done", f"(time() - {_polled('poll_last_success_timestamp_seconds')})", "s", late),
+                Column("Every", _polled("poll_due_seconds"), "s"),
+                Column("Answer", _polled("poll_status"), thresholds=answers),
+                Column("Left", _polled("poll_allowance"), thresholds=((None, ORANGE), (1, GREY))),
+                Column("Failed", _polled("poll_failures"), thresholds=amber),
+                Column("Requests", _of_source("poll_requests", "1h")),
+                Column("Waited", _of_source("poll_wait_seconds", "1h"), "s"),
+            )
+        ],
+        "Behind",
+    ).no_value("No source is polled: the settings of a source say how to ask it")
+
+
+def _polled(gauge: str) -> str:
+    return f"max by (source) (callpulse_source_{gauge})"
+
+
+def lost() -> timeseries.Panel:
+    """Return what was sent and is not counted, over time."""
+    return common.lines(
+        "Lost on the way",
+        "Per minute. Not heard: messages that FreeSWITCH numbered and that did not come (subscription all). It is "
+        "asked for its channels, and its records repair the rest. Left out: statements of calls that have a thousand "
+        "already, a defect of their system.",
+        "none",
+        [
+            query("60 * sum by (source) (rate(callpulse_source_messages_lost_total[5m]))", "{{source}}: not heard"),
+            query(
+                "60 * sum by (source) (rate(callpulse_source_statements_left_out_total[5m]))",
+                "{{source}}: left out",
+                "B",
+            ),
+        ],
+    ).no_value("No source numbers its messages or speaks in statements")
+
+
 def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
     top = (
@@ -276,7 +328,9 @@ def board(config: Config) -> dashboards.Dashboard:
             (0, 22, 8, 8, skews()),
             (8, 22, 8, 8, waiting()),
             (16, 22, 8, 8, answers()),
-            *reconciliation.row(config, 30),
+            (0, 30, 16, 7, polls(config)),
+            (16, 30, 8, 7, lost()),
+            *reconciliation.row(config, 37),
         ],
         picked=False,
     )

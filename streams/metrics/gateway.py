@@ -112,6 +112,13 @@ GATEWAY_METRICS: Final = (
         labels=_SOURCE,
     ),
     Metric(
+        name="source_messages_lost_total",
+        type="counter",
+        help="Messages that the source sent over its live connection and that did not come, where it numbers them "
+        "(Event-Sequence of FreeSWITCH, with a subscription to all events).",
+        labels=_SOURCE,
+    ),
+    Metric(
         name="source_clock_ahead_seconds",
         type="gauge",
         help="The clock of the source minus the one of this process, where the source tells it (Ping of Asterisk).",
@@ -200,6 +207,13 @@ GATEWAY_METRICS: Final = (
         name="source_polled_unpushed_total",
         type="counter",
         help="Events that a poll found and no push had brought, of kinds that the source pushes.",
+        labels=_SOURCE,
+    ),
+    Metric(
+        name="source_statements_left_out_total",
+        type="counter",
+        help="Statements about calls that have a thousand of them already: the events of these calls lack what they "
+        "say.",
         labels=_SOURCE,
     ),
     Metric(

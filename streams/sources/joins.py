@@ -33,8 +33,16 @@ class Incomplete(NamedTuple):
     missing: str
 
 
+class LeftOut(NamedTuple):
+    """Statements of a source that were left out since the last question, and of how many calls that had none before."""
+
+    source: str
+    statements: int
+    calls: int
+
+
 class _Call:
-    __slots__ = ("bodies", "done", "first_offset", "last_ms", "missing")
+    __slots__ = ("bodies", "done", "first_offset", "is_full", "last_ms", "missing")
 
     def __init__(self, offset: int) -> None:
         self.first_offset = offset
@@ -42,6 +50,7 @@ class _Call:
         self.done: set[str] = set()
         self.last_ms = 0
         self.missing = ""
+        self.is_full = False
 
 
 class OpenCalls:
@@ -51,6 +60,7 @@ class OpenCalls:
         self._joins = joins
         self._calls: dict[_Key, _Call] = {}
         self._due: dict[_Key, int] = {}
+        self._left_out: dict[str, LeftOut] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -65,9 +75,21 @@ class OpenCalls:
             held = self._calls[key] = _Call(offset)
         held.first_offset = min(held.first_offset, offset)
         held.last_ms = max(held.last_ms, statement.at_ms)
-        if statement.body not in held.bodies and len(held.bodies) < MOST_STATEMENTS:
-            held.bodies[statement.body] = statement.at_ms
-            self._due[key] = 0
+        if statement.body in held.bodies:
+            return
+        if len(held.bodies) >= MOST_STATEMENTS:
+            _, statements, calls = self._left_out.get(source, (source, 0, 0))
+            self._left_out[source] = LeftOut(source, statements + 1, calls + (not held.is_full))
+            held.is_full = True
+            return
+        held.bodies[statement.body] = statement.at_ms
+        self._due[key] = 0
+
+    def left_out(self) -> list[LeftOut]:
+        """Return what was left out since the last question, by source."""
+        found = list(self._left_out.values())
+        self._left_out.clear()
+        return found
 
     def ready(self, now_ms: int) -> Iterator[Ready]:
         """Yield what the calls with new statements give, and those whose moment has come."""
@@ -88,7 +110,11 @@ class OpenCalls:
                 yield Ready(source, call, events)
 
     def recall(self, at_ms: int) -> None:
-        """Note that all that the statements gave at a moment is stored: a gateway before this one did it."""
+        """Note that all that the statements gave at a moment is stored: a gateway before this one did it.
+
+        It also said what was left out.
+        """
+        self._left_out.clear()
         for ready in self.ready(at_ms):
             self.done(ready)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from agents.gateway.kafka_sink import KafkaSink
 from streams.contract.events import CallAnswered
 from streams.settings.settings import Settings
 from streams.sources.frame import Joined, KeptStatement, Statement
+from streams.sources.joins import MOST_STATEMENTS
 from tests.broker.gateway_sender import make_topics, settings_of
 from tests.broker.in_process import recreate_topics
 from tests.gateway.fake_sink import FakeSink
@@ -56,13 +59,23 @@ async def settings(bootstrap: str, tmp_path: Path) -> Settings:
 
 @contextlib.asynccontextmanager
 async def joining(settings: Settings, sink: FakeSink | KafkaSink) -> AsyncIterator[None]:
-    task = asyncio.create_task(Joiner(settings, {"x": Halves()}, sink).run())
+    async with running(Joiner(settings, {"x": Halves()}, sink).run()):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def add(counts: Counter[str], source: str, count: int) -> None:
+    counts[source] += count
 
 
 async def until(sink: FakeSink, count: int) -> None:
@@ -110,6 +123,26 @@ async def test_two_gateways_share_the_calls_and_one_takes_over_from_the_other(se
         async with asyncio.timeout(40):
             while len({event.id for event in [*one.events, *two.events]}) < 100:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
+
+
+async def test_a_call_with_too_many_statements_is_counted_and_said_without_its_id(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = Counter[str](), Counter[str]()
+    async with KafkaSink(settings) as kafka:
+        many = [Statement(call="c7", body=b'{"call":"c7","half":1,"n":%d}' % n) for n in range(MOST_STATEMENTS + 5)]
+        for begin in range(0, len(many), 200):
+            await kafka.keep("x", many[begin : begin + 200])
+        for call, counts in enumerate((before, after)):
+            sink, left_out = FakeSink(), partial(add, counts)
+            await kafka.keep("x", [half(call, 1), half(call, 2)])
+            joining_ = Joiner(settings, {"x": Halves()}, sink, on_left_out=left_out).run()
+            async with running(joining_):
+                await until(sink, 1)
+                await asyncio.sleep(1.5)  # until its offsets are committed
+    assert (before, after) == ({"x": 5}, {"x": 0})
+    said = [record.message for record in caplog.records if "left out" in record.message]
+    assert said == ["source x: 1 calls have more than 1000 statements each; what comes after them is left out"]
 
 
 async def test_a_topic_that_was_made_anew_is_joined_from_its_start(settings: Settings) -> None:

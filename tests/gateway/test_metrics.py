@@ -3,6 +3,8 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.gateway.live import LinkState
+from agents.gateway.live_service import LinkMetrics
 from agents.gateway.metrics import UNKNOWN, GatewayMetrics
 from streams.contract.events import CallAnswered
 from streams.metrics.gateway import GATEWAY_METRICS
@@ -36,6 +38,8 @@ def test_results_of_a_source_are_counted_and_its_last_word_is_known() -> None:
     metrics.polled("mine", ["accepted", "duplicate"])
     metrics.gap("mine")
     metrics.gaps_filled("mine", 2, 3)
+    metrics.link_moved("mine", messages=9, lost=4, gap_s=0.5)
+    metrics.statements_left_out("mine", 7)
     found = samples(metrics)
     assert {name: found[f"source_{name}", ("mine",)] for name in ("received_total", "accepted_total")} == {
         "received_total": 10,
@@ -50,7 +54,21 @@ def test_results_of_a_source_are_counted_and_its_last_word_is_known() -> None:
     assert found["source_gaps_total", ("mine",)] == 1
     assert found["source_gaps_filled_total", ("mine",)] == 2
     assert found["source_gaps_unfilled", ("mine",)] == 3
+    assert found["source_messages_total", ("mine",)] == 9
+    assert found["source_messages_lost_total", ("mine",)] == 4
+    assert found["source_statements_left_out_total", ("mine",)] == 7
     assert found["source_last_heard_timestamp_seconds", ("mine",)] == NOW_S
+
+
+def test_what_a_link_lost_is_counted_once() -> None:
+    metrics, state = GatewayMetrics(lambda: NOW_S), LinkState(heard=9, lost=4)
+    link = LinkMetrics("mine", metrics)
+    link.update(state, 0)
+    link.update(state, 0)
+    assert samples(metrics)["source_messages_lost_total", ("mine",)] == 4
+    state.lost += 1
+    link.update(state, 0)
+    assert samples(metrics)["source_messages_lost_total", ("mine",)] == 5
 
 
 def test_the_skew_is_a_running_median_of_new_events_and_a_zone_is_flagged() -> None:

@@ -315,6 +315,22 @@ def _operations(at: float) -> Iterator[Sample]:
     yield Sample("callpulse_source_heartbeat_timestamp_seconds", {"source": "asterisk"}, at - 8)
 
 
+def _polls(now: float, at: float) -> Iterator[Sample]:
+    """Two systems that are asked: the portal is read, and the CRM refuses its token since two hours."""
+    for source, every, refused in (("bitrix24", 60, False), ("hubspot", 60, True)):
+        of = {"source": source}
+        fails = refused and at > now - 2 * HOUR
+        done = now - 2 * HOUR if fails else at - 20
+        yield Sample("callpulse_source_polled_until_timestamp_seconds", of, done - 5)
+        yield Sample("callpulse_source_poll_last_success_timestamp_seconds", of, done)
+        yield Sample("callpulse_source_poll_due_seconds", of, every)
+        yield Sample("callpulse_source_poll_failures", of, max(0, at - done) // 300 if fails else 0)
+        yield Sample("callpulse_source_poll_status", of, 401 if fails else 200)
+        yield Sample("callpulse_source_poll_allowance", of, 100 if refused else 25 - at % 9)
+        yield Sample("callpulse_source_poll_requests_total", of, at % 1e6 // (300 if fails else 15))
+        yield Sample("callpulse_source_poll_wait_seconds_total", of, 0 if refused else at % 1e6 // 40)
+
+
 def _way_in(now: float, at: float) -> Iterator[Sample]:
     """A PBX and three senders: the CRM has a wrong zone since noon, the shop's token is old, the import is quiet."""
     passed = at % 1e6
@@ -339,6 +355,9 @@ def _way_in(now: float, at: float) -> Iterator[Sample]:
     yield Sample("callpulse_source_clock_ahead_seconds", {"source": "asterisk"}, -0.2)
     yield Sample("callpulse_source_gaps_total", {"source": "asterisk"}, 4 + (at > now - 3 * HOUR))
     yield Sample("callpulse_source_gaps_unfilled", {"source": "asterisk"}, float(0 <= at - (now - 3 * HOUR) < 60))
+    yield Sample("callpulse_source_messages_lost_total", {"source": "freeswitch"}, 3 * (at > now - 5 * HOUR))
+    yield Sample("callpulse_source_statements_left_out_total", {"source": "twilio"}, max(0, at - now + HOUR) // 600)
+    yield from _polls(now, at)
     away = max(0.0, at - (now - 3 * HOUR)) if at < now - 2.9 * HOUR else 0.0
     yield Sample("callpulse_spool_bytes", {}, away * 4000)
     yield Sample("callpulse_spool_max_bytes", {}, 1 << 30)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streams.contract.events import CallAnswered
 from streams.sources.frame import Joined, KeptStatement
-from streams.sources.joins import MOST_STATEMENTS, OpenCalls, Ready
+from streams.sources.joins import MOST_STATEMENTS, LeftOut, OpenCalls, Ready
 
 AT = 1_795_435_200_000
 KEEP_MS = 1_000
@@ -101,6 +101,26 @@ def test_the_statements_of_one_call_are_bounded() -> None:
         calls.take("pairs", "c", number, said(f"a{number}"))
     calls.take("pairs", "c", 0, said(f"b{MOST_STATEMENTS}"))
     assert list(calls.ready(AT)) == []
+
+
+def test_what_is_left_out_is_said_once_and_a_repeat_is_not_left_out() -> None:
+    calls = OpenCalls({"pairs": Pairs(), "others": Pairs()})
+    for call in ("c", "d"):
+        for number in range(MOST_STATEMENTS):
+            calls.take("pairs", call, number, said(f"a{number}"))
+    calls.take("pairs", "c", 0, said("a0"))
+    calls.take("others", "c", 0, said("a0"))
+    assert calls.left_out() == []
+    for text in ("b1", "b2", "b1"):
+        calls.take("pairs", "c", 0, said(text))
+    calls.take("pairs", "d", 0, said("b1"))
+    assert calls.left_out() == [LeftOut("pairs", 4, 2)]
+    assert calls.left_out() == []
+    calls.take("pairs", "c", 0, said("b3"))
+    assert calls.left_out() == [LeftOut("pairs", 1, 0)], "the call is known to be full"
+    calls.take("pairs", "c", 0, said("b4"))
+    calls.recall(AT)
+    assert calls.left_out() == [], "the gateway before this one has said it"
 
 
 def test_what_was_stored_before_a_restart_is_recalled_and_what_waited_then_is_not() -> None:
