@@ -30,7 +30,7 @@ from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from agents.kafka.feeder import Feeder
-    from streams.simulator import Department, Truth
+    from streams.simulator import Department, SpeechOptions, Truth
 
 _HORIZON_DAYS: Final = 3660
 """Length of the simulation if it runs until it is stopped."""
@@ -83,6 +83,10 @@ def simulate(  # noqa: PLR0913 - one option each
         bool, typer.Option("--clean", help="No lost, late, repeated, unordered or malformed records.")
     ] = False,
     crm: Annotated[bool, typer.Option("--crm/--no-crm", help="Also send CRM events: notes, deals, links.")] = True,
+    speech: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the answered legs that have a transcript, in Russian or English."),
+    ] = 0.0,
     roster: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="Write the invented teams and managers as settings."),
@@ -122,6 +126,8 @@ def simulate(  # noqa: PLR0913 - one option each
 
         callpulse simulate --stories --roster stories.toml --seconds 0
 
+        callpulse simulate --managers 20 --always --speech 0.5 --roster roster.toml
+
         callpulse simulate --managers 20 --as cel --roster roster.toml > Master.csv
     """
     settings = read_settings(config, bootstrap)
@@ -135,9 +141,10 @@ def simulate(  # noqa: PLR0913 - one option each
         department = _department(settings, seed, managers, teams, always=always)
         days = 1.0 if days is None else days
     if form is not None:
-        if as_json or answers is not None or seconds is not None or speed is not None or rate is not None:
+        if as_json or answers is not None or seconds is not None or speed is not None or rate is not None or speech:
             raise UserError(
-                "--as writes a history only: leave --json, --answers, --seconds, --speed and --rate out", USAGE
+                "--as writes a history only: leave --json, --answers, --seconds, --speed, --rate and --speech out",
+                USAGE,
             )
         write_as(form, department, days, intensity, roster)
         return
@@ -145,7 +152,7 @@ def simulate(  # noqa: PLR0913 - one option each
         if not department.text:
             raise UserError("--roster writes invented managers only; the managers come from the settings here", USAGE)
         roster.write_text(department.toml(), encoding="utf-8")
-    work = _Run(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm)
+    work = _Run(settings, department, days, seconds, intensity=intensity, clean=clean, crm=crm, speech=speech)
     counts = run(work.run(speed, rate))
     if answers is not None:
         answers.write_bytes(work.answers())
@@ -168,14 +175,17 @@ class _Run:
         intensity: float,
         clean: bool,
         crm: bool,
+        speech: float,
     ) -> None:
-        from streams.simulator import FaultRates, Truth  # noqa: PLC0415 - slow to import
+        from streams.simulator import FaultRates, Recognition, SpeechOptions, Truth  # noqa: PLC0415 - slow to import
 
         self._settings = settings
         self.truth: Truth = Truth(department.settings)
         now_ms = int(time.time() * 1000)
         self._live = seconds != 0
         self._until_ms = None if seconds is None else now_ms + int(seconds * 1000)
+        self._transcripts = 0 if speech else None
+        recognition = Recognition.none() if clean else Recognition()
         self._records = records(
             department,
             now_ms - int(days * DAY_MS),
@@ -184,7 +194,14 @@ class _Run:
             FaultRates.none() if clean else FaultRates(),
             intensity,
             crm=crm,
+            speech=SpeechOptions(share=speech, recognition=recognition) if speech else None,
         )
+
+    def _sent(self, record: Pending) -> None:
+        """Pass a record that was sent to the truth. It takes none of transcripts: these are counted here."""
+        record.sent()
+        if self._transcripts is not None and record.topic == "speech":
+            self._transcripts += 1
 
     async def run(self, speed: float | None, rate: float | None) -> dict[str, Any]:
         """Send the records, and return the counts."""
@@ -200,7 +217,7 @@ class _Run:
                     speed=speed,
                     rate=rate,
                     on_progress=advance,
-                    on_sent=Pending.sent,
+                    on_sent=self._sent,
                 )
                 stop_on_signals(feeder)
                 if self._live:
@@ -209,8 +226,10 @@ class _Run:
                 if self._live:
                     announcement.cancel()
         seconds = time.monotonic() - started
-        crm = self.truth.crm["produced"]
-        return {**self.truth.counts(), "crm": crm, "sent": feeder.sent, "seconds": round(seconds, 3)}
+        counts = {**self.truth.counts(), "crm": self.truth.crm["produced"]}
+        if self._transcripts is not None:
+            counts["speech"] = self._transcripts
+        return {**counts, "sent": feeder.sent, "seconds": round(seconds, 3)}
 
     def answers(self) -> bytes:
         """Return the expected figures of this moment as JSON."""
@@ -267,6 +286,7 @@ def records(
     intensity: float = 1.0,
     *,
     crm: bool = True,
+    speech: SpeechOptions | None = None,
 ) -> Iterator[Pending]:
     """Yield the records of a department until `until_ms`, or practically without end if that is None."""
     from streams.simulator import simulate as simulate_department  # noqa: PLC0415 - slow to import
@@ -281,6 +301,7 @@ def records(
         intensity=intensity,
         truth=held,
         crm=crm,
+        speech=speech,
     )
     for record in made:
         yield Pending(record.topic, record.key, record.value, record.due_ms, held)

@@ -8,7 +8,20 @@ stories. Pure: no clock, and all randomness comes from the seed.
 from streams.simulator.faults.injection import FaultRates
 from streams.simulator.people.roster import PERSONALITIES, Department, Member, Personality
 from streams.simulator.simulation import simulate
+from streams.simulator.speech.recognition import Recognition
+from streams.simulator.speech.speakers import SpeechOptions
 from streams.simulator.telephony.legs import Record
 from streams.simulator.truth.truth import Truth
 
-__all__ = ["PERSONALITIES", "Department", "FaultRates", "Member", "Personality", "Record", "Truth", "simulate"]
+__all__ = [
+    "PERSONALITIES",
+    "Department",
+    "FaultRates",
+    "Member",
+    "Personality",
+    "Recognition",
+    "Record",
+    "SpeechOptions",
+    "Truth",
+    "simulate",
+]

@@ -8,6 +8,7 @@ from typing import Final
 from streams.simulator.faults.injection import Delivery, FaultRates, Listener
 from streams.simulator.people.roster import Department
 from streams.simulator.rng import SeededRandom
+from streams.simulator.speech.speakers import Speakers, SpeechOptions
 from streams.simulator.telephony.calls import CallSimulation
 from streams.simulator.telephony.emitter import Emitter
 from streams.simulator.telephony.legs import Record
@@ -15,7 +16,7 @@ from streams.simulator.telephony.legs import Record
 _DELIVERY_MS: Final = 5_000  # of simulated time between two looks at what has arrived
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - one for each part of a department
     department: Department,
     start_ms: int,
     end_ms: int,
@@ -25,6 +26,7 @@ def simulate(
     truth: Listener | None = None,
     crm: bool = False,
     internal: float = 0.0,
+    speech: SpeechOptions | None = None,
 ) -> Iterator[Record]:
     """Yield the records of the department in the order in which they arrive.
 
@@ -33,7 +35,8 @@ def simulate(
     unchanged. `intensity` multiplies the number of calls: each manager works on several lines at once, and talks keep
     their length. `truth` is called for every record just before it is yielded. With `crm` there are records of that
     topic, too. The same calls happen, but some of their leads change keys. After a share `internal` of their talks with
-    customers, managers call a colleague.
+    customers, managers call a colleague. `speech` says which answered legs have a transcript in topic `speech`; the
+    same calls happen without.
 
     Raises ValueError for an intensity that is not above 0, or an end before the start.
     """
@@ -41,10 +44,11 @@ def simulate(
         raise ValueError(f"intensity is above 0; not {intensity}")
     if end_ms < start_ms:
         raise ValueError("the end is before the start")
-    return _records(department, start_ms, end_ms, faults or FaultRates(), intensity, truth, crm=crm, internal=internal)
+    faults = faults or FaultRates()
+    return _records(department, start_ms, end_ms, faults, intensity, truth, crm=crm, internal=internal, speech=speech)
 
 
-def _records(
+def _records(  # noqa: PLR0913 - as above
     department: Department,
     start_ms: int,
     end_ms: int,
@@ -54,6 +58,7 @@ def _records(
     *,
     crm: bool,
     internal: float,
+    speech: SpeechOptions | None,
 ) -> Iterator[Record]:
     name = f"{department.seed}-{start_ms // 1000}"
     # Delivery has its own random generators, so that faults do not change the calls.
@@ -62,7 +67,10 @@ def _records(
     )
     delivery = Delivery(post, crm_post, odd_deals, faults, start_ms, truth)
     emitter, sender = Emitter(delivery, name), delivery if crm else None
-    calls = CallSimulation(department, start_ms, end_ms, intensity, emitter, name, sender, internal=internal)
+    speakers = None if speech is None else Speakers(department.seed, speech, delivery)
+    calls = CallSimulation(
+        department, start_ms, end_ms, intensity, emitter, name, sender, internal=internal, speakers=speakers
+    )
     look_ms = start_ms
     for now_ms in calls.run():
         if now_ms >= look_ms:

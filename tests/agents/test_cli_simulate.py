@@ -86,7 +86,7 @@ def test_a_history_is_written_as_another_system_would(callpulse: Runner, form: s
     assert "--roster FILE would say it" in said.err
 
 
-@pytest.mark.parametrize("more", [("--seconds", "0"), ("--json",), ("--rate", "5")], ids=" ".join)
+@pytest.mark.parametrize("more", [("--seconds", "0"), ("--json",), ("--rate", "5"), ("--speech", "0.5")], ids=" ".join)
 def test_what_is_written_is_a_history_and_nothing_else(callpulse: Runner, more: tuple[str, ...]) -> None:
     said = callpulse("simulate", "--managers", 3, "--as", "ami", *more)
     assert said.code == 2

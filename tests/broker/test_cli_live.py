@@ -90,6 +90,7 @@ def test_the_people_of_the_stories_call_and_the_settings_file_knows_them(
 def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Installation) -> None:
     assert callpulse("topics", "create").returncode == 0
     command = ["simulate", "--managers", "30", "--always", "--intensity", "20", "--days", "0.02", "--json"]
+    command += ["--speech", "0.5"]
     with subprocess.Popen(
         [sys.executable, "-m", "agents.cli", *command],
         cwd=ROOT,
@@ -107,8 +108,13 @@ def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Inst
             process.kill()
     assert (process.returncode, err) == (0, "")
     told = orjson.loads(out)
-    assert told["sent"] == told["produced"] + told["crm"]
-    for topic, sent in ((callpulse.calls, told["produced"]), (callpulse.crm, told["crm"])):
+    assert told["sent"] == told["produced"] + told["crm"] + told["speech"]
+    speech = callpulse.crm.removesuffix("crm") + "speech"
+    for topic, sent in (
+        (callpulse.calls, told["produced"]),
+        (callpulse.crm, told["crm"]),
+        (speech, told["speech"]),
+    ):
         assert 0 < sent == len(consume(callpulse.bootstrap, topic, at_least=sent))
 
 

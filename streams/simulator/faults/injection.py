@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from streams.contract.events import CallEvent, CrmEvent, ManagerPresence
+from streams.contract.events import CallEvent, CrmEvent, ManagerPresence, SpeechEvents
 from streams.simulator.faults.edge_cases import edge_case_event
 from streams.simulator.faults.malformed import malformed_call_event, malformed_crm_event
 from streams.simulator.faults.odd_deals import OddDeals
@@ -28,6 +28,8 @@ from streams.simulator.telephony.legs import (
     CRM_TOPIC,
     END,
     PRESENCE,
+    SPEECH,
+    SPEECH_TOPIC,
     START,
     TOPIC,
     TRANSFER,
@@ -224,6 +226,11 @@ class Delivery:
             odd = edge_case_event(rng, event.at)
             self._put(due, odd, CRM, odd.lead, self._encode(odd))
 
+    def speech(self, event: SpeechEvents, due_ms: int) -> None:
+        """Send an event of a transcript, which arrives at `due_ms`. Its faults are the recogniser's."""
+        due = max(due_ms, self._next * self._BUCKET_MS)
+        self._put(due, event.call, SPEECH, event.manager, self._encode(event))
+
     def until(self, limit_ms: int) -> Iterator[Record]:
         """Yield the records that have arrived by about `limit_ms`. All of them must have been sent by now."""
         limit = limit_ms // self._BUCKET_MS
@@ -242,6 +249,9 @@ class Delivery:
         items.sort()
         listener = self._listener
         for due, _, payload, piece, key, value in items:
+            if piece == SPEECH:
+                yield Record(SPEECH_TOPIC, key, value, due)
+                continue
             if listener is not None:
                 listener.arrived(due, payload, piece)
             yield Record(TOPIC if piece < CRM else CRM_TOPIC, key, value, due)

@@ -10,6 +10,7 @@ from streams.simulator.crm.engine import CrmEngine
 from streams.simulator.crm.writer import Sender
 from streams.simulator.people.roster import Department
 from streams.simulator.rng import SeededRandom
+from streams.simulator.speech.speakers import Speakers
 from streams.simulator.telephony.chats import Chats
 from streams.simulator.telephony.emitter import Emitter
 from streams.simulator.telephony.legs import SimulatedLeg
@@ -52,7 +53,7 @@ _LEAVES: Final = 0.7  # missed calls that the caller canceled; in the others nob
 class CallSimulation(Workforce):
     """The workforce with its telephones. `name` makes call ids differ from those of other runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part of the workforce
         self,
         department: Department,
         start_ms: int,
@@ -63,9 +64,11 @@ class CallSimulation(Workforce):
         crm: Sender | None = None,
         *,
         internal: float = 0.0,
+        speakers: Speakers | None = None,
     ) -> None:
         super().__init__(department, start_ms, end_ms, intensity, emitter)
         self._chats = Chats(SeededRandom(department.seed, "chats", start_ms), name, internal, emitter)
+        self._speakers = speakers
         self._crm_engine: CrmEngine | None = None
         if crm is not None:
             self._crm_engine = CrmEngine(
@@ -138,6 +141,8 @@ class CallSimulation(Workforce):
         """End a talk. Return when the person is ready for the next call."""
         leg.talk_ms = ended_at - (leg.answered_at or ended_at)
         self.emitter.ended(leg, ended_at)
+        if self._speakers is not None:
+            self._speakers.perhaps(leg)
         self._chats.perhaps(person, self.people, ended_at)
         if leg.lead is not None:
             again_ms = person.call_list.note(leg.lead, ended_at, "answered", leg.talk_ms, 0)
@@ -200,6 +205,8 @@ class CallSimulation(Workforce):
                 answered_at = other.started_at + self.rng.between(2_000, 12_000)
         leg.talk_ms = at - (leg.answered_at or at)
         self.emitter.transferred(leg, other, at)
+        if self._speakers is not None:
+            self._speakers.perhaps(leg)
         if self.rng.happens(_END_EMITTED):
             self.emitter.ended(leg, at + self.rng.between(0, 60))
         else:

@@ -14,6 +14,7 @@ from streams.contract.events import Direction, Disposition, Kind, PresenceState
 
 TOPIC: Final = "calls"
 CRM_TOPIC: Final = "crm"
+SPEECH_TOPIC: Final = "speech"
 
 # Pieces of a leg, as bits.
 START: Final = 1
@@ -25,6 +26,7 @@ PRESENCE: Final = 32  # not of a leg
 BAD: Final = 64
 CRM: Final = 128  # this and greater values belong to topic `crm`
 BAD_CRM: Final = 256
+SPEECH: Final = 512  # of topic `speech`
 
 
 class Record(Struct, frozen=True, gc=False):
