@@ -45,6 +45,8 @@ GONE = {
 }
 """The deal that is deleted in the afternoon, as it was before."""
 DELETED = "2026-11-17T14:00:00.000Z"
+OWNERS = {"16915081": "2026-11-17T10:10:00Z", "16915070": "2026-11-17T09:00:10Z"}
+"""When a deal was changed without a change of its stage."""
 
 
 def settings_text(url: str = "http://127.0.0.1:1", keys: Any = None, more: str = "") -> str:
@@ -118,9 +120,8 @@ class Account:
             for deal in map(self.now, self.there())
             if (times := [ms_of(one["timestamp"]) for one in deal["propertiesWithHistory"]["dealstage"]])
         ]
-        owners = {"16915081": "2026-11-17T10:10:00Z", "16915070": "2026-11-17T09:00:10Z"}
         return sorted(
-            (max(at, ms_of(owners[one])) if one in owners and ms_of(owners[one]) <= self.time.now_ms else at, one)
+            (max(at, ms_of(OWNERS[one])) if one in OWNERS and ms_of(OWNERS[one]) <= self.time.now_ms else at, one)
             for at, one in moments
         )
 
