@@ -268,6 +268,21 @@ def test_where_the_api_is_asked_the_webhook_is_a_doorbell() -> None:
     assert not any(hook.translate(one.request).events for one in PUSHED.deliveries)
 
 
+def test_a_deal_that_is_restored_and_deleted_again_is_deleted_twice() -> None:
+    def gone(at: str, received_at_ms: int = EVENING) -> Event:
+        said = {"leads[delete][0][id]": "7", "leads[delete][0][last_modified]": at}
+        body = urlencode({name: value for name, value in said.items() if value}).encode()
+        headers = {"content-type": FORM}
+        request = Request(method="POST", url="", query="", headers=headers, body=body, received_at_ms=received_at_ms)
+        (event,) = AmocrmHook(PUSHED.settings).translate(request).events
+        return event
+
+    first, second = str(DAY // 1000), str(DAY // 1000 + 60)
+    assert gone(first) == gone(first, EVENING + 5_000)
+    assert gone(first).id != gone(second).id
+    assert gone("").id == gone("", EVENING + 5_000).id, "a repeat has another receipt"
+
+
 async def test_wrong_inputs_are_answered_as_they_deserve_and_harm_nothing() -> None:
     no_secret = ("27-forged.http", "29-no-authentication.http")
     assert await answered("amocrm", settings_text(), AmocrmHook, differs=no_secret) == []

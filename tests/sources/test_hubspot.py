@@ -81,6 +81,7 @@ class Account:
         links = [*read("associations_batch_read"), {"from": {"id": GONE["id"]}, "to": [{"toObjectId": 28191830}]}]
         self.links = {one["from"]["id"]: one for one in links}
         self.page = 100
+        self.deleted = DELETED
 
     async def answered(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != "Bearer a-private-app":
@@ -95,7 +96,7 @@ class Account:
         if path == "/crm/v3/owners":
             return read("owners")
         if path == "/crm/v3/objects/deals" and query["archived"] == "true":
-            return [{"id": GONE["id"], "archivedAt": DELETED}] if self.time.now_ms >= ms_of(DELETED) else []
+            return [{"id": GONE["id"], "archivedAt": self.deleted}] if self.time.now_ms >= ms_of(DELETED) else []
         if "associations" in path:
             return [self.links[one] for one in wanted if one in self.links]
         if "/contacts/" in path:
@@ -263,6 +264,36 @@ def test_each_delivery_of_the_story_has_its_class_and_starts_a_poll() -> None:
             assert (made.refused, made.ring) == ([], True), one.file
             gone += [event.deal for event in made.events if isinstance(event, DealDeleted)]
     assert gone == ["16915092"]
+
+
+def item(action: str, at_ms: int, **more: Any) -> Any:
+    return {"subscriptionType": f"deal.{action}", "objectId": 7, "occurredAt": at_ms, **more}
+
+
+def gone(*items: Any) -> list[DealDeleted]:
+    body = json.dumps(items).encode()
+    request = Request(method="POST", url="", query="", headers={}, body=body, received_at_ms=EVENING)
+    return [one for one in HubspotHook(STORY.settings).translate(request).events if isinstance(one, DealDeleted)]
+
+
+def test_a_deal_that_is_restored_and_deleted_again_is_deleted_twice() -> None:
+    first, again, second = gone(item("deletion", DAY), item("deletion", DAY), item("privacyDeletion", DAY + 60_000))
+    assert first == again
+    assert first.id != second.id
+    merged = item("merge", DAY, newObjectId=9, mergedObjectIds=[7, 9])
+    once, later = gone(merged, {**merged, "occurredAt": DAY + 60_000})
+    assert once.id == later.id, "a merge is for good, and polls find it again and again"
+
+
+async def test_the_poll_finds_the_second_deletion() -> None:
+    time = Time(EVENING)
+    async with asked(time) as (made, account, _):
+        assert await made.poller.once() == "done"
+        account.deleted = iso(EVENING + 60_000)
+        time.now_ms = EVENING + 2 * 3_600_000
+        assert await made.poller.once() == "done"
+        found = [one.at for one in made.sink.events if isinstance(one, DealDeleted)]
+    assert found == [ms_of(DELETED), EVENING + 60_000]
 
 
 async def test_wrong_inputs_are_answered_as_they_deserve_and_harm_nothing() -> None:

@@ -371,6 +371,33 @@ def test_each_kind_of_change_has_its_moment_its_owner_and_its_amount() -> None:
     assert changed({}, value=1).id != changed({}, value=2).id  # within one second
 
 
+def test_a_deal_that_is_restored_and_deleted_again_is_deleted_twice() -> None:
+    moments = ("2026-11-17T14:00:00.100Z", "2026-11-17T14:00:00.100Z", "2026-11-17T14:05:00.100Z")
+    meta = {**WON["meta"], "action": "delete"}
+    each = [
+        said({"data": None, "previous": WON["data"], "meta": {**meta, "timestamp": at}}).events[0] for at in moments
+    ]
+    assert each[0] == each[1]
+    assert each[0].id != each[2].id
+
+
+async def test_the_poll_finds_the_second_deletion() -> None:
+    time = Time(EVENING)
+    async with asked(time) as (made, account, _):
+        assert await made.poller.once() == "done"
+        (first,) = (one for one in made.sink.events if isinstance(one, DealDeleted))
+        again = next(one for one in account.said if one["data"] is None)
+        meta = {**again["meta"], "id": "again", "timestamp": "2026-11-17T19:05:00Z"}
+        account.said.append({**again, "meta": meta})
+        time.now_ms = ms_of("2026-11-17T21:05:00Z")
+        assert await made.poller.once() == "done"
+        found = [one for one in made.sink.events if isinstance(one, DealDeleted)]
+    assert [(one.deal, one.at) for one in found] == [
+        (first.deal, first.at),
+        (first.deal, ms_of("2026-11-17T19:05:00Z")),
+    ]
+
+
 def test_a_merge_is_a_deletion_and_a_change() -> None:
     meta = {**WON["meta"], "merged_to_id": "97"}
     gone = said({"data": None, "previous": WON["data"], "meta": {**meta, "action": "delete"}})

@@ -18,6 +18,7 @@ from streams.sources.forms import FormError, parsed, text
 from streams.sources.frame import Answers, Hook, Request, Translation, UnreadableError
 from streams.sources.people import People
 from streams.sources.times import TimeError, Times
+from streams.units import SECOND_MS
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 2_000
@@ -80,12 +81,11 @@ class AmocrmHook(Hook):
         if not _is_id(deal):
             raise UnreadableError("invalid_field", "the id of a lead is none")
         if action == "delete":
-            at = self._moment(entry.get("last_modified") or entry.get("updated_at") or "", now_ms) or now_ms
-            return [
-                DealDeleted(
-                    v=1, id=f"{NAME}:deal:{deal}:deleted", at=at, source=NAME, lead=lead_of(int(deal), 0), deal=deal
-                )
-            ]
+            at = self._moment(entry.get("last_modified") or entry.get("updated_at") or "", now_ms)
+            # It can be restored and deleted again. The receipt is no part of the id: a repeat has another one.
+            id_ = f"{NAME}:deal:{deal}:deleted" + (f":{at // SECOND_MS}" if at else "")
+            lead = lead_of(int(deal), 0)
+            return [DealDeleted(v=1, id=id_, at=at or now_ms, source=NAME, lead=lead, deal=deal)]
         if action not in _CHANGES:
             raise UnreadableError("unknown_type", "an action of a lead that is not known")
         status, moment = entry.get("status_id", ""), entry.get("last_modified") or entry.get("updated_at") or ""
@@ -98,7 +98,7 @@ class AmocrmHook(Hook):
         return [
             DealStageChanged(
                 v=1,
-                id=f"{NAME}:deal:{deal}:{at // 1000}:{status}",
+                id=f"{NAME}:deal:{deal}:{at // SECOND_MS}:{status}",
                 at=at,
                 source=NAME,
                 lead=lead_of(int(deal), 0),

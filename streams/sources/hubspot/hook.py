@@ -20,7 +20,7 @@ from streams.sources.frame import Answers, Hook, Request, Translation, Unreadabl
 from streams.sources.hubspot.deals import lead_of
 from streams.sources.hubspot.settings import NAME, HubspotSettings
 from streams.sources.times import TimeError, Times
-from streams.units import MINUTE_MS
+from streams.units import MINUTE_MS, SECOND_MS
 
 _VALID_MS: Final = 5 * MINUTE_MS
 _UNIX_MS: Final = Times("unix_ms")
@@ -117,8 +117,17 @@ class HubspotHook(Hook):
 
 
 def deleted(deal: str, at_ms: int) -> Event:
-    """Return the event of a deal that is gone."""
-    return DealDeleted(v=1, id=f"{NAME}:deal:{deal}:deleted", at=at_ms, source=NAME, lead=lead_of(deal, ""), deal=deal)
+    """Return the event of a deal that was deleted. It can be restored and deleted again: the id has the moment."""
+    return _gone(deal, at_ms, f"deleted:{at_ms // SECOND_MS}")
+
+
+def merged_away(deal: str, at_ms: int) -> Event:
+    """Return the event of a deal that was merged into another one. That is for good, and no list has its moment."""
+    return _gone(deal, at_ms, "merged")
+
+
+def _gone(deal: str, at_ms: int, how: str) -> Event:
+    return DealDeleted(v=1, id=f"{NAME}:deal:{deal}:{how}", at=at_ms, source=NAME, lead=lead_of(deal, ""), deal=deal)
 
 
 def _kind(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -151,4 +160,4 @@ def _merged(item: Mapping[str, Any], at_ms: int) -> Iterator[Event]:
     remains = item.get("newObjectId", item.get("primaryObjectId"))
     for one in merged[:_MOST_MERGED] if isinstance(merged, list) else ():
         if one != remains:
-            yield deleted(_id(one), at_ms)
+            yield merged_away(_id(one), at_ms)

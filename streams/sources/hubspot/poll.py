@@ -16,7 +16,7 @@ from streams.contract.events import DealDeleted, Event, LeadLinked
 from streams.settings.settings import Settings
 from streams.sources.frame import Refused, Translation
 from streams.sources.hubspot.deals import HISTORY, PROPERTIES, Deal, Deals, lead_of, moment
-from streams.sources.hubspot.hook import deleted
+from streams.sources.hubspot.hook import deleted, merged_away
 from streams.sources.hubspot.rows import Association, Owner, Page, Pipeline, Row
 from streams.sources.hubspot.settings import NAME, HubspotSettings
 from streams.sources.numbers import Numbers
@@ -127,7 +127,7 @@ class HubspotPoll:
                 made.events += makes.events(deal, contacts.get(deal.id, ""), since_ms)
             except TimeError:
                 made.refused.append(Refused(reason="invalid_time", detail="a moment of a deal is none", where="deals"))
-            made.events += [deleted(merged, now_ms) for merged in deal.merged]
+            made.events += [merged_away(merged, now_ms) for merged in deal.merged]
         if now_ms - at.swept >= self._own.sweep_ms:
             made.events += yield from self._gone(max(at.swept, at.until - self._own.sweep_ms) - _OVERLAP_MS)
             at.swept = now_ms

@@ -46,9 +46,9 @@ def links(person: int, numbers: Iterable[str], at_ms: int, rules: Numbers, secre
 
 
 def deleted(deal: int, person: int, at_ms: int) -> DealDeleted:
-    """Return the event of a deal that is gone."""
-    lead = lead_of(deal, person)
-    return DealDeleted(v=1, id=f"{NAME}:deal:{deal}:deleted", at=at_ms, source=NAME, lead=lead, deal=str(deal))
+    """Return the event of a deal that is gone. It can be restored and deleted again: the id has the moment."""
+    id_ = f"{NAME}:deal:{deal}:deleted:{at_ms // SECOND_MS}"
+    return DealDeleted(v=1, id=id_, at=at_ms, source=NAME, lead=lead_of(deal, person), deal=str(deal))
 
 
 class Deals:
