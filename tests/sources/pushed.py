@@ -12,7 +12,6 @@ import base64
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from hashlib import sha1, sha256
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
@@ -36,6 +35,7 @@ class Push:
     """What one system pushes. `table` is its part of the settings; `{key}` stands for a key of the fixtures.
 
     `signs` says whether the authentication covers what is said. `until` splits a secret at the end off the body.
+    `is_within` says that the secret stands in the JSON: what is no object has none. A signature lasts `lasts_ms`.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Push:
         *,
         signs: bool = False,
         until: bytes = b"",
+        is_within: bool = False,
         lasts_ms: int | None = None,
         tail: str = "",
     ) -> None:
@@ -54,15 +55,16 @@ class Push:
         self._sign = sign or (lambda _, headers, said: (headers, said))
         self._until = until
         self.signs = signs
+        self.is_within = is_within
         self.lasts_ms = lasts_ms
         self.tail = tail
 
-    @cached_property
+    @property
     def keys(self) -> Any:
         """The keys of the system in the fixtures."""
         return json.loads((self._folder / "index.json").read_bytes())["keys"]
 
-    @cached_property
+    @property
     def _sound(self) -> tuple[Headers, bytes]:
         head, _, body = (self._folder / "01-sound.http").read_bytes().partition(b"\r\n\r\n")
         lines = (line.partition(": ") for line in head.decode().split("\r\n")[1:])
@@ -118,6 +120,23 @@ tokens = ["{hashed(TOKEN)}"]
         return self._sign(self.keys, self._sound[0], said)
 
 
+class PlainPush(Push):
+    """A sender of JSON that shows nothing but the token of the URL, and has no fixtures of wrong inputs."""
+
+    def __init__(self, said: bytes, *, tail: str) -> None:
+        super().__init__("", "", tail=tail)
+        self._plain = said
+
+    @property
+    def keys(self) -> Any:
+        """None."""
+        return {}
+
+    @property
+    def _sound(self) -> tuple[Headers, bytes]:
+        return {"Content-Type": JSON}, self._plain
+
+
 def _form_with(field: str, key: str) -> Sign:
     def sign(keys: Any, headers: Headers, said: bytes) -> Signed:
         return headers, said + b"&" + urlencode({field: keys[key]}).encode()
@@ -155,7 +174,12 @@ def _zadarma(keys: Any, headers: Headers, said: bytes) -> Signed:
     return {**headers, "Signature": base64.b64encode(digest.encode()).decode()}, said
 
 
+def _aircall(keys: Any, headers: Headers, said: bytes) -> Signed:
+    return headers, b'{"token":"%b",%b' % (keys["token"].encode(), said[1:]) if said[:1] == b"{" else said
+
+
 PUSHED: Final[Mapping[str, Push]] = {
+    "aircall": Push("aircall", 'webhook_token = "{token}"', _aircall, is_within=True),
     "amazon_connect": Push("amazon_connect", 'api_key = "{api_key}"'),
     "amocrm": Push("amocrm", ""),
     "bitrix24": Push(
@@ -181,6 +205,10 @@ PUSHED: Final[Mapping[str, Push]] = {
     ),
     "megafon": Push("megafon", 'crm_token = "{crm_token}"', _form_with("crm_token", "crm_token"), until=b"&crm_token"),
     "pipedrive": Push("pipedrive", 'password = "{basic_auth}"'),
+    "transcripts": PlainPush(
+        b'[{"start": 1.0, "end": 2.5, "text": "Guten Tag"}]',
+        tail="/whisper?call=c-1&manager=201&answered_at=2026-11-18T11:00:00Z&channel=0",
+    ),
     "twilio": Push("twilio", 'auth_token = "{auth_token}"\npublic_url = "{public_url}"', _twilio, signs=True),
     "zadarma": Push("zadarma", 'secret = "{secret}"\ntimezone = "Europe/Moscow"', _zadarma, signs=True),
 }
