@@ -9,6 +9,7 @@ SHELL := bash
 
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+SPEECH_VENV ?= .venv-speech
 ARGS ?=
 MINUTES ?= 10
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -17,6 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NEWER := 3.12 3.13
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
+SPEECH_INSTALLED := $(SPEECH_VENV)/.installed
 NATIVE := build/native
 # Bytecode is kept: to compile the tests anew at every run would take 7 s, and callpulse in every process a second.
 PYTEST_PYTHON = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
@@ -32,15 +34,18 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo test check pythons fast fuzz thorough outage bench native lock boards docs tools clean
+.PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench native lock boards docs tools voices clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
 
 install: $(INSTALLED) ## make the virtual environment, with exactly the locked packages
 
 demo: $(INSTALLED) ## watch a simulated department live: Kafka, a worker, the board (ARGS="--seconds 60 --report FILE.json")
 	@$(BIN)/callpulse demo $(ARGS)
+
+demo-speech: $(INSTALLED) $(SPEECH_INSTALLED) voices ## speak two calls, recognise them, and see their figures (ARGS="--language ru": one)
+	@$(BIN)/python -m speech_demo --python $(SPEECH_VENV)/bin/python $(ARGS)
 
 test: $(INSTALLED) tools ## run every test, three files at a time, and list what they leave out (ARGS="-k word": some, without the list)
 	@rm -rf build/coverage; mkdir -p build/coverage
@@ -90,6 +95,9 @@ lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and
 	.ci/requirements dev > build/dev.in
 	$(COMPILE) --output-file build/bench.lock build/bench.in
 	$(COMPILE) --output-file build/dev.lock --constraint build/bench.lock build/dev.in
+	.ci/requirements --only speech > build/speech.in
+	$(COMPILE) --output-file build/speech.lock build/speech.in
+	{ echo "# Made by \`make lock\` from pyproject.toml: the recogniser of \`make demo-speech\`, and its models."; cat build/speech.lock; } > requirements-speech.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: what it takes to run, test and check."; cat build/dev.lock; } > requirements.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: the same, and what the benchmarks compare with."; cat build/bench.lock; } > requirements-bench.lock
 
@@ -115,6 +123,19 @@ tools: ## install promtool, amtool and a C compiler, where they are missing and 
 		echo "The tests need promtool, amtool and a C compiler. Install: $$missing (Debian's names)." >&2; exit 1; \
 	fi
 
+voices: ## install the programs that speak in the demo of transcripts, where they are missing and this is root
+	@missing=""; \
+	command -v espeak-ng > /dev/null || missing="espeak-ng"; \
+	command -v text2wave > /dev/null || missing="$$missing festival"; \
+	[ -d /usr/share/festival/voices/russian ] || missing="$$missing festvox-ru"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "installing $$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
+	else \
+		echo "The demo needs programs that speak. Install: $$missing (Debian's names)." >&2; exit 1; \
+	fi
+
 clean: ## remove what was built, but not the virtual environments
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
@@ -131,6 +152,11 @@ $(NATIVE)/.installed: $(INSTALLED) hatch_build.py $(shell find streams agents -n
 	@rm -rf $(NATIVE); mkdir -p $(NATIVE)
 	COMPILE_CALLPULSE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--target $(NATIVE) .
+	@touch $@
+
+$(SPEECH_INSTALLED): requirements-speech.lock
+	[ -x $(SPEECH_VENV)/bin/python ] || "$(PYTHON)" -m venv $(SPEECH_VENV)
+	$(SPEECH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-speech.lock
 	@touch $@
 
 $(BENCH_INSTALLED): requirements-bench.lock pyproject.toml

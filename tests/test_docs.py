@@ -38,7 +38,7 @@ FOREIGN = {
     "orjson.loads": "of a package that only the benchmarks use",
     "truth.rejected": "an attribute of the object that the page has made above",
 }
-TOP = {"benchmarks", "streams", "agents", "grafana", "tests", "deploy", "docs"}
+TOP = {"benchmarks", "speech_demo", "streams", "agents", "grafana", "tests", "deploy", "docs"}
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 
 

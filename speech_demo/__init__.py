@@ -1,0 +1,1 @@
+"""`make demo-speech`: text becomes voice, voice a transcript, and the transcript becomes figures, all offline."""
