@@ -8,7 +8,7 @@ from streams.contract.events import SpeechUtterance
 from streams.settings.speech import Speech
 from streams.speech.lexicon import Lexicon
 from streams.speech.marks import Hit, UtteranceMarks
-from streams.speech.stretches import stretches
+from streams.speech.stretches import stretches, unclear
 from streams.speech.words import Words, is_word, normal
 
 
@@ -50,6 +50,7 @@ class Reader:
                     for match in matches
                 ]
             ),
+            unclear=unclear(event, self._longest_word_ms) if event.words else (),
         )
 
     def _of_back_channels(self, forms: list[str]) -> bool:

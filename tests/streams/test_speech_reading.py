@@ -121,3 +121,10 @@ def test_the_shipped_lexicon_loads() -> None:
     assert {file.name for file in shipped()} >= {"ru.toml", "en.toml"}
     assert len(loaded) > 0
     assert lexicon([File("mine.toml", '[filler."x"]\nphrases = ["x"]')]).version != loaded.version
+
+
+def test_the_beginning_of_an_over_long_word_is_kept_as_unclear() -> None:
+    words = (SpokenWord(text="да", start_ms=1_000, end_ms=9_000),)
+    marks = READER.read(event("да", start_ms=1_000, end_ms=9_000, words=words))
+    assert (marks.stretches, marks.unclear) == (((7_000, 9_000),), ((1_000, 7_000),))
+    assert READER.read(event("да", start_ms=1_000, end_ms=9_000)).unclear == ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,8 @@ from streams.contract.events import Capabilities, Role
 from streams.settings.speech import Speech
 from streams.speech.intervals import common, total, union
 from streams.speech.marks import UtteranceMarks
+from streams.speech.reading import Reader
+from streams.speech.shipped import lexicon
 from streams.speech.timing import Timing, timing
 from tests.examples import examples
 from tests.streams.speech_cases import (
@@ -280,10 +283,20 @@ def test_call_ai_metrics_says_the_same_of_the_dialogues(dialogue: dict[str, Any]
 # -- what people labelled, and what recognisers counted
 
 
+@cache
+def reader() -> Reader:
+    return Reader(lexicon(), SPEECH)
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["as read", "as labelled"])
 @pytest.mark.parametrize("dialogue", dialogues(), ids=lambda dialogue: str(dialogue["id"]))
-def test_the_labelled_dialogues(dialogue: dict[str, Any]) -> None:
+def test_the_labelled_dialogues(dialogue: dict[str, Any], *, read: bool) -> None:
+    """With the back-channels of the shipped lexicon, and with those of the labels."""
     nods = {label["utterance"] for label in dialogue["labels"]["back_channels"]}
-    said = {event.utterance: marked(event, nod=event.utterance in nods) for event in events_of(dialogue)}
+    said = {
+        event.utterance: reader().read(event) if read else marked(event, nod=event.utterance in nods)
+        for event in events_of(dialogue)
+    }
     found = timing(said, SPEECH, None)
     labelled = dialogue["features"]
     assert found.span_ms == labelled["span_ms"]
