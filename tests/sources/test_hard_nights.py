@@ -246,3 +246,15 @@ def test_an_inbound_call_of_zadarma_that_only_its_menu_answered_is_missed_after_
     pbx.post("2026-11-17T10:00:40", form)
     assert pbx.events == []
     assert pbx.leg("in_1", "queue:inbound").disposition == "no_answer"
+
+
+def test_an_inbound_call_of_megafon_that_a_manager_refused_is_busy_once_its_record_says_so() -> None:
+    pbx = Pbx("megafon", test_megafon.SETTINGS)
+    common = {"phone": "+74950000101", "user": "vera", "ext": "201", "callid": "9"}
+    pbx.post("2026-11-17T10:00:01", {"cmd": "event", "type": "INCOMING", "direction": "in", **common})
+    pbx.post("2026-11-17T10:00:05", {"cmd": "event", "type": "CANCELLED", "direction": "in", **common})
+    assert pbx.leg("9", "vera.lisina").disposition == "no_answer"
+    record = {"cmd": "history", "type": "in", "status": "Busy", "start": "20261117T100001Z", "wait": "4", **common}
+    pbx.post("2026-11-17T10:00:06", record)
+    leg = pbx.leg("9", "vera.lisina")
+    assert (leg.disposition, leg.talk_ms, leg.ended_by) == ("busy", 0, "hangup")

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from streams.contract import events as contract
-from streams.contract.events import QUEUE_PREFIX
+from streams.contract.events import QUEUE_PREFIX, EndedBy
 from streams.settings.settings import Settings
 from streams.sources.gathering import GatheringJoin, LegEvents
 from streams.sources.local_moments import settled
@@ -166,7 +166,9 @@ class _Leg:
                 yield leg.ended(max(cancelled, rang), rang, ended_by="cdr")
         elif cancelled or self._taken:
             ended = min(at for at in (cancelled, self._taken) if at)
-            yield leg.ended(max(ended, rang), rang or None, pieces=pieces)
+            # Only the record says who gave up: the caller, or the manager who refused.
+            ended_by: EndedBy = "hangup" if self._taken else "cdr"
+            yield leg.ended(max(ended, rang), rang or None, ended_by=ended_by, pieces=pieces)
         elif rang and self._over:
             yield leg.ended(max(self._over, rang), rang, ended_by="cdr")
 
