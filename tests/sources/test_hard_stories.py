@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from streams.contract.events import CallEnded
+from streams.contract.events import CallEnded, CallStarted
 from streams.settings.settings import load
 from streams.sources.amazon_connect.hook import ConnectHook
 from streams.sources.amazon_connect.join import ConnectJoin
@@ -100,12 +100,12 @@ def _utc(text: str) -> datetime:
 AUTUMN, SPRING = "2026-10-25T01:00:00", "2026-03-29T01:00:00"
 """When the clocks change in Europe."""
 NIGHTS: Final = [
-    Night("08:12:00", AUTUMN, "Europe/Berlin"),
+    Night("06:05:00", AUTUMN, "Europe/Berlin"),
     Night("08:42:00", SPRING, "Europe/Berlin"),
     Night("10:02:00", "2026-11-17T21:00:00", "Europe/Moscow"),
 ]
 MORE: Final = [
-    Night("06:05:00", AUTUMN, "Europe/Berlin"),
+    Night("08:12:00", AUTUMN, "Europe/Berlin"),
     *(Night(was, AUTUMN, "Europe/Berlin") for was in ("06:45:00", "07:20:40", "07:50:00", "08:42:00", "09:16:00")),
     *(Night(was, AUTUMN, "Europe/Berlin") for was in ("10:02:00", "11:31:00", "12:00:00")),
     *(Night(was, AUTUMN, "Europe/Lisbon") for was in ("06:31:04", "10:50:00")),
@@ -231,11 +231,15 @@ def channels(event: bytes) -> set[str]:
     return {header(event, b"Unique-ID"), header(event, b"Channel-Call-UUID")} - {""}
 
 
+@pytest.mark.parametrize("has_list", [True, False])
 @pytest.mark.parametrize("restart", ["07:50:00", "08:41:20"])
 def test_a_freeswitch_that_starts_anew_over_midnight_numbers_its_events_from_one_and_tells_the_calls_after(
-    restart: str,
+    restart: str, *, has_list: bool
 ) -> None:
-    """Channels of before are gone without a word; the numbers of events begin anew, and the core has another id."""
+    """Channels of before are gone without a word; the numbers of events begin anew, and the core has another id.
+
+    Without the list of channels, its id alone says so.
+    """
     move = move_of(Night(restart, "2026-11-17T21:00:00", "Europe/Moscow"))
     at_ms = ms_of("2026-11-17T21:00:00Z")
     first, second = (
@@ -256,18 +260,17 @@ def test_a_freeswitch_that_starts_anew_over_midnight_numbers_its_events_from_one
     played.now_ms += move.by_s * 1000
     played.connection(greeting + sent(before))
     played.now_ms = at_ms + BOOT_MS
-    played.connection(empty_list + sent(anew))
+    played.connection((empty_list if has_list else greeting) + sent(anew))
     cut = [leg for leg in expected["legs"] if leg["started_ms"] < at_ms < (leg["ended_ms"] or 0)]
     calls = {leg["call"] for leg in cut} | {"A11"}  # of A11 the list tells, which is asked for later
     untold = {leg["source_call"] for leg in expected["legs"] if leg["call"] in calls}
     wrong = differences(played.events, expected)
     assert [text for text in wrong if not any(call in text for call in untold)] == []
     ends = {(end.call, end.manager): end for end in played.events if isinstance(end, CallEnded)}
-    for leg in cut:
-        if (end := ends.get((leg["source_call"], leg["manager"]))) is not None:
-            assert (end.ended_by, end.talk_ms) == ("timeout", 0)
-            assert end.at >= at_ms
-    assert cut
+    begun = {(one.call, one.manager) for one in played.events if isinstance(one, CallStarted)}
+    heard = begun & {(leg["source_call"], leg["manager"]) for leg in cut}
+    assert heard
+    assert {(ends[leg].ended_by, ends[leg].talk_ms, ends[leg].at >= at_ms) for leg in heard} == {("timeout", 0, True)}
 
 
 # -- what polls find
