@@ -14,7 +14,9 @@ from streams.units import DAY_MS
 
 if TYPE_CHECKING:
     from streams.simulator import Department
+    from streams.simulator.rendering.history import History
     from streams.simulator.rendering.pbx_facts import PbxFact
+    from streams.simulator.rendering.phone_book import PhoneBook
 
 
 class Form(StrEnum):
@@ -29,6 +31,11 @@ class Form(StrEnum):
     EVENTS = "events"
     CLOUDEVENTS = "cloudevents"
     MANGO = "mango"
+    MEGAFON = "megafon"
+    ZADARMA = "zadarma"
+    TWILIO = "twilio"
+    AMAZON_CONNECT = "amazon-connect"
+    FREESWITCH = "freeswitch"
 
 
 _ZONE: Final = "UTC"
@@ -41,7 +48,7 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
     Raises UserError for a roster of settings, which has extensions of its own or none.
     """
     from streams.simulator import FaultRates, simulate  # noqa: PLC0415 - slow to import
-    from streams.simulator.rendering import bodies, export, mango  # noqa: PLC0415 - as above
+    from streams.simulator.rendering import bodies, export  # noqa: PLC0415 - as above
     from streams.simulator.rendering.exchange import Exchange  # noqa: PLC0415 - as above
     from streams.simulator.rendering.history import History  # noqa: PLC0415 - as above
     from streams.simulator.rendering.phone_book import PhoneBook  # noqa: PLC0415 - as above
@@ -54,7 +61,8 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
     history, book = History.of(made).until(end_ms), PhoneBook(department.settings.managers)
     if roster is not None:
         more = export.MAPPING.format(zone=_ZONE) if form is Form.CSV else ""
-        roster.write_text(book.roster(department.text) + more, encoding="utf-8")
+        system = "amazon_connect" if form is Form.AMAZON_CONNECT else ""
+        roster.write_text(book.roster(department.text, system) + more, encoding="utf-8")
     else:
         say("who has which extension is not written anywhere: --roster FILE would say it")
     chunks: Iterable[bytes]
@@ -64,8 +72,8 @@ def write_as(form: Form, department: Department, days: float, intensity: float, 
         chunks = bodies.lines(history.events())
     elif form is Form.CLOUDEVENTS:
         chunks = (body + b"\n" for body in bodies.cloudevents(history.events()))
-    elif form is Form.MANGO:
-        chunks = mango.lines(history, book)
+    elif (requests := _requests().get(form)) is not None:
+        chunks = requests(history, book)
     else:
         chunks = _writers()[form](Exchange(book).facts(history))
     for chunk in chunks:
@@ -82,4 +90,17 @@ def _writers() -> Mapping[Form, Callable[[Iterable[PbxFact]], Iterator[bytes]]]:
         Form.CEL_JSON: cel.json_lines,
         Form.CDR: cdr.rows,
         Form.QUEUE_LOG: queue_log.lines,
+    }
+
+
+def _requests() -> Mapping[Form, Callable[[History, PhoneBook], Iterator[bytes]]]:
+    from streams.simulator.rendering import amazon_connect, freeswitch, mango, megafon, twilio, zadarma  # noqa: PLC0415 - as above
+
+    return {
+        Form.AMAZON_CONNECT: amazon_connect.lines,
+        Form.FREESWITCH: freeswitch.lines,
+        Form.MANGO: mango.lines,
+        Form.MEGAFON: megafon.lines,
+        Form.TWILIO: twilio.lines,
+        Form.ZADARMA: lambda history, book: zadarma.lines(history, book, _ZONE),
     }

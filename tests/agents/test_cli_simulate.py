@@ -77,6 +77,11 @@ def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: 
         ("events", '{"type":"'),
         ("cloudevents", '[{"specversion":"1.0"'),
         ("mango", '{"at_ms":'),
+        ("megafon", '{"at_ms":'),
+        ("zadarma", '{"at_ms":'),
+        ("twilio", '{"at_ms":'),
+        ("amazon-connect", '{"at_ms":'),
+        ("freeswitch", '{"variables":'),
     ],
 )
 def test_a_history_is_written_as_another_system_would(callpulse: Runner, form: str, first: str) -> None:

@@ -8,6 +8,7 @@ against the recordings. The tables are folded by the same code on both sides: `t
 from __future__ import annotations
 
 from functools import cache
+from typing import Final
 
 import msgspec
 import pytest
@@ -25,13 +26,24 @@ from tests.history.losses import LOSSES, known_to, losses_of
 pytestmark = pytest.mark.slow
 
 
+POSTED: Final = ("amazon_connect", "freeswitch", "megafon", "twilio", "zadarma")
+"""The losses of adapters that are slow to play and have few shapes of calls: two days are enough."""
+UNTOLD: Final = ("queue_log", "cdr", "mango", "amazon_connect", "freeswitch", "megafon", "twilio", "zadarma")
+"""Which do not tell a transfer, or not all of it."""
+DAYS: Final = [
+    (name, seed)
+    for name, one in ADAPTERS.items()
+    for seed in (7, 8, 9, 10, 11)
+    if one.losses not in POSTED or seed in (7, 8)
+]
+
+
 @cache
 def expected(of: Made, losses: str, now_ms: int) -> Figures:
     return tables(of, known_to(losses, of).events(), now_ms)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("seed", [7, 8, 9, 10, 11])
+@pytest.mark.parametrize(("adapter", "seed"), DAYS)
 def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
     of = made(seed)
     want = expected(of, ADAPTERS[adapter].losses, EVENING_MS)
@@ -39,9 +51,7 @@ def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
     assert sum(value for (name, labels), value in want.items() if name == "calls" and labels[2] == "today") > 10
 
 
-@pytest.mark.parametrize(
-    "adapter", [name for name, one in ADAPTERS.items() if one.losses not in ("queue_log", "cdr", "mango")]
-)
+@pytest.mark.parametrize("adapter", [name for name, one in ADAPTERS.items() if one.losses not in UNTOLD])
 def test_every_transfer_is_told(adapter: str) -> None:
     """No figure depends on transfers where all legs are there, so they are compared for themselves.
 
@@ -85,7 +95,7 @@ def test_a_week_gives_the_same_tables(adapter: str) -> None:
 
 @pytest.mark.parametrize("adapter", sorted({name for loss in LOSSES for name in loss.adapters}))
 def test_each_loss_concerns_the_metrics_that_the_table_says(adapter: str) -> None:
-    """Series of managers whom the loss adds are left out: all of them are new. Attention is needed after days only."""
+    """Series of managers whom the loss adds or removes are left out. Attention is needed after days only."""
     of = made()
     history = copied(of.history)
     before = tables(of, history.events(), EVENING_MS)
@@ -93,7 +103,7 @@ def test_each_loss_concerns_the_metrics_that_the_table_says(adapter: str) -> Non
     for loss in losses_of(adapter):
         loss.change(history, of.book)
         after = tables(of, history.events(), EVENING_MS)
-        known = {labels[0] for _, labels in before}
+        known = {labels[0] for _, labels in before} & {labels[0] for _, labels in after}
         found[loss.name] = {name for name, labels in differences(before, after) if labels[0] in known}
         before = after
     assert found == {loss.name: loss.metrics - {"lead_attention"} for loss in losses_of(adapter)}

@@ -40,12 +40,20 @@ class PhoneBook:
         """The numbers that were given, by lead."""
         return dict(self._numbers)
 
-    def roster(self, text: str) -> str:
-        """Return the text of a settings file with the extension of each manager among its identities."""
+    def agent(self, manager: str) -> str:
+        """Return the id of a manager in a system that has ids of its own for people."""
+        return f"agent-{self.extensions[manager]}"
+
+    def roster(self, text: str, system: str = "") -> str:
+        """Return the text of a settings file with the extension of each manager among its identities.
+
+        With `system`, it has the ids of that system, too.
+        """
         lines: list[str] = []
         for line in text.splitlines():
             lines.append(line)
             manager = line.removeprefix('id = "').removesuffix('"')
             if line.startswith('id = "') and manager in self.extensions:
-                lines.append(f'identities = {{ extension = ["{self.extensions[manager]}"] }}')
+                more = f', {system} = ["{self.agent(manager)}"]' if system else ""
+                lines.append(f'identities = {{ extension = ["{self.extensions[manager]}"]{more} }}')
         return "\n".join([*lines, ""])
