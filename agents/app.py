@@ -11,9 +11,10 @@ from faust.types import TP
 
 from agents.application import Callpulse, faust_application
 from agents.calls import CallsAgent
+from agents.coaching import CoachingAgent
 from agents.crm import CrmAgent
 from agents.delivery import transport
-from agents.delivery.intake import Intake
+from agents.delivery.intake import Intake, PrivateIntake
 from agents.delivery.lost_records import LostRecords
 from agents.delivery.offsets import OffsetTracker
 from agents.delivery.outbox import Outbox
@@ -23,8 +24,10 @@ from agents.exit import Fail, abort
 from agents.kafka.clients import full_name
 from agents.kafka.topic_history import KnownTopic, commit_tag, position_base
 from agents.leads import LeadsAgent
+from agents.lexicons import lexicon_of
 from agents.loop import Fold, FoldLoop, sweep
 from agents.outcomes import OutcomesAgent
+from agents.speech import SpeechAgent
 from agents.state.checkpoint import Checkpoint
 from agents.state.expiry import Expiry
 from agents.state.in_memory import Kind
@@ -36,12 +39,15 @@ from agents.telemetry.lag import Lag
 from streams.calendars import manager_time
 from streams.contract import topics
 from streams.settings.settings import Kafka, Settings
+from streams.speech.reading import Reader
 from streams.tables import changelog as records
 from streams.tables.lead import codec
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import LeadRecords, LeadRow
 from streams.tables.manager.codec import ManagerRecords
 from streams.tables.outcome.fold import OutcomeRecords
+from streams.tables.transcript.fold import TranscriptFold
+from streams.tables.transcript.row import TranscriptRecords, TranscriptRow
 from streams.units import DAY_MS
 
 
@@ -193,12 +199,16 @@ def _declare(worker: Worker) -> None:
 
 
 def _background(worker: Worker) -> list[Any]:
-    """Return the tasks that look after rows: ends that never came, and leads that expire."""
-    calls, lag = worker.agents["managers"], worker.lag
+    """Return the tasks that look after rows: ends that never came, and leads and transcripts that expire."""
+    calls, speech, lag = worker.agents["managers"], worker.agents["transcripts"], worker.lag
 
     async def sweep_legs() -> None:
         assert isinstance(calls, CallsAgent)  # noqa: S101 - tells mypy
         await sweep(calls, partial(lag.caught_up, worker.name(topics.CALLS)))
+
+    async def sweep_transcripts() -> None:
+        assert isinstance(speech, SpeechAgent)  # noqa: S101 - tells mypy
+        await sweep(speech, partial(lag.caught_up, worker.name(topics.SPEECH)))
 
     async def expire_leads() -> None:
         after_ms = worker.settings.results.lead_expiry_days * DAY_MS
@@ -206,7 +216,7 @@ def _background(worker: Worker) -> list[Any]:
         # While a history is fed in, a lead that is old by the clock may still get events.
         await expiry.run(partial(lag.caught_up, worker.name(topics.CONTACTS)))
 
-    return [sweep_legs, expire_leads]
+    return [sweep_legs, sweep_transcripts, expire_leads]
 
 
 def _agents(
@@ -223,9 +233,10 @@ def _agents(
     kafka = settings.kafka
     partition_for = topics.partitioner(kafka.partitions)
     contacts, outcomes = full_name(kafka, topics.CONTACTS), full_name(kafka, topics.OUTCOMES)
+    speech, features = full_name(kafka, topics.SPEECH), full_name(kafka, topics.FEATURES)
 
-    def intake(topic: topics.Topic, key_rule: str | None = None) -> Intake:
-        return Intake(
+    def intake(topic: topics.Topic, key_rule: str | None = None, kind: type[Intake] = Intake) -> Intake:
+        return kind(
             full_name(kafka, topic),
             outbox=outbox,
             metrics=metrics,
@@ -238,12 +249,19 @@ def _agents(
 
     calls = intake(topics.CALLS, "the key of a record of `calls` is its manager")
     crm = intake(topics.CRM, "the key of a record of `crm` is its lead")
+    spoken = intake(topics.SPEECH, "the key of a record of `speech` is its manager", PrivateIntake)
+    lexicon = lexicon_of(settings)
+    transcript_fold = TranscriptFold(Reader(lexicon, settings.speech), settings.speech, lexicon.version)
     lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, partial(manager_time, settings))
     return {
-        "managers": CallsAgent(settings, tables["managers"], calls, outbox, partition_for, contacts),
+        "managers": CallsAgent(settings, tables["managers"], calls, outbox, partition_for, contacts, speech),
         "crm": CrmAgent(settings, crm, outbox, partition_for, contacts, deal_rows=deal_rows),
         "leads": LeadsAgent(tables["leads"], lead_fold, intake(topics.CONTACTS), outbox, partition_for, outcomes),
         "outcomes": OutcomesAgent(tables["outcomes"], intake(topics.OUTCOMES)),
+        "transcripts": SpeechAgent(
+            settings, tables["transcripts"], transcript_fold, spoken, outbox, partition_for, features
+        ),
+        "coaching": CoachingAgent(tables["coaching"], intake(topics.FEATURES)),
     }
 
 
@@ -278,10 +296,18 @@ def _on_disk(settings: Settings) -> dict[str, OnDisk[Any]]:
         "managers": OnDisk(store("managers", layout, SMALL_MEMTABLES)),
         "leads": OnDisk(store("leads", f"{records.LAYOUT}.{codec.LAYOUT}", MEMTABLES), LeadRow),
         "outcomes": OnDisk(store("outcomes", layout, SMALL_MEMTABLES)),
+        "transcripts": OnDisk(store("transcripts", layout, MEMTABLES), TranscriptRow),
+        "coaching": OnDisk(store("coaching", layout, SMALL_MEMTABLES)),
     }
 
 
 def _kinds(settings: Settings) -> dict[str, Kind[Any]]:
     """Return the row format of each table."""
     managers = ManagerRecords(partial(manager_time, settings), settings.thresholds.day_rows)
-    return {"managers": managers, "leads": LeadRecords(), "outcomes": OutcomeRecords()}
+    return {
+        "managers": managers,
+        "leads": LeadRecords(),
+        "outcomes": OutcomeRecords(),
+        "transcripts": TranscriptRecords(),
+        "coaching": OutcomeRecords(),
+    }

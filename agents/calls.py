@@ -15,9 +15,10 @@ from streams.calendars import manager_time
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Rejection
+from streams.contract.features import HEADER
 from streams.contract.origin import Origin, origin_of
 from streams.settings.settings import Settings
-from streams.tables.manager.contacts import contact_of
+from streams.tables.manager.contacts import contact_of, spoken_leg_of
 from streams.tables.manager.effect import APPLIED, Emitted, LegChange
 from streams.tables.manager.fold import ManagerFold
 from streams.tables.manager.row import ManagerRow
@@ -37,6 +38,7 @@ class CallsAgent:
         outbox: Outbox,
         partition_for: Callable[[bytes], int],
         contacts: str,
+        speech: str,
     ) -> None:
         self._settings = settings
         self._table = table
@@ -44,6 +46,8 @@ class CallsAgent:
         self._outbox = outbox
         self._partition_for = partition_for
         self._contacts = contacts
+        self._speech = speech if settings.speech.enabled else ""
+        self._leg_headers = [*intake.fact_headers, (HEADER, b"1")]
         self._decoder: Decoder[CallsEvent] = Decoder("calls")
         self._fold = ManagerFold(settings.thresholds)
         self._future_ms = settings.thresholds.future_ms
@@ -154,10 +158,18 @@ class CallsAgent:
         """Send what the record at `offset` of `src` emits."""
         for slot, item in enumerate(emitted):
             if type(item) is LegChange:
-                contact = contact_of(row, item, src, offset * facts.SLOTS + slot, self._conversation_ms)
-                key = contact.lead.encode()
-                headers = self._intake.fact_headers
-                self._outbox.add(self._contacts, self._partition_for(key), key, facts.encode(contact), headers)
+                seq = offset * facts.SLOTS + slot
+                finished = item.finished
+                if finished.lead is not None:
+                    contact = contact_of(row, item, src, seq, self._conversation_ms)
+                    key = contact.lead.encode()
+                    headers = self._intake.fact_headers
+                    self._outbox.add(self._contacts, self._partition_for(key), key, facts.encode(contact), headers)
+                if self._speech and finished.disposition == "answered":
+                    leg = spoken_leg_of(row, item, src, seq, self._conversation_ms)
+                    key = leg.manager.encode()
+                    value = facts.encode(leg)
+                    self._outbox.add(self._speech, self._partition_for(key), key, value, self._leg_headers)
             else:
                 self._send(item)
 

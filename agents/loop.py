@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 
 from faust.types import TP
 
-from agents.calls import CallsAgent
 from agents.delivery.offsets import Batch, OffsetTracker
 from agents.delivery.outbox import Outbox
 from agents.delivery.transport import BatchConsumer
@@ -129,14 +128,21 @@ class FoldLoop:
                     await self.fetch_again(tp)
 
 
-async def sweep(calls: CallsAgent, caught_up: Callable[[], set[int]]) -> None:
-    """Send the ends of legs whose own end never came, for as long as the worker lives.
+class Sweeps(Protocol):
+    """An agent that sends the ends of legs or transcripts whose own end never came."""
 
-    `caught_up` returns the partitions of `calls` without lag. One that lags may hold the real ends.
+    def sweep(self, now_ms: int, partitions: set[int]) -> None:
+        """Send the ends that are due in `partitions`."""
+
+
+async def sweep(agent: Sweeps, caught_up: Callable[[], set[int]]) -> None:
+    """Send the ends that never came, for as long as the worker lives.
+
+    `caught_up` returns the partitions of the agent's topic without lag. One that lags may hold the real ends.
     """
     while True:
         await asyncio.sleep(SWEEP_S)
-        calls.sweep(int(time.time() * 1000), caught_up())
+        agent.sweep(int(time.time() * 1000), caught_up())
 
 
 def _next_step(records: int, seconds: float, step: int, goal_s: float) -> int:

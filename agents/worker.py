@@ -20,6 +20,7 @@ from agents.kafka import reconciliations
 from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
 from agents.kafka.topic_ids import watch_topics
+from agents.speech import SpeechAgent
 from agents.suspension import SuspensionDetector, watch_loop
 from agents.telemetry.attention import AttentionList
 from agents.telemetry.exposition import Exposition
@@ -100,13 +101,21 @@ async def run(
         await server.close()
 
 
+def _talking_ms(worker: Worker) -> Callable[[bytes, int], int]:
+    """Return the function that tells how long a manager has talked in a call in progress."""
+    speech = worker.agents.get("transcripts")
+    return speech.talking_ms if isinstance(speech, SpeechAgent) else lambda _manager, _now_ms: 0
+
+
 def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
     """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet.
 
     `ledger` holds the results of reconciliations.
     """
     settings, state, kafka = worker.settings, worker.state, worker.settings.kafka
-    managers = Managers(settings, state.tables, worker.partition_for, lambda: worker.session.is_over)
+    managers = Managers(
+        settings, state.tables, worker.partition_for, lambda: worker.session.is_over, _talking_ms(worker)
+    )
     gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers)
     return Server(
         settings.worker,

@@ -12,6 +12,7 @@ import typer
 
 from agents.cli import (
     check_config,
+    coaching,
     demo,
     explain,
     gateway,
@@ -87,6 +88,7 @@ app.add_typer(listen.app, name="listen")
 app.add_typer(token.app, name="token")
 app.command("top")(top.top)
 app.command("explain")(explain.explain)
+app.command("coaching")(coaching.coaching)
 app.command("leads")(leads.leads)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")

@@ -12,14 +12,13 @@ from prometheus_client import Counter
 
 from agents.delivery.outbox import Outbox
 from agents.delivery.worker_metrics import WorkerMetrics
-from agents.kafka.dead_letter import dead_letter
+from agents.kafka.dead_letter import DeadLetter, dead_letter, without_content
 from streams.contract.events import Rejection
+from streams.contract.facts import GROUP
 from streams.contract.origin import Origin, origin_of
 from streams.contract.origin import header as origin_header
 from streams.tables.manager.synthetic import SOURCE
 
-GROUP: Final = "callpulse-group"
-"""The header of a fact that names the group that made it."""
 _DELAYS_A_BATCH: Final = 16
 FUTURE: Final = Rejection("future", "at is after the record's arrival by more than the setting thresholds.future")
 _NOT_A_FACT: Final = Rejection("invalid_field", "not a fact of this release; the topic is written by callpulse alone")
@@ -132,9 +131,13 @@ class Intake:
 
     def reject(self, tp: TP, record: Any, rejection: Rejection) -> None:
         """Put a refused record on the topic of dead letters, with the reason and its bytes."""
-        letter = dead_letter(tp, record, rejection)
+        letter = self.letter(tp, record, rejection)
         self._outbox.add(self._rejected, self._partition_for(letter.key), letter.key, letter.value, letter.headers)
         self._metrics.counter("rejected_total", self.topic, rejection.reason).inc()
+
+    def letter(self, tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
+        """Return the dead letter of a refused record."""
+        return dead_letter(tp, record, rejection)
 
     def counted(
         self, records: int, *, applied: int, duplicates: int, times_ms: list[int], sources: Mapping[str, int]
@@ -163,3 +166,11 @@ class Intake:
             if source != SOURCE and at > self._heartbeats.get(source, 0):
                 self._heartbeats[source] = at
                 self._metrics.gauge("source_heartbeat_timestamp_seconds", source).set(at / 1000)
+
+
+class PrivateIntake(Intake):
+    """The intake of a topic that has what people said: its dead letters keep the place and the reason, and no bytes."""
+
+    def letter(self, tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
+        """Return the dead letter of a refused record, without its key and its value."""
+        return without_content(tp, record, rejection)

@@ -22,7 +22,7 @@ KEY: Final = "key"  # absent where the record had none
 HAD_VALUE: Final = "had_value"  # "0" where the record had a null, not an empty value
 SOURCE: Final = "source"  # of a part of a delivery: it was in no topic, and has no place there
 WHERE: Final = "where"
-CUT: Final = "cut"  # the length of a value of which only the beginning is kept
+CUT: Final = "cut"  # the length of a value of which only the beginning is kept, or nothing
 
 
 class DeadLetter(NamedTuple):
@@ -31,6 +31,21 @@ class DeadLetter(NamedTuple):
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+
+
+def without_content(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
+    """Return the dead letter for a record that may hold what somebody said: its place, reason and length only."""
+    headers = [
+        (REASON, rejection.reason.encode()),
+        (DETAIL, rejection.detail.encode()),
+        (TOPIC, tp.topic.encode()),
+        (PARTITION, str(tp.partition).encode()),
+        (OFFSET, str(record.offset).encode()),
+        (HAD_VALUE, b"0" if record.value is None else b"1"),
+    ]
+    if record.value:
+        headers.append((CUT, str(len(record.value)).encode()))
+    return DeadLetter(f"{tp.topic}:{tp.partition}:{record.offset}".encode(), b"", headers)
 
 
 def dead_letter(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:

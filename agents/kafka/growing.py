@@ -4,7 +4,8 @@ The records of all partitions of a topic are copied in the order in which the br
 headers and timestamp, each to the partition of its key. So a group that reads the copy folds the events in the order of
 the original. Rerouting alone would not do: copies that come hours of event time late are dropped as too late.
 
-A misrouted record is copied at its own place in time. The copy that a worker sent on is left out.
+A misrouted record is copied at its own place in time. The copy that a worker sent on is left out. So are the legs that
+workers add to `speech`: the new group's calls agent sends them anew.
 
 Each record carries its place in the old topic. A copy that was interrupted reads these places and copies what is
 missing, and so does a second run after sources wrote more: nothing is lost, nothing is copied twice.
@@ -27,6 +28,7 @@ from agents.kafka.producer import BatchProducer
 from agents.kafka.reading import records_to_end
 from agents.kafka.unreadable import locating_errors
 from streams.contract import origin, topics
+from streams.contract.features import HEADER
 from streams.settings.settings import Kafka
 
 COPIED: Final = "callpulse-copied"
@@ -103,7 +105,9 @@ class _Copy:
                 advance(1)
                 key = record.key
                 place = record.partition % self._new.partitions if key is None else self._place(key)
-                if record.offset <= self._copied.get((place, record.partition), -1):
+                if any(name == HEADER for name, _ in record.headers):
+                    left_out += 1  # a leg for its transcript: it is sent anew, as facts are
+                elif record.offset <= self._copied.get((place, record.partition), -1):
                     before += 1
                     self._note_misrouted(record)
                 elif self._is_copy(record, place):

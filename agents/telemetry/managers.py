@@ -17,12 +17,13 @@ from streams.metrics.catalogue import Metric, manager_metrics
 from streams.settings.settings import Manager, Settings
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
-from streams.tables.manager.view import NO_ROSTER, ManagerCache, ManagerReader, ManagerView, Roster
+from streams.tables.manager.view import NO_ROSTER, Heard, ManagerCache, ManagerReader, ManagerView, Roster
 from streams.tables.outcome.view import Series
 from streams.tables.team.series import Teams, TeamSeries
 
 MANAGERS: Final = "managers"
 OUTCOMES: Final = "outcomes"
+COACHING: Final = "coaching"
 
 
 class Family(NamedTuple):
@@ -55,9 +56,10 @@ class Snapshot(NamedTuple):
 
 
 class Managers:
-    """Reads managers out of the tables `managers` and `outcomes`.
+    """Reads managers out of the tables `managers`, `outcomes` and `coaching`.
 
-    `tables` may lack `outcomes`: then the measures of leads are 0. `partition_for` gives the partition of a key.
+    `tables` may lack the last two: then the measures of leads are 0, and nothing was heard. `partition_for` gives the
+    partition of a key, `talking_ms` how long a manager has talked in a call in progress, at a moment.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Managers:
         tables: Mapping[str, Any],
         partition_for: Callable[[bytes], int],
         session_is_over: Callable[[], bool] = lambda: False,
+        talking_ms: Callable[[bytes, int], int] = lambda _manager, _now_ms: 0,
     ) -> None:
         self._session_is_over = session_is_over
+        self._talking_ms = talking_ms
         manager_series = ManagerSeries(settings)
         self.series: tuple[Series, ...] = manager_series.series
         by_name = {metric.name: metric for metric in manager_metrics(settings)}
@@ -80,7 +84,8 @@ class Managers:
         self._settings = settings
         self._managers = tables[MANAGERS]
         self._outcomes = tables.get(OUTCOMES)
-        self._tables = [table for table in (self._managers, self._outcomes) if table is not None]
+        self._coaching = tables.get(COACHING)
+        self._tables = [table for table in (self._managers, self._outcomes, self._coaching) if table is not None]
         self._entries: dict[bytes, ExportedManager] = {}
         self._roster: dict[int, list[bytes]] = {}
         self._sums: dict[int, tuple[Snapshot, Teams]] = {}
@@ -165,7 +170,10 @@ class Managers:
         cache = caches.get(key)
         if cache is None:
             cache = caches[key] = ManagerCache()
-        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache)
+        heard = Heard(
+            None if self._coaching is None else _row(self._coaching, partition, key), self._talking_ms(key, now_ms)
+        )
+        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache, heard)
 
     def teams(self) -> dict[str, int]:
         """Return the number of managers exported here by team; every team of the settings is there."""

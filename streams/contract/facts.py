@@ -23,6 +23,8 @@ from msgspec import Struct
 from streams.contract.events import CrmEvents, Direction, Disposition
 
 VERSION: Final = 1
+GROUP: Final = "callpulse-group"
+"""The header of a fact that names the group that made it."""
 # A record gives at most this many facts to one row, so `offset * SLOTS + slot` grows with the offset and is unique.
 SLOTS: Final = 4
 MAX_HOPS: Final = 8

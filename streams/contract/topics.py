@@ -69,8 +69,15 @@ CRM: Final = Topic(
 SPEECH: Final = Topic(
     name="speech",
     key="manager",
-    purpose="Transcripts. Kept for a week: they hold customers' words.",
+    purpose="Transcripts, and the ends of the legs that they belong to. Kept for a week: they hold customers' words.",
     retention_ms=7 * DAY_MS,
+    extra=_ARRIVAL,
+)
+FEATURES: Final = Topic(
+    name="features",
+    key="manager",
+    purpose="Facts of the speech agent: what was heard in a call, in numbers and names of the lexicon, without text.",
+    retention_ms=90 * DAY_MS,
     extra=_ARRIVAL,
 )
 CONTACTS: Final = Topic(
@@ -118,11 +125,17 @@ RECONCILIATIONS: Final = Topic(
     retention_ms=90 * DAY_MS,
     extra={**_ARRIVAL, "segment.bytes": str(16 * 1024 * 1024)},
 )
-SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES)
-TAKEN_IN: Final = (CALLS, CRM, CONTACTS, OUTCOMES)
+SOURCES: Final = (CALLS, CRM, SPEECH, CONTACTS, OUTCOMES, FEATURES)
+TAKEN_IN: Final = SOURCES
 """The topics that an agent reads."""
 
-TABLES: Final[Mapping[str, Topic]] = {"managers": CALLS, "leads": CONTACTS, "outcomes": OUTCOMES}
+TABLES: Final[Mapping[str, Topic]] = {
+    "managers": CALLS,
+    "leads": CONTACTS,
+    "outcomes": OUTCOMES,
+    "transcripts": SPEECH,
+    "coaching": FEATURES,
+}
 """The tables by name, each with the topic whose partitions its own follow."""
 
 

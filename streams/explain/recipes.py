@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from streams.metrics.coaching import COACHING
 from streams.settings.results import CHANNELS
 from streams.settings.settings import Settings
 from streams.tables import measures
@@ -194,6 +195,7 @@ def recipes(settings: Settings) -> Mapping[str, Recipe]:
 _EXPECTED: Final = "it sets what is done now against the same weekday and hour of the last 8 weeks, and counts no call"
 _RUN: Final = "it is about runs of calling, which all telephony events together make"
 _MOMENT: Final = "it says how things stand at the moment, and counts nothing"
+_HEARD: Final = "it is made of what was heard in calls; `callpulse coaching MANAGER` shows which"
 NOT_COUNTED: Final[Mapping[str, str]] = {
     "conversion_ratio_lower": "it is how far `conversion_ratio` can be trusted; explain that",
     "conversion_ratio_upper": "it is how far `conversion_ratio` can be trusted; explain that",
@@ -213,5 +215,6 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     "calls_zscore": _EXPECTED,
     "talk_zscore": _EXPECTED,
     "expectation_days": _EXPECTED,
+    **{metric.name: _HEARD for metric in COACHING},
 }
 """The figures of a manager that count nothing by id, each with the reason."""

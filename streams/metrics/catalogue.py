@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from streams.metrics.activity import ACTIVITY
+from streams.metrics.coaching import COACHING
 from streams.metrics.metric import MANAGER, TEAM, Metric
 from streams.metrics.operations import OPERATIONS_METRICS
 from streams.metrics.reconciliation import RECONCILIATION_METRICS
@@ -45,7 +46,7 @@ MANAGER_INFO: Final = Metric(
 def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
     """Return the metrics of a manager. Their texts name the numbers of these settings."""
     known = words(settings)
-    return tuple(metric.filled(known) for metric in (*ACTIVITY, *RESULTS))
+    return tuple(metric.filled(known) for metric in (*ACTIVITY, *RESULTS, *COACHING))
 
 
 def catalogue(settings: Settings) -> tuple[Metric, ...]:

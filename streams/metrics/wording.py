@@ -34,7 +34,7 @@ def times(count: int) -> str:
 
 def words(settings: Settings) -> Mapping[str, str]:
     """Return what the words in the texts stand for."""
-    thresholds, results, targets = settings.thresholds, settings.results, settings.targets
+    thresholds, results, targets, speech = settings.thresholds, settings.results, settings.targets, settings.speech
     (low, high), (few, many) = thresholds.meaningful_target, thresholds.attempts_target
     return {
         "conversation": span(thresholds.conversation_ms),
@@ -56,4 +56,10 @@ def words(settings: Settings) -> Mapping[str, str]:
         "gain": f"{targets.gain * 100:g}",
         "floor": percent(targets.floor),
         "cap": percent(targets.cap),
+        "flag_fillers": times(speech.flag_fillers),
+        "flag_monologue": span(speech.flag_monologue_ms),
+        "flag_interruptions": str(speech.flag_interruptions),
+        "silence": span(speech.silence_ms),
+        "long_turn": span(speech.long_turn_ms),
+        "min_calls": str(speech.min_calls),
     }

@@ -51,6 +51,9 @@ FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
         "speech.plausible_overlap": "mixed",
         "speech.plausible_overlap_share": "mixed",
         "speech.back_channel_words": "mixed",
+        "speech.flag_fillers": "mixed",
+        "speech.flag_monologue": "mixed",
+        "speech.flag_interruptions": "mixed",
         "timezone": "wrong",
     }
 )

@@ -29,6 +29,9 @@ class Speech(Struct, frozen=True, kw_only=True):
     plausible_overlap_share: Annotated[Number, Meta(ge=0, le=1)] = 0.25
     back_channel_words: Annotated[int, Meta(ge=0, le=20)] = 3
     long_turn_ms: Annotated[Span, Meta(ge=1_000)] = 90_000
+    flag_fillers: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    flag_monologue_ms: Annotated[Span, Meta(ge=1_000)] = 120_000
+    flag_interruptions: Annotated[int, Meta(ge=1, le=1_000)] = 3
     min_calls: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
     def conflicts(self) -> Iterator[Conflict]:

@@ -49,6 +49,41 @@ WIN_TALK_MS: Final = "win_talk"
 WIN_TALKED: Final = "win_talked"
 # Credited to the manager of the activity.
 TOUCH: Final = "touch"
+# Of the features of a call, in the coaching row of its manager. Those in pairs are numerator and denominator.
+HEARD: Final = "heard"
+HEARD_OF_KIND: Final = "heard_kind"
+HEARD_TALK_MS: Final = "heard_talk"
+HEARD_MOVES: Final = "heard_moves"
+HEARD_CONVERSATIONS: Final = "heard_talks"
+STEPS_HEARD: Final = "heard_steps"
+TALK_MANAGER_MS: Final = "talk_manager"
+TALK_CUSTOMER_MS: Final = "talk_customer"
+WORDS: Final = "words"
+FILLERS: Final = "fillers"
+FILLERS_TALK_MS: Final = "fillers_talk"
+MONOLOGUE_MS: Final = "monologue"
+MONOLOGUES: Final = "monologues"
+PATIENCE_MS: Final = "patience"
+PATIENCES: Final = "patiences"
+INTERRUPTIONS: Final = "interruptions"
+INTERRUPTIBLE: Final = "interruptible"
+SILENCE_MS: Final = "silence"
+SILENCE_SPAN_MS: Final = "silence_span"
+QUESTIONS: Final = "questions"
+QUESTIONED: Final = "questioned"
+OPEN_QUESTIONS: Final = "open_questions"
+CLARIFYING: Final = "clarifying"
+CLARIFIABLE: Final = "clarifiable"
+OBJECTIONS: Final = "objections"
+OBJECTIONS_MET: Final = "objections_met"
+FLAG: Final = "flag"
+COACHING: Final = (
+    *(HEARD, HEARD_OF_KIND, HEARD_TALK_MS, HEARD_MOVES, HEARD_CONVERSATIONS, STEPS_HEARD),
+    *(TALK_MANAGER_MS, TALK_CUSTOMER_MS, WORDS, FILLERS, FILLERS_TALK_MS, MONOLOGUE_MS, MONOLOGUES),
+    *(PATIENCE_MS, PATIENCES, INTERRUPTIONS, INTERRUPTIBLE, SILENCE_MS, SILENCE_SPAN_MS),
+    *(QUESTIONS, QUESTIONED, OPEN_QUESTIONS, CLARIFYING, CLARIFIABLE, OBJECTIONS, OBJECTIONS_MET, FLAG),
+)
+"""The heads of all measures of coaching."""
 
 NUMBERS: Final = ("1", "2", "3", "4", "5+")
 """The labels of `calls` and `streak`: a number of calls, of conversations."""
@@ -67,6 +102,7 @@ DAYS_READ: Final[Mapping[str, int]] = {
     **dict.fromkeys((REACH, ANSWERED, PRESENTED, PROPOSED, LOST, AMOUNT, AMOUNTS, TOUCH), _QUARTER),
     **dict.fromkeys((WIN_CALLS, WIN_LEADS, WIN_TALK_MS, WIN_TALKED), _QUARTER),
     **dict.fromkeys((GIVEN, WON), _TWO_QUARTERS),
+    **dict.fromkeys(COACHING, _MONTH),
 }
 """Every head of a measure, with the longest window (in days) over which a figure reads it."""
 

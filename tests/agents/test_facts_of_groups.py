@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.delivery.intake import GROUP
 from streams.contract.events import CallsEvent, CrmEvents
+from streams.contract.facts import GROUP
 from streams.settings.settings import load
 from tests.agents.test_misrouted import MANAGER, SETTINGS, calls, figures, group_after, put
 from tests.broker.leads_fixture import annotated

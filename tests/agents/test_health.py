@@ -161,8 +161,10 @@ class TestReadiness:
             "waiting_for": [
                 "table managers: 0% of 2 partitions restored",
                 "table outcomes: 0% of 2 partitions restored",
+                "table transcripts: 0% of 2 partitions restored",
+                "table coaching: 0% of 2 partitions restored",
             ],
-            "partitions": {"managers": [], "leads": [0, 1], "outcomes": []},
+            "partitions": {"managers": [], "leads": [0, 1], "outcomes": [], "transcripts": [], "coaching": []},
         }
 
     def test_then_for_the_place_in_the_source_topics(self) -> None:
@@ -175,7 +177,7 @@ class TestReadiness:
         assert worker.health.readiness() == {
             "ready": True,
             "waiting_for": [],
-            "partitions": {"managers": [2, 3], "leads": [2, 3], "outcomes": [2, 3]},
+            "partitions": {key: [2, 3] for key in ("managers", "leads", "outcomes", "transcripts", "coaching")},
         }
 
     def test_a_worker_that_was_assigned_nothing_stands_by(self) -> None:

@@ -53,7 +53,7 @@ def test_a_source_is_as_fresh_as_its_newest_event_of_a_batch_in_whatever_order(
     happened: list[CallsEvent | CrmEvents]
     if topic == "calls":
         table = parts.tables["managers"]
-        agent = CallsAgent(parts.settings, table, intake, outbox, parts.partition_for, "contacts")
+        agent = CallsAgent(parts.settings, table, intake, outbox, parts.partition_for, "contacts", "speech")
         key, happened = b"anna", [ended("anna", at, call=f"c-{at}") for at in times]
     else:
         agent = CrmAgent(parts.settings, intake, outbox, parts.partition_for, "contacts")

@@ -12,5 +12,5 @@ def test_settings_for_too_many_series_are_refused_with_the_count(callpulse: Runn
     said = callpulse(command, CALLPULSE_RESULTS__ATTENTION_SERIES="20")
     assert said.code == 2
     assert "results.attention_series" in said.err
-    assert "these settings make 161 series a manager, and at most 150 are allowed" in " ".join(said.err.split())
+    assert "these settings make 191 series a manager, and at most 190 are allowed" in " ".join(said.err.split())
     assert "Traceback" not in said.err

@@ -186,6 +186,8 @@ class Pipeline:
         effect = self._manager_fold.fold(row, event, offset)
         self.folded[f"calls {effect.outcome}"] += 1
         for slot, emitted in enumerate(effect.emitted):
+            if isinstance(emitted, LegChange) and emitted.finished.lead is None:
+                continue  # for its transcript alone
             if isinstance(emitted, LegChange):
                 least_ms = self.settings.thresholds.conversation_ms
                 contact = contact_of(row, emitted, f"calls/{partition}", offset * SLOTS + slot, least_ms)

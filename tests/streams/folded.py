@@ -86,6 +86,8 @@ class Folded:
         row = self.row(event.manager)
         effect = self._fold.fold(row, event, self._next())
         for emitted in effect.emitted:
+            if isinstance(emitted, LegChange) and emitted.finished.lead is None:
+                continue  # for its transcript alone
             if isinstance(emitted, LegChange):
                 least_ms = self.settings.thresholds.conversation_ms
                 self._contact(contact_of(row, emitted, "calls/0", self._next(), least_ms))

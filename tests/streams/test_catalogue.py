@@ -8,6 +8,7 @@ import pytest
 
 from streams.metrics.activity import ACTIVITY
 from streams.metrics.catalogue import CATALOGUE, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
+from streams.metrics.coaching import COACHING
 from streams.metrics.results import RESULTS
 from streams.metrics.wording import span, times, words
 from streams.settings.settings import Settings, load
@@ -36,6 +37,13 @@ quick_close = 6
 gain = 0.0125
 floor = 0.023
 cap = 0.0456
+[speech]
+flag_fillers = 5
+flag_monologue = "3m"
+flag_interruptions = 4
+silence = "4s"
+long_turn = "2m"
+min_calls = 7
 """
 
 
@@ -48,9 +56,11 @@ def test_another_setting_changes_every_text_that_names_it_and_nothing_else() -> 
     mine = catalogue(load(OTHER, {}))
     changed = {name for name, text in texts(mine).items() if text != texts(CATALOGUE)[name]}
     assert changed == {
-        metric.name for metric in (*ACTIVITY, *RESULTS) if re.search(r"\{\w+\}", texts((metric,))[metric.name])
+        metric.name
+        for metric in (*ACTIVITY, *RESULTS, *COACHING)
+        if re.search(r"\{\w+\}", texts((metric,))[metric.name])
     }
-    assert len(changed) == 14
+    assert len(changed) == 16
     for default, own in zip(CATALOGUE, mine, strict=True):
         assert (own.full_name, own.labels, own.type, own.unit) == (
             default.full_name,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streams.contract.facts import Outcome
 from streams.metrics.catalogue import MANAGER_METRICS
+from streams.metrics.coaching import COACHING
 from streams.settings.settings import Settings, Thresholds
 from streams.tables.manager.counts import OUTBOUND
 from streams.tables.manager.series import VARYING, ManagerSeries, seconds
@@ -50,7 +51,7 @@ def test_a_manager_who_has_done_nothing_is_read_as_zeros_without_ratios() -> Non
     found = values(new_row(), NINE)
     missing = {name for (name, _), value in found.items() if value is None}
     ratios = {metric.name for metric in MANAGER_METRICS if metric.unit == "ratio"} - {"target_ratio"}
-    assert missing == ratios | {
+    assert missing == ratios | {metric.name for metric in COACHING} | {
         "last_activity_timestamp_seconds",
         "mean_stage_age_seconds",
         "plan_calls_per_day",

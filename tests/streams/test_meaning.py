@@ -126,6 +126,9 @@ KEYS = {
     "speech.plausible_overlap": FOLDED_HERE,
     "speech.plausible_overlap_share": FOLDED_HERE,
     "speech.back_channel_words": FOLDED_HERE,
+    "speech.flag_fillers": FOLDED_HERE,
+    "speech.flag_monologue": FOLDED_HERE,
+    "speech.flag_interruptions": FOLDED_HERE,
     "speech.long_turn": READ,
     "speech.min_calls": READ,
     "timezone": FOLDED_HERE,
@@ -168,6 +171,9 @@ OTHERWISE = {
     "speech.plausible_overlap": '"3s"',
     "speech.plausible_overlap_share": "0.3",
     "speech.back_channel_words": "2",
+    "speech.flag_fillers": "4",
+    "speech.flag_monologue": '"3m"',
+    "speech.flag_interruptions": "4",
     "timezone": '"Europe/Berlin"',
 }
 

@@ -155,7 +155,8 @@ class Installation:
         crm = self._intake(topics.CRM, "the lead")
         of_leads = self._intake(topics.CONTACTS)
         of_outcomes = self._intake(topics.OUTCOMES)
-        self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts)  # type: ignore[arg-type]  # stands in
+        speech = self._name(topics.SPEECH)
+        self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts, speech)  # type: ignore[arg-type]  # stands in
         return {
             self._name(topics.CALLS): self._calls,
             self._name(topics.CRM): CrmAgent(settings, crm, sent, partition_for, contacts, deal_rows=self._deal_rows),  # type: ignore[arg-type]  # stands in

@@ -37,6 +37,7 @@ CHANGED: Final[Mapping[str, Mapping[str, str]]] = {
         "outcomes-changelog": _OPEN,
         "leads-changelog": "rows hold the definition's version",
         "managers-changelog": "a leg with several starts, answers or ends keeps their moments, so that it can go on",
+        "speech": "answered legs are sent to their transcripts",
     }
 }
 """By release: topics whose bytes today's code makes otherwise, each with the reason. Rows must be read all the same."""

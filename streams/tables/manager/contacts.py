@@ -1,8 +1,9 @@
-"""The fact that a finished leg sends to its lead."""
+"""The facts that a finished leg sends: to its lead, and to its transcript."""
 
 from __future__ import annotations
 
 from streams.contract.facts import Contact
+from streams.contract.features import SpokenLeg
 from streams.tables.manager.effect import LegChange
 from streams.tables.manager.row import ManagerRow
 
@@ -15,7 +16,7 @@ def contact_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversat
     """
     leg = change.finished
     lead = leg.lead
-    assert lead is not None  # noqa: S101 - a fold emits changes of legs with a lead only
+    assert lead is not None  # noqa: S101 - the caller asks for legs with a lead only
     answered = leg.disposition == "answered"
     return Contact(
         src=src,
@@ -32,5 +33,24 @@ def contact_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversat
         answered=answered,
         conversation=answered and leg.talk_ms >= conversation_ms,
         talk_ms=None if leg.talk_ms < 0 else leg.talk_ms,
+        withdrawn=change.withdrawn,
+    )
+
+
+def spoken_leg_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversation_ms: int) -> SpokenLeg:
+    """Return what `change` of an answered leg of `row` means for the leg's transcript; the rest as in `contact_of`."""
+    leg = change.finished
+    return SpokenLeg(
+        src=src,
+        seq=seq,
+        manager=row.id,
+        call=change.call,
+        day=row.local.day(leg.at),
+        at=leg.at,
+        direction=leg.direction,
+        kind=leg.kind or "unknown",
+        lead=leg.lead,
+        conversation=leg.talk_ms >= conversation_ms,
+        talk_ms=max(0, leg.talk_ms),
         withdrawn=change.withdrawn,
     )

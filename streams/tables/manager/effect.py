@@ -15,7 +15,10 @@ Outcome: TypeAlias = Literal["applied", "late", "duplicate", "too_late"]
 @final
 @mypyc_attr(acyclic=True)
 class LegChange:
-    """A finished leg with a lead that now counts, or with `withdrawn` no longer counts. It becomes a `Contact`."""
+    """A finished leg that now counts, or with `withdrawn` no longer counts.
+
+    With a lead it becomes a `Contact`; an answered one becomes a `SpokenLeg` too. One that is neither is not emitted.
+    """
 
     __slots__ = ("call", "finished", "withdrawn")
 

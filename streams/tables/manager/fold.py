@@ -190,7 +190,7 @@ class ManagerFold:
             self._keep(row, call, leg, end)
             end = result_of(leg) or end
             self._count(row, end, 1)
-            return NOTHING if end.lead is None else (LegChange(call, end, withdrawn=False),)
+            return (LegChange(call, end, withdrawn=False),) if _is_sent(end) else NOTHING
         before = result_of(leg)
         was_described = leg.described
         leg.add_end(end)
@@ -227,11 +227,11 @@ class ManagerFold:
         emitted: tuple[Emitted, ...] = NOTHING
         if before is not None:
             self._count(row, before, -1)
-            if before.lead is not None:
+            if _is_sent(before):
                 emitted = (LegChange(call, before, withdrawn=True),)
         if after is not None:
             self._count(row, after, 1)
-            if after.lead is not None:
+            if _is_sent(after):
                 emitted += (LegChange(call, after, withdrawn=False),)
         return emitted
 
@@ -322,6 +322,11 @@ def _kind(event: CallStarted | CallEnded) -> LegKind | None:
 
 def _lead(event: CallStarted | CallEnded) -> str | None:
     return None if event.internal is True else event.lead
+
+
+def _is_sent(leg: Finished) -> bool:
+    """Return whether others are told of the leg: its lead, or its transcript where it was answered."""
+    return leg.lead is not None or (leg.disposition == "answered" and leg.kind != INTERNAL)
 
 
 def _trim(ring: dict[int, list[int]], newest_ms: int) -> None:

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from streams.contract.events import DIRECTIONS, DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Problem, Settings, SettingsError
+from streams.tables.coaching.view import CoachingReader
 from streams.tables.manager.counts import (
     ANSWERED,
     CONNECTED,
@@ -34,7 +35,7 @@ from streams.tables.outcome.view import OutcomeReader, Series, Value, Varying
 from streams.targets import plan_calls_per_day
 from streams.windows import HOUR, PREVIOUS, TODAY, WINDOWS
 
-MAX_SERIES: Final = 150
+MAX_SERIES: Final = 190
 VARYING: Final = ("presence", "lead_attention")
 
 _Labels: TypeAlias = Iterable[tuple[str, ...]]
@@ -52,15 +53,16 @@ class ManagerSeries:
     """The series of a manager under the given settings: `series`, `values` aligned with it, and `varying`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raise SettingsError for more than 150 series per manager.
+        """Raise SettingsError for more than 190 series per manager.
 
         Raises KeyError if the managers' metrics in the catalogue differ from the ones that are read here.
         """
-        before, after = _activity(settings.thresholds.histogram_ms), _together()
-        of_outcome = OutcomeReader(settings).series
+        before, after = _activity(settings.thresholds.histogram_ms), {**_together(), **_heard()}
+        of_outcome, of_coaching = OutcomeReader(settings).series, CoachingReader(settings).series
         series = [(name, labels) for name, (all_labels, _) in before.items() for labels in all_labels]
         series += of_outcome
         series += [(name, labels) for name, (all_labels, _) in after.items() for labels in all_labels]
+        series += of_coaching
         self.series: tuple[Series, ...] = tuple(series)
         names = {name for name, _ in series} | set(VARYING)
         described = {metric.name for metric in MANAGER_METRICS}
@@ -80,6 +82,7 @@ class ManagerSeries:
         values += view.outcome.values
         for read in self._after:
             values += read(view)
+        values += view.coaching.values
         return values
 
     def varying(self, view: ManagerView) -> tuple[list[Varying], ...]:
@@ -88,7 +91,7 @@ class ManagerSeries:
 
 
 def series_count(settings: Settings) -> int:
-    """Return the largest number of series per manager. Raise SettingsError for more than 150."""
+    """Return the largest number of series per manager. Raise SettingsError for more than 190."""
     return ManagerSeries(settings).count
 
 
@@ -170,6 +173,14 @@ def _together() -> _Families:
         "calls_zscore": (_HOUR, lambda view: [view.expectation.calls_zscore]),
         "talk_zscore": (_HOUR, lambda view: [view.expectation.talk_zscore]),
         "expectation_days": (_UNLABELLED, lambda view: [view.expectation.days]),
+    }
+
+
+def _heard() -> _Families:
+    """Return the metrics that join transcripts with calls."""
+    return {
+        "heard_call_ratio": ((("30d",),), lambda view: [_divided(view.coaching.heard, view.counts["30d"][ANSWERED])]),
+        "talking_seconds": (_UNLABELLED, lambda view: [view.talking / 1000 if view.talking else None]),
     }
 
 

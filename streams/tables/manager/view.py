@@ -7,11 +7,12 @@ Windows of days are sums over day rows. The sums of the days before today change
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from streams.settings.settings import Settings
+from streams.tables.coaching.view import CoachingCache, CoachingReader, CoachingView
 from streams.tables.manager.baseline import Baseline, Expectation, Weekday, baseline, expectation
 from streams.tables.manager.counts import (
     HISTOGRAM,
@@ -51,6 +52,16 @@ class Roster(Struct, frozen=True, gc=False):
 NO_ROSTER: Final = Roster()
 
 
+class Heard(NamedTuple):
+    """What was heard of a manager: the coaching row, and how long a monologue in a call in progress lasts, ms."""
+
+    row: OutcomeRow | None = None
+    talking_ms: int = 0
+
+
+NOT_HEARD: Final = Heard()
+
+
 class ManagerView(Struct, gc=False):
     """The figures of a manager at a moment. Spans and moments are in ms.
 
@@ -58,7 +69,8 @@ class ManagerView(Struct, gc=False):
     of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in
     progress has lasted, `last_activity` the moment of the last telephony event; 0 if there is none. `legs` and
     `legs_before` are the finished legs of the last 90 days and of the 90 before (None if day rows are not kept for that
-    long), `cost` is the cost of all touches of the 90 days. The catalogue defines the other figures.
+    long), `cost` is the cost of all touches of the 90 days. `talking` is how long the manager has talked without a
+    pause in a call in progress, 0 where nobody hears it. The catalogue defines the other figures.
     """
 
     counts: Mapping[str, list[int]]
@@ -80,6 +92,8 @@ class ManagerView(Struct, gc=False):
     expectation: Expectation
     weekdays: tuple[Weekday, ...]
     outcome: OutcomeView
+    coaching: CoachingView
+    talking: int
 
 
 class ManagerCache:
@@ -90,11 +104,12 @@ class ManagerCache:
     (position, local day). Use a cache with one reader only.
     """
 
-    __slots__ = ("baseline", "counts", "counts_at", "outcome", "row", "sums", "sums_changes", "sums_day")
+    __slots__ = ("baseline", "coaching", "counts", "counts_at", "outcome", "row", "sums", "sums_changes", "sums_day")
 
     def __init__(self) -> None:
         self.row: ManagerRow | None = None
         self.outcome = OutcomeCache()
+        self.coaching = CoachingCache()
         self.clear()
 
     def clear(self) -> None:
@@ -113,6 +128,7 @@ class ManagerReader:
     def __init__(self, settings: Settings) -> None:
         thresholds = settings.thresholds
         self._outcomes = OutcomeReader(settings)
+        self._coaching = CoachingReader(settings)
         self._cost_of_call = settings.economics.costs.call
         self._keeps_quarters = thresholds.day_rows >= 2 * _QUARTER
         self._width = HISTOGRAM + len(thresholds.histogram_ms) + 1
@@ -129,6 +145,7 @@ class ManagerReader:
         outcome: OutcomeRow | None = None,
         plan_deals: float | None = None,
         cache: ManagerCache | None = None,
+        heard: Heard = NOT_HEARD,
     ) -> ManagerView:
         """Return the manager's figures at `now_ms`; they are all 0 for a row without events.
 
@@ -161,6 +178,9 @@ class ManagerReader:
         if base is None:
             base = cache.baseline = baseline(row, today)
         results = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today, cache.outcome)
+        coaching = self._coaching.nothing
+        if heard.row is not None:
+            coaching = self._coaching.read(heard.row, today, cache.coaching)
         quarter, of_today = counts["90d"], counts[TODAY]
         has_internal = len(of_today) >= WIDTH_WITH_INTERNAL
         legs = quarter[INBOUND] + quarter[OUTBOUND]
@@ -184,6 +204,8 @@ class ManagerReader:
             expectation=expectation(base, now_ms, counts[HOUR]),
             weekdays=base.weekdays,
             outcome=results,
+            coaching=coaching,
+            talking=heard.talking_ms,
         )
 
     def _windows(self, row: ManagerRow, now_ms: int, today: int, cache: ManagerCache) -> dict[str, list[int]]:

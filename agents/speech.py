@@ -1,0 +1,239 @@
+"""The speech agent: folds transcripts and the legs that they belong to, and sends the features of calls as facts.
+
+Text ends here. A record that is refused leaves no text behind: its dead letter has the place and the reason only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.delivery.intake import FUTURE, Intake, heard
+from agents.delivery.outbox import Outbox
+from agents.state.tables import RowTable
+from streams.contract import events, facts
+from streams.contract.decoding import Decoder
+from streams.contract.events import Rejection, SpeechEnded, SpeechEvents, SpeechUtterance
+from streams.contract.features import HEADER, Features, SpokenLeg, leg_decoder
+from streams.settings.settings import Settings
+from streams.speech.timing import open_monologue
+from streams.tables.manager.synthetic import SOURCE
+from streams.tables.transcript.fold import KEPT_MS, NOTHING, Sent, TranscriptFold, is_due, live_marks
+from streams.tables.transcript.row import SEPARATOR, TranscriptRow, row_key
+
+_ASK_AGAIN_S: Final = 60.0
+_NOT_PRINTABLE: Final = Rejection("invalid_field", "`manager` has control characters")
+_ROWS_A_SWEEP: Final = 500
+_LIVE_MS: Final = 600_000
+"""A call of which nothing was heard for so long is no longer looked at as one in progress."""
+
+
+class SpeechAgent:
+    """Folds batches of topic `speech` into the table of transcripts."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: RowTable[TranscriptRow],
+        fold: TranscriptFold,
+        intake: Intake,
+        outbox: Outbox,
+        partition_for: Callable[[bytes], int],
+        features: str,
+    ) -> None:
+        self._table = table
+        self._fold = fold
+        self._intake = intake
+        self._outbox = outbox
+        self._partition_for = partition_for
+        self._features = features
+        self._future_ms = settings.thresholds.future_ms
+        self._grace_ms = settings.speech.grace_ms
+        self._enabled = settings.speech.enabled
+        self._speech = settings.speech
+        self._decoder: Decoder[SpeechEvents] = Decoder("speech")
+        self._asked: dict[str, float] = {}
+        self._walked: dict[int, tuple[Any, bytes]] = {}  # by partition: its rows, and the key that was looked at last
+        # Calls in progress by manager, and rows that wait for an end. Both are found again by walking over the rows.
+        self._live: dict[bytes, dict[bytes, TranscriptRow]] = {}
+        self._waiting: dict[int, tuple[Any, dict[bytes, TranscriptRow]]] = {}
+        self.expired = 0
+
+    def fold(self, tp: TP, records: list[Any]) -> None:
+        """Fold `records` of `tp` in one step of the event loop."""
+        if not self._enabled:
+            self._intake.counted(len(records), applied=0, duplicates=0, times_ms=[], sources={})
+            return
+        read = [(record, row_key(what.manager, what.call), what) for record, what in self._read_all(tp, records)]
+        part = self._table.part(tp.partition)
+        part.fetch([key for _, key, _ in read])
+        rows, dirty = part.rows, part.dirty
+        waiting = self._waiting_of(tp.partition, part)
+        base, src = self._intake.position_base, f"{tp.topic}/{tp.partition}"
+        times_ms: list[int] = []
+        sources: dict[str, int] = {}
+        applied = duplicates = 0
+        for record, key, what in read:
+            row = rows.get(key)
+            if row is None:
+                if self._intake.is_misrouted(tp, record):
+                    self._intake.reroute(tp, record)
+                    continue
+                row = TranscriptRow()
+            state, pos = row.state, base + record.offset
+            sent = self._apply(row, what) if pos > state.pos else None  # else folded before a restart
+            if sent is None:
+                duplicates += 1
+                continue
+            state.pos = pos
+            state.heard_at = max(state.heard_at, record.timestamp)
+            rows[key] = row
+            dirty[key] = row
+            applied += 1
+            self._note(record.key, key, row, waiting)
+            if not isinstance(what, SpokenLeg):
+                heard(sources, what.source, what.at)
+                times_ms.append(what.at)
+            if sent is not NOTHING:
+                self._send(src, pos, what, state.leg, sent)
+        self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources=sources)
+
+    def _apply(self, row: TranscriptRow, what: SpeechEvents | SpokenLeg) -> Sent | None:
+        """Fold into a row; return what it sends, NOTHING, or None where nothing changed."""
+        if isinstance(what, SpeechUtterance):
+            outcome = self._fold.utterance(row, what)
+            if outcome == "too_many":
+                self._intake.count_of("folded_total", "utterances").inc()
+            return NOTHING if outcome == "applied" else None
+        if isinstance(what, SpeechEnded):
+            return self._fold.ended(row, what)
+        return self._fold.leg(row, what)
+
+    def _read_all(self, tp: TP, records: list[Any]) -> Iterator[tuple[Any, SpeechEvents | SpokenLeg]]:
+        for record in records:
+            what = self._read(tp, record)
+            if what is not None:
+                yield record, what
+
+    def _read(self, tp: TP, record: Any) -> SpeechEvents | SpokenLeg | None:
+        """Return what `record` holds; None where it is refused, or is another group's leg."""
+        if any(name == HEADER for name, _ in record.headers):
+            if self._intake.is_foreign(record):
+                return None
+            leg: SpokenLeg | None = self._intake.fact(tp, record, leg_decoder.decode)
+            return leg
+        event = self._decoder.decode(record.value)
+        refusal = event if isinstance(event, Rejection) else self._refusal(record, event)
+        if refusal is not None:
+            self._intake.reject(tp, record, refusal)
+            return None
+        assert not isinstance(event, Rejection)  # noqa: S101 - tells mypy
+        return event
+
+    def _refusal(self, record: Any, event: SpeechEvents) -> Rejection | None:
+        refusal = self._intake.key_refusal(record.key, event.manager)
+        if refusal is not None:
+            return refusal
+        if not event.manager.isprintable():
+            return _NOT_PRINTABLE
+        return FUTURE if event.at > record.timestamp + self._future_ms else None
+
+    # -- transcripts in progress, and their ends
+
+    def sweep(self, now_ms: int, partitions: set[int]) -> None:
+        """Send the ends that are due in `partitions`, and remove rows that are past their time.
+
+        Rows that changed since the start are looked at each time, the others in rounds.
+        """
+        now = time.monotonic()
+        self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
+        ours = [partition for partition in self._table.owned if partition in partitions]
+        for partition in ours:
+            part = self._table.part(partition)
+            waiting = self._waiting_of(partition, part)
+            known, last = self._walked.get(partition, (None, b""))
+            found = part.after(last if known is part else b"", max(1, _ROWS_A_SWEEP // len(ours)))
+            self._walked[partition] = part, found[-1][0] if found else b""
+            for key, row in found:
+                if row.heard_at < now_ms - KEPT_MS:
+                    part.rows.pop(key, None)
+                    part.dirty[key] = None
+                    waiting.pop(key, None)
+                    self.expired += 1
+                elif key not in waiting and is_due(row.state, now_ms, self._grace_ms):
+                    waiting[key] = row
+            for key, row in list(waiting.items()):
+                if is_due(row.state, now_ms, self._grace_ms):
+                    self._end(key, row, now)
+                elif not _waits(row, now_ms, self._grace_ms):
+                    del waiting[key]
+
+    def talking_ms(self, manager: bytes, now_ms: int) -> int:
+        """Return how long `manager` has talked without a pause in a call in progress, as far as was heard; 0 if not."""
+        rows = self._live.get(manager)
+        if not rows:
+            return 0
+        longest = 0
+        for key, row in list(rows.items()):
+            state = row.state
+            marks = live_marks(state)
+            if marks is None or state.heard_at < now_ms - _LIVE_MS:
+                del rows[key]
+                continue
+            open_now = open_monologue(marks, self._speech)
+            if open_now is not None:
+                longest = max(longest, open_now[1] - open_now[0])
+        return longest
+
+    def _note(self, manager: bytes, key: bytes, row: TranscriptRow, waiting: dict[bytes, TranscriptRow]) -> None:
+        state = row.state
+        if state.marks:
+            waiting[key] = row
+        if live_marks(state) is None:
+            self._live.get(manager, {}).pop(key, None)
+        else:
+            self._live.setdefault(manager, {})[key] = row
+
+    def _waiting_of(self, partition: int, part: Any) -> dict[bytes, TranscriptRow]:
+        known = self._waiting.get(partition)
+        if known is None or known[0] is not part:
+            self._live.clear()  # a partition came or left: its calls are heard again with their next utterance
+            known = self._waiting[partition] = part, {}
+        return known[1]
+
+    def _end(self, key: bytes, row: TranscriptRow, now: float) -> None:
+        manager, _, call = key.decode().partition(SEPARATOR)
+        state = row.state
+        assert state.leg is not None  # noqa: S101 - it is due
+        event_id = f"{SOURCE}:{call}:speech:{state.pos}"[-128:]
+        if event_id in self._asked:
+            return
+        self._asked[event_id] = now
+        event = SpeechEnded(v=1, id=event_id, at=state.leg.at, source=SOURCE, call=call, manager=manager)
+        subject = manager.encode()
+        self._outbox.add(self._intake.topic, self._partition_for(subject), subject, events.encode(event))
+
+    def _send(self, src: str, pos: int, what: SpeechEvents | SpokenLeg, leg: SpokenLeg | None, sent: Sent) -> None:
+        fact = Features(
+            src=src,
+            seq=pos * facts.SLOTS,
+            manager=what.manager,
+            call=what.call,
+            lexicon=self._fold.lexicon,
+            lead=None if leg is None else leg.lead,
+            now=sent.now,
+            before=sent.before,
+        )
+        key = what.manager.encode()
+        self._outbox.add(self._features, self._partition_for(key), key, facts.encode(fact), self._intake.fact_headers)
+
+
+def _waits(row: TranscriptRow, now_ms: int, grace_ms: int) -> bool:
+    """Return whether the row may become due without a further record."""
+    state = row.state
+    if state.leg is None:  # it comes with a record, if at all
+        return now_ms - state.heard_at < grace_ms
+    return not state.ended or state.unsent
