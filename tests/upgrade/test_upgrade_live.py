@@ -65,6 +65,7 @@ async def commit(settings: Settings, frozen: Frozen) -> None:
         ends = {
             TopicPartition(topic, partition): len(log)
             for topic in source_names(settings)
+            if topic in frozen.topics  # a topic of today that the release had not
             for partition, log in enumerate(frozen.topics[topic])
         }
         consumer.assign(list(ends))
@@ -98,13 +99,15 @@ async def assert_as_it_was_left(frozen: Frozen, worker: Worker) -> None:
         ends = {partition: len(log) + (added if partition == 0 else 0) for partition, log in enumerate(logs)}
         assert end_offsets(kafka.bootstrap, topic) == ends
     for topic in source_names(worker.settings):
+        if topic not in frozen.topics:
+            continue
         ends = {partition: len(log) for partition, log in enumerate(frozen.topics[topic]) if log}
         assert committed_offsets(kafka.bootstrap, kafka.group, topic).items() >= ends.items()
 
 
 def records(frozen: Frozen, worker: Worker, table: str) -> int:
     """How many records the changelog of a table has."""
-    return sum(len(log) for log in frozen.topics[changelog(worker.settings, table)])
+    return sum(len(log) for log in frozen.topics.get(changelog(worker.settings, table), ()))
 
 
 async def test_a_worker_takes_up_what_the_release_left(left: Frozen, worker: Worker) -> None:
