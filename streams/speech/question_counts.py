@@ -1,0 +1,63 @@
+"""How many questions one side of a call asked, as far as the source lets us know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import UNSET, Struct
+
+from streams.contract.events import Capabilities, Role
+from streams.speech.clarifying import clarifying
+from streams.speech.marks import QUESTION_TYPES, QuestionType, UtteranceMarks
+
+TOLD_BY_WORDS: Final[tuple[QuestionType, ...]] = ("open", "wh")
+"""Types that are found without punctuation in every language of the lexicon."""
+TOLD_BY_ORDER: Final[tuple[QuestionType, ...]] = ("open", "wh", "or", "yes_no")
+"""Types that English tells by the order of its words too."""
+
+
+class QuestionCounts(Struct, frozen=True, kw_only=True):
+    """Questions of one side. What the source cannot tell is None, never 0.
+
+    `asked` counts all that expect an answer, so rhetorical ones are left out. `by_type` leaves out types that cannot be
+    told. `clarifying` is unknown where `asked` is: what confirms mostly has the form of a statement.
+    """
+
+    asked: int | None
+    by_type: dict[QuestionType, int]
+    clarifying: int | None
+
+
+def question_counts(
+    utterances: Mapping[str, UtteranceMarks], role: Role, capabilities: Capabilities | None = None
+) -> QuestionCounts:
+    """Return the questions of one side.
+
+    Without punctuation a yes-no question cannot be told from a statement in Russian: then `asked` and `clarifying` are
+    unknown. English is counted by the order of its words.
+    """
+    own = [marks for marks in utterances.values() if marks.role == role and marks.words and not marks.back_channel]
+    if _punctuated(utterances, capabilities):
+        told = QUESTION_TYPES
+    elif all(marks.language[:2].lower() == "en" for marks in own):
+        told = TOLD_BY_ORDER
+    else:
+        told = TOLD_BY_WORDS
+    by_type = dict.fromkeys(told, 0)
+    for marks in own:
+        for question in marks.questions:
+            if question.type in by_type:
+                by_type[question.type] += 1
+    if told == TOLD_BY_WORDS:
+        return QuestionCounts(asked=None, by_type=by_type, clarifying=None)
+    asked = sum([number for kind, number in by_type.items() if kind != "rhetorical"])
+    clarified = sum([sum(each) for each in clarifying(utterances, role).values()])
+    return QuestionCounts(asked=asked, by_type=by_type, clarifying=clarified)
+
+
+def _punctuated(utterances: Mapping[str, UtteranceMarks], capabilities: Capabilities | None) -> bool:
+    """Tell whether the source ends sentences with marks: by what it says of itself, else by the transcript."""
+    if capabilities is not None and capabilities.punctuation is not UNSET:
+        return bool(capabilities.punctuation)
+    return any(marks.punctuated for marks in utterances.values())

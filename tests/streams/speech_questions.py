@@ -1,0 +1,38 @@
+"""Questions for the tests of speech: the shipped cues, sentences without punctuation, and what was measured on them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from streams.speech.questions import Asked, Questions
+from streams.speech.words import Words
+
+FIXTURES: Final = Path(__file__).parents[1] / "fixtures/speech"
+MARKS: Final = re.compile(r"[.,?!…:;«»“”\"()—–]+|(?<!\S)-(?!\S)")
+
+
+@cache
+def questions() -> Questions:
+    folder = files("streams.speech") / "lexicons"
+    return Questions((folder / f"questions_{language}.toml").read_text(encoding="utf-8") for language in ("ru", "en"))
+
+
+def asked(text: str) -> list[Asked]:
+    return questions().find(Words(text))
+
+
+def types(text: str) -> list[str]:
+    return [question.type for question in asked(text)]
+
+
+def bare(text: str) -> str:
+    """Return the text as a recogniser writes it that gives no punctuation and no capitals."""
+    return " ".join(MARKS.sub(" ", text.lower()).split())
+
+
+def lines(path: str) -> list[str]:
+    return (FIXTURES / path).read_text(encoding="utf-8").splitlines()
