@@ -1,7 +1,8 @@
 """The groups of a lexicon as its files write them: read, checked, and put together from the shipped and further files.
 
 A file holds tables by kind and group, such as `[objection.price]`, or several blocks `[[objection.price]]` where
-phrases of one group differ in side or context; `[sets]` with words that phrases use by name; and `[back_channels]`.
+phrases of one group differ in side or context; `[sets]` with words that phrases use by name;
+`[back_channels]`; and the cues of questions by language, `[questions.ru]`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from streams.settings.fields import Span
 from streams.settings.reader import Problem, Reader, did_you_mean, join, kind_of
 from streams.speech.marks import HIT_KINDS
 from streams.speech.patterns import Notation
+from streams.speech.question_cues import LANGUAGES, Cues, CuesOfLanguage, Language, no_cues
 from streams.speech.words import normal
 
 Side: TypeAlias = Literal["manager", "customer", "both"]
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
 Phrases: TypeAlias = tuple[Annotated[str, Meta(min_length=1, max_length=300)], ...]
-OTHER_TABLES: Final = ("questions", "clarifying")
-"""Tables of the same files that other modules read."""
 
 
 class Block(Struct, frozen=True, kw_only=True):
@@ -79,6 +79,7 @@ class Groups:
         self.sets: dict[str, tuple[str, ...]] = {}
         self.back_channels: set[str] = set()
         self.blocks: dict[tuple[str, str], list[Origin]] = {}
+        self.cues: dict[Language, Cues] = no_cues()
         self.problems: list[Problem] = []
 
     def read(self, file: str, text: str, *, shipped: bool = False) -> None:
@@ -95,8 +96,10 @@ class Groups:
                 self._read_back_channels(file, table)
             elif name in HIT_KINDS:
                 self._read_kind(file, name, table, shipped=shipped)
-            elif name not in OTHER_TABLES:
-                known = (*HIT_KINDS, "sets", "back_channels")
+            elif name == "questions":
+                self._read_questions(file, table)
+            else:
+                known = (*HIT_KINDS, "sets", "back_channels", "questions")
                 self._refuse(file, name, f"unknown table{did_you_mean(name, known) or '; known: ' + ', '.join(known)}")
 
     def notation(self) -> Notation:
@@ -129,6 +132,22 @@ class Groups:
             self.back_channels |= _all_words(read.words)
         self.back_channels |= _all_words(read.add)
         self.back_channels -= _all_words(read.remove)
+
+    def _read_questions(self, file: str, table: object) -> None:
+        if not isinstance(table, Mapping):
+            self._refuse(file, "questions", f"a table of languages was expected, not {kind_of(table)}")
+            return
+        for language, given in table.items():
+            key = join("questions", language)
+            if language not in self.cues:
+                self._refuse(file, key, f"unknown language; known: {', '.join(LANGUAGES)}")
+                continue
+            read = self._struct(CuesOfLanguage, file, key, given)
+            if read is not None:
+                try:
+                    self.cues[language].add(read)
+                except ValueError as error:
+                    self._refuse(file, key, str(error))
 
     def _read_kind(self, file: str, kind: str, table: object, *, shipped: bool) -> None:
         if not isinstance(table, Mapping):

@@ -17,6 +17,7 @@ from streams.speech.groups import Block, Groups, LexiconError, Origin
 from streams.speech.marks import HitKind
 from streams.speech.matching import Automaton, Found
 from streams.speech.patterns import Context, Notation, Term, holds
+from streams.speech.questions import Questions
 from streams.speech.words import ENDS, PAUSES, Words
 
 ENGINE: Final = 1
@@ -79,6 +80,7 @@ class Lexicon:
             self._sides[role] = (Automaton([terms[number] for number in numbers]), numbers)
         self.groups: tuple[tuple[str, str], ...] = tuple(groups.blocks)
         self.back_channels: frozenset[str] = frozenset(groups.back_channels)
+        self.questions: Questions = Questions(groups.cues)
         self.version: str = _version(groups, files)
 
     @classmethod

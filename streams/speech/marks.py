@@ -58,6 +58,7 @@ class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
     `stretches` are the times in which this side spoke, [start, end) in ms from the moment of answer, in order and
     apart: made of the words where they have times (`timed`), else the whole utterance. `unclear` are the times in which
     something was heard and not understood (`streams.speech.stretches`). `words` is the number of words.
+    `language` is the source's tag, else "ru" where a letter is Cyrillic.
     `back_channel`: few words, all of the list of back-channels. `punctuated`: the text has a mark that ends a sentence.
     """
 

@@ -17,6 +17,10 @@ TOLD_BY_ORDER: Final[tuple[QuestionType, ...]] = ("open", "wh", "or", "yes_no")
 """Types that English tells by the order of its words too."""
 
 
+ENGLISH: Final = frozenset({"en", ""})
+"""A transcript in Latin letters whose source does not name its language is read as English."""
+
+
 class QuestionCounts(Struct, frozen=True, kw_only=True):
     """Questions of one side. What the source cannot tell is None, never 0.
 
@@ -40,7 +44,7 @@ def question_counts(
     own = [marks for marks in utterances.values() if marks.role == role and marks.words and not marks.back_channel]
     if _punctuated(utterances, capabilities):
         told = QUESTION_TYPES
-    elif all(marks.language[:2].lower() == "en" for marks in own):
+    elif all(marks.language[:2].lower() in ENGLISH for marks in own):
         told = TOLD_BY_ORDER
     else:
         told = TOLD_BY_WORDS

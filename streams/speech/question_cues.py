@@ -6,11 +6,9 @@ several words is a phrase. `~word` stands for all forms of a word. Files add up,
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import Struct
 
 from streams.settings.reader import did_you_mean
@@ -100,7 +98,7 @@ LISTS: Final[Mapping[str, int]] = {
 }
 
 
-class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Asking(Struct, frozen=True, kw_only=True):
     """Question words: the type of their questions, and what right behind the word makes it the other type."""
 
     words: tuple[str, ...]
@@ -110,18 +108,12 @@ class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     short_before: tuple[str, ...] = ()
 
 
-class OfLanguage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CuesOfLanguage(Struct, frozen=True, kw_only=True):
     """The cues of a language, as a file writes them: the table `[questions.ru]`."""
 
     lists: dict[str, tuple[str, ...]] = {}
     you_endings: tuple[str, ...] = ()
     asks: tuple[Asking, ...] = ()
-
-
-class CuesFile(Struct, frozen=True, kw_only=True):
-    """What a file says of questions. Its other tables are the lexicon's."""
-
-    questions: dict[Language, OfLanguage] = {}
 
 
 class AskingWord:
@@ -152,7 +144,7 @@ class Cues:
         self.asking: dict[str, AskingWord] = {}
         self.you_endings: tuple[str, ...] = ()
 
-    def add(self, file: OfLanguage) -> None:
+    def add(self, file: CuesOfLanguage) -> None:
         """Add what a file says. Raises ValueError with the reason."""
         entries: dict[tuple[str, ...], int] = {}
         for name, of_list in file.lists.items():
@@ -225,21 +217,9 @@ class Cues:
         return word.type
 
 
-def cues(texts: Iterable[str]) -> dict[Language, Cues]:
-    """Return the cues of each language from TOML files, which add up. Raises ValueError with the reason."""
-    found = {language: Cues(language) for language in LANGUAGES}
-    for text in texts:
-        for language, table in cues_file(text).questions.items():
-            found[language].add(table)
-    return found
-
-
-def cues_file(text: str) -> CuesFile:
-    """Return what a TOML file says of questions. Raises ValueError with the reason."""
-    try:
-        return msgspec.convert(tomllib.loads(text), CuesFile)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ValueError(str(error)) from error
+def no_cues() -> dict[Language, Cues]:
+    """Return cues of every language with nothing in them, to which files are added."""
+    return {language: Cues(language) for language in LANGUAGES}
 
 
 def _all_spelled(entries: Iterable[str]) -> Iterator[tuple[str, ...]]:

@@ -13,28 +13,34 @@ LONGEST: Final = 5
 class Sentence:
     """The words `first` to `end` of an utterance. `mark` ends it: "?" or "?!", another mark, or "" where nothing does.
 
-    `flags` are those of all words of the utterance, `here` also those of the phrases that begin there, `seen` all that
-    occur. `commas` are the places of the words right behind a pause mark.
+    `flags` are those of the words up to the end, by their places in the utterance, `here` also those of the phrases
+    that begin there, `seen` all that occur. `commas` are the places of the words right behind a pause mark.
     """
 
     __slots__ = ("commas", "cues", "end", "first", "flags", "here", "mark", "seen", "words")
 
-    def __init__(
-        self, cues: Cues, words: list[str], flags: list[int], first: int, end: int, mark: str, commas: set[int]
-    ) -> None:
+    def __init__(self, cues: Cues, words: list[str], first: int, end: int, mark: str, commas: set[int]) -> None:
+        get = cues.flags.get
+        flags = [get(word, 0) for word in words[first:end]]
+        if first:
+            flags = [0] * first + flags
+        here = flags
+        seen = 0
+        for at in range(first, end):
+            if flags[at] & PHRASE:
+                if here is flags:
+                    here = flags.copy()
+                here[at] = cues.at(words, at, end)
+            seen |= here[at]
         self.cues = cues
         self.words = words
-        self.flags = flags
+        self.flags: list[int] = flags
+        self.here: list[int] = here
+        self.seen: int = seen
         self.first = first
         self.end = end
         self.mark = mark
         self.commas = commas
-        self.here: list[int] = flags[:end]
-        self.seen: int = 0
-        for at in range(first, end):
-            if flags[at] & PHRASE:
-                self.here[at] = cues.at(words, at, end)
-            self.seen |= self.here[at]
 
     def has(self, flag: int, first: int, end: int) -> bool:
         """Tell whether an entry of the list with this flag stands between two places."""

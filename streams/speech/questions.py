@@ -7,7 +7,7 @@ question cannot be told from a statement then, and is not found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from streams.speech import english_questions, russian_questions
@@ -24,7 +24,6 @@ from streams.speech.question_cues import (
     REQUEST_SHORT,
     Cues,
     Language,
-    cues,
 )
 from streams.speech.question_sentences import Sentence
 from streams.speech.words import ENDS, PAUSES, Words
@@ -36,8 +35,6 @@ TELLS_DESPITE_MARK: Final[Mapping[Language, int]] = {
     "en": REQUEST_OPEN | REQUEST_SHORT | ASKING | AUXILIARY,
 }
 """Where none of these is in a sentence that ends with another mark than "?", it asks nothing."""
-TELLING: Final = 1 << 40
-TELLING_DESPITE_MARK: Final = 1 << 41
 TOPIC: Final = "а"
 """The word before a topic that is asked about without a verb: «а по деньгам»."""
 WHETHER: Final = "ли"
@@ -54,49 +51,51 @@ class Asked(NamedTuple):
     marked: bool
     word: int
 
+    def token(self, forms: list[str]) -> int:
+        """Return the place of its first word among the tokens."""
+        words = -1
+        for place, form in enumerate(forms):
+            if form[0] not in ENDS and form[0] not in PAUSES:
+                words += 1
+                if words == self.word:
+                    return place
+        raise ValueError("the question is not of these tokens")
+
 
 class Questions:
-    """Finds the questions of utterances by the cues of TOML files. A sentence is read in the language of its script.
+    """Finds the questions of utterances. A sentence is read by the cues of the language that its script tells."""
 
-    Raises ValueError with the reason if a file is not as it must be.
-    """
+    __slots__ = ("_cues", "_tell", "_tell_despite_mark")
 
-    __slots__ = ("_cues", "_flags", "_telling")
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._cues: dict[Language, Cues] = cues(texts)
-        self._flags: dict[str, int] = {TOPIC: TELLING}
+    def __init__(self, cues: Mapping[Language, Cues]) -> None:
+        self._cues: dict[Language, Cues] = dict(cues)
+        tell = {TOPIC}
+        despite_mark: set[str] = set()
         for of_language in self._cues.values():
-            despite_mark = TELLS_DESPITE_MARK[of_language.language]
             for words, flags in of_language.entries():
-                if len(words) == 1:
-                    self._flags[words[0]] = self._flags.get(words[0], 0) | of_language.flags[words[0]]
                 if len(words) > 1 and any(of_language.flags.get(word, 0) & TELLS for word in words):
                     continue
                 told_by = WHETHER if WHETHER in words else max(words, key=len)
                 if flags & TELLS:
-                    self._flags[told_by] = self._flags.get(told_by, 0) | TELLING
-                if flags & despite_mark:
-                    self._flags[told_by] = self._flags.get(told_by, 0) | TELLING_DESPITE_MARK
-            for word in of_language.phrases:
-                self._flags[word] = self._flags.get(word, 0) | of_language.flags[word]
-        self._telling: frozenset[str] = frozenset([word for word, flags in self._flags.items() if flags & TELLING])
+                    tell.add(told_by)
+                if flags & TELLS_DESPITE_MARK[of_language.language]:
+                    despite_mark.add(told_by)
+        self._tell: frozenset[str] = frozenset(tell)
+        self._tell_despite_mark: frozenset[str] = frozenset(despite_mark)
 
     def find(self, words: Words) -> list[Asked]:
         """Return the questions of an utterance, in order."""
         asked = "?" in words.text
-        if not asked and self._telling.isdisjoint(words.forms):
+        if not asked and self._tell.isdisjoint(words.forms):
             return []
         spoken, commas, spans = _split(words.forms)
-        get = self._flags.get
-        flags = [get(word, 0) for word in spoken]
         sentences: list[Sentence] = []
         guessable = False
         for start, end, mark in spans:
             marked = asked and "?" in mark
-            if marked or guessable or _tells(flags, start, end, TELLING_DESPITE_MARK if mark else TELLING):
-                cues_there = self._of_script(spoken, start, end)
-                sentences.append(Sentence(cues_there, spoken, flags, start, end, mark, commas))
+            if marked or guessable or _tells(spoken, start, end, self._tell_despite_mark if mark else self._tell):
+                cues = self._of_script(spoken, start, end)
+                sentences.append(Sentence(cues, spoken, start, end, mark, commas))
             guessable = marked and end - start <= GUESS_WORDS
         found: list[Asked] = []
         guesses = _guesses(sentences) if asked and len(sentences) > 1 else ()
@@ -137,9 +136,10 @@ def _split(forms: list[str]) -> tuple[list[str], set[int], list[tuple[int, int, 
     return spoken, commas, spans
 
 
-def _tells(flags: list[int], first: int, end: int, telling: int) -> bool:
+def _tells(words: list[str], first: int, end: int, telling: frozenset[str]) -> bool:
+    """Tell whether one of these words may be part of a question."""
     for at in range(first, end):  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
-        if flags[at] & telling:
+        if words[at] in telling:
             return True
     return False
 

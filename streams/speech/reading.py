@@ -7,7 +7,7 @@ from itertools import accumulate
 from streams.contract.events import SpeechUtterance
 from streams.settings.speech import Speech
 from streams.speech.lexicon import Lexicon
-from streams.speech.marks import Hit, UtteranceMarks
+from streams.speech.marks import Hit, Question, UtteranceMarks
 from streams.speech.stretches import stretches, unclear
 from streams.speech.words import Words, is_word, normal
 
@@ -17,6 +17,7 @@ class Reader:
 
     def __init__(self, lexicon: Lexicon, speech: Speech) -> None:
         self._lexicon = lexicon
+        self._questions = lexicon.questions
         self._word_gap_ms: int = speech.word_gap_ms
         self._longest_word_ms: int = speech.longest_word_ms
         self._back_channel_words: int = speech.back_channel_words
@@ -36,7 +37,7 @@ class Reader:
             timed=bool(event.words),
             punctuated=words.punctuated(),
             back_channel=0 < count <= self._back_channel_words and self._of_back_channels(words.forms),
-            language=event.language or "",
+            language=event.language or words.language(),
             hits=tuple(
                 [
                     Hit(
@@ -51,6 +52,12 @@ class Reader:
                 ]
             ),
             unclear=unclear(event, self._longest_word_ms) if event.words else (),
+            questions=tuple(
+                [
+                    Question(asked.type, asked.clarifying, asked.marked, asked.word, times.of(asked.token(words.forms)))
+                    for asked in self._questions.find(words)
+                ]
+            ),
         )
 
     def _of_back_channels(self, forms: list[str]) -> bool:

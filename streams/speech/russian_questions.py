@@ -15,6 +15,7 @@ from streams.speech.question_cues import (
     BARE_TAG,
     BARE_YES_NO,
     DECLARATIVE,
+    ECHO,
     FAR_GOVERNOR,
     GOVERNOR,
     ME,
@@ -52,8 +53,8 @@ TAGGED_WORDS: Final = 3
 IF_WORDS: Final = 8
 SURPRISED: Final = frozenset({"да", "правда", "нет"})
 PREDICATE_ENDINGS: Final = (
-    "ть", "ют", "ут", "ет", "ит", "ат", "ят", "ли", "ла", "ло", "ем", "им", "шь", "тся", "ться", "лись", "лся", "лась", "ете",
-    "ите", "тесь",
+    "ть", "ют", "ут", "ет", "ит", "ат", "ят", "ли", "ла", "ло", "ем", "им", "шь", "тся", "ться", "лись", "лся", "лась",
+    "ете", "ите", "тесь",
 )  # fmt: skip
 NUMERAL_ENDINGS: Final = ("пять", "шесть", "девять", "десять", "дцать")
 Found = list[tuple[QuestionType, int]]
@@ -69,6 +70,8 @@ def marked(sentence: Sentence) -> QuestionType:  # noqa: C901, PLR0911 - rules i
             return "tag"
         if words[first] in SURPRISED:
             return "rhetorical"
+    if first == 0 and sentence.is_all(ECHO):
+        return "rhetorical"
     if sentence.seen & RHETORICAL and any(map(_rhetorical, sentence.here[first:end])):
         return "rhetorical"
     if sentence.has(OR, first + 1, end):
@@ -145,7 +148,7 @@ def unmarked(sentence: Sentence) -> Found:
             at += cues.denies(words, at, end)
         else:
             free = not found or (opened and at - last > APART)
-            if bare and free and here & ASKING and _asks(sentence, at, to_know):
+            if bare and free and here & ASKING and _asks(sentence, at, to_know, again=bool(found)):
                 found.append(("rhetorical" if _rhetorical(here) else cues.word_question(words, at, end), at))
                 last = at
             elif bare and not found and here & BARE_YES_NO and not _governed_from_afar(sentence, at - 1):
@@ -196,8 +199,8 @@ def _question_word_behind(sentence: Sentence, at: int) -> bool:
     return False
 
 
-def _asks(sentence: Sentence, at: int, to_know: int) -> bool:  # noqa: C901, PLR0911, PLR0912 - rules in order: the first that fits decides
-    """Tell whether the question word at `at` asks, in a text without marks."""
+def _asks(sentence: Sentence, at: int, to_know: int, *, again: bool) -> bool:  # noqa: C901, PLR0911, PLR0912 - rules in order: the first that fits decides
+    """Tell whether the question word at `at` asks, in a text without marks. `again`: a question stands before it."""
     cues, words, flags = sentence.cues, sentence.words, sentence.flags
     strength = cues.asking[words[at]].strength
     before = sentence.before(at)
@@ -211,7 +214,7 @@ def _asks(sentence: Sentence, at: int, to_know: int) -> bool:  # noqa: C901, PLR
         return strength != "frail" or _frail_asks(sentence, at)
     listener = sentence.listener_between(at + 1, at + 1 + NEAR)
     if flags[before] & OPENER:
-        if words[before] in AND and _governed_before(sentence, before):
+        if words[before] in AND and not again and _governed_before(sentence, before):
             return False
         if flags[before] & GOVERNOR and strength != "strong" and not listener:
             return False

@@ -34,6 +34,7 @@ _LOOKALIKES: Final = str.maketrans("aceopxykmtbh", "асеорхукмтвн")
 _ONLY_LOOKALIKES: Final = re.compile("[aceopxykmtbhа-я]+")
 _LATIN: Final = re.compile("[a-z]")
 _CYRILLIC: Final = re.compile("[а-я]")
+_OF_CYRILLIC_SCRIPT: Final = re.compile("[\u0400-\u04ff]")
 _ORDINAL: Final = re.compile(r"([0-9]+(?:[.,:][0-9]+)*)-?[^\W0-9_]+")
 _HIDDEN: Final = re.compile(r"\[(?:[A-Z]+[-_ ]?)+[0-9]*\]")
 
@@ -87,6 +88,10 @@ class Words:
     def words_before(self, token: int) -> int:
         """Return how many words stand before a token: the place of a word among the words."""
         return sum(map(is_word, self.forms[:token]))
+
+    def language(self) -> str:
+        """Return "ru" where a letter is Cyrillic, else "": other scripts do not tell a language."""
+        return "ru" if not self.text.isascii() and _OF_CYRILLIC_SCRIPT.search(self.text) else ""
 
     def punctuated(self) -> bool:
         """Tell whether a mark ends a sentence in this text."""

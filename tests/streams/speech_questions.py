@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from streams.speech.lexicon import Lexicon
 from streams.speech.questions import Asked, Questions
+from streams.speech.shipped import lexicon
 from streams.speech.words import Words
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures/speech"
@@ -16,9 +17,12 @@ MARKS: Final = re.compile(r"[.,?!…:;«»“”\"()—–]+|(?<!\S)-(?!\S)")
 
 
 @cache
+def shipped_lexicon() -> Lexicon:
+    return lexicon()
+
+
 def questions() -> Questions:
-    folder = files("streams.speech") / "lexicons"
-    return Questions((folder / f"questions_{language}.toml").read_text(encoding="utf-8") for language in ("ru", "en"))
+    return shipped_lexicon().questions
 
 
 def asked(text: str) -> list[Asked]:
