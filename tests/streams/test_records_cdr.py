@@ -154,6 +154,31 @@ def test_the_hour_that_exists_twice(start: str, fold: str | None, uniqueid: str,
         assert (row.start, row.end - row.start) == (midnight + minute * 60_000, 60_000)
 
 
+@pytest.mark.parametrize("fold", [None, "first", "second"])
+@pytest.mark.parametrize(
+    ("start", "answer", "end", "uniqueid", "minutes", "talk_s"),
+    [
+        ("01:55:00", "01:55:10", "02:05:10", "", 10, 600),  # the end alone exists twice
+        ("02:50:00", "02:50:10", "02:10:10", "1792889400.7", 20, 1200),  # the clock goes back on the way
+        ("02:10:00", "02:10:10", "02:45:10", "1792887000.7", 95, 5700),  # and the end looks as if it were near
+        ("02:10:00", "02:10:10", "02:45:10", "1792890600.7", 35, 2100),
+        ("02:59:50", "02:00:10", "02:10:10", "1792889990.7", 10, 600),  # it goes back while the telephone rings
+        ("01:55:00", "01:55:10", "03:05:10", "", 130, 7800),
+    ],
+)
+def test_a_call_over_the_hour_that_exists_twice(
+    start: str, answer: str, end: str, uniqueid: str, minutes: int, talk_s: int, fold: str | None
+) -> None:
+    reader = CdrReader(CdrSettings(timezone="Europe/Berlin", fold=fold), "UTC")  # type: ignore[arg-type]  # of the table
+    moments = ",".join(f'"2026-10-25 {clock}"' for clock in (start, answer, end))
+    line = f'"","201","84950000101","internal","","PJSIP/201-1","PJSIP/trunk-msk-2","Dial","",{moments}'
+    line += f',{talk_s + 10},{talk_s},"ANSWERED",""' + (f',"{uniqueid}"' if uniqueid else "")
+    (row,) = reader.take(line.encode())
+    assert isinstance(row, CdrRow), row
+    assert row.answer is not None
+    assert (row.end - row.answer, row.talk_ms) == (minutes * 60_000, talk_s * 1000)
+
+
 def test_a_header_names_the_columns() -> None:
     reader = CdrReader(CdrSettings(), "UTC")
     lines = lines_of((FIXTURES / "asterisk" / "cdr" / "02-out-answered-customer-hangs-up.full.csv").read_bytes())

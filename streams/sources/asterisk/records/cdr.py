@@ -171,7 +171,7 @@ class CdrReader:
         if wrong or disposition is None or talk_ms is None:
             return _bad("invalid_field", wrong, text, where)
         try:
-            start, answer, end = self._times(begun, answered, ended, uniqueid)
+            start, answer, end = self._times(begun, answered, ended, uniqueid, talk_ms)
         except TimeError as error:
             return _bad("invalid_time", f"a time {error}", text, where)
         if end < start or (answer is not None and not start <= answer <= end):
@@ -181,18 +181,18 @@ class CdrReader:
             end, min(talk_ms, end - start + 1000, LONGEST_MS), disposition, sequence,
         )  # fmt: skip
 
-    def _times(self, begun: str, answered: str, ended: str, uniqueid: str) -> tuple[int, int | None, int]:
-        """Return start, answer and end. Raises TimeError."""
+    def _times(self, begun: str, answered: str, ended: str, uniqueid: str, talk_ms: int) -> tuple[int, int | None, int]:
+        """Return start, answer and end. Raises TimeError.
+
+        In the hour that exists twice, the id of the channel says which start is meant, the start and the talk the rest.
+        """
         start, answer, end = self._clock.known(begun), self._clock.known(answered), self._clock.known(ended)
         if start is not None and end is not None and (answer is not None or not answered):
             return start, answer, end
         created = _CREATED.search(uniqueid)
-        near = None if created is None else int(created[1]) * 1000
-        start = self._clock.read(begun, near)
-        if near is not None:
-            near = start
-        end = self._clock.read(ended, near)
-        return start, self._clock.read(answered, near) if answered else None, end
+        start = self._clock.read(begun, None if created is None else int(created[1]) * 1000)
+        answer = self._clock.read(answered, start) if answered else None
+        return start, answer, self._clock.read(ended, start if answer is None else answer + talk_ms)
 
 
 def _span(text: str) -> int | None:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from streams.contract.events import EARLIEST_MS, LATEST_MS
-from streams.sources.times import Fold, TimeError, Times
+from streams.sources.times import Fold, Times
 from streams.units import SECOND_MS
 
 ISO: Final = "%Y-%m-%d %H:%M:%S"
@@ -41,8 +41,8 @@ class Moments:
     def read(self, text: str, near_ms: int | None = None) -> int:
         """Return the moment in ms. Raises TimeError.
 
-        `near_ms`: where a local time exists twice and the settings do not say which is meant, the one that is nearer to
-        this moment.
+        `near_ms`: of a local time that exists twice, the moment that is nearer to this one is meant. Without it, the
+        settings must say which.
         """
         if self._is_iso and _ISO_TEXT.fullmatch(text) is not None:
             minute = text[:_TO_THE_MINUTE]
@@ -61,12 +61,9 @@ class Moments:
         return len({one.moment(f"{minute}00") for one in self._both}) == 1
 
     def _moment(self, text: str, near_ms: int | None) -> int:
-        try:
+        if near_ms is None:
             return self._times.moment(text)
-        except TimeError:
-            if near_ms is None:
-                raise
-            return min((one.moment(text) for one in self._both), key=lambda found: abs(found - near_ms))
+        return min((one.moment(text) for one in self._both), key=lambda found: abs(found - near_ms))
 
 
 def epoch_ms(text: str) -> int | None:
