@@ -43,6 +43,10 @@ from streams.sources.pipedrive.hook import PipedriveHook
 from streams.sources.pipedrive.poll import pipedrive_poll
 from streams.sources.pipedrive.settings import PipedriveSettings
 from streams.sources.polls import Polled
+from streams.sources.ringcentral.hook import RingCentralHook
+from streams.sources.ringcentral.join import RingCentralJoin
+from streams.sources.ringcentral.poll import ringcentral_poll
+from streams.sources.ringcentral.settings import RingCentralSettings
 from streams.sources.senders import HttpSender
 from streams.sources.transcripts.hook import TranscriptsHook
 from streams.sources.transcripts.settings import TranscriptsSettings
@@ -87,6 +91,7 @@ _ALL: Final[Mapping[str, Source]] = MappingProxyType(
         "mango": Source(MangoSettings, hook=MangoHook, join=MangoJoin, poll=mango_poll),
         "megafon": Source(MegafonSettings, hook=MegafonHook, join=MegafonJoin),
         "pipedrive": Source(PipedriveSettings, hook=PipedriveHook, poll=pipedrive_poll),
+        "ringcentral": Source(RingCentralSettings, hook=RingCentralHook, join=RingCentralJoin, poll=ringcentral_poll),
         "transcripts": Source(TranscriptsSettings, hook=TranscriptsHook),
         "twilio": Source(TwilioSettings, hook=TwilioHook, join=TwilioJoin, poll=twilio_poll),
         "zadarma": Source(ZadarmaSettings, hook=ZadarmaHook, join=ZadarmaJoin),

@@ -205,6 +205,7 @@ PUSHED: Final[Mapping[str, Push]] = {
     ),
     "megafon": Push("megafon", 'crm_token = "{crm_token}"', _form_with("crm_token", "crm_token"), until=b"&crm_token"),
     "pipedrive": Push("pipedrive", 'password = "{basic_auth}"'),
+    "ringcentral": Push("ringcentral", 'verification_token = "{validation_token}"'),
     "transcripts": PlainPush(
         b'[{"start": 1.0, "end": 2.5, "text": "Guten Tag"}]',
         tail="/whisper?call=c-1&manager=201&answered_at=2026-11-18T11:00:00Z&channel=0",

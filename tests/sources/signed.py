@@ -1,4 +1,4 @@
-"""Bodies as Mango, Zadarma, MegaFon and Aircall sign them, by the keys of story A; each with its headers."""
+"""Bodies as Mango, Zadarma, MegaFon, Aircall and RingCentral sign them, by the keys of story A, with their headers."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ def aircall(form: Form) -> tuple[bytes, dict[str, str]]:
     envelope = {name: form[name] for name in ("event", "timestamp", "resource") if name in form}
     data = {name: value for name, value in form.items() if name not in envelope}
     return json.dumps({**envelope, "token": keys_of("aircall")["token"], "data": data}).encode(), {}
+
+
+def ringcentral(form: Form) -> tuple[bytes, dict[str, str]]:
+    """A form is the party of a notification, with the fields of its session and of its status beside its own."""
+    session = {name: form[name] for name in ("sequence", "telephonySessionId") if name in form}
+    status = {name: form[name] for name in ("code", "reason", "peerId") if name in form}
+    party = {name: value for name, value in form.items() if name not in {"timestamp", *session, *status}}
+    body = {**session, "parties": [{**party, "status": status}]}
+    notification = {"body": body, **({"timestamp": form["timestamp"]} if "timestamp" in form else {})}
+    return json.dumps(notification).encode(), {"validation-token": keys_of("ringcentral")["validation_token"]}

@@ -345,7 +345,8 @@ def differences(expected: Any, truth: Any, events: Sequence[Event]) -> list[str]
             wrong.append(f"{leg['call']} {leg['manager']}: no such leg")
             continue
         really = [one for one in truth["legs"] if (one["call"], one["n"]) == (leg["call"], leg["truth_leg"])]
-        wrong += [f"{leg['call']} {leg['manager']}: {text}" for text in _unlike(leg, really[0], found[key])]
+        mine = {"tolerance_ms": expected.get("tolerance_ms", 0), **leg}
+        wrong += [f"{leg['call']} {leg['manager']}: {text}" for text in _unlike(mine, really[0], found[key])]
     return wrong + [f"{key}: a leg too many: {found[key]}" for key in found.keys() - told]
 
 
@@ -374,7 +375,8 @@ def _unlike_moment(field: str, leg: Any, truth: Any, found: int | None) -> Itera
     elif want != "unknown":
         exact = None if want is None else leg[f"{field}_ms"]
         accepted = [None if one is None else ms_of(one) for one in leg.get(f"{field}_accept", ())]
-        if found not in {exact, *accepted}:
+        is_near = found is not None and exact is not None and abs(found - exact) <= leg["tolerance_ms"]
+        if found not in {exact, *accepted} and not is_near:
             yield f"{field} is {found} instead of {exact}"
 
 

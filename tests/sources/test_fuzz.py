@@ -18,14 +18,16 @@ from streams.sources.mango.hook import MangoHook
 from streams.sources.mango.join import MangoJoin
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
+from streams.sources.ringcentral.hook import RingCentralHook
+from streams.sources.ringcentral.join import RingCentralJoin
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
-from tests.sources import test_aircall, test_mango, test_megafon, test_zadarma
-from tests.sources.signed import Form, aircall, mango, megafon, zadarma
+from tests.sources import test_aircall, test_mango, test_megafon, test_ringcentral, test_zadarma
+from tests.sources.signed import Form, aircall, mango, megafon, ringcentral, zadarma
 from tests.sources.story import Gateway, HookStory, has_number, rows_of
 
 NUMBER: Final = "79161234567"
-IDS: Final = {"id", "entry_id", "call_id", "pbx_call_id", "callid", "second_callid"}
+IDS: Final = {"id", "telephonySessionId", "entry_id", "call_id", "pbx_call_id", "callid", "second_callid"}
 """Ids of these systems are long numbers: one that is a telephone number looks like any other."""
 VALUES: Final = st.one_of(
     st.sampled_from(
@@ -59,6 +61,7 @@ SYSTEMS: Final[dict[str, tuple[HookStory, Any, Any, Callable[[Form], tuple[bytes
     "aircall": (test_aircall.STORY, AircallHook, AircallJoin, aircall),
     "mango": (test_mango.STORY, MangoHook, MangoJoin, mango),
     "megafon": (test_megafon.STORY, MegafonHook, MegafonJoin, megafon),
+    "ringcentral": (test_ringcentral.STORY, RingCentralHook, RingCentralJoin, ringcentral),
     "zadarma": (test_zadarma.STORY, ZadarmaHook, ZadarmaJoin, zadarma),
 }
 
@@ -69,6 +72,13 @@ def forms(system: str) -> list[Form]:
         if system == "aircall":
             envelope = json.loads(delivery.request.body)
             found.append({"event": envelope["event"], "timestamp": envelope["timestamp"], **envelope["data"]})
+            continue
+        if system == "ringcentral":
+            said = json.loads(delivery.request.body)
+            session, party = said["body"], said["body"]["parties"][0]
+            status = party.pop("status")
+            own = {name: session[name] for name in ("sequence", "telephonySessionId")}
+            found.append({"timestamp": said["timestamp"], **own, **status, **party})
             continue
         form: Form = dict(parse_qsl(delivery.request.body.decode(), keep_blank_values=True))
         found.append(json.loads(form["json"]) if system == "mango" else form)

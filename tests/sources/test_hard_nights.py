@@ -17,10 +17,12 @@ from streams.sources.mango.join import MangoJoin
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
 from streams.sources.registry import SOURCES
+from streams.sources.ringcentral.hook import RingCentralHook
+from streams.sources.ringcentral.join import RingCentralJoin
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
-from tests.sources import test_aircall, test_mango, test_megafon, test_zadarma
-from tests.sources.signed import Form, aircall, mango, megafon, zadarma
+from tests.sources import test_aircall, test_mango, test_megafon, test_ringcentral, test_zadarma
+from tests.sources.signed import Form, aircall, mango, megafon, ringcentral, zadarma
 from tests.sources.story import TOKEN, FoundLeg, Gateway, legs_of, rows_of
 
 BERLIN = 'timezone = "Europe/Berlin"'
@@ -34,10 +36,18 @@ class Pbx:
     """A system, and the gateway that it posts to."""
 
     def __init__(self, system: str, settings: str) -> None:
-        self.signed = {"aircall": aircall, "mango": mango, "zadarma": zadarma, "megafon": megafon}[system]
+        signed = {
+            "aircall": aircall,
+            "mango": mango,
+            "zadarma": zadarma,
+            "megafon": megafon,
+            "ringcentral": ringcentral,
+        }
+        self.signed = signed[system]
         parts: dict[str, tuple[Callable[[Settings], Hook], Callable[[Settings], Join]]] = {
             "aircall": (AircallHook, AircallJoin),
             "mango": (MangoHook, MangoJoin),
+            "ringcentral": (RingCentralHook, RingCentralJoin),
             "zadarma": (ZadarmaHook, ZadarmaJoin),
             "megafon": (MegafonHook, MegafonJoin),
         }
@@ -128,7 +138,7 @@ def aircall_call(event: str, moment: str, begun: str, **moments: str) -> Form:
     return form | {name: at(text) // 1000 for name, text in moments.items()}
 
 
-@pytest.mark.parametrize(
+NIGHTS = pytest.mark.parametrize(
     ("begun", "answered", "ended"),
     [
         ("2026-10-25T00:30:00", "2026-10-25T00:30:10", "2026-10-25T01:45:00"),  # over the hour that comes twice
@@ -136,6 +146,9 @@ def aircall_call(event: str, moment: str, begun: str, **moments: str) -> Form:
         ("2026-11-17T20:58:00", "2026-11-17T20:58:10", "2026-11-17T21:03:10"),  # over midnight
     ],
 )
+
+
+@NIGHTS
 def test_a_call_of_aircall_goes_on_over_the_night_and_over_restarts(begun: str, answered: str, ended: str) -> None:
     pbx = Pbx("aircall", test_aircall.SETTINGS.replace('privacy.region = "RU"', f'privacy.region = "RU"\n{BERLIN}'))
     pbx.post(begun, aircall_call("created", begun, begun))
@@ -147,6 +160,22 @@ def test_a_call_of_aircall_goes_on_over_the_night_and_over_restarts(begun: str, 
     pbx.restart()
     pbx.post(ended, over)
     leg = pbx.leg("7", "vera.lisina")
+    assert (leg.started, leg.answered, leg.ended) == (at(begun), at(answered), at(ended))
+    assert (leg.talk_ms, leg.disposition, pbx.reasons) == (at(ended) - at(answered), "answered", [])
+
+
+@NIGHTS
+def test_a_call_of_ringcentral_goes_on_over_the_night_and_over_restarts(begun: str, answered: str, ended: str) -> None:
+    pbx = Pbx(
+        "ringcentral", test_ringcentral.SETTINGS.replace('privacy.region = "RU"', f'privacy.region = "RU"\n{BERLIN}')
+    )
+    party: Form = {"telephonySessionId": "s-7", "id": "p-1", "direction": "Outbound", "extensionId": "464505208276"}
+    party |= {"from": {"extensionId": "464505208276"}, "to": {"phoneNumber": "+74950000101"}}
+    for sequence, moment, code in ((1, begun, "Setup"), (2, answered, "Answered"), (4, ended, "Disconnected")):
+        for _ in range(2):
+            pbx.post(moment, {**party, "sequence": sequence, "code": code, "timestamp": f"{moment}Z"})
+            pbx.restart()
+    leg = pbx.leg("s-7", "vera.lisina")
     assert (leg.started, leg.answered, leg.ended) == (at(begun), at(answered), at(ended))
     assert (leg.talk_ms, leg.disposition, pbx.reasons) == (at(ended) - at(answered), "answered", [])
 
