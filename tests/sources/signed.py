@@ -50,9 +50,9 @@ def aircall(form: Form) -> tuple[bytes, dict[str, str]]:
 
 def ringcentral(form: Form) -> tuple[bytes, dict[str, str]]:
     """A form is the party of a notification, with the fields of its session and of its status beside its own."""
-    session = {name: form[name] for name in ("sequence", "telephonySessionId") if name in form}
-    status = {name: form[name] for name in ("code", "reason", "peerId") if name in form}
+    session: Form = {name: form[name] for name in ("sequence", "telephonySessionId") if name in form}
+    status: Form = {name: form[name] for name in ("code", "reason", "peerId") if name in form}
     party = {name: value for name, value in form.items() if name not in {"timestamp", *session, *status}}
-    body = {**session, "parties": [{**party, "status": status}]}
-    notification = {"body": body, **({"timestamp": form["timestamp"]} if "timestamp" in form else {})}
+    body: Form = {**session, "parties": [{**party, "status": status}]}
+    notification: Form = {"body": body} | {name: form[name] for name in ("timestamp",) if name in form}
     return json.dumps(notification).encode(), {"validation-token": keys_of("ringcentral")["validation_token"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from msgspec.structs import replace
 
 from streams.settings.access import hashed
 from streams.settings.settings import load
@@ -55,3 +56,25 @@ async def test_a_wrong_input_gets_its_answer_and_harms_nothing(caplog: pytest.Lo
     wrong = settings_text(index_of("aircall")["keys"]["token"])
     assert await answered("aircall", wrong, AircallHook, AircallJoin, reasons=REASONS) == []
     assert "4950000101" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"answered_at":1794895344', '"answered_at":1794895330', "invalid_time"),
+        ('"ended_at":1794895661', '"ended_at":1794895343', "invalid_time"),
+        ('"started_at":1794895331', '"started_at":1794895700', "invalid_time"),
+        ('"timestamp":1794895661', '"timestamp":1794896000', "future"),
+        ('"direction":"outbound"', '"direction":"internal"', "invalid_field"),
+    ],
+)
+def test_a_call_that_cannot_be_is_a_dead_letter_without_the_token(old: str, new: str, reason: str) -> None:
+    (hungup,) = (one.request for one in STORY.deliveries if "004-A01" in one.file)
+    body = hungup.body.replace(old.encode(), new.encode())
+    assert body != hungup.body
+    hook = AircallHook(STORY.settings)
+    request = replace(hungup, body=body)
+    assert hook.is_authentic(request)
+    (refused,) = hook.translate(request).refused
+    assert refused.reason == reason
+    assert b'"token":""' in refused.shape

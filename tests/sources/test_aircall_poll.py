@@ -45,13 +45,15 @@ def rows_of_day() -> list[dict[str, Any]]:
 class Portal:
     """The API of an account: checks the access, and has pages of two. `answers` come before what it knows.
 
-    At each request for calls, `arriving` are added to the list, so that its pages shift.
+    At each request for calls one of `arriving` is added to the list, and the first call of all is removed if
+    `is_shrinking`, so that its pages shift.
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]], page: int = 50) -> None:
         self.rows = sorted(rows, key=lambda row: int(row["started_at"]))
         self.page = page
         self.arriving: list[dict[str, Any]] = []
+        self.is_shrinking = False
         self.access = b64encode(f"{API_ID}:{API_TOKEN}".encode()).decode()
 
     def __call__(self, request: web.Request) -> web.Response:
@@ -68,6 +70,7 @@ class Portal:
         found = [row for row in self.rows if since <= row["started_at"] <= until]
         self.rows = sorted([*self.rows, *self.arriving[:1]], key=lambda row: int(row["started_at"]))
         self.arriving = self.arriving[1:]
+        self.rows = self.rows[self.is_shrinking :]
         return answer({"meta": {}, "calls": found[place : place + size]})
 
 
@@ -156,20 +159,23 @@ async def test_a_list_alone_has_every_call_that_is_over() -> None:
 async def test_pages_that_shift_lose_no_call() -> None:
     same = [{**rows_of_day()[2], "id": 900 + number} for number in range(120)]  # more than two pages in one second
     rows = [{**rows_of_day()[0], "id": number, "started_at": 1_794_895_331 + number % 7} for number in range(130)]
-    portal = Portal([*rows, *same])
-    portal.arriving = [{**rows_of_day()[0], "id": 5_000 + number, "started_at": 1_794_895_331} for number in range(9)]
-    made, _ = await polled(Api(portal))
-    found = {json.loads(one.body)[0] for one in made.sink.statements}
-    assert {str(row["id"]) for row in (*rows, *same)} <= found
+    everything = {str(row["id"]) for row in (*rows, *same)}
+    growing, shrinking = Portal([*rows, *same]), Portal(rows)
+    growing.arriving = [{**rows_of_day()[0], "id": 5_000 + number, "started_at": 1_794_895_331} for number in range(9)]
+    shrinking.is_shrinking = True
+    for portal, wanted in ((growing, everything), (shrinking, {str(row["id"]) for row in rows})):
+        made, _ = await polled(Api(portal))
+        assert wanted <= {json.loads(one.body)[0] for one in made.sink.statements}
 
 
 async def test_a_poll_goes_on_from_its_cursor_and_stores_only_what_ended_since() -> None:
     cursors = MemoryCursors()
     api = Api(Portal(rows_of_day()))
     await polled(api, cursors)
-    api = Api(Portal(rows_of_day()))
+    long = {**rows_of_day()[0], "id": 8, "started_at": EVENING // 1000 - 10_800, "ended_at": EVENING // 1000 + 60}
+    api = Api(Portal([*rows_of_day(), {**long, "answered_at": None}]))
     made, _ = await polled(api, cursors, EVENING + 300_000)
-    assert made.sink.statements == []
+    assert [one.call for one in made.sink.statements] == ["8"], "it began three hours ago"
     assert int(made.cursor or b"0") == EVENING + 300_000
 
 

@@ -194,6 +194,13 @@ def test_a_call_that_a_queue_missed_has_its_name() -> None:
     assert set(named.legs()) == {"queue:sales"}
 
 
+def test_a_queue_that_rings_at_one_telephone_after_the_other_has_missed_nothing_yet() -> None:
+    session = Session().say(1, VERA, "Proceeding", 0, queueCall=True)
+    session.say(1, VERA, "Disconnected", 15, queueCall=True, missedCall=True)
+    session.say(2, GLEB, "Proceeding", 18, queueCall=True).say(2, GLEB, "Answered", 22, queueCall=True)
+    assert set(session.say(2, GLEB, "Disconnected", 60, queueCall=True).legs()) == {VERA, GLEB}
+
+
 def test_a_telephone_alone_that_rings_in_vain_is_no_queue() -> None:
     legs = Session().say(1, VERA, "Proceeding", 0).say(1, VERA, "Disconnected", 20, missedCall=True).legs()
     assert set(legs) == {VERA}
@@ -252,6 +259,8 @@ def test_hold_is_talk_and_an_end_without_an_answer_is_uncertain() -> None:
 def test_parties_of_nobody_and_faxes_are_ignored_and_a_party_that_cannot_be_read_is_refused() -> None:
     session = Session().say(1, "", "Setup", 0).say(2, VERA, "FaxReceive", 1)
     assert (session.legs(), session.refused) == ({}, [])
+    session.say(3, VERA, "Disconnected", 1, reason="+79161234567", peer={"telephonySessionId": "+79161234567"})
+    assert not [one for _, one in session.gateway.statements if b"9161234567" in one.body]
     session.say(3, VERA, "Dancing", 1)
     assert [one.reason for one in session.refused] == ["unknown_type"]
 

@@ -56,8 +56,9 @@ def record_of(session: tuple[str, list[Any]]) -> dict[str, Any]:
         result = answered if leg["answered_ms"] else "Missed" if inbound else RESULTS[leg["disposition"]]
         row = {"startTime": moment(started), "duration": round((ended - started) / 1000), "result": result}
         own = row | {"direction": leg["direction"].title(), "extension": {"id": int(IDS[leg["manager"]])}}
-        # The leg of the telephone has the user's extension, too.
-        rows += [own, own | {"direction": "Outbound", "legType": "PstnToSip"}] if inbound else [own]
+        # The leg of the telephone has the user's extension, too, and other moments.
+        telephone = own | {"direction": "Outbound", "legType": "PstnToSip", "duration": own["duration"] + 30}
+        rows += [own, telephone] if inbound else [own]
     first = legs[0]
     other, own_side = {"phoneNumber": first["lead"]}, {"phoneNumber": "+74950001100"}
     sides = {"from": other, "to": own_side} if first["direction"] == "inbound" else {"from": own_side, "to": other}
@@ -80,6 +81,7 @@ class Platform:
         self.tokens = 0
         self.good_for = 1_000
         self.arriving: list[dict[str, Any]] = []
+        self.is_shrinking = False
         self.subscriptions: list[dict[str, Any]] = []
         self.is_refused = False
         self.renewed: list[str] = []
@@ -120,6 +122,8 @@ class Platform:
         found = sorted(
             (one for one in self.records if since <= one["startTime"] <= until), key=lambda one: one["startTime"]
         )
+        if self.is_shrinking:  # the newest record is removed
+            self.records.remove(max(self.records, key=lambda one: str(one["startTime"])))
         place = (int(request.query["page"]) - 1) * int(request.query["perPage"])
         return answer({"records": found[::-1][place : place + int(request.query["perPage"])]})
 
@@ -230,13 +234,19 @@ async def test_pages_that_shift_lose_no_record() -> None:
     made, _, api = await polled(platform)
     assert {f"s-{number}" for number in range(600)} <= {one.call for one in made.sink.statements}
     assert len([path for path, _, _ in api.requests if "call-log" in path]) == 3
+    shrinking = Platform(records)
+    shrinking.is_shrinking = True
+    made, _, _ = await polled(shrinking)
+    assert {f"s-{number}" for number in range(600)} <= {one.call for one in made.sink.statements}
 
 
 async def test_a_poll_goes_on_from_its_cursor_and_stores_only_what_ended_since() -> None:
     cursors = MemoryCursors()
     await polled(Platform(log_of_day()), cursors)
-    made, _, _ = await polled(Platform(log_of_day()), cursors, EVENING + 600_000)
-    assert made.sink.statements == []
+    long = {"telephonySessionId": "s-long", **CALL, "startTime": moment(EVENING - 10_800_000), "duration": 10_900}
+    platform = Platform([*log_of_day(), {**long, "extension": {"id": 78}}])
+    made, _, _ = await polled(platform, cursors, EVENING + 600_000)
+    assert [one.call for one in made.sink.statements] == ["s-long"], "it began three hours ago"
     assert int(made.cursor or b"0") == EVENING + 600_000
 
 
