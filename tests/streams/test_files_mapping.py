@@ -556,3 +556,47 @@ time = "unix"
 columns = { started = "at", direction = "direction", email = "agent.email", talk = "talk" }
 """
 )
+
+
+NIGHT = """
+[sources.files.night]
+what = "calls"
+time = "%Y-%m-%d %H:%M:%S"
+timezone = "Europe/Berlin"
+{fold}
+[sources.files.night.columns]
+call = "id"
+started = "from"
+answered = "answer"
+ended = "to"
+talk = "talk"
+direction = "way"
+extension = "who"
+"""
+
+
+@pytest.mark.parametrize(
+    ("fold", "started", "answered", "ended", "talk_s", "minutes"),
+    [
+        ("", "01:55:00", "01:55:10", "02:05:10", "600", 10),  # only the end exists twice: its talk says which it is
+        ("", "01:55:00", "01:55:10", "02:05:10", "4200", 70),
+        ("first", "02:50:00", "02:50:10", "02:10:10", "1200", 20),  # the clock goes back on the way
+        ("first", "02:10:00", "02:10:10", "02:45:10", "5700", 95),
+        ("second", "02:10:00", "02:10:10", "02:45:10", "2100", 35),
+        ("second", "01:55:00", "01:55:10", "02:05:10", "600", 10),
+        ("", "02:10:00", "02:10:10", "02:45:10", "2100", None),  # nothing says when it began
+    ],
+)
+def test_a_call_over_the_hour_that_exists_twice(
+    fold: str, started: str, answered: str, ended: str, talk_s: str, minutes: int | None
+) -> None:
+    settings = settings_of(NIGHT.format(fold=f'fold = "{fold}"' if fold else ""))
+    row = ",".join(["1", *(f"2026-10-25 {clock}" for clock in (started, answered, ended)), talk_s, "outbound", "201"])
+    found = read(f"id,from,answer,to,talk,way,who\n{row}\n".encode(), settings, "night")
+    if minutes is None:
+        assert [one.reason for one in found.refused] == ["invalid_time"]
+        return
+    assert found.refused == []
+    (end,) = (event for event in found.events if isinstance(event, CallEnded))
+    assert end.answered_at is not None
+    assert (end.at - end.answered_at, end.talk_ms) == (minutes * 60_000, int(talk_s) * 1000)

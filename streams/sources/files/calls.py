@@ -139,8 +139,10 @@ class CallRows:
 
     def _times(self, row: Sequence[str], started: int, disposition: str | None) -> _Times:
         cells = self._cells
-        answered, ended = cells.moment(row, "answered"), cells.moment(row, "ended")
         wait, talk, duration = (cells.span(row, name) for name in ("wait", "talk", "duration"))
+        answered = cells.moment_near(row, "answered", started + (wait or 0))
+        begun = started + (wait or 0) if answered is None else answered
+        ended = cells.moment_near(row, "ended", begun + (talk or 0) if duration is None else started + duration)
         if ended is None:
             if duration is not None:
                 ended = started + duration

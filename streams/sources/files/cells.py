@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,13 @@ class Cells:
             for name, column in used.items()
             if name in TIMES
         }
+        forms = {
+            name: (column.time or mapping.time, column.timezone or mapping.timezone)
+            for name, column in used.items()
+            if name in TIMES
+        }
+        self._certain = {name: Times(*form) for name, form in forms.items()}
+        self._both = {name: (Times(*form, "first"), Times(*form, "second")) for name, form in forms.items()}
         self._spans = {name: column.spans or mapping.spans for name, column in used.items() if name in SPANS}
         self._decimal = mapping.decimal
         self.left_out: Counter[str] = Counter()
@@ -117,6 +125,18 @@ class Cells:
             return None
         try:
             return self._times[name].moment(text)
+        except TimeError as error:
+            raise RowError("invalid_time", f"{name} {error}") from None
+
+    def moment_near(self, row: Sequence[str], name: str, near_ms: int) -> int | None:
+        """Return a moment, of a local time that exists twice the one that is nearer to `near_ms`. Raises RowError."""
+        text = self.text(row, name)
+        if not text:
+            return None
+        with contextlib.suppress(TimeError):
+            return self._certain[name].moment(text)
+        try:
+            return min((one.moment(text) for one in self._both[name]), key=lambda found: abs(found - near_ms))
         except TimeError as error:
             raise RowError("invalid_time", f"{name} {error}") from None
 
