@@ -38,6 +38,7 @@ from streams.sources.mango.poll import mango_poll
 from streams.sources.mango.settings import MangoSettings
 from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
+from streams.sources.megafon.poll import megafon_poll
 from streams.sources.megafon.settings import MegafonSettings
 from streams.sources.pipedrive.hook import PipedriveHook
 from streams.sources.pipedrive.poll import pipedrive_poll
@@ -89,7 +90,7 @@ _ALL: Final[Mapping[str, Source]] = MappingProxyType(
         "http": Source(Named(HttpSender)),
         "hubspot": Source(HubspotSettings, hook=HubspotHook, poll=hubspot_poll),
         "mango": Source(MangoSettings, hook=MangoHook, join=MangoJoin, poll=mango_poll),
-        "megafon": Source(MegafonSettings, hook=MegafonHook, join=MegafonJoin),
+        "megafon": Source(MegafonSettings, hook=MegafonHook, join=MegafonJoin, poll=megafon_poll),
         "pipedrive": Source(PipedriveSettings, hook=PipedriveHook, poll=pipedrive_poll),
         "ringcentral": Source(RingCentralSettings, hook=RingCentralHook, join=RingCentralJoin, poll=ringcentral_poll),
         "transcripts": Source(TranscriptsSettings, hook=TranscriptsHook),

@@ -126,7 +126,7 @@ class MegafonHook(GatheringHook[Piece]):
             raise UnreadableError("unknown_type" if reason == "unknown_type" else "missing_field", detail)
         call = checked_id(form.get("callid", ""), "callid")
         if command == "history":
-            return [(call, self._history(form, request.received_at_ms))]
+            return [(call, self.history(form, request.received_at_ms))]
         type_ = form.get("type", "").upper()
         if type_ == _TRANSFERRED:
             return [(checked_id(form.get("second_callid", ""), "second_callid"), PartOf(first=call))]
@@ -144,7 +144,8 @@ class MegafonHook(GatheringHook[Piece]):
             group=self._group(form),
         )
 
-    def _history(self, form: Mapping[str, str], now_ms: int) -> History:
+    def history(self, form: Mapping[str, str], now_ms: int) -> History:
+        """Return a record of a part of a call. Raises UnreadableError."""
         if form.get("type") not in {"in", "out"}:
             raise UnreadableError("invalid_field", "`type` is neither in nor out")
         disposition = STATUSES.get(form.get("status", "").strip().casefold())

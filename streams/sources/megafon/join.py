@@ -48,6 +48,7 @@ class MegafonJoin(GatheringJoin[Piece]):
         heard = {piece: at for piece, at in pieces.items() if isinstance(piece, Event)}
         first = min(pieces.values())
         records = [_record(piece, at, first) for piece, at in pieces.items() if isinstance(piece, History)]
+        records.sort(key=lambda one: (one.start, one.end, one.answered, one.said.manager))  # pushed, and listed
         mine: dict[str, tuple[list[tuple[Event, int]], list[_Record]]] = {}
         for one, at in heard.items():
             mine.setdefault(one.manager, ([], []))[0].append((one, at))

@@ -10,6 +10,7 @@ from msgspec import Meta
 from streams.phone_numbers import has_number
 from streams.settings.access import Access
 from streams.settings.fields import Secret, SecretForm, Zone
+from streams.settings.polls import SecretUrl
 from streams.settings.reader import Conflict
 from streams.sources.numbers import NumberRules
 
@@ -20,12 +21,15 @@ class MegafonSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.megafon]`.
 
     - `crm_token`: the key of the CRM, which stands in each request.
+    - `api_url`, `api_key`: the address of the PBX and its key, by which the history of calls is asked for.
     - `timezone`: the zone of `start`, for a PBX that writes local times in spite of their Z.
     - `duration`: whether `duration` is the talk, or the ringing (`wait`), too.
     - `default_queue`: the name of what has missed calls that name neither a group nor a user.
     """
 
     crm_token: SecretForm = Secret()
+    api_url: SecretUrl = Secret()
+    api_key: SecretForm = Secret()
     timezone: Zone | None = None
     duration: Literal["talk", "total"] = "talk"
     numbers: NumberRules = NumberRules(international=True)
@@ -35,5 +39,7 @@ class MegafonSettings(Access, frozen=True, kw_only=True):
         """Yield what keeps the hook from working."""
         if self.tokens and not self.crm_token.reveal():
             yield ("crm_token", "tokens"), "is needed beside tokens: it stands in each request"
+        if bool(self.api_url) is not bool(self.api_key):
+            yield ("api_url", "api_key"), "is needed together with api_key, or neither of them"
         if has_number(self.default_queue):
             yield ("default_queue",), "looks like a telephone number; these must not be published"
