@@ -57,6 +57,7 @@ from streams.sources.twilio.poll import twilio_poll
 from streams.sources.twilio.settings import TwilioSettings
 from streams.sources.zadarma.hook import ZadarmaHook
 from streams.sources.zadarma.join import ZadarmaJoin
+from streams.sources.zadarma.poll import zadarma_poll
 from streams.sources.zadarma.settings import ZadarmaSettings
 
 MakeHook: TypeAlias = Callable[[Settings], Hook]
@@ -95,7 +96,7 @@ _ALL: Final[Mapping[str, Source]] = MappingProxyType(
         "ringcentral": Source(RingCentralSettings, hook=RingCentralHook, join=RingCentralJoin, poll=ringcentral_poll),
         "transcripts": Source(TranscriptsSettings, hook=TranscriptsHook),
         "twilio": Source(TwilioSettings, hook=TwilioHook, join=TwilioJoin, poll=twilio_poll),
-        "zadarma": Source(ZadarmaSettings, hook=ZadarmaHook, join=ZadarmaJoin),
+        "zadarma": Source(ZadarmaSettings, hook=ZadarmaHook, join=ZadarmaJoin, poll=zadarma_poll),
     }
 )
 

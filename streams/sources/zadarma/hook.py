@@ -54,14 +54,19 @@ DISPOSITIONS: Final[Mapping[str, Disposition]] = MappingProxyType(
         "unallocated number": "failed",
     }
 )
-What: TypeAlias = Literal["start", "internal", "answer", "end", "out_start", "out_end"]
+What: TypeAlias = Literal["start", "internal", "answer", "end", "out_start", "out_end", "row", "out_row"]
+FORM: Final = "%Y-%m-%d %H:%M:%S"
+"""Of local times."""
 _LONGEST_ECHO: Final = 256
 _EARLIEST_MS: Final = DAY_MS
 _AHEAD_MS: Final = 5 * MINUTE_MS
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """A notification. `manager` is "" for one that names nobody; `disposition` is that of an end."""
+    """A notification, or a row of the statistics. `manager` is "" for one that names nobody.
+
+    `disposition` is that of an end, and of a row.
+    """
 
     what: What
     begun: Readings
@@ -89,7 +94,7 @@ class ZadarmaHook(GatheringHook[Piece]):
         self._secret = settings.privacy.lead_secret.reveal().encode()
         self._people = People.of(settings, self._secret)
         self._numbers = Numbers(own.numbers, settings.privacy.region)
-        self._times = LocalTimes("%Y-%m-%d %H:%M:%S", own.timezone)
+        self._times = LocalTimes(FORM, own.timezone)
 
     def handshake(self, request: Request) -> Reply | None:
         """Return the text that a test of the URL asks for. A GET is never anything else."""
@@ -135,8 +140,8 @@ class ZadarmaHook(GatheringHook[Piece]):
                     begun=self._begun(form.get("call_start", ""), request.received_at_ms),
                     manager=self._manager(form.get("internal") or self._answering(event, call, form)),
                     lead=self._numbers.lead(outside, self._secret) if call[:4] != "out_" or is_outbound else None,
-                    duration_ms=_duration(form.get("duration", "")) if is_end else 0,
-                    disposition=_disposition(form.get("disposition", "")) if is_end else None,
+                    duration_ms=duration_of(form.get("duration", "")) if is_end else 0,
+                    disposition=disposition_of(form.get("disposition", "")) if is_end else None,
                 ),
             )
         ]
@@ -173,14 +178,16 @@ def _what(event: str) -> What:
     return found[event]
 
 
-def _duration(written: str) -> int:
+def duration_of(written: str) -> int:
+    """Return a span of seconds in milliseconds. Raises UnreadableError."""
     try:
         return span(written, "seconds")
     except TimeError as error:
         raise UnreadableError("invalid_field", f"`duration` {error}") from None
 
 
-def _disposition(written: str) -> Disposition:
+def disposition_of(written: str) -> Disposition:
+    """Return ours for a word of Zadarma. Raises UnreadableError."""
     found = DISPOSITIONS.get(" ".join(written.casefold().split()))
     if found is None:
         raise UnreadableError("invalid_field", "`disposition` is none that is known")

@@ -6,11 +6,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from streams.contract.events import QUEUE_PREFIX, Direction, Disposition, Event
+from streams.contract.events import QUEUE_PREFIX, Direction, Disposition, EndedBy, Event
 from streams.settings.settings import Settings
 from streams.sources.gathering import GatheringJoin, LegEvents
 from streams.sources.local_moments import settled
 from streams.sources.zadarma.hook import Piece
+from streams.sources.zadarma.rows import repaired
 from streams.sources.zadarma.settings import NAME, ZadarmaSettings
 from streams.units import SECOND_MS
 
@@ -28,6 +29,8 @@ class _Call(NamedTuple):
     """The managers who answered, in the order of their answers."""
     end: Piece | None
     ended: int
+    is_repaired: bool
+    """Whether the end is concluded from the statistics: a notification that comes later replaces it."""
 
 
 class ZadarmaJoin(GatheringJoin[Piece]):
@@ -39,10 +42,11 @@ class ZadarmaJoin(GatheringJoin[Piece]):
 
     def events(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> Iterator[Event]:
         """Yield the events of a call."""
+        pieces, is_repaired = repaired(pieces)
         if any(piece.what.startswith("out") for piece in pieces):
-            yield from _outbound(call, pieces)
+            yield from _outbound(call, pieces, "cdr" if is_repaired else "hangup")
         elif not call.startswith("out_"):
-            yield from self._inbound(_inbound(call, pieces), now_ms)
+            yield from self._inbound(_inbound(call, pieces)._replace(is_repaired=is_repaired), now_ms)
 
     def again_ms(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> int | None:  # noqa: ARG002 - as in the class above
         """Return when an end by nobody may be believed: the notification of the answer may be on its way."""
@@ -60,12 +64,14 @@ class ZadarmaJoin(GatheringJoin[Piece]):
             place = bisect_left(answered, rang)
             after = answered[place] if place < len(answered) else 0
             if after or call.end is not None:
-                yield leg.ended(after or max(call.ended, rang), rang, ended_by="hangup" if after else "cdr")
+                by: EndedBy = "hangup" if after and not call.is_repaired else "cdr"
+                yield leg.ended(after or max(call.ended, rang), rang, ended_by=by)
         end = call.end
         if end is None or call.answers or (end.disposition == "answered" and now_ms < call.ended + _SETTLE_MS):
             return
         missed: Disposition = "failed" if end.disposition == "failed" else "no_answer"
-        yield _leg(call, self._queue).ended(call.ended, call.begun, disposition=missed)
+        by = "cdr" if call.is_repaired else "hangup"
+        yield _leg(call, self._queue).ended(call.ended, call.begun, disposition=missed, ended_by=by)
 
 
 def _answered_legs(call: _Call) -> Iterator[Event]:
@@ -88,7 +94,7 @@ def _answered_legs(call: _Call) -> Iterator[Event]:
             rang,
             answered_at=answered,
             talk_ms=min(ended - answered, end.duration_ms) if is_single and end is not None else None,
-            ended_by="hangup" if is_said else "cdr",
+            ended_by="hangup" if is_said and not call.is_repaired else "cdr",
             pieces=len(call.answers) + (manager in call.rings),
         )
 
@@ -110,10 +116,10 @@ def _inbound(call: str, pieces: Mapping[Piece, int]) -> _Call:
         answers[end.manager] = max(ended - end.duration_ms, rings.get(end.manager, 0))
     some = next(iter(pieces))
     lead = next((piece.lead for piece in pieces if piece.lead), None)
-    return _Call(call, settled(some.begun, first), lead, rings, answers, end, ended)
+    return _Call(call, settled(some.begun, first), lead, rings, answers, end, ended, is_repaired=False)
 
 
-def _outbound(call: str, pieces: Mapping[Piece, int]) -> Iterator[Event]:
+def _outbound(call: str, pieces: Mapping[Piece, int], ended_by: EndedBy) -> Iterator[Event]:
     said = sorted(pieces.items(), key=lambda item: item[1])
     begun = settled(said[0][0].begun, min(at - piece.duration_ms for piece, at in said))
     manager = next((piece.manager for piece, _ in said if piece.manager), "")
@@ -135,6 +141,7 @@ def _outbound(call: str, pieces: Mapping[Piece, int]) -> Iterator[Event]:
         answered_at=(answer or ended - end.duration_ms) if is_answered else None,
         talk_ms=end.duration_ms,
         disposition=end.disposition,
+        ended_by=ended_by,
         pieces=1 + bool(answer),
     )
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from streams.phone_numbers import has_number
 from streams.settings.access import Access
 from streams.settings.fields import Secret, SecretForm, Zone
+from streams.settings.polls import SecretUrl
 from streams.settings.reader import Conflict
 from streams.sources.numbers import NumberRules
 
@@ -19,12 +20,18 @@ NAME: Final = "zadarma"
 class ZadarmaSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.zadarma]`.
 
-    - `secret`: the secret of the API keys, by which notifications are signed.
+    - `secret`: the secret of the API keys, by which notifications and requests are signed.
+    - `api_key`: the key beside it, for the statistics. Without it nothing is asked for.
+    - `api_url`: where the statistics are asked for, if not at Zadarma's own address.
+    - `statistics_timezone`: the zone of the moments in them, if not that of the account.
     - `timezone`: the zone of the account, in which Zadarma writes when a call began.
     - `default_queue`: the name of what has the calls that nobody answered; Zadarma names no queue.
     """
 
     secret: SecretForm = Secret()
+    api_key: SecretForm = Secret()
+    api_url: SecretUrl = Secret()
+    statistics_timezone: Zone | None = None
     timezone: Zone | None = None
     numbers: NumberRules = NumberRules(international=True)
     default_queue: Annotated[str, Meta(min_length=1, max_length=100)] = "inbound"
@@ -35,5 +42,7 @@ class ZadarmaSettings(Access, frozen=True, kw_only=True):
             yield ("secret", "tokens"), "is needed beside tokens: notifications are signed"
         if self.tokens and self.timezone is None:
             yield ("timezone", "tokens"), "is needed beside tokens: Zadarma writes local times"
+        if self.api_key and not (self.secret and self.timezone is not None):
+            yield ("api_key", "secret", "timezone"), "needs secret and timezone: the statistics are asked for with them"
         if has_number(self.default_queue):
             yield ("default_queue",), "looks like a telephone number; these must not be published"
