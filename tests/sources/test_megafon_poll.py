@@ -166,11 +166,11 @@ async def test_half_of_the_pushes_and_the_history_have_each_recorded_leg(seed: i
 
 
 async def test_a_poll_goes_on_from_its_cursor_and_repeats_only_the_last_minutes() -> None:
-    cursors, history = MemoryCursors(), History()
-    await polled(history, cursors)
-    made = await polled(history, cursors, EVENING + 10 * 60_000)
-    assert made.sink.statements == []
-    assert int(made.cursor or b"0") == EVENING + 10 * 60_000
+    cursors, history, begin = MemoryCursors(), History(), EVENING - 4 * HOUR_MS
+    await polled(history, cursors, begin)
+    made = await polled(history, cursors, begin + 10 * 60_000)
+    assert made.sink.statements == [], "calls that began within four hours are listed, and ended before"
+    assert int(made.cursor or b"0") == begin + 10 * 60_000
     assert history.asked[0]["start"] < history.asked[1]["start"] < history.asked[0]["end"]
 
 

@@ -174,11 +174,11 @@ async def test_statistics_in_another_zone_repair_the_same_calls() -> None:
 
 
 async def test_a_poll_goes_on_from_its_cursor_and_repeats_only_the_last_minutes() -> None:
-    cursors, statistics = MemoryCursors(), Statistics()
-    await polled(statistics, cursors)
-    made = await polled(statistics, cursors, EVENING + 10 * 60_000)
-    assert made.sink.statements == []
-    assert int(made.cursor or b"0") == EVENING + 10 * 60_000
+    cursors, statistics, begin = MemoryCursors(), Statistics(), EVENING - 4 * HOUR_MS
+    await polled(statistics, cursors, begin)
+    made = await polled(statistics, cursors, begin + 10 * 60_000)
+    assert made.sink.statements == [], "calls that began within four hours are listed, and ended before"
+    assert int(made.cursor or b"0") == begin + 10 * 60_000
     assert statistics.asked[0]["start"] < statistics.asked[1]["start"] < local(EVENING)
 
 
