@@ -63,7 +63,7 @@ LEADS: Final = frozenset(
 UNKNOWN: Final = (
     Unknown(
         "whether a machine answered",
-        (*ESL, "freeswitch_json_cdr", "amazon_connect", "bitrix24", "mango", "megafon"),
+        (*ESL, "freeswitch_json_cdr", "aircall", "amazon_connect", "bitrix24", "mango", "megafon", "ringcentral"),
         MACHINES,
     ),
     Unknown(
@@ -73,7 +73,7 @@ UNKNOWN: Final = (
     ),
     Unknown(
         "an end that was lost and that nobody can ask for: the leg times out, and its talk is not known",
-        (*ESL, "amazon_connect", "cloudevents", "megafon", "zadarma"),
+        (*ESL, "aircall", "amazon_connect", "cloudevents", "megafon", "ringcentral", "zadarma"),
         frozenset(
             {
                 *("calls_talked", "calls_timed_out", "conversations", "last_activity_timestamp_seconds"),
@@ -83,17 +83,17 @@ UNKNOWN: Final = (
     ),
     Unknown(
         "when the lost end was, not even that it was: the leg counts four hours later",
-        ("amazon_connect", "cloudevents", "megafon", "zadarma"),
+        ("aircall", "amazon_connect", "cloudevents", "megafon", "ringcentral", "zadarma"),
         frozenset({"calls"}),
     ),
     Unknown(
         "what colleagues say to each other: one of them, or neither, has a leg",
-        ("amazon_connect", "bitrix24", "cloudevents", "megafon", "twilio", "zadarma"),
+        ("aircall", "amazon_connect", "bitrix24", "cloudevents", "megafon", "ringcentral", "twilio", "zadarma"),
         frozenset({"internal_calls", "internal_talk_seconds"}),
     ),
     Unknown(
         "fractions of seconds",
-        ("bitrix24", "mango", "megafon", "twilio", "zadarma"),
+        ("aircall", "bitrix24", "mango", "megafon", "twilio", "zadarma"),
         frozenset({"last_activity_timestamp_seconds", "talk_time_seconds", "won_first_call_talk_seconds"}),
     ),
     Unknown(

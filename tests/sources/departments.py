@@ -31,6 +31,7 @@ from tests.gateway.raw_http import exchange
 from tests.gateway.served import MemorySink, serving
 from tests.gateway.test_http_story import SETTINGS as CLOUDEVENTS
 from tests.sources import (
+    test_aircall,
     test_amazon_connect,
     test_amocrm,
     test_bitrix24,
@@ -39,6 +40,7 @@ from tests.sources import (
     test_mango_poll,
     test_megafon,
     test_pipedrive,
+    test_ringcentral,
     test_twilio_poll,
     test_zadarma,
 )
@@ -88,6 +90,14 @@ async def _zadarma() -> list[Event]:
 
 async def _megafon() -> list[Event]:
     return test_megafon.STORY.play(test_megafon.STORY.deliveries)
+
+
+async def _aircall() -> list[Event]:
+    return test_aircall.STORY.play(test_aircall.STORY.deliveries)
+
+
+async def _ringcentral() -> list[Event]:
+    return test_ringcentral.STORY.play(test_ringcentral.STORY.deliveries)
 
 
 async def _amazon_connect() -> list[Event]:
@@ -169,11 +179,13 @@ def _with_calls(deals: Callable[[], Awaitable[list[Event]]]) -> Callable[[], Awa
 
 
 TELEPHONY: Final = {
+    "aircall": _aircall,
     "amazon_connect": _amazon_connect,
     "freeswitch_esl": _freeswitch_esl,
     "freeswitch_json_cdr": _freeswitch_json_cdr,
     "mango": _mango,
     "megafon": _megafon,
+    "ringcentral": _ringcentral,
     "twilio": _twilio,
     "zadarma": _zadarma,
 }
