@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.cli.common import USAGE, UserError, run
 from agents.cli.listen.ami import check_ami
 from agents.cli.listen.esl import check_esl
+from streams.contract.topics import SPEECH
 from streams.settings.access import Access
 from streams.settings.settings import Settings
 from streams.sources.asterisk import AsteriskMapping
@@ -21,6 +23,8 @@ from streams.sources.files.mapping import FileMapping
 from streams.sources.freeswitch import FreeSwitchMapping
 from streams.sources.registry import HOOKS
 from streams.sources.senders import HttpSender
+from streams.sources.transcripts.formats import FORMATS
+from streams.sources.transcripts.settings import NAME as TRANSCRIPTS
 
 if TYPE_CHECKING:
     from agents.gateway.source_report import Report
@@ -111,6 +115,8 @@ def _pushed(settings: Settings, asked: Asked, name: str, cannot_know: Collection
     is_sender = name in settings.named("http", HttpSender)
     is_meant = partial(_is_free, name, frozenset(asked.names)) if is_sender else name.__eq__
     pushed = push_test.Pushed(name=name, is_meant=is_meant, cannot_know=tuple(cannot_know))
+    if name == TRANSCRIPTS:
+        pushed = replace(pushed, is_meant=FORMATS.__contains__, topics=(SPEECH,))
     return run(push_test.test(settings, pushed, asked.gateways, asked.seconds, asked.secret))
 
 

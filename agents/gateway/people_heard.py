@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from streams.contract import topics
 from streams.settings.settings import Kafka
 from streams.sources.unmapped import Unmapped
 
-_TOPICS: Final = (topics.CALLS, topics.CRM)
+TOPICS: Final = (topics.CALLS, topics.CRM)
 
 
 class _Heard(Struct):
@@ -43,13 +43,14 @@ async def read(
     *,
     wanted: Callable[[str], bool] = lambda _source: True,
     on_progress: Callable[..., None] = lambda *_: None,
+    of: Sequence[topics.Topic] = TOPICS,
 ) -> Counter[str]:
     """Take the people of all events that arrived since then, and return how many events of each type there were.
 
-    `wanted` says which sources are meant. Raises KafkaUnusableError.
+    `wanted` says which sources are meant, `of` which topics are read. Raises KafkaUnusableError.
     """
     types: Counter[str] = Counter()
-    for topic in _TOPICS:
+    for topic in of:
         name = full_name(kafka, topic)
         async for record in records_to_end(
             kafka, name, since_ms=since_ms, on_total=lambda total: on_progress(0, total)

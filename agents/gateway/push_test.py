@@ -15,6 +15,7 @@ from agents.gateway.metrics import UNKNOWN
 from agents.gateway.source_report import Report, span_text
 from agents.kafka.clients import KafkaUnusableError
 from agents.telemetry.scrape import Scrape, fetch_all, samples
+from streams.contract.topics import Topic
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.people import People
@@ -44,11 +45,15 @@ class Counts(Struct):
 
 
 class Pushed(Struct, frozen=True, kw_only=True):
-    """A source that is pushed. `is_meant` tells whether an event may be its own, by the source that the event names."""
+    """A source that is pushed. `is_meant` tells whether an event may be its own, by the source that the event names.
+
+    `topics` are those that its events are in.
+    """
 
     name: str
     is_meant: Callable[[str], bool]
     cannot_know: Sequence[str] = ()
+    topics: Sequence[Topic] = people_heard.TOPICS
 
 
 async def test(settings: Settings, pushed: Pushed, urls: Collection[str], seconds: float, secret: bytes) -> Report:
@@ -127,7 +132,7 @@ async def _say_people(report: Report, settings: Settings, pushed: Pushed, secret
     found = Unmapped(settings, People.of(settings, secret), {settings.source(AsteriskMapping).outside_manager})
     since_ms = int(time.time() * SECOND_MS) - DAY_MS
     try:
-        types = await people_heard.read(settings.kafka, found, since_ms, wanted=pushed.is_meant)
+        types = await people_heard.read(settings.kafka, found, since_ms, wanted=pushed.is_meant, of=pushed.topics)
     except KafkaUnusableError as error:
         report.facts.append(f"who is not on the roster is not known: {error}")
         return

@@ -265,3 +265,11 @@ def test_a_huge_transcript_takes_time_in_proportion() -> None:
 
     small, large = seconds(2_000), seconds(16_000)
     assert large <= max(0.5, 32 * small)
+
+
+def test_of_very_many_broken_parts_the_first_are_named() -> None:
+    found = made("whisper", [{"start": 2, "end": 1, "text": CANARY}] * 5_000, channel="0")
+    assert len(found.refused) == 51
+    assert found.refused[0].where == "segment 1"
+    assert found.refused[-1].where == "4950 more"
+    sound(found)

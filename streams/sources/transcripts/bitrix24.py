@@ -29,7 +29,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
     for number, value in enumerate((one for document in documents for one in _calls(document)), 1):
         with reading.part(f"transcription {number}"):
             _transcription(reading, fields(value, "the transcription"), asked)
-    return reading.found
+    return reading.done()
 
 
 def _calls(document: object) -> list[object]:

@@ -35,7 +35,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
     for number, value in enumerate((one for document in documents for one in flat(document)), 1):
         with reading.part(f"event {number}"):
             _event(reading, _plain(fields(value, "the event")), asked)
-    return reading.found
+    return reading.done()
 
 
 def _plain(event: Fields) -> Fields:

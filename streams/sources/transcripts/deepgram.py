@@ -32,7 +32,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
     for number_, value in enumerate((one for document in documents for one in flat(document)), 1):
         with reading.part(f"message {number_}"):
             _message(reading, fields(value, "the message"), asked)
-    return reading.found
+    return reading.done()
 
 
 def _message(reading: Reading, message: Fields, asked: Asked) -> None:
@@ -173,11 +173,8 @@ def _runs(reading: Reading, channels: Sequence[Json], apart: bool) -> Iterator[t
         if run:
             yield _place(number_, run), _joined(number_, run, apart)
         elif text(best, "transcript").strip():
-            reading.found.refused.append(
-                UnreadableError("missing_field", "words are missing: when it was said is not known").refused(
-                    b"", f"channel {number_}"
-                )
-            )
+            error = UnreadableError("missing_field", "words are missing: when it was said is not known")
+            reading.refuse(error, f"channel {number_}")
 
 
 def _is_apart(last: Fields, one: Fields) -> bool:

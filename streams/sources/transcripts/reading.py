@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from streams.contract.events import Capabilities
 from streams.sources.frame import Refused, Translation, UnreadableError
@@ -14,6 +14,7 @@ from streams.sources.transcripts.values import Json
 
 Documents: TypeAlias = Sequence[Sequence[Json]]
 """The values of each document: of one request, or of each file in the order in which they were named."""
+_MOST_REFUSED: Final = 50
 Reader: TypeAlias = Callable[[Documents, Asked], Translation]
 
 
@@ -22,6 +23,7 @@ class Reading:
 
     def __init__(self) -> None:
         self.found = Translation()
+        self._unnamed = 0
         self._speech: dict[tuple[str, str], Speech] = {}
 
     def speech(self, source: str, leg: Leg, received_at_ms: int | None) -> Speech:
@@ -34,7 +36,23 @@ class Reading:
         try:
             yield
         except UnreadableError as error:
+            self.refuse(error, where)
+
+    def refuse(self, error: UnreadableError, where: str) -> None:
+        """Refuse a part. Of many only the first are named: each becomes a dead letter."""
+        if len(self.found.refused) < _MOST_REFUSED:
             self.found.refused.append(Refused(reason=error.reason, detail=str(error), where=where))
+        else:
+            self._unnamed += 1
+
+    def done(self) -> Translation:
+        """Return what was read."""
+        if self._unnamed:
+            last = self.found.refused[-1]
+            self.found.refused.append(
+                Refused(reason=last.reason, detail="many more cannot be read", where=f"{self._unnamed} more")
+            )
+        return self.found
 
     def say(self, speech: Speech, said: Said) -> None:
         """Take an utterance. Raises UnreadableError."""

@@ -51,7 +51,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
             with reading.part(f"channel {channel}"):
                 timed |= _side(reading, fields(output, "the output"), speech, leg, channel)
         reading.end(speech, leg, _capabilities(asked, leg, timed=timed))
-    return reading.found
+    return reading.done()
 
 
 def _capabilities(asked: Asked, leg: Leg, *, timed: bool) -> Capabilities:

@@ -47,7 +47,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
                 fine_times=True,
             )
             reading.end(messages.speech, leg, capabilities)
-    return reading.found
+    return reading.done()
 
 
 class _Messages:
