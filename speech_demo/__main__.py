@@ -21,14 +21,16 @@ from agents.cli.demo.children import start_worker
 from agents.embedded import EmbeddedKafka
 from agents.kafka import admin
 from agents.kafka.clients import full_name
+from agents.kafka.heard import read_features
 from agents.kafka.producer import BatchProducer
 from agents.kafka.reading import records_to_end
-from speech_demo.summary import lines, of_call, transcript
+from speech_demo.summary import lines, transcript
 from speech_demo.talks import TALKS
 from speech_demo.voices import PROGRAMS, speak
 from streams.contract import topics
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallAnswered, CallEnded, CallsEvent, CallStarted, Role, SpeechEvents, encode
+from streams.contract.features import CallFeatures
 from streams.settings.settings import Settings, load
 from streams.sources.registry import SOURCES
 
@@ -102,13 +104,32 @@ def _through_kafka(place: Path, languages: Sequence[str]) -> None:
                 *("--call", f"demo-{language}", "--manager", TALKS[language].manager),
                 *("--answered-at", str(answered[language])),
             )
+        features = asyncio.run(_features(settings, languages))
         for language, events in asyncio.run(_heard(settings, languages)).items():
-            say(f"\n{language}, {TALKS[language].manager}: what is in topic speech")
-            for line in (*transcript(events), "", *lines(of_call(events, settings.speech))):
+            say(f"\n{language}, {TALKS[language].manager}: what is in topic speech, and what the worker read out of it")
+            for line in (*transcript(events), "", *lines(features[language])):
                 say(f"  {line}")
+        for language in languages:
+            say("")
+            _callpulse("coaching", TALKS[language].manager, "--config", str(config))
         say("")
-        time.sleep(2)  # the worker folds the calls meanwhile
         _callpulse("top", url, "--once", "--config", str(config))
+
+
+async def _features(settings: Settings, languages: Sequence[str]) -> dict[str, CallFeatures]:
+    """Return the features of each call, once the worker has sent them. Raises UserError if it does not."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        found = {
+            fact.call.removeprefix("demo-"): fact.now.features
+            for fact in await read_features(settings.kafka, 0)
+            if fact.now is not None
+        }
+        if found.keys() >= set(languages):
+            return found
+        if time.monotonic() > deadline:
+            raise UserError(f"the worker has sent no features within {_SETTLE_S:g} s", FAILED)
+        await asyncio.sleep(0.5)
 
 
 def _settings(bootstrap: str, place: Path) -> str:

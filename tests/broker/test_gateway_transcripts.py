@@ -26,7 +26,7 @@ def an_hour() -> bytes:
     """The result of Deepgram for a file of an hour: two channels, an utterance every ten words."""
     channels: list[Any] = []
     for channel in range(2):
-        words = [
+        words: list[dict[str, Any]] = [
             {
                 "word": f"{WORD}{channel}",
                 "start": round(0.8 * n + n // 10 + channel * 0.4, 2),
