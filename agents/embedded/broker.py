@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from agents.embedded import config, ports, runtime
+from agents.embedded import class_archive, config, ports, runtime
 from agents.embedded.runtime import EmbeddedKafkaError
 from agents.processes import KILL, TERMINATE, GuardedProcess, ProcessError
 
@@ -26,6 +27,8 @@ START_DEADLINE_S = 60.0
 """A start takes about 3 s; this is for a busy machine."""
 STOP_DEADLINE_S = 15.0
 LOG_TAIL_LINES = 15
+_ENDED = (0, 128 + signal.SIGTERM)
+"""Status of a JVM that ended in good order: by itself, or when it was told to."""
 
 
 class EmbeddedKafka:
@@ -154,18 +157,21 @@ class EmbeddedKafka:
         try:
             properties = _write_configuration(folder, port, self._properties)
             command = [
-                str(java),
                 f"-Xmx{self._heap}",
                 f"-Dlog4j2.configurationFile={(folder / 'log4j2.properties').as_uri()}",
                 "-Djava.awt.headless=true",
                 "-cp",
                 os.pathsep.join(map(str, jars)),
             ]
+            archive = class_archive.place(self._cache, java, jars)
             if not (folder / "data" / "meta.properties").exists():
-                _format_storage(command, properties, self._format_options)
+                java_options = class_archive.options(archive, None)
+                _format_storage([str(java), *java_options, *command], properties, self._format_options)
             self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
+            self._held.archive = archive
+            java_options = class_archive.options(archive, folder if self._held.temporary else None)
             self._held.process = GuardedProcess(
-                [*command, "kafka.Kafka", str(properties)],
+                [str(java), *java_options, *command, "kafka.Kafka", str(properties)],
                 log=self.log_file,
                 doomed=folder if self._held.temporary else None,
                 held=lock,
@@ -205,6 +211,7 @@ class _Held:
     folder: Path | None
     temporary: bool
     process: GuardedProcess | None = None
+    archive: Path | None = None
 
     def __post_init__(self) -> None:
         self.owner = os.getpid()
@@ -217,6 +224,8 @@ class _Held:
     def end(self, order: bytes) -> None:
         if self.process is not None:
             self.process.end(order, deadline_s=STOP_DEADLINE_S)
+            if self.process.status in _ENDED and self.folder is not None and self.archive is not None:
+                class_archive.keep(self.folder, self.archive)
             self.process = None
 
     def release(self) -> None:

@@ -55,6 +55,8 @@ def server_properties(log_dir: Path, port: int, controller_port: int, more: Mapp
         # After kill -9 the controller admits the new broker only when the old one's session is over (9 s by default).
         "broker.session.timeout.ms": 2000,
         "broker.heartbeat.interval.ms": 500,
+        # A record that says nothing, twice a second, is for clusters whose members watch each other's progress.
+        "metadata.max.idle.interval.ms": 0,
         # A topic exists because it was declared; a misspelt name must fail, not appear with one partition.
         "auto.create.topics.enable": "false",
         "message.max.bytes": MAX_RECORD_BATCH_BYTES,

@@ -63,11 +63,11 @@ def class_path(cache: Path, progress: Callable[[str], None], repositories: dict[
     Maven Central. Raises EmbeddedKafkaError when a jar can be had neither from the cache nor from the network.
     """
     jars = locked_jars(LOCK.read_text(encoding="utf-8"))
-    if missing := [jar for jar in jars if _sha256(cache / jar.name) != jar.sha256]:
+    if missing := [jar for jar in jars if sha256(cache / jar.name) != jar.sha256]:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with _locked(cache / ".lock"):  # two first starts at once: the second waits and finds the jars
-                missing = [jar for jar in missing if _sha256(cache / jar.name) != jar.sha256]
+            with locked(cache / ".lock"):  # two first starts at once: the second waits and finds the jars
+                missing = [jar for jar in missing if sha256(cache / jar.name) != jar.sha256]
                 _download(missing, cache, progress, repositories)
         except OSError as error:
             raise EmbeddedKafkaError(
@@ -143,11 +143,11 @@ def _download(
                 found = source.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
                 copy = Path(staging) / jar.name
                 shutil.copyfile(found, copy)
-                if (sha256 := _sha256(copy)) == jar.sha256:
+                if (came := sha256(copy)) == jar.sha256:
                     copy.replace(cache / jar.name)
                     return
             raise EmbeddedKafkaError(
-                f"{jar.name} came with SHA-256 {sha256}, not {jar.sha256}: it is damaged or not the released file. "
+                f"{jar.name} came with SHA-256 {came}, not {jar.sha256}: it is damaged or not the released file. "
                 "Check the network and the Maven mirror in use, and start again."
             )
 
@@ -171,13 +171,15 @@ def _download(
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that has this lock."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _sha256(path: Path) -> str | None:
+def sha256(path: Path) -> str | None:
+    """Return the checksum of a file, None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

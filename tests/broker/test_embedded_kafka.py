@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from agents.embedded import EmbeddedKafka, EmbeddedKafkaError, broker, ports
+from agents.embedded import EmbeddedKafka, EmbeddedKafkaError, broker, class_archive, ports, runtime
 from tests.kafka_fixture import committed_offsets, consume, create_topic, end_offsets, eventually, produce, unique
 
 if TYPE_CHECKING:
@@ -211,6 +211,42 @@ def test_a_java_on_the_path_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with EmbeddedKafka() as kafka:
         assert psutil.Process(kafka.pid).cmdline()[0] == str(home / "bin" / "java")
         assert values(kafka, fill(kafka)) == NUMBERS
+
+
+@pytest.fixture
+def cache(kafka: EmbeddedKafka, tmp_path: Path) -> Path:
+    """A folder with the jars and no archive of classes."""
+    assert kafka.running  # so the jars are there
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for jar in runtime.default_cache().glob("*.jar"):
+        (folder / jar.name).symlink_to(jar)
+    return folder
+
+
+def test_the_first_broker_that_is_stopped_leaves_its_classes_to_the_next(cache: Path) -> None:
+    def reads(broker: EmbeddedKafka) -> set[str]:
+        maps = Path(f"/proc/{broker.pid}/maps").read_text()
+        return {path.name for path in cache.glob("*.jsa") if str(path) in maps}
+
+    with EmbeddedKafka(cache=cache) as broker:
+        broker.restart()
+        assert len(reads(broker)) == 1
+        broker.kill()
+    assert sorted(path.suffix for path in cache.glob("classes*")) == [".jsa", ".sha256"]
+    with EmbeddedKafka(cache=cache) as broker:
+        assert len(reads(broker)) == 1
+        broker.kill()
+
+
+def test_an_archive_of_other_classes_is_passed_over(cache: Path) -> None:
+    """Its checksum is right, but no JVM wrote it."""
+    archive = class_archive.place(cache, runtime.find_java(), runtime.class_path(cache, print))
+    archive.write_bytes(b"something else" * 10_000)
+    archive.with_suffix(".sha256").write_text(runtime.sha256(archive) or "")
+    with EmbeddedKafka(cache=cache) as broker:
+        assert broker.running
+        broker.kill()
 
 
 def test_a_port_that_was_asked_for_is_used_or_named_as_taken(tmp_path: Path) -> None:
