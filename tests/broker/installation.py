@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from tests.broker import command_line
+from tests.faults.workers import unmeasured
 from tests.kafka_fixture import unique
 
 ROOT = Path(__file__).parents[2]
@@ -44,14 +45,18 @@ class Installation:
         return command_line.run(*arguments, environment=self.environment, timeout_s=200)
 
     @contextlib.contextmanager
-    def worker(self, *arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-        """Run a worker, and yield it with its URL."""
+    def worker(self, *arguments: object, is_measured: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+        """Run a worker, yield it with its URL, and kill it in the end.
+
+        What a killed process covered is lost, so to measure it only takes time: `is_measured` is for tests that end the
+        worker in good order.
+        """
         with (
             (self.folder / "worker.log").open("wb") as log,
             subprocess.Popen(
                 [sys.executable, "-m", "agents.cli", "worker", "--json", *map(str, arguments)],
                 cwd=ROOT,
-                env=self.environment,
+                env=self.environment if is_measured else unmeasured(self.environment),
                 stdout=subprocess.PIPE,
                 stderr=log,
             ) as process,

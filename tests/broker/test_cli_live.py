@@ -37,7 +37,7 @@ def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
     assert told["sent"] == told["produced"] + told["crm"]
     for topic, sent in ((callpulse.calls, told["produced"]), (callpulse.crm, told["crm"])):
         assert 0 < sent == len(consume(callpulse.bootstrap, topic, at_least=sent))
-    with callpulse.worker("--config", roster) as (process, url):
+    with callpulse.worker("--config", roster, is_measured=True) as (process, url):
         eventually(
             lambda: (found := callpulse.standing(url))["feed"]["age_s"] is not None and found["feed"]["lag"] == 0,
             within_s=100,

@@ -144,7 +144,7 @@ def test_the_command_refuses_says_why_and_goes_on_when_told(bootstrap: str, tmp_
     callpulse = Installation(bootstrap, tmp_path)
     callpulse.environment["CALLPULSE_WORKER__STORE"] = store
     assert callpulse("topics", "create").returncode == 0
-    with callpulse.worker() as worker:
+    with callpulse.worker(is_measured=True) as worker:
         ready_and_stopped(*worker)
     callpulse.environment["CALLPULSE_THRESHOLDS__SHORT"] = "90s"
     callpulse.environment["CALLPULSE_RESULTS__STUCK_AFTER"] = "6"
@@ -154,7 +154,7 @@ def test_the_command_refuses_says_why_and_goes_on_when_told(bootstrap: str, tmp_
     assert "results.stuck_after: 5 -> 6" in refused.stderr
     assert "docs/operations.md" in refused.stderr
     assert "Traceback" not in refused.stderr
-    with callpulse.worker("--accept-settings-change") as worker:
+    with callpulse.worker("--accept-settings-change", is_measured=True) as worker:
         ready_and_stopped(*worker)
-    with callpulse.worker() as worker:
+    with callpulse.worker(is_measured=True) as worker:
         ready_and_stopped(*worker)

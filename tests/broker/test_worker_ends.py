@@ -22,7 +22,7 @@ def test_asked_to_end_before_it_is_ready(bootstrap: str, tmp_path: Path, after_s
     config = tmp_path / "callpulse.toml"
     config.write_text(text, encoding="utf-8")
     asyncio.run(make_topics(load(text, {})))
-    worker = WorkerProcess("w1", config, tmp_path / "w1.log")
+    worker = WorkerProcess("w1", config, tmp_path / "w1.log", is_measured=True)
     worker.await_url()
     time.sleep(after_s)
     assert worker.terminate() == 0, worker.tail()

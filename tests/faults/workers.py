@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,11 @@ STOP_S: Final = 45.0
 NOT_ONE_OF_OURS: Final = "CALLPULSE_"
 
 
+def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which a process does not measure what it covers."""
+    return {name: value for name, value in environment.items() if name != "COVERAGE_PROCESS_CONFIG"}
+
+
 class Scrape(NamedTuple):
     """An answer of /metrics, and the moments between which it was written."""
 
@@ -31,13 +37,17 @@ class Scrape(NamedTuple):
 
 
 class WorkerProcess:
-    """`callpulse worker` with the settings of `config`, its output in `log`. Ended by `kill` or `terminate`."""
+    """`callpulse worker` with the settings of `config`, its output in `log`. Ended by `kill` or `terminate`.
 
-    def __init__(self, name: str, config: Path, log: Path) -> None:
+    `is_measured`: what it covers counts, unless it is killed, which loses that.
+    """
+
+    def __init__(self, name: str, config: Path, log: Path, *, is_measured: bool = False) -> None:
         self.name = name
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0
         environment = {key: value for key, value in os.environ.items() if not key.startswith(NOT_ONE_OF_OURS)}
+        environment = environment if is_measured else unmeasured(environment)
         environment["CALLPULSE_WORKER_ID"] = name
         with log.open("ab") as output:
             self._process = subprocess.Popen(
