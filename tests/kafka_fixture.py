@@ -60,12 +60,16 @@ def unique(prefix: str) -> str:
 
 
 def eventually(condition: Callable[[], T], *, within_s: float = 30.0, every_s: float = 0.05, what: str = "") -> T:
-    """Wait until the condition is true and return its value; fail the test at the deadline, showing the last value."""
-    deadline = time.monotonic() + within_s
+    """Wait until the condition is true and return its value; fail the test at the deadline, showing the last value.
+
+    What takes long is looked at more and more seldom, up to every 0.3 s: to look may cost a scrape or a consumer.
+    """
+    began = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > within_s:
             pytest.fail(f"not within {within_s} s: {what or condition}; last seen: {value!r}")
-        time.sleep(every_s)
+        time.sleep(max(every_s, min(waited / 10, 0.3)))
     return value
 
 
