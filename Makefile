@@ -53,7 +53,7 @@ test: $(INSTALLED) tools ## run every test, three files at a time, and list what
 	$(if $(ARGS),,@$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet -o build/coverage/report.json && \
 		$(BIN)/python -m tests.coverage_report build/coverage/report.json)
 
-check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, with a tenth of the examples; under a minute
+check: $(INSTALLED) ## the quick pass: lint, format, types and the fast tests, with a tenth of the examples; under a minute on two free cores
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	@mkdir -p build; code=0; \
