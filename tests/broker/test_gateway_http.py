@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams.settings.access import hashed
 from tests.broker.installation import ROOT, Installation
+from tests.faults.workers import unmeasured
 from tests.kafka_fixture import consume, eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(280)]
@@ -29,8 +30,11 @@ NUMBER = "+74950000101"
 
 
 @contextlib.contextmanager
-def gateway(here: Installation, config: Path, name: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
-    environment = here.environment | {
+def gateway(
+    here: Installation, config: Path, name: str, *, is_measured: bool = True
+) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """Run a gateway, and kill it in the end if the test has not ended it: then not `is_measured`."""
+    environment = (here.environment if is_measured else unmeasured(here.environment)) | {
         "CALLPULSE_GATEWAY__DATA_DIR": str(here.folder / "gateway"),
         "CALLPULSE_GATEWAY__HTTP_PORT": "0",
         "CALLPULSE_GATEWAY__STATUS_PORT": "0",
