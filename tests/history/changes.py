@@ -249,6 +249,7 @@ def asked_apart(history: History, _book: PhoneBook) -> None:
         for place, leg in enumerate(call):
             if leg.transfer_at is not None and leg.how == "attended":
                 del call[place + 1 :]
+                leg.transfer_at = None
                 break
 
 

@@ -52,7 +52,8 @@ class _Script:
         lead = self._first.lead
         self._number = NO_NUMBER if lead is None else book.number(lead)
         self._is_out = self._first.direction == "outbound"
-        self._customer = f"{self._id}-customer"
+        # A call has the id of its first channel: that of the customer, or of the telephone that dialled.
+        self._customer = f"{self._id}-customer" if self._is_out else self._id
 
     def run(self) -> Iterator[Record]:
         if self._first.internal:
@@ -74,7 +75,7 @@ class _Script:
         exten = self._book.extensions[leg.manager]
         cause = _TRANSFERS[leg.how] if leg.transfer_at is not None else _cause(leg)
         said = {
-            **self._about(f"{self._id}-{number}", f"sofia/internal/{exten}@pbx.example"),
+            **self._about(self._id if is_dialling else f"{self._id}-{number}", f"sofia/internal/{exten}@pbx.example"),
             **_moments(leg.started_at, leg.answered_at, _end(leg)),
             "hangup_cause": cause,
             "bridge_channel": f"sofia/external/{self._number}@{_TRUNK}",
@@ -134,10 +135,10 @@ class _Script:
         common = {**_moments(leg.started_at, leg.answered_at, leg.ended_at), **numbers, "hangup_cause": _cause(leg)}
         dialling = {"direction": "inbound", "sip_auth_username": mine, "originate_disposition": _cause(leg)}
         bridged = {"bridge_channel": f"sofia/internal/{other}@pbx.example", "last_bridge_to": f"{self._id}-1"}
-        first = self._about(f"{self._id}-0", f"sofia/internal/{mine}@pbx.example")
+        first = self._about(self._id, f"sofia/internal/{mine}@pbx.example")
         yield _record(leg.ended_at, {**first, **common, **dialling, **bridged}, "default", other)
         second = self._about(f"{self._id}-1", f"sofia/internal/{other}@pbx.example")
-        rung = {"direction": "outbound", "dialed_user": other, "originator": f"{self._id}-0"}
+        rung = {"direction": "outbound", "dialed_user": other, "originator": self._id}
         rung["progress_uepoch"] = _us(leg.started_at)
         yield _record(leg.ended_at, {**second, **common, **rung}, "default", other)
 
@@ -155,7 +156,7 @@ class _Script:
         if history:
             said["transfer_history"] = f"ARRAY::{'|:'.join(history)}"
         if self._is_out:
-            said |= {"direction": "outbound", "originator": f"{self._id}-0", "caller_id_number": OWN_NUMBER}
+            said |= {"direction": "outbound", "originator": self._id, "caller_id_number": OWN_NUMBER}
             return _record(ended_at, {**said, "destination_number": self._number}, "default", self._number, flows)
         queue = first.manager.removeprefix(QUEUE_PREFIX) if first.manager.startswith(QUEUE_PREFIX) else first.queue
         dialled = OWN_NUMBER if queue else self._book.extensions[first.manager]
