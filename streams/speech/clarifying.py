@@ -13,7 +13,7 @@ from typing import Final
 from streams.contract.events import Role
 from streams.speech.marks import UtteranceMarks
 
-STORY_WORDS: Final = 10
+STORY_WORDS: Final = 8
 """Words of the other side's turn from which there is something to follow up."""
 FOLLOW_UP_WORDS: Final = 16
 """A longer utterance with a question tells something of its own first, and opens a topic."""

@@ -142,12 +142,17 @@ def _first(sentence: Sentence) -> QuestionType | None:
     """Return the type of the first question by its words, in a sentence with "?"."""
     cues, words, flags, first, end = sentence.cues, sentence.words, sentence.flags, sentence.first, sentence.end
     for at in range(first, end):
-        begins = at == first or bool(flags[at - 1] & OPENER) or at in sentence.commas
+        begins = sentence.opened(at) or at in sentence.commas
+        if begins and sentence.here[at] & (REQUEST_OPEN | REQUEST_SHORT):
+            return "open" if sentence.here[at] & REQUEST_OPEN else _requested(sentence, at)
         if flags[at] & ASKING:
             governed = at > first and bool(
                 flags[at - 1] & (HARD_GOVERNOR if _inverted_pronoun(sentence, at) else GOVERNOR)
             )
-            if begins or (not governed and (_inverted(sentence, at) or at >= end - 2 or words[at] in BY_SUBJECT)):
+            after_pair = at > first and begins and bool(flags[at - 1] & GOVERNOR) and not flags[at - 1] & OPENER
+            if (begins and not after_pair) or (
+                not governed and (_inverted(sentence, at) or at >= end - 2 or words[at] in BY_SUBJECT)
+            ):
                 return "yes_no" if _offers(sentence, at) else cues.word_question(words, at, end)
         elif flags[at] & AUXILIARY and at + 1 < end and (begins or flags[at + 1] & SUBJECT):
             return "yes_no"
@@ -161,7 +166,7 @@ def unmarked(sentence: Sentence) -> Found:  # noqa: C901 - rules in order: the f
     inverted verb, or with an inverted verb and a pronoun, right at the beginning are taken.
     """
     found: Found = []
-    cues, words, flags, end = sentence.cues, sentence.words, sentence.flags, sentence.end
+    cues, words, end = sentence.cues, sentence.words, sentence.end
     bare = not sentence.mark
     opening = sentence.past_openers()
     last = sentence.first - APART - 1
@@ -172,7 +177,7 @@ def unmarked(sentence: Sentence) -> Found:  # noqa: C901 - rules in order: the f
             at += 1
             continue
         here = sentence.here[at]
-        begins = at <= opening or bool(flags[at - 1] & OPENER and at != denied)
+        begins = at <= opening or (at != denied and sentence.opened(at))
         free = not found or (begins and at - last > APART)
         step = 1
         kind: QuestionType | None = None
@@ -185,7 +190,7 @@ def unmarked(sentence: Sentence) -> Found:  # noqa: C901 - rules in order: the f
         elif not free:
             pass
         elif here & REQUEST_SHORT and begins:
-            kind = "wh"
+            kind = _requested(sentence, at)
             step = cues.length(words, at, end, REQUEST_SHORT)
         elif here & ASKING:
             if _asks(sentence, at, begins=begins) if bare else at <= opening and _inverted_pronoun(sentence, at):
@@ -205,6 +210,14 @@ def unmarked(sentence: Sentence) -> Found:  # noqa: C901 - rules in order: the f
     return found
 
 
+def _requested(sentence: Sentence, at: int) -> QuestionType:
+    """Return the type of a request such as "can you tell me", by the question word behind it."""
+    for place in range(at + 1, min(at + REACH + APART, sentence.end)):
+        if sentence.flags[place] & ASKING:
+            return sentence.cues.word_question(sentence.words, place, sentence.end)
+    return "wh"
+
+
 def _inverted_kind(sentence: Sentence, at: int) -> QuestionType:
     """Return the type of the question that the auxiliary at `at` begins."""
     end = sentence.end
@@ -215,15 +228,12 @@ def _inverted_kind(sentence: Sentence, at: int) -> QuestionType:
 
 def _without_words(sentence: Sentence, found: Found) -> None:
     """Add what is told by its place: a tag at the end, "and the cost" alone, "it costs what"."""
-    words, flags, first, end = sentence.words, sentence.flags, sentence.first, sentence.end
+    words, first, end = sentence.words, sentence.first, sentence.end
+    flags = sentence.flags
     tag = sentence.tag(BARE_TAG)
     if tag and end - tag - first >= TAGGED_WORDS and (tag > 1 or _one_word_tag(sentence)):
         found.append(("tag", end - tag))
-    elif (
-        words[end - 1] in LAST
-        and end - first >= TAGGED_WORDS
-        and not flags[end - 2] & (HARD_GOVERNOR | GOVERNOR | OPENER)
-    ):
+    elif words[end - 1] in LAST and end - first >= APART and not flags[end - 2] & (HARD_GOVERNOR | GOVERNOR | OPENER):
         found.append(("wh", end - 1))
     elif (
         TAGGED_WORDS <= end - first <= SHORT
@@ -277,7 +287,10 @@ def _inverted(sentence: Sentence, at: int) -> bool:
 def _inverted_pronoun(sentence: Sentence, at: int) -> bool:
     """Tell whether a verb stands before a pronoun behind the question word at `at`."""
     verb = _verb(sentence, at)
-    return verb >= 0 and verb + 1 < sentence.end and bool(sentence.flags[verb + 1] & SUBJECT)
+    if verb < 0 or verb + 1 >= sentence.end:
+        return False
+    subject = sentence.words[verb + 1]
+    return bool(sentence.flags[verb + 1] & SUBJECT) or (sentence.words[verb] in DOING and subject in THINGS)
 
 
 def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, PLR0911 - rules in order: the first that fits decides

@@ -6,6 +6,7 @@ from typing import Final
 
 from streams.speech.question_cues import GOVERNOR, OPENER, PARTICLE, PHRASE, PREPOSITION, Cues
 
+PAIR: Final = 2
 LONGEST: Final = 5
 """Words of the longest phrase that is looked for at the end of a sentence."""
 
@@ -74,6 +75,12 @@ class Sentence:
                 return False
             at += 1
         return False
+
+    def opened(self, at: int) -> bool:
+        """Tell whether an opener of one word or two stands right before `at`."""
+        if at <= self.first or self.flags[at - 1] & OPENER:
+            return True
+        return at - 2 >= self.first and self.cues.length(self.words, at - 2, at, OPENER) == PAIR
 
     def past_openers(self) -> int:
         """Return the place of the first word that is no opener and is not said again at once."""

@@ -51,6 +51,9 @@ ECHO_WORDS: Final = 2
 TAGGED_WORDS: Final = 3
 """A tag without "?" stands behind at least so many words."""
 IF_WORDS: Final = 8
+WELL: Final = "ну"
+"""The first word of «ну что, как продажи», which only opens the question."""
+SELF: Final = frozenset({"сами", "сам", "сама", "обычно", "сейчас"})
 SURPRISED: Final = frozenset({"да", "правда", "нет"})
 PREDICATE_ENDINGS: Final = (
     "ть", "ют", "ут", "ет", "ит", "ат", "ят", "ли", "ла", "ло", "ем", "им", "шь", "тся", "ться", "лись", "лся", "лась",
@@ -145,7 +148,9 @@ def unmarked(sentence: Sentence) -> Found:
             last = at
             at += cues.length(words, at, end, REQUEST_OPEN)
         elif here & NOT_ASKING and _denied(sentence, at):
+            begins = at == sentence.first and words[at] == WELL
             at += cues.denies(words, at, end)
+            to_know = at if begins else to_know
         else:
             free = not found or (opened and at - last > APART)
             if bare and free and here & ASKING and _asks(sentence, at, to_know, again=bool(found)):
@@ -230,9 +235,12 @@ def _asks(sentence: Sentence, at: int, to_know: int, *, again: bool) -> bool:  #
     if strength == "strong":
         return True
     if at == sentence.end - 1:
-        return words[sentence.first] in ("а", "и") or sentence.listener_between(sentence.first, at)
+        short = at - sentence.first <= ECHO_WORDS
+        return short or words[sentence.first] in ("а", "и") or sentence.listener_between(sentence.first, at)
     if strength == "weak":
-        return bool(flags[before] & YOU) or sentence.listener_between(at + 1, at + 2)
+        measured = words[at] == "как" and cues.word_question(words, at, sentence.end) == "wh"
+        acts = at + 2 < sentence.end and words[at + 1] in SELF and sentence.listener_between(at + 2, at + 3)
+        return measured or acts or bool(flags[before] & YOU) or sentence.listener_between(at + 1, at + 2)
     return strength == "beginning" and (
         cues.word_question(words, at, sentence.end) != cues.asking[words[at]].type
         or words[at + 1] == "именно"

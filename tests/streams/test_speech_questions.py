@@ -99,7 +99,7 @@ def test_english_with_punctuation(text: str, found: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("language", "missed"),
-    [("ru", ["а как обычно оплачиваете"]), ("en", ["any idea how many you use"])],
+    [("ru", ["а как обычно оплачиваете"]), ("en", [])],
 )
 def test_questions_told_by_words_are_found_without_punctuation(language: str, missed: list[str]) -> None:
     assert [text for text in lines(f"questions/{language}_questions.txt") if not asked(text)] == missed
