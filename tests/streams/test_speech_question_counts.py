@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -116,9 +116,9 @@ def test_without_punctuation_the_number_of_russian_questions_is_unknown() -> Non
 
 def test_a_mark_in_the_transcript_or_the_source_s_own_word_makes_it_known() -> None:
     ended = [*RUSSIAN, ("customer", "Да, все.")]
-    assert question_counts(read(cast("list[Said]", ended)), "manager").asked == 1
+    assert question_counts(read(ended), "manager").asked == 1
     assert question_counts(read(RUSSIAN), "manager", Capabilities(punctuation=True)).asked == 1
-    assert question_counts(read(cast("list[Said]", ended)), "manager", Capabilities(punctuation=False)).asked is None
+    assert question_counts(read(ended), "manager", Capabilities(punctuation=False)).asked is None
     assert question_counts(read(RUSSIAN), "manager", Capabilities()).asked is None
 
 
@@ -256,7 +256,8 @@ def test_the_order_in_which_utterances_arrive_changes_nothing(call: list[Any], c
     }
     mixed = list(numbered.items())
     chance.shuffle(mixed)
-    for role in ("manager", "customer"):
-        counts = question_counts(numbered, cast("Role", role))
-        assert question_counts(dict(mixed), cast("Role", role)) == counts
+    roles: tuple[Role, ...] = ("manager", "customer")
+    for role in roles:
+        counts = question_counts(numbered, role)
+        assert question_counts(dict(mixed), role) == counts
         assert counts.asked is None or counts.clarifying is None or counts.clarifying <= counts.asked
