@@ -1,10 +1,101 @@
-"""What several utterances of a call say together, from their marks alone."""
+"""What several utterances of a call say together: stages, objections, the next step. From their marks alone.
+
+Everything is a function of the marks, ordered by the moments at which utterances begin; so the order in which
+utterances arrive cannot matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
 
 from streams.speech.marks import Hit, UtteranceMarks
+
+LOOK_AHEAD: Final = 2
+"""A reaction to an objection follows within so many utterances of the manager; an agreement likewise."""
+STAGES: Final = (
+    "introduction",
+    "need_discovery",
+    "pain",
+    "presentation",
+    "proposal",
+    "objection",
+    "next_step",
+)
+"""The stages that are told apart. `objection` begins with an objection of the customer, not with a phrase of its own."""
+_REACTING: Final = ("acknowledge", "ask_back", "argument", "option")
+
+
+class StageHeard(Struct, frozen=True, array_like=True, gc=False):
+    """A stage that begins in an utterance. `back`: it was heard before, and the talk comes back to it."""
+
+    stage: str
+    utterance: str
+    at_ms: int
+    back: bool = False
+
+
+class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
+    """An objection. `also` are other kinds that were heard in the same utterance.
+
+    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is absent (None)
+    where the phrases do not tell.
+    """
+
+    kind: str
+    utterance: str
+    at_ms: int
+    also: tuple[str, ...] = ()
+    reaction: str | None = None
+    adequate: bool | None = None
+
+
+class NextStepHeard(Struct, frozen=True, array_like=True, gc=False):
+    """A next step. `agreed`: a named time that the other side accepts; else it is vague, or left open."""
+
+    utterance: str
+    at_ms: int
+    agreed: bool
+
+
+class Conversation(Struct, frozen=True):
+    """What was heard in a call, in the order of the moments."""
+
+    stages: tuple[StageHeard, ...] = ()
+    objections: tuple[ObjectionHeard, ...] = ()
+    next_step: NextStepHeard | None = None
+
+
+class _Said:
+    """An utterance with the groups that were heard in it, by kind; each group with the moment of its first hit."""
+
+    __slots__ = ("groups", "marks", "name", "number")
+
+    def __init__(self, number: int, name: str, marks: UtteranceMarks, hits: Sequence[Hit]) -> None:
+        self.number = number
+        self.name = name
+        self.marks = marks
+        self.groups: dict[str, dict[str, int]] = {}
+        for hit in hits:
+            self.groups.setdefault(hit.kind, {}).setdefault(hit.group, hit.at_ms)
+
+    def of(self, kind: str) -> dict[str, int]:
+        """Return the groups of a kind."""
+        return self.groups.get(kind, {})
+
+    def steps(self, *groups: str) -> bool:
+        """Tell whether one of these groups of next steps was heard."""
+        return any(group in self.of("next_step") for group in groups)
+
+
+def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
+    """Return what was heard in a call."""
+    talk = _in_order(utterances)
+    step = _next_step(talk)
+    objections = _objections(talk, step)
+    return Conversation(_stages(talk, objections, step), objections, step)
 
 
 def heard(utterances: Mapping[str, UtteranceMarks]) -> dict[str, list[Hit]]:
@@ -14,3 +105,134 @@ def heard(utterances: Mapping[str, UtteranceMarks]) -> dict[str, list[Hit]]:
         name: [hit for hit in marks.hits if not hit.end_span_ms or hit.at_ms >= last - hit.end_span_ms]
         for name, marks in utterances.items()
     }
+
+
+def _in_order(utterances: Mapping[str, UtteranceMarks]) -> list[_Said]:
+    """Return the utterances that take a turn, in order."""
+    counted = heard(utterances)
+    order = sorted(utterances.items(), key=lambda item: (item[1].start_ms, item[1].end_ms, item[0]))
+    turns = [(name, marks) for name, marks in order if not marks.back_channel and marks.words]
+    return [_Said(number, name, marks, counted[name]) for number, (name, marks) in enumerate(turns)]
+
+
+# -- next step
+
+
+def _next_step(talk: list[_Said]) -> NextStepHeard | None:
+    """Return the last next step that was named in the second half of the call, and whether it was agreed."""
+    vague: NextStepHeard | None = None
+    for said in reversed(talk):
+        if said.number < len(talk) // 2:
+            break
+        before = talk[max(0, said.number - LOOK_AHEAD) : said.number]
+        after = talk[said.number + 1 : said.number + 1 + LOOK_AHEAD]
+        offered = said.steps("offer", "customer_offer")
+        if said.steps("named") and (offered or any(one.steps("offer") for one in before)) and _accepted(said, before, after):
+            return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
+        if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and not said.steps("named"):
+            vague = NextStepHeard(said.name, said.of("next_step")["customer_offer"], agreed=False)
+        if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
+            vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
+    return vague
+
+
+def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> bool:
+    """Tell whether the other side agrees to the time that was named."""
+    role = said.marks.role
+    others = [one for one in after if one.marks.role != role]
+    if any(one.steps("refusal") or one.of("objection") for one in others):
+        return False
+    if any(one.steps("agreement", "named", "customer_offer") for one in others):
+        return True
+    if role == "customer" and said.steps("agreement", "customer_offer"):
+        return True
+    return role == "manager" and any(one.marks.role != role and one.steps("named", "agreement") for one in before)
+
+
+# -- objections
+
+
+def _objections(talk: list[_Said], step: NextStepHeard | None) -> tuple[ObjectionHeard, ...]:
+    found: list[ObjectionHeard] = []
+    for said in talk:
+        kinds = said.of("objection")
+        if not kinds or said.marks.role != "customer":
+            continue
+        if said.number == len(talk) - 1 and said.steps("refusal"):
+            continue  # a last refusal is an end, not an objection
+        kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
+        reaction, adequate = _reaction(talk, said)
+        found.append(ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate))
+    return tuple(found)
+
+
+def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | None]:
+    """Return where the manager takes an objection up, and whether in a fitting way."""
+    for said in talk[objection.number + 1 :]:
+        if said.marks.role != "manager":
+            continue
+        reactions = said.of("reaction")
+        if "pressure" in reactions:
+            return said.name, False
+        if any(group in reactions for group in _REACTING) or said.marks.questions:
+            return said.name, True
+        return None, None
+    return None, None
+
+
+# -- stages
+
+
+_WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
+"""Of several stages in one utterance the later one counts: a price is often told with what it is for."""
+_PASSING: Final = {
+    "pain": ("need_discovery", "introduction"),
+    "objection": ("need_discovery", "introduction"),
+    "next_step": ("need_discovery", "introduction", "presentation", "pain", "proposal"),
+}
+"""Stages that a stage absorbs: who talks about a problem still asks, and so does who answers an objection."""
+
+
+def _stages(
+    talk: list[_Said], objections: Sequence[ObjectionHeard], step: NextStepHeard | None
+) -> tuple[StageHeard, ...]:
+    """Return where stages begin. An objection lasts until the talk leaves it."""
+    found: list[StageHeard] = []
+    known: set[str] = set()
+    objected = {one.utterance: one for one in objections}
+    taken_up = {one.reaction for one in objections if one.reaction is not None}
+    for said in talk:
+        now = found[-1].stage if found else ""
+        stage, at_ms = _stage_of(said, now, objected.get(said.name), step, taken_up)
+        if stage and stage != now:
+            found.append(StageHeard(stage, said.name, at_ms, stage in known))
+            known.add(stage)
+    return tuple(found)
+
+
+def _stage_of(
+    said: _Said,
+    now: str,
+    objection: ObjectionHeard | None,
+    step: NextStepHeard | None,
+    taken_up: set[str],
+) -> tuple[str, int]:
+    """Return the stage to which an utterance belongs, "" for none of its own, and its moment."""
+    if not now:
+        return "introduction", said.marks.start_ms
+    if step is not None and said.name == step.utterance:
+        return "next_step", step.at_ms
+    if objection is not None:
+        return "objection", objection.at_ms
+    absorbed = _PASSING.get(now, ("introduction",))
+    heard_here = [
+        (-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed
+    ]
+    if now == "objection" and said.name in taken_up:
+        heard_here = [one for one in heard_here if one[2] == "proposal"]
+    if said.marks.role == "customer":
+        heard_here = [one for one in heard_here if one[2] != "need_discovery" or now == "introduction"]
+    if not heard_here:
+        return "", 0
+    _, at_ms, stage = min(heard_here)
+    return stage, at_ms

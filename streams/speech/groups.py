@@ -23,7 +23,7 @@ from streams.speech.words import normal
 
 Side: TypeAlias = Literal["manager", "customer", "both"]
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
-Phrases: TypeAlias = tuple[Annotated[str, Meta(min_length=1, max_length=300)], ...]
+Phrases: TypeAlias = tuple[Annotated[str, Meta(min_length=1, max_length=4_000)], ...]
 
 
 class Block(Struct, frozen=True, kw_only=True):

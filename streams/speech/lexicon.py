@@ -144,7 +144,7 @@ class _Loader:
         for key, texts in (("phrases", block.phrases or ()), ("add", block.add), ("never", block.never)):
             for number, text in enumerate(texts):
                 try:
-                    terms = self._notation.phrase(text, all_forms=block.forms == "all", gap=block.gap)
+                    ways = self._notation.phrase(text, all_forms=block.forms == "all", gap=block.gap)
                 except ValueError as error:
                     self._groups.refuse(origin, f"{key}[{number}]", str(error))
                     continue
@@ -154,18 +154,19 @@ class _Loader:
                 phrase = _Phrase(
                     kind, name, text, veto, () if veto else unless, () if veto else when, start, 0 if veto else end
                 )
-                for role, numbers in self._sides.items():
-                    if block.side in (role, "both"):
-                        numbers.append(len(self._phrases))
-                self._phrases.append(phrase)
-                self._terms.append(terms)
+                for terms in ways:
+                    for role, numbers in self._sides.items():
+                        if block.side in (role, "both"):
+                            numbers.append(len(self._phrases))
+                    self._phrases.append(phrase)
+                    self._terms.append(terms)
 
     def _contexts(self, origin: Origin, key: str, texts: Sequence[str]) -> tuple[Context, ...]:
         block: Block = origin.block
         read: list[Context] = []
         for number, text in enumerate(texts):
             try:
-                read.append(self._notation.context(text, all_forms=block.forms == "all", gap=block.gap))
+                read.extend(self._notation.context(text, all_forms=block.forms == "all", gap=block.gap))
             except ValueError as error:
                 self._groups.refuse(origin, f"{key}[{number}]", str(error))
         return tuple(read)

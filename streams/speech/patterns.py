@@ -1,9 +1,9 @@
 """The notation of phrases in a lexicon, read into terms: what a word at each place of the phrase may be.
 
-A phrase is words with spaces between. `a|b` stands for either, `(a)` may be left out, `{name}` is a set of words of the
-table `[sets]`, `#` a number in digits, `*` any one word, `...` up to `gap` words. `~word` stands for all forms of the
+A phrase is words with spaces between. `a|b` stands for either, `(a|b c)` for one of several where one is more than a
+word, `(a)?` may be left out, `{name}` is a set of words of the table `[sets]`, `#` a number in digits, `*` any one word, `...` up to `gap` words. `~word` stands for all forms of the
 word, `=word` for this form only; without either, the `forms` of the group decide. In a context `_` is the phrase,
-`^` and `$` the beginning and the end of a sentence, and `,` a pause mark.
+`^` and `$` the beginning and the end of a sentence, `,` a pause mark, and `?` a sentence that ends in "?".
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from streams.speech.forms import TOLERANT_LETTERS, forms_of
 from streams.speech.words import ENDS, PAUSES, normal
 
 MAX_TERMS: Final = 16
+MAX_WAYS: Final = 400
+_PIECE: Final = re.compile(r"\([^()]*\)\??|[^\s]+")
 _SET: Final = re.compile(r"\{([\w-]+)\}")
 
 
@@ -47,49 +49,73 @@ class Notation:
     def __init__(self, sets: Mapping[str, Sequence[str]]) -> None:
         self._sets = sets
 
-    def phrase(self, text: str, *, all_forms: bool, gap: int) -> tuple[Term, ...]:
-        """Return the terms of a phrase."""
-        terms = self._terms(text, all_forms=all_forms, gap=gap, marks=False)
-        if all(term.optional or term.any_word for term in terms):
+    def phrase(self, text: str, *, all_forms: bool, gap: int) -> list[tuple[Term, ...]]:
+        """Return the ways to say a phrase, each as its terms."""
+        ways = self._terms(text, all_forms=all_forms, gap=gap, marks=False)
+        if any(all(term.optional or term.any_word for term in terms) for terms in ways):
             raise ValueError(f'"{text}" has no word that must be said')
-        if sum(not term.optional for term in terms) > 1:
-            return tuple(_tolerant(term) for term in terms)
-        return terms
+        return [
+            tuple(map(_tolerant, terms)) if sum(not term.optional for term in terms) > 1 else terms for terms in ways
+        ]
 
-    def context(self, text: str, *, all_forms: bool, gap: int) -> Context:
-        """Return what a context asks for before and after the phrase."""
+    def context(self, text: str, *, all_forms: bool, gap: int) -> list[Context]:
+        """Return what a context asks for before and after the phrase: any one of the results."""
         parts = text.split("_")
         if len(parts) != 2:  # noqa: PLR2004 - before and after
             raise ValueError(f'"{text}" must have one "_", which stands for the phrase')
         before, after = (
-            self._terms(part, all_forms=all_forms, gap=gap, marks=True) if part.strip() else () for part in parts
+            self._terms(part, all_forms=all_forms, gap=gap, marks=True) if part.strip() else [()] for part in parts
         )
-        if not before and not after:
+        if not any(before) and not any(after):
             raise ValueError(f'"{text}" asks for nothing around the phrase')
-        return Context(before[::-1], after)
+        return [Context(one[::-1], other) for one in before for other in after]
 
-    def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> tuple[Term, ...]:
-        terms: list[Term] = []
-        for piece in text.split():
+    def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> list[tuple[Term, ...]]:
+        ways: list[tuple[Term, ...]] = [()]
+        for piece in _PIECE.findall(text):
             if piece == "...":
-                terms += [Term(any_word=True, optional=True)] * gap
-            elif piece in ("^", "$", ",") and marks:
-                terms.append(Term(mark=piece))
-            elif piece.startswith("(") and piece.endswith(")"):
-                terms += [term._replace(optional=True) for term in self._place(piece[1:-1], all_forms=all_forms)]
+                options: list[tuple[Term, ...]] = [(Term(any_word=True, optional=True),) * gap]
+            elif piece in ("^", "$", ",", "?") and marks:
+                options = [(Term(mark=piece),)]
+            elif piece.startswith("("):
+                options = self._group(piece, all_forms=all_forms)
             else:
-                terms += self._place(piece, all_forms=all_forms)
-        if not terms:
+                options = [self._place(piece, all_forms=all_forms)]
+            ways = [(*way, *option) for way in ways for option in options]
+            if len(ways) > MAX_WAYS:
+                raise ValueError(f'"{text}" can be said in more than {MAX_WAYS} ways')
+        if not any(ways):
             raise ValueError("is empty")
-        if len(terms) > MAX_TERMS:
-            raise ValueError(f'"{text}" has {len(terms)} places, and {MAX_TERMS} are allowed')
-        return tuple(terms)
+        longest = max(map(len, ways))
+        if longest > MAX_TERMS:
+            raise ValueError(f'"{text}" has {longest} places, and {MAX_TERMS} are allowed')
+        return ways
 
-    def _place(self, piece: str, *, all_forms: bool) -> list[Term]:
+    def _group(self, piece: str, *, all_forms: bool) -> list[tuple[Term, ...]]:
+        """Return the ways to say a group `(a|b c)`, none of them where it may be left out."""
+        inner = piece.rstrip("?")[1:-1]
+        if not piece.rstrip("?").endswith(")"):
+            raise ValueError(f'"{piece}" has no closing bracket')
+        single: list[str] = []
+        several: list[list[str]] = []
+        for option in inner.split("|"):
+            words = option.split()
+            if len(words) == 1 and len(normal(words[0])) <= 1:
+                single += words
+            else:
+                several.append(words)
+        ways: list[tuple[Term, ...]] = []
+        if single:
+            place = self._place("|".join(single), all_forms=all_forms)
+            ways.append(tuple(term._replace(optional=piece.endswith("?")) for term in place))
+        ways += [tuple(term for word in words for term in self._place(word, all_forms=all_forms)) for words in several]
+        return [*ways, ()] if several and not single and piece.endswith("?") else ways
+
+    def _place(self, piece: str, *, all_forms: bool) -> tuple[Term, ...]:
         """Return the terms of one piece: one, or several where a single word has a hyphen in it."""
         options = piece.split("|")
         if piece == "*":
-            return [Term(any_word=True)]
+            return (Term(any_word=True),)
         forms: set[str] = set()
         digits = False
         for option in options:
@@ -103,9 +129,9 @@ class Notation:
             if len(words) > 1:
                 if len(options) > 1:
                     raise ValueError(f'"{option}" is several words, and one of several may only be one word')
-                return [Term(forms_of(word) if every else frozenset({word})) for word in words]
+                return tuple(Term(forms_of(word) if every else frozenset({word})) for word in words)
             forms |= forms_of(words[0]) if every else {words[0]}
-        return [Term(frozenset(forms), digits=digits)]
+        return (Term(frozenset(forms), digits=digits),)
 
     def _word(self, option: str, piece: str, *, all_forms: bool) -> tuple[list[str], bool]:
         every = option.startswith("~") or (all_forms and not option.startswith("="))
@@ -155,6 +181,8 @@ def _follows(terms: tuple[Term, ...], number: int, forms: Sequence[str], at: int
         while here in PAUSES:
             at += step
             here = forms[at] if 0 <= at < len(forms) else ""
+        if term.mark == "?":
+            return _asked(forms, at)
         over = not here or here[0] in ENDS
         if term.mark:
             return over and number == len(terms) - 1
@@ -164,6 +192,13 @@ def _follows(terms: tuple[Term, ...], number: int, forms: Sequence[str], at: int
             return False
         number, at = number + 1, at + step
     return True
+
+
+def _asked(forms: Sequence[str], at: int) -> bool:
+    """Tell whether the sentence at a token ends in a question mark."""
+    while at < len(forms) and forms[at][0] not in ENDS:
+        at += 1
+    return at < len(forms) and "?" in forms[at]
 
 
 def accepts(term: Term, form: str) -> bool:

@@ -1,0 +1,385 @@
+"""How well a lexicon hears what people heard: marks of labelled dialogues against their labels.
+
+The format of a dialogue is that of tests/fixtures/speech/dialogues. Where the labels leave something open, either
+answer is right and counts neither way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.contract.events import Role, SpeechUtterance, SpokenWord
+from streams.speech.conversation import Conversation, conversation
+from streams.speech.marks import UtteranceMarks
+from streams.speech.reading import Reader
+from streams.speech.words import Words
+
+NEAR_STEP: Final = 2
+"""A next step may be heard so many utterances from where the label has it."""
+NEAR_STAGE: Final = 1
+"""A stage may begin so many utterances from its label; back-channels do not count."""
+
+
+class Word(Struct, frozen=True):
+    """A word of an utterance with its time."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+class Utterance(Struct, frozen=True):
+    """An utterance of a dialogue."""
+
+    id: str
+    role: Role
+    start_ms: int
+    end_ms: int
+    text: str
+    words: tuple[Word, ...] = ()
+
+
+class Filler(Struct, frozen=True):
+    """A filler phrase, `offset` characters into its utterance."""
+
+    utterance: str
+    offset: int
+    group: str
+    core: bool = True
+
+
+class Asked(Struct, frozen=True):
+    """A question. `also` are other types that are as right."""
+
+    utterance: str
+    by: Role
+    type: str
+    clarifying: bool = False
+    marked: bool = False
+    also: tuple[str, ...] = ()
+
+
+class Begun(Struct, frozen=True):
+    """Where a stage begins."""
+
+    stage: str
+    utterance: str
+
+
+class Taken(Struct, frozen=True):
+    """The utterance in which the manager takes an objection up."""
+
+    utterance: str | None
+    adequate: bool
+
+
+class Objected(Struct, frozen=True):
+    """An objection. `also` are other kinds that are as right."""
+
+    utterance: str
+    kind: str
+    also: tuple[str, ...] = ()
+    reaction: Taken | None = None
+
+
+class Step(Struct, frozen=True):
+    """The next step: `agreed`, or only vague."""
+
+    utterance: str
+    agreed: bool
+
+
+class Labelled(Struct, frozen=True):
+    """A place in an utterance."""
+
+    utterance: str
+
+
+class Labels(Struct, frozen=True):
+    """What people heard in a dialogue."""
+
+    fillers: tuple[Filler, ...] = ()
+    questions: tuple[Asked, ...] = ()
+    stages: tuple[Begun, ...] = ()
+    objections: tuple[Objected, ...] = ()
+    next_step: Step | None = None
+    back_channels: tuple[Labelled, ...] = ()
+
+
+class Dialogue(Struct, frozen=True):
+    """A labelled call."""
+
+    id: str
+    language: str
+    utterances: tuple[Utterance, ...]
+    labels: Labels
+    source_has_punctuation: bool = True
+
+
+class Tally(Struct):
+    """How often something was found rightly, found wrongly, and missed."""
+
+    right: int = 0
+    wrong: int = 0
+    missed: int = 0
+
+    @property
+    def precision(self) -> float | None:
+        """Return which part of what was found is right; None if nothing was found."""
+        found = self.right + self.wrong
+        return self.right / found if found else None
+
+    @property
+    def recall(self) -> float | None:
+        """Return which part of what is there was found; None if nothing is there."""
+        there = self.right + self.missed
+        return self.right / there if there else None
+
+
+class Miss(Struct, frozen=True):
+    """Something that was missed, or found wrongly: no text, only the place."""
+
+    utterance: str
+    part: str
+    group: str
+    wrong: bool
+
+
+class Score:
+    """The sums over some dialogues. `tallies[part][group]`; the group "" is the total of a part."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[str, dict[str, Tally]] = {}
+        self.misses: list[Miss] = []
+        self.dialogues = 0
+
+    def right(self, part: str, group: str) -> None:
+        """Count what was found and is there."""
+        for tally in self._of(part, group):
+            tally.right += 1
+
+    def wrong(self, part: str, group: str, utterance: str) -> None:
+        """Count what was found and is not there."""
+        for tally in self._of(part, group):
+            tally.wrong += 1
+        self.misses.append(Miss(utterance, part, group, wrong=True))
+
+    def missed(self, part: str, group: str, utterance: str) -> None:
+        """Count what is there and was not found."""
+        for tally in self._of(part, group):
+            tally.missed += 1
+        self.misses.append(Miss(utterance, part, group, wrong=False))
+
+    def _of(self, part: str, group: str) -> tuple[Tally, ...]:
+        groups = self.tallies.setdefault(part, {})
+        names = ("", group) if group else ("",)
+        return tuple(groups.setdefault(name, Tally()) for name in names)
+
+
+def read_dialogues(text: str) -> Iterator[Dialogue]:
+    """Yield the dialogues of a file, one JSON object a line. Raises msgspec.ValidationError or DecodeError."""
+    decoder = msgspec.json.Decoder(Dialogue)
+    for line in text.splitlines():
+        if line.strip():
+            yield decoder.decode(line)
+
+
+def events(dialogue: Dialogue) -> Iterator[SpeechUtterance]:
+    """Yield the utterances as events of the contract."""
+    for said in dialogue.utterances:
+        yield SpeechUtterance(
+            v=1,
+            id=said.id,
+            at=0,
+            source="labels",
+            call=dialogue.id,
+            manager="manager",
+            utterance=said.id,
+            role=said.role,
+            start_ms=said.start_ms,
+            end_ms=said.end_ms,
+            text=said.text,
+            words=tuple(SpokenWord(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms) for word in said.words),
+            final=True,
+            language=dialogue.language,
+        )
+
+
+def score(dialogues: Iterable[Dialogue], reader: Reader) -> Score:
+    """Compare what is heard with the labels."""
+    total = Score()
+    for dialogue in dialogues:
+        marks = {event.utterance: reader.read(event) for event in events(dialogue)}
+        total.dialogues += 1
+        _fillers(total, dialogue, marks)
+        talk = conversation(marks)
+        _objections(total, dialogue, talk)
+        _next_step(total, dialogue, talk)
+        _stages(total, dialogue, talk)
+        _questions(total, dialogue, marks)
+    return total
+
+
+def _fillers(total: Score, dialogue: Dialogue, marks: Mapping[str, UtteranceMarks]) -> None:
+    core: dict[str, bool] = {}
+    there: dict[tuple[str, int], Filler] = {}
+    texts = {said.id: Words(said.text) for said in dialogue.utterances}
+    for label in dialogue.labels.fillers:
+        words = texts[label.utterance]
+        token = next(at for at, place in enumerate(words.places) if place.end > label.offset)
+        there[label.utterance, words.words_before(token)] = label
+        core[label.group] = label.core
+    for utterance, mark in marks.items():
+        for hit in mark.hits:
+            if hit.kind != "filler":
+                continue
+            part = "fillers" if hit.group in CORE_FILLERS else "extra_fillers"
+            label = there.pop((utterance, hit.word), None)  # type: ignore[assignment]  # None where nothing is labelled
+            if label is not None and label.group == hit.group:
+                total.right(part, hit.group)
+            else:
+                total.wrong(part, hit.group, utterance)
+                if label is not None:
+                    total.missed(part, label.group, utterance)
+    for label in there.values():
+        total.missed("fillers" if label.core else "extra_fillers", label.group, label.utterance)
+
+
+CORE_FILLERS: Final = frozenset(
+    {
+        "на самом деле",
+        "как бы",
+        "так сказать",
+        "в принципе",
+        "то есть",
+        "короче",
+        "это самое",
+        "типа",
+        "ну вот",
+        "you know",
+        "i mean",
+        "sort of",
+        "kind of",
+        "basically",
+        "actually",
+        "to be honest",
+        "like",
+    }
+)
+"""The groups that are asked for; the others are scored apart."""
+
+
+def _objections(total: Score, dialogue: Dialogue, talk: Conversation) -> None:
+    labels = dialogue.labels
+    there = {label.utterance: label for label in labels.objections}
+    vague = labels.next_step.utterance if labels.next_step and not labels.next_step.agreed else ""
+    for heard in talk.objections:
+        label = there.pop(heard.utterance, None)
+        if label is None:
+            if heard.utterance != vague:  # a stall at the close may be taken for either
+                total.wrong("objections", heard.kind, heard.utterance)
+            continue
+        total.right("objections", label.kind)
+        kinds = {label.kind, *label.also}
+        if kinds & {heard.kind, *heard.also}:
+            total.right("objection_kinds", label.kind)
+        else:
+            total.missed("objection_kinds", label.kind, heard.utterance)
+            total.wrong("objection_kinds", heard.kind, heard.utterance)
+        _reaction(total, label, heard.reaction, heard.utterance)
+    for label in there.values():
+        total.missed("objections", label.kind, label.utterance)
+
+
+def _reaction(total: Score, label: Objected, heard: str | None, utterance: str) -> None:
+    if label.reaction is None or label.reaction.utterance is None:
+        if heard is not None:
+            total.wrong("reactions", "", utterance)
+    elif heard is not None:
+        total.right("reactions", "")
+    else:
+        total.missed("reactions", "", utterance)
+
+
+def _next_step(total: Score, dialogue: Dialogue, talk: Conversation) -> None:
+    place = {said.id: number for number, said in enumerate(dialogue.utterances)}
+    label, heard = dialogue.labels.next_step, talk.next_step
+    if heard is None:
+        if label is not None:
+            total.missed("next_steps", _agreed(label.agreed), label.utterance)
+        return
+    if label is None:
+        total.wrong("next_steps", _agreed(heard.agreed), heard.utterance)
+    elif label.agreed == heard.agreed and abs(place[label.utterance] - place[heard.utterance]) <= NEAR_STEP:
+        total.right("next_steps", _agreed(label.agreed))
+    else:
+        total.wrong("next_steps", _agreed(heard.agreed), heard.utterance)
+        total.missed("next_steps", _agreed(label.agreed), label.utterance)
+
+
+def _agreed(agreed: bool) -> str:
+    return "agreed" if agreed else "vague"
+
+
+def _stages(total: Score, dialogue: Dialogue, talk: Conversation) -> None:
+    passive = {label.utterance for label in dialogue.labels.back_channels}
+    place: dict[str, int] = {}
+    number = 0
+    for said in dialogue.utterances:
+        place[said.id] = number
+        number += said.id not in passive
+    left = list(dialogue.labels.stages)
+    for heard in talk.stages:
+        at = place[heard.utterance]
+        near = [
+            label for label in left if label.stage == heard.stage and abs(place[label.utterance] - at) <= NEAR_STAGE
+        ]
+        if near:
+            left.remove(min(near, key=lambda label: abs(place[label.utterance] - at)))
+            total.right("stages", heard.stage)
+        else:
+            total.wrong("stages", heard.stage, heard.utterance)
+    for label in left:
+        total.missed("stages", label.stage, label.utterance)
+
+
+def _questions(total: Score, dialogue: Dialogue, marks: Mapping[str, UtteranceMarks]) -> None:
+    asked: dict[str, list[Asked]] = {}
+    for label in dialogue.labels.questions:
+        asked.setdefault(label.utterance, []).append(label)
+    part = "questions" if dialogue.source_has_punctuation else "questions_unmarked"
+    for utterance, mark in marks.items():
+        labels = asked.get(utterance, [])
+        for found in mark.questions:
+            same = [label for label in labels if found.type in (label.type, *label.also)]
+            label = (same or labels or [None])[0]
+            if label is None:
+                total.wrong(part, found.type, utterance)
+                continue
+            labels.remove(label)
+            total.right(part, label.type)
+            if same:
+                total.right("question_types", label.type)
+            else:
+                total.missed("question_types", label.type, utterance)
+                total.wrong("question_types", found.type, utterance)
+        for label in labels:
+            total.missed(part, label.type, utterance)
+
+
+def percent(part: float | None) -> str:
+    """Return a figure for people: two places, or a dash for none."""
+    return "-" if part is None else f"{part:.2f}"
+
+
+def table(total: Score) -> Sequence[tuple[str, str, Tally]]:
+    """Return each part and group with its tally, the total of a part first."""
+    return [
+        (part, group, tally)
+        for part, groups in total.tallies.items()
+        for group, tally in sorted(groups.items(), key=lambda item: item[0])
+    ]
