@@ -94,8 +94,9 @@ def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
     """Return what was heard in a call."""
     talk = _in_order(utterances)
     step = _next_step(talk)
-    objections = _objections(talk, step)
-    return Conversation(_stages(talk, objections, step), objections, step)
+    objections: list[ObjectionHeard] = []
+    stages = _stages(talk, objections, step)
+    return Conversation(stages, tuple(objections), step)
 
 
 def heard(utterances: Mapping[str, UtteranceMarks]) -> dict[str, list[Hit]]:
@@ -152,18 +153,24 @@ def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> b
 # -- objections
 
 
-def _objections(talk: list[_Said], step: NextStepHeard | None) -> tuple[ObjectionHeard, ...]:
-    found: list[ObjectionHeard] = []
-    for said in talk:
-        kinds = said.of("objection")
-        if not kinds or said.marks.role != "customer":
-            continue
-        if said.number == len(talk) - 1 and said.steps("refusal"):
-            continue  # a last refusal is an end, not an objection
-        kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
-        reaction, adequate = _reaction(talk, said)
-        found.append(ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate))
-    return tuple(found)
+def _objection(talk: list[_Said], said: _Said, now: str) -> ObjectionHeard | None:
+    """Return the objection of an utterance, if there is one.
+
+    A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
+    a word sets it against the question: «двадцать, но нам хватает».
+    """
+    kinds = said.of("objection")
+    if not kinds or said.marks.role != "customer":
+        return None
+    if said.number == len(talk) - 1 and said.steps("refusal"):
+        return None
+    before = talk[said.number - 1] if said.number else None
+    answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
+    if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and "price" not in kinds:
+        return None
+    kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
+    reaction, adequate = _reaction(talk, said)
+    return ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate)
 
 
 def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | None]:
@@ -183,6 +190,7 @@ def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | N
 # -- stages
 
 
+_ASKING_STAGES: Final = ("need_discovery", "pain")
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
 """Of several stages in one utterance the later one counts: a price is often told with what it is for."""
 _PASSING: Final = {
@@ -191,19 +199,24 @@ _PASSING: Final = {
     "next_step": ("need_discovery", "introduction", "presentation", "pain", "proposal"),
 }
 """Stages that a stage absorbs: who talks about a problem still asks, and so does who answers an objection."""
+_OPEN_QUESTIONS: Final = ("open", "wh", "or")
+TELLING_WORDS: Final = 9
+"""A manager who says so many words without a question, and no more is known of them, is presenting."""
 
 
-def _stages(
-    talk: list[_Said], objections: Sequence[ObjectionHeard], step: NextStepHeard | None
-) -> tuple[StageHeard, ...]:
-    """Return where stages begin. An objection lasts until the talk leaves it."""
+def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
+    """Return where stages begin, and add the objections to `objections`. An objection lasts until the talk leaves it."""
     found: list[StageHeard] = []
     known: set[str] = set()
-    objected = {one.utterance: one for one in objections}
-    taken_up = {one.reaction for one in objections if one.reaction is not None}
+    taken_up: set[str] = set()
     for said in talk:
         now = found[-1].stage if found else ""
-        stage, at_ms = _stage_of(said, now, objected.get(said.name), step, taken_up)
+        objection = _objection(talk, said, now)
+        if objection is not None:
+            objections.append(objection)
+            if objection.reaction is not None:
+                taken_up.add(objection.reaction)
+        stage, at_ms = _stage_of(said, now, objection, step, answers=said.name in taken_up)
         if stage and stage != now:
             found.append(StageHeard(stage, said.name, at_ms, stage in known))
             known.add(stage)
@@ -211,13 +224,12 @@ def _stages(
 
 
 def _stage_of(
-    said: _Said,
-    now: str,
-    objection: ObjectionHeard | None,
-    step: NextStepHeard | None,
-    taken_up: set[str],
+    said: _Said, now: str, objection: ObjectionHeard | None, step: NextStepHeard | None, *, answers: bool
 ) -> tuple[str, int]:
-    """Return the stage to which an utterance belongs, "" for none of its own, and its moment."""
+    """Return the stage to which an utterance belongs, "" for none of its own, and its moment.
+
+    `answers`: the manager takes up an objection in it.
+    """
     if not now:
         return "introduction", said.marks.start_ms
     if step is not None and said.name == step.utterance:
@@ -225,14 +237,29 @@ def _stage_of(
     if objection is not None:
         return "objection", objection.at_ms
     absorbed = _PASSING.get(now, ("introduction",))
-    heard_here = [
-        (-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed
-    ]
-    if now == "objection" and said.name in taken_up:
-        heard_here = [one for one in heard_here if one[2] == "proposal"]
+    named = [(-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed]
+    if now == "objection" and answers:
+        named = [one for one in named if one[2] == "proposal"]
     if said.marks.role == "customer":
-        heard_here = [one for one in heard_here if one[2] != "need_discovery" or now == "introduction"]
-    if not heard_here:
+        named = [one for one in named if one[2] != "need_discovery" or now == "introduction"]
+    if named:
+        _, at_ms, stage = min(named)
+        return stage, at_ms
+    if said.marks.role == "manager" and not answers:
+        return _unnamed(said, now)
+    return "", 0
+
+
+def _unnamed(said: _Said, now: str) -> tuple[str, int]:
+    """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
+    if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
         return "", 0
-    _, at_ms, stage = min(heard_here)
-    return stage, at_ms
+    asked = [question for question in said.marks.questions if question.type in _OPEN_QUESTIONS]
+    if asked and now in ("introduction", "presentation"):
+        return "need_discovery", asked[0].at_ms
+    if not said.marks.questions and said.marks.words >= TELLING_WORDS and now in _TELLING_AFTER:
+        return "presentation", said.marks.start_ms
+    return "", 0
+
+
+_TELLING_AFTER: Final = ("introduction", "need_discovery", "pain", "objection")
