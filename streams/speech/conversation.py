@@ -15,6 +15,8 @@ from streams.speech.marks import Hit, UtteranceMarks
 
 LOOK_AHEAD: Final = 2
 """A reaction to an objection follows within so many utterances of the manager; an agreement likewise."""
+LEFT_OPEN_TURNS: Final = 3
+"""What the manager leaves open is the next step only in the last turns."""
 STAGES: Final = (
     "introduction",
     "need_discovery",
@@ -122,6 +124,7 @@ def _in_order(utterances: Mapping[str, UtteranceMarks]) -> list[_Said]:
 def _next_step(talk: list[_Said]) -> NextStepHeard | None:
     """Return the last next step that was named in the second half of the call, and whether it was agreed."""
     vague: NextStepHeard | None = None
+    left_open: NextStepHeard | None = None
     for said in reversed(talk):
         if said.number < len(talk) // 2:
             break
@@ -134,7 +137,9 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
             vague = NextStepHeard(said.name, said.of("next_step")["customer_offer"], agreed=False)
         if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
             vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
-    return vague
+        if left_open is None and said.steps("left_open") and said.number >= len(talk) - LEFT_OPEN_TURNS:
+            left_open = NextStepHeard(said.name, said.of("next_step")["left_open"], agreed=False)
+    return vague or left_open
 
 
 def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> bool:
@@ -153,7 +158,7 @@ def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> b
 # -- objections
 
 
-def _objection(talk: list[_Said], said: _Said, now: str) -> ObjectionHeard | None:
+def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | None) -> ObjectionHeard | None:
     """Return the objection of an utterance, if there is one.
 
     A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
@@ -162,11 +167,12 @@ def _objection(talk: list[_Said], said: _Said, now: str) -> ObjectionHeard | Non
     kinds = said.of("objection")
     if not kinds or said.marks.role != "customer":
         return None
-    if said.number == len(talk) - 1 and said.steps("refusal"):
+    last = said.number == len(talk) - 1
+    if last and (said.steps("refusal") or (step is not None and now == "next_step")):
         return None
     before = talk[said.number - 1] if said.number else None
     answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
-    if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and "price" not in kinds:
+    if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and not kinds.keys() - _ALSO_ANSWERS:
         return None
     kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
     reaction, adequate = _reaction(talk, said)
@@ -190,6 +196,8 @@ def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | N
 # -- stages
 
 
+_ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
+"""Kinds of objections whose words also describe a situation."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
 """Of several stages in one utterance the later one counts: a price is often told with what it is for."""
@@ -211,7 +219,7 @@ def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepH
     taken_up: set[str] = set()
     for said in talk:
         now = found[-1].stage if found else ""
-        objection = _objection(talk, said, now)
+        objection = _objection(talk, said, now, step)
         if objection is not None:
             objections.append(objection)
             if objection.reaction is not None:

@@ -68,6 +68,8 @@ class Notation:
         )
         if not any(before) and not any(after):
             raise ValueError(f'"{text}" asks for nothing around the phrase')
+        if any(side and all(term.optional for term in side) for side in (*before, *after)):
+            raise ValueError(f'"{text}" has a side on which every word may be left out')
         return [Context(one[::-1], other) for one in before for other in after]
 
     def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> list[tuple[Term, ...]]:
