@@ -25,11 +25,13 @@ class Found(NamedTuple):
 
 
 class Node:
-    """Where a reader is after some words. `done` are the phrases that end here."""
+    """Where a reader is after some words. `done` are the phrases that end here; `made` once the edges are there."""
 
-    __slots__ = ("any_word", "digits", "done", "edges", "tolerant")
+    __slots__ = ("any_word", "digits", "done", "edges", "made", "places", "tolerant")
 
-    def __init__(self) -> None:
+    def __init__(self, places: frozenset[int]) -> None:
+        self.places = places
+        self.made = False
         self.edges: dict[str, Node] = {}
         self.digits: Node | None = None
         self.any_word: Node | None = None
@@ -38,16 +40,22 @@ class Node:
 
 
 class Automaton:
-    """Finds phrases, given by their terms. A phrase is known by its place in `phrases`."""
+    """Finds phrases, given by their terms. A phrase is known by its place in `phrases`.
 
-    __slots__ = ("_root",)
+    Nodes are made when a text first leads to them, so a lexicon is loaded soon, and what nobody says costs nothing.
+    """
+
+    __slots__ = ("_builder", "_root")
 
     def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
-        self._root = _Builder(phrases).root()
+        self._builder = _Builder(phrases)
+        self._root: Node = self._builder.root()
 
     def find(self, forms: Sequence[str]) -> list[Found]:
         """Return every place at which a phrase stands, in order of the first word; overlaps among them."""
         found: list[Found] = []
+        if self._builder.full():
+            self._root = self._builder.root()
         root = self._root
         first_words, first_digits = root.edges, root.digits
         for first, form in enumerate(forms):
@@ -57,21 +65,24 @@ class Automaton:
                     continue
                 node = first_digits
             at = first + 1
-            for phrase in node.done:
-                found.append(Found(phrase, first, at))  # noqa: PERF401 - as below
-            while at < len(forms) and (node.edges or node.any_word is not None or node.digits is not None):
-                word = forms[at]
-                at += 1
-                after = node.edges.get(word)
-                if after is None:
-                    if word in PAUSES:
-                        continue
-                    after = _rarer(node, word)
-                    if after is None:
-                        break
-                node = after
+            while True:
+                if not node.made:
+                    self._builder.make(node)
                 for phrase in node.done:
                     found.append(Found(phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
+                after = None
+                while at < len(forms):
+                    word = forms[at]
+                    at += 1
+                    after = node.edges.get(word)
+                    if after is not None:
+                        break
+                    if word not in PAUSES:
+                        after = _rarer(node, word)
+                        break
+                if after is None:
+                    break
+                node = after
         return found
 
 
@@ -103,44 +114,25 @@ class _Builder:
             self._phrase_at += [number] * (len(terms) + 1)
         self._starts = frozenset(place for start in starts for place in self._reached(start))
 
+    def full(self) -> bool:
+        """Tell whether there are so many nodes that it is time to begin anew."""
+        return len(self._nodes) > MAX_NODES
+
     def root(self) -> Node:
-        """Return the node before the first word."""
-        return self._node(self._starts)
+        """Return the node before the first word; all other nodes are forgotten."""
+        self._nodes = {}
+        root = Node(self._starts)
+        self.make(root)
+        return root
 
-    def _reached(self, place: int) -> list[int]:
-        """Return the place, and those behind it that are reached without a word."""
-        places = [place]
-        while (term := self._terms[place]) is not None and term.optional:
-            place += 1
-            places.append(place)
-        return places
-
-    def _node(self, start: frozenset[int]) -> Node:
-        """Return the node of a set of places, with all that can be reached from it."""
-        made = Node()
-        self._nodes[start] = made
-        todo = [(start, made)]
-        while todo:
-            places, node = todo.pop()
-            for places_after, put in self._moves(places, node):
-                after = self._nodes.get(places_after)
-                if after is None:
-                    after = Node()
-                    self._nodes[places_after] = after
-                    if len(self._nodes) > MAX_NODES:
-                        raise ValueError("too many phrases with gaps and optional words begin with the same words")
-                    todo.append((places_after, after))
-                put(after)
-        return made
-
-    def _moves(self, places: frozenset[int], node: Node) -> list[tuple[frozenset[int], _Put]]:
-        """Note what ends at a node, and return where each word leads, with what notes that."""
+    def make(self, node: Node) -> None:
+        """Note what ends at a node, and where each word leads from there."""
         by_form: dict[str, set[int]] = {}
         digits: set[int] = set()
         any_word: set[int] = set()
         done: list[int] = []
         tolerant: set[str] = set()
-        for place in places:
+        for place in node.places:
             term = self._terms[place]
             if term is None:
                 done.append(self._phrase_at[place])
@@ -155,28 +147,23 @@ class _Builder:
             tolerant.update(term.tolerant)
         node.done = tuple(sorted(done))
         node.tolerant = tuple(sorted(tolerant))
-        moves: list[tuple[frozenset[int], _Put]] = []
         for form, after_form in by_form.items():
-            every = after_form | any_word | (digits if form[0].isdigit() else set())
-            moves.append((frozenset(every), _Put(node, form)))
-        if digits:
-            moves.append((frozenset(digits | any_word), _Put(node, "#")))
-        if any_word:
-            moves.append((frozenset(any_word), _Put(node, "*")))
-        return moves
+            node.edges[form] = self._node(after_form | any_word | (digits if form[0].isdigit() else set()))
+        node.digits = self._node(digits | any_word) if digits else None
+        node.any_word = self._node(any_word) if any_word else None
+        node.made = True
 
+    def _reached(self, place: int) -> list[int]:
+        """Return the place, and those behind it that are reached without a word."""
+        places = [place]
+        while (term := self._terms[place]) is not None and term.optional:
+            place += 1
+            places.append(place)
+        return places
 
-class _Put(NamedTuple):
-    """Puts the node behind a word in its place."""
-
-    node: Node
-    form: str
-
-    def __call__(self, after: Node) -> None:
-        """Note that the word leads to `after`."""
-        if self.form == "#":
-            self.node.digits = after
-        elif self.form == "*":
-            self.node.any_word = after
-        else:
-            self.node.edges[self.form] = after
+    def _node(self, places: set[int]) -> Node:
+        key = frozenset(places)
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = Node(key)
+        return node
