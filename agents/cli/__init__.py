@@ -19,6 +19,7 @@ from agents.cli import (
     import_files,
     kafka,
     leads,
+    lexicon,
     listen,
     metrics,
     rebuild,
@@ -92,6 +93,7 @@ app.command("coaching")(coaching.coaching)
 app.command("leads")(leads.leads)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
+app.add_typer(lexicon.app, name="lexicon")
 app.command("import")(import_files.import_)
 app.command("unmapped")(unmapped.unmapped)
 app.add_typer(sources.app, name="sources")

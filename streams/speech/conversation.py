@@ -26,7 +26,7 @@ STAGES: Final = (
     "objection",
     "next_step",
 )
-"""The stages that are told apart. `objection` begins with an objection of the customer, not with a phrase of its own."""
+"""The stages that are told apart. `objection` begins with an objection, not with a phrase of its own."""
 _REACTING: Final = ("acknowledge", "ask_back", "argument", "option")
 
 
@@ -42,7 +42,7 @@ class StageHeard(Struct, frozen=True, array_like=True, gc=False):
 class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
     """An objection. `also` are other kinds that were heard in the same utterance.
 
-    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is absent (None)
+    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is None
     where the phrases do not tell.
     """
 
@@ -131,7 +131,8 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
         before = talk[max(0, said.number - LOOK_AHEAD) : said.number]
         after = talk[said.number + 1 : said.number + 1 + LOOK_AHEAD]
         offered = said.steps("offer", "customer_offer")
-        if said.steps("named") and (offered or any(one.steps("offer") for one in before)) and _accepted(said, before, after):
+        offered = offered or any(one.steps("offer") for one in before)
+        if said.steps("named") and offered and _accepted(said, before, after):
             return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
         if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and not said.steps("named"):
             vague = NextStepHeard(said.name, said.of("next_step")["customer_offer"], agreed=False)
@@ -213,7 +214,7 @@ TELLING_WORDS: Final = 9
 
 
 def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
-    """Return where stages begin, and add the objections to `objections`. An objection lasts until the talk leaves it."""
+    """Return where stages begin, and add the objections to `objections`. One lasts until the talk leaves it."""
     found: list[StageHeard] = []
     known: set[str] = set()
     taken_up: set[str] = set()
@@ -245,7 +246,9 @@ def _stage_of(
     if objection is not None:
         return "objection", objection.at_ms
     absorbed = _PASSING.get(now, ("introduction",))
-    named = [(-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed]
+    named = [
+        (-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed
+    ]
     if now == "objection" and answers:
         named = [one for one in named if one[2] == "proposal"]
     if said.marks.role == "customer":

@@ -101,12 +101,10 @@ class Lexicon:
         by_kind: dict[HitKind, list[tuple[Found, _Phrase]]] = {}
         for one in found:
             phrase = self._phrases[numbers[one.phrase]]
-            if _counts(phrase, forms, one, start_ms):
-                by_kind.setdefault(phrase.kind, []).append((one, phrase))
+            by_kind.setdefault(phrase.kind, []).append((one, phrase))
         matches: list[Match] = []
         for kind, candidates in by_kind.items():
-            chosen = candidates if len(candidates) == 1 else _longest(candidates)
-            for one, phrase in chosen:
+            for one, phrase in _longest(candidates, forms, start_ms):
                 if not phrase.veto:
                     matches.append(Match(kind, phrase.group, phrase.text, one.first, one.end, phrase.end_span_ms))
         if len(matches) >= LOOP:
@@ -181,14 +179,20 @@ def _counts(phrase: _Phrase, forms: Sequence[str], one: Found, start_ms: int | N
     return not phrase.when or any(holds(context, forms, one.first, one.end) for context in phrase.when)
 
 
-def _longest(candidates: list[tuple[Found, _Phrase]]) -> list[tuple[Found, _Phrase]]:
-    """Return those that no longer one overlaps. Of two as long, what is no hit hides a hit, then the earlier wins."""
-    candidates.sort(key=_rank)
+def _longest(
+    candidates: list[tuple[Found, _Phrase]], forms: Sequence[str], start_ms: int | None
+) -> list[tuple[Found, _Phrase]]:
+    """Return those that count and that no longer one overlaps.
+
+    Of two as long, what is no hit hides a hit, then the earlier wins.
+    """
+    if len(candidates) > 1:
+        candidates.sort(key=_rank)
     taken: set[int] = set()
     chosen: list[tuple[Found, _Phrase]] = []
     for one, phrase in candidates:
         span = range(one.first, one.end)
-        if taken.isdisjoint(span):
+        if taken.isdisjoint(span) and _counts(phrase, forms, one, start_ms):
             taken.update(span)
             chosen.append((one, phrase))
     return chosen

@@ -36,7 +36,7 @@ class Node:
         self.digits: Node | None = None
         self.any_word: Node | None = None
         self.done: tuple[int, ...] = ()
-        self.tolerant: tuple[str, ...] = ()
+        self.tolerant: dict[str, tuple[str, ...]] = {}
 
 
 class Automaton:
@@ -64,26 +64,30 @@ class Automaton:
                 if first_digits is None or not form[0].isdigit():
                     continue
                 node = first_digits
-            at = first + 1
-            while True:
-                if not node.made:
-                    self._builder.make(node)
-                for phrase in node.done:
-                    found.append(Found(phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
-                after = None
-                while at < len(forms):
-                    word = forms[at]
-                    at += 1
-                    after = node.edges.get(word)
-                    if after is not None:
-                        break
-                    if word not in PAUSES:
-                        after = _rarer(node, word)
-                        break
-                if after is None:
-                    break
-                node = after
+            self._follow(node, forms, first, found)
         return found
+
+    def _follow(self, node: Node, forms: Sequence[str], first: int, found: list[Found]) -> None:
+        """Add the phrases that begin at `first`, whose word led to `node`."""
+        at = first + 1
+        while True:
+            if not node.made:
+                self._builder.make(node)
+            for phrase in node.done:
+                found.append(Found(phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
+            after = None
+            while at < len(forms):
+                word = forms[at]
+                at += 1
+                after = node.edges.get(word)
+                if after is not None:
+                    break
+                if word not in PAUSES:
+                    after = _rarer(node, word)
+                    break
+            if after is None:
+                return
+            node = after
 
 
 def _rarer(node: Node, word: str) -> Node | None:
@@ -94,9 +98,11 @@ def _rarer(node: Node, word: str) -> Node | None:
     if not head.isalpha() and head != "[":
         return None
     if node.tolerant and len(word) >= TOLERANT_LETTERS - 1:
-        for form in node.tolerant:
-            if one_letter_apart(word, form) and without_neighbour(form):
-                return node.edges[form]
+        # A slip in one letter leaves the first three letters whole, or the last three.
+        for part in (word[:3], "-" + word[-3:]):
+            for form in node.tolerant.get(part, ()):
+                if one_letter_apart(word, form) and without_neighbour(form):
+                    return node.edges[form]
     return node.any_word
 
 
@@ -146,7 +152,9 @@ class _Builder:
                 any_word.update(after)
             tolerant.update(term.tolerant)
         node.done = tuple(sorted(done))
-        node.tolerant = tuple(sorted(tolerant))
+        for form in sorted(tolerant):
+            for part in (form[:3], "-" + form[-3:]):
+                node.tolerant[part] = (*node.tolerant.get(part, ()), form)
         for form, after_form in by_form.items():
             node.edges[form] = self._node(after_form | any_word | (digits if form[0].isdigit() else set()))
         node.digits = self._node(digits | any_word) if digits else None

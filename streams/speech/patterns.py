@@ -1,9 +1,10 @@
 """The notation of phrases in a lexicon, read into terms: what a word at each place of the phrase may be.
 
-A phrase is words with spaces between. `a|b` stands for either, `(a|b c)` for one of several where one is more than a
-word, `(a)?` may be left out, `{name}` is a set of words of the table `[sets]`, `#` a number in digits, `*` any one word, `...` up to `gap` words. `~word` stands for all forms of the
-word, `=word` for this form only; without either, the `forms` of the group decide. In a context `_` is the phrase,
-`^` and `$` the beginning and the end of a sentence, `,` a pause mark, and `?` a sentence that ends in "?".
+A phrase is words with spaces between. `a|b` stands for either, `(a|b c)` for one of several where one is more than one
+word, `(a)?` may be left out, `{name}` is a set of words of the table `[sets]`, `#` a number in digits, `*` any one
+word, `...` up to `gap` words. `~word` stands for all forms of the word, `=word` for this form only; without either, the
+`forms` of the group decide. In a context `_` is the phrase, `^` and `$` the beginning and the end of a sentence, `,` a
+pause mark, and `?` a sentence that ends in "?".
 """
 
 from __future__ import annotations

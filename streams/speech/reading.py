@@ -44,7 +44,7 @@ class Reader:
                         match.kind,
                         match.group,
                         match.phrase,
-                        words.words_before(match.first),
+                        times.word(match.first),
                         times.of(match.first),
                         match.end_span_ms,
                     )
@@ -68,26 +68,44 @@ class Reader:
 class Moments:
     """When each word of an utterance was said, in ms from the moment of answer.
 
-    A word has its own time where the source's words are those of the text; else its share of the utterance.
+    A word has its own time where the source's words are those of the text; else its share of the utterance, by letters.
     """
 
-    __slots__ = ("_count", "_event", "_starts", "_words")
+    __slots__ = ("_count", "_event", "_forms", "_letters", "_numbers", "_starts")
 
     def __init__(self, event: SpeechUtterance, words: Words, count: int) -> None:
         self._event = event
-        self._words = words
+        self._forms = words.forms
         self._count = count
-        self._starts: list[int] | None = None
+        self._starts: list[int] = []
+        self._numbers: list[int] = []
+        self._letters: list[int] = []
+
+    def word(self, token: int) -> int:
+        """Return how many words stand before a token."""
+        if not self._numbers:
+            self._look()
+        return self._numbers[token]
 
     def of(self, token: int) -> int:
         """Return the moment of a token."""
-        if self._starts is None:
-            self._starts = self._timed()
+        number = self.word(token)
         if self._starts:
-            return self._starts[self._words.words_before(token)]
-        event = self._event
-        share = self._words.places[token].start / max(1, len(event.text))
-        return event.start_ms + int((event.end_ms - event.start_ms) * share)
+            return self._starts[number]
+        start, end = self._event.start_ms, self._event.end_ms
+        return start + (end - start) * self._letters[token] // max(1, self._letters[-1])
+
+    def _look(self) -> None:
+        """Note for each token how many words and letters stand before it; at the end of the list, all letters."""
+        number = letters = 0
+        for form in self._forms:
+            self._numbers.append(number)
+            self._letters.append(letters)
+            if is_word(form):
+                number += 1
+                letters += len(form)
+        self._letters.append(letters)
+        self._starts = self._timed()
 
     def _timed(self) -> list[int]:
         """Return the start of each word, or nothing if the source's words are not those of the text."""

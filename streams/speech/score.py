@@ -6,118 +6,22 @@ answer is right and counts neither way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from streams.contract.events import Role, SpeechUtterance, SpokenWord
 from streams.speech.conversation import Conversation, conversation
+from streams.speech.labels import Dialogue, Objected, events
 from streams.speech.marks import UtteranceMarks
 from streams.speech.reading import Reader
+from streams.speech.score_questions import QuestionScore, empty_score, score_questions
 from streams.speech.words import Words
 
 NEAR_STEP: Final = 2
 """A next step may be heard so many utterances from where the label has it."""
 NEAR_STAGE: Final = 1
 """A stage may begin so many utterances from its label; back-channels do not count."""
-
-
-class Word(Struct, frozen=True):
-    """A word of an utterance with its time."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-
-
-class Utterance(Struct, frozen=True):
-    """An utterance of a dialogue."""
-
-    id: str
-    role: Role
-    start_ms: int
-    end_ms: int
-    text: str
-    words: tuple[Word, ...] = ()
-
-
-class Filler(Struct, frozen=True):
-    """A filler phrase, `offset` characters into its utterance."""
-
-    utterance: str
-    offset: int
-    group: str
-    core: bool = True
-
-
-class Asked(Struct, frozen=True):
-    """A question. `also` are other types that are as right."""
-
-    utterance: str
-    by: Role
-    type: str
-    clarifying: bool = False
-    marked: bool = False
-    also: tuple[str, ...] = ()
-
-
-class Begun(Struct, frozen=True):
-    """Where a stage begins."""
-
-    stage: str
-    utterance: str
-
-
-class Taken(Struct, frozen=True):
-    """The utterance in which the manager takes an objection up."""
-
-    utterance: str | None
-    adequate: bool
-
-
-class Objected(Struct, frozen=True):
-    """An objection. `also` are other kinds that are as right."""
-
-    utterance: str
-    kind: str
-    also: tuple[str, ...] = ()
-    reaction: Taken | None = None
-
-
-class Step(Struct, frozen=True):
-    """The next step: `agreed`, or only vague."""
-
-    utterance: str
-    agreed: bool
-
-
-class Labelled(Struct, frozen=True):
-    """A place in an utterance."""
-
-    utterance: str
-
-
-class Labels(Struct, frozen=True):
-    """What people heard in a dialogue."""
-
-    fillers: tuple[Filler, ...] = ()
-    questions: tuple[Asked, ...] = ()
-    stages: tuple[Begun, ...] = ()
-    objections: tuple[Objected, ...] = ()
-    next_step: Step | None = None
-    back_channels: tuple[Labelled, ...] = ()
-
-
-class Dialogue(Struct, frozen=True):
-    """A labelled call."""
-
-    id: str
-    language: str
-    utterances: tuple[Utterance, ...]
-    labels: Labels
-    source_has_punctuation: bool = True
 
 
 class Tally(Struct):
@@ -150,12 +54,17 @@ class Miss(Struct, frozen=True):
 
 
 class Score:
-    """The sums over some dialogues. `tallies[part][group]`; the group "" is the total of a part."""
+    """The sums over some dialogues. `tallies[part][group]`; the group "" is the total of a part.
+
+    `questions` are those of all dialogues, `unmarked_questions` those of sources without punctuation.
+    """
 
     def __init__(self) -> None:
         self.tallies: dict[str, dict[str, Tally]] = {}
         self.misses: list[Miss] = []
         self.dialogues = 0
+        self.questions: QuestionScore = empty_score()
+        self.unmarked_questions: QuestionScore = empty_score()
 
     def right(self, part: str, group: str) -> None:
         """Count what was found and is there."""
@@ -180,35 +89,6 @@ class Score:
         return tuple(groups.setdefault(name, Tally()) for name in names)
 
 
-def read_dialogues(text: str) -> Iterator[Dialogue]:
-    """Yield the dialogues of a file, one JSON object a line. Raises msgspec.ValidationError or DecodeError."""
-    decoder = msgspec.json.Decoder(Dialogue)
-    for line in text.splitlines():
-        if line.strip():
-            yield decoder.decode(line)
-
-
-def events(dialogue: Dialogue) -> Iterator[SpeechUtterance]:
-    """Yield the utterances as events of the contract."""
-    for said in dialogue.utterances:
-        yield SpeechUtterance(
-            v=1,
-            id=said.id,
-            at=0,
-            source="labels",
-            call=dialogue.id,
-            manager="manager",
-            utterance=said.id,
-            role=said.role,
-            start_ms=said.start_ms,
-            end_ms=said.end_ms,
-            text=said.text,
-            words=tuple(SpokenWord(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms) for word in said.words),
-            final=True,
-            language=dialogue.language,
-        )
-
-
 def score(dialogues: Iterable[Dialogue], reader: Reader) -> Score:
     """Compare what is heard with the labels."""
     total = Score()
@@ -225,26 +105,24 @@ def score(dialogues: Iterable[Dialogue], reader: Reader) -> Score:
 
 
 def _fillers(total: Score, dialogue: Dialogue, marks: Mapping[str, UtteranceMarks]) -> None:
-    core: dict[str, bool] = {}
-    there: dict[tuple[str, int], Filler] = {}
+    there = {}
     texts = {said.id: Words(said.text) for said in dialogue.utterances}
     for label in dialogue.labels.fillers:
         words = texts[label.utterance]
         token = next(at for at, place in enumerate(words.places) if place.end > label.offset)
         there[label.utterance, words.words_before(token)] = label
-        core[label.group] = label.core
     for utterance, mark in marks.items():
         for hit in mark.hits:
             if hit.kind != "filler":
                 continue
             part = "fillers" if hit.group in CORE_FILLERS else "extra_fillers"
-            label = there.pop((utterance, hit.word), None)  # type: ignore[assignment]  # None where nothing is labelled
-            if label is not None and label.group == hit.group:
+            said = there.pop((utterance, hit.word), None)
+            if said is not None and said.group == hit.group:
                 total.right(part, hit.group)
-            else:
-                total.wrong(part, hit.group, utterance)
-                if label is not None:
-                    total.missed(part, label.group, utterance)
+                continue
+            total.wrong(part, hit.group, utterance)
+            if said is not None:
+                total.missed(part, said.group, utterance)
     for label in there.values():
         total.missed("fillers" if label.core else "extra_fillers", label.group, label.utterance)
 
@@ -348,27 +226,13 @@ def _stages(total: Score, dialogue: Dialogue, talk: Conversation) -> None:
 
 
 def _questions(total: Score, dialogue: Dialogue, marks: Mapping[str, UtteranceMarks]) -> None:
-    asked: dict[str, list[Asked]] = {}
-    for label in dialogue.labels.questions:
-        asked.setdefault(label.utterance, []).append(label)
-    part = "questions" if dialogue.source_has_punctuation else "questions_unmarked"
-    for utterance, mark in marks.items():
-        labels = asked.get(utterance, [])
-        for found in mark.questions:
-            same = [label for label in labels if found.type in (label.type, *label.also)]
-            label = (same or labels or [None])[0]
-            if label is None:
-                total.wrong(part, found.type, utterance)
-                continue
-            labels.remove(label)
-            total.right(part, label.type)
-            if same:
-                total.right("question_types", label.type)
-            else:
-                total.missed("question_types", label.type, utterance)
-                total.wrong("question_types", found.type, utterance)
-        for label in labels:
-            total.missed(part, label.type, utterance)
+    labels = dialogue.labels
+    found = score_questions(
+        {said.id: said.text for said in dialogue.utterances}, labels.questions, labels.not_questions, marks
+    )
+    total.questions.add(found)
+    if not dialogue.source_has_punctuation:
+        total.unmarked_questions.add(found)
 
 
 def percent(part: float | None) -> str:

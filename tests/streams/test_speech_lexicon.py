@@ -39,7 +39,7 @@ never = ["как бы не", "как бы то ни было"]
 side = "customer"
 forms = "all"
 phrases = ["дорогой", "=дорого", "слишком =дорого", "выше бюджета", "too expensive"]
-unless = ["не _", "не (так|очень) _", "_ иван"]
+unless = ["не (так|очень)? _", "_ иван"]
 
 [objection.competitor]
 side = "customer"
@@ -47,7 +47,7 @@ phrases = ["дорого у конкурентов"]
 
 [promise.send]
 side = "manager"
-phrases = ["{send} (вам) ... ~предложение", "send|email you"]
+phrases = ["{send} (вам)? ... ~предложение", "send|email you"]
 gap = 2
 
 [next_step.named]
@@ -178,6 +178,37 @@ def test_forms_are_those_of_one_word(word: str, forms: set[str], strangers: set[
     assert strangers.isdisjoint(forms_of(word))
 
 
+NOTATION = """
+[cue.a]
+phrases = ["(one|two three)? four", "five (six seven|eight)", "nine * ten"]
+[cue.asked]
+phrases = ["again"]
+when = ["_ ?"]
+[cue.last]
+phrases = ["over"]
+when = ["_ $"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("four", ["a: four"]),
+        ("one four", ["a: one four"]),
+        ("two three four", ["a: two three four"]),
+        ("five", []),
+        ("five six seven", ["a: five six seven"]),
+        ("five eight", ["a: five eight"]),
+        ("nine or ten", ["a: nine or ten"]),
+        ("nine ten", []),
+        ("again and so on? again.", ["asked: again"]),
+        ("over there. over, over", ["last: over"]),
+    ],
+)
+def test_the_notation_of_phrases(text: str, expected: list[str]) -> None:
+    assert found(lexicon(NOTATION), text) == expected
+
+
 # -- further files
 
 
@@ -213,8 +244,17 @@ def test_an_added_phrase_belongs_to_the_side_of_its_group() -> None:
             "file1.toml: objection.price.add[0]: there is no set {dayy}; did you mean day?",
         ),
         ("[objection.price]\nadd = ['']", "file1.toml: objection.price.add[0]: must have at least 1 characters"),
-        ("[objection.price]\nadd = ['( ) …']", 'file1.toml: objection.price.add[0]: "(" is no word'),
-        ("[objection.price]\nadd = ['(a) ...']", 'objection.price.add[0]: "(a) ..." has no word that must be said'),
+        ("[objection.price]\nadd = ['…']", 'file1.toml: objection.price.add[0]: "…" is no word'),
+        ("[objection.price]\nadd = ['(a)? ...']", 'objection.price.add[0]: "(a)? ..." has no word that must be said'),
+        (
+            "[objection.price]\nadd = ['x']\nunless = ['(a)? _']",
+            '"(a)? _" has a side on which every word may be left out',
+        ),
+        ("[objection.price]\nadd = ['(a b']", '"(a" has no closing bracket'),
+        (
+            "[filler.x]\nphrases = ['" + " ".join(["(a b|c d|e f|g h|i j)"] * 4) + "']",
+            "can be said in more than 400 ways",
+        ),
         ("[objection.price]\nadd = ['a|b-c d']", '"b-c" is several words, and one of several may only be one word'),
         (
             "[objection.price]\nremove = ['дораго']",
@@ -240,7 +280,7 @@ def test_a_wrong_file_is_refused_with_its_key_and_the_reason(file: str, problem:
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(LexiconError) as refused:
-        lexicon("[filler.a]\nphrases = ['#(', 'a', '=']", "[filler]\nb = 1", "x = 1")
+        lexicon("[filler.a]\nphrases = ['#)', 'a', '=']", "[filler]\nb = 1", "x = 1")
     assert len(refused.value.problems) == 4
 
 

@@ -1,0 +1,75 @@
+"""`callpulse lexicon`: what is found in a sentence, what is wrong with a file, and the score on labelled dialogues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.agents.cli_runner import Runner
+
+DIALOGUES = Path(__file__).parents[1] / "fixtures" / "speech" / "dialogues"
+OURS = '[objection.price]\nadd = ["кусается"]\n[argument.green_roof]\nphrases = ["зеленая крыша"]\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.toml"
+    ours = tmp_path / "ours.toml"
+    ours.write_text(OURS, encoding="utf-8")
+    path.write_text(f'[speech]\nlexicons = ["{ours}"]\n', encoding="utf-8")
+    return path
+
+
+def test_a_sentence_shows_its_phrases_with_groups_and_sides(callpulse: Runner, config: Path) -> None:
+    said = callpulse("lexicon", "try", "На самом деле цена кусается", "-c", config, "--json")
+    assert said.code == 0
+    found = {(one["kind"], one["group"], one["side"], one["offset"]) for one in orjson.loads(said.out)["matches"]}
+    assert {("filler", "на самом деле", "both", 0), ("objection", "price", "customer", 14)} <= found
+
+
+def test_a_sentence_without_a_phrase_is_said_to_be_one(callpulse: Runner, config: Path) -> None:
+    assert "No phrase" in callpulse("lexicon", "try", "абракадабра", "-c", config).out
+    assert callpulse("lexicon", "try", "да", "--side", "boss").code == 2
+
+
+def test_a_good_file_has_a_version(callpulse: Runner, config: Path) -> None:
+    said = callpulse("lexicon", "check", "-c", config, "--json")
+    answer = orjson.loads(said.out)
+    assert (said.code, answer["ok"]) == (0, True)
+    assert {"kind": "argument", "group": "green_roof"} in answer["groups"]
+    assert "Nothing is wrong" in callpulse("lexicon", "check", "-c", config).out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_wrong_file_is_refused_with_key_and_reason(callpulse: Runner, tmp_path: Path, as_json: bool) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[objection.price]\nadd = ["{dya}"]\nsid = "both"\n', encoding="utf-8")
+    said = callpulse("lexicon", "check", wrong, *(["--json"] if as_json else []))
+    assert said.code == 1
+    assert f"{wrong}: objection.price.sid" in said.out + said.err
+    assert "did you mean side?" in said.out + said.err
+
+
+def test_dialogues_are_scored(callpulse: Runner, tmp_path: Path) -> None:
+    one = tmp_path / "one.ndjson"
+    one.write_text((DIALOGUES / "ru.ndjson").read_text(encoding="utf-8").splitlines()[0], encoding="utf-8")
+    said = callpulse("lexicon", "score", one, "--json", "--misses")
+    assert said.code == 0
+    answer = orjson.loads(said.out)
+    assert answer["dialogues"] == 1
+    assert {"fillers", "stages", "objections", "questions"} <= answer["parts"].keys()
+    assert answer["parts"]["fillers"]["all"]["right"] > 0
+    assert all(miss.keys() == {"utterance", "part", "group", "wrong"} for miss in answer["misses"])
+    assert "1 dialogues" in callpulse("lexicon", "score", one).out
+
+
+@pytest.mark.parametrize("content", [b'{"id": 1}', b"\xff\xfe", None])
+def test_what_is_no_dialogue_is_refused(callpulse: Runner, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "bad.ndjson"
+    if content is not None:
+        path.write_bytes(content)
+    said = callpulse("lexicon", "score", path)
+    assert said.code == 2
+    assert str(path) in said.err

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from streams.contract.events import Role
+from streams.speech.conversation import Conversation, conversation
+from streams.speech.marks import Hit, HitKind, Question, UtteranceMarks
+
+Said = tuple[str, str]
+"""Side, and groups: "m", "stage.presentation objection.price ?wh"."""
+
+
+def call(*talk: Said) -> dict[str, UtteranceMarks]:
+    """Return marks of a talk in which each utterance takes three seconds."""
+    return {f"u{number:02}": marks(side, groups, number * 3_000) for number, (side, groups) in enumerate(talk)}
+
+
+def marks(side: str, groups: str, start_ms: int) -> UtteranceMarks:
+    role: Role = "manager" if side == "m" else "customer"
+    hits: list[Hit] = []
+    questions: list[Question] = []
+    words = 5
+    for at, name in enumerate(groups.split()):
+        if name.startswith("?"):
+            questions.append(Question("wh", clarifying=False, marked=True, word=0, at_ms=start_ms))
+        elif name.startswith("words="):
+            words = int(name.removeprefix("words="))
+        else:
+            kind, _, group = name.partition(".")
+            hits.append(Hit(_kind(kind), group, "phrase", at, start_ms + at))
+    return UtteranceMarks(
+        revision=0,
+        final=True,
+        role=role,
+        stretches=((start_ms, start_ms + 2_500),),
+        words=words,
+        hits=tuple(hits),
+        questions=tuple(questions),
+    )
+
+
+def _kind(kind: str) -> HitKind:
+    kinds: dict[str, HitKind] = {
+        "stage": "stage",
+        "objection": "objection",
+        "reaction": "reaction",
+        "next": "next_step",
+        "cue": "cue",
+    }
+    return kinds[kind]
+
+
+def stages(of: Conversation) -> list[str]:
+    return [f"{one.utterance} {one.stage}{' back' if one.back else ''}" for one in of.stages]
+
+
+def test_stages_are_in_order_and_may_come_back() -> None:
+    heard = conversation(
+        call(
+            ("m", "stage.introduction"),
+            ("c", ""),
+            ("m", "stage.need_discovery ?"),
+            ("c", ""),
+            ("m", "stage.pain ?"),
+            ("c", ""),
+            ("m", "stage.presentation"),
+            ("c", "objection.price"),
+            ("m", "reaction.acknowledge"),
+            ("c", ""),
+            ("m", "stage.presentation"),
+            ("m", "stage.proposal"),
+        )
+    )
+    assert stages(heard) == [
+        "u00 introduction",
+        "u02 need_discovery",
+        "u04 pain",
+        "u06 presentation",
+        "u07 objection",
+        "u10 presentation back",
+        "u11 proposal",
+    ]
+
+
+def test_questions_about_a_problem_do_not_leave_it() -> None:
+    heard = conversation(
+        call(("m", ""), ("c", ""), ("m", "stage.pain ?"), ("c", ""), ("m", "stage.need_discovery ?"), ("c", ""))
+    )
+    assert stages(heard) == ["u00 introduction", "u02 pain"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "stage"), [("?", "need_discovery"), ("words=20", "presentation"), ("words=20 ?", "need_discovery")]
+)
+def test_a_manager_without_a_phrase_of_a_stage_asks_or_tells(groups: str, stage: str) -> None:
+    heard = conversation(call(("m", "stage.introduction"), ("c", ""), ("m", groups)))
+    assert stages(heard) == ["u00 introduction", f"u02 {stage}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reaction", "adequate"),
+    [
+        ("reaction.acknowledge", "u03", True),
+        ("reaction.ask_back", "u03", True),
+        ("?", "u03", True),
+        ("reaction.pressure reaction.argument", "u03", False),
+        ("stage.presentation", None, None),
+        ("", None, None),
+    ],
+)
+def test_an_objection_has_the_reaction_of_the_manager(answer: str, reaction: str | None, adequate: bool | None) -> None:
+    heard = conversation(call(("m", ""), ("c", ""), ("c", "objection.price objection.need"), ("m", answer), ("c", "")))
+    (one,) = heard.objections
+    assert (one.kind, one.also, one.utterance) == ("price", ("need",), "u02")
+    assert (one.reaction, one.adequate) == (reaction, adequate)
+
+
+@pytest.mark.parametrize(
+    ("answer", "objections"),
+    [
+        ("objection.need", 0),
+        ("objection.need cue.contrast", 1),
+        ("objection.price", 1),
+        ("objection.trust", 1),
+    ],
+)
+def test_an_answer_about_the_situation_is_no_objection(answer: str, objections: int) -> None:
+    talk = call(("m", ""), ("c", ""), ("m", "stage.need_discovery ?"), ("c", answer), ("m", ""))
+    assert len(conversation(talk).objections) == objections
+
+
+def test_a_last_refusal_and_the_words_of_a_manager_are_no_objections() -> None:
+    assert (
+        conversation(call(("m", ""), ("m", "objection.price"), ("c", "objection.need next.refusal"))).objections == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "step"),
+    [
+        ((("m", "next.named next.offer"), ("c", "next.agreement")), ("u04", True)),
+        ((("m", "next.offer"), ("c", "next.named next.agreement")), ("u05", True)),
+        ((("m", "next.named next.offer"), ("c", "objection.timing")), None),
+        ((("m", "next.named next.offer"), ("c", "next.refusal")), None),
+        ((("c", "next.customer_offer"), ("m", "")), ("u04", False)),
+        ((("c", "next.vague_time"), ("m", "")), ("u04", False)),
+        ((("m", "next.left_open"), ("c", "")), ("u04", False)),
+        ((("m", "next.named"), ("c", "next.agreement")), None),
+        ((("m", ""), ("c", "")), None),
+    ],
+)
+def test_a_next_step_is_agreed_with_a_time_or_vague(last: tuple[Said, Said], step: tuple[str, bool] | None) -> None:
+    heard = conversation(call(("m", ""), ("c", ""), ("m", ""), ("c", ""), *last)).next_step
+    assert (None if heard is None else (heard.utterance, heard.agreed)) == step
+
+
+def test_what_is_named_early_is_no_next_step() -> None:
+    talk = call(("m", "next.named next.offer"), ("c", "next.agreement"), *[("m", ""), ("c", "")] * 3)
+    assert conversation(talk).next_step is None
+
+
+def test_the_order_of_arrival_does_not_matter() -> None:
+    talk = call(
+        ("m", "stage.introduction"),
+        ("c", ""),
+        ("m", "stage.need_discovery ?"),
+        ("c", "objection.price"),
+        ("m", "reaction.option"),
+        ("m", "next.named next.offer"),
+        ("c", "next.agreement"),
+    )
+    names = list(talk)
+    for seed in range(20):
+        random.Random(seed).shuffle(names)
+        assert conversation({name: talk[name] for name in names}) == conversation(talk)
+
+
+def test_nothing_is_heard_in_nothing() -> None:
+    assert conversation({}) == Conversation()
