@@ -38,10 +38,16 @@ class Term(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What stands around a phrase: `before` from the phrase outwards, `after` likewise."""
+    """What stands around a phrase: `before` from the phrase outwards, `after` likewise.
+
+    `next_before` and `next_after` are the words of which one must stand next to the phrase, where that can be said:
+    most contexts are ruled out by one look-up.
+    """
 
     before: tuple[Term, ...]
     after: tuple[Term, ...]
+    next_before: frozenset[str] | None = None
+    next_after: frozenset[str] | None = None
 
 
 class Notation:
@@ -71,7 +77,7 @@ class Notation:
             raise ValueError(f'"{text}" asks for nothing around the phrase')
         if any(side and all(term.optional for term in side) for side in (*before, *after)):
             raise ValueError(f'"{text}" has a side on which every word may be left out')
-        return [Context(one[::-1], other) for one in before for other in after]
+        return [Context(one[::-1], other, _next_to(one[::-1]), _next_to(other)) for one in before for other in after]
 
     def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> list[tuple[Term, ...]]:
         ways: list[tuple[Term, ...]] = [()]
@@ -166,8 +172,23 @@ def _tolerant(term: Term) -> Term:
     return term._replace(tolerant=tuple(sorted(form for form in term.forms if len(form) >= TOLERANT_LETTERS)))
 
 
+def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
+    """Return the words of which one must stand first; None if it may be something else."""
+    if not terms or terms[0].mark or terms[0].any_word or terms[0].digits or terms[0].optional:
+        return None
+    return terms[0].forms
+
+
 def holds(context: Context, forms: Sequence[str], first: int, end: int) -> bool:
     """Tell whether the tokens before `first` and from `end` on are what a context asks for."""
+    if context.next_before is not None:
+        word = forms[first - 1] if first else ""
+        if word not in context.next_before and word not in PAUSES:
+            return False
+    if context.next_after is not None:
+        word = forms[end] if end < len(forms) else ""
+        if word not in context.next_after and word not in PAUSES:
+            return False
     return _follows(context.before, 0, forms, first - 1, -1) and _follows(context.after, 0, forms, end, 1)
 
 

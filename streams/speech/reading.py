@@ -112,7 +112,7 @@ class Moments:
         event = self._event
         if not event.words:
             return []
-        counts = [len(normal(word.text)) for word in event.words]
+        counts = [1 if word.text.isalpha() else len(normal(word.text)) for word in event.words]
         if list(accumulate(counts))[-1] != self._count:
             return []
         return [word.start_ms for word, count in zip(event.words, counts, strict=True) for _ in range(count)]
