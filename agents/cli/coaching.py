@@ -70,7 +70,9 @@ def coaching(
             f"there is no transcript of a call of manager {manager!r} of these {days} days{stranger or '.'}"
         )
     if as_json:
-        print_json(found)
+        from msgspec import to_builtins  # noqa: PLC0415 - slow to import
+
+        print_json(to_builtins(found))
     else:
         _show(found, limit, ZoneInfo(settings.manager(manager).timezone))
 

@@ -1,0 +1,97 @@
+"""`callpulse coaching` without a broker: what it shows of the facts that it reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agents.kafka import heard
+from streams.contract.features import CallFeatures, Features, HeardCall
+from tests.agents.cli_runner import Runner
+
+DAY_MS = 86_400_000
+
+
+def fact(manager: str, number: int, **features: Any) -> Features:
+    at = int(time.time() * 1000) - number * 60_000
+    return Features(
+        src="speech/0",
+        seq=number,
+        manager=manager,
+        call=f"{manager}-{number}",
+        lexicon="x",
+        now=HeardCall(
+            day=at // DAY_MS,
+            at=at,
+            direction="outbound",
+            kind="cold",
+            conversation=True,
+            talk_ms=200_000,
+            features=CallFeatures(utterances=9, span=200_000, **features),
+        ),
+    )
+
+
+FACTS = [
+    *(
+        fact(name, n, monologue=ms)
+        for name, ms in zip("abcd", range(20_000, 60_000, 10_000), strict=True)
+        for n in range(3)
+    ),
+    *(fact("anna", n, monologue=90_000 + n, monologue_at=61_000) for n in range(3)),
+    fact(
+        "anna",
+        9,
+        flags=("fillers", "monologue"),
+        evidence=(("fillers", "на самом деле", 65_000), ("monologue", "", 5_000)),
+    ),
+]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Features]], None]:
+    def of(facts: list[Features]) -> None:
+        async def read(*_: Any) -> list[Features]:
+            return facts
+
+        monkeypatch.setattr(heard, "read_features", read)
+
+    return of
+
+
+def test_it_shows_flagged_calls_with_their_moments_and_the_habit_to_train(
+    callpulse: Runner, reads: Callable[[list[Features]], None]
+) -> None:
+    reads(FACTS)
+    said = callpulse("coaching", "anna")
+    assert said.code == 0
+    assert "4 calls of anna with a transcript, 1 with a flag" in said.out
+    assert "1:05 на самом деле" in " ".join(said.out.split())
+    assert "1. longest monologue: 90, the team's better quarter 30 (3 cold calls, 2 to 5 min)" in said.out
+    assert "listen to: anna-2 at 1:01" in said.out
+
+
+def test_json_has_all_of_it(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:
+    reads(FACTS)
+    found = callpulse("coaching", "anna", "--json").json
+    assert found["heard"] == 4
+    assert found["flagged"][0]["evidence"] == [["fillers", "на самом деле", 65_000], ["monologue", "", 5_000]]
+    assert [habit["habit"] for habit in found["habits"]] == ["longest monologue"]
+
+
+def test_a_manager_without_transcripts_is_said_to_have_none(
+    callpulse: Runner, reads: Callable[[list[Features]], None]
+) -> None:
+    reads(FACTS)
+    said = callpulse("coaching", "bert", "--days", "7")
+    assert said.code == 1
+    assert "there is no transcript of a call of manager 'bert' of these 7 days." in said.err
+    assert "Traceback" not in said.err
+
+
+def test_nothing_stands_out_in_a_team_of_one(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:
+    reads(FACTS[-1:])
+    assert "No habit stands out" in callpulse("coaching", "anna").out
