@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -425,6 +426,8 @@ def test_version_1_says_the_same_with_other_names() -> None:
 
 
 REASONS = {"11-time-2099.http": "future", "32-utf16.http": "not_json"}
+if sys.version_info >= (3, 12):  # Python reads more levels than this input has, so it is refused for what it is
+    REASONS["28-nested-1000-deep.http"] = "invalid_field"
 
 
 async def test_wrong_inputs_are_answered_as_they_deserve_and_harm_nothing() -> None:
