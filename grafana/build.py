@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.boards import conversion, leads, manager, sources, team_now
+from grafana.boards import coaching, conversion, leads, manager, sources, team_now
 from grafana.config import Config, load
 from grafana.fill import expand, fill, select
 from streams.settings.settings import SettingsError
@@ -28,6 +28,7 @@ BOARDS: Final = {
     "manager.json": manager.board,
     "leads.json": leads.board,
     "conversion.json": conversion.board,
+    "coaching.json": coaching.board,
     "sources.json": sources.board,
 }
 

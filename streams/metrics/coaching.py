@@ -69,7 +69,7 @@ COACHING: Final = (
     ),
     of_manager(
         "fillers_per_ten_minutes",
-        "Filler phrases for each ten minutes of the manager's own speech, in the window (30d). A matter of style.",
+        "Filler phrases divided by ten minutes of the manager's own speech, in the window (30d). A matter of style.",
         "window",
         measure=4,
         over=(Count("filler phrases"), Count("ten minutes of own speech", "heard_calls", exact=False)),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from streams.contract.events import KINDS
+from streams.speech.flags import FLAGS
 from tests.grafana.people import NAMES, PEOPLE, Person
 
 HOUR: Final = 3600
@@ -67,7 +68,7 @@ class Scene:
         """Yield every sample of a scrape at the moment."""
         yield Sample("up", {"job": "callpulse", "instance": "worker:8787"}, 1)
         for who in PEOPLE:
-            for name, value, labels in (*self._day(who, at), *_history(who), *_leads(who)):
+            for name, value, labels in (*self._day(who, at), *_history(who), *_leads(who), *_heard(who, at)):
                 yield Sample(f"callpulse_{name}", {"manager": who.name, "team": who.team, **labels}, value)
             named = {"manager": who.name, "team": who.team, "name": NAMES[who.name]}
             yield Sample("callpulse_manager_info", named, 1)
@@ -201,6 +202,36 @@ def _leads(who: Person) -> Iterator[tuple[str, float, Labels]]:
     for number, (why, talks_) in enumerate(urgent[:8]):
         reference = f"L-{4000 + 97 * len(who.name) + 13 * number + sum(map(ord, who.name)) % 500}"
         yield "lead_attention", talks_, {"lead": reference, "why": why}
+
+
+def _heard(who: Person, at: float) -> Iterator[tuple[str, float, Labels]]:
+    """Of the calls of the team in Berlin; those of the others have no transcripts."""
+    if who.team != "berlin":
+        return
+    answered = round(who.pace * 7.2 * 62 * SHARES["30d"] * who.connect)
+    chatty = who.talk_s / 200
+    yield "heard_calls", 9 + int(at) % 3, _of("today")
+    yield "heard_calls", round(answered * 0.8), _of("30d")
+    yield "heard_call_ratio", round(answered * 0.8) / answered, _of("30d")
+    yield "flagged_calls", 2, _of("today", flag="any")
+    for place, flag in enumerate(FLAGS):
+        yield "flagged_calls", round(answered * 0.06 * (1 + place % 3) / chatty), _of("30d", flag=flag)
+    for kind, share in zip(KINDS, (1.0, 1.3, 1.6, 0.7), strict=True):
+        yield "heard_stage_moves_per_call", 1.1 * share * who.agrees * 2, _of("30d", kind=kind)
+        yield "heard_talk_seconds", who.talk_s * share, _of("30d", kind=kind)
+    yield "talk_share_ratio", min(0.45 + 0.15 / chatty, 0.8), _of("30d")
+    yield "fillers_per_ten_minutes", 3.5 / chatty, _of("30d")
+    yield "questions_per_call", 4.2 * chatty, _of("30d")
+    yield "open_question_ratio", 0.5, _of("30d")
+    yield "clarifying_question_ratio", 0.35 * min(chatty, 1.5), _of("30d")
+    yield "longest_monologue_seconds", 42 / chatty, _of("30d")
+    yield "patience_seconds", 0.9 * chatty, _of("30d")
+    yield "interruptions_per_call", 0.7 / chatty, _of("30d")
+    yield "silence_ratio", 0.08, _of("30d")
+    yield "objections_met_ratio", min(0.6 * chatty, 1), _of("30d")
+    yield "heard_next_step_ratio", min(who.agrees * 1.2, 1), _of("30d")
+    if who.name == "anna":
+        yield "talking_seconds", 104, {}
 
 
 def _wilson(won: int, of: int) -> tuple[float, float]:

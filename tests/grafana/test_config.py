@@ -48,6 +48,13 @@ quick_close = 6
 gain = 0.0125
 floor = 0.023
 cap = 0.0456
+[speech]
+flag_fillers = 5
+flag_monologue = "3m"
+flag_interruptions = 4
+silence = "4s"
+long_turn = "7m"
+min_calls = 17
 """
 OTHER = """
 settings = "callpulse.toml"
