@@ -100,6 +100,8 @@ class Alerts(Struct, frozen=True, kw_only=True):
     drift_legs: Count = 5
     drift_ratio: Ratio = 0.02
     provisional_days: Count = 3
+    transcript_silence_ms: Pause = 26 * HOUR_MS
+    transcript_calls: Count = 20
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""

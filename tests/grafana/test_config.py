@@ -92,6 +92,8 @@ poll_silence = "25m"
 drift_legs = 14
 drift_ratio = 0.038
 provisional_days = 5
+transcript_silence = "37h"
+transcript_calls = 23
 [boards]
 uid = "sales"
 refresh = "25s"
@@ -216,7 +218,7 @@ def test_the_rules_of_another_configuration_are_sound(other: Config, tmp_path: P
     made = sorted((tmp_path / "rules").glob("*.yaml"))
     done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *made)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(made) == 4
+    assert len(made) == 5
 
 
 def test_an_alert_fires_from_the_configured_time_on(other: Config, tmp_path: Path) -> None:
