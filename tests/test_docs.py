@@ -21,6 +21,8 @@ from streams.simulator.people.stories import STORIES
 from streams.simulator.truth.figures import NAMES
 from streams.sources.registry import SOURCES
 from streams.tables.lead.policy import FARTHEST_DUE_MS, MAX_THOUSANDTHS
+from streams.tables.outcome.fold import ATTENTION_DAYS, DAYS_KEPT, MAX_ATTENTION, days_kept
+from streams.tables.transcript.fold import KEPT_MS
 from tests.test_repository import FILES, ROOT, named
 from tests.yaml_text import parsed
 
@@ -169,6 +171,18 @@ SAID = [
     ("docs/operations.md", r"A record above (\d+) MiB is kept only in part", rejected.MAX_KEPT >> 20),
     ("docs/operations.md", r"in the topic `rejected` for (\d+) days", KEPT_DAYS["rejected"]),
     ("docs/operations.md", r"All tables anew from the topics\*\* \((\d+) days", KEPT_DAYS["calls"]),
+    ("docs/privacy.md", r"days: (\d+) days", SETTINGS.thresholds.day_rows),
+    ("docs/privacy.md", r"that ended up to (\d+) hours", SETTINGS.thresholds.retry_horizon_ms // HOUR_MS),
+    ("docs/privacy.md", r"(\d+) days after the last event", SETTINGS.results.lead_expiry_days),
+    ("docs/privacy.md", r"a deal's row (\d+) days", 2 * SETTINGS.results.lead_expiry_days),
+    ("docs/privacy.md", r"up to (\d+) leads that need help", MAX_ATTENTION),
+    ("docs/privacy.md", r"leads: (\d+) days after their last call", ATTENTION_DAYS + 2),
+    ("docs/privacy.md", r"sums: (\d+) days", DAYS_KEPT),
+    ("docs/privacy.md", r"(\d+) days after the last record", KEPT_MS // DAY_MS),
+    ("docs/privacy.md", r"no calls, no leads \| (\d+) days", days_kept("heard")),
+    ("docs/privacy.md", r"stays for (\d+) days", topics.REMOVALS_KEPT_MS // DAY_MS),
+    ("docs/privacy.md", r"help most, (\d+) a manager", SETTINGS.results.attention_series),
+    ("docs/privacy.md", r"`speech.min_calls` \(default (\d+)\)", SETTINGS.speech.min_calls),
     ("docs/simulator.md", r"counts the (\d+) metrics of", len(NAMES)),
     ("grafana/runbook.md", r"the stall deadline \((\d+) min\)", SETTINGS.worker.stall_deadline_ms // MINUTE_MS),
     ("grafana/runbook.md", r"Kafka keeps them \((\d+) days for `calls`\)", KEPT_DAYS["calls"]),
@@ -211,6 +225,26 @@ def test_a_number_on_a_page_is_that_of_the_code(page: str, sentence: str, value:
         raised = re.fullmatch("[⁰¹²³⁴-⁹]+", number)
         plain = number.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789"))
         assert (10 ** int(plain) if raised else IN_WORDS.get(number) or int(plain)) == value
+
+
+def test_the_page_on_privacy_lists_every_topic_and_table_with_its_retention() -> None:
+    page = (ROOT / "docs/privacy.md").read_text("utf-8")
+    said, tables = (
+        dict(re.findall(r"^\| `([\w-]+)` \| .* \| ([^|]+) \|$", part, re.MULTILINE))
+        for part in re.split(r"^## ", page, flags=re.MULTILINE)
+        if part.startswith(("Topics", "Tables"))
+    )
+    declared = {topic.name: topic for topic in topics.declared()}
+    assert said.keys() == declared.keys()
+    assert tables.keys() == topics.TABLES.keys()
+    changelogs = {topics.changelog(table).name for table in topics.TABLES}
+    for name, topic in declared.items():
+        if topic.retention_ms > 0:
+            assert said[name] == f"{topic.retention_ms // DAY_MS} days", name
+        elif name in changelogs:
+            assert said[name] == "as the row", name
+        else:
+            assert said[name] == ("the last record of each source" if topic.cleanup == "compact" else "for ever"), name
 
 
 def test_an_alert_fires_after_the_time_that_the_page_says() -> None:
