@@ -187,6 +187,23 @@ def test_the_leg_stands_in_what_deepgram_was_asked_with() -> None:
     assert {event.call for event in utterances(read("deepgram channels"))} == {"c-1"}
 
 
+def test_voices_in_one_channel_of_a_stream_are_told_apart_when_they_are_certain() -> None:
+    window = json.loads(bodies("deepgram live")[0].splitlines()[4])
+    window["channel_index"] = [0, 1]
+    for word in window["channel"]["alternatives"][0]["words"]:
+        word["speaker"] = int(word["start"] >= 1.4)
+    interim = window | {"is_final": False}
+    found = made("deepgram live", interim, window, window, roles="guessed")
+    assert lines(found) == [
+        ("manager", 400, 1540, "Good morning, this is"),
+        ("customer", 1600, 2440, "Anna from Vector."),
+    ]
+    assert found.ignored == 1
+    assert len({event.id for event in found.events}) == 2
+    side = made("deepgram live", window, channel="1")
+    assert [one[0] for one in lines(side)] == ["customer"]
+
+
 def test_words_of_a_channel_of_deepgram_are_cut_at_pauses() -> None:
     body = json.loads(bodies("deepgram channels")[0])
     assert len(utterances(read("deepgram channels"))) == 3

@@ -167,14 +167,14 @@ def test_messages_of_streams_that_are_wrong_cost_themselves() -> None:
     window = json.loads(rows[4])
     wrong = [
         window | {"channel_index": [5, 6]},
-        window | {"channel_index": [0, 1]},
+        window | {"channel_index": [0, 1], "is_final": True},
         window | {"duration": -1},
         window | {"channel": {"alternatives": [CANARY]}},
         {"type": CANARY},
     ]
     found = made("deepgram live", *wrong, window)
     assert [one.reason for one in found.refused] == [
-        *("invalid_field", "invalid_field", "invalid_time", "invalid_field", "unknown_type")
+        *("invalid_field", "missing_field", "invalid_time", "invalid_field", "unknown_type")
     ]
     assert len(utterances(found)) == 1
     sound(found)

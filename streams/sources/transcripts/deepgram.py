@@ -72,9 +72,8 @@ def _named(extra: Json) -> Mapping[str, str]:
 def _window(reading: Reading, message: Fields, asked: Asked) -> None:
     leg = asked.leg(_extra(message))
     index = items(message, "channel_index")
-    channel = round(number(index[0], "channel_index")) if index else leg.channel
-    if channel is None or (len(index) > 1 and index[1] == 1 and leg.channel is None):
-        raise UnreadableError("invalid_field", "the stream has one channel: whose speech it is is not known")
+    is_single = not index or index[1:] == [1]
+    channel = leg.channel if is_single else round(number(index[0], "channel_index"))
     best = _best(fields(message.get("channel"), "channel"))
     start = seconds(message.get("start"), "start")
     duration = seconds(message.get("duration"), "duration")
@@ -86,8 +85,26 @@ def _window(reading: Reading, message: Fields, asked: Asked) -> None:
     if duration < 0:
         raise UnreadableError("invalid_time", "duration is negative")
     speech = reading.speech(NAME, leg, asked.received_at_ms)
+    if channel is None:
+        _voices(reading, best, speech, leg, final=final)
+        return
     one = _said(best, f"{channel}-{start}", leg.role(channel), start, start + duration)
     reading.say(speech, replace(one, final=final, revision=duration))
+
+
+def _voices(reading: Reading, best: Fields, speech: Speech, leg: Leg, *, final: bool) -> None:
+    """Take a window of a stream with one channel, in which voices were told apart. It is certain when it is final."""
+    words = [fields(word, "words") for word in items(best, "words")]
+    if not final or not words:
+        reading.found.ignored += 1
+        return
+    for run in _cut(words):
+        if run[0].get("speaker") is None:
+            raise UnreadableError("missing_field", "one channel and no speakers: whose speech it is is not known")
+        one = _joined(0, run, apart=False)
+        side = _side(one, leg, apart=False)
+        start, end = seconds(one["start"], "start"), seconds(one["end"], "end")
+        reading.say(speech, _said(one, f"{side}-{start}", leg.role(side), start, end))
 
 
 def _best(holder: Fields) -> Fields:
@@ -138,7 +155,7 @@ def _file(reading: Reading, results: Fields, leg: Leg, asked: Asked) -> None:
 
 def _utterance(reading: Reading, one: Fields, speech: Speech, leg: Leg, apart: bool) -> None:
     start, end = seconds(one.get("start"), "start"), seconds(one.get("end"), "end")
-    side = _side(one, leg, apart)
+    side = _side(one, leg, apart=apart)
     role = leg.role(side)
     if text(one, "transcript").strip():
         reading.say(speech, _said(one, speech.numbered(f"{side}-{start}"), role, start, end))
@@ -146,7 +163,7 @@ def _utterance(reading: Reading, one: Fields, speech: Speech, leg: Leg, apart: b
         reading.found.ignored += 1
 
 
-def _side(one: Fields, leg: Leg, apart: bool) -> int:
+def _side(one: Fields, leg: Leg, *, apart: bool) -> int:
     """Return the channel of an utterance, or the number of its speaker where the recording has one channel."""
     if apart:
         return round(number(one.get("channel"), "channel"))
@@ -160,21 +177,26 @@ def _side(one: Fields, leg: Leg, apart: bool) -> int:
 def _runs(reading: Reading, channels: Sequence[Json], apart: bool) -> Iterator[tuple[str, Json]]:
     """Yield utterances made of the words of each channel, cut where a pause is long or the speaker another."""
     for number_, channel in enumerate(channels):
-        run: list[Fields] = []
+        runs: list[list[Fields]] = []
         best: Fields = {}
         with reading.part(f"channel {number_}"):
             best = _best(fields(channel, "channels"))
-            for word in items(best, "words"):
-                one = fields(word, "words")
-                if run and _is_apart(run[-1], one):
-                    yield _place(number_, run), _joined(number_, run, apart)
-                    run = []
-                run.append(one)
-        if run:
-            yield _place(number_, run), _joined(number_, run, apart)
-        elif text(best, "transcript").strip():
+            runs = _cut([fields(word, "words") for word in items(best, "words")])
+        yield from ((f"channel {number_}, {len(run)} words", _joined(number_, run, apart=apart)) for run in runs)
+        if not runs and text(best, "transcript").strip():
             error = UnreadableError("missing_field", "words are missing: when it was said is not known")
             reading.refuse(error, f"channel {number_}")
+
+
+def _cut(words: Sequence[Fields]) -> list[list[Fields]]:
+    """Return words in runs, cut where a pause is long or the speaker another. Raises UnreadableError."""
+    runs: list[list[Fields]] = []
+    for word in words:
+        if runs and not _is_apart(runs[-1][-1], word):
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return runs
 
 
 def _is_apart(last: Fields, one: Fields) -> bool:
@@ -182,11 +204,7 @@ def _is_apart(last: Fields, one: Fields) -> bool:
     return pause >= PAUSE_MS or last.get("speaker") != one.get("speaker")
 
 
-def _place(channel: int, run: Sequence[Fields]) -> str:
-    return f"channel {channel}, {len(run)} words"
-
-
-def _joined(channel: int, run: Sequence[Fields], apart: bool) -> Fields:
+def _joined(channel: int, run: Sequence[Fields], *, apart: bool) -> Fields:
     sure = [found for word in run if (found := share(word.get("confidence"))) is not None]
     return {
         "channel": channel,
