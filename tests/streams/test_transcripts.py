@@ -204,6 +204,14 @@ def test_voices_in_one_channel_of_a_stream_are_told_apart_when_they_are_certain(
     assert [one[0] for one in lines(side)] == ["customer"]
 
 
+def test_words_of_deepgram_have_their_punctuation_even_where_the_text_is_written_in_another_way() -> None:
+    window = json.loads(bodies("deepgram live")[0].splitlines()[4])
+    window["channel"]["alternatives"][0]["transcript"] = "Good morning, this is Anna from the company Vector."
+    (one,) = utterances(made("deepgram live", window))
+    assert one.text.endswith("the company Vector.")
+    assert [word.text for word in one.words][-1] == "Vector."
+
+
 def test_words_of_a_channel_of_deepgram_are_cut_at_pauses() -> None:
     body = json.loads(bodies("deepgram channels")[0])
     assert len(utterances(read("deepgram channels"))) == 3

@@ -117,6 +117,7 @@ def broken(case: str) -> Iterator[tuple[Any, str]]:
         yield good | {"start": None}, "missing_field"
         yield good | {"start": True}, "invalid_field"
         yield good | {"end": 700_000}, "invalid_time"
+        yield good | {"end": 1e306}, "invalid_time"
         yield good | {"text": 5}, "invalid_field"
         yield good | {"words": {"word": CANARY}}, "invalid_field"
         yield good | {"words": [{"word": CANARY, "start": "x"}]}, "invalid_field"
