@@ -133,6 +133,7 @@ def broken(case: str) -> Iterator[tuple[Any, str]]:
         good = {"start": 1, "end": 3, "channel": 0, "transcript": CANARY, "words": []}
         yield good | {"end": 0.5}, "invalid_time"
         yield good | {"channel": 2}, "invalid_field"
+        yield good | {"channel": []}, "invalid_field"
         yield good | {"start": None}, "missing_field"
         yield good | {"transcript": {}}, "invalid_field"
         yield good | {"words": [{"word": CANARY, "start": 10**9, "end": 10**9}]}, "invalid_time"

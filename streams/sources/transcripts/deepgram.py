@@ -143,7 +143,7 @@ def _file(reading: Reading, results: Fields, leg: Leg, asked: Asked) -> None:
     apart = len(channels) > 1
     utterances = items(results, "utterances")
     if utterances:
-        apart = apart or len({one.get("channel") for one in utterances if isinstance(one, dict)}) > 1
+        apart = apart or len({str(one.get("channel")) for one in utterances if isinstance(one, dict)}) > 1
         found = [(f"utterance {number_}", one) for number_, one in enumerate(utterances, 1)]
     else:
         found = list(_runs(reading, channels, apart))
