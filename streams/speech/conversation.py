@@ -27,7 +27,8 @@ STAGES: Final = (
     "next_step",
 )
 """The stages that are told apart. `objection` begins with an objection, not with a phrase of its own."""
-_REACTING: Final = ("acknowledge", "ask_back", "argument", "option")
+_REACTING: Final = ("acknowledge", "ask_back", "option")
+"""Reactions that take an objection up. An argument alone may be the script that goes on."""
 
 
 class StageHeard(Struct, frozen=True, array_like=True, gc=False):
@@ -134,6 +135,8 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
         offered = offered or any(one.steps("offer") for one in before)
         if said.steps("named") and offered and _accepted(said, before, after):
             return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
+        if said.of("objection").keys() - {"timing"}:
+            continue
         if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and not said.steps("named"):
             vague = NextStepHeard(said.name, said.of("next_step")["customer_offer"], agreed=False)
         if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
@@ -218,14 +221,16 @@ def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepH
     found: list[StageHeard] = []
     known: set[str] = set()
     taken_up: set[str] = set()
+    ignored = False
     for said in talk:
         now = found[-1].stage if found else ""
         objection = _objection(talk, said, now, step)
         if objection is not None:
             objections.append(objection)
+            ignored = objection.reaction is None
             if objection.reaction is not None:
                 taken_up.add(objection.reaction)
-        stage, at_ms = _stage_of(said, now, objection, step, answers=said.name in taken_up)
+        stage, at_ms = _stage_of(said, now, objection, step, answers=said.name in taken_up, ignored=ignored)
         if stage and stage != now:
             found.append(StageHeard(stage, said.name, at_ms, stage in known))
             known.add(stage)
@@ -233,11 +238,17 @@ def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepH
 
 
 def _stage_of(
-    said: _Said, now: str, objection: ObjectionHeard | None, step: NextStepHeard | None, *, answers: bool
+    said: _Said,
+    now: str,
+    objection: ObjectionHeard | None,
+    step: NextStepHeard | None,
+    *,
+    answers: bool,
+    ignored: bool,
 ) -> tuple[str, int]:
     """Return the stage to which an utterance belongs, "" for none of its own, and its moment.
 
-    `answers`: the manager takes up an objection in it.
+    `answers`: the manager takes up an objection in it. `ignored`: the last objection was not taken up.
     """
     if not now:
         return "introduction", said.marks.start_ms
@@ -257,20 +268,21 @@ def _stage_of(
         _, at_ms, stage = min(named)
         return stage, at_ms
     if said.marks.role == "manager" and not answers:
-        return _unnamed(said, now)
+        return _unnamed(said, now, ignored=ignored)
     return "", 0
 
 
-def _unnamed(said: _Said, now: str) -> tuple[str, int]:
+def _unnamed(said: _Said, now: str, *, ignored: bool) -> tuple[str, int]:
     """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
     if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
         return "", 0
     asked = [question for question in said.marks.questions if question.type in _OPEN_QUESTIONS]
     if asked and now in ("introduction", "presentation"):
         return "need_discovery", asked[0].at_ms
-    if not said.marks.questions and said.marks.words >= TELLING_WORDS and now in _TELLING_AFTER:
+    telling = now in _TELLING_AFTER or (now == "objection" and ignored)
+    if telling and not said.marks.questions and said.marks.words >= TELLING_WORDS:
         return "presentation", said.marks.start_ms
     return "", 0
 
 
-_TELLING_AFTER: Final = ("introduction", "need_discovery", "pain", "objection")
+_TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
