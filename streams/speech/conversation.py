@@ -89,8 +89,8 @@ class _Said:
         return self.groups.get(kind, {})
 
     def steps(self, *groups: str) -> bool:
-        """Tell whether one of these groups of next steps was heard."""
-        return any(group in self.of("next_step") for group in groups)
+        """Tell whether one of these groups, of next steps or of cues of them, was heard."""
+        return any(group in self.of("next_step") or group in self.of("cue") for group in groups)
 
 
 def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
@@ -138,11 +138,11 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
         if said.of("objection").keys() - {"timing"}:
             continue
         if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and not said.steps("named"):
-            vague = NextStepHeard(said.name, said.of("next_step")["customer_offer"], agreed=False)
+            vague = NextStepHeard(said.name, said.of("cue")["customer_offer"], agreed=False)
         if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
             vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
         if left_open is None and said.steps("left_open") and said.number >= len(talk) - LEFT_OPEN_TURNS:
-            left_open = NextStepHeard(said.name, said.of("next_step")["left_open"], agreed=False)
+            left_open = NextStepHeard(said.name, said.of("cue")["left_open"], agreed=False)
     return vague or left_open
 
 

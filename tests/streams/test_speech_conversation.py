@@ -132,22 +132,20 @@ def test_an_answer_about_the_situation_is_no_objection(answer: str, objections: 
 
 
 def test_a_last_refusal_and_the_words_of_a_manager_are_no_objections() -> None:
-    assert (
-        conversation(call(("m", ""), ("m", "objection.price"), ("c", "objection.need next.refusal"))).objections == ()
-    )
+    assert conversation(call(("m", ""), ("m", "objection.price"), ("c", "objection.need cue.refusal"))).objections == ()
 
 
 @pytest.mark.parametrize(
     ("last", "step"),
     [
-        ((("m", "next.named next.offer"), ("c", "next.agreement")), ("u04", True)),
-        ((("m", "next.offer"), ("c", "next.named next.agreement")), ("u05", True)),
-        ((("m", "next.named next.offer"), ("c", "objection.timing")), None),
-        ((("m", "next.named next.offer"), ("c", "next.refusal")), None),
-        ((("c", "next.customer_offer"), ("m", "")), ("u04", False)),
+        ((("m", "next.named cue.offer"), ("c", "cue.agreement")), ("u04", True)),
+        ((("m", "cue.offer"), ("c", "next.named cue.agreement")), ("u05", True)),
+        ((("m", "next.named cue.offer"), ("c", "objection.timing")), None),
+        ((("m", "next.named cue.offer"), ("c", "cue.refusal")), None),
+        ((("c", "cue.customer_offer"), ("m", "")), ("u04", False)),
         ((("c", "next.vague_time"), ("m", "")), ("u04", False)),
-        ((("m", "next.left_open"), ("c", "")), ("u04", False)),
-        ((("m", "next.named"), ("c", "next.agreement")), None),
+        ((("m", "cue.left_open"), ("c", "")), ("u04", False)),
+        ((("m", "next.named"), ("c", "cue.agreement")), None),
         ((("m", ""), ("c", "")), None),
     ],
 )
@@ -157,7 +155,7 @@ def test_a_next_step_is_agreed_with_a_time_or_vague(last: tuple[Said, Said], ste
 
 
 def test_what_is_named_early_is_no_next_step() -> None:
-    talk = call(("m", "next.named next.offer"), ("c", "next.agreement"), *[("m", ""), ("c", "")] * 3)
+    talk = call(("m", "next.named cue.offer"), ("c", "cue.agreement"), *[("m", ""), ("c", "")] * 3)
     assert conversation(talk).next_step is None
 
 
@@ -168,8 +166,8 @@ def test_the_order_of_arrival_does_not_matter() -> None:
         ("m", "stage.need_discovery ?"),
         ("c", "objection.price"),
         ("m", "reaction.option"),
-        ("m", "next.named next.offer"),
-        ("c", "next.agreement"),
+        ("m", "next.named cue.offer"),
+        ("c", "cue.agreement"),
     )
     names = list(talk)
     for seed in range(20):

@@ -47,7 +47,7 @@ def marks(role: Role, at: int, words: int, *types: QuestionType, **more: Any) ->
 def test_marks_have_the_questions_with_their_moments() -> None:
     (found,) = read([("customer", "Добрый день. Сколько это стоит?")]).values()
     assert [(each.type, each.marked, each.word) for each in found.questions] == [("wh", True, 2)]
-    assert found.questions[0].at_ms == 4_000 * 13 // 31
+    assert found.questions[0].at_ms == 4_000 * 10 // 25, "by its letters"
     assert found.language == "ru"
 
 
