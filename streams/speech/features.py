@@ -13,7 +13,8 @@ from streams.contract.features import CallFeatures, Heard, Sides
 from streams.settings.speech import Speech
 from streams.speech import flags as flagging
 from streams.speech.conversation import heard
-from streams.speech.marks import Hit, UtteranceMarks
+from streams.speech.marks import Hit, QuestionType, UtteranceMarks
+from streams.speech.question_counts import question_counts
 from streams.speech.timing import Timing, timing
 
 MOST_EVIDENCE: Final = 16
@@ -35,6 +36,7 @@ def call_features(
     )
     fillers = [hit for hit in own if hit.kind == "filler"]
     manager, customer = times.manager, times.customer
+    questions = question_counts(spoken, "manager", capabilities)
     features = CallFeatures(
         utterances=len(spoken),
         span=times.span_ms,
@@ -49,6 +51,8 @@ def call_features(
         silence=times.silence_ms,
         overlap=times.overlap_ms,
         fillers=dict(sorted(Counter(hit.group for hit in fillers).items())),
+        questions=None if questions.asked is None else _asked(questions.by_type),
+        clarifying=questions.clarifying,
         arguments=sum(hit.kind == "argument" for hit in own),
         promises=sum(hit.kind == "promise" for hit in own),
     )
@@ -68,6 +72,11 @@ def _evidence(found: tuple[str, ...], features: CallFeatures, fillers: list[Hit]
             yield from ((flag, "", at) for at in times.manager.interruptions or ())
         elif flag == flagging.OBJECTION:
             yield from ((flag, kind, at) for kind, at, met in features.objections if not met)
+
+
+def _asked(by_type: Mapping[QuestionType, int]) -> dict[str, int]:
+    """Return the questions that expect an answer, by type; types that did not occur are left out."""
+    return {kind: number for kind, number in by_type.items() if number and kind != "rhetorical"}
 
 
 def _sides(manager: int | None, customer: int | None) -> Sides | None:
