@@ -53,9 +53,9 @@ async def send(settings: Settings, records: list[Record]) -> None:
     await producer.start()
     try:
         for record in records:
-            partition = topics.partition_of(record.key, PARTITIONS)
+            partition = topics.partition_of((record.key or "").encode(), PARTITIONS)
             name = settings.kafka.topic_prefix + record.topic
-            await producer.send(name, record.value, record.key, partition=partition)
+            await producer.send(name, record.value, (record.key or "").encode(), partition=partition)
         await producer.flush()
     finally:
         await producer.stop()
