@@ -12,12 +12,13 @@ from streams.contract.events import Capabilities
 from streams.contract.features import CallFeatures, Heard, Sides
 from streams.settings.speech import Speech
 from streams.speech import flags as flagging
+from streams.speech.conversation import conversation as conversation_of
 from streams.speech.conversation import heard
 from streams.speech.marks import Hit, QuestionType, UtteranceMarks
 from streams.speech.question_counts import question_counts
 from streams.speech.timing import Timing, timing
 
-MOST_EVIDENCE: Final = 16
+MOST_EVIDENCE: Final = 8
 """So many moments of a call are kept for its flags: a fact is a few hundred bytes."""
 
 
@@ -37,6 +38,7 @@ def call_features(
     fillers = [hit for hit in own if hit.kind == "filler"]
     manager, customer = times.manager, times.customer
     questions = question_counts(spoken, "manager", capabilities)
+    talk = conversation_of(spoken)
     features = CallFeatures(
         utterances=len(spoken),
         span=times.span_ms,
@@ -53,6 +55,9 @@ def call_features(
         fillers=dict(sorted(Counter(hit.group for hit in fillers).items())),
         questions=None if questions.asked is None else _asked(questions.by_type),
         clarifying=questions.clarifying,
+        stages=tuple([(stage.stage, stage.at_ms) for stage in talk.stages]),
+        objections=tuple([(one.kind, one.at_ms, one.reaction is not None) for one in talk.objections]),
+        next_step=None if talk.next_step is None else (talk.next_step.agreed, talk.next_step.at_ms),
         arguments=sum(hit.kind == "argument" for hit in own),
         promises=sum(hit.kind == "promise" for hit in own),
     )
