@@ -37,6 +37,8 @@ REACH: Final = 4
 APART: Final = 2
 """A second question of a sentence begins more than so many words behind the first."""
 TAGGED_WORDS: Final = 3
+CLEFT: Final = 12
+"""«What matters is …»: so many words behind "what" the "is" may stand."""
 SHORT: Final = 5
 NONE: Final[frozenset[str]] = frozenset()
 SOUNDS: Final = frozenset({"uh", "um", "er", "erm"})
@@ -314,7 +316,7 @@ def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, 
         if word == "how" and following and flags[at + 1] & MEASURE:
             return True
         by_subject = word in BY_SUBJECT and (strictly or bool(flags[before] & INTERJECTION))
-        return by_subject and not flags[at + 1] & NO_VERB and "is" not in words[at + 2 : sentence.end]
+        return by_subject and not flags[at + 1] & NO_VERB and "is" not in words[at + 2 : min(at + CLEFT, sentence.end)]
     if flags[before] & HARD_GOVERNOR:
         return False
     if _inverted_pronoun(sentence, at):

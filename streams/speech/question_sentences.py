@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from streams.speech.question_cues import GOVERNOR, OPENER, PARTICLE, PHRASE, PREPOSITION, Cues
 
@@ -11,37 +11,38 @@ LONGEST: Final = 5
 """Words of the longest phrase that is looked for at the end of a sentence."""
 
 
+Flags: TypeAlias = tuple[list[int], list[int]]
+"""The flags of the words of an utterance in one language, and the same with those of the phrases that begin there."""
+
+
 class Sentence:
     """The words `first` to `end` of an utterance. `mark` ends it: "?" or "?!", another mark, or "" where nothing does.
 
-    `flags` are those of the words up to the end, by their places in the utterance, `here` also those of the phrases
-    that begin there, `seen` all that occur. `commas` are the places of the words right behind a pause mark.
+    `flags` are those of the words, by their places in the utterance, `here` also those of the phrases that begin
+    there, `seen` all that occur in the sentence. `commas` are the places of the words right behind a pause mark.
     """
 
-    __slots__ = ("commas", "cues", "end", "first", "flags", "here", "mark", "seen", "words")
+    __slots__ = ("_past_openers", "commas", "cues", "end", "first", "flags", "here", "mark", "seen", "words")
 
-    def __init__(self, cues: Cues, words: list[str], first: int, end: int, mark: str, commas: set[int]) -> None:
-        get = cues.flags.get
-        flags = [get(word, 0) for word in words[first:end]]
-        if first:
-            flags = [0] * first + flags
-        here = flags
+    def __init__(
+        self, cues: Cues, words: list[str], flags: Flags, *, first: int, end: int, mark: str, commas: set[int]
+    ) -> None:
+        alone, here = flags
         seen = 0
         for at in range(first, end):
-            if flags[at] & PHRASE:
-                if here is flags:
-                    here = flags.copy()
+            if alone[at] & PHRASE:
                 here[at] = cues.at(words, at, end)
             seen |= here[at]
         self.cues = cues
         self.words = words
-        self.flags: list[int] = flags
+        self.flags: list[int] = alone
         self.here: list[int] = here
         self.seen: int = seen
         self.first = first
         self.end = end
         self.mark = mark
         self.commas = commas
+        self._past_openers: int = -1
 
     def has(self, flag: int, first: int, end: int) -> bool:
         """Tell whether an entry of the list with this flag stands between two places."""
@@ -84,12 +85,14 @@ class Sentence:
 
     def past_openers(self) -> int:
         """Return the place of the first word that is no opener and is not said again at once."""
-        at = self.first
-        while at < self.end and (
-            self.flags[at] & OPENER or (at + 1 < self.end and self.words[at] == self.words[at + 1])
-        ):
-            at += 1
-        return at
+        if self._past_openers < 0:
+            at = self.first
+            while at < self.end and (
+                self.flags[at] & OPENER or (at + 1 < self.end and self.words[at] == self.words[at + 1])
+            ):
+                at += 1
+            self._past_openers = at
+        return self._past_openers
 
     def before(self, at: int) -> int:
         """Return the place of the word before `at`, past prepositions and particles; less than `first` if none."""

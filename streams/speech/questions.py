@@ -25,7 +25,7 @@ from streams.speech.question_cues import (
     Cues,
     Language,
 )
-from streams.speech.question_sentences import Sentence
+from streams.speech.question_sentences import Flags, Sentence
 from streams.speech.words import ENDS, PAUSES, Words
 
 TELLS: Final = ASKING | AUXILIARY | BARE_TAG | BARE_YES_NO | REQUEST_OPEN | REQUEST_SHORT
@@ -39,6 +39,8 @@ TOPIC: Final = "а"
 """The word before a topic that is asked about without a verb: «а по деньгам»."""
 WHETHER: Final = "ли"
 CYRILLIC: Final = "\u0400"
+LOOP: Final = 3
+"""So many questions in a row, word for word, are a recogniser's loop; they count once."""
 GUESS_WORDS: Final = 2
 """A guess with "?" has at most so many words."""
 
@@ -89,20 +91,25 @@ class Questions:
         if not asked and self._tell.isdisjoint(words.forms):
             return []
         spoken, commas, spans = _split(words.forms)
+        flags: dict[Language, Flags] = {}
         sentences: list[Sentence] = []
         guessable = False
         for start, end, mark in spans:
             marked = asked and "?" in mark
             if marked or guessable or _tells(spoken, start, end, self._tell_despite_mark if mark else self._tell):
                 cues = self._of_script(spoken, start, end)
-                sentences.append(Sentence(cues, spoken, start, end, mark, commas))
+                if cues.language not in flags:
+                    flags[cues.language] = cues.all_flags(spoken)
+                sentences.append(
+                    Sentence(cues, spoken, flags[cues.language], first=start, end=end, mark=mark, commas=commas)
+                )
             guessable = marked and end - start <= GUESS_WORDS
         found: list[Asked] = []
         guesses = _guesses(sentences) if asked and len(sentences) > 1 else ()
         for number, sentence in enumerate(sentences):
             if number not in guesses:
                 _of_sentence(sentence, found)
-        return found
+        return found if len(found) < LOOP else _without_loops(found, spoken)
 
     def _of_script(self, words: list[str], first: int, end: int) -> Cues:
         """Return the cues of the language of most words."""
@@ -134,6 +141,21 @@ def _split(forms: list[str]) -> tuple[list[str], set[int], list[tuple[int, int, 
     if len(spoken) > begin:
         spans.append((begin, len(spoken), "." if spans or commas else ""))
     return spoken, commas, spans
+
+
+def _without_loops(found: list[Asked], words: list[str]) -> list[Asked]:
+    """Return the questions without those that a recogniser's loop repeats: of `LOOP` or more the first is kept."""
+    kept: list[Asked] = []
+    ends = [question.word for question in found[1:]] + [len(words)]
+    at = 0
+    while at < len(found):
+        said = words[found[at].word : ends[at]]
+        run = 1
+        while at + run < len(found) and words[found[at + run].word : ends[at + run]] == said:
+            run += 1
+        kept += found[at : at + 1] if run >= LOOP else found[at : at + run]
+        at += run
+    return kept
 
 
 def _tells(words: list[str], first: int, end: int, telling: frozenset[str]) -> bool:

@@ -149,6 +149,14 @@ def test_questions_of_a_telephone_corpus_with_the_marks_taken_off() -> None:
     assert mistaken / len(statements) <= 0.015
 
 
+@pytest.mark.parametrize(
+    ("text", "questions_in_it"),
+    [("Да? Да?", 2), ("Да? " * 40, 1), ("how many do you have " * 40, 1), ("Сколько? Сколько? Сколько? Когда?", 2)],
+)
+def test_a_recogniser_s_loop_asks_once(text: str, questions_in_it: int) -> None:
+    assert len(asked(text)) == questions_in_it
+
+
 # -- clarifying in its own words
 
 
