@@ -70,6 +70,7 @@ def test_what_follows_up_a_longer_turn_clarifies() -> None:
             (True,),
         ),
         ([marks("customer", 0, 12), marks("manager", 1, 9, "wh", "yes_no")], (True, True)),
+        ([marks("customer", 0, 9, back_channel=True), marks("manager", 1, 5, "wh")], (False,)),
         (
             [
                 marks("customer", 0, 12),
