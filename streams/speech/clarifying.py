@@ -1,8 +1,8 @@
 """Clarifying questions in their context: those that make precise, or confirm, what the other side said in this call.
 
 A question clarifies if its own words say so (`Question.clarifying`), or if it follows up: it stands in a short
-utterance, the first behind a longer turn of the other side, and settles no next step. No earlier words are kept, so
-whether it takes up a word of the other side is not known; a first question on a new topic behind a longer turn counts.
+utterance, the first behind a longer turn of the other side. No earlier words are kept, so whether it takes up a word of
+the other side is not known; a first question on a new topic behind a longer turn counts.
 """
 
 from __future__ import annotations
@@ -36,11 +36,7 @@ def clarifying(utterances: Mapping[str, UtteranceMarks], role: Role) -> dict[str
             if marks.words > BRIEF_WORDS and not marks.back_channel:
                 story, own = 0, True
             continue
-        follows_up = (
-            story >= STORY_WORDS
-            and marks.words <= FOLLOW_UP_WORDS
-            and all(hit.kind != "next_step" for hit in marks.hits)
-        )
+        follows_up = story >= STORY_WORDS and marks.words <= FOLLOW_UP_WORDS
         found[name] = tuple(
             [question.type != "rhetorical" and (question.clarifying or follows_up) for question in marks.questions]
         )

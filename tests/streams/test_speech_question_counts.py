@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streams.contract.events import Capabilities, Role
 from streams.settings.speech import Speech
 from streams.speech.clarifying import clarifying
-from streams.speech.marks import Hit, Question, QuestionType, UtteranceMarks
+from streams.speech.marks import Question, QuestionType, UtteranceMarks
 from streams.speech.question_counts import question_counts
 from streams.speech.reading import Reader
 from streams.speech.score_questions import NoQuestion, QuestionLabel, QuestionScore, empty_score, score_questions
@@ -71,13 +71,6 @@ def test_what_follows_up_a_longer_turn_clarifies() -> None:
         ),
         ([marks("customer", 0, 12), marks("manager", 1, 9, "wh", "yes_no")], (True, True)),
         ([marks("customer", 0, 9, back_channel=True), marks("manager", 1, 5, "wh")], (False,)),
-        (
-            [
-                marks("customer", 0, 12),
-                marks("manager", 1, 5, "yes_no", hits=(Hit("next_step", "agreed", "в пятницу", 0, 1),)),
-            ],
-            (False,),
-        ),
     ],
 )
 def test_a_follow_up_is_the_first_short_utterance_behind_a_longer_turn(
