@@ -22,6 +22,7 @@ from streams.speech.lexicon import File, Lexicon
 from streams.speech.reading import Reader
 from streams.speech.score import Score, score
 from streams.speech.shipped import lexicon
+from streams.speech.words import Words
 
 DIALOGUES = Path(__file__).parents[1] / "fixtures" / "speech" / "dialogues"
 
@@ -50,6 +51,16 @@ def test_the_shipped_lexicon_hears_at_least(language: str, part: str, precision:
     assert tally.precision is not None
     assert tally.recall is not None
     assert (tally.precision >= precision, tally.recall >= recall) == (True, True), tally
+
+
+def test_what_people_say_elsewhere_is_hardly_taken_for_an_objection() -> None:
+    """Statements of forums and subtitles; some of them are doubts and refusals indeed."""
+    lines = (DIALOGUES.parent / "russian_questions" / "statements.txt").read_text(encoding="utf-8").splitlines()
+    shipped_lexicon = lexicon()
+    taken = sum(
+        any(match.kind == "objection" for match in shipped_lexicon.find(Words(line), "customer")) for line in lines
+    )
+    assert taken / len(lines) < 0.025
 
 
 # -- the rules of the score
