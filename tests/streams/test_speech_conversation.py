@@ -99,6 +99,12 @@ def test_a_manager_without_a_phrase_of_a_stage_asks_or_tells(groups: str, stage:
     assert stages(heard) == ["u00 introduction", f"u02 {stage}"]
 
 
+@pytest.mark.parametrize(("answer", "stage"), [("words=20", ["u03 presentation"]), ("words=20 reaction.option", [])])
+def test_an_objection_that_is_ignored_is_left_by_telling(answer: str, stage: list[str]) -> None:
+    heard = conversation(call(("m", ""), ("c", ""), ("c", "objection.price"), ("m", answer)))
+    assert stages(heard) == ["u00 introduction", "u02 objection", *stage]
+
+
 @pytest.mark.parametrize(
     ("answer", "reaction", "adequate"),
     [

@@ -123,7 +123,11 @@ def test_what_is_said_again_in_other_words_is_no_loop() -> None:
     assert len(found(lexicon(BASE), "как бы да, как бы нет, как бы вот, как бы и всё")) == 4
 
 
-SLIPS = '[objection.authority]\nforms = "all"\nphrases = ["надо посоветоваться", "~дорого стоит", "our supplier"]'
+SLIPS = """
+[objection.authority]
+forms = "all"
+phrases = ["надо посоветоваться", "~дорого стоит", "our supplier", "срочная доставка"]
+"""
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,8 @@ SLIPS = '[objection.authority]\nforms = "all"\nphrases = ["надо посове
         ("our suplier", 1),
         ("our supplied", 0),
         ("посаветоваться", 0),
+        ("срочная доставка", 1),
+        ("срочная даставка", 0),
     ],
 )
 def test_one_slip_is_tolerated_in_a_long_word_of_a_phrase(text: str, hits: int) -> None:
