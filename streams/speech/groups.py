@@ -18,7 +18,8 @@ from streams.settings.fields import Span
 from streams.settings.reader import Problem, Reader, did_you_mean, join, kind_of
 from streams.speech.marks import HIT_KINDS
 from streams.speech.patterns import Notation
-from streams.speech.question_cues import LANGUAGES, Cues, CuesOfLanguage, Language, no_cues
+from streams.speech.question_cues import LANGUAGES, Cues, Language, no_cues
+from streams.speech.question_lists import CuesOfLanguage
 from streams.speech.words import normal
 
 Side: TypeAlias = Literal["manager", "customer", "both"]

@@ -15,8 +15,8 @@ from streams.contract.events import Role
 from streams.speech.forms import dictionaries
 from streams.speech.groups import Block, Groups, LexiconError, Origin
 from streams.speech.marks import HitKind
-from streams.speech.matching import Automaton, Found
-from streams.speech.patterns import Context, Notation, Term, holds
+from streams.speech.matching import Automaton
+from streams.speech.patterns import Context, Notation, Term, one_holds
 from streams.speech.questions import Questions
 from streams.speech.words import ENDS, PAUSES, Words
 
@@ -34,10 +34,26 @@ class File(NamedTuple):
     shipped: bool = False
 
 
+class _Phrase:
+    """A phrase with all that decides whether it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
+
+    __slots__ = ("end_span_ms", "group", "kind", "start_span_ms", "text", "unless", "veto", "when")
+
+    def __init__(self, kind: HitKind, group: str, text: str, *, veto: bool) -> None:
+        self.kind: HitKind = kind
+        self.group: str = group
+        self.text: str = text
+        self.veto: bool = veto
+        self.unless: list[Context] = []
+        self.when: list[Context] = []
+        self.start_span_ms: int = 0
+        self.end_span_ms: int = 0
+
+
 class Match(NamedTuple):
     """A phrase that was found: tokens `[first, end)`. `phrase` is written as in the lexicon.
 
-    `at_end`: it counts only in the last `span_ms` of the call, of which an utterance alone does not know.
+    With an `end_span_ms` it counts only in the last so many ms of the call, of which an utterance alone does not know.
     """
 
     kind: HitKind
@@ -48,17 +64,16 @@ class Match(NamedTuple):
     end_span_ms: int = 0
 
 
-class _Phrase(NamedTuple):
-    """A phrase with all that decides whether it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
+class _Candidate:
+    """A phrase where it was found. `number` is its place among the phrases of the side."""
 
-    kind: HitKind
-    group: str
-    text: str
-    veto: bool
-    unless: tuple[Context, ...]
-    when: tuple[Context, ...]
-    start_span_ms: int
-    end_span_ms: int
+    __slots__ = ("end", "first", "number", "phrase")
+
+    def __init__(self, phrase: _Phrase, number: int, first: int, end: int) -> None:
+        self.phrase: _Phrase = phrase
+        self.number: int = number
+        self.first: int = first
+        self.end: int = end
 
 
 class Lexicon:
@@ -75,9 +90,12 @@ class Lexicon:
         _Loader(groups, self._phrases, terms, sides).load()
         if groups.problems:
             raise LexiconError(groups.problems)
-        self._sides: dict[Role, tuple[Automaton, list[int]]] = {}
+        self._sides: dict[Role, tuple[Automaton, list[_Phrase]]] = {}
         for role, numbers in sides.items():
-            self._sides[role] = (Automaton([terms[number] for number in numbers]), numbers)
+            self._sides[role] = (
+                Automaton([terms[number] for number in numbers]),
+                [self._phrases[number] for number in numbers],
+            )
         self.groups: tuple[tuple[str, str], ...] = tuple(groups.blocks)
         self.back_channels: frozenset[str] = frozenset(groups.back_channels)
         self.questions: Questions = Questions(groups.cues)
@@ -93,23 +111,29 @@ class Lexicon:
 
     def find(self, words: Words, side: Role, start_ms: int | None = None) -> list[Match]:
         """Return the phrases that this side said, in order. `start_ms` is the moment in the call, if known."""
-        automaton, numbers = self._sides[side]
+        automaton, phrases = self._sides[side]
         forms = words.forms
         found = automaton.find(forms)
         if not found:
             return []
-        by_kind: dict[HitKind, list[tuple[Found, _Phrase]]] = {}
-        for one in found:
-            phrase = self._phrases[numbers[one.phrase]]
-            by_kind.setdefault(phrase.kind, []).append((one, phrase))
+        by_kind: dict[str, list[_Candidate]] = {}
+        for number, first, end in found:
+            phrase = phrases[number]
+            candidate = _Candidate(phrase, number, first, end)
+            of_kind = by_kind.get(phrase.kind)
+            if of_kind is None:
+                by_kind[phrase.kind] = [candidate]
+            else:
+                of_kind.append(candidate)
         matches: list[Match] = []
-        for kind, candidates in by_kind.items():
-            for one, phrase in _longest(candidates, forms, start_ms):
-                if not phrase.veto:
-                    matches.append(Match(kind, phrase.group, phrase.text, one.first, one.end, phrase.end_span_ms))
-        if len(matches) >= LOOP:
+        for candidates in by_kind.values():
+            if len(candidates) > 1:
+                candidates.sort(key=_rank)
+            _longest(candidates, forms, start_ms, matches)
+        if len(matches) >= LOOP and _may_loop(matches):
             matches = _without_loops(matches, forms)
-        matches.sort(key=_place)
+        if len(matches) > 1:
+            matches.sort(key=_place)
         return matches
 
 
@@ -149,9 +173,10 @@ class _Loader:
                 veto = key == "never"
                 start = block.span_ms if block.within == "start" else 0
                 end = block.span_ms if block.within == "end" else 0
-                phrase = _Phrase(
-                    kind, name, text, veto, () if veto else unless, () if veto else when, start, 0 if veto else end
-                )
+                phrase = _Phrase(kind, name, text, veto=veto)
+                phrase.start_span_ms = start
+                if not veto:
+                    phrase.unless, phrase.when, phrase.end_span_ms = unless, when, end
                 for terms in ways:
                     for role, numbers in self._sides.items():
                         if block.side in (role, "both"):
@@ -159,7 +184,7 @@ class _Loader:
                     self._phrases.append(phrase)
                     self._terms.append(terms)
 
-    def _contexts(self, origin: Origin, key: str, texts: Sequence[str]) -> tuple[Context, ...]:
+    def _contexts(self, origin: Origin, key: str, texts: Sequence[str]) -> list[Context]:
         block: Block = origin.block
         read: list[Context] = []
         for number, text in enumerate(texts):
@@ -167,47 +192,56 @@ class _Loader:
                 read.extend(self._notation.context(text, all_forms=block.forms == "all", gap=block.gap))
             except ValueError as error:
                 self._groups.refuse(origin, f"{key}[{number}]", str(error))
-        return tuple(read)
+        return read
 
 
-def _counts(phrase: _Phrase, forms: Sequence[str], one: Found, start_ms: int | None) -> bool:
+def _counts(candidate: _Candidate, forms: list[str], start_ms: int | None) -> bool:
     """Tell whether a phrase counts where it stands."""
+    phrase = candidate.phrase
     if phrase.start_span_ms and start_ms is not None and start_ms > phrase.start_span_ms:
         return False
-    if any(holds(context, forms, one.first, one.end) for context in phrase.unless):
+    if phrase.unless and one_holds(phrase.unless, forms, candidate.first, candidate.end):
         return False
-    return not phrase.when or any(holds(context, forms, one.first, one.end) for context in phrase.when)
+    return not phrase.when or one_holds(phrase.when, forms, candidate.first, candidate.end)
 
 
-def _longest(
-    candidates: list[tuple[Found, _Phrase]], forms: Sequence[str], start_ms: int | None
-) -> list[tuple[Found, _Phrase]]:
-    """Return those that count and that no longer one overlaps.
-
-    Of two as long, what is no hit hides a hit, then the earlier wins.
-    """
-    if len(candidates) > 1:
-        candidates.sort(key=_rank)
-    taken: set[int] = set()
-    chosen: list[tuple[Found, _Phrase]] = []
-    for one, phrase in candidates:
-        span = range(one.first, one.end)
-        if taken.isdisjoint(span) and _counts(phrase, forms, one, start_ms):
-            taken.update(span)
-            chosen.append((one, phrase))
-    return chosen
+def _longest(candidates: list[_Candidate], forms: list[str], start_ms: int | None, matches: list[Match]) -> None:
+    """Add those that count and that no longer one overlaps. They are in order of `_rank`."""
+    taken: list[_Candidate] = []
+    for one in candidates:
+        free = True
+        for other in taken:
+            if one.first < other.end and other.first < one.end:
+                free = False
+                break
+        if free and _counts(one, forms, start_ms):
+            taken.append(one)
+            phrase = one.phrase
+            if not phrase.veto:
+                matches.append(Match(phrase.kind, phrase.group, phrase.text, one.first, one.end, phrase.end_span_ms))
 
 
-def _rank(candidate: tuple[Found, _Phrase]) -> tuple[int, bool, int, int]:
-    one, phrase = candidate
-    return (one.first - one.end, not phrase.veto, one.first, one.phrase)
+def _rank(candidate: _Candidate) -> tuple[int, bool, int, int]:
+    """Return what puts the longest first; of two as long what is no hit, to hide a hit, then the earlier."""
+    return (candidate.first - candidate.end, not candidate.phrase.veto, candidate.first, candidate.number)
 
 
 def _place(match: Match) -> tuple[int, int]:
     return match.first, match.end
 
 
-def _without_loops(matches: list[Match], forms: Sequence[str]) -> list[Match]:
+def _may_loop(matches: list[Match]) -> bool:
+    """Tell whether a phrase was said so often that it may be a loop."""
+    times: dict[str, int] = {}
+    for match in matches:
+        count = times.get(match.phrase, 0) + 1
+        if count >= LOOP:
+            return True
+        times[match.phrase] = count
+    return False
+
+
+def _without_loops(matches: list[Match], forms: list[str]) -> list[Match]:
     """Return the matches, of a phrase that is said over and over, word for word, the first only."""
     by_phrase: dict[tuple[str, str, str], list[Match]] = {}
     for match in matches:
@@ -223,7 +257,7 @@ def _without_loops(matches: list[Match], forms: Sequence[str]) -> list[Match]:
     return kept
 
 
-def _loop_from(said: list[Match], at: int, forms: Sequence[str]) -> int:
+def _loop_from(said: list[Match], at: int, forms: list[str]) -> int:
     """Return how many matches from `at` on follow each other with the same words between."""
     run = 1
     if at + 1 >= len(said):
@@ -240,7 +274,7 @@ def _loop_from(said: list[Match], at: int, forms: Sequence[str]) -> int:
     return run if run >= LOOP else 1
 
 
-def _bare(forms: Sequence[str]) -> list[str]:
+def _bare(forms: list[str]) -> list[str]:
     return [form for form in forms if form not in PAUSES and form[0] not in ENDS]
 
 

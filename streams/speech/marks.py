@@ -25,7 +25,8 @@ QUESTION_TYPES: Final[tuple[QuestionType, ...]] = get_args(QuestionType)
 class Hit(Struct, frozen=True, array_like=True, gc=False):
     """A phrase of the lexicon that was said.
 
-    `group` names its group within the kind, `phrase` is the phrase as the lexicon writes it, never as it was said.
+    `group` names its group within the kind. Of a filler, `phrase` is the phrase as the lexicon writes it, never as it
+    was said; of other kinds it is "", because a phrase with all its variants is longer than all other marks together.
     `word` is the place of its first word in the utterance, `at_ms` the moment of that word, from the moment of answer:
     its own time where words have times, else its share of the utterance. A hit with an `end_span_ms` counts only where
     it is said in the last so many ms of the call (`streams.speech.conversation.heard`).

@@ -7,7 +7,7 @@ time for a text depends on what is found in it, and not on the number of phrases
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from streams.speech.forms import TOLERANT_LETTERS, one_letter_apart, without_neighbour
 from streams.speech.patterns import Term
@@ -16,18 +16,17 @@ from streams.speech.words import PAUSES
 MAX_NODES: Final = 400_000
 
 
-class Found(NamedTuple):
-    """Tokens `[first, end)` are a phrase."""
-
-    phrase: int
-    first: int
-    end: int
+Found: TypeAlias = tuple[int, int, int]
+"""A phrase, and the tokens `[first, end)` that are it."""
 
 
 class Node:
-    """Where a reader is after some words. `done` are the phrases that end here; `made` once the edges are there."""
+    """Where a reader is after some words. `done` are the phrases that end here; `made` once the edges are there.
 
-    __slots__ = ("any_word", "digits", "done", "edges", "made", "places", "tolerant")
+    `rare`: a word that no edge names may lead on.
+    """
+
+    __slots__ = ("any_word", "digits", "done", "edges", "made", "places", "rare", "tolerant")
 
     def __init__(self, places: frozenset[int]) -> None:
         self.places = places
@@ -37,6 +36,7 @@ class Node:
         self.any_word: Node | None = None
         self.done: tuple[int, ...] = ()
         self.tolerant: dict[str, tuple[str, ...]] = {}
+        self.rare: bool = False
 
 
 class Automaton:
@@ -51,7 +51,7 @@ class Automaton:
         self._builder = _Builder(phrases)
         self._root: Node = self._builder.root()
 
-    def find(self, forms: Sequence[str]) -> list[Found]:
+    def find(self, forms: list[str]) -> list[Found]:
         """Return every place at which a phrase stands, in order of the first word; overlaps among them."""
         found: list[Found] = []
         if self._builder.full():
@@ -67,23 +67,25 @@ class Automaton:
             self._follow(node, forms, first, found)
         return found
 
-    def _follow(self, node: Node, forms: Sequence[str], first: int, found: list[Found]) -> None:
+    def _follow(self, node: Node, forms: list[str], first: int, found: list[Found]) -> None:
         """Add the phrases that begin at `first`, whose word led to `node`."""
         at = first + 1
         while True:
             if not node.made:
                 self._builder.make(node)
             for phrase in node.done:
-                found.append(Found(phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
+                found.append((phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
             after = None
-            while at < len(forms):
+            edges = node.edges
+            while at < len(forms) and (edges or node.rare):
                 word = forms[at]
                 at += 1
-                after = node.edges.get(word)
+                after = edges.get(word)
                 if after is not None:
                     break
                 if word not in PAUSES:
-                    after = _rarer(node, word)
+                    if node.rare:
+                        after = _rarer(node, word)
                     break
             if after is None:
                 return
@@ -159,6 +161,7 @@ class _Builder:
             node.edges[form] = self._node(after_form | any_word | (digits if form[0].isdigit() else set()))
         node.digits = self._node(digits | any_word) if digits else None
         node.any_word = self._node(any_word) if any_word else None
+        node.rare = bool(node.tolerant) or node.digits is not None or node.any_word is not None
         node.made = True
 
     def _reached(self, place: int) -> list[int]:

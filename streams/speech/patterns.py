@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from streams.settings.reader import did_you_mean
 from streams.speech.forms import TOLERANT_LETTERS, forms_of
@@ -23,31 +23,49 @@ _PIECE: Final = re.compile(r"\([^()]*\)\??|[^\s]+")
 _SET: Final = re.compile(r"\{([\w-]+)\}")
 
 
-class Term(NamedTuple):
+class Term:
     """One place of a phrase. `tolerant` are those of the forms that are long enough for a recogniser's slip.
 
-    `mark` is "^", "$" or "," in a context: a place between words.
+    `mark` is "^", "$", "," or "?" in a context: a place between words.
     """
 
-    forms: frozenset[str] = frozenset()
-    digits: bool = False
-    any_word: bool = False
-    optional: bool = False
-    mark: str = ""
-    tolerant: tuple[str, ...] = ()
+    __slots__ = ("any_word", "digits", "forms", "mark", "optional", "tolerant")
+
+    def __init__(
+        self,
+        forms: frozenset[str] = frozenset(),
+        *,
+        digits: bool = False,
+        any_word: bool = False,
+        optional: bool = False,
+        mark: str = "",
+    ) -> None:
+        self.forms: frozenset[str] = forms
+        self.digits: bool = digits
+        self.any_word: bool = any_word
+        self.optional: bool = optional
+        self.mark: str = mark
+        self.tolerant: tuple[str, ...] = ()
+
+    def copy(self, *, optional: bool) -> Term:
+        """Return the same place, to be left out or not."""
+        return Term(self.forms, digits=self.digits, any_word=self.any_word, optional=optional, mark=self.mark)
 
 
-class Context(NamedTuple):
+class Context:
     """What stands around a phrase: `before` from the phrase outwards, `after` likewise.
 
     `next_before` and `next_after` are the words of which one must stand next to the phrase, where that can be said:
     most contexts are ruled out by one look-up.
     """
 
-    before: tuple[Term, ...]
-    after: tuple[Term, ...]
-    next_before: frozenset[str] | None = None
-    next_after: frozenset[str] | None = None
+    __slots__ = ("after", "before", "next_after", "next_before")
+
+    def __init__(self, before: tuple[Term, ...], after: tuple[Term, ...]) -> None:
+        self.before: list[Term] = list(before)
+        self.after: list[Term] = list(after)
+        self.next_before: frozenset[str] | None = _next_to(before)
+        self.next_after: frozenset[str] | None = _next_to(after)
 
 
 class Notation:
@@ -77,7 +95,7 @@ class Notation:
             raise ValueError(f'"{text}" asks for nothing around the phrase')
         if any(side and all(term.optional for term in side) for side in (*before, *after)):
             raise ValueError(f'"{text}" has a side on which every word may be left out')
-        return [Context(one[::-1], other, _next_to(one[::-1]), _next_to(other)) for one in before for other in after]
+        return [Context(one[::-1], other) for one in before for other in after]
 
     def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> list[tuple[Term, ...]]:
         ways: list[tuple[Term, ...]] = [()]
@@ -116,7 +134,7 @@ class Notation:
         ways: list[tuple[Term, ...]] = []
         if single:
             place = self._place("|".join(single), all_forms=all_forms)
-            ways.append(tuple(term._replace(optional=piece.endswith("?")) for term in place))
+            ways.append(tuple([term.copy(optional=piece.endswith("?")) for term in place]))
         ways += [tuple(term for word in words for term in self._place(word, all_forms=all_forms)) for words in several]
         return [*ways, ()] if several and not single and piece.endswith("?") else ways
 
@@ -169,7 +187,9 @@ class Notation:
 
 def _tolerant(term: Term) -> Term:
     """Return the term with those of its forms in which a slip may be tolerated: `without_neighbour` decides later."""
-    return term._replace(tolerant=tuple(sorted(form for form in term.forms if len(form) >= TOLERANT_LETTERS)))
+    made = term.copy(optional=term.optional)
+    made.tolerant = tuple(sorted([form for form in term.forms if len(form) >= TOLERANT_LETTERS]))
+    return made
 
 
 def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
@@ -179,7 +199,15 @@ def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
     return terms[0].forms
 
 
-def holds(context: Context, forms: Sequence[str], first: int, end: int) -> bool:
+def one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -> bool:
+    """Tell whether one of the contexts holds."""
+    for context in contexts:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
+        if holds(context, forms, first, end):
+            return True
+    return False
+
+
+def holds(context: Context, forms: list[str], first: int, end: int) -> bool:
     """Tell whether the tokens before `first` and from `end` on are what a context asks for."""
     if context.next_before is not None:
         word = forms[first - 1] if first else ""
@@ -192,7 +220,7 @@ def holds(context: Context, forms: Sequence[str], first: int, end: int) -> bool:
     return _follows(context.before, 0, forms, first - 1, -1) and _follows(context.after, 0, forms, end, 1)
 
 
-def _follows(terms: tuple[Term, ...], number: int, forms: Sequence[str], at: int, step: int) -> bool:
+def _follows(terms: list[Term], number: int, forms: list[str], at: int, step: int) -> bool:
     """Tell whether `terms` from `number` on stand at `at` and, step by step, behind it."""
     while number < len(terms):
         term = terms[number]
@@ -218,7 +246,7 @@ def _follows(terms: tuple[Term, ...], number: int, forms: Sequence[str], at: int
     return True
 
 
-def _asked(forms: Sequence[str], at: int) -> bool:
+def _asked(forms: list[str], at: int) -> bool:
     """Tell whether the sentence at a token ends in a question mark."""
     while at < len(forms) and forms[at][0] not in ENDS:
         at += 1

@@ -9,20 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
-from msgspec import Struct
-
 from streams.settings.reader import did_you_mean
 from streams.speech.forms import forms_of
+from streams.speech.question_lists import Asking, CuesOfLanguage, Strength, WordQuestion
 from streams.speech.words import normal
 
-Strength: TypeAlias = Literal["strong", "weak", "beginning", "frail"]
-"""Where a question word asks when no "?" is written.
-
-`strong`: anywhere but in a subordinate clause. `weak`: inside a sentence only next to the listener. `beginning`: inside
-only right before what the listener does. `frail`: at a beginning only, of a sentence that is short or speaks of the
-listener.
-"""
-WordQuestion: TypeAlias = Literal["open", "wh"]
 Language: TypeAlias = Literal["ru", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
@@ -96,24 +87,6 @@ LISTS: Final[Mapping[str, int]] = {
     "predicates": PREDICATE,
     "or_words": OR,
 }
-
-
-class Asking(Struct, frozen=True, kw_only=True):
-    """Question words: the type of their questions, and what right behind the word makes it the other type."""
-
-    words: tuple[str, ...]
-    type: WordQuestion
-    strength: Strength = "strong"
-    open_before: tuple[str, ...] = ()
-    short_before: tuple[str, ...] = ()
-
-
-class CuesOfLanguage(Struct, frozen=True, kw_only=True):
-    """The cues of a language, as a file writes them: the table `[questions.ru]`."""
-
-    lists: dict[str, tuple[str, ...]] = {}
-    you_endings: tuple[str, ...] = ()
-    asks: tuple[Asking, ...] = ()
 
 
 class AskingWord:

@@ -90,7 +90,7 @@ class Questions:
         asked = "?" in words.text
         if not asked and self._tell.isdisjoint(words.forms):
             return []
-        spoken, commas, spans = _split(words.forms)
+        spoken, commas, spans = _split(words)
         flags: dict[Language, Flags] = {}
         sentences: list[Sentence] = []
         guessable = False
@@ -119,7 +119,7 @@ class Questions:
         return self._cues["ru" if russian else "en"]
 
 
-def _split(forms: list[str]) -> tuple[list[str], set[int], list[tuple[int, int, str]]]:
+def _split(words: Words) -> tuple[list[str], set[int], list[tuple[int, int, str]]]:
     """Return the words, the places right behind pause marks, and the sentences: first word, end and mark.
 
     What stands behind the last mark ends with "." if the text has marks at all, and with "" else.
@@ -128,14 +128,15 @@ def _split(forms: list[str]) -> tuple[list[str], set[int], list[tuple[int, int, 
     commas: set[int] = set()
     spans: list[tuple[int, int, str]] = []
     begin = 0
-    for form in forms:
-        first = form[0]
-        if first in ENDS:
+    for token, form in enumerate(words.forms):
+        if words.spoken[token]:
+            spoken.append(form)
+        elif form in PAUSES:
+            commas.add(len(spoken))
+        elif form[0] in ENDS:
             if len(spoken) > begin:
                 spans.append((begin, len(spoken), form))
                 begin = len(spoken)
-        elif first in PAUSES:
-            commas.add(len(spoken))
         else:
             spoken.append(form)
     if len(spoken) > begin:

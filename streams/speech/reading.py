@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 from streams.contract.events import SpeechUtterance
 from streams.settings.speech import Speech
 from streams.speech.lexicon import Lexicon
 from streams.speech.marks import Hit, Question, UtteranceMarks
 from streams.speech.stretches import stretches, unclear
-from streams.speech.words import Words, is_word, normal
+from streams.speech.words import Words, count_of, is_word
 
 
 class Reader:
@@ -41,14 +39,9 @@ class Reader:
             hits=tuple(
                 [
                     Hit(
-                        match.kind,
-                        match.group,
-                        match.phrase,
-                        times.word(match.first),
-                        times.of(match.first),
-                        match.end_span_ms,
+                        kind, group, phrase if kind == "filler" else "", times.word(first), times.of(first), end_span_ms
                     )
-                    for match in matches
+                    for kind, group, phrase, first, _, end_span_ms in matches
                 ]
             ),
             unclear=unclear(event, self._longest_word_ms) if event.words else (),
@@ -71,11 +64,11 @@ class Moments:
     A word has its own time where the source's words are those of the text; else its share of the utterance, by letters.
     """
 
-    __slots__ = ("_count", "_event", "_forms", "_letters", "_numbers", "_starts")
+    __slots__ = ("_count", "_event", "_letters", "_numbers", "_starts", "_words")
 
     def __init__(self, event: SpeechUtterance, words: Words, count: int) -> None:
         self._event = event
-        self._forms = words.forms
+        self._words = words
         self._count = count
         self._starts: list[int] = []
         self._numbers: list[int] = []
@@ -98,12 +91,13 @@ class Moments:
     def _look(self) -> None:
         """Note for each token how many words and letters stand before it; at the end of the list, all letters."""
         number = letters = 0
-        for form in self._forms:
+        forms = self._words.forms
+        for token, spoken in enumerate(self._words.spoken):
             self._numbers.append(number)
             self._letters.append(letters)
-            if is_word(form):
+            if spoken:
                 number += 1
-                letters += len(form)
+                letters += len(forms[token])
         self._letters.append(letters)
         self._starts = self._timed()
 
@@ -112,7 +106,11 @@ class Moments:
         event = self._event
         if not event.words:
             return []
-        counts = [1 if word.text.isalpha() else len(normal(word.text)) for word in event.words]
-        if list(accumulate(counts))[-1] != self._count:
-            return []
-        return [word.start_ms for word, count in zip(event.words, counts, strict=True) for _ in range(count)]
+        starts: list[int] = []
+        for word in event.words:
+            count = count_of(word.text)
+            if count == 1:
+                starts.append(word.start_ms)
+            else:
+                starts += [word.start_ms] * count
+        return starts if len(starts) == self._count else []

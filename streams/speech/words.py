@@ -30,6 +30,9 @@ _PLAIN: Final = re.compile(r"\w+(?:'\w+)*|[.?!…]+|[,;:—–()«»“”\"]")
 _SPECIAL: Final = re.compile("[\\[<’ʼ\u2010\u2011\u0300-\u036f0-9-]")
 _MIXED: Final = re.compile("[a-z][а-я]|[а-я][a-z]")
 _END: Final = re.compile("[.?!…](?![0-9])")
+_DIGIT: Final = re.compile(r"\d")
+_MOST_KEPT: Final = 32_768
+_LONGEST_KEPT: Final = 40
 _HYPHEN: Final = re.compile("[\u2010\u2011-]")
 _LOOKALIKES: Final = str.maketrans("aceopxykmtbh", "асеорхукмтвн")
 _ONLY_LOOKALIKES: Final = re.compile("[aceopxykmtbhа-я]+")
@@ -56,24 +59,79 @@ class Place(NamedTuple):
     end: int
 
 
+class _Piece:
+    """What stands between two spaces: its tokens, which of them are words, and how many; `only` if it is one token."""
+
+    __slots__ = ("count", "forms", "only", "spoken")
+
+    def __init__(self, text: str) -> None:
+        lowered = _lowered(text)
+        plain = _SPECIAL.search(lowered) is None and _MIXED.search(lowered) is None
+        self.forms: list[str] = _PLAIN.findall(lowered) if plain else [form for form, _ in _scan(text, lowered)]
+        self.spoken: list[bool] = [is_word(form) for form in self.forms]
+        self.count: int = sum(self.spoken)
+        self.only: str | None = self.forms[0] if len(self.forms) == 1 else None
+
+
+class _Pieces:
+    """The pieces that were read last: a talk has few words that were not said before."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        self.known: dict[str, _Piece] = {}
+
+    def of(self, text: str) -> _Piece:
+        """Return a piece. One with a digit in it may be of a telephone number, and is not kept."""
+        piece = self.known.get(text)
+        if piece is None:
+            piece = _Piece(text)
+            if len(text) <= _LONGEST_KEPT and _DIGIT.search(text) is None:
+                if len(self.known) >= _MOST_KEPT:
+                    self.known.clear()
+                self.known[text] = piece
+        return piece
+
+
+_PIECES: Final = _Pieces()
+
+
 class Words:
     """The tokens of a text, in order: words and marks. `forms[i]` is the normal form of token `i`.
 
-    `places` is made only where somebody asks for it.
+    `spoken[i]` tells whether token `i` is a word. `places` is made only where somebody asks for it.
     """
 
-    __slots__ = ("_places", "forms", "text")
+    __slots__ = ("_count", "_places", "forms", "spoken", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._places: list[Place] | None = None
-        lowered = _lowered(text)
-        if _SPECIAL.search(lowered) is None and (lowered.isascii() or _MIXED.search(lowered) is None):
-            self.forms: list[str] = _PLAIN.findall(lowered)
-        else:
-            scanned = list(_scan(text, lowered))
+        self._count: int = 0
+        self.forms: list[str] = []
+        self.spoken: list[bool] = []
+        if "[" in text or "<" in text or "İ" in text:  # what has spaces in it, or another length in lower case
+            scanned = list(_scan(text, _lowered(text)))
             self.forms = [form for form, _ in scanned]
+            self.spoken = [is_word(form) for form in self.forms]
+            self._count = sum(self.spoken)
             self._places = [place for _, place in scanned]
+            return
+        known = _PIECES.known
+        forms, spoken = self.forms, self.spoken
+        count = 0
+        for part in text.split():
+            piece = known.get(part)
+            if piece is None:
+                piece = _PIECES.of(part)
+            if piece.only is None:
+                forms.extend(piece.forms)
+                spoken.extend(piece.spoken)
+            else:
+                forms.append(piece.only)
+                spoken.append(piece.count > 0)
+            count += piece.count
+        self._count = count
 
     @property
     def places(self) -> list[Place]:
@@ -84,11 +142,11 @@ class Words:
 
     def count(self) -> int:
         """Return how many tokens are words."""
-        return sum(map(is_word, self.forms))
+        return self._count
 
     def words_before(self, token: int) -> int:
         """Return how many words stand before a token: the place of a word among the words."""
-        return sum(map(is_word, self.forms[:token]))
+        return sum(self.spoken[:token])
 
     def language(self) -> str:
         """Return "ru" where a letter is Cyrillic, else "": other scripts do not tell a language."""
@@ -107,6 +165,12 @@ def is_word(form: str) -> bool:
 def normal(text: str) -> list[str]:
     """Return the words of a text in their normal form, without marks."""
     return [form for form in Words(text).forms if is_word(form)]
+
+
+def count_of(text: str) -> int:
+    """Return how many words a text is, which is most often a single word."""
+    piece = _PIECES.known.get(text)
+    return Words(text).count() if piece is None else piece.count
 
 
 def _lowered(text: str) -> str:

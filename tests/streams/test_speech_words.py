@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.speech.words import Words, is_word, normal
+from streams.speech.words import _MOST_KEPT, _PIECES, Words, _lowered, _Pieces, _scan, count_of, is_word, normal
 
 LETTERS = "авёеЁЙйaсcXyZ 0123456789-'’.,?!—[]<>\u0301\u0306\u0308İßﬁ_"
 TEXTS = st.text(st.sampled_from(LETTERS), max_size=60) | st.text(max_size=60)
@@ -76,3 +76,26 @@ def test_the_fast_way_finds_what_the_slow_way_finds(text: str) -> None:
     fast, slow = Words(text), Words(text + " -")
     assert [form for form in fast.forms if is_word(form)] == [form for form in slow.forms if is_word(form)]
     assert [*fast.forms, "-"] == slow.forms or text.rstrip() != text or text.endswith("<") or "[" in text or "<" in text
+
+
+@given(TEXTS)
+def test_words_are_the_same_however_a_text_is_read(text: str) -> None:
+    words = Words(text)
+    assert len(words.places) == len(words.forms)
+    assert words.spoken == [is_word(form) for form in words.forms]
+    assert words.count() == sum(words.spoken) == count_of(text)
+    if "İ" not in text and "[" not in text and "<" not in text:
+        assert words.forms == [form for form, _ in _scan(text, _lowered(text))]
+
+
+def test_what_may_be_part_of_a_telephone_number_is_not_kept() -> None:
+    Words("звоните 8-912-000-11-22 или 555")
+    assert "звоните" in _PIECES.known
+    assert [piece for piece in _PIECES.known if any(map(str.isdecimal, piece))] == []
+
+
+def test_no_more_pieces_are_kept_than_there_is_room_for() -> None:
+    pieces = _Pieces()
+    for number in range(_MOST_KEPT + 10):
+        pieces.of("".join(chr(ord("a") + int(digit)) for digit in str(number)))
+    assert len(pieces.known) == 10
