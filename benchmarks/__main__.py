@@ -29,6 +29,7 @@ BENCHMARKS: Final = (
     "leads-memory",
     "ami",
     "cdr",
+    "speech",
     "gateway",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"

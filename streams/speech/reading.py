@@ -11,7 +11,7 @@ from streams.speech.words import Words, count_of, is_word
 
 
 class Reader:
-    """Reads utterances by a lexicon and the definitions of the settings. It keeps nothing of what it read."""
+    """Reads utterances by a lexicon and the definitions of the settings. It keeps no utterance."""
 
     def __init__(self, lexicon: Lexicon, speech: Speech) -> None:
         self._lexicon = lexicon
