@@ -11,7 +11,7 @@ from agents.delivery.intake import Intake
 from agents.delivery.outbox import Outbox
 from agents.state.tables import RowTable
 from streams.contract import facts
-from streams.contract.facts import Contact, Forwarded
+from streams.contract.facts import Contact, Forgotten, Forwarded
 from streams.tables.lead.effect import LeadEffect
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.mapping import outcomes_of
@@ -67,6 +67,9 @@ class LeadsAgent:
             if row is None:
                 if self._intake.is_misrouted(tp, record):
                     self._intake.reroute(tp, record)
+                    continue
+                if isinstance(fact, Forgotten):
+                    duplicates += 1  # nothing is known of the lead
                     continue
                 row = LeadRow()
             seq = (base + record.offset) * facts.SLOTS

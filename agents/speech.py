@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from faust.types import TP
 
 from agents.delivery.intake import FUTURE, Intake, heard
 from agents.delivery.outbox import Outbox
+from agents.state.expiry import Emptied
 from agents.state.tables import RowTable
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import Rejection, SpeechEnded, SpeechEvents, SpeechUtterance
-from streams.contract.features import HEADER, Features, SpokenLeg, leg_decoder
+from streams.contract.features import HEADER, Features, ForgottenCall, SpokenLeg, spoken_decoder
 from streams.settings.settings import Settings
 from streams.speech.timing import open_monologue
+from streams.tables.changelog import FORGOTTEN_AT
 from streams.tables.manager.synthetic import SOURCE
 from streams.tables.transcript.fold import KEPT_MS, NOTHING, Sent, TranscriptFold, is_due, live_marks
 from streams.tables.transcript.row import SEPARATOR, TranscriptRow, row_key
 
+_Spoken: TypeAlias = SpeechEvents | SpokenLeg | ForgottenCall
 _ASK_AGAIN_S: Final = 60.0
 _NOT_PRINTABLE: Final = Rejection("invalid_field", "`manager` has control characters")
 _ROWS_A_SWEEP: Final = 500
@@ -60,6 +63,7 @@ class SpeechAgent:
         # Calls in progress by manager, and rows that wait for an end. Both are found again by walking over the rows.
         self._live: dict[bytes, dict[bytes, TranscriptRow]] = {}
         self._waiting: dict[int, tuple[Any, dict[bytes, TranscriptRow]]] = {}
+        self._emptied = Emptied()
         self.expired = 0
 
     def fold(self, tp: TP, records: list[Any]) -> None:
@@ -82,6 +86,9 @@ class SpeechAgent:
                 if self._intake.is_misrouted(tp, record):
                     self._intake.reroute(tp, record)
                     continue
+                if isinstance(what, ForgottenCall):
+                    duplicates += 1  # nothing is known of the call
+                    continue
                 row = TranscriptRow()
             state, pos = row.state, base + record.offset
             sent = self._apply(row, what) if pos > state.pos else None  # else folded before a restart
@@ -89,19 +96,20 @@ class SpeechAgent:
                 duplicates += 1
                 continue
             state.pos = pos
-            state.heard_at = max(state.heard_at, record.timestamp)
+            if not isinstance(what, ForgottenCall):
+                state.heard_at = max(state.heard_at, record.timestamp)
             rows[key] = row
             dirty[key] = row
             applied += 1
             self._note(record.key, key, row, waiting)
-            if not isinstance(what, SpokenLeg):
+            if not isinstance(what, (SpokenLeg, ForgottenCall)):
                 heard(sources, what.source, what.at)
                 times_ms.append(what.at)
             if sent is not NOTHING:
                 self._send(src, pos, what, state.leg, sent)
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources=sources)
 
-    def _apply(self, row: TranscriptRow, what: SpeechEvents | SpokenLeg) -> Sent | None:
+    def _apply(self, row: TranscriptRow, what: _Spoken) -> Sent | None:
         """Fold into a row; return what it sends, NOTHING, or None where nothing changed."""
         if isinstance(what, SpeechUtterance):
             outcome = self._fold.utterance(row, what)
@@ -110,21 +118,23 @@ class SpeechAgent:
             return NOTHING if outcome == "applied" else None
         if isinstance(what, SpeechEnded):
             return self._fold.ended(row, what)
+        if isinstance(what, ForgottenCall):
+            return self._fold.forget(row)
         return self._fold.leg(row, what)
 
-    def _read_all(self, tp: TP, records: list[Any]) -> Iterator[tuple[Any, SpeechEvents | SpokenLeg]]:
+    def _read_all(self, tp: TP, records: list[Any]) -> Iterator[tuple[Any, _Spoken]]:
         for record in records:
             what = self._read(tp, record)
             if what is not None:
                 yield record, what
 
-    def _read(self, tp: TP, record: Any) -> SpeechEvents | SpokenLeg | None:
-        """Return what `record` holds; None where it is refused, or is another group's leg."""
+    def _read(self, tp: TP, record: Any) -> _Spoken | None:
+        """Return what `record` holds; None where it is refused, or is another group's."""
         if any(name == HEADER for name, _ in record.headers):
             if self._intake.is_foreign(record):
                 return None
-            leg: SpokenLeg | None = self._intake.fact(tp, record, leg_decoder.decode)
-            return leg
+            ours: SpokenLeg | ForgottenCall | None = self._intake.fact(tp, record, spoken_decoder.decode)
+            return ours
         event = self._decoder.decode(record.value)
         refusal = event if isinstance(event, Rejection) else self._refusal(record, event)
         if refusal is not None:
@@ -158,7 +168,12 @@ class SpeechAgent:
             found = part.after(last if known is part else b"", max(1, _ROWS_A_SWEEP // len(ours)))
             self._walked[partition] = part, found[-1][0] if found else b""
             for key, row in found:
-                if row.heard_at < now_ms - KEPT_MS:
+                if row.heard_at == FORGOTTEN_AT:
+                    is_over = self._emptied.is_over(key, now_ms)
+                else:
+                    self._emptied.forget(key)
+                    is_over = row.heard_at < now_ms - KEPT_MS
+                if is_over:
                     part.rows.pop(key, None)
                     part.dirty[key] = None
                     waiting.pop(key, None)
@@ -216,7 +231,7 @@ class SpeechAgent:
         subject = manager.encode()
         self._outbox.add(self._intake.topic, self._partition_for(subject), subject, events.encode(event))
 
-    def _send(self, src: str, pos: int, what: SpeechEvents | SpokenLeg, leg: SpokenLeg | None, sent: Sent) -> None:
+    def _send(self, src: str, pos: int, what: _Spoken, leg: SpokenLeg | None, sent: Sent) -> None:
         fact = Features(
             src=src,
             seq=pos * facts.SLOTS,

@@ -15,6 +15,7 @@ from agents.cli import (
     coaching,
     demo,
     explain,
+    forget,
     gateway,
     import_files,
     kafka,
@@ -91,6 +92,7 @@ app.command("top")(top.top)
 app.command("explain")(explain.explain)
 app.command("coaching")(coaching.coaching)
 app.command("leads")(leads.leads)
+app.command("forget")(forget.forget)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")
 app.add_typer(lexicon.app, name="lexicon")

@@ -162,6 +162,12 @@ async def meaning_of(kafka: Kafka) -> Meaning | None:
     return None if agreed is None else agreed.meaning
 
 
+async def marks_facts(kafka: Kafka) -> bool:
+    """Return whether the facts of the group carry its name."""
+    agreed = last_that_counts(await _read(kafka))[1]
+    return agreed is not None and agreed.named_facts
+
+
 async def _has_rows(kafka: Kafka) -> bool:
     """Return whether the group has rows: one without recorded settings is then of an earlier release."""
     topic = topics.changelog("managers", kafka.group).name

@@ -3,6 +3,8 @@
 By then their contributions have left every window, so nothing has to be emitted. Rows are looked at in small steps, and
 removed like any other change: at the next checkpoint, from the changelog and from the disk.
 
+Rows that were emptied because somebody asked to forget their lead are removed as well, a few checkpoints later.
+
 A deal's row stays twice as long. Calls may keep its lead's row meanwhile, and only the deal's row can take the deal
 away from that lead, if it comes to another one.
 """
@@ -16,6 +18,7 @@ from typing import Any, Final
 
 from agents.state.tables import RowTable
 from streams.contract.facts import RESERVED
+from streams.tables.changelog import FORGOTTEN_AT
 from streams.tables.lead.codec import heard_at
 from streams.tables.lead.row import LeadRow
 
@@ -25,6 +28,29 @@ STEP_S: Final = 1.0
 """A million leads take half an hour, at less than a hundredth of a processor."""
 
 
+EMPTIED_KEPT_MS: Final = 10_000
+"""So long after it was first seen, an emptied row is removed: the offset of what emptied it is committed by then."""
+
+
+class Emptied:
+    """Remembers when each emptied row was first seen."""
+
+    def __init__(self) -> None:
+        self._since: dict[bytes, int] = {}
+
+    def is_over(self, key: bytes, now_ms: int) -> bool:
+        """Return whether the emptied row `key` has been kept long enough."""
+        if now_ms - self._since.setdefault(key, now_ms) < EMPTIED_KEPT_MS:
+            return False
+        del self._since[key]
+        return True
+
+    def forget(self, key: bytes) -> None:
+        """Note that the row is not empty."""
+        if self._since:
+            self._since.pop(key, None)
+
+
 class Expiry:
     """Removes the leads whose last event is older than `after_ms`, in rounds over the rows of a table."""
 
@@ -32,6 +58,7 @@ class Expiry:
         self._table = table
         self._after_ms = after_ms
         self._at: dict[int, tuple[Any, bytes]] = {}  # by partition: its rows, and the key that was looked at last
+        self._emptied = Emptied()
         self.expired = 0
 
     async def run(self, caught_up: Callable[[], set[int]]) -> None:
@@ -53,7 +80,12 @@ class Expiry:
             for key, row in found:
                 heard_ms = _heard_at(row)
                 after_ms = 2 * self._after_ms if key.startswith(_DEAL) else self._after_ms
-                if 0 < heard_ms < now_ms - after_ms:
+                if heard_ms == FORGOTTEN_AT:
+                    is_over = self._emptied.is_over(key, now_ms)
+                else:
+                    self._emptied.forget(key)
+                    is_over = 0 < heard_ms < now_ms - after_ms
+                if is_over:
                     part.rows.pop(key, None)
                     part.dirty[key] = None
                     self.expired += 1

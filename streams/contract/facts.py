@@ -27,6 +27,8 @@ GROUP: Final = "callpulse-group"
 """The header of a fact that names the group that made it."""
 # A record gives at most this many facts to one row, so `offset * SLOTS + slot` grows with the offset and is unique.
 SLOTS: Final = 4
+BY_HAND: Final = "forget"
+"""The `src` of a fact that no record caused, but somebody who ran `callpulse forget`."""
 MAX_HOPS: Final = 8
 """How many links a fact follows. Links that lead round in a circle end there, with nothing lost."""
 RESERVED: Final = "\x1f"
@@ -132,7 +134,20 @@ class Deal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_
     v: int = VERSION
 
 
-ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded | Deal
+class Forgotten(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forgotten"):
+    """For the row of a lead or a deal: it loses all that it holds. What that counted for managers stays counted.
+
+    `callpulse forget` sends it, with `BY_HAND` as `src` and the moment in ms as `seq`. A lead passes it on to
+    its deals.
+    """
+
+    src: str
+    seq: int
+    lead: str
+    v: int = VERSION
+
+
+ContactsFact: TypeAlias = Contact | Linked | Moved | Forwarded | Deal | Forgotten
 """The facts of topic `contacts`."""
 
 Why: TypeAlias = Literal["consultation", "stuck"]

@@ -17,7 +17,7 @@ from streams.contract.events import Direction
 from streams.contract.facts import VERSION
 
 HEADER: Final = "callpulse-leg"
-"""The header of a record of topic `speech` that callpulse wrote for a leg."""
+"""The header of a record of topic `speech` that callpulse wrote: about a leg, or to forget one."""
 
 Heard: TypeAlias = tuple[str, str, int]
 """(group, phrase as the lexicon writes it, moment in ms from the answer)."""
@@ -38,6 +38,14 @@ class SpokenLeg(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
     conversation: bool = False
     talk_ms: int = 0
     withdrawn: bool = False
+    v: int = VERSION
+
+
+class ForgottenCall(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forgotten"):
+    """For a transcript: its row loses all that it holds. What that counted for the manager stays counted."""
+
+    manager: str
+    call: str
     v: int = VERSION
 
 
@@ -116,5 +124,6 @@ class Features(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
     v: int = VERSION
 
 
-leg_decoder: Final = msgspec.json.Decoder(SpokenLeg)
+spoken_decoder: Final = msgspec.json.Decoder(SpokenLeg | ForgottenCall)
+"""Decodes the records of topic `speech` that have the header `HEADER`."""
 features_decoder: Final = msgspec.json.Decoder(Features)

@@ -10,6 +10,8 @@ from typing import Final
 
 LAYOUT: Final = 1
 HEAD: Final = 9
+FORGOTTEN_AT: Final = 1
+"""The time, in ms, at which a row was heard of last if it was emptied to be forgotten; no event has this time."""
 _LAYOUT_BYTE: Final = bytes([LAYOUT])
 
 

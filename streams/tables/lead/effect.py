@@ -7,7 +7,7 @@ from typing import Final, Literal, final
 from mypy_extensions import mypyc_attr
 
 from streams.contract.events import Rejection
-from streams.contract.facts import Deal, Forwarded, Linked, Moved
+from streams.contract.facts import Deal, Forgotten, Forwarded, Linked, Moved
 from streams.tables.lead.deltas import ManagerDelta
 
 
@@ -27,7 +27,7 @@ class LeadEffect:
         self,
         outcome: Literal["applied", "duplicate", "rejected"],
         deltas: tuple[ManagerDelta, ...] = (),
-        facts: tuple[Linked | Moved | Forwarded | Deal, ...] = (),
+        facts: tuple[Linked | Moved | Forwarded | Deal | Forgotten, ...] = (),
         rejection: Rejection | None = None,
         folded: tuple[str, ...] = (),
         *,

@@ -29,6 +29,7 @@ from streams.contract.facts import (
     Contact,
     ContactsFact,
     Deal,
+    Forgotten,
     Forwarded,
     Linked,
     Moved,
@@ -36,7 +37,17 @@ from streams.contract.facts import (
 )
 from streams.settings.settings import Economics, Results, Thresholds
 from streams.tables.changelog import LayoutError
-from streams.tables.lead import affected, changes, contributions, deals, fast_append, mapping, merge, retention
+from streams.tables.lead import (
+    affected,
+    changes,
+    contributions,
+    deals,
+    fast_append,
+    forgetting,
+    mapping,
+    merge,
+    retention,
+)
 from streams.tables.lead.changes import make_room, new_summary, summary_of
 from streams.tables.lead.codec import pack, unpack
 from streams.tables.lead.contributions import Contribution, Totals
@@ -117,6 +128,8 @@ class LeadFold:
             effect = self._moved(row, fact, src, seq)
         elif isinstance(fact, Deal):
             effect = deals.of_lead(row, fact, self._policy, src, seq)
+        elif isinstance(fact, Forgotten):
+            effect = forgetting.forget(row, fact.lead, self._policy, src, seq)
         else:
             effect = self._linked(row, fact, src, seq)
         if effect.outcome == "applied":

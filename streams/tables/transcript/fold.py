@@ -16,6 +16,7 @@ from streams.settings.speech import Speech
 from streams.speech.features import call_features
 from streams.speech.marks import UtteranceMarks
 from streams.speech.reading import Reader
+from streams.tables.changelog import FORGOTTEN_AT
 from streams.tables.transcript.row import TranscriptRow, TranscriptState
 from streams.units import DAY_MS
 
@@ -80,6 +81,15 @@ class TranscriptFold:
             return None
         state.leg = leg
         return self._settle(state) if state.ended or leg.withdrawn else NOTHING
+
+    def forget(self, row: TranscriptRow) -> Sent:
+        """Empty the row but for its position. What it sent before stays counted."""
+        state = row.state
+        state.leg = state.capabilities = state.sent = None
+        state.marks = {}
+        state.ended, state.unsent = True, False
+        state.heard_at = FORGOTTEN_AT
+        return NOTHING
 
     def _settle(self, state: TranscriptState) -> Sent:
         state.unsent = False
