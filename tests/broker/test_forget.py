@@ -12,10 +12,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from agents.kafka.forgetting import Kept, ask
+from agents.kafka.settings_log import agree
 from agents.state import expiry
 from streams.contract import topics
 from streams.contract.events import CallEnded, Event
-from streams.contract.facts import deal_key
+from streams.contract.facts import GROUP, deal_key
+from streams.contract.features import HEADER
 from streams.settings.settings import Settings
 from streams.tables.transcript.row import row_key
 from tests.broker import command_line
@@ -170,3 +173,15 @@ async def test_a_crash_after_the_request_changes_nothing(
     await wait_until(lambda: not {LEAD, DEAL} & kept(worker, "leads"), "the rows are removed")
     await settled(worker)
     assert figures(worker) == before
+
+
+@pytest.mark.parametrize("marked", [False, True])
+async def test_the_request_names_the_group_where_its_facts_do(settings: Settings, *, marked: bool) -> None:
+    kafka = settings.kafka
+    if marked:
+        await agree(settings)  # as the first worker of a new group does
+    await ask(kafka, Kept(keys=[LEAD], deals=[], calls=[("m002", "c7")], lists=0, recent=0, records=[]))
+    group = [(GROUP, kafka.group.encode())] if marked else []
+    for topic, key, more in ((topics.CONTACTS, LEAD, []), (topics.SPEECH, "m002", [(HEADER, b"1")])):
+        (record,) = await asyncio.to_thread(consume, kafka.bootstrap, kafka.topic_prefix + topic.name)
+        assert (record.key, list(record.headers)) == (key.encode(), [*group, *more])
