@@ -50,8 +50,19 @@ class LiveChannel:
     """One channel. `variables` holds what is known so far, by the names of `read_record`."""
 
     __slots__ = (
-        *("answered", "bridged", "created", "heard_at", "hung_up_at", "is_old", "is_up", "last_us", "peer", "uuid"),
-        "variables",
+        *(
+            "answered",
+            "bridged",
+            "created",
+            "heard_at",
+            "hung_up_at",
+            "is_old",
+            "is_up",
+            "last_us",
+            "other_name",
+            "peer",
+        ),
+        *("uuid", "variables"),
     )
 
     def __init__(self, uuid: str) -> None:
@@ -62,6 +73,7 @@ class LiveChannel:
         self.is_up = False  # it is answered, though the list does not say since when
         self.peer: LiveChannel | None = None
         self.bridged = False
+        self.other_name = ""  # that of the channel that dialled it, or of the first one that it dialled
         self.heard_at = 0
         self.is_old = False  # nothing was heard of it on this connection
         self.hung_up_at = 0
@@ -124,6 +136,7 @@ class LiveChannel:
         known = held | ({"end_uepoch": self.last_us} if ended == "0" else {})
         if not self.bridged:
             known = {name: value for name, value in known.items() if name not in ("last_bridge_to", "bridge_channel")}
+            known["bridge_channel"] = self.other_name  # who did not answer is inside or outside, too
             if "bridge_uepoch" not in held and self.created:
                 known["bridge_uepoch"] = "0"
         return read_record(known, (), held.get("context", ""))

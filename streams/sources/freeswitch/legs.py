@@ -121,7 +121,7 @@ class Legs:
         if self._memory.consulted.get(record.uuid) or any(one.how == "attended" for one in record.transfers):
             return  # the record of the one who asked has this leg: this channel went on in another call
         lead = self._parties.lead(record.caller)
-        internal = lead is None and self._is_colleague(record, record.caller)
+        internal = lead is None and self.is_colleague(record, record.caller)
         call = record.member or record.call
         yield self._ended(
             record, _Leg(manager=manager, direction="inbound", call=call, lead=lead, is_internal=internal)
@@ -130,7 +130,7 @@ class Legs:
     def _dialled(self, record: Record, manager: str) -> Iterator[Event]:
         """Yield the leg of a telephone that dialled, and of the colleague who was consulted and got the customer."""
         lead = self._lead_dialled(record)
-        internal = lead is None and self._is_colleague(record, record.dialled)
+        internal = lead is None and self.is_colleague(record, record.dialled)
         if lead is None and not record.bridged_name and not record.legs:
             return  # a feature code, an announcement, the own voicemail
         yield self._ended(record, _Leg(manager=manager, direction="outbound", lead=lead, is_internal=internal))
@@ -145,7 +145,7 @@ class Legs:
         if not record.answered_at or not (record.legs or record.bridged_to or record.bridged_name):
             return
         lead = self._lead_dialled(record)
-        internal = lead is None and self._is_colleague(record, record.dialled)
+        internal = lead is None and self.is_colleague(record, record.dialled)
         leg = _Leg(
             manager=manager,
             direction="outbound",
@@ -170,7 +170,7 @@ class Legs:
         destinations = (record.dialled, *(profile.destination for profile in record.profiles))
         return self._parties.lead(*destinations, *(number for _, number in record.legs))
 
-    def _is_colleague(self, record: Record, number: str) -> bool:
+    def is_colleague(self, record: Record, number: str) -> bool:
         """Tell whether the other party is inside: by its channel, where that is known, else by its number."""
         if record.bridged_name:
             return self._parties.of_name(record.bridged_name).role == "manager"

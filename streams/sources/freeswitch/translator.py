@@ -112,6 +112,7 @@ class FreeSwitch:
     def _of_channel(self, channel: LiveChannel, event: Message, at_us: str, *, is_new: bool) -> Iterator[Event]:
         kind = event["Event-Name"]
         if kind == "CHANNEL_CREATE" and is_new:
+            self._name_each_other(channel)
             yield from self._created(channel)
         elif kind in _RINGING:
             yield from self._rings(channel)
@@ -130,6 +131,18 @@ class FreeSwitch:
         for event in self._legs.take(record):
             yield self._open.exact(event)
         yield from self._open.rest_of(self._parties.public_id(channel.uuid), record.ended_at)
+
+    def _name_each_other(self, channel: LiveChannel) -> None:
+        """Note the name of the channel that dialled this one, and there the name of this one.
+
+        A short number may be an extension or a service outside: only the other channel says so before a bridge.
+        """
+        held = channel.variables
+        asking = self._channels.get(held.get("originator") or held.get("cc_member_session_uuid", ""))
+        for one, other in ((channel, asking), (asking, channel)):
+            name = "" if other is None else other.variables.get("channel_name", "")
+            if one is not None and name and self._parties.of_name(name).role != "machine":
+                one.other_name = one.other_name or name
 
     def _created(self, channel: LiveChannel) -> Iterator[Event]:
         """Yield the start of the leg of the telephone on whose behalf a channel was dialled."""
@@ -153,7 +166,7 @@ class FreeSwitch:
         party = self._parties.of(record)
         if party.role == "manager" and record.is_originated and (record.originator or record.member):
             lead = self._parties.lead(record.caller)
-            internal = lead is None and bool(record.caller) and bool(self._parties.manager_of(record.caller))
+            internal = lead is None and self._legs.is_colleague(record, record.caller)
             yield from self._started(record, party.manager, record.started_at, "inbound", lead, internal=internal)
         if channel.peer is not None:
             yield from self._connected(channel, channel.peer)
