@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from streams.contract.events import Event
-from streams.settings.settings import Settings, load
+from streams.settings.settings import Secret, Settings, load
 from streams.simulator.rendering import (
     amazon_connect,
     ami,
@@ -17,6 +17,7 @@ from streams.simulator.rendering import (
     cel,
     export,
     freeswitch,
+    freeswitch_events,
     mango,
     megafon,
     queue_log,
@@ -33,6 +34,11 @@ from streams.sources.files.mapping import FileMapping
 from streams.sources.files.reader import FileReader
 from streams.sources.frame import Hook, Join, KeptStatement, LineSource, Request
 from streams.sources.freeswitch import FreeSwitchHook, FreeSwitchJoin
+from streams.sources.freeswitch.access import EslAccess
+from streams.sources.freeswitch.hook import parties_of
+from streams.sources.freeswitch.mapping import FreeSwitchMapping
+from streams.sources.freeswitch.session import EslSession
+from streams.sources.freeswitch.translator import FreeSwitch
 from streams.sources.http.acceptance import Acceptance
 from streams.sources.http.batch import FORMS, BatchReader, Unread
 from streams.sources.joins import OpenCalls
@@ -241,6 +247,23 @@ def of_freeswitch(of: Made) -> list[Event]:
     return of_requests(of, "freeswitch", "", (FreeSwitchHook, lambda _: FreeSwitchJoin()), posts)
 
 
+def of_event_socket(of: Made, pieces: int = 1447) -> list[Event]:
+    """Return the events of FreeSWITCH's event socket, whose bytes come in pieces of one size."""
+    settings = load(of.book.roster(of.text), {"CALLPULSE_LEAD_SECRET": SECRET.decode()}, SOURCES)
+    translator = FreeSwitch(parties_of(settings, settings.source(FreeSwitchMapping)))
+    session = EslSession(EslAccess(host="pbx.example", password=Secret("ClueCon")))
+    data = freeswitch_events.LOGIN + b"".join(freeswitch_events.stream(of.history, of.book))
+    events: list[Event] = []
+    translator.begin_connection()
+    for begin in range(0, len(data), pieces):
+        for heard in session.receive(data[begin : begin + pieces], of.end_ms):
+            translation = translator.take(heard, of.end_ms)
+            assert translation.refused == [], translation.refused
+            events += translation.events
+    assert (session.error, session.is_torn(), len(translator)) == (None, False, 0)
+    return events
+
+
 class Adapter(NamedTuple):
     """An adapter: `read` renders a history as bytes and reads them. `losses` names what the system cannot know."""
 
@@ -259,6 +282,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "MegaFon": Adapter("megafon", of_megafon),
     "Amazon Connect": Adapter("amazon_connect", of_amazon_connect),
     "FreeSWITCH": Adapter("freeswitch", of_freeswitch),
+    "FreeSWITCH, socket": Adapter("freeswitch", of_event_socket),
     "Twilio": Adapter("twilio", of_twilio),
     "Zadarma": Adapter("zadarma", of_zadarma),
     "HTTP, arrays": Adapter("http", lambda of: _posted(of, bodies.arrays, "application/json")),

@@ -31,8 +31,14 @@ class Record(NamedTuple):
 
 def records(history: History, book: PhoneBook) -> Iterator[Record]:
     """Yield the records in the order in which channels end."""
-    made = (record for call in history.calls for record in _Script(call, book).run())
+    made = (record for channels in calls(history, book) for record in channels)
     yield from sorted(made, key=lambda record: record.at_ms)
+
+
+def calls(history: History, book: PhoneBook) -> Iterator[list[Record]]:
+    """Yield the records of each call. The customer's is the last one; a call between colleagues has none."""
+    for call in history.calls:
+        yield list(_Script(call, book).run())
 
 
 def lines(history: History, book: PhoneBook) -> Iterator[bytes]:

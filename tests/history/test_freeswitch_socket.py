@@ -1,0 +1,25 @@
+"""A simulated day on the event socket of FreeSWITCH: what is said live is what the ends say.
+
+The tables of a day and a week are compared in `test_adapters.py`.
+"""
+
+from __future__ import annotations
+
+from streams.contract.events import CallAnswered, CallEnded, CallStarted
+from tests.history.adapters import of_event_socket
+from tests.history.departments import made
+
+
+def test_starts_and_answers_say_what_the_ends_say() -> None:
+    """Also of calls to short numbers outside that nobody answers: no bridge says there that they are no extensions."""
+    events = of_event_socket(made())
+    starts = {one.id.rpartition(":")[0]: one for one in events if isinstance(one, CallStarted)}
+    answers = {one.id.rpartition(":")[0]: one.at for one in events if isinstance(one, CallAnswered)}
+    ends = [one for one in events if isinstance(one, CallEnded) and not one.manager.startswith("queue:")]
+    assert len(ends) > 500
+    for end in ends:
+        start = starts[end.id.rpartition(":")[0]]
+        told = (start.at, start.direction, start.lead, start.internal, start.call, start.manager)
+        assert told == (end.started_at, end.direction, end.lead, end.internal, end.call, end.manager)
+        assert answers.get(end.id.rpartition(":")[0]) == end.answered_at
+    assert {end.internal is True for end in ends if end.lead is None and end.answered_at is None} == {True, False}
