@@ -168,11 +168,14 @@ def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | N
     A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
     a word sets it against the question: «двадцать, но нам хватает».
     """
-    kinds = said.of("objection")
-    if not kinds or said.marks.role != "customer":
+    if said.marks.role != "customer":
+        return None
+    kinds = said.of("objection") or _resistance(talk, said, now)
+    if not kinds:
         return None
     last = said.number == len(talk) - 1
-    if last and (said.steps("refusal") or (step is not None and now == "next_step")):
+    bare = said.marks.words <= BARE_WORDS and all(one.marks.role != "customer" for one in talk[said.number + 1 :])
+    if (said.steps("refusal") and (last or bare)) or (last and step is not None and now == "next_step"):
         return None
     before = talk[said.number - 1] if said.number else None
     answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
@@ -181,6 +184,20 @@ def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | N
     kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
     reaction, adequate = _reaction(talk, said)
     return ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate)
+
+
+def _resistance(talk: list[_Said], said: _Said, now: str) -> dict[str, int]:
+    """Return the kind and the moment of an objection without a phrase of any kind, nothing if there is none.
+
+    Where the manager told of the product or its price and asked nothing, the customer's answer with a "not", "only" or
+    "too" in it sets something against it. Most of these say that it is not needed, or does not fit.
+    """
+    before = talk[said.number - 1] if said.number else None
+    if now not in _TOLD_STAGES or before is None or before.marks.role != "manager" or before.marks.questions:
+        return {}
+    if said.marks.questions or "resistance" not in said.of("cue") or said.marks.words < RESISTING_WORDS:
+        return {}
+    return {"need": said.of("cue")["resistance"]}
 
 
 def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | None]:
@@ -202,6 +219,11 @@ def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | N
 
 _ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
 """Kinds of objections whose words also describe a situation."""
+_TOLD_STAGES: Final = ("presentation", "proposal")
+RESISTING_WORDS: Final = 4
+"""An objection without a phrase of any kind has so many words at least."""
+BARE_WORDS: Final = 7
+"""A refusal of so few words that the customer says last gives no reason, so it is an end and no objection."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
 """Of several stages in one utterance the later one counts: a price is often told with what it is for."""
