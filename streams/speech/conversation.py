@@ -142,7 +142,8 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
         if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
             vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
         if left_open is None and said.steps("left_open") and said.number >= len(talk) - LEFT_OPEN_TURNS:
-            left_open = NextStepHeard(said.name, said.of("cue")["left_open"], agreed=False)
+            at_ms = (said.of("next_step") | said.of("cue"))["left_open"]
+            left_open = NextStepHeard(said.name, at_ms, agreed=False)
     return vague or left_open
 
 
@@ -174,7 +175,7 @@ def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | N
     if not kinds:
         return None
     last = said.number == len(talk) - 1
-    bare = said.marks.words <= BARE_WORDS and all(one.marks.role != "customer" for one in talk[said.number + 1 :])
+    bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
     if (said.steps("refusal") and (last or bare)) or (last and step is not None and now == "next_step"):
         return None
     before = talk[said.number - 1] if said.number else None
@@ -222,8 +223,8 @@ _ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
 _TOLD_STAGES: Final = ("presentation", "proposal")
 RESISTING_WORDS: Final = 4
 """An objection without a phrase of any kind has so many words at least."""
-BARE_WORDS: Final = 7
-"""A refusal of so few words that the customer says last gives no reason, so it is an end and no objection."""
+FAREWELL_WORDS: Final = 6
+"""A refusal gives no reason and ends the call where it and all that follows it are of so few words at most."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
 """Of several stages in one utterance the later one counts: a price is often told with what it is for."""

@@ -39,7 +39,7 @@ def shipped(language: str) -> Score:
         ("ru", "fillers", 0.95, 0.95),
         ("en", "fillers", 0.95, 0.95),
         ("ru", "objections", 0.90, 0.85),
-        ("en", "objections", 0.75, 0.90),
+        ("en", "objections", 0.85, 0.90),
         ("ru", "next_steps", 0.95, 0.95),
         ("en", "next_steps", 0.95, 0.95),
         ("ru", "stages", 0.85, 0.77),
