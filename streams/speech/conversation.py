@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.speech.marks import Hit, UtteranceMarks
+from streams.speech.turns import Said
 
 LOOK_AHEAD: Final = 2
 """A reaction to an objection follows within so many utterances of the manager; an agreement likewise."""
@@ -71,28 +72,6 @@ class Conversation(Struct, frozen=True):
     next_step: NextStepHeard | None = None
 
 
-class _Said:
-    """An utterance with the groups that were heard in it, by kind; each group with the moment of its first hit."""
-
-    __slots__ = ("groups", "marks", "name", "number")
-
-    def __init__(self, number: int, name: str, marks: UtteranceMarks, hits: Sequence[Hit]) -> None:
-        self.number = number
-        self.name = name
-        self.marks = marks
-        self.groups: dict[str, dict[str, int]] = {}
-        for hit in hits:
-            self.groups.setdefault(hit.kind, {}).setdefault(hit.group, hit.at_ms)
-
-    def of(self, kind: str) -> dict[str, int]:
-        """Return the groups of a kind."""
-        return self.groups.get(kind, {})
-
-    def steps(self, *groups: str) -> bool:
-        """Tell whether one of these groups, of next steps or of cues of them, was heard."""
-        return any(group in self.of("next_step") or group in self.of("cue") for group in groups)
-
-
 def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
     """Return what was heard in a call."""
     talk = _in_order(utterances)
@@ -111,18 +90,20 @@ def heard(utterances: Mapping[str, UtteranceMarks]) -> dict[str, list[Hit]]:
     }
 
 
-def _in_order(utterances: Mapping[str, UtteranceMarks]) -> list[_Said]:
+def _in_order(utterances: Mapping[str, UtteranceMarks]) -> list[Said]:
     """Return the utterances that take a turn, in order."""
     counted = heard(utterances)
     order = sorted(utterances.items(), key=lambda item: (item[1].start_ms, item[1].end_ms, item[0]))
     turns = [(name, marks) for name, marks in order if not marks.back_channel and marks.words]
-    return [_Said(number, name, marks, counted[name]) for number, (name, marks) in enumerate(turns)]
+    return [Said(number, name, marks, counted[name]) for number, (name, marks) in enumerate(turns)]
 
 
 # -- next step
 
+_OFFERS: Final = ("offer", "appointment")
 
-def _next_step(talk: list[_Said]) -> NextStepHeard | None:
+
+def _next_step(talk: list[Said]) -> NextStepHeard | None:
     """Return the last next step that was named in the second half of the call, and whether it was agreed."""
     vague: NextStepHeard | None = None
     left_open: NextStepHeard | None = None
@@ -131,13 +112,14 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
             break
         before = talk[max(0, said.number - LOOK_AHEAD) : said.number]
         after = talk[said.number + 1 : said.number + 1 + LOOK_AHEAD]
-        offered = said.steps("offer", "customer_offer")
-        offered = offered or any(one.steps("offer") for one in before)
+        offered = said.steps(*_OFFERS, "customer_offer")
+        offered = offered or any(one.steps(*_OFFERS) for one in before)
         if said.steps("named") and offered and _accepted(said, before, after):
             return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
         if said.of("objection").keys() - {"timing"}:
             continue
-        if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and not said.steps("named"):
+        open_time = not said.steps("named") or said.steps("refusal")
+        if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and open_time:
             vague = NextStepHeard(said.name, said.of("cue")["customer_offer"], agreed=False)
         if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
             vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
@@ -147,8 +129,10 @@ def _next_step(talk: list[_Said]) -> NextStepHeard | None:
     return vague or left_open
 
 
-def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> bool:
+def _accepted(said: Said, before: Sequence[Said], after: Sequence[Said]) -> bool:
     """Tell whether the other side agrees to the time that was named."""
+    if said.steps("refusal"):
+        return False
     role = said.marks.role
     others = [one for one in after if one.marks.role != role]
     if any(one.steps("refusal") or one.of("objection") for one in others):
@@ -163,7 +147,7 @@ def _accepted(said: _Said, before: Sequence[_Said], after: Sequence[_Said]) -> b
 # -- objections
 
 
-def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | None) -> ObjectionHeard | None:
+def _objection(talk: list[Said], said: Said, now: str, step: NextStepHeard | None) -> ObjectionHeard | None:
     """Return the objection of an utterance, if there is one.
 
     A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
@@ -171,14 +155,16 @@ def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | N
     """
     if said.marks.role != "customer":
         return None
-    kinds = said.of("objection") or _resistance(talk, said, now)
+    kinds = said.of("objection")
+    before = talk[said.number - 1] if said.number else None
+    if not kinds and before is not None:
+        kinds = _unnamed_objection(said, before, now)
     if not kinds:
         return None
     last = said.number == len(talk) - 1
     bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
     if (said.steps("refusal") and (last or bare)) or (last and step is not None and now == "next_step"):
         return None
-    before = talk[said.number - 1] if said.number else None
     answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
     if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and not kinds.keys() - _ALSO_ANSWERS:
         return None
@@ -187,21 +173,30 @@ def _objection(talk: list[_Said], said: _Said, now: str, step: NextStepHeard | N
     return ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate)
 
 
-def _resistance(talk: list[_Said], said: _Said, now: str) -> dict[str, int]:
+def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     """Return the kind and the moment of an objection without a phrase of any kind, nothing if there is none.
 
     Where the manager told of the product or its price and asked nothing, the customer's answer with a "not", "only" or
-    "too" in it sets something against it. Most of these say that it is not needed, or does not fit.
+    "too" in it sets something against it. Most of these say that it is not needed, or does not fit. Another sum says
+    that it is dear; and how it is done already, at the beginning of the call, that nothing is needed.
     """
-    before = talk[said.number - 1] if said.number else None
-    if now not in _TOLD_STAGES or before is None or before.marks.role != "manager" or before.marks.questions:
+    if before.marks.role != "manager" or before.marks.questions or said.marks.questions:
         return {}
-    if said.marks.questions or "resistance" not in said.of("cue") or said.marks.words < RESISTING_WORDS:
+    cues = said.of("cue")
+    accepts = said.steps("agreement", "named", "customer_offer", "refusal")
+    priced = "sum" in before.of("cue") or "proposal" in before.of("stage")
+    if priced and not accepts and now in _PRICED_STAGES and "sum" in cues:
+        return {"price": cues["sum"]}
+    if said.marks.words < RESISTING_WORDS:
         return {}
-    return {"need": said.of("cue")["resistance"]}
+    if now in _TOLD_STAGES and "resistance" in cues and not said.steps("asks_back"):
+        return {"need": cues["resistance"]}
+    if now == "introduction" and "own_case" in cues and not accepts and not said.of("stage"):
+        return {"need": cues["own_case"]}
+    return {}
 
 
-def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | None]:
+def _reaction(talk: list[Said], objection: Said) -> tuple[str | None, bool | None]:
     """Return where the manager takes an objection up, and whether in a fitting way."""
     for said in talk[objection.number + 1 :]:
         if said.marks.role != "manager":
@@ -221,6 +216,7 @@ def _reaction(talk: list[_Said], objection: _Said) -> tuple[str | None, bool | N
 _ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
 """Kinds of objections whose words also describe a situation."""
 _TOLD_STAGES: Final = ("presentation", "proposal")
+_PRICED_STAGES: Final = ("proposal", "objection")
 RESISTING_WORDS: Final = 4
 """An objection without a phrase of any kind has so many words at least."""
 FAREWELL_WORDS: Final = 6
@@ -239,12 +235,13 @@ TELLING_WORDS: Final = 9
 """A manager who says so many words without a question, and no more is known of them, is presenting."""
 
 
-def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
+def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
     """Return where stages begin, and add the objections to `objections`. One lasts until the talk leaves it."""
     found: list[StageHeard] = []
     known: set[str] = set()
     taken_up: set[str] = set()
     ignored = False
+    step_begins = _step_begins(talk, step)
     for said in talk:
         now = found[-1].stage if found else ""
         objection = _objection(talk, said, now, step)
@@ -253,55 +250,92 @@ def _stages(talk: list[_Said], objections: list[ObjectionHeard], step: NextStepH
             ignored = objection.reaction is None
             if objection.reaction is not None:
                 taken_up.add(objection.reaction)
-        stage, at_ms = _stage_of(said, now, objection, step, answers=said.name in taken_up, ignored=ignored)
-        if stage and stage != now:
-            found.append(StageHeard(stage, said.name, at_ms, stage in known))
-            known.add(stage)
+        late = said.number >= len(talk) // 2
+        if said.number == step_begins or (late and said.steps("appointment") and objection is None and now):
+            begun = [("next_step", said.marks.start_ms)]
+        else:
+            begun = _stages_of(said, now, objection, answers=said.name in taken_up, ignored=ignored)
+        for stage, at_ms in begun:
+            if stage != (found[-1].stage if found else ""):
+                found.append(StageHeard(stage, said.name, at_ms, stage in known))
+                known.add(stage)
     return tuple(found)
 
 
-def _stage_of(
-    said: _Said,
+def _step_begins(talk: Sequence[Said], step: NextStepHeard | None) -> int:
+    """Return the number of the utterance in which the talk turns to the next step; -1 without one."""
+    if step is None:
+        return -1
+    end = next(said.number for said in talk if said.name == step.utterance)
+    for said in talk[max(1, end - LOOK_AHEAD) : end]:
+        if said.marks.role != "manager":
+            continue
+        if (said.steps(*_OFFERS) and said.steps("named")) or (not step.agreed and said.steps("left_open")):
+            return said.number
+    return end
+
+
+def _stages_of(
+    said: Said,
     now: str,
     objection: ObjectionHeard | None,
-    step: NextStepHeard | None,
     *,
     answers: bool,
     ignored: bool,
-) -> tuple[str, int]:
-    """Return the stage to which an utterance belongs, "" for none of its own, and its moment.
+) -> list[tuple[str, int]]:
+    """Return the stages that an utterance belongs to, none of its own if empty, and their moments.
 
     `answers`: the manager takes up an objection in it. `ignored`: the last objection was not taken up.
     """
     if not now:
-        return "introduction", said.marks.start_ms
-    if step is not None and said.name == step.utterance:
-        return "next_step", step.at_ms
+        return [("introduction", said.marks.start_ms)]
     if objection is not None:
-        return "objection", objection.at_ms
-    absorbed = _PASSING.get(now, ("introduction",))
-    named = [
-        (-_WEIGHT.get(stage, 0), at_ms, stage) for stage, at_ms in said.of("stage").items() if stage not in absorbed
-    ]
+        return [("objection", objection.at_ms)]
     if now == "objection" and answers:
-        named = [one for one in named if one[2] == "proposal"]
-    if said.marks.role == "customer":
-        named = [one for one in named if one[2] != "need_discovery" or now == "introduction"]
-    if named:
-        _, at_ms, stage = min(named)
-        return stage, at_ms
-    if said.marks.role == "manager" and not answers:
-        return _unnamed(said, now, ignored=ignored)
-    return "", 0
+        return []
+    begun = _named(said, now)
+    if not begun and said.marks.role == "manager" and not answers:
+        stage, at_ms = _unnamed(said, now, ignored=ignored)
+        begun = [(stage, at_ms)] if stage else []
+    return begun
 
 
-def _unnamed(said: _Said, now: str, *, ignored: bool) -> tuple[str, int]:
+def _named(said: Said, now: str) -> list[tuple[str, int]]:
+    """Return the stages that the phrases of an utterance tell. Of several, a presentation before its price counts."""
+    manager = said.marks.role == "manager"
+    absorbed = _PASSING.get(now, ("introduction",))
+    named = {stage: at_ms for stage, at_ms in said.of("stage").items() if stage not in absorbed}
+    cues = said.of("cue")
+    if not manager:
+        if now == "introduction" and "proposal" in named:
+            return [("need_discovery", named["proposal"])]
+        if now != "introduction":
+            named.pop("need_discovery", None)
+    elif not named:
+        if now in _PASSING and "volume" in cues:
+            return [("need_discovery", cues["volume"])]
+        if "sum" in cues and not said.marks.questions and now in _SUM_AFTER:
+            return [("proposal", cues["sum"])]
+    if not named:
+        return []
+    stage = min(named, key=lambda one: (-_WEIGHT.get(one, 0), named[one]))
+    begun = [(stage, named[stage])]
+    if stage == "proposal" and manager and now in _TELLING_AFTER and "presentation" in named:
+        begun.insert(0, ("presentation", named["presentation"]))
+    return begun
+
+
+def _unnamed(said: Said, now: str, *, ignored: bool) -> tuple[str, int]:
     """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
     if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
         return "", 0
     asked = [question for question in said.marks.questions if question.type in _OPEN_QUESTIONS]
+    if now == "introduction":
+        asked = list(said.marks.questions)
     if asked and now in ("introduction", "presentation"):
         return "need_discovery", asked[0].at_ms
+    if said.steps(*_OFFERS) and said.steps("named"):
+        return "", 0
     telling = now in _TELLING_AFTER or (now == "objection" and ignored)
     if telling and not said.marks.questions and said.marks.words >= TELLING_WORDS:
         return "presentation", said.marks.start_ms
@@ -309,3 +343,4 @@ def _unnamed(said: _Said, now: str, *, ignored: bool) -> tuple[str, int]:
 
 
 _TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
+_SUM_AFTER: Final = ("presentation", "need_discovery")
