@@ -180,18 +180,17 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     "too" in it sets something against it. Most of these say that it is not needed, or does not fit. Another sum says
     that it is dear; and how it is done already, at the beginning of the call, that nothing is needed.
     """
-    if before.marks.role != "manager" or before.marks.questions or said.marks.questions:
+    told = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
+    if not told or said.steps("agreement", "named", "customer_offer", "refusal"):
         return {}
     cues = said.of("cue")
-    accepts = said.steps("agreement", "named", "customer_offer", "refusal")
+    long = said.marks.words >= RESISTING_WORDS
     priced = "sum" in before.of("cue") or "proposal" in before.of("stage")
-    if priced and not accepts and now in _PRICED_STAGES and "sum" in cues:
+    if priced and now in _PRICED_STAGES and "sum" in cues:
         return {"price": cues["sum"]}
-    if said.marks.words < RESISTING_WORDS:
-        return {}
-    if now in _TOLD_STAGES and "resistance" in cues and not said.steps("asks_back"):
+    if long and now in _TOLD_STAGES and "resistance" in cues and "asks_back" not in cues:
         return {"need": cues["resistance"]}
-    if now == "introduction" and "own_case" in cues and not accepts and not said.of("stage"):
+    if long and now == "introduction" and "own_case" in cues and not said.of("stage"):
         return {"need": cues["own_case"]}
     return {}
 

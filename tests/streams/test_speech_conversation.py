@@ -183,3 +183,74 @@ def test_the_order_of_arrival_does_not_matter() -> None:
 
 def test_nothing_is_heard_in_nothing() -> None:
     assert conversation({}) == Conversation()
+
+
+OPENING: tuple[Said, ...] = (("m", ""), ("c", ""), ("m", "stage.presentation stage.proposal cue.sum"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("cue.sum", ["price"]),
+        ("cue.sum ?", []),
+        ("cue.sum cue.agreement", []),
+        ("cue.resistance", ["need"]),
+        ("cue.resistance cue.asks_back", []),
+        ("cue.resistance words=3", []),
+    ],
+)
+def test_what_is_set_against_a_price_is_an_objection(answer: str, kind: list[str]) -> None:
+    heard = conversation(call(*OPENING, ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kind
+
+
+@pytest.mark.parametrize(
+    ("opening", "answer", "kind"),
+    [("", "cue.own_case", ["need"]), ("?", "cue.own_case", []), ("", "cue.own_case stage.need_discovery", [])],
+)
+def test_how_it_is_done_already_is_an_objection_at_the_beginning(opening: str, answer: str, kind: list[str]) -> None:
+    heard = conversation(call(("m", opening), ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kind
+
+
+def test_a_product_and_its_price_may_begin_in_one_utterance() -> None:
+    assert stages(conversation(call(*OPENING, ("c", "")))) == [
+        "u00 introduction",
+        "u02 presentation",
+        "u02 proposal",
+    ]
+
+
+def test_a_sum_without_a_phrase_of_a_price_is_a_proposal_after_the_presentation() -> None:
+    talk = (("m", ""), ("c", ""), ("m", "stage.presentation"), ("c", ""), ("m", "cue.sum"))
+    assert stages(conversation(call(*talk)))[-1] == "u04 proposal"
+
+
+def test_a_question_for_a_quantity_leaves_the_problem() -> None:
+    heard = conversation(call(("m", ""), ("c", ""), ("m", "stage.pain"), ("c", ""), ("m", "cue.volume ?"), ("c", "")))
+    assert stages(heard)[-1] == "u04 need_discovery"
+
+
+def test_a_customer_who_begins_with_the_price_tells_a_need() -> None:
+    heard = conversation(call(("m", ""), ("c", "stage.proposal"), ("m", ""), ("c", "")))
+    assert stages(heard) == ["u00 introduction", "u01 need_discovery"]
+
+
+@pytest.mark.parametrize(("number", "stage"), [(3, ["u03 next_step"]), (1, [])])
+def test_an_attempt_at_an_appointment_counts_in_the_second_half(number: int, stage: list[str]) -> None:
+    talk = [("m", ""), ("c", ""), ("m", ""), ("c", ""), ("c", ""), ("c", "")]
+    talk[number] = ("m", "cue.appointment")
+    assert stages(conversation(call(*talk))) == ["u00 introduction", *stage]
+
+
+def test_the_next_step_begins_with_the_offer_of_its_time() -> None:
+    talk = (("m", ""), ("c", ""), ("m", "cue.offer next.named"), ("c", "next.named cue.agreement"))
+    heard = conversation(call(*talk))
+    assert stages(heard) == ["u00 introduction", "u02 next_step"]
+
+
+def test_a_time_that_the_customer_refuses_is_not_agreed() -> None:
+    talk = (("m", ""), ("c", ""), ("m", "cue.offer next.named"), ("c", "next.named cue.refusal cue.customer_offer"))
+    step = conversation(call(*talk)).next_step
+    assert step is not None
+    assert (step.utterance, step.agreed) == ("u03", False)
