@@ -198,6 +198,7 @@ def test_a_call_is_in_progress_until_its_leg_or_its_transcript_is_over() -> None
     assert live_marks(row_of(utterance(), ended())[0].state) is None
 
 
+@pytest.mark.source
 def test_a_leg_has_so_many_utterances_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.tables.transcript.fold.MOST_UTTERANCES", 2)
     row = TranscriptRow()
