@@ -116,7 +116,7 @@ def test_of_the_phrases_at_least_so_many_are_heard_rightly(half: str, part: str,
 
 
 def test_an_answer_with_a_never_is_an_objection_only_where_the_manager_told_of_the_product() -> None:
-    answer: Turn = ("customer", "The lift never stops on the third floor.")
+    answer: Turn = ("customer", "The lift never stops where our people work.")
     after_telling = talk((*OPENED, TOLD, answer, ("manager", "I see"), ("customer", "And so")))
     after_asking = talk((*OPENED, *ASKED[:1], answer, ("manager", "I see"), ("customer", "And so")))
     assert ([one.kind for one in after_telling.objections], after_asking.objections) == (["need"], ())
