@@ -102,7 +102,7 @@ async def run(
 
 
 def _talking_ms(worker: Worker) -> Callable[[bytes, int], int]:
-    """Return the function that tells how long a manager has talked in a call in progress."""
+    """Return the function that returns how long a manager has talked in a call in progress."""
     speech = worker.agents.get("transcripts")
     return speech.talking_ms if isinstance(speech, SpeechAgent) else lambda _manager, _now_ms: 0
 

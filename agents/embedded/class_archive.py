@@ -50,7 +50,7 @@ def keep(folder: Path, archive: Path) -> None:
 
 
 def _is_whole(archive: Path) -> bool:
-    """Tell whether it is as it was written: a JVM that reads half an archive crashes."""
+    """Return whether it is as it was written: a JVM that reads half an archive crashes."""
     try:
         return _sum_of(archive).read_text(encoding="utf-8") == runtime.sha256(archive)
     except OSError:

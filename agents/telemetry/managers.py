@@ -17,7 +17,7 @@ from streams.metrics.catalogue import Metric, manager_metrics
 from streams.settings.settings import Manager, Settings
 from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.series import VARYING, ManagerSeries
-from streams.tables.manager.view import NO_ROSTER, Heard, ManagerCache, ManagerReader, ManagerView, Roster
+from streams.tables.manager.view import NO_ROSTER, ManagerCache, ManagerReader, ManagerSpeech, ManagerView, Roster
 from streams.tables.outcome.view import Series
 from streams.tables.team.series import Teams, TeamSeries
 
@@ -170,10 +170,10 @@ class Managers:
         cache = caches.get(key)
         if cache is None:
             cache = caches[key] = ManagerCache()
-        heard = Heard(
+        speech = ManagerSpeech(
             None if self._coaching is None else _row(self._coaching, partition, key), self._talking_ms(key, now_ms)
         )
-        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache, heard)
+        return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache, speech)
 
     def teams(self) -> dict[str, int]:
         """Return the number of managers exported here by team; every team of the settings is there."""

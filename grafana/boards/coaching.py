@@ -72,8 +72,8 @@ def questions() -> stat.Panel:
     """Return the questions of a call."""
     return number(
         "Questions per call",
-        "Questions of the manager ÷ calls in which questions can be told, 30 days. Sources without punctuation hide "
-        "Russian yes-no questions, so their calls are left out.",
+        "Questions of the manager ÷ calls in which questions can be recognised, 30 days. Sources without punctuation "
+        "hide Russian yes-no questions, so their calls are left out.",
         "none",
         _mean("questions_per_call"),
         ((None, GREY),),

@@ -19,8 +19,8 @@ from streams.contract.facts import VERSION
 HEADER: Final = "callpulse-leg"
 """The header of a record of topic `speech` that callpulse wrote: about a leg, or to forget one."""
 
-Heard: TypeAlias = tuple[str, str, int]
-"""(group, phrase as the lexicon writes it, moment in ms from the answer)."""
+Evidence: TypeAlias = tuple[str, str, int]
+"""(flag, what raised it as the lexicon writes it or "", moment in ms from the answer)."""
 
 
 class SpokenLeg(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="leg"):
@@ -87,7 +87,7 @@ class CallFeatures(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     arguments: int = 0
     promises: int = 0
     flags: tuple[str, ...] = ()
-    evidence: tuple[Heard, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 class HeardCall(Struct, frozen=True, array_like=True, gc=False):

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from streams.contract.features import CallFeatures, Features, Heard, HeardCall
+from streams.contract.features import CallFeatures, Evidence, Features, HeardCall
 from streams.units import MINUTE_MS
 
 MIN_CALLS: Final = 3
@@ -74,7 +74,7 @@ class FlaggedCall(Struct, frozen=True):
     kind: str
     talk_ms: int
     flags: tuple[str, ...]
-    evidence: tuple[Heard, ...]
+    evidence: tuple[Evidence, ...]
 
 
 class ToListen(Struct, frozen=True):

@@ -76,7 +76,7 @@ COACHING: Final = (
     ),
     of_manager(
         "questions_per_call",
-        "Questions of the manager divided by calls in which questions can be told, in the window (30d).",
+        "Questions of the manager divided by calls in which questions can be recognised, in the window (30d).",
         "window",
         measure=4,
         over=(Count("questions of the manager"), _HEARD),
@@ -138,13 +138,13 @@ COACHING: Final = (
     ),
     of_manager(
         "heard_next_step_ratio",
-        "Conversations in which a next step was heard, divided by conversations with a transcript, in the window "
-        "(30d).",
+        "Conversations in which a next step was heard to be agreed, divided by conversations with a transcript, in the "
+        "window (30d).",
         "window",
         unit="ratio",
         measure=4,
         over=(
-            Count("conversations in which a next step was heard"),
+            Count("conversations in which a next step was heard to be agreed"),
             Count("conversations with a transcript", "heard_calls", exact=False),
         ),
     ),

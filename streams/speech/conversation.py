@@ -130,7 +130,7 @@ def _next_step(talk: list[Said]) -> NextStepHeard | None:
 
 
 def _accepted(said: Said, before: Sequence[Said], after: Sequence[Said]) -> bool:
-    """Tell whether the other side agrees to the time that was named."""
+    """Return whether the other side agrees to the time that was named."""
     if said.steps("refusal"):
         return False
     role = said.marks.role

@@ -1,4 +1,4 @@
-"""Questions in English sentences: told by question words and by verbs that stand before their subject."""
+"""Questions in English sentences: found by question words and by verbs that stand before their subject."""
 
 from __future__ import annotations
 
@@ -53,20 +53,8 @@ LAST: Final = frozenset({"what", "where", "when", "who"})
 BEING: Final = frozenset({"is", "are", "was", "were", "am"})
 DOING: Final = frozenset({"do", "does", "did"})
 PERSONS: Final = frozenset({"you", "he", "she"})
-NEGATED: Final = (
-    "n't",
-    "dont",
-    "doesnt",
-    "didnt",
-    "isnt",
-    "arent",
-    "wasnt",
-    "werent",
-    "cant",
-    "couldnt",
-    "wouldnt",
-    "wont",
-)
+UNABLE: Final = ("cant", "couldnt", "wouldnt", "wont")
+NEGATED: Final = ("n't", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "werent", *UNABLE)
 BEING_PAIRS: Final = frozenset({("is", "it"), ("are", "those"), ("are", "these"), ("is", "there"), ("are", "there")})
 THINGS: Final = frozenset({"it", "that", "this", "your", "these", "those", "anything", "anyone"})
 NOT_BEFORE_TAG: Final = frozenset(
@@ -247,7 +235,7 @@ def _without_words(sentence: Sentence, found: Found) -> None:
 
 
 def _one_word_tag(sentence: Sentence) -> bool:
-    """Tell whether the last word, such as "right", is a tag: not "that's right", and the listener is spoken of."""
+    """Return whether the last word, such as "right", is a tag: not "that's right", and the listener is spoken of."""
     words, end = sentence.words, sentence.end
     if words[end - 2] in NOT_BEFORE_TAG:
         return False
@@ -255,7 +243,7 @@ def _one_word_tag(sentence: Sentence) -> bool:
 
 
 def _offers(sentence: Sentence, at: int) -> bool:
-    """Tell whether a question word makes an offer: "how about I", "why don't we"."""
+    """Return whether a question word makes an offer: "how about I", "why don't we"."""
     words, end = sentence.words, sentence.end
     if at + 2 >= end:
         return False
@@ -278,7 +266,7 @@ def _verb(sentence: Sentence, at: int) -> int:
 
 
 def _inverted(sentence: Sentence, at: int) -> bool:
-    """Tell whether a verb stands before its subject behind the question word at `at`."""
+    """Return whether a verb stands before its subject behind the question word at `at`."""
     word = sentence.words[at]
     if word.endswith(CONTRACTED) or word in BARE:
         return at + 1 < sentence.end
@@ -287,7 +275,7 @@ def _inverted(sentence: Sentence, at: int) -> bool:
 
 
 def _inverted_pronoun(sentence: Sentence, at: int) -> bool:
-    """Tell whether a verb stands before a pronoun behind the question word at `at`."""
+    """Return whether a verb stands before a pronoun behind the question word at `at`."""
     verb = _verb(sentence, at)
     if verb < 0 or verb + 1 >= sentence.end:
         return False
@@ -296,7 +284,7 @@ def _inverted_pronoun(sentence: Sentence, at: int) -> bool:
 
 
 def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, PLR0911 - rules in order: the first that fits decides
-    """Tell whether the question word at `at` asks, in a text without marks."""
+    """Return whether the question word at `at` asks, in a text without marks."""
     words, flags, first = sentence.words, sentence.flags, sentence.first
     word = words[at]
     base = word.partition("'")[0]
@@ -331,7 +319,7 @@ def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, 
 def _inverts(  # noqa: PLR0911 - rules in order: the first that fits decides
     sentence: Sentence, at: int, *, strictly: bool, begins: bool, bare: bool
 ) -> bool:
-    """Tell whether the auxiliary at `at` stands before its subject, and so asks."""
+    """Return whether the auxiliary at `at` stands before its subject, and so asks."""
     flags, words, end = sentence.flags, sentence.words, sentence.end
     if at + 1 >= end or at + 1 in sentence.commas:
         return False

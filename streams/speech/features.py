@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from streams.contract.events import Capabilities
-from streams.contract.features import CallFeatures, Heard, Sides
+from streams.contract.features import CallFeatures, Evidence, Sides
 from streams.settings.speech import Speech
 from streams.speech import flags as flagging
 from streams.speech.conversation import conversation as conversation_of
@@ -65,7 +65,7 @@ def call_features(
     return replace(features, flags=found, evidence=tuple(_evidence(found, features, fillers, times))[:MOST_EVIDENCE])
 
 
-def _evidence(found: tuple[str, ...], features: CallFeatures, fillers: list[Hit], times: Timing) -> Iterator[Heard]:
+def _evidence(found: tuple[str, ...], features: CallFeatures, fillers: list[Hit], times: Timing) -> Iterator[Evidence]:
     """Yield what raised the flags: of each, the moments to listen to."""
     for flag in found:
         if flag == flagging.FILLERS:

@@ -52,7 +52,7 @@ def english(word: str) -> frozenset[str]:
 
 @cache
 def without_neighbour(word: str) -> bool:
-    """Tell whether a slip in one letter of this word makes no other word, so that it may be tolerated.
+    """Return whether a slip in one letter of this word makes no other word, so that it may be tolerated.
 
     Of Russian words the dictionary decides. English has none here: words that are apart by an ending only are never
     taken for each other (`one_letter_apart`), and short words are not tolerated at all.
@@ -67,7 +67,7 @@ def without_neighbour(word: str) -> bool:
 
 
 def one_letter_apart(heard: str, word: str) -> bool:
-    """Tell whether two words differ in one letter that is added, missing or another one, and not only in the ending."""
+    """Return whether two words differ in one letter that is added, missing or another one, but not in the ending."""
     if heard == word or abs(len(heard) - len(word)) > 1:
         return False
     shorter, longer = sorted((heard, word), key=len)

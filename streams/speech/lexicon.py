@@ -196,7 +196,7 @@ class _Loader:
 
 
 def _counts(candidate: _Candidate, forms: list[str], start_ms: int | None) -> bool:
-    """Tell whether a phrase counts where it stands."""
+    """Return whether a phrase counts where it stands."""
     phrase = candidate.phrase
     if phrase.start_span_ms and start_ms is not None and start_ms > phrase.start_span_ms:
         return False
@@ -231,7 +231,7 @@ def _place(match: Match) -> tuple[int, int]:
 
 
 def _may_loop(matches: list[Match]) -> bool:
-    """Tell whether a phrase was said so often that it may be a loop."""
+    """Return whether a phrase was said so often that it may be a loop."""
     times: dict[str, int] = {}
     for match in matches:
         count = times.get(match.phrase, 0) + 1

@@ -123,7 +123,7 @@ class _Builder:
         self._starts = frozenset(place for start in starts for place in self._reached(start))
 
     def full(self) -> bool:
-        """Tell whether there are so many nodes that it is time to begin anew."""
+        """Return whether there are so many nodes that it is time to begin anew."""
         return len(self._nodes) > MAX_NODES
 
     def root(self) -> Node:

@@ -200,7 +200,7 @@ def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
 
 
 def one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -> bool:
-    """Tell whether one of the contexts holds."""
+    """Return whether one of the contexts holds."""
     for context in contexts:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
         if holds(context, forms, first, end):
             return True
@@ -208,7 +208,7 @@ def one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -
 
 
 def holds(context: Context, forms: list[str], first: int, end: int) -> bool:
-    """Tell whether the tokens before `first` and from `end` on are what a context asks for."""
+    """Return whether the tokens before `first` and from `end` on are what a context asks for."""
     if context.next_before is not None:
         word = forms[first - 1] if first else ""
         if word not in context.next_before and word not in PAUSES:
@@ -221,7 +221,7 @@ def holds(context: Context, forms: list[str], first: int, end: int) -> bool:
 
 
 def _follows(terms: list[Term], number: int, forms: list[str], at: int, step: int) -> bool:
-    """Tell whether `terms` from `number` on stand at `at` and, step by step, behind it."""
+    """Return whether `terms` from `number` on stand at `at` and, step by step, behind it."""
     while number < len(terms):
         term = terms[number]
         here = forms[at] if 0 <= at < len(forms) else ""
@@ -247,12 +247,12 @@ def _follows(terms: list[Term], number: int, forms: list[str], at: int, step: in
 
 
 def _asked(forms: list[str], at: int) -> bool:
-    """Tell whether the sentence at a token ends in a question mark."""
+    """Return whether the sentence at a token ends in a question mark."""
     while at < len(forms) and forms[at][0] not in ENDS:
         at += 1
     return at < len(forms) and "?" in forms[at]
 
 
 def accepts(term: Term, form: str) -> bool:
-    """Tell whether a word may stand at this place."""
+    """Return whether a word may stand at this place."""
     return term.any_word or form in term.forms or (term.digits and form[0].isdigit())

@@ -11,9 +11,9 @@ from streams.contract.events import Capabilities, Role
 from streams.speech.clarifying import clarifying
 from streams.speech.marks import QUESTION_TYPES, QuestionType, UtteranceMarks
 
-TOLD_BY_WORDS: Final[tuple[QuestionType, ...]] = ("open", "wh")
+KNOWN_BY_WORDS: Final[tuple[QuestionType, ...]] = ("open", "wh")
 """Types that are found without punctuation in every language of the lexicon."""
-TOLD_BY_ORDER: Final[tuple[QuestionType, ...]] = ("open", "wh", "or", "yes_no")
+KNOWN_BY_ORDER: Final[tuple[QuestionType, ...]] = ("open", "wh", "or", "yes_no")
 """Types that English tells by the order of its words too."""
 
 
@@ -45,15 +45,15 @@ def question_counts(
     if _punctuated(utterances, capabilities):
         told = QUESTION_TYPES
     elif all(marks.language[:2].lower() in ENGLISH for marks in own):
-        told = TOLD_BY_ORDER
+        told = KNOWN_BY_ORDER
     else:
-        told = TOLD_BY_WORDS
+        told = KNOWN_BY_WORDS
     by_type = dict.fromkeys(told, 0)
     for marks in own:
         for question in marks.questions:
             if question.type in by_type:
                 by_type[question.type] += 1
-    if told == TOLD_BY_WORDS:
+    if told == KNOWN_BY_WORDS:
         return QuestionCounts(asked=None, by_type=by_type, clarifying=None)
     asked = sum([number for kind, number in by_type.items() if kind != "rhetorical"])
     clarified = sum([sum(each) for each in clarifying(utterances, role).values()])
@@ -61,7 +61,7 @@ def question_counts(
 
 
 def _punctuated(utterances: Mapping[str, UtteranceMarks], capabilities: Capabilities | None) -> bool:
-    """Tell whether the source ends sentences with marks: by what it says of itself, else by the transcript."""
+    """Return whether the source ends sentences with marks: by what it says of itself, else by the transcript."""
     if capabilities is not None and capabilities.punctuation is not UNSET:
         return bool(capabilities.punctuation)
     return any(marks.punctuated for marks in utterances.values())

@@ -180,7 +180,7 @@ class Cues:
         return denied if denied > self.length(words, first, end, SURELY) else 0
 
     def of_listener(self, word: str) -> bool:
-        """Tell whether a word speaks of the listener: a pronoun, or a verb with the listener's ending."""
+        """Return whether a word speaks of the listener: a pronoun, or a verb with the listener's ending."""
         return bool(self.flags.get(word, 0) & YOU) or (bool(self.you_endings) and word.endswith(self.you_endings))
 
     def word_question(self, words: list[str], at: int, end: int) -> WordQuestion:
@@ -237,7 +237,7 @@ def _add_phrase(phrases: Phrases, words: tuple[str, ...], flag: int) -> None:
 
 
 def _stand(rest: tuple[str, ...], words: list[str], at: int) -> bool:
-    """Tell whether these words stand at `at`; there must be as many."""
+    """Return whether these words stand at `at`; there must be as many."""
     for number, word in enumerate(rest):  # noqa: SIM110 - `all` makes a generator for a comparison of two words
         if words[at + number] != word:
             return False
@@ -245,7 +245,7 @@ def _stand(rest: tuple[str, ...], words: list[str], at: int) -> bool:
 
 
 def _one_stands(phrases: dict[str, list[tuple[str, ...]]], words: list[str], at: int, end: int) -> bool:
-    """Tell whether one of the phrases stands at `at` and ends before `end`."""
+    """Return whether one of the phrases stands at `at` and ends before `end`."""
     for rest in phrases.get(words[at], ()):  # noqa: SIM110 - as above
         if at + len(rest) < end and _stand(rest, words, at + 1):
             return True

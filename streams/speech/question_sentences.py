@@ -45,7 +45,7 @@ class Sentence:
         self._past_openers: int = -1
 
     def has(self, flag: int, first: int, end: int) -> bool:
-        """Tell whether an entry of the list with this flag stands between two places."""
+        """Return whether an entry of the list with this flag stands between two places."""
         if self.seen & flag:
             for place in range(first, end):
                 if self.here[place] & flag:
@@ -53,7 +53,7 @@ class Sentence:
         return False
 
     def is_all(self, flag: int) -> bool:
-        """Tell whether the whole sentence is one entry of the list with this flag."""
+        """Return whether the whole sentence is one entry of the list with this flag."""
         if not self.here[self.first] & flag:
             return False
         return self.cues.length(self.words, self.first, self.end, flag) == self.end - self.first
@@ -67,7 +67,7 @@ class Sentence:
         return 0
 
     def begins_with(self, flag: int) -> bool:
-        """Tell whether the sentence begins with an entry of the list with this flag, openers before it left out."""
+        """Return whether the sentence begins with an entry of the list with this flag, openers before it left out."""
         at = self.first
         while at < self.end:
             if self.here[at] & flag:
@@ -78,7 +78,7 @@ class Sentence:
         return False
 
     def opened(self, at: int) -> bool:
-        """Tell whether an opener of one word or two stands right before `at`."""
+        """Return whether an opener of one word or two stands right before `at`."""
         if at <= self.first or self.flags[at - 1] & OPENER:
             return True
         return at - 2 >= self.first and self.cues.length(self.words, at - 2, at, OPENER) == PAIR
@@ -104,14 +104,14 @@ class Sentence:
         return at
 
     def comma_between(self, first: int, end: int) -> bool:
-        """Tell whether a pause mark stands before a word of these places."""
+        """Return whether a pause mark stands before a word of these places."""
         for place in range(first, end):  # noqa: SIM110 - as above
             if place in self.commas:
                 return True
         return False
 
     def listener_between(self, first: int, end: int) -> bool:
-        """Tell whether a word of these places speaks of the listener."""
+        """Return whether a word of these places speaks of the listener."""
         of_listener = self.cues.of_listener
         for place in range(max(first, self.first), min(end, self.end)):  # noqa: SIM110 - as above
             if of_listener(self.words[place]):

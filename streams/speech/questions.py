@@ -160,7 +160,7 @@ def _without_loops(found: list[Asked], words: list[str]) -> list[Asked]:
 
 
 def _tells(words: list[str], first: int, end: int, telling: frozenset[str]) -> bool:
-    """Tell whether one of these words may be part of a question."""
+    """Return whether one of these words may be part of a question."""
     for at in range(first, end):  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
         if words[at] in telling:
             return True

@@ -111,7 +111,7 @@ def _without_question_word(sentence: Sentence) -> QuestionType:
 
 
 def _asks_marked(sentence: Sentence, at: int) -> bool:
-    """Tell whether the question word at `at` is what a sentence with "?" asks for."""
+    """Return whether the question word at `at` is what a sentence with "?" asks for."""
     if _denied(sentence, at):
         return False
     before = sentence.before(at)
@@ -169,7 +169,7 @@ def unmarked(sentence: Sentence) -> Found:
 
 
 def _denied(sentence: Sentence, at: int) -> bool:
-    """Tell whether an entry of `not_asking` stands at `at`. «на чем мы» is none: only «чем мы» compares."""
+    """Return whether an entry of `not_asking` stands at `at`. «на чем мы» is none: only «чем мы» compares."""
     compares = sentence.words[at] == "чем" and at > sentence.first and sentence.flags[at - 1] & PREPOSITION
     return not compares and sentence.cues.denies(sentence.words, at, sentence.end) > 0
 
@@ -197,7 +197,7 @@ def _without_words(sentence: Sentence, found: Found) -> None:
 
 
 def _question_word_behind(sentence: Sentence, at: int) -> bool:
-    """Tell whether a question word stands behind a request, which then only introduces it."""
+    """Return whether a question word stands behind a request, which then only introduces it."""
     for place in range(at + 1, sentence.end):  # noqa: SIM110 - `any` makes a generator
         if sentence.flags[place] & ASKING:
             return True
@@ -205,7 +205,7 @@ def _question_word_behind(sentence: Sentence, at: int) -> bool:
 
 
 def _asks(sentence: Sentence, at: int, to_know: int, *, again: bool) -> bool:  # noqa: C901, PLR0911, PLR0912 - rules in order: the first that fits decides
-    """Tell whether the question word at `at` asks, in a text without marks. `again`: a question stands before it."""
+    """Return whether the question word at `at` asks, in a text without marks. `again`: a question stands before it."""
     cues, words, flags = sentence.cues, sentence.words, sentence.flags
     strength = cues.asking[words[at]].strength
     before = sentence.before(at)
@@ -249,7 +249,7 @@ def _asks(sentence: Sentence, at: int, to_know: int, *, again: bool) -> bool:  #
 
 
 def _governed_from_afar(sentence: Sentence, before: int) -> bool:
-    """Tell whether a verb such as «знаю» stands up to `FAR` words back, with no new sentence since."""
+    """Return whether a verb such as «знаю» stands up to `FAR` words back, with no new sentence since."""
     for place in range(before, max(sentence.first, before - FAR) - 1, -1):
         if sentence.flags[place] & OPENER:
             return False
@@ -259,7 +259,7 @@ def _governed_from_afar(sentence: Sentence, before: int) -> bool:
 
 
 def _governed_before(sentence: Sentence, before: int) -> bool:
-    """Tell whether the question word that «и» goes on from is governed: «посчитаем сколько сейчас и сколько потом»."""
+    """Return whether the question word before «и» is governed: «посчитаем сколько сейчас и сколько потом»."""
     for place in range(before - 1, sentence.first, -1):
         if sentence.flags[place] & ASKING:
             return bool(sentence.flags[sentence.before(place)] & GOVERNOR)
@@ -269,7 +269,7 @@ def _governed_before(sentence: Sentence, before: int) -> bool:
 
 
 def _topic_before(sentence: Sentence, before: int) -> bool:
-    """Tell whether «а» and one or two words stand before the question word: «а монтаж кто делает»."""
+    """Return whether «а» and one or two words stand before the question word: «а монтаж кто делает»."""
     for place in range(before, max(sentence.first, before - TOPIC_WORDS) - 1, -1):
         if sentence.words[place] == "а":
             return place < before

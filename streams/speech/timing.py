@@ -141,7 +141,7 @@ class _Heard:
         self.whole_seconds = self._in_whole_seconds()
 
     def _in_whole_seconds(self) -> bool:
-        """Tell whether all moments lie a whole number of seconds apart. Moment 0 may be where a recording was cut."""
+        """Return whether all moments lie a whole number of seconds apart. Moment 0 may be where a recording was cut."""
         grain = -1
         for side in (self.manager, self.customer):
             for start, end in side.speech:
@@ -153,7 +153,7 @@ class _Heard:
         return True
 
     def plausible(self, speech: Speech) -> bool:
-        """Tell whether both sides can have talked at once for as long as their times say."""
+        """Return whether both sides can have talked at once for as long as their times say."""
         both = common(self.manager.floor, self.customer.floor)
         less = min(total(self.manager.floor), total(self.customer.floor))
         return both <= max(speech.plausible_overlap_ms, speech.plausible_overlap_share * less)
@@ -170,7 +170,7 @@ def _give_floor(side: _Side, other: Intervals, gap: int) -> None:
 
 
 def _begins_inside(moment: int, spans: Intervals) -> bool:
-    """Tell whether a moment lies inside one of the intervals, later than its start."""
+    """Return whether a moment lies inside one of the intervals, later than its start."""
     low, high = 0, len(spans)
     while low < high:
         middle = (low + high) // 2

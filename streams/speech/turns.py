@@ -25,5 +25,5 @@ class Said:
         return self.groups.get(kind, {})
 
     def steps(self, *groups: str) -> bool:
-        """Tell whether one of these groups, of next steps or of cues of them, was heard."""
+        """Return whether one of these groups, of next steps or of cues of them, was heard."""
         return any(group in self.of("next_step") or group in self.of("cue") for group in groups)

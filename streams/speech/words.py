@@ -153,7 +153,7 @@ class Words:
         return "ru" if not self.text.isascii() and _OF_CYRILLIC_SCRIPT.search(self.text) else ""
 
     def punctuated(self) -> bool:
-        """Tell whether a mark ends a sentence in this text."""
+        """Return whether a mark ends a sentence in this text."""
         return _END.search(self.text) is not None
 
 

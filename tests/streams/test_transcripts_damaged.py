@@ -31,7 +31,7 @@ VALUES: Final[st.SearchStrategy[Any]] = st.one_of(
 
 
 def sound(found: Translation) -> None:
-    """Tell whether what came out are events of the contract, and refusals say nothing of what was said."""
+    """Return whether what came out are events of the contract, and refusals say nothing of what was said."""
     assert all(len(encode(event)) <= MAX_BYTES for event in found.events)
     for one in utterances(found):
         assert one.words == () or one.text

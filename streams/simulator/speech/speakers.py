@@ -29,7 +29,7 @@ class Transcribed(Struct, frozen=True):
     talk: Talk
 
 
-Heard: TypeAlias = Callable[[Transcribed], None]
+OnTranscript: TypeAlias = Callable[[Transcribed], None]
 
 
 class SpeechOptions(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class SpeechOptions(Struct, frozen=True, kw_only=True):
 
     share: float = 1.0
     recognition: Recognition = Recognition()
-    heard: Heard | None = None
+    heard: OnTranscript | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""

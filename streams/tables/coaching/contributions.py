@@ -54,14 +54,12 @@ def contributions(heard: HeardCall) -> Iterator[tuple[str, int]]:
 
 
 def _speech(features: CallFeatures) -> Iterator[tuple[str, int]]:
-    talk, words = features.talk, features.words
+    talk = features.talk
     if talk is not None:
         yield measures.TALK_MANAGER_MS, talk.manager
         yield measures.TALK_CUSTOMER_MS, talk.customer
         yield measures.FILLERS, sum(features.fillers.values())
         yield measures.FILLERS_TALK_MS, talk.manager
-        if words is not None:
-            yield measures.WORDS, words.manager
     if features.monologue is not None:
         yield measures.MONOLOGUE_MS, features.monologue
         yield measures.MONOLOGUES, 1

@@ -52,14 +52,14 @@ class Roster(Struct, frozen=True, gc=False):
 NO_ROSTER: Final = Roster()
 
 
-class Heard(NamedTuple):
+class ManagerSpeech(NamedTuple):
     """What was heard of a manager: the coaching row, and how long a monologue in a call in progress lasts, ms."""
 
     row: OutcomeRow | None = None
     talking_ms: int = 0
 
 
-NOT_HEARD: Final = Heard()
+NO_SPEECH: Final = ManagerSpeech()
 
 
 class ManagerView(Struct, gc=False):
@@ -145,7 +145,7 @@ class ManagerReader:
         outcome: OutcomeRow | None = None,
         plan_deals: float | None = None,
         cache: ManagerCache | None = None,
-        heard: Heard = NOT_HEARD,
+        speech: ManagerSpeech = NO_SPEECH,
     ) -> ManagerView:
         """Return the manager's figures at `now_ms`; they are all 0 for a row without events.
 
@@ -179,8 +179,8 @@ class ManagerReader:
             base = cache.baseline = baseline(row, today)
         results = self._outcomes.nothing if outcome is None else self._outcomes.read(outcome, today, cache.outcome)
         coaching = self._coaching.nothing
-        if heard.row is not None:
-            coaching = self._coaching.read(heard.row, today, cache.coaching)
+        if speech.row is not None:
+            coaching = self._coaching.read(speech.row, today, cache.coaching)
         quarter, of_today = counts["90d"], counts[TODAY]
         has_internal = len(of_today) >= WIDTH_WITH_INTERNAL
         legs = quarter[INBOUND] + quarter[OUTBOUND]
@@ -205,7 +205,7 @@ class ManagerReader:
             weekdays=base.weekdays,
             outcome=results,
             coaching=coaching,
-            talking=heard.talking_ms,
+            talking=speech.talking_ms,
         )
 
     def _windows(self, row: ManagerRow, now_ms: int, today: int, cache: ManagerCache) -> dict[str, list[int]]:

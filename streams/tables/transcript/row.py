@@ -1,7 +1,6 @@
 """Transcript rows, and the changelog records that hold them.
 
-The key of a row is the manager and the call, so all rows of a manager are in the partition of the manager. A row that
-is not being changed is kept as its bytes alone.
+The key of a row is the manager and the call, so all rows of a manager are in the partition of the manager.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class TranscriptState(Struct, array_like=True, gc=False):
 
     `pos` is the position of the last record that changed the row, `heard_at` the arrival of that record in ms. `ended`
     says that the transcript is complete, `unsent` that it changed since its features were sent. `sent` is what they
-    were. `lexicon` is the version by which the marks were made that are not of an older one.
+    were.
     """
 
     pos: int = -1
