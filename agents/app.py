@@ -11,7 +11,6 @@ from faust.types import TP
 
 from agents.application import Callpulse, faust_application
 from agents.calls import CallsAgent
-from agents.coaching import CoachingAgent
 from agents.crm import CrmAgent
 from agents.delivery import transport
 from agents.delivery.intake import Intake, PrivateIntake
@@ -41,6 +40,7 @@ from streams.contract import topics
 from streams.settings.settings import Kafka, Settings
 from streams.speech.reading import Reader
 from streams.tables import changelog as records
+from streams.tables.coaching.contributions import outcome_of
 from streams.tables.lead import codec
 from streams.tables.lead.fold import LeadFold
 from streams.tables.lead.row import LeadRecords, LeadRow
@@ -261,7 +261,7 @@ def _agents(
         "transcripts": SpeechAgent(
             settings, tables["transcripts"], transcript_fold, spoken, outbox, partition_for, features
         ),
-        "coaching": CoachingAgent(tables["coaching"], intake(topics.FEATURES)),
+        "coaching": OutcomesAgent(tables["coaching"], intake(topics.FEATURES), outcome_of),
     }
 
 

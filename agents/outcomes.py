@@ -1,7 +1,11 @@
-"""The outcomes agent: folds the changes of leads into one row per manager."""
+"""The outcomes agent: folds changes into one row of sums per manager.
+
+Changes of leads come over `outcomes`. A second one folds the features of calls, which come over `features`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from faust.types import TP
@@ -9,28 +13,38 @@ from faust.types import TP
 from agents.delivery.intake import Intake
 from agents.state.tables import RowTable
 from streams.contract import facts
+from streams.contract.facts import Outcome
 from streams.tables.outcome import fold as outcomes
 from streams.tables.outcome.fold import OutcomeRow
 
 
 class OutcomesAgent:
-    """Folds batches of topic `outcomes` into the table of outcomes."""
+    """Folds batches of a topic of facts into a table of sums. `read` makes the changes of the value of a record.
 
-    def __init__(self, table: RowTable[OutcomeRow], intake: Intake) -> None:
+    It raises what a decoder of msgspec raises.
+    """
+
+    def __init__(
+        self,
+        table: RowTable[OutcomeRow],
+        intake: Intake,
+        read: Callable[[bytes], Outcome] = facts.outcome_decoder.decode,
+    ) -> None:
         self._table = table
         self._intake = intake
+        self._read = read
 
     def fold(self, tp: TP, records: list[Any]) -> None:
         """Fold `records` of `tp` in one step of the event loop."""
         part = self._table.part(tp.partition)
         rows, dirty = part.rows, part.dirty
-        decode, fold = facts.outcome_decoder.decode, outcomes.fold
+        read, fold = self._read, outcomes.fold
         ours = self._intake.fact_headers
         applied = duplicates = 0
         for record in records:
             if record.headers != ours and self._intake.is_foreign(record):
                 continue
-            fact = self._intake.fact(tp, record, decode)
+            fact = self._intake.fact(tp, record, read)
             if fact is None:
                 continue
             key = record.key

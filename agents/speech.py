@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from faust.types import TP
 
-from agents.delivery.intake import FUTURE, Intake, heard
+from agents.delivery.intake import FUTURE, Intake
 from agents.delivery.outbox import Outbox
 from agents.state.expiry import Emptied
 from agents.state.tables import RowTable
@@ -64,6 +64,7 @@ class SpeechAgent:
         self._live: dict[bytes, dict[bytes, TranscriptRow]] = {}
         self._waiting: dict[int, tuple[Any, dict[bytes, TranscriptRow]]] = {}
         self._emptied = Emptied()
+        self._without_call = intake.count_of("transcripts_without_call_total")
         self.expired = 0
 
     def fold(self, tp: TP, records: list[Any]) -> None:
@@ -78,7 +79,6 @@ class SpeechAgent:
         waiting = self._waiting_of(tp.partition, part)
         base, src = self._intake.position_base, f"{tp.topic}/{tp.partition}"
         times_ms: list[int] = []
-        sources: dict[str, int] = {}
         applied = duplicates = 0
         for record, key, what in read:
             row = rows.get(key)
@@ -102,12 +102,12 @@ class SpeechAgent:
             dirty[key] = row
             applied += 1
             self._note(record.key, key, row, waiting)
-            if not isinstance(what, (SpokenLeg, ForgottenCall)):
-                heard(sources, what.source, what.at)
+            if not isinstance(what, (SpokenLeg, ForgottenCall)) and what.source != SOURCE:
                 times_ms.append(what.at)
             if sent is not NOTHING:
                 self._send(src, pos, what, state.leg, sent)
-        self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources=sources)
+        # No heartbeats: a recogniser may work through the calls at night, and is no silent feed by day.
+        self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources={})
 
     def _apply(self, row: TranscriptRow, what: _Spoken) -> Sent | None:
         """Fold into a row; return what it sends, NOTHING, or None where nothing changed."""
@@ -156,11 +156,14 @@ class SpeechAgent:
     def sweep(self, now_ms: int, partitions: set[int]) -> None:
         """Send the ends that are due in `partitions`, and remove rows that are past their time.
 
-        Rows that changed since the start are looked at each time, the others in rounds.
+        Rows that changed since the start are looked at each time, the others in rounds. Where transcripts are not read,
+        nobody would fold the ends: rows are removed only.
         """
         now = time.monotonic()
         self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
-        ours = [partition for partition in self._table.owned if partition in partitions]
+        owned = self._table.owned
+        self._waiting = {partition: known for partition, known in self._waiting.items() if partition in owned}
+        ours = [partition for partition in owned if partition in partitions]
         for partition in ours:
             part = self._table.part(partition)
             waiting = self._waiting_of(partition, part)
@@ -178,13 +181,15 @@ class SpeechAgent:
                     part.dirty[key] = None
                     waiting.pop(key, None)
                     self.expired += 1
-                elif key not in waiting and is_due(row.state, now_ms, self._grace_ms):
+                elif self._enabled and key not in waiting and is_due(row.state, now_ms, self._grace_ms):
                     waiting[key] = row
             for key, row in list(waiting.items()):
                 if is_due(row.state, now_ms, self._grace_ms):
                     self._end(key, row, now)
                 elif not _waits(row, now_ms, self._grace_ms):
                     del waiting[key]
+                    if row.state.leg is None and row.state.heard_at != FORGOTTEN_AT:
+                        self._without_call.inc()
 
     def talking_ms(self, manager: bytes, now_ms: int) -> int:
         """Return how long `manager` has talked without a pause in a call in progress, as far as was heard; 0 if not."""

@@ -189,7 +189,6 @@ ORDER: Final = (
     "agents.outcomes",
     "agents.lexicons",
     "agents.speech",
-    "agents.coaching",
     "agents.loop",
     "agents.application",
     "agents.app",

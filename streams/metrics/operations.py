@@ -44,6 +44,13 @@ OPERATIONS_METRICS: Final = (
         labels=_TOPIC,
     ),
     Metric(
+        name="transcripts_without_call_total",
+        type="counter",
+        help="Transcripts that count nowhere: nothing was added for speech.grace, and no answered leg of the call and "
+        "the manager is known.",
+        labels=_TOPIC,
+    ),
+    Metric(
         name="folded_total",
         type="counter",
         help="Values of a field that could not be counted as they were (an unknown stage or currency, an amount or a "

@@ -219,6 +219,42 @@ def test_it_ends_transcripts_that_have_no_end_and_asks_only_once_a_minute() -> N
     assert parts.sent[-1].topic == "features"
 
 
+def test_a_transcript_whose_call_nobody_knows_is_counted() -> None:
+    parts = Parts()
+    parts.take(said(), END)
+    everywhere = set(range(4))
+    parts.agent.sweep(AT + 299_000, everywhere)
+    assert parts.counted("transcripts_without_call_total") == 0
+    for _ in range(2):
+        parts.agent.sweep(AT + 300_000, everywhere)
+    assert parts.counted("transcripts_without_call_total") == 1
+    assert parts.sent == []
+    parts.take(LEG)  # late, and welcome
+    assert [fact.topic for fact in parts.sent] == ["features"]
+
+
+def test_where_transcripts_are_not_read_no_end_is_sent() -> None:
+    parts = Parts()
+    parts.take(said(), LEG)
+    ((key, value),) = TranscriptRecords().changelog(KEY, parts.rows[KEY])
+    settings = parts.worker.settings
+    off = Parts(replace(settings, speech=replace(settings.speech, enabled=False)))
+    TranscriptRecords().restore(off.table.part(off.home).rows, key, value)
+    off.agent.sweep(AT + 300_000, set(range(4)))
+    assert off.sent == []
+    for _ in range(2):
+        off.agent.sweep(AT + KEPT_MS + 1, set(range(4)))
+    assert off.rows == {}
+
+
+def test_ends_that_callpulse_adds_are_no_sign_of_a_recogniser() -> None:
+    parts = Parts()
+    parts.take(LEG, replace(END, source="callpulse", at=AT - 60_000))
+    assert parts.counted("newest_event_timestamp_seconds") == 0
+    parts.take(replace(said(), at=AT - 30_000))
+    assert parts.counted("newest_event_timestamp_seconds") == (AT - 30_000) / 1000
+
+
 def test_a_row_that_was_restored_is_found_on_the_walk() -> None:
     parts = Parts()
     parts.take(said(), LEG)

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.events import KINDS_AND_UNKNOWN
-from streams.contract.facts import Outcome
-from streams.contract.features import CallFeatures, Features, HeardCall, Sides, features_decoder
+from streams.contract.features import CallFeatures, Features, HeardCall, Sides
 from streams.explain.coaching import CallOf, band, latest, plan
 from streams.settings.settings import Settings, load
 from streams.settings.speech import Speech
 from streams.speech.flags import FLAGS, flags
-from streams.tables.coaching.contributions import changes
+from streams.tables.coaching.contributions import outcome_of
 from streams.tables.coaching.view import CoachingReader
 from streams.tables.outcome import fold as sums
 from streams.tables.outcome.fold import OutcomeRow
@@ -72,9 +71,8 @@ def row_of(revisions: Sequence[tuple[int, HeardCall | None]]) -> OutcomeRow:
         before = sent.get(call)
         sent[call] = now
         fact = Features(src="speech/0", seq=seq, manager="m", call=str(call), lexicon="x", now=now, before=before)
-        read = features_decoder.decode(msgspec.json.encode(fact))
         for _ in range(2):  # the second copy, after a crash, changes nothing
-            sums.fold(row, Outcome(src=read.src, seq=read.seq, manager="m", changes=changes(read)))
+            sums.fold(row, outcome_of(msgspec.json.encode(fact)))
     return row
 
 

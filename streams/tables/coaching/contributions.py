@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from streams.contract.features import CallFeatures, Features, HeardCall
+from streams.contract.facts import Outcome
+from streams.contract.features import CallFeatures, Features, HeardCall, features_decoder
 from streams.tables import measures
 from streams.tables.measures import labelled
 
@@ -19,6 +20,12 @@ Change: TypeAlias = tuple[str, int, int]
 ANY: Final = "any"
 """The label of the calls that have a flag, whichever."""
 _OPEN: Final = ("open", "wh")
+
+
+def outcome_of(value: bytes) -> Outcome:
+    """Return what a record of topic `features` changes, as the fold of sums takes it. Raises msgspec.MsgspecError."""
+    fact = features_decoder.decode(value)
+    return Outcome(src=fact.src, seq=fact.seq, manager=fact.manager, changes=changes(fact))
 
 
 def changes(fact: Features) -> tuple[Change, ...]:
