@@ -155,7 +155,7 @@ LOSSES: Final = (
             *("breaks_missed", "calls_per_lead", "conversations", "first_call_deal_ratio", "leads_over_called"),
             *("last_activity_timestamp_seconds", "mean_stage_age_seconds", "meaningful_calls", "next_step_ratio"),
             *("open_leads_by_conversations", "stage_moves_per_call", "work_blocks"),
-            *("internal_calls", "internal_talk_seconds"),
+            *("heard_call_ratio", "internal_calls", "internal_talk_seconds"),
         },
     ),
     Loss(

@@ -56,6 +56,7 @@ port = {port}
 username = "{self._account.username}"
 secret = "{self._account.secret}"
 ping_interval = "2s"
+ping_deadline = "60s"
 """
 
     def expected(self, settings: Settings) -> dict[str, Event]:
