@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.boards import coaching, conversion, leads, manager, sources, team_now
+from grafana.boards import coaching, conversion, leads, manager, operations, sources, team_now
 from grafana.config import Config, load
 from grafana.fill import expand, fill, select
 from streams.settings.settings import SettingsError
@@ -29,6 +29,7 @@ BOARDS: Final = {
     "leads.json": leads.board,
     "conversion.json": conversion.board,
     "coaching.json": coaching.board,
+    "operations.json": operations.board,
     "sources.json": sources.board,
 }
 

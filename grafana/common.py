@@ -18,7 +18,8 @@ from grafana.config import Config
 from grafana.queries import NAMES, NO_QUEUE
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
-GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "#e0b400", "orange", "red", "blue", "#6e7078"
+GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e8c81c", "#d97f00", "#d2382c", "#3d8fdd", "#6e7078"
+# Told from each other without red or green, too: by their lightness, and the green is a bluish one.
 
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 """Of a series of names: the id is the value of the variable, the name is what the reader sees."""

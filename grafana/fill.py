@@ -11,7 +11,7 @@ from typing import Final
 
 _WORD: Final = re.compile(r"<<([a-z_.]+)>>")
 _EXPORT: Final = re.compile(r"<<(latest|current) by \(([a-z_, ]+)\): ([^<>]+)>>")
-_METRIC: Final = re.compile(r"(?<![\w:$])(?:callpulse_\w+|up(?=\{))(?![\w:])(\{)?")
+_METRIC: Final = re.compile(r"(?<![\w:$])(?:callpulse_\w+|(?:up|scrape_\w+)(?=\{))(?![\w:])(\{)?")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -48,7 +48,7 @@ def current(metric: str, by: str) -> str:
 
 
 def select(expr: str, selector: str) -> str:
-    """Return the expression with these matchers of labels on every metric of callpulse, and on `up`.
+    """Return the expression with these matchers of labels on every metric of callpulse, and on those of its scrapes.
 
     Recorded series (`manager:callpulse_state`) are left alone: they are made of metrics that are selected.
     """

@@ -19,7 +19,7 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"name": 130, "lead": 150, "alertname": 160}
+WIDE: Final = {"name": 130, "lead": 150, "alertname": 160, "instance": 150}
 """How wide the columns of labels with long values are at least, in pixels; others 80."""
 
 HIDDEN: Final = "Id"

@@ -252,6 +252,18 @@ def conversions() -> bargauge.Panel:
     ).decimals(1)
 
 
+def ends() -> bargauge.Panel:
+    """Return today's calls by how they ended."""
+    found = manager("calls_by_disposition", "disposition", window="today")
+    return bars(
+        "How calls end today",
+        "Finished calls of today by how they ended. Many without an answer: other hours, or other numbers. Many busy "
+        "or failed: look at the telephone line.",
+        "none",
+        [instant(f"sort_desc({found} > 0)", "{{disposition}}")],
+    ).no_value("No call has ended today")
+
+
 def kinds() -> bargauge.Panel:
     """Return the calls by kind."""
     return bars(
@@ -382,7 +394,8 @@ def board(config: Config) -> dashboards.Dashboard:
             *((3 * column, 16, 3, 4, panel) for column, panel in enumerate(norms)),
             (0, 20, 24, 1, dashboards.Row("What the calls consist of")),
             (0, 21, 6, 8, conversions()),
-            (6, 21, 5, 8, kinds()),
+            (6, 21, 5, 4, kinds()),
+            (6, 25, 5, 4, ends()),
             (11, 21, 5, 8, presentations()),
             (16, 21, 8, 5, coaching_ratios()),
             (16, 26, 5, 3, signature()),

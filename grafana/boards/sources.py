@@ -1,4 +1,4 @@
-"""The board *Sources*: what comes in, from whom, whether it is understood, and whether it is stored."""
+"""The board *Sources*: what comes in, from whom, and whether it is understood."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as dashboards
-from grafana_foundation_sdk.models import common as options
 
 from grafana import common, tables
 from grafana.boards import reconciliation
@@ -24,33 +23,6 @@ CONNECTED: Final = "max by (source) (callpulse_source_connected)"
 def _of_source(metric: str, span: str) -> str:
     """Return the query of a counter's increase by source."""
     return f"sum by (source) (increase(callpulse_source_{metric}_total[{span}]))"
-
-
-def way_in() -> stat.Panel:
-    """Return whether events come in and are stored."""
-    states = {
-        0: ("Live", GREEN),
-        1: ("Spooling", ORANGE),
-        2: ("Refusing", RED),
-        3: ("Process down", RED),
-        4: ("No way in", GREY),
-    }
-    return (
-        number(
-            "Way in",
-            "Live: what comes in is in Kafka. Spooling: Kafka is away, and a process keeps events on its disk. "
-            "Refusing: events were answered with 503 lately. Process down: a gateway or listener does not "
-            "answer. No way in: none is scraped. What to do: the runbook, GatewayDown and EventsNotStored.",
-            "none",
-            "(max(job:callpulse_gateway_unanswered_seconds:min) > 60) * 0 + 3\n"
-            "or on () (sum(source:callpulse_source_not_stored:lost15m) > 0) * 0 + 2\n"
-            "or on () (min(callpulse_kafka_reachable) == 0) * 0 + 1\n"
-            "or on () min(callpulse_kafka_reachable) * 0\n"
-            "or on () vector(4)",
-        )
-        .mappings(common.words(states))
-        .color_mode(options.BigValueColorMode.BACKGROUND)
-    )
 
 
 def quiet_sources() -> stat.Panel:
@@ -98,41 +70,6 @@ def wrong_tokens(config: Config) -> stat.Panel:
         "round(sum(increase(callpulse_source_unauthenticated_total[1h])))",
         ((None, GREEN), (config.alerts.unauthenticated, ORANGE)),
     )
-
-
-def spool(config: Config) -> stat.Panel:
-    """Return how full the fullest spool is."""
-    return number(
-        "Spool",
-        "How full the fullest spool is. It is empty while Kafka takes events; a full one refuses them. Bring Kafka "
-        "back.",
-        "percentunit",
-        "max(instance:callpulse_spool_full:ratio)",
-        ((None, GREEN), (0.01, YELLOW), (config.alerts.spool_ratio, RED)),
-    ).decimals(0)
-
-
-def oldest(config: Config) -> stat.Panel:
-    """Return how long the oldest event has waited for Kafka."""
-    return number(
-        "Oldest waits",
-        "Age of the oldest event that is on a disk and not in Kafka. It is safe there, and no figure counts it yet.",
-        "s",
-        "max(callpulse_spool_oldest_seconds)",
-        ((None, GREEN), (10, YELLOW), (config.alerts.spool_age_ms / SECOND_MS, RED)),
-    ).decimals(0)
-
-
-def acknowledged() -> stat.Panel:
-    """Return how long senders wait for an answer."""
-    return number(
-        "Stored within",
-        "99 of 100 deliveries of the last minutes were in Kafka or on disk within this time. Long: Kafka is slow, or "
-        "the machine of the gateway is busy.",
-        "s",
-        "histogram_quantile(0.99, sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m])))",
-        ((None, GREEN), (0.5, YELLOW), (5, RED)),
-    ).decimals(2)
 
 
 def sources(config: Config) -> table.Panel:
@@ -225,32 +162,6 @@ def skews() -> timeseries.Panel:
     ).no_value("No source has sent an event")
 
 
-def waiting() -> timeseries.Panel:
-    """Return what waits on disk over time."""
-    return common.lines(
-        "Spool",
-        "What each process keeps on its disk because Kafka did not take it. It should fall to 0 within minutes after "
-        "Kafka is back; if it does not, read the log of that process.",
-        "bytes",
-        [query("max by (instance) (callpulse_spool_bytes)", "{{instance}}")],
-    ).no_value("No process of the way in is scraped")
-
-
-def answers() -> timeseries.Panel:
-    """Return the time until events are stored, over time."""
-    rate = "sum by (le) (rate(callpulse_acknowledgement_seconds_bucket[5m]))"
-    return common.lines(
-        "Time until stored",
-        "How long senders wait: half of the deliveries, and 99 of 100. Compare with the time when a sender complained "
-        "about timeouts.",
-        "s",
-        [
-            query(f"histogram_quantile(0.5, {rate})", "half"),
-            query(f"histogram_quantile(0.99, {rate})", "99 of 100", "B"),
-        ],
-    ).no_value("Nothing was delivered lately")
-
-
 def polls(config: Config) -> table.Panel:
     """Return the table of sources that are polled."""
     late = ((None, GREEN), (config.alerts.poll_silence_ms / SECOND_MS, RED))
@@ -305,31 +216,20 @@ def lost() -> timeseries.Panel:
 
 def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (
-        way_in(),
-        quiet_sources(),
-        links_down(),
-        rejected(),
-        wrong_tokens(config),
-        spool(config),
-        oldest(config),
-        acknowledged(),
-    )
+    top = (quiet_sources(), links_down(), rejected(), wrong_tokens(config))
     return common.assemble(
         config,
         "sources",
         "Sources",
-        "What comes in, from whom, whether it is understood, and whether it is stored. For those who run callpulse.",
+        "What comes in, from whom, and whether it is understood. For those who run callpulse.",
         [
-            *((3 * column, 0, 3, 4, panel) for column, panel in enumerate(top)),
+            *((6 * column, 0, 6, 4, panel) for column, panel in enumerate(top)),
             (0, 4, 24, 9, sources(config)),
             (0, 13, 12, 9, course()),
             (12, 13, 12, 9, reasons()),
-            (0, 22, 8, 8, skews()),
-            (8, 22, 8, 8, waiting()),
-            (16, 22, 8, 8, answers()),
-            (0, 30, 16, 7, polls(config)),
-            (16, 30, 8, 7, lost()),
+            (0, 22, 12, 8, skews()),
+            (12, 22, 12, 8, lost()),
+            (0, 30, 24, 7, polls(config)),
             *reconciliation.row(config, 37),
         ],
         picked=False,

@@ -11,7 +11,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
-from grafana.boards import team_now_data, team_now_table
+from grafana.boards import team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import calls, manager, mean, recorded
@@ -33,7 +33,7 @@ def data_status() -> stat.Panel:
         "Data",
         "Live: events arrive, and the figures are current. Feed silent: somebody is on shift, and no event at all has "
         "arrived for <<feed_silence.text>>. Check the telephone system before you judge a manager. Catching up: events "
-        "wait in Kafka. Worker down: no figure is current.",
+        "wait in Kafka. Worker down: no figure is current. The board Operations says why.",
         "none",
         '(absent(max_over_time(up{job="<<job>>"}[1m]) == 1) * 0 + 3)\n'
         "or on () ((callpulse:worker_behind == 1) * 0 + 2)\n"
@@ -136,7 +136,7 @@ def day() -> statetimeline.Panel:
         .with_target(query(queries.with_name(recorded("manager:callpulse_state")), "{{name}}"))
         .mappings(common.words(STATES))
         .thresholds(common.steps(((None, GREY),)))
-        .show_value(options.VisibilityMode.NEVER)
+        .show_value(options.VisibilityMode.AUTO)
         .merge_values(True)
         .row_height(0.8)
         .line_width(0)
@@ -263,7 +263,5 @@ def board(config: Config) -> dashboards.Dashboard:
             (7, 69, 7, 8, presence()),
             (14, 69, 5, 8, lengths(config)),
             (19, 69, 5, 8, repeats()),
-            (0, 77, 24, 1, dashboards.Row("Are the data current?")),
-            *((x, 78, width, 4, panel) for x, width, panel in team_now_data.panels(config)),
         ],
     )

@@ -63,12 +63,18 @@ def workload(config: Config) -> table.Panel:
     warned = ((None, GREY), (1, ORANGE))
     return tables.of_columns(
         "Talk, breaks and repeated calls today",
-        "Talk: talk time of today. Block: calling without a pause of <<work_gap>>. No break: one for each full "
-        "<<break_after>> of such a block today. Too often: leads dialled more than <<calls_per_lead_day>> today. "
-        "Consult: leads that a mentor should discuss with the manager.",
+        "Talk: talk time of today. Inside: talk with colleagues. Block: calling without a pause of <<work_gap>>. No "
+        "break: one for each full <<break_after>> of such a block today. Too often: leads dialled more than "
+        "<<calls_per_lead_day>> today. Consult: leads that a mentor should discuss with the manager.",
         {"name": "Manager", "manager": tables.HIDDEN},
         (
             Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
+            Column(
+                "Inside",
+                manager("internal_talk_seconds", window="today"),
+                "s",
+                more={"decimals": 0, "mappings": quiet()},
+            ),
             Column(
                 "Block",
                 manager("work_block_seconds"),

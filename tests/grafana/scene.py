@@ -7,26 +7,19 @@ and tested over it. The day began six and a half hours before `now`; lunch is be
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from streams.contract.events import KINDS
 from streams.speech.flags import FLAGS
 from tests.grafana.people import NAMES, PEOPLE, Person
+from tests.grafana.sample import Labels, Sample
+from tests.grafana.scene_operations import operations, way_in
 
 HOUR: Final = 3600
 BOUNDS: Final = (6, 20, 60, 120, 180, 300, 600, 1200)
 STAGES: Final = ("none", "qualified", "presentation", "proposal")
 SHARES: Final = {"7d": 0.08, "30d": 0.34, "90d": 1.0}
-Labels = Mapping[str, str]
-
-
-class Sample(NamedTuple):
-    """One line of a scrape."""
-
-    name: str
-    labels: Labels
-    value: float
 
 
 class Call(NamedTuple):
@@ -75,8 +68,8 @@ class Scene:
         yield from _reconciled(self.now)
         yield from _queues(at)
         yield from _teams()
-        yield from _operations(at)
-        yield from _way_in(self.now, at)
+        yield from operations(at)
+        yield from way_in(self.now, at)
 
     def _day(self, who: Person, at: float) -> Iterator[tuple[str, float, Labels]]:
         shift = self.begin <= at and not self.begin + 3.75 * HOUR <= at < self.begin + 4.5 * HOUR
@@ -88,6 +81,7 @@ class Scene:
             for direction in ("inbound", "outbound"):
                 yield "calls", sum(call.direction == direction for call in some), _of(window, direction=direction)
             yield "talk_time_seconds", sum(call.talk or 0 for call in some), _of(window)
+            yield "internal_talk_seconds", 40 * len(some), _of(window)
             yield "answered_calls", sum(call.talk is not None for call in some), _of(window)
         for kind in KINDS:
             yield "calls_by_kind", sum(call.kind == kind for call in calls), _of("today", kind=kind)
@@ -330,69 +324,3 @@ def _queues(at: float) -> Iterator[Sample]:
         for window, calls in (("1h", 2 * number), ("today", 7 * number + at % HOUR // 900)):
             yield Sample("callpulse_calls", {**whose, "window": window, "direction": "inbound"}, calls)
             yield Sample("callpulse_calls", {**whose, "window": window, "direction": "outbound"}, 0)
-
-
-def _operations(at: float) -> Iterator[Sample]:
-    yield Sample("callpulse_group_generation", {}, 7)
-    for topic in ("calls", "crm", "contacts", "outcomes"):
-        yield Sample("callpulse_records_total", {"topic": topic}, at % 1e6 * 20)
-        yield Sample("callpulse_newest_event_timestamp_seconds", {"topic": topic}, at - 8)
-        for le in ("0.05", "0.1", "0.25", "+Inf"):
-            seen = at % 1e6 * 20 * {"0.05": 0.2, "0.1": 0.8}.get(le, 1)
-            yield Sample("callpulse_event_delay_seconds_bucket", {"topic": topic, "le": le}, seen)
-        for partition in "0123":
-            yield Sample("callpulse_lag_records", {"topic": topic, "partition": partition}, 0)
-    yield Sample("callpulse_rejected_total", {"topic": "calls", "reason": "wrong_key"}, at // 1800)
-    yield Sample("callpulse_source_heartbeat_timestamp_seconds", {"source": "asterisk"}, at - 8)
-
-
-def _polls(now: float, at: float) -> Iterator[Sample]:
-    """Two systems that are asked: the portal is read, and the CRM refuses its token since two hours."""
-    for source, every, refused in (("bitrix24", 60, False), ("hubspot", 60, True)):
-        of = {"source": source}
-        fails = refused and at > now - 2 * HOUR
-        done = now - 2 * HOUR if fails else at - 20
-        yield Sample("callpulse_source_polled_until_timestamp_seconds", of, done - 5)
-        yield Sample("callpulse_source_poll_last_success_timestamp_seconds", of, done)
-        yield Sample("callpulse_source_poll_due_seconds", of, every)
-        yield Sample("callpulse_source_poll_failures", of, max(0, at - done) // 300 if fails else 0)
-        yield Sample("callpulse_source_poll_status", of, 401 if fails else 200)
-        yield Sample("callpulse_source_poll_allowance", of, 100 if refused else 25 - at % 9)
-        yield Sample("callpulse_source_poll_requests_total", of, at % 1e6 // (300 if fails else 15))
-        yield Sample("callpulse_source_poll_wait_seconds_total", of, 0 if refused else at % 1e6 // 40)
-
-
-def _way_in(now: float, at: float) -> Iterator[Sample]:
-    """A PBX and three senders: the CRM has a wrong zone since noon, the shop's token is old, the import is quiet."""
-    passed = at % 1e6
-    steady = {"asterisk": 0.08, "crm": 0.02, "shop": 0.01, "cdr-export": 0.004}
-    for source, rate in steady.items():
-        quiet = source == "cdr-export"
-        until = min(passed, now % 1e6 - 2 * HOUR) if quiet else passed
-        of = {"source": source}
-        yield Sample("callpulse_source_received_total", of, round(until * rate * 1.04))
-        yield Sample("callpulse_source_accepted_total", of, round(until * rate))
-        yield Sample("callpulse_source_duplicates_total", of, round(until * rate * 0.03))
-        yield Sample("callpulse_source_unauthenticated_total", of, round(passed / 120) if source == "shop" else 0)
-        yield Sample("callpulse_source_polled_unpushed_total", of, round(passed / 900) if source == "crm" else 0)
-        yield Sample("callpulse_source_not_stored_total", of, 0)
-        yield Sample("callpulse_source_last_heard_timestamp_seconds", of, min(at, now - 2 * HOUR) if quiet else at - 5)
-        wrong = source == "crm" and at > now - 4 * HOUR
-        yield Sample("callpulse_source_skew_seconds", of, 10800.9 if wrong else 0.4 + 3 * quiet)
-        yield Sample("callpulse_source_skew_zone", of, float(wrong))
-    for source, reason, every in (("crm", "missing_field", 500), ("shop", "not_json", 900), ("crm", "future", 4000)):
-        yield Sample("callpulse_source_rejected_total", {"source": source, "reason": reason}, passed // every)
-    yield Sample("callpulse_source_connected", {"source": "asterisk"}, float(not 0 <= now - 3 * HOUR - at < 240))
-    yield Sample("callpulse_source_clock_ahead_seconds", {"source": "asterisk"}, -0.2)
-    yield Sample("callpulse_source_gaps_total", {"source": "asterisk"}, 4 + (at > now - 3 * HOUR))
-    yield Sample("callpulse_source_gaps_unfilled", {"source": "asterisk"}, float(0 <= at - (now - 3 * HOUR) < 60))
-    yield Sample("callpulse_source_messages_lost_total", {"source": "freeswitch"}, 3 * (at > now - 5 * HOUR))
-    yield Sample("callpulse_source_statements_left_out_total", {"source": "twilio"}, max(0, at - now + HOUR) // 600)
-    yield from _polls(now, at)
-    away = max(0.0, at - (now - 3 * HOUR)) if at < now - 2.9 * HOUR else 0.0
-    yield Sample("callpulse_spool_bytes", {}, away * 4000)
-    yield Sample("callpulse_spool_max_bytes", {}, 1 << 30)
-    yield Sample("callpulse_spool_oldest_seconds", {}, away)
-    yield Sample("callpulse_kafka_reachable", {}, float(not away))
-    for le, share in (("0.005", 0.3), ("0.01", 0.8), ("0.05", 0.97), ("0.25", 0.999), ("+Inf", 1)):
-        yield Sample("callpulse_acknowledgement_seconds_bucket", {"le": le}, round(passed * share))

@@ -22,7 +22,10 @@ BOARDS = {
     for name, text in build.rendered(Config()).items()
     if name.endswith(".json")
 }
-PROMETHEUS_OWN = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity", "manager", "team"}}
+PROMETHEUS_OWN = {
+    **{name: {"job", "instance"} for name in ("up", "scrape_duration_seconds", "scrape_samples_scraped")},
+    "ALERTS": {"alertname", "alertstate", "severity", "manager", "team", "source"},
+}
 NATURALLY_WITHOUT_UNIT = {"row", "text"}
 
 

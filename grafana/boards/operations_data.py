@@ -1,0 +1,162 @@
+"""The top of the board *Operations*: whether the figures are current and complete."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import stat, timeseries
+
+from grafana.common import GREEN, RED, YELLOW, lines, number, query
+from grafana.config import Config
+
+
+def panels(config: Config) -> tuple[stat.Panel, ...]:
+    """Return the panels from left to right."""
+    return (
+        freshness(config),
+        workers(),
+        unowned(),
+        restored(),
+        waiting(),
+        delay(config),
+        rejected(),
+        lost(),
+    )
+
+
+def freshness(config: Config) -> stat.Panel:
+    """Return the age of the newest event."""
+    limit = config.alerts.feed_silence_ms / 1000
+    return number(
+        "Newest event",
+        "Are the figures current? Age of the newest telephony event of any manager. Above <<feed_silence.text>> with "
+        "somebody on shift, the feed counts as silent: look at the source first, runbook FeedDown.",
+        "s",
+        "callpulse:newest_event_age_seconds",
+        ((None, GREEN), (limit / 5, YELLOW), (limit, RED)),
+    ).decimals(0)
+
+
+def workers() -> stat.Panel:
+    """Return how many workers answer."""
+    return number(
+        "Workers up",
+        "Workers of callpulse that answer Prometheus. When one stops, the others take over its managers: start it "
+        "again, runbook WorkerDown.",
+        "none",
+        'sum(max_over_time(up{job="<<job>>"}[1m])) or vector(0)',
+        ((None, RED), (1, GREEN)),
+    )
+
+
+def unowned() -> stat.Panel:
+    """Return the number of partitions without a worker."""
+    return number(
+        "Partitions unowned",
+        "Partitions of calls without a worker, of those that had one today. Their managers are missing from the "
+        "boards: start a worker, runbook PartitionsUnowned.",
+        "none",
+        "max_over_time(callpulse:partitions_owned[1d]) - callpulse:partitions_owned",
+        ((None, GREEN), (1, RED)),
+    )
+
+
+def waiting() -> stat.Panel:
+    """Return the number of records that wait in Kafka."""
+    return number(
+        "Records waiting",
+        "Telephony records in Kafka that no worker has processed yet. If they grow, add a worker, runbook WorkerLag.",
+        "short",
+        'topic:callpulse_lag_records:sum{topic="calls"}',
+        ((None, GREEN), (1000, YELLOW), (100000, RED)),
+    )
+
+
+def delay(config: Config) -> stat.Panel:
+    """Return the delay of events."""
+    limit = config.alerts.event_delay_ms / 1000
+    return number(
+        "Delay of events",
+        "From the event's own time until callpulse has counted it: the median of the last 10 min. Long with "
+        "nothing waiting: the source sends late, or its clock is wrong. Runbook EventsDelayed.",
+        "s",
+        'topic:callpulse_event_delay_seconds:median10m{topic="calls"}',
+        ((None, GREEN), (limit / 12, YELLOW), (limit, RED)),
+    )
+
+
+def rejected() -> stat.Panel:
+    """Return how many records were refused."""
+    return number(
+        "Rejected, last hour",
+        "Records of all topics that were no valid event. They are kept as dead letters, and no figure counts them: "
+        "callpulse rejected list.",
+        "none",
+        "sum(increase(callpulse_rejected_total[1h])) or vector(0)",
+        ((None, GREEN), (1, YELLOW), (100, RED)),
+    ).decimals(0)
+
+
+def lost() -> stat.Panel:
+    """Return how many records retention deleted before they were read."""
+    return number(
+        "Lost, last day",
+        "Records that Kafka's retention deleted before a worker read them. Figures lack them: runbook RecordsLost.",
+        "none",
+        "sum(topic:callpulse_lost_records:lost1d) or vector(0)",
+        ((None, GREEN), (1, RED)),
+    ).decimals(0)
+
+
+def restored() -> stat.Panel:
+    """Return how much of the tables is restored."""
+    return number(
+        "Restored",
+        "How much of its tables the slowest worker has. Below 100 % it restores after a start or a rebalance, which "
+        "takes seconds, and exports nobody of these partitions. If it stays: runbook RestoreSlow.",
+        "percentunit",
+        "min(callpulse_restore_progress_ratio)",
+        ((None, YELLOW), (1, GREEN)),
+    ).decimals(0)
+
+
+def ages() -> timeseries.Panel:
+    """Return the age of the newest event of each topic over time."""
+    return lines(
+        "Newest event, by topic",
+        "Since when does nothing arrive, and in which topic? A line that climbs is a feed that is silent. Telephony "
+        "climbs at night, CRM and transcripts in breaks, too.",
+        "s",
+        [query("time() - max by (topic) (callpulse_newest_event_timestamp_seconds)", "{{topic}}")],
+    ).no_value("No worker has taken an event in")
+
+
+def backlog() -> timeseries.Panel:
+    """Return what waits in each topic over time."""
+    return lines(
+        "Waiting, by topic",
+        "Do the workers keep up? A peak that falls was a burst or a restart. A line that climbs on needs another "
+        "worker, or a look at Event loop and Commits.",
+        "short",
+        [query("topic:callpulse_lag_records:sum", "{{topic}}")],
+    ).no_value("No worker owns a partition")
+
+
+def throughput() -> timeseries.Panel:
+    """Return the records taken in per second over time."""
+    return lines(
+        "Records per second",
+        "How much comes in, and how fast do the workers take it? Compare with the same hour of another day. No "
+        "telephony in working hours: the source or the gateway is silent.",
+        "short",
+        [query("topic:callpulse_records:rate5m", "{{topic}}")],
+    ).no_value("No worker has taken a record in")
+
+
+def delays() -> timeseries.Panel:
+    """Return the delay of events over time."""
+    return lines(
+        "Late, by topic",
+        "Since when are events late? By topic: from the event's own time until counted, median of the last 10 min. "
+        "Transcripts are late by nature.",
+        "s",
+        [query("topic:callpulse_event_delay_seconds:median10m", "{{topic}}")],
+    ).no_value("No event was counted lately")
