@@ -109,18 +109,19 @@ docs: $(INSTALLED) ## generate docs/metrics.md, docs/schema and docs/openapi.jso
 	for topic in calls crm speech; do $(BIN)/callpulse schema "$$topic" > "docs/schema/$$topic.json"; done
 	$(BIN)/callpulse schema openapi > docs/openapi.json
 
-tools: ## install promtool, amtool and a C compiler, where they are missing and this is root
+tools: ## install promtool, amtool, systemd-analyze and a C compiler, where they are missing and this is root
 	@missing=""; \
 	command -v cc > /dev/null || missing="gcc libc6-dev"; \
 	[ -f "$$("$(PYTHON)" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing="$$missing python3-dev"; \
 	command -v promtool > /dev/null || missing="$$missing prometheus"; \
 	command -v amtool > /dev/null || missing="$$missing prometheus-alertmanager"; \
+	command -v systemd-analyze > /dev/null || missing="$$missing systemd"; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		echo "installing $$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
 	else \
-		echo "The tests need promtool, amtool and a C compiler. Install: $$missing (Debian's names)." >&2; exit 1; \
+		echo "The tests need promtool, amtool, systemd-analyze and a C compiler. Install: $$missing (Debian's names)." >&2; exit 1; \
 	fi
 
 voices: ## install the programs that speak in the demo of transcripts, where they are missing and this is root

@@ -1,0 +1,135 @@
+"""The systemd units: what systemd says of them, and what of callpulse they name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agents import service_units
+from agents.cli import app
+from agents.cli.common import USAGE
+from agents.worker import STOP_DEADLINE_S
+from streams.settings.settings import load
+from streams.sources.registry import SOURCES
+
+ROOT = Path(__file__).parents[2]
+NAMES = service_units.names()
+UNIT = pytest.mark.parametrize("name", NAMES)
+WORST = 2.0
+"""The largest exposure that `systemd-analyze security` may find: 10 is no protection at all."""
+_INSTANCE = {"callpulse-worker@.service": "worker-1", "callpulse-listen@.service": "ami"}
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run systemd-analyze; without it the test fails."""
+    return subprocess.run(
+        ["systemd-analyze", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"SYSTEMD_COLORS": "0", "PATH": "/usr/bin:/bin"},
+    )
+
+
+def values(name: str, key: str) -> list[str]:
+    """Return what a unit sets a key to, for an instance where it is a template."""
+    text = service_units.unit(name).replace("%i", _INSTANCE.get(name, "")).replace("%S", "/var/lib")
+    return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
+
+
+def written(name: str, folder: Path) -> Path:
+    """Write a unit that starts a program that there is."""
+    path = folder / name
+    path.write_text(service_units.unit(name, program=Path(sys.prefix) / "bin/callpulse"), encoding="utf-8")
+    return path
+
+
+def test_there_is_a_unit_for_each_process() -> None:
+    assert NAMES == ["callpulse-gateway.service", "callpulse-listen@.service", "callpulse-worker@.service"]
+
+
+@UNIT
+def test_the_folder_of_the_deployment_has_the_same_unit(name: str) -> None:
+    assert (ROOT / "deploy/systemd" / name).read_text(encoding="utf-8") == service_units.unit(name)
+
+
+@UNIT
+def test_systemd_has_nothing_to_say_against_it(name: str, tmp_path: Path) -> None:
+    done = analyze("verify", "--man=no", written(name, tmp_path))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@UNIT
+def test_systemd_finds_it_protected(name: str, tmp_path: Path) -> None:
+    done = analyze("security", "--offline=yes", "--no-pager", f"--threshold={WORST * 10:.0f}", written(name, tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+@UNIT
+def test_it_runs_a_command_that_there_is(name: str) -> None:
+    (command,) = values(name, "ExecStart")
+    program, *words = command.split()
+    assert program == str(service_units.PROGRAM)
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0, done.output
+
+
+@UNIT
+def test_callpulse_accepts_the_variables_and_keeps_its_data_where_it_may_write(name: str) -> None:
+    variables = dict(value.split("=", 1) for value in values(name, "Environment"))
+    settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), variables, SOURCES)
+    (folder,) = values(name, "StateDirectory")
+    is_worker = "worker" in name
+    assert (settings.worker.data_dir if is_worker else settings.gateway.data_dir) == f"/var/lib/{folder}"
+    if is_worker:
+        assert settings.worker.id == "worker-1"
+    assert variables["CALLPULSE_CONFIG"].startswith(f"{service_units.FOLDER}/")
+
+
+@UNIT
+def test_it_waits_for_the_end_that_the_process_has(name: str) -> None:
+    gateway = load("", {}, SOURCES).gateway
+    # An answer, the events in flight, and the last transaction.
+    longest_s = STOP_DEADLINE_S if "worker" in name else 2 * gateway.deadline_ms / 1000 + 5 + 5 + 2
+    (wait,) = values(name, "TimeoutStopSec")
+    assert longest_s < int(wait.removesuffix("s")) < 2 * longest_s
+
+
+@UNIT
+def test_it_is_started_again_but_not_with_settings_that_are_wrong(name: str) -> None:
+    assert values(name, "Restart") == ["always"]
+    assert values(name, "RestartPreventExitStatus") == [str(USAGE)]
+
+
+class TestPlaces:
+    @UNIT
+    def test_program_and_folder_are_put_in_everywhere(self, name: str) -> None:
+        text = service_units.unit(name, program=Path("/srv/x/bin/callpulse"), folder=Path("/srv/x/etc"))
+        assert "ExecStart=/srv/x/bin/callpulse " in text
+        assert "WorkingDirectory=-/srv/x/etc\n" in text
+        assert "EnvironmentFile=-/srv/x/etc/callpulse.env" in text
+        assert "/opt/callpulse" not in text
+        assert "/etc/callpulse" not in text.replace("/srv/x/etc", "")
+
+    def test_a_place_may_contain_another(self) -> None:
+        folder = service_units.PROGRAM
+        text = service_units.unit(NAMES[0], program=Path("/etc/callpulse/bin/callpulse"), folder=folder)
+        assert "ExecStart=/etc/callpulse/bin/callpulse gateway\n" in text
+        assert f"CALLPULSE_CONFIG={folder}/callpulse.toml\n" in text
+
+    @pytest.mark.parametrize("path", ["bin/callpulse", "/a b", "/a%h", "/a$b", '/a"b', "/a\\b", "/a\nb"])
+    def test_a_path_that_a_unit_cannot_hold_is_refused(self, path: str) -> None:
+        with pytest.raises(ValueError, match="absolute"):
+            service_units.unit(NAMES[0], program=Path(path))
+        with pytest.raises(ValueError, match="absolute"):
+            service_units.unit(NAMES[0], folder=Path(path))
+
+    def test_there_is_no_other_unit(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            service_units.unit("callpulse-x.service")
