@@ -35,6 +35,7 @@ FOREIGN = {
     "compression.type": "a setting of Kafka",
     "min.insync.replicas": "a setting of Kafka",
     "manager.conf": "a file of Asterisk",
+    **dict.fromkeys(("callpulse.env", "gateway.env"), "files of variables of the systemd units"),
     **dict.fromkeys(("cel.conf", "cel_custom.conf", "cdr.conf", "queues.conf"), "files of Asterisk"),
     **dict.fromkeys(("telephony.call.attachTranscription", "voximplant.statistic.get"), "methods of Bitrix24"),
     "orjson.loads": "of a package that only the benchmarks use",
