@@ -176,6 +176,7 @@ ORDER: Final = (
     "agents.gc_tuning",
     "agents.suspension",
     "agents.repeated_lines",
+    "agents.service_units",
     "agents.process_guard",
     "agents.processes",
     "agents.embedded",
