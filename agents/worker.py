@@ -29,6 +29,7 @@ from agents.telemetry.health import Health
 from agents.telemetry.http import Server
 from agents.telemetry.managers import OUTCOMES, Managers
 from agents.telemetry.reconciliations import ReconciliationLines
+from agents.web.client import web_client
 from streams.settings.settings import Settings
 from streams.sources.reconciled import Ledger
 
@@ -53,8 +54,8 @@ async def run(
 
     `on_ready` is called with the base URL of the worker's HTTP port once that answers; `/-/ready` answers 200 once the
     tables are restored. `accept` continues with tables that were made by other settings. Raise MeaningChangedError for
-    such tables, KafkaUnusableError, OSError for a port that is taken and for rows on disk that another worker uses, and
-    IncompatibleLibraryError.
+    such tables, KafkaUnusableError, IncompatibleLibraryError, and OSError for a port that is taken, for a web file that
+    cannot be used, and for rows on disk that another worker uses.
     """
     check_internals()
     agreed = await agree(settings, accept=accept)
@@ -131,6 +132,7 @@ def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
             partition_for=worker.partition_for,
             partitions=kafka.partitions,
             owners=worker.app.assignor.tables_metadata,
+            client=web_client(settings.worker.web_client),
         ),
         health=Health(
             settings.worker,

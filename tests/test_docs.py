@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from agents.kafka import dead_letter as rejected
-from agents.telemetry import attention, paths
+from agents.telemetry import attention
+from agents.web import paths
 from grafana.config import Config
 from streams.contract import events, facts, topics
 from streams.phone_numbers import lead_key

@@ -179,6 +179,7 @@ ORDER: Final = (
     "agents.service_units",
     "agents.process_guard",
     "agents.processes",
+    "agents.web",
     "agents.embedded",
     "agents.kafka",
     "agents.delivery",

@@ -22,7 +22,9 @@ from agents.cli.common import (
     say,
     write,
 )
-from agents.telemetry.paths import ATTENTION, LARGEST_PAGE
+from agents.cli.ports import client_of, worker_url
+from agents.web.client import NOBODY, WebClient
+from agents.web.paths import ATTENTION, LARGEST_PAGE
 
 _TIMEOUT_S: Final = 15.0
 _WHY: Final = {"stuck": "stuck: bring in somebody else", "consultation": "talk it over with a mentor"}
@@ -55,16 +57,17 @@ def leads(
     """
     if as_csv and as_json:
         raise UserError("choose one of --csv and --json.", USAGE)
-    settings = read_settings(config).worker
-    if not (worker or settings.advertised_url or settings.http_port):
+    settings = read_settings(config)
+    own = settings.worker
+    if not (worker or own.advertised_url or own.http_port):
         raise UserError(
             "worker.http_port is 0, any free one: name the URL that the worker printed at its start.", USAGE
         )
-    address = worker or settings.advertised_url or f"{settings.http_host}:{settings.http_port}"
+    address = worker or own.advertised_url or worker_url(settings)
     url = address if "://" in address else f"http://{address}"
     parameters = {"manager": manager, "team": team, "why": why}
     asked = {name: value for name, value in parameters.items() if value is not None}
-    found = run(_fetch(url.rstrip("/"), asked, limit))
+    found = run(_fetch(url.rstrip("/"), asked, limit, client_of(settings)))
     if as_json:
         print_json(found)
     elif as_csv:
@@ -76,17 +79,19 @@ def leads(
         raise typer.Exit(1)
 
 
-async def _fetch(url: str, asked: dict[str, str], limit: int) -> dict[str, Any]:
+async def _fetch(url: str, asked: dict[str, str], limit: int, client: WebClient = NOBODY) -> dict[str, Any]:
     """Return the list, page after page, as one. Raises UserError where the worker does not answer."""
     found: dict[str, Any] = {"leads": [], "total": 0, "missing_partitions": []}
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        url, headers = client.addressed(url)
+        async with client.session(_TIMEOUT_S) as session:
             offset: int | None = 0
             while offset is not None and len(found["leads"]) < limit:
                 page_size = str(min(LARGEST_PAGE, limit - len(found["leads"])))
                 async with session.get(
-                    f"{url}{ATTENTION}", params={**asked, "limit": page_size, "offset": str(offset)}
+                    f"{url}{ATTENTION}",
+                    params={**asked, "limit": page_size, "offset": str(offset)},
+                    headers=headers,
                 ) as response:
                     if response.status != 200:  # noqa: PLR2004 - HTTP's own number
                         text = (await response.text()).strip()

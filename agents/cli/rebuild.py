@@ -34,7 +34,9 @@ from agents.cli.common import (
     say,
 )
 from agents.cli.comparison import Difference, Figures, by_metric, differing, figures
-from agents.telemetry.scrape import Scrape, fetch_all, metrics_url
+from agents.cli.ports import client_of, worker_metrics
+from agents.telemetry.scrape import Scrape, fetch_all
+from agents.web.client import WebClient
 
 if TYPE_CHECKING:
     from agents.cli.demo.children import Child
@@ -77,9 +79,9 @@ def rebuild(
     kafka = replace(old, group=group or next_group(old.group))
     if kafka.group == old.group:
         raise UserError(f"the new group must have another name than kafka.group, {old.group}", USAGE)
-    address = f"{settings.worker.http_host}:{settings.worker.http_port}"
-    urls = [metrics_url(url) for url in workers or [address]] if compare else []
-    _look(urls)
+    client = client_of(settings)
+    urls = worker_metrics(settings, workers) if compare else []
+    _look(urls, client)
     changed = _prepare(settings, kafka)
     with tempfile.TemporaryDirectory(prefix="callpulse-rebuild-") as folder:
         records, found = _build(settings, kafka, config, Path(folder), urls, quiet=as_json)
@@ -129,9 +131,9 @@ To switch without a gap in the metrics:
 To go back, start workers of group {old} again. Its topics, {old}-…, may be deleted when they are not needed."""
 
 
-def _look(urls: Sequence[str]) -> None:
+def _look(urls: Sequence[str], client: WebClient) -> None:
     """Raise UserError if a running worker does not answer."""
-    silent = [f"{scrape.url}: {scrape.error}" for scrape in run(fetch_all(urls)) if scrape.error]
+    silent = [f"{scrape.url}: {scrape.error}" for scrape in run(fetch_all(urls, client)) if scrape.error]
     if silent:
         raise UserError(
             f"the running workers must answer, so that figures can be compared:\n{bullets(silent)}\n"
@@ -188,7 +190,7 @@ def _build(
             run(catch_up(kafka, lambda: _check(child), advance))
             time.sleep(_TIMEOUTS_S)
             records = run(catch_up(kafka, lambda: _check(child)))
-        found = _compare(urls, [f"{url}/metrics"]) if urls else None
+        found = _compare(urls, [f"{url}/metrics"], client_of(settings)) if urls else None
         _check(child)
     finally:
         child.stop()
@@ -221,7 +223,7 @@ def _check(child: Child) -> None:
         )
 
 
-def _compare(running: Sequence[str], rebuilt: Sequence[str]) -> tuple[list[Difference], int] | None:
+def _compare(running: Sequence[str], rebuilt: Sequence[str], client: WebClient) -> tuple[list[Difference], int] | None:
     """Return the differences and the number of figures; None if a worker does not answer.
 
     New records reach the two groups at different moments. Only what differs in every one of some rounds is different.
@@ -232,7 +234,7 @@ def _compare(running: Sequence[str], rebuilt: Sequence[str]) -> tuple[list[Diffe
     for round_ in range(_ROUNDS):
         if round_:
             time.sleep(_BETWEEN_S)
-        scrapes = run(fetch_all([*running, *rebuilt]))
+        scrapes = run(fetch_all([*running, *rebuilt], client))
         if any(scrape.error for scrape in scrapes):
             return None
         before, after = figures(scrapes[: len(running)]), figures(scrapes[len(running) :])

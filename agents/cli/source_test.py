@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from agents.cli.common import USAGE, UserError, run
 from agents.cli.listen.ami import check_ami
 from agents.cli.listen.esl import check_esl
+from agents.web.client import NOBODY, WebClient
 from streams.contract.topics import SPEECH
 from streams.settings.access import Access
 from streams.settings.settings import Settings
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What is tested, and how. `names` are those of all sources that are configured, `gateways` the URLs of metrics."""
+    """What is tested, and how.
+
+    `names` are those of all sources that are configured, `gateways` the URLs of metrics. `client` logs in at these.
+    """
 
     name: str
     seconds: float
     secret: bytes
     names: Collection[str]
     gateways: Collection[str]
+    client: WebClient = NOBODY
     file: Path | None = None
 
 
@@ -117,7 +122,7 @@ def _pushed(settings: Settings, asked: Asked, name: str, cannot_know: Collection
     pushed = push_test.Pushed(name=name, is_meant=is_meant, cannot_know=tuple(cannot_know))
     if name == TRANSCRIPTS:
         pushed = replace(pushed, is_meant=FORMATS.__contains__, topics=(SPEECH,))
-    return run(push_test.test(settings, pushed, asked.gateways, asked.seconds, asked.secret))
+    return run(push_test.test(settings, pushed, asked.gateways, asked.seconds, asked.secret, asked.client))
 
 
 def _is_free(name: str, taken: frozenset[str], source: str) -> bool:

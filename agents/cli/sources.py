@@ -22,9 +22,10 @@ from agents.cli.common import (
     run,
 )
 from agents.cli.polled_sources import POLL_COLUMNS, POLL_METRICS, poll_states
+from agents.cli.ports import client_of, status_metrics
 from agents.cli.source_stages import stages
 from agents.cli.source_test import Asked, report_of
-from agents.telemetry.scrape import Sample, fetch_all, metrics_url, samples
+from agents.telemetry.scrape import Sample, fetch_all, samples
 from streams.settings.settings import Settings
 from streams.sources.asterisk import DRY_RUN_SECRET
 
@@ -72,7 +73,7 @@ def sources(
     if context.invoked_subcommand is not None:
         return
     settings = read_settings(config)
-    scrapes = run(fetch_all(_urls(settings, at)))
+    scrapes = run(fetch_all(status_metrics(settings, at), client_of(settings)))
     silent = [f"{one.url}: {one.error}" for one in scrapes if one.error]
     found = [sample for one in scrapes if not one.error for sample in samples(one.text, _WANTED | POLL_METRICS)]
     rows, polls = list(states(settings, found, time.time())), list(poll_states(found, time.time()))
@@ -92,11 +93,6 @@ def _print(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(cell(_shown(row[name.lower().replace(" ", "_")])) for name in columns))
     console().print(table)
-
-
-def _urls(settings: Settings, at: list[str] | None) -> list[str]:
-    """Return where the processes of the way in answer."""
-    return [metrics_url(one) for one in at or [f"{settings.gateway.status_host}:{settings.gateway.status_port}"]]
 
 
 def states(settings: Settings, found: list[Sample], now_s: float) -> Iterator[dict[str, Any]]:
@@ -193,7 +189,8 @@ def try_out(
         seconds=seconds,
         secret=settings.privacy.lead_secret.reveal().encode() or DRY_RUN_SECRET,
         names=configured(settings),
-        gateways=_urls(settings, at),
+        gateways=status_metrics(settings, at),
+        client=client_of(settings),
         file=file,
     )
     report = report_of(settings, asked)

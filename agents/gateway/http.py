@@ -13,8 +13,9 @@ from agents.gateway.http_events import EventsEndpoint
 from agents.gateway.http_hooks import Hooked, HooksEndpoint, Ring, no_ring
 from agents.gateway.http_receiver import Clock, Meters, Receiver, clock_ms
 from agents.gateway.http_senders import Senders
-from agents.gateway.http_server import OPENAPI, HttpServer, Page
+from agents.gateway.http_server import HttpServer, Page
 from agents.gateway.sink import StatementSink
+from agents.web.paths import OPENAPI
 from streams.settings.access import Access
 from streams.settings.settings import Settings
 from streams.sources.frame import Hook, Join

@@ -21,15 +21,15 @@ from agents.gateway.http_hooks import HooksEndpoint
 from agents.gateway.http_problems import ProblemError, allow_only, response
 from agents.telemetry.connections import Connections, Limits, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
-from agents.telemetry.paths import HEALTHY, METRICS, READY
 from agents.telemetry.port import open_port
+from agents.web.guard import Guard
+from agents.web.paths import HEALTHY, METRICS, READY
 from streams.settings.gateway_http import GatewayHttp
 
 log = logging.getLogger("callpulse")
 
 EVENTS: Final = "/v1/events"
 CLOUDEVENTS: Final = "/v1/cloudevents"
-OPENAPI: Final = "/v1/openapi.json"
 HOOKS: Final = "/hooks/"
 _LINGER_S: Final = 2.0
 """How long the rest of a refused body is read: else the sender might not see why."""
@@ -74,12 +74,14 @@ class HttpServer:
             )
         )
         self._watch: asyncio.Task[None] | None = None
+        self._guard: Guard | None = None
         self.is_stopping = False
         self.url = ""
 
     async def open(self) -> None:
-        """Listen. Raise OSError, with the setting to change, for a port or a certificate that cannot be used."""
-        context = _tls(self._settings)
+        """Listen. Raise OSError, with the setting to change, for a port or a file that cannot be used."""
+        self._guard = Guard(self._settings.web_config, "gateway.http.web_config")
+        context = self._guard.context or _tls(self._settings)
         server = _Server(
             self._handle,
             logger=request_logger(),
@@ -113,6 +115,8 @@ class HttpServer:
             return
         await asyncio.sleep(self._settings.stop_delay_ms / _SECOND_MS)
         await self._runner.cleanup()
+        if self._guard is not None:
+            self._guard.close()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
@@ -120,7 +124,8 @@ class HttpServer:
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         self._connections.began(request.protocol)
         try:
-            answer = await self._route(request)
+            refused = await self._refusal(request)
+            answer = await self._route(request) if refused is None else refused
         except ProblemError as problem:
             answer = response(problem)
         except (ConnectionError, asyncio.CancelledError):
@@ -130,9 +135,16 @@ class HttpServer:
             log.error("a defect: %s in %s, line %s", type(error).__name__, place.name, place.lineno)  # noqa: TRY400 - as above
             answer = response(ProblemError("internal-error", close=True))
         answer.headers["Server"] = "callpulse"
+        if self._guard is not None:
+            self._guard.add_headers(answer)
         if self.is_stopping:
             answer.force_close()
         return answer
+
+    async def _refusal(self, request: web.BaseRequest) -> web.Response | None:
+        """Return the answer to somebody who may not read a page. Senders have tokens and signatures of their own."""
+        is_senders = request.path in {EVENTS, CLOUDEVENTS} or request.path.startswith(HOOKS)
+        return None if self._guard is None else await self._guard.refusal(request, open_to_all=is_senders)
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path, method = request.path, request.method

@@ -15,6 +15,7 @@ from agents.gateway.metrics import UNKNOWN
 from agents.gateway.source_report import Report, span_text
 from agents.kafka.clients import KafkaUnusableError
 from agents.telemetry.scrape import Scrape, fetch_all, samples
+from agents.web.client import WebClient
 from streams.contract.topics import Topic
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
@@ -56,16 +57,23 @@ class Pushed(Struct, frozen=True, kw_only=True):
     topics: Sequence[Topic] = people_heard.TOPICS
 
 
-async def test(settings: Settings, pushed: Pushed, urls: Collection[str], seconds: float, secret: bytes) -> Report:
-    """Return what the processes at `urls` heard of a source in `seconds`."""
+async def test(
+    settings: Settings,
+    pushed: Pushed,
+    urls: Collection[str],
+    seconds: float,
+    secret: bytes,
+    client: WebClient,
+) -> Report:
+    """Return what the processes at `urls` heard of a source in `seconds`. `client` logs in at them."""
     report = Report(source=pushed.name, seconds=seconds, cannot_know=list(pushed.cannot_know))
-    before = await fetch_all(urls)
+    before = await fetch_all(urls, client)
     report.problems += [f"nothing answers at {one.url}: {one.error}" for one in before if one.error]
     if report.problems:
         report.problems.append("start the process that takes this source in, or name its gateway.status_port by --at")
         return report
     await asyncio.sleep(seconds)
-    earlier, later = (counts(scrapes, pushed.name) for scrapes in (before, await fetch_all(urls)))
+    earlier, later = (counts(scrapes, pushed.name) for scrapes in (before, await fetch_all(urls, client)))
     if not later.totals:
         report.problems.append(
             "this process has no such source: restart it with these settings, or name another one by --at"

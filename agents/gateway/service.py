@@ -20,8 +20,9 @@ from agents.gateway.metrics import GatewayMetrics
 from agents.gc_tuning import without_the_start
 from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE
-from agents.telemetry.paths import HEALTHY, METRICS, READY
 from agents.telemetry.port import open_port
+from agents.web.guard import Guard
+from agents.web.paths import HEALTHY, METRICS, READY
 from streams.settings.settings import Settings
 
 log = logging.getLogger("callpulse")
@@ -43,7 +44,7 @@ class Service:
     The end: it is not ready any more; what `at_stop` was given is called, the last one first; events in flight are
     stored; then it leaves. `fail` is called with the error of background work that broke.
 
-    Raises FolderError, and OSError for a port that is taken, with the setting to change.
+    Raises FolderError, and OSError for a port or a web file that cannot be used, with the setting to change.
     """
 
     def __init__(self, settings: Settings, name: str, *, fail: Fail = abort) -> None:
@@ -57,6 +58,7 @@ class Service:
         self._at_stop: list[Stop] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
+        self._guard: Guard | None = None
         self._beat = 0.0
         self._collecting = ExitStack()
 
@@ -88,6 +90,8 @@ class Service:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._runner is not None:
                 await self._runner.cleanup()
+            if self._guard is not None:
+                self._guard.close()
             self._collecting.close()
             for number in _SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -128,7 +132,9 @@ class Service:
 
     async def _listen(self) -> None:
         connections = Connections()
-        app = web.Application(middlewares=[connections.middleware])
+        gateway = self.settings.gateway
+        self._guard = guard = Guard(gateway.status_web_config, "gateway.status_web_config")
+        app = web.Application(middlewares=[connections.middleware, guard.middleware])
         app.router.add_get(METRICS, self._metrics)
         app.router.add_get(HEALTHY, self._healthy)
         app.router.add_get(READY, self._ready)
@@ -136,9 +142,9 @@ class Service:
         await self._runner.setup()
         http_server = self._runner.server
         assert http_server is not None  # noqa: S101 - there is one after setup
-        gateway = self.settings.gateway
-        bound = await open_port(self._runner, gateway.status_host, gateway.status_port, "gateway.status_port")
-        self.url = bound.url()
+        host, port, context = gateway.status_host, gateway.status_port, guard.context
+        bound = await open_port(self._runner, host, port, "gateway.status_port", ssl_context=context)
+        self.url = bound.url("http" if context is None else "https")
         self.background(connections.watch(http_server))
 
     async def _watch_loop(self) -> None:

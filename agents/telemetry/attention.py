@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from agents.state.tables import RowTable
 from agents.telemetry.managers import Managers
-from agents.telemetry.paths import ATTENTION, LARGEST_PAGE
+from agents.web.client import NOBODY, WebClient
+from agents.web.paths import ATTENTION, LARGEST_PAGE
 from streams.tables.outcome.fold import OutcomeRow, attention
 
 FARTHEST: Final = 100_000
@@ -133,13 +134,15 @@ class AttentionList:
         partition_for: Callable[[bytes], int],
         partitions: int,
         owners: Callable[[], Mapping[str, Mapping[str, Any]]],
+        client: WebClient = NOBODY,
     ) -> None:
-        """`owners` returns, by URL of a worker, the partitions that it owns by changelog."""
+        """`owners` returns, by URL of a worker, the partitions that it owns by changelog. `client` asks them."""
         self._managers = managers
         self._outcomes = outcomes
         self._partition_for = partition_for
         self._partitions = range(partitions)
         self._owners = owners
+        self._client = client
         self.own_url = ""
 
     async def page(self, query: Query) -> Page:
@@ -213,8 +216,7 @@ class AttentionList:
         urls = self.peers()
         if not urls:
             return []
-        timeout = aiohttp.ClientTimeout(total=PEER_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with self._client.session(PEER_TIMEOUT_S) as session:
             answers = await asyncio.gather(*(self._ask(session, url, query) for url in urls))
         return [answer for answer in answers if answer is not None]
 
@@ -224,7 +226,8 @@ class AttentionList:
             if (value := getattr(query, name)) is not None:
                 parameters[name] = value
         try:
-            async with session.get(f"{url}{ATTENTION}", params=parameters) as response:
+            url, headers = self._client.addressed(url)
+            async with session.get(f"{url}{ATTENTION}", params=parameters, headers=headers) as response:
                 if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                     return _answer.decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, ValueError):

@@ -7,7 +7,7 @@ import html
 import socket
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any, Final
@@ -22,8 +22,9 @@ from agents.telemetry.attention import AttentionList, Query, QueryError, as_csv
 from agents.telemetry.connections import Connections, request_logger
 from agents.telemetry.exposition import CONTENT_TYPE, Exposition
 from agents.telemetry.health import Health
-from agents.telemetry.paths import ATTENTION, HEALTHY, METRICS, READY
 from agents.telemetry.port import open_port
+from agents.web.guard import Guard, Handler
+from agents.web.paths import ATTENTION, HEALTHY, INDEX, METRICS, READY
 from streams.settings.settings import Worker
 
 _GZIP: Final = 31  # zlib: write the header of a gzip file
@@ -36,8 +37,6 @@ _PAGES: Final = (
     (HEALTHY, "200 while folding makes progress"),
     (READY, "200 once partitions are assigned and tables restored"),
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
@@ -62,15 +61,17 @@ class Server:
         self._watch_lag = watch_lag
         self._fail = fail
         self._runner: web.AppRunner | None = None
+        self._guard: Guard | None = None
         self._scrape: asyncio.Task[bytes] | None = None
         self._watching: list[asyncio.Task[None]] = []
         self.url = ""
 
     async def open(self) -> None:
-        """Listen. Raise OSError, with the setting to change, for a port that is taken."""
+        """Listen. Raise OSError, with the setting to change, for a port or a web file that cannot be used."""
         connections = Connections()
-        app = web.Application(middlewares=[connections.middleware, self._awake])
-        app.router.add_get("/", self._index)
+        self._guard = guard = Guard(self._settings.web_config, "worker.web_config")
+        app = web.Application(middlewares=[connections.middleware, guard.middleware, self._awake])
+        app.router.add_get(INDEX, self._index)
         app.router.add_get(METRICS, self._metrics)
         app.router.add_get(ATTENTION, self._attention)
         app.router.add_get(HEALTHY, self._healthy)
@@ -79,8 +80,9 @@ class Server:
         await self._runner.setup()
         http_server = self._runner.server
         assert http_server is not None  # noqa: S101 - there is one after setup
-        bound = await open_port(self._runner, self._settings.http_host, self._settings.http_port, "worker.http_port")
-        self.url = bound.url()
+        host, port, context = self._settings.http_host, self._settings.http_port, guard.context
+        bound = await open_port(self._runner, host, port, "worker.http_port", ssl_context=context)
+        self.url = bound.url("http" if context is None else "https")
         self.attention.own_url = self._settings.advertised_url or _reachable(self.url, *bound)
         self.suspension.start()
         watches = (self.health.watch(), self._watch_lag(), connections.watch(http_server))
@@ -93,6 +95,8 @@ class Server:
         self.suspension.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._guard is not None:
+            self._guard.close()
         tasks = [*self._watching, *([self._scrape] if self._scrape is not None else [])]
         for task in tasks:
             task.cancel()
@@ -164,7 +168,8 @@ class Server:
 
 def _reachable(url: str, host: str, port: int) -> str:
     """Return the URL under which other machines may find what listens at `url`."""
-    return f"http://{socket.gethostname()}:{port}" if ip_address(host).is_unspecified else url
+    scheme = url.partition(":")[0]
+    return f"{scheme}://{socket.gethostname()}:{port}" if ip_address(host).is_unspecified else url
 
 
 def _accepts_gzip(header: str) -> bool:

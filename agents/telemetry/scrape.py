@@ -10,15 +10,20 @@ import asyncio
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import aiohttp
+
+from agents.web.client import NOBODY, WebClient
 
 PREFIX: Final = "callpulse_"
 TIMEOUT_S: Final = 5.0
 _LINE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPE: Final = re.compile(r"\\(.)")
+_HINTS: Final = MappingProxyType({401: "; worker.web_client says how to log in", 403: "; this name may not read it"})
 
 
 class Sample(NamedTuple):
@@ -61,24 +66,29 @@ def samples(text: str, wanted: Collection[str] | None = None) -> Iterator[Sample
         yield Sample(found[1].removeprefix(PREFIX), labels, float(found[3]))
 
 
-async def fetch(session: aiohttp.ClientSession, url: str) -> Scrape:
-    """Return what the worker at `url` answers. Never raises for a worker that cannot be reached."""
+async def fetch(session: aiohttp.ClientSession, url: str, client: WebClient = NOBODY) -> Scrape:
+    """Return what the worker at `url` answers. Never raises for a worker that cannot be reached.
+
+    The `url` of the answer is without a name and a password.
+    """
     began_ms = _now_ms()
     text = error = ""
     try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as answer:
+        url, headers = client.addressed(url)
+        async with session.get(url, headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as answer:
             text = await answer.text()
-            if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
-                text, error = "", f"HTTP status {answer.status}"
+            if answer.status != HTTPStatus.OK:
+                hint = _HINTS.get(answer.status, "")
+                text, error = "", f"HTTP status {answer.status}{hint}"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
         error = "no answer in time" if isinstance(problem, TimeoutError) else str(problem) or type(problem).__name__
     return Scrape(url, began_ms, _now_ms(), text, error)
 
 
-async def fetch_all(urls: Collection[str]) -> list[Scrape]:
-    """Return what the workers answer, asked at the same time."""
-    async with aiohttp.ClientSession() as session:
-        return list(await asyncio.gather(*(fetch(session, url) for url in urls)))
+async def fetch_all(urls: Collection[str], client: WebClient = NOBODY) -> list[Scrape]:
+    """Return what the workers answer, asked at the same time. `client` logs in at them."""
+    async with client.session(TIMEOUT_S) as session:
+        return list(await asyncio.gather(*(fetch(session, url, client) for url in urls)))
 
 
 def _plain(value: str) -> str:

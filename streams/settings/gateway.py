@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class Gateway(Struct, frozen=True, kw_only=True):
     """Where a process of the way in listens and keeps its spool, and what it bounds. Spans in milliseconds.
 
-    `max_in_flight` counts events that no answer was given for. `spool_max_bytes` and `memory_bytes` hold per process.
+    `status_web_config` is a file with TLS, passwords and tokens of the port of the state. `max_in_flight` counts events
+    that no answer was given for. `spool_max_bytes` and `memory_bytes` hold per process.
     """
 
     http_host: Text = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8790
     status_host: Text = "127.0.0.1"
     status_port: Annotated[int, Meta(ge=0, le=65_535)] = 8791
+    status_web_config: Text | None = None
     data_dir: Text = "var/callpulse-gateway"
     spool_max_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 1 << 30
     spool_after_ms: Annotated[Span, Meta(ge=10, le=60_000)] = 1_000

@@ -20,7 +20,8 @@ class GatewayHttp(Struct, frozen=True, kw_only=True):
     `max_requests` and `max_request_bytes` bound all requests in flight; a source may have its share of them.
     `header_deadline` holds for a connection that is new, `idle_deadline` for one that waits for another request.
     `metrics` is whether /metrics is on this port, too, beside that of the state. `public_url` is the URL that senders
-    use, where the headers of a proxy do not say it.
+    use, where the headers of a proxy do not say it. `web_config` is a file with TLS, and with passwords and tokens of
+    those who read pages; senders have tokens of their own.
     """
 
     max_body_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 26)] = 1 << 20
@@ -41,11 +42,17 @@ class GatewayHttp(Struct, frozen=True, kw_only=True):
     tls_keyfile: Text | None = None
     tls_password: SecretForm = Secret()
     tls_client_cafile: Text | None = None
+    web_config: Text | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""
         for name in ("tls_keyfile", "tls_client_cafile", "tls_password"):
             if getattr(self, name) and not self.tls_certfile:
                 yield ("tls_certfile", name), f"is needed with {name}"
+        if self.web_config and self.tls_certfile:
+            yield (
+                ("web_config", "tls_certfile"),
+                "and tls_certfile both stand for TLS: keep one of them",
+            )
         if self.max_request_bytes < 2 * self.max_body_bytes:
             yield ("max_request_bytes", "max_body_bytes"), "must hold two bodies of max_body_bytes at least"

@@ -87,7 +87,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     """One worker process: its name, its folder, its port, and how long it may stand still.
 
     `advertised_url` is how other workers reach this one's HTTP server, without a slash at the end; empty means
-    `http://` with `http_host` and `http_port`. `store` is where rows are kept between starts.
+    `http://` with `http_host` and `http_port`. `store` is where rows are kept between starts. `web_config` is a file
+    with TLS, passwords and tokens of the port, `web_client` one that says how to log in at ports of callpulse.
     """
 
     id: WorkerName = "worker-1"
@@ -100,6 +101,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     batch_ms: Annotated[Span, Meta(ge=1, le=1_000)] = 8
     advertised_url: Url = ""
     store: Literal["rocksdb", "memory"] = "rocksdb"
+    web_config: Text | None = None
+    web_client: Text | None = None
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 from agents.gateway import file_test, people_heard, push_test
 from agents.gateway.metrics import GatewayMetrics
 from agents.gateway.source_report import Report
+from agents.web.client import NOBODY
 from streams.settings.settings import Settings, load
 from streams.sources.people import People
 from streams.sources.registry import SOURCES
@@ -131,7 +132,7 @@ async def of_gateway(
     async with TestServer(app) as server:
         asyncio.get_running_loop().call_later(0.1, meanwhile)
         pushed = push_test.Pushed(name=name, is_meant=lambda _: True, cannot_know=(cannot,))
-        return await push_test.test(settings, pushed, [str(server.make_url("/metrics"))], 0.2, SECRET)
+        return await push_test.test(settings, pushed, [str(server.make_url("/metrics"))], 0.2, SECRET, NOBODY)
 
 
 def announced() -> GatewayMetrics:

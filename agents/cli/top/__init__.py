@@ -24,9 +24,11 @@ from agents.cli.common import (
     read_settings,
     run,
 )
+from agents.cli.ports import client_of, worker_metrics
 from agents.cli.top.board import View, board
 from agents.cli.top.department import Department, plain, read_department
-from agents.telemetry.scrape import fetch_all, metrics_url
+from agents.telemetry.scrape import fetch_all
+from agents.web.client import NOBODY, WebClient
 
 PICTURE_WIDTH: Final = 132
 _PICTURE: Final = """\
@@ -74,21 +76,20 @@ def top(
         callpulse top --json | jq '.lines[] | select(.idle_s > 900) | .manager'
     """
     settings = read_settings(config)
-    worker = settings.worker
-    urls = [metrics_url(url) for url in workers or [f"{worker.http_host}:{worker.http_port}"]]
+    urls, client = worker_metrics(settings, workers), client_of(settings)
     view = View(settings.thresholds, settings.managers)
     if as_json or once or svg is not None:
-        _once(urls, view, team, sort, svg=svg, as_json=as_json)
+        _once(urls, client, view, team, sort, svg=svg, as_json=as_json)
         return
     try:
-        run(watch(urls, view, interval_s=interval, team=team, order=sort))
+        run(watch(urls, view, client=client, interval_s=interval, team=team, order=sort))
     except KeyboardInterrupt:
         return  # that is how one leaves the board
 
 
-async def look(urls: Sequence[str], team: str | None = None) -> Department:
+async def look(urls: Sequence[str], team: str | None = None, client: WebClient = NOBODY) -> Department:
     """Return the present figures of the department, of one team or of all teams."""
-    found = read_department(await fetch_all(urls), int(time.time() * 1000))
+    found = read_department(await fetch_all(urls, client), int(time.time() * 1000))
     if team is not None:
         found.lines = [line for line in found.lines if line.team == team]
     return found
@@ -98,6 +99,7 @@ async def watch(
     urls: Sequence[str],
     view: View,
     *,
+    client: WebClient = NOBODY,
     interval_s: float,
     team: str | None = None,
     order: str = "team",
@@ -108,7 +110,7 @@ async def watch(
     screen = Console()
     with Live(Text("waiting for the workers"), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
         while not ended.is_set():
-            found = await look(urls, team)
+            found = await look(urls, team, client)
             live.update(board(found, view, screen.width, screen.height, order), refresh=True)
             try:
                 async with asyncio.timeout(interval_s):
@@ -126,8 +128,17 @@ def picture(found: Department, view: View, order: str = "team") -> str:
     return recorder.export_svg(title="callpulse top", code_format=_PICTURE, unique_id="top")
 
 
-def _once(urls: list[str], view: View, team: str | None, order: str, *, svg: Path | None, as_json: bool) -> None:
-    found = run(look(urls, team))
+def _once(
+    urls: list[str],
+    client: WebClient,
+    view: View,
+    team: str | None,
+    order: str,
+    *,
+    svg: Path | None,
+    as_json: bool,
+) -> None:
+    found = run(look(urls, team, client))
     if not found.feed.workers_up:
         raise UserError(
             "no worker answers, so there is nothing to show:\n"
