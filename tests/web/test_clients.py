@@ -20,14 +20,14 @@ from tests.agents.cli_runner import Runner
 from tests.agents.stand_in import stand_in
 from tests.broker.security import Certificates
 from tests.web.test_ports import worker
-from tests.web.web_files import HASH, PASSWORD, TOKEN, TOKENS, USERS, tls, written
+from tests.web.web_files import HASH, PASSWORD, TOKEN, TOKENS, USERS, put, tls, written
 
 
 def login(folder: Path, certificates: Certificates | None = None, **more: Any) -> Path:
     tables: dict[str, Any] = {"basic_auth": {"username": "alice", "password": PASSWORD}, **more}
     if certificates is not None:
         tables.setdefault("tls_config", {"ca_file": str(certificates.path("ca.pem"))})
-    return written(folder, "web-client.yml", **tables)
+    return put(folder / "web-client.yml", tables)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def login(folder: Path, certificates: Certificates | None = None, **more: Any) -
 async def test_a_file_logs_in(tmp_path: Path, certificates: Certificates, table: dict[str, Any]) -> None:
     (tmp_path / "secret").write_text(f"{PASSWORD if 'basic_auth' in table else TOKEN}\n", encoding="utf-8")
     trust = {"tls_config": {"ca_file": str(certificates.path("ca.pem"))}}
-    client = web_client(str(written(tmp_path, "web-client.yml", **table, **trust)))
+    client = web_client(str(put(tmp_path / "web-client.yml", {**table, **trust})))
     async with worker(written(tmp_path, **tls(certificates), **USERS, **TOKENS)) as server:
         (scrape,) = await fetch_all([metrics_url(server.url)], client)
         assert scrape.error == ""

@@ -17,7 +17,7 @@ from tests.grafana.tooling import tool
 from tests.web.web_files import HASH, TOKEN
 
 SERVER = {"cert_file": "server.crt", "key_file": "server.key"}
-BOTH = {"basic_auth_users": {"alice": HASH}, "callpulse": {"bearer_tokens": {"crm": hashed(TOKEN)}}}
+BOTH: dict[str, Any] = {"basic_auth_users": {"alice": HASH}, "callpulse": {"bearer_tokens": {"crm": hashed(TOKEN)}}}
 SAMPLE = """\
 tls_server_config:
   cert_file: server.crt

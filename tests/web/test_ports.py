@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from agents.embedded import config
+from agents.gateway.service import Service
 from agents.telemetry.http import Server
 from agents.web import files
 from streams.settings.access import hashed
@@ -317,6 +318,23 @@ async def test_a_key_of_another_certificate_or_with_a_password_is_told(
         assert said in str(refused.value.strerror)
 
 
+async def test_so_does_the_port_of_the_state(tmp_path: Path, certificates: Certificates) -> None:
+    path = written(tmp_path, **tls(certificates), **USERS)
+    settings = load(f'[gateway]\nstatus_port = 0\nstatus_web_config = "{path}"\n', {})
+    service = Service(settings, "ami", fail=lambda _: None)
+    await service._listen()  # the rest of a start needs Kafka
+    try:
+        connector = aiohttp.TCPConnector(ssl=trusting(certificates))
+        async with aiohttp.ClientSession(service.url, connector=connector) as session:
+            for shown, status in ((NOTHING, 401), (ALICE, 404)):
+                async with session.get("/nothing", headers=shown) as answer:
+                    assert answer.status == status
+    finally:
+        await service._runner.cleanup()  # type: ignore[union-attr]  # it listens
+        for task in service._tasks:
+            task.cancel()
+
+
 class TestTheGateway:
     def settings(self, path: Path) -> str:
         return SETTINGS.replace("[sources.http.crm]", f'[gateway.http]\nweb_config = "{path}"\n[sources.http.crm]')
@@ -341,7 +359,7 @@ class TestTheGateway:
                 ("/nothing", NOTHING, 401),
                 ("/-/healthy", NOTHING, 200),
             ):
-                assert (await served.ask("GET", path_, **shown)).status == status, path_
+                assert (await served.ask("GET", path_, b"", **shown)).status == status, path_
 
     async def test_headers_are_on_answers_to_senders_too(self, tmp_path: Path) -> None:
         path = written(tmp_path, http_server_config={"headers": {"X-Frame-Options": "deny"}})

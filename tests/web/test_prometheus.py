@@ -14,7 +14,7 @@ from agents.embedded.ports import find_free
 from tests.broker.security import Certificates
 from tests.grafana.tooling import run, tool
 from tests.web.test_ports import worker
-from tests.web.web_files import PASSWORD, TOKEN, TOKENS, USERS, tls, written
+from tests.web.web_files import PASSWORD, TOKEN, TOKENS, USERS, put, tls, written
 
 
 async def health(url: str) -> dict[str, tuple[str, str]]:
@@ -51,7 +51,7 @@ async def test_a_real_prometheus_scrapes_with_a_password_and_with_a_token(
             {"job_name": name, "scheme": "https", "tls_config": trust, "static_configs": target, **login}
             for name, login in logins.items()
         ]
-        config = written(tmp_path, "prometheus.yml", **{"global": {"scrape_interval": "1s"}, "scrape_configs": jobs})
+        config = put(tmp_path / "prometheus.yml", {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs})
         assert orjson.loads(config.read_bytes())
         checked = await asyncio.to_thread(run, "promtool", "check", "config", config)
         assert checked.returncode == 0, checked.stderr

@@ -15,13 +15,16 @@ from tests.broker.security import Certificates
 PASSWORD: Final = "a-password-4721"  # noqa: S105 - opens nothing but the ports of these tests
 TOKEN: Final = "a-token-4722"  # noqa: S105 - as above
 HASH: Final = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-USERS: Final = {"basic_auth_users": {"alice": HASH, "prometheus": HASH}}
-TOKENS: Final = {"callpulse": {"bearer_tokens": {"crm": hashed(TOKEN)}}}
+USERS: Final[dict[str, Any]] = {"basic_auth_users": {"alice": HASH, "prometheus": HASH}}
+TOKENS: Final[dict[str, Any]] = {"callpulse": {"bearer_tokens": {"crm": hashed(TOKEN)}}}
 
 
-def written(folder: Path, name: str = "web.yml", **tables: Any) -> Path:
+def written(folder: Path, **tables: Any) -> Path:
     """Write a web file. JSON is YAML."""
-    path = folder / name
+    return put(folder / "web.yml", tables)
+
+
+def put(path: Path, tables: dict[str, Any]) -> Path:
     path.write_bytes(orjson.dumps(tables))
     return path
 
