@@ -186,7 +186,7 @@ def _links(config: Config) -> dashboards.DashboardLink:
     return (
         dashboards.DashboardLink("callpulse")
         .type(dashboard.DashboardLinkType.DASHBOARDS)
-        .tags([config.boards.uid])
+        .tags([config.uid])
         .include_vars(True)
         .keep_time(True)
     )
@@ -206,9 +206,9 @@ def assemble(
     """Return the board. Panels are numbered in the order given; a row holds the panels after it."""
     made = (
         dashboards.Dashboard(title)
-        .uid(f"{config.boards.uid}-{name}")
+        .uid(f"{config.uid}-{name}")
         .description(description)
-        .tags([config.boards.uid])
+        .tags([config.uid])
         .readonly()
         .timezone("browser")
         .refresh("<<refresh>>")

@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct
 
 from streams.metrics import wording
+from streams.metrics.wording import Language
 from streams.settings.fields import Number, Span, Text
 from streams.settings.reader import Conflict, Parse, Problem, Reader, duration_text
 from streams.settings.settings import Settings, SettingsError
@@ -26,6 +27,11 @@ _MATCHER: Final = r'[a-zA-Z_]\w*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY_RUNBOOK: Final = "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }}grafana/runbook.md"
 """Where the runbook lies in this repository, below the address that Prometheus' external label `runbooks` gives."""
+SUPERVISORS_RUNBOOK: Final[Mapping[Language, str]] = {
+    "en": REPOSITORY_RUNBOOK,
+    "ru": REPOSITORY_RUNBOOK.replace("grafana/runbook.md", "docs/ru/runbook.md"),
+}
+"""The same of the alerts for supervisors, in their language."""
 
 
 NAME: Final = (
@@ -33,6 +39,9 @@ NAME: Final = (
     '{{ . | first | label "name" }}{{ else }}{{ $labels.manager }}{{ end }}'
 )
 """In the text of an alert: the name of its manager, or else the id."""
+
+_TEAM: Final[Mapping[Language, str]] = {"en": "team", "ru": "команда"}
+"""Before the name of a team, in the table of alerts."""
 
 
 def _selector(value: object) -> str:
@@ -129,49 +138,68 @@ class Boards(Struct, frozen=True, kw_only=True):
 
 class _File(Struct, frozen=True, kw_only=True):
     settings: Text | None = None
+    language: Language = "en"
     prometheus: Prometheus = Prometheus()
     alerts: Alerts = Alerts()
     boards: Boards = Boards()
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """The values that boards and rules are generated with. `settings` are those of the workers."""
+    """The values that boards and rules are generated with, in one language. `settings` are those of the workers."""
 
+    language: Language = "en"
     prometheus: Prometheus = Prometheus()
     alerts: Alerts = Alerts()
     boards: Boards = Boards()
     settings: Settings = Settings()
 
+    @property
+    def uid(self) -> str:
+        """What begins the address of each board: boards in several languages may lie in one Grafana."""
+        return self.boards.uid if self.language == "en" else f"{self.boards.uid}-{self.language}"
+
+    @property
+    def folder(self) -> str:
+        """The folder below the output in which the files of this language lie; English ones lie in the output."""
+        return "" if self.language == "en" else self.language
+
     def words(self) -> Mapping[str, str]:
         """Return what the words in templates and texts stand for.
 
         A span has three: `silence` is 20m as PromQL writes it, `silence.s` its seconds, `silence.text` is for readers.
+        `length.N` is the N-th bound of the settings' histogram of talk, from 0 on.
         """
-        settings = self.settings
-        known = dict(wording.words(settings))
+        settings, language = self.settings, self.language
+        known = dict(wording.words(settings, language))
         known["name"] = NAME
+        known["team_word"] = _TEAM[language]
+        for place, ms in enumerate((0, *settings.thresholds.histogram_ms)):
+            known[f"length.{place}"] = wording.span(ms, language)
         known["long_first_call.s"] = f"{settings.results.long_first_call_ms / SECOND_MS:g}"
         for name, ms in (
             ("session_timeout", settings.kafka.session_timeout_ms),
             ("restore_deadline", settings.worker.restore_deadline_ms),
         ):
-            known[name] = wording.span(ms)
+            known[name] = wording.span(ms, language)
         for table in (self.prometheus, self.alerts, self.boards):
             for field in table.__struct_fields__:
-                known.update(_words(field, getattr(table, field)))
+                known.update(_words(field, getattr(table, field), language))
+        own = self.prometheus.runbook
+        known["runbook_supervisor"] = SUPERVISORS_RUNBOOK[language] if own == REPOSITORY_RUNBOOK else own
+        known["uid"] = self.uid
         return known
 
 
-def _words(field: str, value: object) -> Iterator[tuple[str, str]]:
+def _words(field: str, value: object, language: Language) -> Iterator[tuple[str, str]]:
     name = field.removesuffix("_ms")
     if isinstance(value, int) and name != field:
         yield name, duration_text(value)
         yield f"{name}.s", f"{value / SECOND_MS:g}"
         yield f"{name}.h", f"{value / HOUR_MS:g}"
-        yield f"{name}.text", wording.span(value)
+        yield f"{name}.text", wording.span(value, language)
     elif isinstance(value, float):
         yield name, f"{value:g}"
-        yield f"{name}.text", wording.percent(value)
+        yield f"{name}.text", wording.percent(value, language)
     elif isinstance(value, int | str):
         yield name, str(value)
 
@@ -189,4 +217,6 @@ def load(path: Path) -> Config:
     settings = Settings()
     if read.settings is not None:
         settings = load_settings((path.parent / read.settings).read_text("utf-8"), {}, SOURCES)
-    return Config(prometheus=read.prometheus, alerts=read.alerts, boards=read.boards, settings=settings)
+    return Config(
+        language=read.language, prometheus=read.prometheus, alerts=read.alerts, boards=read.boards, settings=settings
+    )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-_WORD: Final = re.compile(r"<<([a-z_.]+)>>")
+_WORD: Final = re.compile(r"<<([a-z_.0-9]+)>>")
 _EXPORT: Final = re.compile(r"<<(latest|current) by \(([a-z_, ]+)\): ([^<>]+)>>")
 _METRIC: Final = re.compile(r"(?<![\w:$])(?:callpulse_\w+|(?:up|scrape_\w+)(?=\{))(?![\w:])(\{)?")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')

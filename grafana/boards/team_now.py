@@ -15,7 +15,6 @@ from grafana.boards import team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import calls, manager, mean, recorded
-from streams.metrics.wording import span
 
 STATES: Final = {
     queries.STATE_SILENT: ("silent", RED),
@@ -203,15 +202,15 @@ def lengths(config: Config) -> bargauge.Panel:
     def up_to(bound: str) -> str:
         return f"sum({manager('calls_talked', window='today', le=bound)})"
 
-    def band(low: int, high: int) -> tuple[str, str]:
+    def band(place: int, low: int, high: int) -> tuple[str, str]:
         upto, below = up_to(f"{high / 1000:g}"), up_to(f"{low / 1000:g}")
-        return f"{span(low)} to {span(high)}", f"{upto} - {below}" if low else upto
+        return f"<<length.{place}>> to <<length.{place + 1}>>", f"{upto} - {below}" if low else upto
 
     meaningful_ = f"sum({manager('meaningful_calls', window='today')})"
     rest = f"{up_to('+Inf')} - {meaningful_} - {up_to(f'{bounds[-1] / 1000:g}')}" if bounds else ""
     bands = [
-        *(band(low, high) for low, high in pairwise((0, *bounds))),
-        *([(f"{span(bounds[-1])} to <<meaningful>>", rest)] if bounds else []),
+        *(band(place, low, high) for place, (low, high) in enumerate(pairwise((0, *bounds)))),
+        *([(f"<<length.{len(bounds)}>> to <<meaningful>>", rest)] if bounds else []),
         ("<<meaningful>> or more", meaningful_),
     ]
     return bars(

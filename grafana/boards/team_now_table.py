@@ -144,7 +144,7 @@ def alerts() -> table.Panel:
         return f"count by (alertname, manager, team, severity) (ALERTS{{{', '.join(picked)}}})"
 
     of_managers = queries.with_name(firing('manager!=""'))
-    of_teams = "label_replace(" + firing('manager=""', 'team!=""') + ', "name", "team $1", "team", "(.*)")'
+    of_teams = "label_replace(" + firing('manager=""', 'team!=""') + ', "name", "<<team_word>> $1", "team", "(.*)")'
     others = firing('manager=""', 'team=""')
     heads = {"alertname": "Alert", "name": "Manager or team", "manager": tables.HIDDEN, "severity": "Severity"}
     severity = {

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from grafana import build, queries
 from grafana.config import Alerts, Boards, Config, Prometheus, load
 from grafana.fill import fill, select
+from streams.metrics.wording import LANGUAGES, Language
 from streams.settings.reader import duration_text, toml_key
 from streams.settings.settings import SettingsError
 from tests.grafana.promql import named
@@ -105,13 +107,24 @@ norm_deals = 7
 funnel_leads = 28
 """
 FIXED = {
-    "For 5 min the workers": "how long WorkerLag waits",
-    "not been ready for 10 min": "how long RestoreSlow waits",
-    "in 15 min": "the window of alerts on what comes in",
-    "tries again within 30 s": "how often a listener tries to connect",
-    "median of the last 10 min": "the window of the recorded median",
+    "en": {
+        "For 5 min the workers": "how long WorkerLag waits",
+        "not been ready for 10 min": "how long RestoreSlow waits",
+        "in 15 min": "the window of alerts on what comes in",
+        "tries again within 30 s": "how often a listener tries to connect",
+        "median of the last 10 min": "the window of the recorded median",
+    },
+    "ru": {
+        "Уже 5 мин на то": "how long WorkerLag waits",
+        "не готов уже 10 мин": "how long RestoreSlow waits",
+        "за 15 мин": "the window of alerts on what comes in",
+        "не реже чем раз в 30 с": "how often a listener tries to connect",
+        "медиана за последние 10 мин": "the window of the recorded median",
+    },
 }
 """Texts with a number that no configuration changes, and what it is."""
+NUMBERS = {"en": r"\d \w|\d to|\d %", "ru": r"\d \w|\d–|\d %"}
+"""How a number that a reader sees begins, among the words of a configuration."""
 
 
 @pytest.fixture
@@ -139,7 +152,7 @@ def wrong(folder: Path, text: str) -> str:
         ("[prometheus]\njob = 'a\"b'", "prometheus.job: "),
         ("[prometheus]\nselector = 'prod'", "prometheus.selector: 'prod' are no matchers"),
         ("[boards]\nuid = 'a b'", "boards.uid: "),
-        ("silence = '1m'", "silence: unknown key; known here: settings, prometheus, alerts, boards"),
+        ("silence = '1m'", "silence: unknown key; known here: settings, language, prometheus, alerts, boards"),
         ("[alerts", "the file is not TOML"),
     ],
 )
@@ -161,7 +174,8 @@ def values(config: Config) -> Iterator[tuple[str, object]]:
 def test_the_other_configuration_differs_in_every_key(other: Config) -> None:
     for (key, mine), (_, default) in zip(values(other), values(Config()), strict=True):
         assert mine != default, key
-    assert [word for word, text in other.words().items() if text == Config().words()[word]] == ["name"]
+    same = [word for word, text in other.words().items() if text == Config().words()[word]]
+    assert same == ["name", "team_word", "length.0"]
 
 
 def texts(files: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -186,17 +200,20 @@ def _texts(where: str, value: Any) -> Iterator[tuple[str, str]]:
         yield where, value
 
 
-def test_no_text_names_a_number_of_the_default_configuration(other: Config) -> None:
-    defaults = {text for word, text in Config().words().items() if re.search(r"\d \w|\d to|\d %", text)}
-    assert {"2 min", "20 min", "40 to 60", "3 times", "08:00 to 21:00", "1 %", "10 min", "4 h"} <= defaults
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_names_a_number_of_the_default_configuration(other: Config, language: Language) -> None:
+    words = Config(language=language).words()
+    defaults = {text for word, text in words.items() if re.search(NUMBERS[language], text) and word != "length.0"}
+    assert {words[word] for word in ("short", "silence.text", "meaningful_target", "calls_per_lead_day")} <= defaults
+    assert {words[word] for word in ("permitted_hours", "drift_ratio.text", "lag.text", "max_call")} <= defaults
     number = re.compile("|".join(rf"(?<![\w.]){re.escape(text)}(?!\w)" for text in sorted(defaults)))
-    for where, text in texts(build.rendered(other)):
+    for where, text in texts(build.rendered(replace(other, language=language))):
         rest = text
-        for fixed in FIXED:
+        for fixed in FIXED[language]:
             rest = rest.replace(fixed, "")
         assert number.search(rest) is None, f"{where}: {text}"
-    shown = " ".join(text for _, text in texts(build.rendered(Config())))
-    assert [fixed for fixed in FIXED if fixed not in shown] == []
+    shown = " ".join(text for _, text in texts(build.rendered(Config(language=language))))
+    assert [fixed for fixed in FIXED[language] if fixed not in shown] == []
 
 
 def test_no_text_spells_a_number_that_a_setting_decides() -> None:

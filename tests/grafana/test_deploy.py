@@ -181,13 +181,14 @@ def test_grafana_is_given_what_its_provisioning_asks_for() -> None:
         asked |= set(
             re.findall(r"\$\{(\w+)\}", "\n".join(line for line in text.splitlines() if line.lstrip()[:1] != "#"))
         )
-    assert asked == {"PROMETHEUS_URL", "ALERTMANAGER_URL", "DASHBOARDS_PATH"}
+    assert asked == {"PROMETHEUS_URL", "ALERTMANAGER_URL", "DASHBOARDS_PATH", "DASHBOARDS_RU_PATH"}
     assert asked <= SERVICES["grafana"]["environment"].keys()
 
 
 def test_the_boards_lie_where_grafana_looks_for_them() -> None:
     environment = SERVICES["grafana"]["environment"]
     assert f"../grafana/dashboards:{environment['DASHBOARDS_PATH']}:ro" in SERVICES["grafana"]["volumes"]
+    assert f"../grafana/ru/dashboards:{environment['DASHBOARDS_RU_PATH']}:ro" in SERVICES["grafana"]["volumes"]
     home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (ROOT / "grafana/dashboards" / home.removeprefix(environment["DASHBOARDS_PATH"] + "/")).exists()
 
