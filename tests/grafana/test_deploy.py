@@ -151,10 +151,12 @@ def test_callpulse_accepts_the_settings_that_the_gateway_is_given() -> None:
     assert settings.gateway.data_dir.startswith(volume.split(":")[1])
 
 
-def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rules", ["../grafana/rules", "../grafana/ru/rules"])
+def test_prometheus_reads_its_configuration_and_the_rules_that_are_mounted(rules: str, tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "prometheus/prometheus.yml", tmp_path)
-    (mount,) = (mount for mount in SERVICES["prometheus"]["volumes"] if mount.endswith("/etc/prometheus/rules:ro"))
-    shutil.copytree(DEPLOY / mount.split(":")[0], tmp_path / "rules")
+    mounts = SERVICES["prometheus"]["volumes"]
+    assert "${CALLPULSE_RULES:-../grafana/rules}:/etc/prometheus/rules:ro" in mounts
+    shutil.copytree(DEPLOY / rules, tmp_path / "rules")
     done = run("promtool", "check", "config", tmp_path / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(RULES)} rule files found" in done.stdout

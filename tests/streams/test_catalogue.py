@@ -10,7 +10,7 @@ from streams.metrics.activity import ACTIVITY
 from streams.metrics.catalogue import CATALOGUE, OPERATIONS_METRICS, TEAM_METRICS, Metric, catalogue
 from streams.metrics.coaching import COACHING
 from streams.metrics.results import RESULTS
-from streams.metrics.wording import span, times, words
+from streams.metrics.wording import percent, span, times, words
 from streams.settings.settings import Settings, load
 from streams.tables.manager.fold import LATE_MS
 
@@ -108,3 +108,32 @@ def test_a_span_is_written_in_the_largest_unit_of_which_it_has_two(ms: int, text
 
 def test_how_often() -> None:
     assert (times(1), times(2)) == ("once", "2 times")
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (500, "500 мс"),
+        (30_000, "30 с"),
+        (120_000, "2 мин"),
+        (86_400_000, "24 ч"),
+        (2 * 86_400_000, "2 дня"),
+        (5 * 86_400_000, "5 дней"),
+        (11 * 86_400_000, "11 дней"),
+        (14 * 86_400_000, "14 дней"),
+        (21 * 86_400_000, "21 день"),
+        (90 * 86_400_000, "90 дней"),
+        (111 * 86_400_000, "111 дней"),
+        (122 * 86_400_000, "122 дня"),
+    ],
+)
+def test_a_span_in_russian_has_the_form_that_its_number_wants(ms: int, text: str) -> None:
+    assert span(ms, "ru") == text
+
+
+def test_numbers_in_russian() -> None:
+    assert [times(count, "ru") for count in (1, 3, 5, 11, 21)] == ["1 раза", "3 раз", "5 раз", "11 раз", "21 раза"]
+    assert percent(0.0075, "ru") == "0,75 %"
+    known = words(Settings(), "ru")
+    assert known.keys() == words(Settings()).keys()
+    assert (known["meaningful_target"], known["permitted_hours"], known["gain"]) == ("40–60", "08:00–21:00", "0,75")
