@@ -15,18 +15,15 @@ import yaml
 from grafana import build, translation
 from grafana.config import Config
 from grafana.translation import Translation, UntranslatedError, placeholders, speaks
-from streams.contract.events import KINDS_AND_UNKNOWN
+from streams.contract.events import DISPOSITIONS, KINDS_AND_UNKNOWN
 from streams.settings.results import Results
 from tests.grafana.tooling import ROOT, run
 from tests.yaml_text import parsed
 
 ENGLISH, RUSSIAN = Config(), Config(language="ru")
 RUNBOOKS = {"en": ROOT / "grafana/runbook.md", "ru": ROOT / "docs/ru/runbook.md"}
-SAME = {
-    *("Id", "CRM", "callpulse"),  # a hidden column, an abbreviation, a name
-    *("A", "B", "right", "none", "s", "bytes", "percentunit", "time:YYYY-MM-DD"),  # no texts: of overrides
-}
-"""What is the same in Russian."""
+SAME = {"Id", "CRM", "callpulse"}
+"""Texts that are the same in Russian: a hidden column, an abbreviation, a name."""
 OF_MACHINES = {
     *("expr", "query", "url", "regex", "renamePattern", "type", "id", "uid", "refId", "name", "tags", "unit", "to"),
     *("color", "fixedColor", "mode", "sort", "from", "format", "interval", "timezone", "group", "fill", "displayMode"),
@@ -53,8 +50,10 @@ def made(language: str) -> Mapping[str, Any]:
 
 
 def strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each string of a board's JSON, and the key under which it stands."""
+    """Yield each string of a board's JSON, and the key under which it stands; not units and looks in overrides."""
     if isinstance(value, dict):
+        if re.match(r"unit$|byFrameRefID$|custom\.", str(value.get("id"))):
+            return
         for name, one in value.items():
             yield from strings(one, name)
     elif isinstance(value, list):
@@ -134,6 +133,7 @@ def test_a_link_takes_its_field_under_the_head_that_the_table_has() -> None:
 def test_values_of_labels_have_words() -> None:
     said, results = Translation.load("ru"), Results()
     assert set(said.values("kind")) == set(KINDS_AND_UNKNOWN)
+    assert set(said.values("disposition")) == set(DISPOSITIONS)
     assert set(said.values("stage")) == {*results.stages, "none", "other"}
     assert set(said.values("reason")) == {*results.reasons, "other"}
     assert set(said.values("why")) == {"consultation", "stuck"}
