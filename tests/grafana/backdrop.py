@@ -95,7 +95,7 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
                 "scrape_configs": [{"job_name": "callpulse", "static_configs": [{"targets": [worker.address]}]}],
             }
             (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
-            with _prometheus(folder, data, port) as address:
+            with prometheus(folder, data, port) as address:
                 if last:
                     yield address
                 else:
@@ -105,9 +105,14 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
 
 
 @contextmanager
-def _prometheus(folder: Path, data: Path, port: int) -> Iterator[str]:
+def prometheus(folder: Path, data: Path, port: int) -> Iterator[str]:
+    """Run a Prometheus over a data folder with the configuration of `folder`; give its address once it answers."""
     address = f"http://127.0.0.1:{port}"
-    command = (f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={data}")
+    command = (
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=10y",
+    )
     process = subprocess.Popen(
         [tool("prometheus"), *command, f"--web.listen-address=127.0.0.1:{port}"],
         stdout=subprocess.DEVNULL,
@@ -130,7 +135,7 @@ def _record(address: str, data: Path, rules: Path, now: float, hours: float) -> 
 
 def _answers(address: str) -> bool:
     try:
-        return bool(get(f"{address}/api/v1/query?query=up")["data"]["result"])
+        return bool(get(f"{address}/api/v1/query?query=vector(1)")["data"]["result"])
     except OSError:
         return False
 

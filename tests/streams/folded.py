@@ -47,24 +47,31 @@ class Folded:
         self._fold = ManagerFold(settings.thresholds)
         self.lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, self._local)
         self._seq = 0
-        calls: Decoder[CallsEvent] = Decoder("calls")
-        crm: Decoder[CrmEvents] = Decoder("crm")
+        self._of_calls: Decoder[CallsEvent] = Decoder("calls")
+        self._of_crm: Decoder[CrmEvents] = Decoder("crm")
         for record in records:
-            if record.topic == "crm":
-                self._note(crm.decode(record.value), record)
-                continue
-            event = calls.decode(record.value)
-            if isinstance(event, Rejection) or record.key != event.manager or event.at > record.due_ms + FUTURE_MS:
-                continue
-            self.outcomes[self._call(event)] += 1
-            if hasty is not None and self.outcomes.total() % hasty == 0:
-                self._time_out(now_ms)
-        self._time_out(now_ms)
+            self.take(record)
+            if record.topic == "calls" and hasty is not None and self.outcomes.total() % hasty == 0:
+                self.time_out(now_ms)
+        self.time_out(now_ms)
+
+    def take(self, record: Record) -> CallsEvent | CrmEvents | None:
+        """Fold a record and what follows from it; return its event, or None for one that is refused."""
+        if record.topic == "crm":
+            note = self._of_crm.decode(record.value)
+            self._note(note, record)
+            return None if isinstance(note, Rejection) else note
+        event = self._of_calls.decode(record.value)
+        if isinstance(event, Rejection) or record.key != event.manager or event.at > record.due_ms + FUTURE_MS:
+            return None
+        self.outcomes[self._call(event)] += 1
+        return event
 
     def _local(self, manager: str) -> LocalTime:
         return local_time(self.settings.manager(manager).timezone)
 
-    def _time_out(self, now_ms: int) -> None:
+    def time_out(self, now_ms: int) -> None:
+        """End the legs whose own end never came."""
         for row in list(self.managers.values()):
             for end in self._fold.timeouts(row, now_ms):
                 self._call(end)

@@ -1,0 +1,114 @@
+"""The command line of `moments.py`: which queries find nothing, and the boards as if a moment were now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from grafana import build
+from tests.grafana.live import get
+from tests.grafana.moments import MOMENTS, History, ask, known, queries
+from tests.grafana.silent_queries import reasons
+
+HOURS = {"team-now": 9, "manager": 9, "operations": 9, "sources": 9}
+
+
+@contextmanager
+def shifted(address: str, moment_s: int, port: int = 0) -> Iterator[str]:
+    """Answer for the Prometheus at `address` as if the moment were now; give the address."""
+    by = int(time.time()) - moment_s
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, asked = self.path.partition("?")
+            self._pass_on(path, urllib.parse.parse_qs(asked))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._pass_on(self.path, urllib.parse.parse_qs(body.decode()))
+
+        def _pass_on(self, path: str, asked: dict[str, list[str]]) -> None:
+            for name in ("time", "start", "end"):
+                if name in asked:
+                    asked[name] = [str(float(asked[name][0]) - by)]
+            body = _moved(get(f"{address}{path}?{urllib.parse.urlencode(asked, doseq=True)}"), by)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _moved(body: Any, by: int) -> Any:
+    for one in body.get("data", {}).get("result", []) if isinstance(body.get("data"), dict) else []:
+        if "value" in one:
+            one["value"][0] += by
+        for value in one.get("values", []):
+            value[0] += by
+    return body
+
+
+def pictures(address: str, at: int, name: str, command: Path, folder: Path, manager: str) -> None:
+    """Let `command` take a picture of each board at the moment, into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with shifted(address, at) as now:
+        for file in build.BOARDS:
+            board = Path(file).stem
+            out = folder / f"{board}-{name.replace(' ', '-')}.png"
+            span = ("--range", str(HOURS.get(board, 24) * 3600))
+            picked = ("--var", f"manager={manager}") if board == "manager" else ()
+            asked = (command, build.FOLDER / "dashboards" / file, out, "--prometheus", now, *span, *picked)
+            subprocess.run(list(map(str, asked)), check=True, stdout=subprocess.DEVNULL)
+            print(out, flush=True)
+
+
+def main() -> None:
+    """Look at the boards from the command line."""
+    asked = argparse.ArgumentParser(prog="python -m tests.grafana.moments", description=__doc__)
+    asked.add_argument("--managers", type=int, default=8, help="8 and 25 are the stories, others are invented")
+    asked.add_argument("--days", type=int, default=36, help="days of history before the last one")
+    asked.add_argument("--whole", action="store_true", help="scrape the whole last day, for charts of it")
+    asked.add_argument("--manager", default="clara.still", help="whom the board Manager is about")
+    asked.add_argument("--at", action="append", choices=MOMENTS, help="the moments; all of them without it")
+    asked.add_argument("--serve", type=int, metavar="PORT", help="answer as if the first of the moments were now")
+    asked.add_argument("--pictures", type=Path, nargs=2, metavar=("COMMAND", "FOLDER"), help="COMMAND BOARD PICTURE")
+    given = asked.parse_args()
+    history = History(managers=given.managers, days=given.days, whole=given.whole)
+    chosen = given.at or list(MOMENTS)
+    with tempfile.TemporaryDirectory() as folder, known(Path(folder), history) as address:
+        for name in chosen:
+            at = history.at(MOMENTS[name])
+            empty = [query for query in queries() if not ask(address, query, at, given.manager)]
+            unknown = [query for query in empty if not any(reasons(query, name))]
+            print(f"{name}: {len(empty)} queries find nothing, {len(unknown)} for no known reason")
+            for query in unknown:
+                print(f"  {query.board}: {query.panel} {query.ref}")
+            if given.pictures:
+                command, into = given.pictures
+                pictures(address, at, name, command, into, given.manager)
+        if given.serve:
+            with shifted(address, history.at(MOMENTS[chosen[0]]), given.serve) as now:
+                print(f"{now} answers as at the moment {chosen[0]}; Ctrl-C ends it", flush=True)
+                while True:
+                    time.sleep(60)
