@@ -104,8 +104,9 @@ lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and
 boards: $(INSTALLED) ## generate the Grafana dashboards and the alert rules
 	$(BIN)/python -m grafana.build
 
-docs: $(INSTALLED) ## generate docs/metrics.md, docs/schema and docs/openapi.json
+docs: $(INSTALLED) ## generate docs/metrics.md, docs/ru/metrics.md, docs/schema and docs/openapi.json
 	$(BIN)/callpulse metrics --markdown > docs/metrics.md
+	$(BIN)/callpulse metrics --markdown --language ru > docs/ru/metrics.md
 	for topic in calls crm speech; do $(BIN)/callpulse schema "$$topic" > "docs/schema/$$topic.json"; done
 	$(BIN)/callpulse schema openapi > docs/openapi.json
 

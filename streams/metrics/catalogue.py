@@ -16,7 +16,8 @@ from streams.metrics.metric import MANAGER, TEAM, Metric
 from streams.metrics.operations import OPERATIONS_METRICS
 from streams.metrics.reconciliation import RECONCILIATION_METRICS
 from streams.metrics.results import RESULTS, TEAMS
-from streams.metrics.wording import words
+from streams.metrics.translation import translated
+from streams.metrics.wording import Language, words
 from streams.settings.settings import Settings
 
 __all__ = [
@@ -43,15 +44,16 @@ MANAGER_INFO: Final = Metric(
 """Beside the measures of `MANAGER_METRICS`: one series per manager, whatever the settings are."""
 
 
-def manager_metrics(settings: Settings) -> tuple[Metric, ...]:
+def manager_metrics(settings: Settings, language: Language = "en") -> tuple[Metric, ...]:
     """Return the metrics of a manager. Their texts name the numbers of these settings."""
-    known = words(settings)
-    return tuple(metric.filled(known) for metric in (*ACTIVITY, *RESULTS, *COACHING))
+    known = words(settings, language)
+    return tuple(metric.filled(known) for metric in translated((*ACTIVITY, *RESULTS, *COACHING), language))
 
 
-def catalogue(settings: Settings) -> tuple[Metric, ...]:
+def catalogue(settings: Settings, language: Language = "en") -> tuple[Metric, ...]:
     """Return every metric. The texts name the numbers of these settings; all else is the same for every settings."""
-    return (*manager_metrics(settings), MANAGER_INFO, *TEAM_METRICS, *RECONCILIATION_METRICS, *OPERATIONS_METRICS)
+    others = (MANAGER_INFO, *TEAM_METRICS, *RECONCILIATION_METRICS, *OPERATIONS_METRICS)
+    return (*manager_metrics(settings, language), *translated(others, language))
 
 
 # No setting changes a name, a label, a type or a unit: whoever needs only those takes the constants. The texts of

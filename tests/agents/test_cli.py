@@ -16,6 +16,7 @@ from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
 from streams.metrics.catalogue import CATALOGUE
 from streams.metrics.gateway import GATEWAY_METRICS
+from streams.metrics.wording import Language
 from tests.agents.cli_runner import Runner
 
 ROOT = Path(__file__).parents[2]
@@ -160,9 +161,17 @@ class TestCheckConfig:
 
 
 class TestMetrics:
-    def test_the_page_in_docs_is_what_the_catalogue_says(self) -> None:
-        current = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-        assert current == page(), "run `make docs`"
+    @pytest.mark.parametrize(("language", "file"), [("en", "docs/metrics.md"), ("ru", "docs/ru/metrics.md")])
+    def test_the_page_in_docs_is_what_the_catalogue_says(self, language: Language, file: str) -> None:
+        current = (ROOT / file).read_text(encoding="utf-8")
+        assert current == page(language), "run `make docs`"
+
+    def test_the_meanings_are_said_in_russian_too(self, callpulse: Runner) -> None:
+        said = callpulse("metrics", "--language", "ru", "--json")
+        texts = {metric["name"]: metric["help"] for metric in said.json}
+        assert len(texts) == len((*CATALOGUE, *GATEWAY_METRICS))
+        assert texts["callpulse_calls_in_progress"] == "Звонки, которые начались и не закончились, без внутренних."
+        assert "показатель" in callpulse("metrics", "--language", "ru").out
 
     def test_json_has_every_metric_with_its_full_name(self, callpulse: Runner) -> None:
         said = callpulse("metrics", "--json")
