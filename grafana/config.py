@@ -111,6 +111,14 @@ class Alerts(Struct, frozen=True, kw_only=True):
     provisional_days: Count = 3
     transcript_silence_ms: Pause = 26 * HOUR_MS
     transcript_calls: Count = 20
+    short_calls: Count = 15
+    short_rise: Ratio = 0.25
+    over_called_leads: Count = 3
+    broken_promises: Count = 5
+    kept_ratio: Ratio = 0.7
+    norm_ratio: Ratio = 0.75
+    pace_ratio: Ratio = 0.8
+    duplicates: Count = 100
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what two fields must not say together."""

@@ -21,7 +21,7 @@ import yaml
 from tests.grafana.tooling import ROOT, RULES, tool
 from tests.yaml_text import parsed
 
-_SPAN = re.compile(r"\[(\d+)([mhd])(?::(\d+)m)?\]|offset (\d+)([mhd])")
+_SPAN = re.compile(r"\[(\d+)([mhd])(?::(\d+)([mh]))?\]|offset (\d+)([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 SPEED = 60  # a minute of the rules is a second of the test
 
@@ -107,9 +107,9 @@ def hastened(text: str) -> str:
     """Return rules whose spans of time are a sixtieth; thresholds stay."""
 
     def shorter(match: re.Match[str]) -> str:
-        if match[4]:
-            return f"offset {int(match[4]) * _SECONDS[match[5]] * 1000 // SPEED}ms"
-        step = f":{int(match[3])}s" if match[3] else ""
+        if match[5]:
+            return f"offset {int(match[5]) * _SECONDS[match[6]] * 1000 // SPEED}ms"
+        step = f":{int(match[3]) * _SECONDS[match[4]] // SPEED}s" if match[3] else ""
         return f"[{int(match[1]) * _SECONDS[match[2]] * 1000 // SPEED}ms{step}]"
 
     whole = parsed(text)

@@ -96,6 +96,14 @@ drift_ratio = 0.038
 provisional_days = 5
 transcript_silence = "37h"
 transcript_calls = 23
+short_calls = 24
+short_rise = 0.28
+over_called_leads = 6
+broken_promises = 13
+kept_ratio = 0.64
+norm_ratio = 0.58
+pace_ratio = 0.77
+duplicates = 230
 [boards]
 uid = "sales"
 refresh = "25s"
@@ -111,6 +119,7 @@ FIXED = {
         "For 5 min the workers": "how long WorkerLag waits",
         "not been ready for 10 min": "how long RestoreSlow waits",
         "in 15 min": "the window of alerts on what comes in",
+        "of the last 3 h": "the window of ShortCallBurst",
         "tries again within 30 s": "how often a listener tries to connect",
         "median of the last 10 min": "the window of the recorded median",
     },
@@ -118,6 +127,7 @@ FIXED = {
         "Уже 5 мин на то": "how long WorkerLag waits",
         "не готов уже 10 мин": "how long RestoreSlow waits",
         "за 15 мин": "the window of alerts on what comes in",
+        "за последние 3 ч": "the window of ShortCallBurst",
         "не реже чем раз в 30 с": "how often a listener tries to connect",
         "медиана за последние 10 мин": "the window of the recorded median",
     },
@@ -235,7 +245,7 @@ def test_the_rules_of_another_configuration_are_sound(other: Config, tmp_path: P
     made = sorted((tmp_path / "rules").glob("*.yaml"))
     done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *made)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(made) == 5
+    assert len(made) == 6
 
 
 def test_an_alert_fires_from_the_configured_time_on(other: Config, tmp_path: Path) -> None:
@@ -311,7 +321,7 @@ def test_the_names_follow_the_configuration(other: Config) -> None:
     assert '"url": "/d/sales-manager?' in files["dashboards/team-now.json"]
     assert 'job="callpulse"' not in "".join(files.values())
     groups = [group for text in files.values() if text.startswith("#") for group in parsed(text)["groups"]]
-    assert {group["interval"] for group in groups} == {"40s", "90s"}
+    assert {group["interval"] for group in groups} == {"30m", "40s", "90s"}
     assert {rule["annotations"]["runbook_url"].split("#")[0] for rule in rules(files) if "alert" in rule} == {
         "https://wiki.example/callpulse"
     }
