@@ -263,6 +263,14 @@ def test_the_runbook_of_a_language_has_a_heading_for_each_alert_of_supervisors(l
             assert parts == ["Что значит.", "Куда смотреть.", "Что делать."], name
 
 
+def test_the_page_of_the_boards_calls_each_panel_and_column_as_the_boards_do() -> None:
+    page = (ROOT / "docs/ru/boards.md").read_text("utf-8")
+    named = {first or second for first, second in re.findall(r"\*{3}([^*\n]+)\*|(?<!\*)\*([^*\n]+)\*(?!\*)", page)}
+    shown = {text for board in made("ru").values() for _, text in strings(board)}
+    assert len(named) > 100
+    assert {name for name in named if not any(text.startswith(name) for text in shown)} == set()
+
+
 def test_the_command_writes_one_language_into_its_folder(tmp_path: Path) -> None:
     (tmp_path / "boards.toml").write_text('language = "ru"\n[boards]\nuid = "sales"\n', "utf-8")
     given = ["--config", str(tmp_path / "boards.toml"), "--output", str(tmp_path / "made")]
