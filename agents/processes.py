@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agents import process_guard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 TERMINATE = b"T"
@@ -30,10 +31,19 @@ class GuardedProcess:
     """A program that runs under `process_guard.py` and so ends with this process at the latest.
 
     `log` receives what it prints. `doomed` is deleted if this process vanishes. The descriptor `held` stays open in the
-    guard: a lock on it lasts exactly as long as the program may run. Raises ProcessError if it cannot be started.
+    guard: a lock on it lasts exactly as long as the program may run. `environment` replaces that of this process.
+    Raises ProcessError if it cannot be started.
     """
 
-    def __init__(self, command: list[str], *, log: Path, doomed: Path | None, held: int) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        log: Path,
+        doomed: Path | None,
+        held: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         arguments = [str(os.getpid()), str(ORPHAN_GRACE_S), str(log), str(doomed or "")]
         self._guard = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-I", "-S", process_guard.__file__, *arguments, *command],
@@ -42,6 +52,7 @@ class GuardedProcess:
             pass_fds=[held],
             start_new_session=True,
             bufsize=0,
+            env=environment,
         )
         stdout = self._guard.stdout
         assert stdout is not None  # noqa: S101 - for mypy: a pipe was asked for

@@ -34,6 +34,7 @@ from agents.cli import (
     top,
     topics,
     unmapped,
+    up,
     worker,
 )
 from agents.cli.common import INFRASTRUCTURE, INTERRUPTED, UserError, say
@@ -84,6 +85,7 @@ def _options(
 
 
 app.command("demo")(demo.demo)
+app.command("up")(up.up)
 app.command("worker")(worker.worker)
 app.command("gateway")(gateway.gateway)
 app.add_typer(listen.app, name="listen")
