@@ -18,6 +18,7 @@ from agents.cli.up import _locked
 from agents.cli.up.plan import Part
 from agents.cli.up.screen import board, line_of
 from agents.cli.up.supervisor import FAILED, READY, STOPPED, WAITING, Supervised, Supervisor
+from tests.agents.cli_runner import Runner
 from tests.agents.stand_in import eventually
 
 SLEEP = ("sleep", "1000")
@@ -148,7 +149,7 @@ def test_the_screen_has_a_line_for_each_part(tmp_path: Path, held: int) -> None:
     assert "\x1b[31m" not in text
 
 
-def test_a_folder_is_used_once_at_a_time(tmp_path: Path) -> None:
+def test_a_folder_is_used_once_at_a_time(callpulse: Runner, tmp_path: Path) -> None:
     with (
         _locked(tmp_path / "data"),
         pytest.raises(UserError, match=rf"in use by `callpulse up`, process {os.getpid()}: .* --data-dir"),
@@ -157,6 +158,10 @@ def test_a_folder_is_used_once_at_a_time(tmp_path: Path) -> None:
         pass
     with _locked(tmp_path / "data"):
         pass
+    with _locked(tmp_path / "data"):
+        said = callpulse("up", "--data-dir", tmp_path / "data")
+    assert said.code == 70
+    assert "is in use by `callpulse up`" in said.err
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be used"), _locked(tmp_path / "file" / "data"):
         pass
