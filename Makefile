@@ -10,6 +10,7 @@ SHELL := bash
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 SPEECH_VENV ?= .venv-speech
+SBOM_VENV ?= .venv-sbom
 ARGS ?=
 MINUTES ?= 10
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -19,6 +20,7 @@ INSTALLED := $(VENV)/.installed
 NEWER := 3.12 3.13
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
 SPEECH_INSTALLED := $(SPEECH_VENV)/.installed
+SBOM_INSTALLED := $(SBOM_VENV)/.installed
 NATIVE := build/native
 # Bytecode is kept: to compile the tests anew at every run would take 7 s, and callpulse in every process a second.
 PYTEST_PYTHON = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
@@ -34,7 +36,7 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench native lock boards docs tools voices clean
+.PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench native lock sbom boards docs tools voices clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -97,9 +99,23 @@ lock: $(INSTALLED) ## choose the newest packages that pyproject.toml allows, and
 	$(COMPILE) --output-file build/dev.lock --constraint build/bench.lock build/dev.in
 	.ci/requirements --only speech > build/speech.in
 	$(COMPILE) --output-file build/speech.lock build/speech.in
+	.ci/requirements > build/run.in
+	.ci/requirements --only image > build/image.in
+	.ci/requirements --only sbom > build/sbom.in
+	$(COMPILE) --output-file build/run.lock --constraint build/dev.lock build/run.in
+	$(COMPILE) --output-file build/image.lock --constraint build/dev.lock build/image.in
+	$(COMPILE) --output-file build/sbom.lock build/sbom.in
+	{ echo "# Made by \`make lock\` from pyproject.toml: what it takes to run."; cat build/run.lock; } > requirements-run.lock
+	{ echo "# Made by \`make lock\` from pyproject.toml: what compiles the wheel in the image."; cat build/image.lock; } > requirements-image.lock
+	{ echo "# Made by \`make lock\` from pyproject.toml: what writes the bill of materials."; cat build/sbom.lock; } > requirements-sbom.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: the recogniser of \`make demo-speech\`, and its models."; cat build/speech.lock; } > requirements-speech.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: what it takes to run, test and check."; cat build/dev.lock; } > requirements.lock
 	{ echo "# Made by \`make lock\` from pyproject.toml: the same, and what the benchmarks compare with."; cat build/bench.lock; } > requirements-bench.lock
+
+sbom: $(SBOM_INSTALLED) ## write what callpulse consists of as a bill of materials (CycloneDX): build/callpulse.cdx.json
+	@mkdir -p build
+	$(SBOM_VENV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file build/callpulse.cdx.json requirements-run.lock
 
 boards: $(INSTALLED) ## generate the Grafana dashboards and the alert rules
 	$(BIN)/python -m grafana.build
@@ -159,6 +175,11 @@ $(NATIVE)/.installed: $(INSTALLED) hatch_build.py $(shell find streams agents -n
 $(SPEECH_INSTALLED): requirements-speech.lock
 	[ -x $(SPEECH_VENV)/bin/python ] || "$(PYTHON)" -m venv $(SPEECH_VENV)
 	$(SPEECH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-speech.lock
+	@touch $@
+
+$(SBOM_INSTALLED): requirements-sbom.lock
+	[ -x $(SBOM_VENV)/bin/python ] || "$(PYTHON)" -m venv $(SBOM_VENV)
+	$(SBOM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.lock
 	@touch $@
 
 $(BENCH_INSTALLED): requirements-bench.lock pyproject.toml

@@ -25,7 +25,8 @@ EACH = pytest.mark.parametrize("name", SERVICES)
 
 
 def test_the_services_are_the_whole_way_from_kafka_to_the_board() -> None:
-    assert SERVICES.keys() == {"kafka", "topics", "worker", "gateway", "prometheus", "alertmanager", "grafana"}
+    brokers = {"kafka", "kafka-2", "kafka-3"}
+    assert SERVICES.keys() == brokers | {"topics", "worker", "gateway", "prometheus", "alertmanager", "grafana"}
 
 
 @EACH
@@ -135,7 +136,7 @@ def test_callpulse_accepts_the_settings_that_the_containers_give_it() -> None:
     given = image | SERVICES["worker"]["environment"] | {"CALLPULSE_WORKER__ID": "0a1b2c3d4e5f"}
     given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
     settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given, SOURCES)
-    assert settings.kafka.bootstrap == "kafka:9092"
+    assert settings.kafka.bootstrap == "kafka:9092,kafka-2:9092,kafka-3:9092"
     assert (settings.worker.http_host, settings.worker.http_port) == ("0.0.0.0", 8787)  # noqa: S104 - what is asserted
     assert settings.worker.data_dir == "/var/lib/callpulse"
 
@@ -144,7 +145,7 @@ def test_callpulse_accepts_the_settings_that_the_gateway_is_given() -> None:
     given = dict(SERVICES["gateway"]["environment"])
     given["CALLPULSE_LEAD_SECRET"] = "sixteen characters"  # noqa: S105 - it keeps nothing secret
     settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), given, SOURCES)
-    assert settings.kafka.bootstrap == "kafka:9092"
+    assert settings.kafka.bootstrap == "kafka:9092,kafka-2:9092,kafka-3:9092"
     assert settings.gateway.http_host == settings.gateway.status_host == "0.0.0.0"  # noqa: S104 - what is asserted
     assert (settings.gateway.http_port, settings.gateway.status_port) == (8790, 8791)
     (volume,) = (mount for mount in SERVICES["gateway"]["volumes"] if not mount.endswith(":ro"))
