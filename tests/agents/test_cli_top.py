@@ -6,13 +6,15 @@ import io
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from agents.cli.top import picture
 from agents.cli.top.board import COLUMNS, ORDERS, View, board, fitting, silent, span
-from agents.cli.top.department import Department, Feed, Line, read_department
+from agents.cli.top.department import CLOSER, NOISE, Department, Feed, Lead, Line, read_department
+from agents.cli.top.page import page
 from agents.telemetry.scrape import Scrape
 from streams.settings.settings import Manager, Thresholds
 from tests.agents.cli_runner import Runner
@@ -48,6 +50,22 @@ ANNA = worker(
     of("on_shift", 1),
     of("presence", 0, state="available"),
     of("presence", 1, state="after_call"),
+    of("won_deals", 3, window="30d"),
+    of("won_deals", 11, window="90d"),
+    of("conversion_ratio", 0.31, window="30d"),
+    of("conversion_ratio", 0.22, window="90d"),
+    of("conversion_ratio_lower", 0.09, window="90d"),
+    of("calls_per_won_deal", 240.4, window="90d"),
+    of("next_step_ratio", 0.75, window="30d"),
+    of("next_steps_due", 12, window="30d"),
+    of("next_steps_kept_ratio", 0.5, window="30d"),
+    of("leads_stuck", 6),
+    of("leads_consultation_due", 4),
+    of("expected_calls", 2.4, window="1h"),
+    of("expected_calls", 41.2, window="today"),
+    of("short_call_ratio", 0.25, window="today"),
+    of("lead_attention", 3, lead="L-7", why="consultation"),
+    of("lead_attention", 6, lead="L-9", why="stuck"),
     'lag_records{topic="calls",partition="0"} 5',
     'lag_records{topic="contacts",partition="1"} 2',
     'rejected_total{topic="calls",reason="not_json"} 3',
@@ -74,6 +92,19 @@ class TestDepartment:
                 idle_s=0,
                 work_block_s=11_000,
                 over_called=2,
+                calls_30d=900,
+                won=3,
+                conversion=0.22,
+                conversion_lower=0.09,
+                promises_due=12,
+                promises_kept=0.5,
+                stuck=6,
+                consult=4,
+                expected_calls=41.2,
+                short_ratio=0.25,
+                calls_per_deal=240.4,
+                next_step=0.75,
+                leads=[Lead(lead="L-7", why="consultation", talks=3), Lead(lead="L-9", why="stuck", talks=6)],
             )
         ]
 
@@ -109,7 +140,45 @@ class TestDepartment:
         assert found.feed.errors == ("http://w2/metrics: connection refused",)
 
 
-def shown(found: Department, width: int = 140, height: int | None = None, order: str = "team") -> str:
+def team_of(*figures: tuple[int, int], team: str = "desk") -> list[str]:
+    """Samples of calls and deals of 30 days, of managers a, b and so on."""
+    return [
+        sample
+        for manager, (calls, won) in zip("abcdefg", figures, strict=False)
+        for sample in (
+            of("calls", calls, manager, team, window="30d", direction="outbound"),
+            of("won_deals", won, manager, team, window="30d"),
+        )
+    ]
+
+
+class TestWhoStandsOut:
+    @pytest.mark.parametrize(
+        ("figures", "patterns"),
+        [
+            (((900, 0), (300, 5), (100, 9)), [NOISE, "", CLOSER]),
+            (((900, 9), (300, 5), (100, 0)), ["", "", ""]),
+            (((900, 0), (100, 9)), ["", ""]),
+            (((300, 5), (300, 5), (300, 5)), ["", "", ""]),
+            (
+                ((900, 1), (800, 1), (300, 4), (200, 4), (100, 9)),
+                [NOISE, NOISE, "", CLOSER, CLOSER],
+            ),
+        ],
+    )
+    def test_it_is_who_has_most_calls_and_fewest_deals_of_the_team_or_the_reverse(
+        self, figures: tuple[tuple[int, int], ...], patterns: list[str]
+    ) -> None:
+        found = read_department([worker(*team_of(*figures))], NOW_MS)
+        assert [line.pattern for line in sorted(found.lines, key=lambda line: line.manager)] == patterns
+
+    def test_teams_are_compared_each_by_itself_and_queues_with_nobody(self) -> None:
+        others = [line.replace('="a"', '="x"').replace('="b"', '="queue:y"') for line in team_of((9, 0), (1, 5))]
+        found = read_department([worker(*team_of((900, 0), (300, 5), team="other"), *others)], NOW_MS)
+        assert {line.pattern for line in found.lines} == {""}
+
+
+def shown(found: Department, width: int = 170, height: int | None = None, order: str = "team") -> str:
     """The board as text."""
     screen = Console(file=io.StringIO(), width=width, record=True)
     screen.print(board(found, VIEW, width, height, order))
@@ -123,8 +192,22 @@ def department_of(*lines: Line, **feed: object) -> Department:
 class TestBoard:
     def test_a_line_says_it_all(self) -> None:
         text = shown(read_department([ANNA], NOW_MS))
-        for piece in ("Anna Weber", "desk", "after call", "1 3m07s", "34", "50%", "41/40-60", "1h02m", "3h03m"):
+        for piece in (
+            "Anna Weber",
+            "desk",
+            "after call",
+            "1 3m07s",
+            "34",
+            "50%",
+            "41/40-60",
+            "1h02m",
+            "3h03m",
+            "22% ≥9%",
+            "50% of 12",
+        ):
             assert piece in text
+        assert "22% ≥9%" in text
+        assert "50% of 12" in text
         assert "workers 1/1" in text
         assert "newest event 3s ago" in text
         assert "lag 7" in text
@@ -139,7 +222,11 @@ class TestBoard:
         assert {"calls", "idle"} <= {column.title for column in fitting(width)}
 
     def test_a_wide_terminal_has_every_column(self) -> None:
-        assert list(fitting(140)) == list(COLUMNS)
+        assert list(fitting(170)) == list(COLUMNS)
+
+    def test_a_terminal_of_80_columns_has_result_beside_activity(self) -> None:
+        titles = {column.title for column in fitting(80)}
+        assert {"manager", "calls", "idle", "won", "conv.", "stuck", "stands out"} <= titles
 
     def test_it_fits_the_height_and_tells_how_many_are_not_shown(self) -> None:
         lines = [Line(manager=f"m{number:03}", team="t") for number in range(50)]
@@ -212,6 +299,30 @@ class TestBoard:
         assert span(seconds) == text
 
 
+class TestPage:
+    def test_it_says_now_today_result_and_the_leads_that_need_help_the_longest_first(self) -> None:
+        screen = Console(file=io.StringIO(), width=100, record=True)
+        screen.print(page(read_department([ANNA], NOW_MS), VIEW, "anna"))
+        text = screen.export_text()
+        for piece in (
+            "Anna Weber",
+            "on a call for 3m07s",
+            "usual by now: 41",
+            "number 1 of 1 in the team",
+            "22% ≥9%",
+            "240",
+            "50% of 12",
+            "4 to discuss with a mentor",
+        ):
+            assert piece in text
+        assert text.index("L-9") < text.index("L-7")
+
+    def test_a_manager_whom_nobody_exports_is_said_so(self) -> None:
+        screen = Console(file=io.StringIO(), width=100, record=True)
+        screen.print(page(read_department([ANNA], NOW_MS), VIEW, "bert"))
+        assert "no worker exports a manager bert" in screen.export_text()
+
+
 class _Metrics(BaseHTTPRequestHandler):
     """A worker that always answers the same."""
 
@@ -249,6 +360,18 @@ class TestCommand:
 
     def test_one_team_can_be_shown(self, callpulse: Runner, address: str) -> None:
         assert callpulse("top", address, "--json", "--team", "other").json["lines"] == []
+
+    @pytest.mark.parametrize("manager", ["anna", "ANNA WEBER"])
+    def test_a_manager_of_the_roster_has_a_page(
+        self, callpulse: Runner, address: str, tmp_path: Path, manager: str
+    ) -> None:
+        settings = tmp_path / "callpulse.toml"
+        settings.write_text('managers = [{ id = "anna", name = "Anna Weber" }, { id = "bert" }]')
+        said = callpulse("top", manager, address, "--once", "--config", str(settings))
+        assert said.code == 0
+        assert "number 1 of 1 in the team" in said.out
+        told = callpulse("top", manager, address, "--json", "--config", str(settings)).json
+        assert [line["manager"] for line in told["lines"]] == ["anna"]
 
     def test_the_worker_of_the_settings_is_asked_without_an_address(self, callpulse: Runner, address: str) -> None:
         said = callpulse("top", "--json", CALLPULSE_HTTP_PORT=address.rpartition(":")[2])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -27,10 +27,12 @@ from agents.cli.common import (
 from agents.cli.ports import client_of, worker_metrics
 from agents.cli.top.board import View, board
 from agents.cli.top.department import Department, plain, read_department
+from agents.cli.top.page import page
 from agents.telemetry.scrape import fetch_all
 from agents.web.client import NOBODY, WebClient
+from streams.settings.settings import Manager
 
-PICTURE_WIDTH: Final = 132
+PICTURE_WIDTH: Final = 150
 _PICTURE: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
 <style>.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -49,19 +51,23 @@ font-size: {char_height}px; line-height: {line_height}px; }}
 
 
 def top(
-    workers: Annotated[list[str] | None, typer.Argument(metavar="[URL...]", show_default=False)] = None,
+    workers: Annotated[list[str] | None, typer.Argument(metavar="[MANAGER] [URL...]", show_default=False)] = None,
     config: ConfigOption = None,
     *,
     interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     team: Annotated[str | None, typer.Option(help="Show one team.", show_default=False)] = None,
     sort: Annotated[
-        Literal["team", "idle", "calls", "talk", "meaningful"], typer.Option(help="Order of the lines.")
+        Literal["team", "idle", "calls", "talk", "meaningful", "won", "stuck"], typer.Option(help="Order of the lines.")
     ] = "team",
     once: Annotated[bool, typer.Option("--once", help="Print the board once and leave.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Save the board as a picture and leave.", show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch the managers live on the terminal: who is on a call, who is silent on shift, what has come of the day.
+    """Watch the managers live on the terminal: who is on a call, who is silent on shift, and what comes of the calls.
+
+    Result stands beside activity: deals won in 30 days; conversion and the lower end of its 95 % interval, 90 days;
+    promises kept, the next steps of 30 days; leads that are stuck; who stands out with many calls and few deals, or the
+    reverse. With a MANAGER of the roster, by id or name, it is the page of that manager.
 
     Reads the metrics of one or several workers; without URLs, of the worker that the settings describe. Red: on shift
     and silent for longer than a pause. The top line shows the age of the newest event: if it is old, silence means
@@ -71,13 +77,16 @@ def top(
 
         callpulse top
 
+        callpulse top "Anna Weber"
+
         callpulse top http://worker-1:8787 http://worker-2:8787 --team inbound
 
         callpulse top --json | jq '.lines[] | select(.idle_s > 900) | .manager'
     """
     settings = read_settings(config)
-    urls, client = worker_metrics(settings, workers), client_of(settings)
-    view = View(settings.thresholds, settings.managers)
+    manager, addresses = _whose(workers or [], settings.managers)
+    urls, client = worker_metrics(settings, addresses), client_of(settings)
+    view = View(settings.thresholds, settings.managers, manager=manager)
     if as_json or once or svg is not None:
         _once(urls, client, view, team, sort, svg=svg, as_json=as_json)
         return
@@ -85,6 +94,15 @@ def top(
         run(watch(urls, view, client=client, interval_s=interval, team=team, order=sort))
     except KeyboardInterrupt:
         return  # that is how one leaves the board
+
+
+def _whose(given: Sequence[str], roster: Mapping[str, Manager]) -> tuple[str | None, list[str] | None]:
+    """Return the manager whom the first argument names by id or name, None for nobody, and the addresses."""
+    if given:
+        for id_, manager in roster.items():
+            if given[0].casefold() in (id_.casefold(), manager.name.casefold()):
+                return id_, [*given[1:]] or None
+    return None, [*given] or None
 
 
 async def look(urls: Sequence[str], team: str | None = None, client: WebClient = NOBODY) -> Department:
@@ -111,7 +129,7 @@ async def watch(
     with Live(Text("waiting for the workers"), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
         while not ended.is_set():
             found = await look(urls, team, client)
-            live.update(board(found, view, screen.width, screen.height, order), refresh=True)
+            live.update(drawn(found, view, screen.width, screen.height, order), refresh=True)
             try:
                 async with asyncio.timeout(interval_s):
                     await ended.wait()
@@ -119,12 +137,17 @@ async def watch(
                 continue
 
 
+def drawn(found: Department, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:
+    """Return the board of all, or the page of the manager that the view is about."""
+    return board(found, view, width, height, order) if view.manager is None else page(found, view, view.manager)
+
+
 def picture(found: Department, view: View, order: str = "team") -> str:
     """Return the board as SVG."""
     recorder = Console(
         record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    recorder.print(board(found, view, PICTURE_WIDTH, order=order))
+    recorder.print(drawn(found, view, PICTURE_WIDTH, order=order))
     return recorder.export_svg(title="callpulse top", code_format=_PICTURE, unique_id="top")
 
 
@@ -147,10 +170,12 @@ def _once(
             INFRASTRUCTURE,
         )
     if as_json:
+        if view.manager is not None:
+            found.lines = [line for line in found.lines if line.manager == view.manager]
         print_json(plain(found))
     elif svg is not None:
         svg.write_text(picture(found, view, order), encoding="utf-8")
         typer.echo(f"{svg} shows {len(found.lines)} managers.")
     else:
         shown = console()
-        shown.print(board(found, view, shown.width, order=order))
+        shown.print(drawn(found, view, shown.width, order=order))

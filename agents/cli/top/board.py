@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agents.cli.top.department import Department, Feed, Line
+from agents.cli.top.department import CLOSER, NOISE, Department, Feed, Line
 from streams.contract.events import QUEUE_PREFIX
 from streams.settings.settings import Manager, Thresholds
 
@@ -18,6 +18,8 @@ STALE_S: Final = 120.0
 """An age of the newest event from which the figures may be those of a dead feed, not of a silent team."""
 _MARKS: Final = {"available": "●", "paused": "◐", "after_call": "◔", "offline": "○"}
 _WAITING_S: Final = 600.0
+_KEPT: Final = 0.7
+"""Fewer promises kept are worth a look; where the colour of the board changes, too."""
 
 
 class View(NamedTuple):
@@ -26,6 +28,8 @@ class View(NamedTuple):
     thresholds: Thresholds
     names: Mapping[str, Manager]
     title: str = "callpulse"
+    manager: str | None = None
+    """The id of the manager whose page is shown; None for the board of all."""
 
 
 class Column(NamedTuple):
@@ -48,10 +52,14 @@ def nobody(line: Line) -> bool:
     return line.manager.startswith(QUEUE_PREFIX)
 
 
-def _name(line: Line, view: View) -> Text:
+def name_of(line: Line, view: View) -> str:
+    """Return the manager's name on the roster, or else the id."""
     known = view.names.get(line.manager)  # for workers of an earlier release, which export no names
-    name = line.name or (known.name if known is not None else line.manager)
-    return Text(name, style="red bold" if silent(line, view.thresholds) else "")
+    return line.name or (known.name if known is not None else line.manager)
+
+
+def _name(line: Line, view: View) -> Text:
+    return Text(name_of(line, view), style="red bold" if silent(line, view.thresholds) else "")
 
 
 def _presence(line: Line, _view: View) -> Text:
@@ -97,18 +105,53 @@ def _over_called(line: Line, _view: View) -> Text:
     return Text(str(line.over_called), style="yellow") if line.over_called else Text("")
 
 
+def _won(line: Line, _view: View) -> Text:
+    return Text("") if nobody(line) else Text(str(line.won), style="bold" if line.won else "dim")
+
+
+def conversion(line: Line) -> str:
+    """Return the conversion and its lower bound: `22% ≥9%`."""
+    if line.conversion is None:
+        return ""
+    least = "" if line.conversion_lower is None else f" ≥{line.conversion_lower:.0%}"
+    return f"{line.conversion:.0%}{least}"
+
+
+def promises(line: Line) -> str:
+    """Return the share of next steps that were kept, and how many came due: `80% of 12`."""
+    return "" if line.promises_kept is None else f"{line.promises_kept:.0%} of {line.promises_due}"
+
+
+def _promises(line: Line, _view: View) -> Text:
+    broken = line.promises_kept is not None and line.promises_kept < _KEPT
+    return Text(promises(line), style="yellow" if broken else "")
+
+
+def _stuck(line: Line, _view: View) -> Text:
+    return Text(str(line.stuck), style="yellow") if line.stuck else Text("")
+
+
+def _pattern(line: Line, _view: View) -> Text:
+    return Text(line.pattern, style={NOISE: "red", CLOSER: "green"}.get(line.pattern, ""))
+
+
 COLUMNS: Final = (
     Column("manager", 18, 0, _name, right=False),
-    Column("team", 14, 6, lambda line, _: Text(line.team, style="dim"), right=False),
-    Column("presence", 12, 5, _presence, right=False),
-    Column("on call", 8, 3, _in_progress),
-    Column("calls", 5, 1, lambda line, _: Text(str(line.calls))),
-    Column("connect", 7, 4, _connect),
-    Column("meaningful", 10, 2, _meaningful),
-    Column("talk", 7, 7, lambda line, _: Text(span(line.talk_s) if line.talk_s else "")),
+    Column("team", 14, 11, lambda line, _: Text(line.team, style="dim"), right=False),
+    Column("presence", 12, 10, _presence, right=False),
+    Column("on call", 8, 6, _in_progress),
     Column("idle", 9, 1, _idle),
-    Column("work block", 10, 8, _work),
-    Column("over-called", 11, 9, _over_called),
+    Column("calls", 5, 1, lambda line, _: Text(str(line.calls))),
+    Column("connect", 7, 9, _connect),
+    Column("meaningful", 10, 8, _meaningful),
+    Column("talk", 7, 12, lambda line, _: Text(span(line.talk_s) if line.talk_s else "")),
+    Column("won", 4, 2, _won),
+    Column("conv.", 9, 4, lambda line, _: Text(conversion(line))),
+    Column("promises", 10, 7, _promises),
+    Column("stuck", 5, 5, _stuck),
+    Column("stands out", 12, 3, _pattern, right=False),
+    Column("work block", 10, 13, _work),
+    Column("over-called", 11, 14, _over_called),
 )
 
 ORDERS: Final[dict[str, Callable[[Line], object]]] = {
@@ -117,6 +160,8 @@ ORDERS: Final[dict[str, Callable[[Line], object]]] = {
     "calls": lambda line: (-line.calls, line.manager),
     "talk": lambda line: (-line.talk_s, line.manager),
     "meaningful": lambda line: (-line.meaningful, line.manager),
+    "won": lambda line: (-line.won, line.manager),
+    "stuck": lambda line: (-line.stuck, line.manager),
 }
 
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from statistics import quantiles
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from agents.telemetry.scrape import Sample, Scrape, samples
+from streams.contract.events import QUEUE_PREFIX
+
+NOISE: Final = "busy noise"
+CLOSER: Final = "quiet closer"
+COMPARED: Final = 3
+"""The fewest managers of a team that are compared with each other."""
+
+
+class Lead(Struct, kw_only=True):
+    """A lead that needs help: `talks` conversations in a row without progress, `why` is `stuck` or `consultation`."""
+
+    lead: str
+    why: str
+    talks: int
 
 
 class Line(Struct, kw_only=True):
     """One manager; `name` is the one of the roster. Spans in seconds; a ratio without a denominator is None.
 
-    `today` is the manager's own local day.
+    `today` is the manager's own local day. Calls and deals won of 30 days; conversion, its lower bound (95 %) and calls
+    per won deal of 90 days; promises are next steps that came due in 30 days. `pattern` is `busy noise`, `quiet closer`
+    or empty, as on the boards.
     """
 
     manager: str
@@ -31,6 +49,20 @@ class Line(Struct, kw_only=True):
     idle_s: float = 0.0
     work_block_s: float = 0.0
     over_called: int = 0
+    calls_30d: int = 0
+    won: int = 0
+    conversion: float | None = None
+    conversion_lower: float | None = None
+    promises_due: int = 0
+    promises_kept: float | None = None
+    stuck: int = 0
+    consult: int = 0
+    pattern: str = ""
+    expected_calls: float | None = None
+    short_ratio: float | None = None
+    calls_per_deal: float | None = None
+    next_step: float | None = None
+    leads: list[Lead] = []
 
 
 class Feed(Struct, kw_only=True):
@@ -58,8 +90,13 @@ def _calls(line: Line, sample: Sample) -> None:
     line.calls += int(sample.value)
 
 
-def _ratio(line: Line, sample: Sample) -> None:
-    line.connect_ratio = sample.value
+def _calls_30d(line: Line, sample: Sample) -> None:
+    line.calls_30d += int(sample.value)
+
+
+def _lead(line: Line, sample: Sample) -> None:
+    lead, why = sample.labels.get("lead", ""), sample.labels.get("why", "")
+    line.leads = [*line.leads, Lead(lead=lead, why=why, talks=int(sample.value))]
 
 
 def _presence(line: Line, sample: Sample) -> None:
@@ -71,7 +108,7 @@ def _number(field: str) -> Callable[[Line, Sample], None]:
     return lambda line, sample: setattr(line, field, int(sample.value))
 
 
-def _seconds(field: str) -> Callable[[Line, Sample], None]:
+def _value(field: str) -> Callable[[Line, Sample], None]:
     return lambda line, sample: setattr(line, field, sample.value)
 
 
@@ -81,17 +118,33 @@ _OF_A_MANAGER: Final[dict[str, Callable[[Line, Sample], None]]] = {
     "presence": _presence,
     "on_shift": lambda line, sample: setattr(line, "on_shift", bool(sample.value)),
     "calls_in_progress": _number("in_progress"),
-    "longest_call_in_progress_seconds": _seconds("longest_s"),
+    "longest_call_in_progress_seconds": _value("longest_s"),
     "calls": _calls,
-    "connect_ratio": _ratio,
+    "connect_ratio": _value("connect_ratio"),
     "meaningful_calls": _number("meaningful"),
-    "talk_time_seconds": _seconds("talk_s"),
-    "idle_seconds": _seconds("idle_s"),
-    "work_block_seconds": _seconds("work_block_s"),
+    "talk_time_seconds": _value("talk_s"),
+    "idle_seconds": _value("idle_s"),
+    "work_block_seconds": _value("work_block_s"),
     "leads_over_called": _number("over_called"),
+    "leads_stuck": _number("stuck"),
+    "leads_consultation_due": _number("consult"),
+    "expected_calls": _value("expected_calls"),
+    "short_call_ratio": _value("short_ratio"),
+    "lead_attention": _lead,
 }
+_OF_A_SPAN: Final[dict[tuple[str, str], Callable[[Line, Sample], None]]] = {
+    ("calls", "30d"): _calls_30d,
+    ("won_deals", "30d"): _number("won"),
+    ("conversion_ratio", "90d"): _value("conversion"),
+    ("conversion_ratio_lower", "90d"): _value("conversion_lower"),
+    ("calls_per_won_deal", "90d"): _value("calls_per_deal"),
+    ("next_step_ratio", "30d"): _value("next_step"),
+    ("next_steps_due", "30d"): _number("promises_due"),
+    ("next_steps_kept_ratio", "30d"): _value("promises_kept"),
+}
+"""The samples of longer windows, by metric and window."""
 _OF_A_WORKER: Final = ("newest_event_timestamp_seconds", "lag_records", "restore_progress_ratio", "rejected_total")
-WANTED: Final = frozenset((*_OF_A_MANAGER, *_OF_A_WORKER))
+WANTED: Final = frozenset((*_OF_A_MANAGER, *(metric for metric, _ in _OF_A_SPAN), *_OF_A_WORKER))
 
 
 def read_department(scrapes: Iterable[Scrape], now_ms: int) -> Department:
@@ -112,13 +165,14 @@ def read_department(scrapes: Iterable[Scrape], now_ms: int) -> Department:
         feed.workers_up += 1
         of_this: dict[str, Line] = {}
         for sample in samples(scrape.text, WANTED):
-            take = _OF_A_MANAGER.get(sample.name)
-            if take is None:
+            manager = sample.labels.get("manager")
+            if manager is None:
                 newest_s = max(newest_s, _of_worker(feed, sample))
                 continue
-            if sample.labels.get("window", _TODAY) != _TODAY:
+            window = sample.labels.get("window", _TODAY)
+            take = _OF_A_SPAN.get((sample.name, window)) if window != _TODAY else _OF_A_MANAGER.get(sample.name)
+            if take is None:
                 continue
-            manager = sample.labels["manager"]
             line = of_this.get(manager)
             if line is None:
                 line = of_this[manager] = Line(manager=manager, team=sample.labels.get("team", ""))
@@ -130,12 +184,37 @@ def read_department(scrapes: Iterable[Scrape], now_ms: int) -> Department:
     if newest_s:
         feed.age_s = now_ms / 1000 - newest_s
     feed.errors = tuple(errors)
+    _compare(lines.values())
     return Department(at_ms=now_ms, feed=feed, lines=list(lines.values()))
 
 
 def plain(department: Department) -> object:
     """Return the department as plain values for JSON."""
     return msgspec.to_builtins(department)
+
+
+def _compare(lines: Iterable[Line]) -> None:
+    """Note who stands out in the team, as the rules `manager:callpulse_busy_noise` and `..._quiet_closer` do."""
+    teams: defaultdict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        if not line.manager.startswith(QUEUE_PREFIX):
+            teams[line.team].append(line)
+    for members in teams.values():
+        if len(members) < COMPARED:
+            continue
+        few, many = _thirds([line.calls_30d for line in members])
+        least, most = _thirds([line.won for line in members])
+        for line in members:
+            if few < line.calls_30d >= many and least >= line.won < most:
+                line.pattern = NOISE
+            elif few >= line.calls_30d < many and least < line.won >= most:
+                line.pattern = CLOSER
+
+
+def _thirds(values: list[int]) -> tuple[float, float]:
+    """Return where the lower third ends and the upper one begins."""
+    tenths = quantiles(values, n=10, method="inclusive")
+    return tenths[2], tenths[6]
 
 
 def _of_worker(feed: Feed, sample: Sample) -> float:
