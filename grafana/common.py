@@ -24,6 +24,10 @@ GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e8c81c", "#d97f00", "#d238
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 """Of a series of names: the id is the value of the variable, the name is what the reader sees."""
 
+UNKNOWN: Final = "unknown"
+NO_FIGURES: Final = "No figures. Data on the board Team now says why."
+"""What a number, and another panel, says where nothing is exported; panels with more to say have their own text."""
+
 Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 AnyPanel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 Steps = Sequence[tuple[float | None, str]]
@@ -77,8 +81,16 @@ def described(panel: Panel, title: str, description: str, unit: str) -> Panel:
     return panel.title(title).description(description).unit(unit).datasource(DATASOURCE)
 
 
-def number(title: str, description: str, unit: str, expr: str, thresholds: Steps = ((None, BLUE),)) -> stat.Panel:
-    """Return one big number."""
+def number(
+    title: str,
+    description: str,
+    unit: str,
+    expr: str,
+    thresholds: Steps = ((None, BLUE),),
+    *,
+    empty: str = UNKNOWN,
+) -> stat.Panel:
+    """Return one big number; `empty` is said where there is none."""
     last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     return (
         described(stat.Panel(), title, description, unit)
@@ -87,12 +99,14 @@ def number(title: str, description: str, unit: str, expr: str, thresholds: Steps
         .reduce_options(last)
         .graph_mode(options.BigValueGraphMode.NONE)
         .color_mode(options.BigValueColorMode.VALUE)
-        .no_value("-")
+        .no_value(empty)
     )
 
 
-def bars(title: str, description: str, unit: str, targets: Sequence[Dataquery]) -> bargauge.Panel:
-    """Return horizontal bars, one a series."""
+def bars(
+    title: str, description: str, unit: str, targets: Sequence[Dataquery], *, empty: str = NO_FIGURES
+) -> bargauge.Panel:
+    """Return horizontal bars, one a series; `empty` is said where there is none."""
     last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     return (
         described(bargauge.Panel(), title, description, unit)
@@ -103,7 +117,7 @@ def bars(title: str, description: str, unit: str, targets: Sequence[Dataquery]) 
         .display_mode(options.BarGaugeDisplayMode.BASIC)
         .min(0)
         .text(shared.VizTextDisplayOptions().title_size(12).value_size(14))
-        .no_value("-")
+        .no_value(empty)
     )
 
 
@@ -129,6 +143,7 @@ def lines(
         .fill_opacity(8)
         .show_points(options.VisibilityMode.NEVER)
         .legend(legend())
+        .no_value(NO_FIGURES)
         .tooltip(shared.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
     )
     return panel if least is None else panel.min(least)

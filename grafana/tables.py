@@ -89,12 +89,19 @@ def of_columns(
     panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
     panel = with_label_columns(panel, labels)
     for column in columns:
-        properties = common.override(unit=column.unit, custom_cellOptions=column.cell, custom_align="right")
+        properties = common.override(
+            noValue="·", unit=column.unit, custom_cellOptions=column.cell, custom_align="right"
+        )
         if column.thresholds:
             properties += common.override(thresholds=common.steps(column.thresholds).build())
         panel = panel.override_by_name(column.head, properties + common.override(**column.more))
     # Many columns in a screen's width: they share it evenly.
-    return panel.min_width(60).cell_options(COLOURED).thresholds(common.steps(((None, "text"),)))
+    return (
+        panel.no_value(common.NO_FIGURES)
+        .min_width(60)
+        .cell_options(COLOURED)
+        .thresholds(common.steps(((None, "text"),)))
+    )
 
 
 def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.Panel:
@@ -132,7 +139,7 @@ def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
             ),
         ),
         "In a row",
-    )
+    ).no_value("No lead needs help. While Data is not Live, none is known.")
 
 
 def _to_manager() -> Mapping[str, object]:

@@ -17,7 +17,7 @@ from streams.contract.events import KINDS
 from streams.speech.flags import FLAGS
 
 _ABSENT: Final = (
-    "A dash: fewer than <<min_calls>> calls with a transcript in 30 days, or a source that cannot give the figure."
+    "A dot: fewer than <<min_calls>> calls with a transcript in 30 days, or a source that cannot give the figure."
 )
 _OF: Final = {"name": "Manager", "manager": tables.HIDDEN}
 _FLAG_WORDS: Final = {
@@ -43,6 +43,7 @@ def coverage() -> stat.Panel:
         "percentunit",
         _mean("heard_call_ratio"),
         ((None, GREY),),
+        empty="not heard",
     )
 
 
@@ -53,6 +54,7 @@ def flagged() -> stat.Panel:
         "Calls of today that may be worth listening to. callpulse coaching MANAGER names them, with the moments.",
         "none",
         f"sum({manager('flagged_calls', window='today', flag='any')})",
+        empty="not heard",
     )
 
 
@@ -65,6 +67,7 @@ def talk_share() -> stat.Panel:
         "percentunit",
         _mean("talk_share_ratio"),
         ((None, GREY),),
+        empty="not heard",
     )
 
 
@@ -77,6 +80,7 @@ def questions() -> stat.Panel:
         "none",
         _mean("questions_per_call"),
         ((None, GREY),),
+        empty="not heard",
     ).decimals(1)
 
 
@@ -90,6 +94,7 @@ def next_steps() -> stat.Panel:
             "percentunit",
             _mean("heard_next_step_ratio"),
             ((None, GREY),),
+            empty="not heard",
         )
         .with_target(instant(_mean("next_step_ratio"), "noted", "B"))
         .override_by_query("A", common.override(displayName="heard"))
@@ -106,6 +111,7 @@ def objections() -> stat.Panel:
         "percentunit",
         _mean("objections_met_ratio"),
         ((None, GREY),),
+        empty="not heard",
     )
 
 
@@ -171,7 +177,7 @@ def habits() -> table.Panel:
             Column("Fillers", of("fillers_per_ten_minutes"), more={"decimals": 1}),
         ],
         "Heard",
-    ).no_value("-")
+    ).no_value("No call was heard: coaching needs transcripts")
 
 
 def movement() -> table.Panel:
@@ -192,7 +198,7 @@ def movement() -> table.Panel:
         _OF,
         columns,
         f"{KINDS[0]}: moves",
-    ).no_value("-")
+    ).no_value("No call was heard: coaching needs transcripts")
 
 
 def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:

@@ -80,6 +80,7 @@ def norm() -> stat.Panel:
         "Calls of the last 90 days ÷ deals won in them: 1,200 calls for 10 deals are 120 calls per deal.",
         "none",
         f"{legs} / ({_won('90d')} > 0)",
+        empty="no deal yet",
     ).decimals(0)
 
 
@@ -91,6 +92,7 @@ def cost_per_deal() -> stat.Panel:
         "currency, ÷ deals won.",
         "none",
         f"sum({of_teams('team_channel:callpulse_cost_90d:sum')}) / (sum({of_teams(WON, dimension='channel')}) > 0)",
+        empty="no deal yet",
     ).decimals(0)
 
 
@@ -102,6 +104,7 @@ def amount_per_deal() -> stat.Panel:
         "the deals won.",
         "none",
         queries.mean("mean_won_amount", window="90d"),
+        empty="no deal yet",
     ).decimals(0)
 
 
@@ -114,6 +117,7 @@ def return_ratio() -> stat.Panel:
         f"sum({of_teams('team_channel:callpulse_won_amount_90d:sum')}) "
         f"/ (sum({of_teams('team_channel:callpulse_cost_90d:sum')}) > 0)",
         ((None, RED), (1, YELLOW), (3, GREEN)),
+        empty="no deal yet",
     ).decimals(1)
 
 
@@ -200,6 +204,7 @@ def _by_channel(title: str, text: str, unit: str, exprs: Sequence[str]) -> barga
             instant(expr, channel, chr(ord("A") + index))
             for index, (channel, expr) in enumerate(zip(CHANNELS, exprs, strict=True))
         ],
+        empty="No deal yet",
     )
 
 
@@ -253,6 +258,7 @@ def weekdays(title: str, text: str, part: str, whole: str, *, per: int, decimals
             instant(f"{of_day(part, day)} / ({of_day(whole, day)} > 0) / {per}", day, chr(ord("A") + index))
             for index, day in enumerate(WEEKDAYS)
         ],
+        empty="After the first whole day",
     ).decimals(decimals)
 
 

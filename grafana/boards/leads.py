@@ -89,6 +89,7 @@ def next_steps_kept(config: Config) -> stat.Panel:
         "percentunit",
         mean("next_steps_kept_ratio", window="30d"),
         ((None, RED), (fair, YELLOW), (good, GREEN)),
+        empty="none due",
     ).decimals(0)
 
 

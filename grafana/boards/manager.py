@@ -57,6 +57,7 @@ def usual_hour() -> stat.Panel:
         "none",
         queries.usual(),
         ((None, GREY),),
+        empty="after days",
     ).decimals(0)
 
 
@@ -69,6 +70,7 @@ def deviation() -> stat.Panel:
         "none",
         recorded("manager:callpulse_calls_zscore:shrunk"),
         BELOW,
+        empty="after days",
     ).decimals(1)
 
 
@@ -85,6 +87,7 @@ def by_now() -> stat.Panel:
         "none",
         queries.expected("today"),
         ((None, GREY),),
+        empty="after days",
     ).decimals(0)
 
 
@@ -133,11 +136,12 @@ def before_today() -> stat.Panel:
     return number(
         "Before today",
         "Are the figures of the last 7 days final? Final: records of the telephone system cover each day, and every "
-        "call of theirs counts. Otherwise so many days are provisional and may change. Today always may. A dash: no "
-        "day was compared with records; see the board Sources.",
+        "call of theirs counts. Otherwise so many days are provisional and may change. Today always may. Not "
+        "compared: no day was compared with records; see the board Sources.",
         "none",
         manager("provisional_days"),
         ((None, GREEN), (1, YELLOW)),
+        empty="not compared",
     ).mappings(common.words({0: ("Final", GREEN), 1: ("1 provisional", YELLOW), **_COUNTED}))
 
 
@@ -178,6 +182,7 @@ def fair_index() -> stat.Panel:
         "equals the others with such leads, whatever the conversion is.",
         "none",
         recorded("manager:callpulse_mix_adjusted_index:90d"),
+        empty="too few leads",
     ).decimals(2)
 
 
@@ -189,6 +194,7 @@ def norm() -> stat.Panel:
         "deal.",
         "none",
         manager("calls_per_won_deal", window="90d"),
+        empty="no deal yet",
     ).decimals(0)
 
 
@@ -201,6 +207,7 @@ def drift() -> stat.Panel:
         "none",
         recorded("manager:callpulse_norm:drift"),
         ((None, GREEN), (1.1, BLUE), (1.25, ORANGE)),
+        empty="too few deals",
     ).decimals(2)
 
 
@@ -212,6 +219,7 @@ def planned() -> stat.Panel:
         "none",
         manager("plan_calls_per_day"),
         ((None, GREY),),
+        empty="no plan",
     ).decimals(0)
 
 
@@ -249,6 +257,7 @@ def conversions() -> bargauge.Panel:
         "It is wide with few calls.",
         "percentunit",
         [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(asked)],
+        empty="No proposal was discussed yet",
     ).decimals(1)
 
 
@@ -314,6 +323,7 @@ def signature() -> stat.Panel:
         "takes at most <<quick_close>> calls. Many short calls: the reverse. Shown from <<signature_deals>> deals on.",
         "none",
         recorded("manager:callpulse_skill_signature"),
+        empty="too few deals",
     ).mappings(common.words(said))
 
 

@@ -45,9 +45,10 @@ def final_day() -> stat.Panel:
     return number(
         "Final for all up to",
         "The figures of every manager are final up to this day, but for days that are provisional. A day is final once "
-        "records cover it and every call of theirs counts. A dash: callpulse reconcile has found no final day.",
+        "records cover it and every call of theirs counts. Not compared: callpulse reconcile has found no final day.",
         _DATE,
         _day(f"min({_of_manager('final_until_timestamp_seconds')})"),
+        empty="not compared",
     )
 
 
@@ -56,10 +57,11 @@ def provisional() -> stat.Panel:
     return number(
         "Provisional days",
         "Days of managers that are not final, of the last 7 before today. Does callpulse reconcile --every run, and "
-        "can it read the records? A dash: no day was reconciled.",
+        "can it read the records? Not compared: no day was reconciled.",
         "none",
         f"sum({_of_manager('provisional_days')})",
         ((None, GREEN), (1, YELLOW)),
+        empty="not compared",
     )
 
 
@@ -72,6 +74,7 @@ def drift(config: Config) -> stat.Panel:
         "percentunit",
         "max(source:callpulse_reconciled_drift:ratio)",
         ((None, GREEN), (config.alerts.drift_ratio, ORANGE)),
+        empty="not compared",
     ).decimals(1)
 
 
@@ -84,6 +87,7 @@ def talk() -> stat.Panel:
         "s",
         f"sum({_each('reconciled_talk_difference_seconds')})",
         ((None, GREY),),
+        empty="not compared",
     ).decimals(0)
 
 

@@ -41,11 +41,11 @@ def links_down() -> stat.Panel:
     """Return how many live links are down."""
     return number(
         "Links down",
-        "Live links that are down. The listener tries again by itself; callpulse sources test NAME says why it fails. "
-        "A dash: there is no live link.",
+        "Live links that are down. The listener tries again by itself; callpulse sources test NAME says why it fails.",
         "none",
         f"count({CONNECTED} == 0) or on () count({CONNECTED}) * 0",
         ((None, GREEN), (1, RED)),
+        empty="no link",
     )
 
 

@@ -142,6 +142,7 @@ def day() -> statetimeline.Panel:
         .fill_opacity(80)
         .per_page(15)
         .legend(common.legend())
+        .no_value(common.NO_FIGURES)
         .interval("1m")
     )
 

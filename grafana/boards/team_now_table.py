@@ -20,10 +20,10 @@ def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Colu
     return (
         Column("Now", queries.state(), cell=tables.FILLED, more={"mappings": common.words(states)}),
         Column("For", f"{busy} > 0 or {idle}", "s", more={"mappings": quiet(), "decimals": 0}),
-        Column("1 hour", recorded("manager:callpulse_calls_1h:sum")),
-        whole("Usual", queries.usual()),
-        Column("Calls", calls("today")),
-        whole("By now", queries.expected("today")),
+        Column("1 hour", recorded("manager:callpulse_calls_1h:sum"), more={"mappings": quiet()}),
+        whole("Usual", f"round({queries.usual()})", mappings=quiet()),
+        Column("Calls", calls("today"), more={"mappings": quiet()}),
+        whole("By now", f"round({queries.expected('today')})", mappings=quiet()),
         share("Connect", manager("connect_ratio", window="today")),
         Column(
             "Short",

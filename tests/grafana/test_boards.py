@@ -79,6 +79,13 @@ def test_a_panel_says_what_it_shows_in_which_unit(panel: Any) -> None:
 
 
 @pytest.mark.parametrize("panel", EACH_DRAWN)
+def test_a_panel_says_in_words_that_there_is_nothing_to_show(panel: Any) -> None:
+    said = panel["fieldConfig"]["defaults"].get("noValue", "")
+    assert re.search(r"\w{2}", said)
+    assert panel["gridPos"]["w"] > 4 or len(said) < 16, "it does not fit into a narrow panel"
+
+
+@pytest.mark.parametrize("panel", EACH_DRAWN)
 def test_a_panel_asks_the_data_source_that_the_reader_picks(panel: Any) -> None:
     assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
