@@ -171,8 +171,9 @@ class TestBeside:
         provisioning = Path(parts["grafana"].environment["GF_PATHS_PROVISIONING"])
         (source, _) = orjson.loads((provisioning / "datasources/callpulse.yaml").read_bytes())["datasources"]
         assert source["url"] == parts["prometheus"].url
-        (boards,) = orjson.loads((provisioning / "dashboards/callpulse.yaml").read_bytes())["providers"]
-        assert list(Path(boards["options"]["path"]).glob("*.json"))
+        boards = orjson.loads((provisioning / "dashboards/callpulse.yaml").read_bytes())["providers"]
+        assert [folder["name"] for folder in boards] == ["callpulse", "callpulse по-русски"]
+        assert all(list(Path(folder["options"]["path"]).glob("*.json")) for folder in boards)
 
     def test_receivers_that_somebody_wrote_are_kept(self, path: Path, tmp_path: Path) -> None:
         stand_in(path, "alertmanager")

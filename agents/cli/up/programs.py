@@ -19,6 +19,8 @@ from streams.settings.settings import Settings
 ROOT: Final = Path(__file__).parents[3]
 RULES: Final = ROOT / "grafana" / "rules"
 DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
+FOLDERS: Final = {"callpulse": DASHBOARDS, "callpulse по-русски": ROOT / "grafana" / "ru" / "dashboards"}
+"""The boards of each folder in Grafana, as in deploy/grafana."""
 ALERTMANAGER: Final = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 _HOMES: Final = (Path("/usr/share/grafana"), Path("/usr/local/share/grafana"))
 _RETENTION: Final = "120d"  # the longest window is 90 days
@@ -171,9 +173,13 @@ def _grafana(program: str, home: Path, urls: Mapping[str, str], environ: Mapping
         )
         if name in urls
     ]
-    boards = {"name": "callpulse", "folder": "callpulse", "type": "file", "options": {"path": str(DASHBOARDS)}}
+    boards = [
+        {"name": name, "folder": name, "type": "file", "options": {"path": str(path)}}
+        for name, path in FOLDERS.items()
+        if path.is_dir()
+    ]
     _written(provisioning / "datasources" / "callpulse.yaml", {"apiVersion": 1, "datasources": sources})
-    _written(provisioning / "dashboards" / "callpulse.yaml", {"apiVersion": 1, "providers": [boards]})
+    _written(provisioning / "dashboards" / "callpulse.yaml", {"apiVersion": 1, "providers": boards})
     host, _, port = urls["grafana"].partition("://")[2].partition(":")
     places = (Path(program).resolve().parents[1], *_HOMES)
     homes = [f"--homepath={place}" for place in places if (place / "public").is_dir()][:1]
