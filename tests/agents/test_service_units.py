@@ -13,13 +13,17 @@ from typer.testing import CliRunner
 from agents import service_units
 from agents.cli import app
 from agents.cli.common import USAGE
+from agents.cli.kafka import DEFAULT_PORT
+from agents.embedded import broker
 from agents.worker import STOP_DEADLINE_S
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
 
 ROOT = Path(__file__).parents[2]
 NAMES = service_units.names()
+KAFKA = "callpulse-kafka.service"
 UNIT = pytest.mark.parametrize("name", NAMES)
+WITH_SETTINGS = pytest.mark.parametrize("name", [name for name in NAMES if name != KAFKA])
 WORST = 2.0
 """The largest exposure that `systemd-analyze security` may find: 10 is no protection at all."""
 _INSTANCE = {"callpulse-worker@.service": "worker-1", "callpulse-listen@.service": "ami"}
@@ -51,7 +55,8 @@ def written(name: str, folder: Path) -> Path:
 
 
 def test_there_is_a_unit_for_each_process() -> None:
-    assert NAMES == ["callpulse-gateway.service", "callpulse-listen@.service", "callpulse-worker@.service"]
+    kinds = ("gateway", "kafka", "listen@", "worker@")
+    assert [f"callpulse-{kind}.service" for kind in kinds] == NAMES
 
 
 @UNIT
@@ -80,7 +85,7 @@ def test_it_runs_a_command_that_there_is(name: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-@UNIT
+@WITH_SETTINGS
 def test_callpulse_accepts_the_variables_and_keeps_its_data_where_it_may_write(name: str) -> None:
     variables = dict(value.split("=", 1) for value in values(name, "Environment"))
     settings = load((ROOT / "callpulse.example.toml").read_text("utf-8"), variables, SOURCES)
@@ -92,11 +97,19 @@ def test_callpulse_accepts_the_variables_and_keeps_its_data_where_it_may_write(n
     assert variables["CALLPULSE_CONFIG"].startswith(f"{service_units.FOLDER}/")
 
 
+def test_kafka_keeps_its_records_and_its_jars_where_it_may_write() -> None:
+    (command,) = values(KAFKA, "ExecStart")
+    (state,), (cache,) = values(KAFKA, "StateDirectory"), values(KAFKA, "CacheDirectory")
+    assert command.endswith(f" kafka --port {DEFAULT_PORT} --data-dir /var/lib/{state}")
+    assert values(KAFKA, "Environment") == [f"XDG_CACHE_HOME=%C/{cache}"]
+
+
 @UNIT
 def test_it_waits_for_the_end_that_the_process_has(name: str) -> None:
     gateway = load("", {}, SOURCES).gateway
     # An answer, the events in flight, and the last transaction.
-    longest_s = STOP_DEADLINE_S if "worker" in name else 2 * gateway.deadline_ms / 1000 + 5 + 5 + 2
+    answers_s = 2 * gateway.deadline_ms / 1000 + 5 + 5 + 2
+    longest_s = {"callpulse-worker@.service": STOP_DEADLINE_S, KAFKA: broker.STOP_DEADLINE_S}.get(name, answers_s)
     (wait,) = values(name, "TimeoutStopSec")
     assert longest_s < int(wait.removesuffix("s")) < 2 * longest_s
 
@@ -108,7 +121,7 @@ def test_it_is_started_again_but_not_with_settings_that_are_wrong(name: str) -> 
 
 
 class TestPlaces:
-    @UNIT
+    @WITH_SETTINGS
     def test_program_and_folder_are_put_in_everywhere(self, name: str) -> None:
         text = service_units.unit(name, program=Path("/srv/x/bin/callpulse"), folder=Path("/srv/x/etc"))
         assert "ExecStart=/srv/x/bin/callpulse " in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -230,7 +229,20 @@ class TestInstallService:
         ) in said.out
         assert f"echo CALLPULSE_HTTP_PORT=8788 > {tmp_path}/worker-worker-2.env" in said.out
         assert f"echo CALLPULSE_GATEWAY__STATUS_PORT=8793 > {tmp_path}/listen-cel.env" in said.out
-        assert re.search(r"expect a Kafka at 127\.0\.0\.1:9092", said.out)
+        assert said.out.index("enable --now callpulse-kafka\n") < said.out.index("topics create")
+
+    def test_kafka_has_the_port_of_the_settings_and_none_is_started_where_it_runs_elsewhere(
+        self, callpulse: Runner, tmp_path: Path
+    ) -> None:
+        (tmp_path / "callpulse.toml").touch()
+        for bootstrap, port in (("127.0.0.1:9192", 9192), ("kafka-1:9092", 9092)):
+            said = callpulse(
+                *("up", "--install-service", "--service-folder", tmp_path / "units"), CALLPULSE_BOOTSTRAP=bootstrap
+            )
+            assert said.code == 0, said.err
+            assert ("callpulse-kafka\n" in said.out) is (port != 9092)
+            unit = (tmp_path / "units/callpulse-kafka.service").read_text(encoding="utf-8")
+            assert f"kafka --port {port} --data-dir %S/callpulse/kafka\n" in unit
 
     def test_settings_that_the_units_would_not_find_are_told(self, callpulse: Runner, tmp_path: Path) -> None:
         other = tmp_path / "other.toml"

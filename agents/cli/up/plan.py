@@ -96,6 +96,13 @@ def listeners(settings: Settings) -> Iterator[str]:
     yield from (kind for kind, place in wanted.items() if place)
 
 
+def own_kafka(settings: Settings) -> int | None:
+    """Return the port of the Kafka that the settings want on this machine; None where it runs elsewhere."""
+    host, _, port = settings.kafka.bootstrap.partition(":")
+    is_plain = settings.kafka.security_protocol == "PLAINTEXT"
+    return int(port) if is_plain and host in (HOST, "localhost") and port.isdigit() else None
+
+
 def environment_of(environ: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, str]:
     """Return an environment in which some settings have other values, by their dotted keys."""
     names = {key: PREFIX + key.upper().replace(".", "__") for key in settings}
@@ -106,11 +113,10 @@ def environment_of(environ: Mapping[str, str], settings: Mapping[str, object]) -
 
 def _kafka(settings: Settings, environ: Mapping[str, str], folder: Path, ports: Ports) -> tuple[str, Part | None]:
     """Return Kafka's address, and the embedded broker unless the settings name a Kafka that runs elsewhere."""
-    bootstrap = settings.kafka.bootstrap
-    host, _, port = bootstrap.partition(":")
-    if settings.kafka.security_protocol != "PLAINTEXT" or host not in (HOST, "localhost") or not port.isdigit():
-        return bootstrap, None
-    chosen = ports.take(int(port), "kafka.bootstrap" if "kafka.bootstrap" in settings.origins else "")
+    port = own_kafka(settings)
+    if port is None:
+        return settings.kafka.bootstrap, None
+    chosen = ports.take(port, "kafka.bootstrap" if "kafka.bootstrap" in settings.origins else "")
     address = f"{HOST}:{chosen}"
     command = _callpulse("kafka", "--port", str(chosen), "--data-dir", str(folder / KAFKA))
     return address, Part(KAFKA, command, dict(environ), address, chosen, KAFKA_LAST, is_needed=True)

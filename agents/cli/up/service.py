@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from agents import service_units
 from agents.cli.common import INFRASTRUCTURE, USAGE, UserError
-from agents.cli.up.plan import listeners
+from agents.cli.kafka import DEFAULT_PORT
+from agents.cli.up.plan import listeners, own_kafka
 from streams.settings.settings import Settings
 
-SYSTEM: str = "/etc/systemd/system"
-SETTINGS_FILE = "callpulse.toml"
+SYSTEM: Final = "/etc/systemd/system"
+SETTINGS_FILE: Final = "callpulse.toml"
+_KAFKA: Final = "callpulse-kafka.service"
 
 
 def install(settings: Settings, config: Path | None, folder: Path, workers: int) -> list[str]:
@@ -33,6 +36,8 @@ def install(settings: Settings, config: Path | None, folder: Path, workers: int)
         raise UserError(f"{program} is not there: install callpulse (`make install`, or pip) first.", USAGE)
     try:
         texts = {name: service_units.unit(name, program=program, folder=file.parent) for name in service_units.names()}
+        if (port := own_kafka(settings)) is not None:
+            texts[_KAFKA] = texts[_KAFKA].replace(f"--port {DEFAULT_PORT} ", f"--port {port} ")
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -67,10 +72,9 @@ def _next(settings: Settings, file: Path, program: Path, workers: int) -> Sequen
     units = [f"callpulse-worker@{name}" for name in names]
     units += ["callpulse-gateway", *(f"callpulse-listen@{kind}" for kind in kinds)]
     lines += [
-        f"  {program} topics create --config {file}",
         "  systemctl daemon-reload",
+        *([] if own_kafka(settings) is None else ["  systemctl enable --now callpulse-kafka"]),
+        f"  {program} topics create --config {file}",
         f"  systemctl enable --now {' '.join(units)}",
-        "",
-        f"The units expect a Kafka at {settings.kafka.bootstrap} (kafka.bootstrap), and start none.",
     ]
     return lines
