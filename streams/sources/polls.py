@@ -11,7 +11,7 @@ reach is read again the next time, from the cursor, and has the same ids:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
@@ -20,12 +20,14 @@ from msgspec import Raw, Struct
 from streams.contract.events import Event
 from streams.sources.frame import Refused, Translation, shape
 from streams.sources.people import Heard, People
-from streams.units import MINUTE_MS
+from streams.units import DAY_MS, MINUTE_MS
 
 T = TypeVar("T")
 OVERLAP_MS: Final = 10 * MINUTE_MS
 """How far a poll by time goes back behind its cursor, unless the adapter has a reason for another span: systems show
 some rows late, and ids make the repeats harmless."""
+_LONGEST_MS: Final = 28 * DAY_MS
+"""The longest span of one request. Systems that limit it allow a month."""
 
 
 class PollError(Exception):
@@ -222,6 +224,18 @@ class Renewing(Protocol):
     def renew(self) -> Asking[None]:
         """Ask for a new access. `headers` returns it from then on."""
         ...
+
+
+def spans(cursor: bytes, now_ms: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of time that a poll by time reads one after the other, each as two moments in milliseconds.
+
+    They lead from the cursor, the text of a moment, to `now_ms`; without a cursor they begin a day ago.
+    """
+    since_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
+    while since_ms < now_ms:
+        until_ms = min(now_ms, since_ms + _LONGEST_MS)
+        yield since_ms, until_ms
+        since_ms = until_ms
 
 
 def readable(raws: Iterable[Raw], form: type[T], where: str, refused: list[Refused]) -> list[T]:

@@ -19,8 +19,21 @@ from streams.sources.frame import Refused, Translation, UnreadableError
 from streams.sources.gathering import statement
 from streams.sources.mango.pieces import PieceReader
 from streams.sources.mango.settings import MangoSettings
-from streams.sources.polls import OVERLAP_MS, Ask, Asking, Found, Limits, Pause, Poll, PollError, Response, Verdict, ask
-from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
+from streams.sources.polls import (
+    OVERLAP_MS,
+    Ask,
+    Asking,
+    Found,
+    Limits,
+    Pause,
+    Poll,
+    PollError,
+    Response,
+    Verdict,
+    ask,
+    spans,
+)
+from streams.units import MINUTE_MS, SECOND_MS
 
 FIELDS: Final = (
     *("records", "start", "finish", "answer", "from_extension", "from_number", "to_extension", "to_number"),
@@ -30,8 +43,6 @@ _API: Final = "https://app.mango-office.ru/vpbx"
 _NOT_READY: Final = 204
 _PAUSE_S: Final = 5.0
 _MOST_TRIES: Final = 60
-_LONGEST_MS: Final = 28 * DAY_MS
-"""Of one request. Mango allows a month."""
 
 
 class _Key(Struct):
@@ -62,14 +73,11 @@ class MangoPoll:
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
-        since_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
-        while since_ms < now_ms:
-            until_ms = min(now_ms, since_ms + _LONGEST_MS)
+        for since_ms, until_ms in spans(cursor, now_ms):
             # A long call that ended just now began long ago.
             body = yield from self._rows(since_ms - OVERLAP_MS - self._max_call_ms, until_ms)
             translation = self._translation(body, since_ms - OVERLAP_MS, until_ms)
             yield Found(translation=translation, cursor=str(until_ms).encode(), until_ms=until_ms)
-            since_ms = until_ms
 
     def _rows(self, from_ms: int, to_ms: int) -> Asking[bytes]:
         span = {"date_from": str(from_ms // SECOND_MS), "date_to": str(to_ms // SECOND_MS + 1)}

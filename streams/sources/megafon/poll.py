@@ -31,12 +31,12 @@ from streams.sources.polls import (
     Verdict,
     ask,
     readable,
+    spans,
 )
-from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
+from streams.units import MINUTE_MS, SECOND_MS
 
 _PATH: Final = "crmapi/v1/history/json"
 _MOST_ROWS: Final = 1_000
-_LONGEST_MS: Final = 28 * DAY_MS
 _NO_HISTORY: Final = 501
 _ZONE_MS: Final = 14 * 60 * MINUTE_MS
 """How far local times may be ahead of UTC."""
@@ -103,9 +103,7 @@ class MegafonPoll:
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
-        since_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
-        while since_ms < now_ms:
-            until_ms = min(now_ms, since_ms + _LONGEST_MS)
+        for since_ms, until_ms in spans(cursor, now_ms):
             made = Translation()
             # A long call that ended just now began long ago. A PBX that writes local times may read them, too.
             from_ms = since_ms - OVERLAP_MS - self._max_call_ms - self._ahead_ms
@@ -116,7 +114,6 @@ class MegafonPoll:
                 except UnreadableError as error:
                     made.refused.append(Refused(reason=error.reason, detail=str(error), where=f"row {number}"))
             yield Found(translation=made, cursor=str(until_ms).encode(), until_ms=until_ms)
-            since_ms = until_ms
 
     def _rows(self, from_ms: int, to_ms: int, made: Translation) -> Asking[list[_Row]]:
         """Return the rows of the calls that began in a span. A call on the border of two halves may stand twice."""

@@ -37,18 +37,17 @@ from streams.sources.polls import (
     Verdict,
     ask,
     readable,
+    spans,
 )
 from streams.sources.times import TimeError
 from streams.sources.zadarma.hook import FORM, Piece, disposition_of, duration_of
 from streams.sources.zadarma.settings import NAME, ZadarmaSettings
-from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
+from streams.units import MINUTE_MS, SECOND_MS
 
 _API: Final = "https://api.zadarma.com"
 _PATH: Final = "v1/statistics/pbx/"
 _PAGE: Final = 1_000
 _MOST_PAGES: Final = 100
-_LONGEST_MS: Final = 28 * DAY_MS
-"""Of one request. Zadarma allows a month."""
 _EXTENSION: Final = re.compile(r"\d{3,6}", re.ASCII)
 """A shorter number is a scenario of the PBX."""
 
@@ -99,9 +98,7 @@ class ZadarmaPoll:
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
-        since_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
-        while since_ms < now_ms:
-            until_ms = min(now_ms, since_ms + _LONGEST_MS)
+        for since_ms, until_ms in spans(cursor, now_ms):
             made = Translation()
             # A long call that ended just now began long ago.
             rows = yield from self._rows(since_ms - OVERLAP_MS - self._max_call_ms, until_ms, made)
@@ -111,7 +108,6 @@ class ZadarmaPoll:
                 except UnreadableError as error:
                     made.refused.append(Refused(reason=error.reason, detail=str(error), where=f"row {number}"))
             yield Found(translation=made, cursor=str(until_ms).encode(), until_ms=until_ms)
-            since_ms = until_ms
 
     def _rows(self, from_ms: int, to_ms: int, made: Translation) -> Asking[list[_Row]]:
         """Return the rows of calls that began in a span. Of rows that move between two pages, one may stand twice."""
