@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import typer
 
 from agents.cli.common import write
 from streams.contract.events import TOPIC_EVENTS, VERSION
+from streams.contract.schema import schema_components
 from streams.sources.http.openapi import document_text
 
 
@@ -35,10 +36,11 @@ def schema(
 
 def text(topic: str) -> str:
     """Return the text of docs/schema/TOPIC.json."""
-    made: dict[str, Any] = msgspec.json.schema(TOPIC_EVENTS[topic])
+    [made], components = schema_components([TOPIC_EVENTS[topic]])
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Events of the topic `{topic}`, contract version {VERSION}",
         **made,
+        "$defs": components,
     }
     return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"

@@ -101,11 +101,11 @@ async def test_a_batch_has_at_most_500_events(served: Served) -> None:
 
 async def test_one_bad_event_fails_no_other_and_results_are_in_order(served: Served) -> None:
     deep: Any = []
-    for _ in range(3000):
+    for _ in range(20_000):
         deep = [deep]
     body = b"[%b,{},%b,%b,%b,[],%b]" % (
         encoded(ended(1)),
-        b"[" * 3000 + b"]" * 3000,
+        b"[" * 20_000 + b"]" * 20_000,
         encoded(ended(1)),
         encoded(deal(lead="\u0001")),
         encoded(ended(2, text='a "quoted" ] , [ bracket \\')),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from streams.contract.events import EVENT_TYPES, MAX_BYTES, REASONS, TOPIC_EVENTS, VERSION
+from streams.contract.schema import schema_components
 from streams.sources.http.batch import FORMS, MOST_EVENTS
 from streams.sources.http.cloudevents import PREFIX, SPECVERSION
 from streams.sources.http.problems import PROBLEMS, TYPE, Slug
@@ -161,8 +162,8 @@ def _state(operation: str, summary: str, word: str) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, found = msgspec.json.schema_components(list(TOPIC_EVENTS.values()), ref_template=_REF)
-    schemas: dict[str, Any] = dict(sorted(found.items()))
+    _, found = schema_components(list(TOPIC_EVENTS.values()), _REF)
+    schemas = dict(sorted(found.items()))
     kinds = {str(cls.__struct_config__.tag): cls.__name__ for classes in EVENT_TYPES.values() for cls in classes}
     refs = {kind: _REF.format(name=name) for kind, name in sorted(kinds.items())}
     schemas["AnyEvent"] = {
