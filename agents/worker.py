@@ -132,6 +132,7 @@ def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
             partition_for=worker.partition_for,
             partitions=kafka.partitions,
             owners=worker.app.assignor.tables_metadata,
+            links=settings.links,
             client=web_client(settings.worker.web_client),
         ),
         health=Health(

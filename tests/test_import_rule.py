@@ -155,6 +155,8 @@ ORDER: Final = (
     "streams.units",
     "streams.contract",
     "streams.phone_numbers",
+    "streams.links",
+    "streams.callers",
     "streams.settings",
     "streams.speech",
     "streams.calendars",

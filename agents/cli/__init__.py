@@ -19,6 +19,7 @@ from agents.cli import (
     gateway,
     import_files,
     kafka,
+    lead_key,
     leads,
     lexicon,
     listen,
@@ -94,6 +95,7 @@ app.command("top")(top.top)
 app.command("explain")(explain.explain)
 app.command("coaching")(coaching.coaching)
 app.command("leads")(leads.leads)
+app.command("lead-key")(lead_key.lead_key)
 app.command("forget")(forget.forget)
 app.command("simulate")(simulate.simulate)
 app.add_typer(replay.app, name="replay")

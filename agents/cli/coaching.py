@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 
+from agents.cli.cells import linked, with_link
 from agents.cli.common import (
     BootstrapOption,
     ConfigOption,
@@ -27,7 +28,10 @@ from streams.settings.reader import did_you_mean
 from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from streams.explain.coaching import FlaggedCall, Plan, PlannedHabit, ToListen
+    from streams.settings.links import Links
 
 _SHOWN_EVIDENCE: Final = 4
 
@@ -70,21 +74,33 @@ def coaching(
             f"there is no transcript of a call of manager {manager!r} of these {days} days{stranger or '.'}"
         )
     if as_json:
-        from msgspec import to_builtins  # noqa: PLC0415 - slow to import
-
-        print_json(to_builtins(found))
+        print_json(_plain(found, settings.links))
     else:
-        _show(found, limit, ZoneInfo(settings.manager(manager).timezone))
+        _show(found, limit, ZoneInfo(settings.manager(manager).timezone), settings.links)
 
 
-def _show(found: Plan, limit: int, zone: ZoneInfo) -> None:
+def _plain(found: Plan, links: Links) -> dict[str, Any]:
+    """Return the plan for JSON, each call with its link if there is one."""
+    from msgspec import to_builtins  # noqa: PLC0415 - slow to import
+
+    def calls(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [with_link(row, links.of_call(row["call"])) for row in rows]
+
+    plain: dict[str, Any] = to_builtins(found)
+    plain["flagged"] = calls(plain["flagged"])
+    for habit in plain["habits"]:
+        habit |= {name: calls(habit[name]) for name in ("listen", "own_best")}
+    return plain
+
+
+def _show(found: Plan, limit: int, zone: ZoneInfo, links: Links) -> None:
     typer.echo(f"{found.heard} calls of {found.manager} with a transcript, {len(found.flagged)} with a flag")
     if found.flagged:
         table = Table(f"ended ({zone.key})", "call", "kind", "talk", "flags", "listen to", box=None, pad_edge=False)
         for each in found.flagged[-limit:]:
             table.add_row(
                 _when(each.at, zone),
-                cell(each.call),
+                linked(each.call, links.of_call(each.call)),
                 each.kind,
                 _span(each.talk_ms),
                 ", ".join(each.flags).replace("_", " "),
@@ -96,22 +112,23 @@ def _show(found: Plan, limit: int, zone: ZoneInfo) -> None:
     if not found.habits:
         typer.echo("No habit stands out: too few calls of a kind, or the team does the same.")
     for number, habit in enumerate(found.habits, 1):
-        _habit(number, habit, zone)
+        _habit(number, habit, zone, links)
 
 
-def _habit(number: int, habit: PlannedHabit, zone: ZoneInfo) -> None:
+def _habit(number: int, habit: PlannedHabit, zone: ZoneInfo, links: Links) -> None:
     typer.echo(
         f"{number}. {habit.habit}: {habit.own:.3g}, the team's better quarter {habit.target:.3g} "
         f"({habit.calls} {habit.kind} calls, {habit.band})"
     )
     for text, calls in (("listen to", habit.listen), ("own good example", habit.own_best)):
         for each in calls:
-            typer.echo(f"   {text}: {_call(each, zone)}")
+            console().print(f"   {text}:", _call(each, zone, links), soft_wrap=True)
 
 
-def _call(each: ToListen, zone: ZoneInfo) -> str:
+def _call(each: ToListen, zone: ZoneInfo, links: Links) -> Text:
     moment = "" if each.moment is None else f" at {_span(each.moment)}"
-    return f"{cell(each.call)}{moment} ({_when(each.at, zone)}, {each.value:.3g})"
+    call = linked(each.call, links.of_call(each.call))
+    return call.append(f"{moment} ({_when(each.at, zone)}, {each.value:.3g})")
 
 
 def _evidence(each: FlaggedCall) -> str:

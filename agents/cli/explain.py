@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from msgspec.structs import replace
 from rich.table import Table
 
+from agents.cli.cells import lead_cell, thing_cell, thing_link, with_link
 from agents.cli.common import (
     USAGE,
     BootstrapOption,
@@ -25,11 +27,14 @@ from agents.cli.common import (
     run,
     say,
 )
+from streams.callers import meant
+from streams.callers import shown as named
 from streams.settings.reader import did_you_mean
 from streams.settings.settings import SettingsError
 
 if TYPE_CHECKING:
     from streams.explain.explainer import Explainer, Explanation, ManagerEvidence, Piece
+    from streams.settings.links import Links
 
 _EPOCH = date(1970, 1, 1)
 
@@ -46,6 +51,14 @@ def explain(
         str | None,
         typer.Option(help="1h, today, 7d, 30d, 90d, previous (the 90 days before) or now.", show_default=False),
     ] = None,
+    lead: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            show_default=False,
+            help="Only what this lead adds: its id in the CRM, or the short reference of an unknown caller.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show so many pieces at most: the newest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +68,9 @@ def explain(
     tables, leads as their table holds them, so the sum is the figure on the board. Workers are not asked and nothing is
     written. What was folded in the last second may not be there yet.
 
+    With `[links]` in the settings calls, deals and leads are links. A lead that is known by a number alone is an
+    unknown caller with a short reference; `callpulse lead-key` makes it of a number.
+
     For example:
 
         callpulse explain anna.weber
@@ -62,6 +78,8 @@ def explain(
         callpulse explain anna.weber conversion_ratio --window 90d
 
         callpulse explain anna.weber won_deals --json | jq -r '.pieces[].id'
+
+        callpulse explain anna.weber calls --lead 174605dd
     """
     from agents.kafka import evidence  # noqa: PLC0415 - slow to import
     from streams.calendars import manager_time  # noqa: PLC0415 - slow to import
@@ -83,14 +101,33 @@ def explain(
     if _is_empty(known):
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
         raise UserError(f"the topics hold nothing of manager {manager!r}{stranger or '.'}")
+    chosen = None if lead is None else _chosen(known, manager, lead)
     if name is None:
-        _all(explainer, known, now_ms, window, as_json=as_json)
+        _all(explainer, known, now_ms, window, chosen, as_json=as_json)
         return
     found = explainer.explain(name, known, now_ms, window)
+    shown = found if chosen is None else replace(found, pieces=[each for each in found.pieces if each.lead == chosen])
     if as_json:
-        print_json(_plain(found))
-    else:
-        _show(manager, found, limit, ZoneInfo(settings.manager(manager).timezone))
+        print_json(_plain(shown, settings.links))
+        return
+    _show(manager, shown, limit, ZoneInfo(settings.manager(manager).timezone), settings.links)
+    if chosen is not None:
+        say(f"{len(shown.pieces)} of the {len(found.pieces)} pieces of this figure are of {named(chosen)}.")
+
+
+def _chosen(known: ManagerEvidence, manager: str, lead: str) -> str:
+    """Return the lead that is meant. Raises UserError where the manager has none like it, or several."""
+    found = meant(lead, known.leads())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(
+            f"several leads of manager {manager!r} are named so; give one of them:\n{bullets(found)}", USAGE
+        )
+    raise UserError(
+        f"no call, lead or deal of manager {manager!r} is of this lead. Leads are named by their id in the CRM, a "
+        "caller without one by the reference that `callpulse lead-key` makes of the number."
+    )
 
 
 def _is_empty(known: ManagerEvidence) -> bool:
@@ -125,23 +162,48 @@ def _check_window(explainer: Explainer, name: str | None, window: str | None) ->
         raise UserError(f"{window!r} is no window; there are {', '.join(known)}.", USAGE)
 
 
-def _all(explainer: Explainer, known: ManagerEvidence, now_ms: int, window: str | None, *, as_json: bool) -> None:
+def _all(
+    explainer: Explainer,
+    known: ManagerEvidence,
+    now_ms: int,
+    window: str | None,
+    lead: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show every figure; with a lead those that count something of it."""
     found = [
         explainer.explain(name, known, now_ms, window)
         for name, windows in explainer.windows.items()
         if window is None or window in windows
     ]
+    of_lead = {each.metric: sum(piece.lead == lead for piece in each.pieces) for each in found}
+    if lead is not None:
+        found = [each for each in found if of_lead[each.metric]]
     if as_json:
-        print_json([{**_plain(each), "pieces": len(each.pieces)} for each in found])
+        own = {} if lead is None else of_lead
+        print_json(
+            [
+                {
+                    **_totals(each),
+                    "pieces": len(each.pieces),
+                    **({"of_lead": own[each.metric]} if each.metric in own else {}),
+                }
+                for each in found
+            ]
+        )
         return
     table = Table("figure", "window", "value", "made of", box=None, header_style="bold", pad_edge=False)
+    if lead is not None:
+        table.add_column(cell(f"of {named(lead)}"))
     for each in found:
-        table.add_row(each.metric, each.window, _values(each), f"{len(each.pieces)} pieces")
+        of = [] if lead is None else [str(of_lead[each.metric])]
+        table.add_row(each.metric, each.window, _values(each), f"{len(each.pieces)} pieces", *of)
     console().print(table)
     say("callpulse explain MANAGER FIGURE shows the pieces of one.")
 
 
-def _show(manager: str, found: Explanation, limit: int, zone: ZoneInfo) -> None:
+def _show(manager: str, found: Explanation, limit: int, zone: ZoneInfo, links: Links) -> None:
     typer.echo(f"{found.metric} of {manager}, {found.window}: {_values(found)}")
     typer.echo(found.help)
     divided = any(piece.role == "divided by" for piece in found.pieces)
@@ -150,7 +212,8 @@ def _show(manager: str, found: Explanation, limit: int, zone: ZoneInfo) -> None:
         table.add_column("")
     shown = _newest(found.pieces, limit)
     for piece in shown:
-        of = cell(piece.id), cell(piece.lead), _number(piece.adds), cell(piece.says)
+        thing, lead = thing_cell(piece.of, piece.id, links), lead_cell(piece.lead, links)
+        of = thing, lead, _number(piece.adds), cell(piece.says)
         table.add_row(_when(piece, zone), piece.of, *of, *([piece.role] if divided else []))
     console().print(table)
     if len(shown) < len(found.pieces):
@@ -184,10 +247,21 @@ def _when(piece: Piece, zone: ZoneInfo) -> str:
     return str(_EPOCH + timedelta(days=piece.day))
 
 
-def _plain(found: Explanation) -> dict[str, Any]:
+def _totals(found: Explanation) -> dict[str, Any]:
     from msgspec import to_builtins  # noqa: PLC0415 - slow to import
 
-    plain: dict[str, Any] = to_builtins(found)
-    for piece in plain["pieces"]:
-        piece["day"] = str(_EPOCH + timedelta(days=piece["day"]))
+    plain: dict[str, Any] = to_builtins(replace(found, pieces=[]))
     return plain
+
+
+def _plain(found: Explanation, links: Links) -> dict[str, Any]:
+    """Return a figure for JSON; each piece with the link to what it names, and to its lead, where there are pages."""
+    from msgspec import to_builtins  # noqa: PLC0415 - slow to import
+
+    pieces = []
+    for piece in found.pieces:
+        plain: dict[str, Any] = to_builtins(piece)
+        plain["day"] = str(_EPOCH + timedelta(days=piece.day))
+        plain = with_link(plain, thing_link(piece.of, piece.id, links))
+        pieces.append(with_link(plain, links.of_lead(piece.lead), "lead_link"))
+    return {**_totals(found), "pieces": pieces}

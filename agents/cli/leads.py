@@ -8,6 +8,7 @@ import aiohttp
 import typer
 from rich.table import Table
 
+from agents.cli.cells import linked
 from agents.cli.common import (
     INFRASTRUCTURE,
     USAGE,
@@ -25,6 +26,8 @@ from agents.cli.common import (
 from agents.cli.ports import client_of, worker_url
 from agents.web.client import NOBODY, WebClient
 from agents.web.paths import ATTENTION, LARGEST_PAGE
+from streams.callers import shown
+from streams.settings.links import Links
 
 _TIMEOUT_S: Final = 15.0
 _WHY: Final = {"stuck": "stuck: bring in somebody else", "consultation": "talk it over with a mentor"}
@@ -49,6 +52,9 @@ def leads(
     a mentor is due; after five the lead is stuck. The list is the same whichever worker is asked; without a URL it is
     the one that the settings describe. Ends with 1 if some worker did not answer, because then leads are missing.
 
+    With `links.lead` in the settings each lead is a link to its page, and CSV and JSON have it as `link`. A lead that
+    is known by a number alone is an unknown caller with a short reference; `callpulse lead-key` makes it of a number.
+
     For example:
 
         callpulse leads --team inbound
@@ -58,7 +64,7 @@ def leads(
     if as_csv and as_json:
         raise UserError("choose one of --csv and --json.", USAGE)
     settings = read_settings(config)
-    own = settings.worker
+    own, links = settings.worker, settings.links
     if not (worker or own.advertised_url or own.http_port):
         raise UserError(
             "worker.http_port is 0, any free one: name the URL that the worker printed at its start.", USAGE
@@ -68,12 +74,15 @@ def leads(
     parameters = {"manager": manager, "team": team, "why": why}
     asked = {name: value for name, value in parameters.items() if value is not None}
     found = run(_fetch(url.rstrip("/"), asked, limit, client_of(settings)))
+    for row in found["leads"]:  # the worker's own settings may name no page
+        if "link" not in row and (page := links.of_lead(row["lead"])):
+            row["link"] = page
     if as_json:
         print_json(found)
     elif as_csv:
-        write(_as_csv(found["leads"]).encode())
+        write(_as_csv(found["leads"], links).encode())
     else:
-        _show(found)
+        _show(found, links)
     if missing := found["missing_partitions"]:
         say(f"no worker answered for partition {', '.join(map(str, missing))}: their leads are missing here.")
         raise typer.Exit(1)
@@ -110,16 +119,17 @@ async def _fetch(url: str, asked: dict[str, str], limit: int, client: WebClient 
     return found
 
 
-def _as_csv(rows: list[dict[str, Any]]) -> str:
+def _as_csv(rows: list[dict[str, Any]], links: Links) -> str:
     from msgspec import convert  # noqa: PLC0415 - slow to import, and only here
 
     from agents.telemetry.attention import Listed, Page, as_csv  # noqa: PLC0415 - slow to import, and only here
 
     listed = convert(rows, list[Listed])
-    return as_csv(Page(leads=listed, total=len(listed), next_offset=None, missing_partitions=[]))
+    page = Page(leads=listed, total=len(listed), next_offset=None, missing_partitions=[])
+    return as_csv(page, linked=bool(links.lead) or any("link" in row for row in rows))
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: dict[str, Any], links: Links) -> None:
     rows = found["leads"]
     if not rows:
         typer.echo("No lead needs help now." if not found["missing_partitions"] else "None that is known of.")
@@ -134,8 +144,8 @@ def _show(found: dict[str, Any]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
-            cell(row["manager"]),
-            cell(row["lead"]),
+            linked(row["manager"], links.of_manager(row["manager"])),
+            linked(shown(row["lead"]), row.get("link")),
             str(row["without_progress"]),
             str(row["attempts"]),
             str(row["days_in_stage"]),

@@ -16,12 +16,14 @@ from typing import Any, Final, Literal
 
 import aiohttp
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from agents.state.tables import RowTable
 from agents.telemetry.managers import Managers
 from agents.web.client import NOBODY, WebClient
 from agents.web.paths import ATTENTION, LARGEST_PAGE
+from streams.settings.links import Links
 from streams.tables.outcome.fold import OutcomeRow, attention
 
 FARTHEST: Final = 100_000
@@ -78,7 +80,7 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """A lead that needs help. `lead` is its reference; never a telephone number.
+    """A lead that needs help. `lead` is its reference; never a telephone number. `link` is its page in the CRM.
 
     `attempts` counts all dials, `without_progress` the conversations since the last progress, `days_in_stage` whole
     local days. `reason` is that of the last follow-up. `why`: a consultation is due, or the lead is stuck.
@@ -93,6 +95,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     reason: str
     stage: str
     days_in_stage: int
+    link: str | UnsetType = UNSET
 
     @property
     def urgency(self) -> tuple[Any, ...]:
@@ -134,9 +137,11 @@ class AttentionList:
         partition_for: Callable[[bytes], int],
         partitions: int,
         owners: Callable[[], Mapping[str, Mapping[str, Any]]],
+        links: Links,
         client: WebClient = NOBODY,
     ) -> None:
         """`owners` returns, by URL of a worker, the partitions that it owns by changelog. `client` asks them."""
+        self.links = links
         self._managers = managers
         self._outcomes = outcomes
         self._partition_for = partition_for
@@ -155,11 +160,15 @@ class AttentionList:
         end = query.offset + query.limit
         answered = {partition for answer in answers for partition in answer.partitions}
         return Page(
-            leads=leads[query.offset : end],
+            leads=[self._linked(lead) for lead in leads[query.offset : end]],
             total=total,
             next_offset=end if end < min(total, FARTHEST) else None,
             missing_partitions=[] if query.local else [p for p in self._partitions if p not in answered],
         )
+
+    def _linked(self, lead: Listed) -> Listed:
+        address = self.links.of_lead(lead.lead)
+        return lead if address is None else replace(lead, link=address)
 
     async def local(self, query: Query) -> Answer:
         """Return this worker's most urgent leads, enough of them for the page that `query` asks for."""
@@ -241,11 +250,14 @@ class AttentionList:
         return sorted(url for url in urls if url != self.own_url.rstrip("/"))
 
 
-def as_csv(page: Page) -> str:
-    """Return the leads of a page as CSV with a header. A text that a spreadsheet would read as a formula is quoted."""
+def as_csv(page: Page, *, linked: bool) -> str:
+    """Return the leads of a page as CSV with a header; the column `link` only where links are set.
+
+    A text that a spreadsheet would read as a formula is quoted.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
-    names = Listed.__struct_fields__
+    names = [name for name in Listed.__struct_fields__ if linked or name != "link"]
     writer.writerow(names)
     for lead in page.leads:
         writer.writerow([_quoted(getattr(lead, name)) for name in names])
@@ -253,6 +265,8 @@ def as_csv(page: Page) -> str:
 
 
 def _quoted(value: object) -> object:
+    if value is UNSET:
+        return ""
     return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 

@@ -145,7 +145,9 @@ class Server:
         if query.csv:
             missing = ",".join(map(str, page.missing_partitions))
             headers = {"X-Missing-Partitions": missing, "Content-Disposition": 'attachment; filename="leads.csv"'}
-            return web.Response(text=as_csv(page), content_type="text/csv", headers=headers)
+            return web.Response(
+                text=as_csv(page, linked=bool(self.attention.links.lead)), content_type="text/csv", headers=headers
+            )
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
     async def _healthy(self, _: web.Request) -> web.Response:

@@ -117,6 +117,11 @@ class ManagerEvidence(Struct, frozen=True):
         """Return the manager's local day of a reading."""
         return self.calls.row.local.day(at_ms)
 
+    def leads(self) -> set[str]:
+        """Return every lead that a call or a contribution names."""
+        legs = [leg.lead for _, leg in self.calls.all()] + [leg.lead for leg in self.calls.row.live.open.values()]
+        return {lead for lead in legs if lead} | {lead for lead, _ in self.contributions}
+
 
 class Need(Struct, frozen=True):
     """The evidence that figures need: calls from `since_ms` on (0: all), and whether they count anything of leads."""

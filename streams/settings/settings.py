@@ -23,6 +23,7 @@ from streams.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES, o
 from streams.settings.fields import Secret, Weekday, Zone
 from streams.settings.gateway import Gateway
 from streams.settings.identities import Identity
+from streams.settings.links import Links
 from streams.settings.reader import (
     Problem,
     Reader,
@@ -56,6 +57,7 @@ __all__ = [
     "Economics",
     "Gateway",
     "Kafka",
+    "Links",
     "Manager",
     "Named",
     "Privacy",
@@ -111,6 +113,7 @@ class _Sections(Struct, frozen=True, kw_only=True):
     economics: Economics = Economics()
     targets: Targets = Targets()
     speech: Speech = Speech()
+    links: Links = Links()
     sources: Sources = Sources()
     timezone: Zone = "UTC"
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
+from rich.console import Console
 
 from agents.cli import leads as cli
 from agents.cli.common import UserError
@@ -18,7 +22,9 @@ from agents.telemetry import http
 from agents.telemetry.attention import Query, QueryError
 from streams.contract import topics
 from streams.contract.facts import Attention, Outcome
+from streams.settings.links import Links
 from streams.tables.outcome.fold import OutcomeRow, fold
+from tests.agents.cli_runner import Runner, Said
 from tests.agents.stand_in import StandIn, stand_in
 
 PARTITIONS = (0, 1, 2, 3)
@@ -57,8 +63,8 @@ class Group:
     def __init__(self) -> None:
         self.workers: list[tuple[StandIn, http.Server]] = []
 
-    async def join(self, *partitions: int) -> http.Server:
-        worker = stand_in(SETTINGS).own(*partitions)
+    async def join(self, *partitions: int, settings: str = SETTINGS) -> http.Server:
+        worker = stand_in(settings).own(*partitions)
         worker.app.assignor = SimpleNamespace(tables_metadata=self.metadata)
         server = await worker.serve()
         self.workers.append((worker, server))
@@ -190,6 +196,34 @@ class TestOneWorker:
         assert rows[0]["days_in_stage"] == "3"
 
 
+class TestLinks:
+    LINKED: Final = SETTINGS + '[links]\nlead = "https://crm.example/lead/{lead}"\n'
+
+    async def test_each_lead_has_its_page_but_who_is_known_by_a_number_alone(self, group: Group) -> None:
+        server = await group.join(*PARTITIONS, settings=self.LINKED)
+        caller = "phone:" + 32 * "a"
+        group.tell("ann", **{"a lead": listed(), caller: listed(without_progress=6)})
+        first, second = (await ask(server))["leads"]
+        assert (first["lead"], "link" in first) == (caller, False)
+        assert (second["lead"], second["link"]) == ("a lead", "https://crm.example/lead/a%20lead")
+        rows = list(csv.DictReader(io.StringIO(await ask(server, format="csv"))))
+        assert [row["link"] for row in rows] == ["", "https://crm.example/lead/a%20lead"]
+
+    async def test_without_links_nothing_is_added(self, group: Group) -> None:
+        server = await group.join(*PARTITIONS)
+        group.tell("ann", one=listed())
+        assert "link" not in (await ask(server))["leads"][0]
+        assert "link" not in (await ask(server, format="csv")).splitlines()[0]
+
+    async def test_the_worker_that_is_asked_links_the_leads_of_the_others(self, group: Group) -> None:
+        asked, _ = await group.join(0, 1, settings=self.LINKED), await group.join(2, 3)
+        for number in range(9):
+            group.tell(f"manager-{number}", **{f"lead-{number}": listed()})
+        page = await ask(asked)
+        assert len(page["leads"]) == 9
+        assert all(lead["link"] == f"https://crm.example/lead/{lead['lead']}" for lead in page["leads"])
+
+
 class TestAllWorkers:
     async def test_any_worker_answers_for_all(self, group: Group) -> None:
         first, second = await group.join(0, 1), await group.join(2, 3)
@@ -259,6 +293,45 @@ class TestCommand:
         found = await cli._fetch(server.url, {}, 23)
         assert [lead["lead"] for lead in found["leads"]] == [f"lead-{number:02}" for number in range(23)]
         assert found["total"] == 25
+
+    @pytest.mark.parametrize("linked", [False, True])
+    async def test_it_adds_the_links_of_its_own_settings(
+        self, group: Group, callpulse: Runner, tmp_path: Path, *, linked: bool
+    ) -> None:
+        server = await group.join(*PARTITIONS, settings=TestLinks.LINKED if linked else SETTINGS)
+        group.tell("ann", **{"crm-7": listed(), "phone:" + 32 * "b": listed(without_progress=9)})
+        (tmp_path / "callpulse.toml").write_text('[links]\nlead = "https://here.example/{lead}"\n')
+
+        async def run(*arguments: str) -> Said:
+            return await asyncio.to_thread(callpulse, "leads", server.url, *arguments)
+
+        link = "https://crm.example/lead/crm-7" if linked else "https://here.example/crm-7"
+        assert [row.get("link") for row in (await run("--json")).json["leads"]] == [None, link]
+        rows = list(csv.DictReader(io.StringIO((await run("--csv")).out)))
+        assert [(row["lead"], row["link"]) for row in rows] == [("phone:" + 32 * "b", ""), ("crm-7", link)]
+        shown = (await run()).out
+        assert "unknown caller bbbbbbbb" in " ".join(shown.split())
+        assert "example" not in shown, "no terminal, no hyperlinks"
+
+    def test_a_terminal_gets_hyperlinks(self) -> None:
+        row = {
+            "manager": "ann",
+            "lead": "crm-7",
+            "without_progress": 5,
+            "attempts": 9,
+            "days_in_stage": 3,
+            "why": "stuck",
+        }
+        row |= {"stage": "proposal", "reason": "", "link": "https://crm.example/lead/crm-7"}
+        out = io.StringIO()
+        terminal = Console(file=out, force_terminal=True, color_system="truecolor", width=120)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cli, "console", lambda: terminal)
+            cli._show(
+                {"leads": [row], "total": 1, "missing_partitions": []}, Links(manager="https://crm.example/m/{manager}")
+            )
+        assert re.search(r"\x1b]8;[^;]*;https://crm\.example/lead/crm-7\x1b\\crm-7\x1b]8;;\x1b\\", out.getvalue())
+        assert re.search(r"\x1b]8;[^;]*;https://crm\.example/m/ann\x1b\\ann\x1b]8;;\x1b\\", out.getvalue())
 
     async def test_a_worker_that_is_not_there_is_named(self) -> None:
         with pytest.raises(UserError, match="Is it running"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +96,23 @@ def test_a_manager_without_transcripts_is_said_to_have_none(
 def test_nothing_stands_out_in_a_team_of_one(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:
     reads(FACTS[-1:])
     assert "No habit stands out" in callpulse("coaching", "anna").out
+
+
+def test_with_links_each_call_has_its_page(
+    callpulse: Runner, reads: Callable[[list[Features]], None], tmp_path: Path
+) -> None:
+    (tmp_path / "callpulse.toml").write_text('[links]\ncall = "https://pbx.example/?call={call}"\n')
+    reads(FACTS)
+    found = callpulse("coaching", "anna", "--json").json
+    (habit,) = found["habits"]
+    rows = [*found["flagged"], *habit["listen"], *habit["own_best"]]
+    assert len(rows) > 2
+    assert all(row["link"] == f"https://pbx.example/?call={row['call']}" for row in rows)
+    assert "pbx.example" not in callpulse("coaching", "anna").out, "no terminal, no hyperlinks"
+
+
+def test_without_links_json_is_as_it_was(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:
+    reads(FACTS)
+    found = callpulse("coaching", "anna", "--json").json
+    assert "link" not in found["flagged"][0]
+    assert "link" not in found["habits"][0]["listen"][0]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from agents.cli.common import cell
 from agents.cli.explain import _newest, _number
-from streams.explain.explainer import Piece, Role
+from agents.kafka import evidence
+from streams.calendars import local_time
+from streams.contract.events import CallEnded
+from streams.explain.explainer import CallLog, ManagerEvidence, Piece, Role
+from streams.settings.settings import Thresholds
+from streams.tables.lead.contributions import Contribution
+from streams.tables.manager.row import ManagerRow
 from tests.agents.cli_runner import Runner
 from tests.agents.test_cli import closed_port
 
@@ -87,6 +95,91 @@ class TestExplain:
         assert shown(1, 9, 4) == ["c0", "d6", "d7", "d8"]
         assert shown(9, 1, 4) == ["c6", "c7", "c8", "d0"]
         assert shown(2, 2, 50) == ["c0", "c1", "d0", "d1"]
+
+
+CALLER = "phone:174605dd995a9e798138e50e3eab9f7d"
+LINKED = """
+[links]
+lead = "https://crm.example/lead/{lead}"
+deal = "https://crm.example/deal/{deal}"
+call = "https://pbx.example/call/{call}"
+"""
+
+
+class TestOneLead:
+    """`explain --lead`, over three calls of two leads and a deal."""
+
+    @pytest.fixture(autouse=True)
+    def known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = int(time.time() * 1000)
+        log = CallLog(ManagerRow("anna", local_time("UTC")), Thresholds())
+        for number, lead in enumerate(("crm-7", "crm-7", CALLER)):
+            at = now - (9 - number) * 1000
+            event = CallEnded(
+                v=1, id=f"e{number}", at=at, source="pbx", call=f"c-{number}", manager="anna", lead=lead,
+                direction="outbound", kind="cold", started_at=at - 100, talk_ms=0, disposition="no_answer",
+            )  # fmt: skip
+            log.feed(event, number)
+        won = Contribution("anna", "won", now // 86_400_000, 1, "deal", "d-5")
+
+        async def read(*_arguments: Any, **_named: Any) -> ManagerEvidence:
+            return ManagerEvidence(log, [("crm-7", won)])
+
+        monkeypatch.setattr(evidence, "read", read)
+
+    def test_the_pieces_of_a_figure_are_those_of_the_lead(self, callpulse: Runner) -> None:
+        said = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", "crm-7")
+        assert said.code == 0
+        assert ("c-0" in said.out, "c-1" in said.out, "c-2" in said.out) == (True, True, False)
+        assert "2 of the 3 pieces of this figure are of crm-7." in said.err
+
+    @pytest.mark.parametrize("reference", ["174605dd", "unknown caller 174605dd", CALLER])
+    def test_an_unknown_caller_is_named_by_the_short_reference(self, callpulse: Runner, reference: str) -> None:
+        said = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", reference)
+        assert "c-2" in said.out
+        assert "c-1" not in said.out
+        assert "unknown caller 174605dd" in said.out
+        assert CALLER not in said.out
+        found = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", reference, "--json").json
+        assert [piece["lead"] for piece in found["pieces"]] == [CALLER]
+        assert found["figures"] == {"inbound": 0, "outbound": 3}
+
+    def test_without_a_figure_it_shows_those_that_count_the_lead(self, callpulse: Runner) -> None:
+        rows = {row["metric"]: row for row in callpulse("explain", "anna", "--lead", "crm-7", "--json").json}
+        assert (rows["calls"]["pieces"], rows["calls"]["of_lead"]) == (3, 2)
+        assert rows["won_deals"]["of_lead"] == 1
+        assert "won_deals" not in callpulse("explain", "anna", "--lead", "174605dd").out
+        assert "of crm-7" in callpulse("explain", "anna", "--lead", "crm-7").out
+
+    def test_a_lead_that_there_is_not_is_told(self, callpulse: Runner) -> None:
+        said = callpulse("explain", "anna", "calls", "--lead", "00000000")
+        assert said.code == 1
+        assert "no call, lead or deal of manager 'anna' is of this lead" in said.err
+
+    def test_several_callers_with_one_reference_are_listed(
+        self, callpulse: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = "phone:174605dd" + 24 * "0"
+        monkeypatch.setattr(ManagerEvidence, "leads", lambda _: {CALLER, other})
+        said = callpulse("explain", "anna", "calls", "--lead", "174605dd")
+        assert said.code == 2
+        assert CALLER in said.err
+        assert other in said.err
+
+    def test_with_links_json_has_the_pages_of_calls_deals_and_leads(self, callpulse: Runner, tmp_path: Path) -> None:
+        (tmp_path / "callpulse.toml").write_text(LINKED)
+        first, *_, last = callpulse("explain", "anna", "calls", "--window", "30d", "--json").json["pieces"]
+        assert (first["link"], first["lead_link"]) == (
+            "https://pbx.example/call/c-0",
+            "https://crm.example/lead/crm-7",
+        )
+        assert (last["link"], "lead_link" in last) == ("https://pbx.example/call/c-2", False)
+        (deal,) = callpulse("explain", "anna", "won_deals", "--window", "30d", "--json").json["pieces"]
+        assert deal["link"] == "https://crm.example/deal/d-5"
+
+    def test_without_links_json_is_as_it_was(self, callpulse: Runner) -> None:
+        (deal,) = callpulse("explain", "anna", "won_deals", "--window", "30d", "--json").json["pieces"]
+        assert set(deal) == {"of", "id", "lead", "day", "adds", "role", "label", "at", "says"}
 
 
 class TestLeads:
