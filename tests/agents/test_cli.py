@@ -27,6 +27,7 @@ COMMANDS = (
     ("kafka",),
     ("demo",),
     ("explain",),
+    ("lead-key",),
     ("leads",),
     ("metrics",),
     ("rejected", "list"),
