@@ -129,17 +129,24 @@ def _filled(value: Any, config: Config, words: Mapping[str, str], key: str = "")
     if isinstance(value, dict):
         return {fill(name, words): _filled(one, config, words, name) for name, one in value.items()}
     if isinstance(value, list):
-        return [_filled(one, config, words, key) for one in value]
+        return [_filled(one, config, words, key) for one in value if not _leads_nowhere(one, words)]
     if isinstance(value, str):
         filled = fill(value, words)
         return select(filled, config.prometheus.selector) if key in ("expr", "query") else filled
     return value
 
 
+def _leads_nowhere(value: Any, words: Mapping[str, str]) -> bool:
+    """Return whether a part of a board is a link to a page that the settings do not name."""
+    url = value.get("url") if isinstance(value, dict) else None
+    return isinstance(url, str) and bool(url) and not fill(url, words)
+
+
 def _rules(path: Path, config: Config, words: Mapping[str, str], said: Translation) -> str:
     head = f"# Made by `python -m grafana.build` from grafana/templates/{path.name}: make changes there.\n"
     text = expand(translation.rules(path.read_text("utf-8"), said), words["missed_scrapes"])
-    lines = fill(text, words).splitlines(keepends=True)
+    # An annotation whose words stand for nothing, such as the page of a CRM that is not set, is left out.
+    lines = [line for line in fill(text, words).splitlines(keepends=True) if not line.rstrip().endswith("_url: ''")]
     selector = config.prometheus.selector
     return head + "".join(line if line.lstrip().startswith("#") else select(line, selector) for line in lines)
 

@@ -14,15 +14,17 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana import pages
 from grafana.config import Config
-from grafana.queries import NAMES, NO_QUEUE
+from grafana.queries import NAMES, NO_QUEUE, TEAM_NAMES
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e8c81c", "#d97f00", "#d2382c", "#3d8fdd", "#6e7078"
 # Told from each other without red or green, too: by their lightness, and the green is a bluish one.
 
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
-"""Of a series of names: the id is the value of the variable, the name is what the reader sees."""
+TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
+"""Of a series of names: the id is the value of the variable, the name is what the reader sees and searches."""
 
 UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
@@ -188,12 +190,20 @@ def variables(*, one: bool = False, picked: bool = True) -> list[Builder[dashboa
     A board that is not about managers keeps their selection for the others, and does not show it (`picked` false).
     """
     pickers = [
-        _picker("team", "Team", f"label_values(callpulse_on_shift{{{NO_QUEUE}}}, team)"),
+        _picker("team", "Team", f"query_result({TEAM_NAMES})", TEAM_NAMED),
         _picker("manager", "Manager", f'query_result({NAMES}{{team=~"$team", {NO_QUEUE}}})', NAMED, many=not one),
     ]
     if not picked:
         pickers = [picker.hide(dashboard.VariableHide.HIDE_VARIABLE) for picker in pickers]
     return [dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"), *pickers]
+
+
+def _page(config: Config) -> list[dashboards.DashboardLink]:
+    """Return the link to the selected manager's page in the CRM, if the settings name one."""
+    address = pages.of_manager(config.settings.links.manager, "${manager:percentencode}")
+    if not address:
+        return []
+    return [dashboards.DashboardLink("CRM").type(dashboard.DashboardLinkType.LINK).url(address).target_blank(True)]
 
 
 def _links(config: Config) -> dashboards.DashboardLink:
@@ -232,6 +242,8 @@ def assemble(
         .link(_links(config))
         .variables(variables(one=one, picked=picked))
     )
+    for link in _page(config) if one else ():
+        made = made.link(link)
     for number_, (x, y, width, height, panel) in enumerate(panels, start=1):
         place = dashboard.GridPos(x=x, y=y, w=width, h=height)
         if isinstance(panel, dashboards.Row):

@@ -14,6 +14,7 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
+from grafana import pages
 from streams.metrics import wording
 from streams.metrics.wording import Language
 from streams.settings.fields import Number, Span, Text
@@ -42,6 +43,14 @@ NAME: Final = (
 
 _TEAM: Final[Mapping[Language, str]] = {"en": "team", "ru": "команда"}
 """Before the name of a team, in the table of alerts."""
+
+MANAGER: Final = "{{ $labels.manager | urlquery }}"
+"""In an address in the text of an alert: its manager."""
+
+
+def _board(uid: str, name: str) -> str:
+    """Return the address of a board with the alert's manager selected, below what the external label `grafana` gives."""
+    return f"{{{{ with $externalLabels.grafana }}}}{{{{ . }}}}{{{{ end }}}}/d/{uid}-{name}?var-manager={MANAGER}"
 
 
 def _selector(value: object) -> str:
@@ -183,6 +192,13 @@ class Config(Struct, frozen=True, kw_only=True):
         known["team_word"] = _TEAM[language]
         for place, ms in enumerate((0, *settings.thresholds.histogram_ms)):
             known[f"length.{place}"] = wording.span(ms, language)
+        known["manager_board"] = _board(self.uid, "manager")
+        known["leads_board"] = _board(self.uid, "leads")
+        known["manager_page"] = pages.of_manager(settings.links.manager, "${__data.fields.Id:percentencode}")
+        # A space is %20 everywhere in an address; urlquery writes a plus.
+        known["manager_page.alert"] = pages.of_manager(
+            settings.links.manager, '{{ $labels.manager | urlquery | reReplaceAll "[+]" "%20" }}'
+        )
         known["long_first_call.s"] = f"{settings.results.long_first_call_ms / SECOND_MS:g}"
         for name, ms in (
             ("session_timeout", settings.kafka.session_timeout_ms),

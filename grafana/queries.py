@@ -22,6 +22,12 @@ NO_QUEUE: Final = f'manager!~"{QUEUE_PREFIX}.*"'
 
 NAMES: Final = "manager:callpulse_manager_info:name"
 
+TEAM_NAMES: Final = (
+    "max by (team, name) (callpulse_team_info) and on (team) team:managers or on (team) "
+    'label_replace(team:managers, "name", "$1", "team", "(.*)")'
+).replace("team:managers", f"(max by (team) (callpulse_on_shift{{{NO_QUEUE}}}))")
+"""The teams that have a manager, with their names on the roster; the id of a team that has none there."""
+
 SILENT: Final = "<<silence.s>>"
 """Idle for more seconds means silent, as in the alert rule SilenceOnShift."""
 

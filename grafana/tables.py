@@ -10,7 +10,7 @@ from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard
 
-from grafana import common, queries
+from grafana import common, pages, queries
 from grafana.common import GREY, RED, YELLOW
 from grafana.config import Config
 
@@ -19,11 +19,14 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"name": 130, "lead": 150, "alertname": 160, "instance": 150}
+WIDE: Final = {"name": 130, "lead": 180, "alertname": 160, "instance": 150}
 """How wide the columns of labels with long values are at least, in pixels; others 80."""
 
 HIDDEN: Final = "Id"
 """The head of the column with the manager's id. It is hidden: the link on the name needs it."""
+
+PAGE: Final = "CRM"
+"""The head of the column with the address of the lead's page in the CRM. It is hidden, too."""
 
 MANAGER: Final = {"name": "Manager", "team": "Team", "manager": HIDDEN}
 """The labels of a row of a manager, and the heads of their columns."""
@@ -108,10 +111,16 @@ def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.P
     """Return the panel with the widths of its label columns, the link on names, and the ids hidden."""
     for label, head in labels.items():
         properties = common.override(custom_minWidth=WIDE.get(label, 80))
-        if head == HIDDEN:  # the second one is what Grafana 12 reads
+        if head in (HIDDEN, PAGE):  # the second one is what Grafana 12 reads
             properties = common.override(custom_hidden=True, custom_hideFrom={"viz": True})
+        if head == PAGE:  # Grafana drops a link without an address, and this is the address where there is none
+            properties += common.override(noValue="")
         if label == "name":
-            properties += common.override(links=[_to_manager()])
+            properties += common.override(links=[_to_manager(), _to_page_of_manager()])
+        if label == "lead":
+            properties += common.override(mappings=pages.callers())
+            if pages.PAGE in labels:
+                properties += common.override(links=[_to_page_of_lead()])
         panel = panel.override_by_name(head, properties)
     return panel
 
@@ -127,17 +136,17 @@ def _with_labels(expr: str, labels: Mapping[str, str]) -> str:
 def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
     """Return the leads that need help, with these labels; most conversations without progress first."""
     stuck = config.settings.results.stuck_after
+    urgent, template = queries.manager("lead_attention", "lead", "why"), config.settings.links.lead
+    if template:
+        labels = {**labels, pages.PAGE: PAGE}
     return of_columns(
         "Leads that need help",
         "Leads without a next step or a new stage in several conversations in a row. After <<mentor_after>> a mentor "
         "should discuss the lead with the manager (consultation); after <<stuck_after>> it is stuck. In a row: the "
-        "number of these conversations. At most <<attention_series>> leads per manager; callpulse leads lists all.",
+        "number of these conversations. At most <<attention_series>> leads per manager; callpulse leads lists all. An "
+        "unknown caller is known by a number alone; callpulse lead-key makes the reference of a number.",
         labels,
-        (
-            Column(
-                "In a row", queries.manager("lead_attention", "lead", "why"), thresholds=((None, YELLOW), (stuck, RED))
-            ),
-        ),
+        (Column("In a row", pages.with_lead_page(urgent, template), thresholds=((None, YELLOW), (stuck, RED))),),
         "In a row",
     ).no_value("No lead needs help. While Data is not Live, none is known.")
 
@@ -146,3 +155,13 @@ def _to_manager() -> Mapping[str, object]:
     """Return the link from a name to that manager's board."""
     address = f"/d/<<uid>>-manager?var-manager=${{__data.fields.{HIDDEN}}}"
     return {"title": "The board of ${__value.text}", "url": address}
+
+
+def _to_page_of_manager() -> Mapping[str, object]:
+    """Return the link from a name to the manager's page in the CRM. It is left out where the settings name none."""
+    return {"title": "${__value.text} in the CRM", "url": "<<manager_page>>", "targetBlank": True}
+
+
+def _to_page_of_lead() -> Mapping[str, object]:
+    """Return the link from a lead to its page in the CRM."""
+    return {"title": "${__value.text} in the CRM", "url": f"${{__data.fields.{PAGE}:raw}}", "targetBlank": True}

@@ -21,7 +21,7 @@ PLACEHOLDER: Final = re.compile(r"<<[^<>]+>>|\{\{.*?\}\}|\$\{[^}]*\}|\$\w+")
 """What stands for something else in a text: it is the same in every language."""
 _LENGTH: Final = re.compile(r"<<length\.\d+>>")
 _COUNTED: Final = "<<length.N>>"
-_FIELD: Final = re.compile(r"(?<=\$\{__data\.fields\.)[^}]+(?=\})|(?<=\$\{__data\.fields\[\")[^\"]+(?=\"\]\})")
+_FIELD: Final = re.compile(r"(?<=\$\{__data\.fields\.)[^}:]+(?=[:}])|(?<=\$\{__data\.fields\[\")[^\"]+(?=\"\]\})")
 
 _TEXTS: Final = frozenset(
     ("title", "description", "noValue", "label", "displayName", "text", "content", "legendFormat")

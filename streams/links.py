@@ -43,8 +43,8 @@ def pieces(template: str) -> Iterator[Piece]:
 
 
 def placeholders(subject: str) -> tuple[str, ...]:
-    """Return the placeholders of a template for `subject`, such as "lead", without braces."""
-    return tuple(subject + part for part in PARTS)
+    """Return the placeholders for `subject`, such as "lead", without braces. A manager's id has no parts."""
+    return (subject,) if subject == "manager" else tuple(subject + part for part in PARTS)
 
 
 def problem(template: str, subject: str) -> str | None:
@@ -62,8 +62,9 @@ def problem(template: str, subject: str) -> str | None:
         return f'is no address that begins with http:// or https:// and a host; write for example "{_example(subject)}"'
     if (wrong := _LITERAL.match(literal)) is not None and wrong.end() < len(literal):
         return f'has the character "{literal[wrong.end()]}", which must be percent-encoded'
-    if not {subject, f"{subject}.id"} & set(named):
-        return f"names neither {{{subject}}} nor {{{subject}.id}}, so all links would lead to one page"
+    needed = [name for name in known if name in (subject, f"{subject}.id")]
+    if not {*needed} & {*named}:
+        return f"does not name {' or '.join(f'{{{name}}}' for name in needed)}, so all links would lead to one page"
     return None
 
 
@@ -99,7 +100,7 @@ def _pieces(template: str) -> tuple[Piece, ...]:
 def _values(subject: str, id_: str) -> dict[str, str]:
     front, _, last = id_.rpartition(":")
     source, _, kind = front.partition(":")
-    return dict(zip(placeholders(subject), (id_, source, kind, last), strict=True))
+    return dict(zip(placeholders(subject), (id_, source, kind, last), strict=False))
 
 
 def _example(subject: str) -> str:

@@ -39,6 +39,7 @@ class Gauges:
             metrics.gauge("restore_progress_ratio", name).set(self._recovery.progress(table))
         for team, count in self._managers.teams().items():
             metrics.gauge("team_managers", team).set(count)
+            metrics.gauge("team_info", team, self._managers.team_name(team)).set(1)
 
     def _drain(self) -> None:
         """Add the counts of the checkpoint and the group since the last scrape."""

@@ -184,6 +184,11 @@ class Managers:
                 counts[team] = counts.get(team, 0) + 1
         return counts
 
+    def team_name(self, team: str) -> str:
+        """Return the name of a team on the roster, or the id of one that has none there."""
+        known = self._settings.teams.get(team)
+        return team if known is None else known.name
+
 
 def _families(series: tuple[Series, ...], by_name: Mapping[str, Metric]) -> tuple[Family, ...]:
     """Return the metrics in the order of their series, each with its place among them."""

@@ -133,6 +133,12 @@ OPERATIONS_METRICS: Final = (
         unit="seconds",
     ),
     Metric(
+        name="team_info",
+        type="gauge",
+        help="1, with the team's name on the roster, for joins; the id of a team that has none there.",
+        labels=("team", "name"),
+    ),
+    Metric(
         name="team_managers",
         type="gauge",
         help="Managers on the roster and, under unassigned, those known from events only.",

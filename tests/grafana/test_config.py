@@ -57,6 +57,9 @@ flag_interruptions = 4
 silence = "4s"
 long_turn = "7m"
 min_calls = 17
+[links]
+lead = "https://crm.example/{lead.kind}/{lead.id}"
+manager = "https://crm.example/staff/{manager}"
 """
 OTHER = """
 settings = "callpulse.toml"
@@ -284,6 +287,8 @@ def test_an_alert_fires_from_the_configured_time_on(other: Config, tmp_path: Pat
                                         "description": "No outbound or inbound call since then, while events of other "
                                         "managers arrive. The threshold is 26 min.",
                                         "runbook_url": "https://wiki.example/callpulse#silenceonshift",
+                                        "dashboard_url": "/d/sales-manager?var-manager=anna",
+                                        "crm_url": "https://crm.example/staff/anna",
                                     },
                                 }
                             ],

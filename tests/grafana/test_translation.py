@@ -215,6 +215,7 @@ def test_the_russian_alert_fires_with_its_text(tmp_path: Path) -> None:
             "description": "С тех пор ни одного звонка, ни исходящего, ни входящего, а события других менеджеров "
             "приходят. Порог — 20 мин.",
             "runbook_url": "docs/ru/runbook.md#silenceonshift",
+            "dashboard_url": "/d/callpulse-ru-manager?var-manager=anna",
         },
     }
     series = (

@@ -48,14 +48,14 @@ def test_each_kind_of_thing_has_its_own_page() -> None:
         lead = "https://crm.example/l/{lead}"
         deal = "https://crm.example/d/{deal}"
         call = "https://pbx.example/c?id={call}"
-        manager = "https://crm.example/m/{manager.id}"
+        manager = "https://crm.example/m/{manager}"
         """,
         {},
     ).links
     assert links.of_lead("1") == "https://crm.example/l/1"
     assert links.of_deal("2") == "https://crm.example/d/2"
     assert links.of_call("1795435200.7") == "https://pbx.example/c?id=1795435200.7"
-    assert links.of_manager("asterisk:201") == "https://crm.example/m/201"
+    assert links.of_manager("asterisk:201") == "https://crm.example/m/asterisk%3A201"
     nothing = load("", {}).links
     assert (nothing.of_lead("1"), nothing.of_deal("1"), nothing.of_call("1"), nothing.of_manager("1")) == (None,) * 4
 
@@ -65,8 +65,8 @@ def test_each_kind_of_thing_has_its_own_page() -> None:
     [
         ("https://crm.example/{lead}/{call}", "has the unknown placeholder {call}; known here: {lead}, {lead.source}"),
         ("https://crm.example/{}", "has the unknown placeholder {}"),
-        ("https://crm.example/leads", "names neither {lead} nor {lead.id}"),
-        ("https://crm.example/{lead.kind}", "names neither {lead} nor {lead.id}"),
+        ("https://crm.example/leads", "does not name {lead} or {lead.id}"),
+        ("https://crm.example/{lead.kind}", "does not name {lead} or {lead.id}"),
         ("https://crm.example/{lead", "a brace without its other one"),
         ("https://crm.example/lead}", "a brace without its other one"),
         ("ftp://crm.example/{lead}", "begins with http:// or https://"),
@@ -90,6 +90,13 @@ def test_a_template_that_cannot_be_right_says_why_under_its_key(template: str, t
     (found,) = caught.value.problems
     assert found.key == "links.lead"
     assert told in found.message
+
+
+def test_the_id_of_a_manager_has_no_parts() -> None:
+    with pytest.raises(SettingsError, match=r"unknown placeholder \{manager\.id\}; known here: \{manager\}$"):
+        load('links.manager = "https://crm.example/{manager.id}"', {})
+    with pytest.raises(SettingsError, match=r"does not name \{manager\}, so"):
+        load('links.manager = "https://crm.example/"', {})
 
 
 def test_a_template_is_text_and_no_longer_than_an_address() -> None:
