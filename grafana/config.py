@@ -49,7 +49,7 @@ MANAGER: Final = "{{ $labels.manager | urlquery }}"
 
 
 def _board(uid: str, name: str) -> str:
-    """Return the address of a board with the alert's manager selected, below what the external label `grafana` gives."""
+    """Return the address of a board with the alert's manager selected, below the external label `grafana`."""
     return f"{{{{ with $externalLabels.grafana }}}}{{{{ . }}}}{{{{ end }}}}/d/{uid}-{name}?var-manager={MANAGER}"
 
 

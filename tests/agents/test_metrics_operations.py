@@ -149,6 +149,12 @@ class TestGauges:
         assert value(of, "team_managers", team="empty") == 0
         assert value(of, "team_managers", team="unassigned") == 1
 
+    def test_teams_have_the_names_of_the_roster(self) -> None:
+        of = stand_in('[[teams]]\nid = "new"\nname = "New business"\n[[managers]]\nid = "ann"\n').own(0, 1, 2, 3)
+        of.exposition().gauges.refresh()
+        assert value(of, "team_info", team="new", name="New business") == 1
+        assert value(of, "team_info", team="unassigned", name="unassigned") == 1
+
 
 class TestRestoreProgress:
     def test_it_goes_from_0_to_1_by_the_records_that_there_are(self) -> None:
