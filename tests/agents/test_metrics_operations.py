@@ -18,7 +18,7 @@ def fetched(of: StandIn, tp: TP, end: int | None, position: int | None = None) -
     of.consumer.positions[tp] = Fetched(position, end)
 
 
-def value(of: StandIn, name: str, **labels: str) -> float | None:
+def value(of: StandIn, name: str, /, **labels: str) -> float | None:
     return of.metrics.registry.get_sample_value(f"callpulse_{name}", labels)
 
 

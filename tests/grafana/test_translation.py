@@ -27,7 +27,17 @@ SAME = {"Id", "CRM", "callpulse"}
 OF_MACHINES = {
     *("expr", "query", "url", "regex", "renamePattern", "type", "id", "uid", "refId", "name", "tags", "unit", "to"),
     *("color", "fixedColor", "mode", "sort", "from", "format", "interval", "timezone", "group", "fill", "displayMode"),
-    *("align", "alignValue", "calcs", "cellHeight", "colorMode", "graphMode", "justifyMode", "namePlacement"),
+    *(
+        "align",
+        "pattern",
+        "alignValue",
+        "calcs",
+        "cellHeight",
+        "colorMode",
+        "graphMode",
+        "justifyMode",
+        "namePlacement",
+    ),
     *(
         "orientation",
         "percentChangeColorMode",
