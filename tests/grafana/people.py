@@ -208,3 +208,6 @@ NAMES: Final = {
     "priya": "Priya Nair",
 }
 """The names on the roster."""
+
+TEAM_NAMES: Final = {"berlin": "Berlin, new business", "lisbon": "Lisbon, renewals", "inbound": "Inbound"}
+"""The names of the teams on the roster."""

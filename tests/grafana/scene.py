@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from streams.contract.events import KINDS
+from streams.phone_numbers import digest
 from streams.speech.flags import FLAGS
-from tests.grafana.people import NAMES, PEOPLE, Person
+from tests.grafana.people import NAMES, PEOPLE, TEAM_NAMES, Person
 from tests.grafana.sample import Labels, Sample
 from tests.grafana.scene_operations import operations, way_in
 
@@ -60,6 +61,8 @@ class Scene:
     def samples(self, at: float) -> Iterator[Sample]:
         """Yield every sample of a scrape at the moment."""
         yield Sample("up", {"job": "callpulse", "instance": "worker:8787"}, 1)
+        for team, name in TEAM_NAMES.items():
+            yield Sample("callpulse_team_info", {"team": team, "name": name}, 1)
         for who in PEOPLE:
             for name, value, labels in (*self._day(who, at), *_history(who), *_leads(who), *_heard(who, at)):
                 yield Sample(f"callpulse_{name}", {"manager": who.name, "team": who.team, **labels}, value)
@@ -195,7 +198,8 @@ def _leads(who: Person) -> Iterator[tuple[str, float, Labels]]:
     urgent += [("consultation", 4)] * who.without_progress[3] + [("consultation", 3)] * (who.without_progress[2] // 2)
     for number, (why, talks_) in enumerate(urgent[:8]):
         reference = f"L-{4000 + 97 * len(who.name) + 13 * number + sum(map(ord, who.name)) % 500}"
-        yield "lead_attention", talks_, {"lead": reference, "why": why}
+        caller = f"phone:{digest(reference, b'made up')}"  # the CRM does not know every fourth one
+        yield "lead_attention", talks_, {"lead": caller if number % 4 == 3 else reference, "why": why}
 
 
 def _heard(who: Person, at: float) -> Iterator[tuple[str, float, Labels]]:
