@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.models import dashboard
-
-from streams.callers import REFERENCE_DIGITS, UNKNOWN_CALLER
 from streams.links import pieces
 from streams.phone_numbers import KEY_PREFIX
 
@@ -37,10 +34,3 @@ def with_lead_page(expr: str, template: str) -> str:
     address = "".join(f"${{{_GROUPS[text]}}}" if is_placeholder else text for text, is_placeholder in pieces(template))
     every = f'label_replace({expr}, "{PAGE}", "{address}", "lead", "({front}({_PART}))")'
     return f'label_replace({every}, "{PAGE}", "", "lead", "{KEY_PREFIX}.*")'
-
-
-def callers() -> list[dashboard.RegexMap]:
-    """Return the mapping that shows leads known by a number alone as unknown callers with a short reference."""
-    pattern = f"/^{KEY_PREFIX}([0-9a-f]{{{REFERENCE_DIGITS}}})[0-9a-f]*$/"
-    shown = dashboard.ValueMappingResult(text=f"{UNKNOWN_CALLER} $1")
-    return [dashboard.RegexMap(options=dashboard.DashboardRegexMapOptions(pattern=pattern, result=shown))]

@@ -13,6 +13,8 @@ from grafana_foundation_sdk.models import dashboard
 from grafana import common, pages, queries
 from grafana.common import GREY, RED, YELLOW
 from grafana.config import Config
+from streams.callers import REFERENCE_DIGITS, UNKNOWN_CALLER
+from streams.phone_numbers import KEY_PREFIX
 
 TEXT: Final = {"type": "color-text"}
 FILLED: Final = {"type": "color-background", "mode": "basic"}
@@ -118,7 +120,7 @@ def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.P
         if label == "name":
             properties += common.override(links=[_to_manager(), _to_page_of_manager()])
         if label == "lead":
-            properties += common.override(mappings=pages.callers())
+            properties += common.override(mappings=_callers())
             if pages.PAGE in labels:
                 properties += common.override(links=[_to_page_of_lead()])
         panel = panel.override_by_name(head, properties)
@@ -165,3 +167,10 @@ def _to_page_of_manager() -> Mapping[str, object]:
 def _to_page_of_lead() -> Mapping[str, object]:
     """Return the link from a lead to its page in the CRM."""
     return {"title": "${__value.text} in the CRM", "url": f"${{__data.fields.{PAGE}:raw}}", "targetBlank": True}
+
+
+def _callers() -> list[dashboard.RegexMap]:
+    """Return the mapping that shows leads known by a number alone as unknown callers with a short reference."""
+    pattern = f"/^{KEY_PREFIX}([0-9a-f]{{{REFERENCE_DIGITS}}})[0-9a-f]*$/"
+    shown = dashboard.ValueMappingResult(text=f"{UNKNOWN_CALLER} $1")
+    return [dashboard.RegexMap(options=dashboard.DashboardRegexMapOptions(pattern=pattern, result=shown))]
