@@ -217,6 +217,18 @@ def _links(config: Config) -> dashboards.DashboardLink:
     )
 
 
+def kiosk(name: str) -> dashboards.DashboardLink:
+    """Return the link to a board without Grafana's menus, for a screen on the wall. It keeps what was picked."""
+    return (
+        dashboards.DashboardLink("Full screen")
+        .type(dashboard.DashboardLinkType.LINK)
+        .url(f"/d/<<uid>>-{name}?kiosk")
+        .icon("dashboard")
+        .include_vars(True)
+        .keep_time(True)
+    )
+
+
 def assemble(
     config: Config,
     name: str,

@@ -245,7 +245,7 @@ def board(config: Config) -> dashboards.Dashboard:
         short_calls(config),
         meaningful(config),
     )
-    return common.assemble(
+    made = common.assemble(
         config,
         "team-now",
         "Team now",
@@ -265,3 +265,4 @@ def board(config: Config) -> dashboards.Dashboard:
             (19, 69, 5, 8, repeats()),
         ],
     )
+    return made.link(common.kiosk("team-now"))

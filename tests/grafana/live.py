@@ -88,9 +88,9 @@ class Live:
         return float(result[0]["value"][1]) if result else None
 
 
-def get(url: str) -> Any:
+def get(url: str, timeout_s: float = 5) -> Any:
     """Return the JSON of a page."""
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own process on the loopback
+    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - our own process on the loopback
         return json.load(answer)
 
 

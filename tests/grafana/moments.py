@@ -34,6 +34,7 @@ from tests.yaml_text import parsed
 
 MONDAY_MS: Final = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 BLOCK_S: Final = 7200
+PATIENT_S: Final = 120  # a query of a day on a busy machine
 WORKER: Final = 'job="callpulse",instance="worker-1:8787"'
 GATEWAY: Final = 'job="callpulse-gateway",instance="gateway:8791"'
 Labels = Mapping[str, str]
@@ -181,7 +182,7 @@ def _by_moment(lines: list[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
 def _ranged(address: str, expr: str, span: tuple[int, int, int]) -> Any:
     begin, end, step = span
     asked = urllib.parse.urlencode({"query": expr, "start": begin, "end": end, "step": step})
-    answer = get(f"{address}/api/v1/query_range?{asked}")
+    answer = get(f"{address}/api/v1/query_range?{asked}", PATIENT_S)
     assert answer["status"] == "success", answer
     return answer["data"]["result"]
 
@@ -200,9 +201,9 @@ def _recorded(address: str, rule: Mapping[str, Any], span: tuple[int, int, int])
 
 def _fired(address: str, rule: Mapping[str, Any], span: tuple[int, int, int]) -> Iterator[tuple[int, str]]:
     """Yield the alert where its expression has held for its time."""
-    found = re.fullmatch(r"(\d+)([smh])", rule.get("for", "0s"))
+    found = re.fullmatch(r"(\d+)([smhd])", rule.get("for", "0s"))
     assert found, rule["for"]
-    wait = int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    wait = int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
     for one in _ranged(address, rule["expr"], span):
         labels = {key: value for key, value in one["metric"].items() if key != "__name__"}
         static = {key: value for key, value in rule["labels"].items() if "{{" not in value}
@@ -266,7 +267,7 @@ def ask(address: str, query: Query, at: int, manager: str) -> list[dict[str, str
     """Return the labels of everything that the query finds at the moment."""
     one = manager if query.board == "manager" else ".+"
     asked = urllib.parse.urlencode({"query": filled(query.expr, one), "time": at})
-    answer = get(f"{address}/api/v1/query?{asked}")
+    answer = get(f"{address}/api/v1/query?{asked}", PATIENT_S)
     assert answer["status"] == "success", answer
     return [found["metric"] for found in answer["data"]["result"]]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from grafana import build
 from tests.grafana.live import get
-from tests.grafana.moments import MOMENTS, History, ask, known, queries
+from tests.grafana.moments import MOMENTS, PATIENT_S, History, ask, known, queries
 from tests.grafana.silent_queries import reasons
 
 HOURS = {"team-now": 9, "manager": 9, "operations": 9, "sources": 9}
@@ -41,7 +41,7 @@ def shifted(address: str, moment_s: int, port: int = 0) -> Iterator[str]:
             for name in ("time", "start", "end"):
                 if name in asked:
                     asked[name] = [str(float(asked[name][0]) - by)]
-            body = _moved(get(f"{address}{path}?{urllib.parse.urlencode(asked, doseq=True)}"), by)
+            body = _moved(get(f"{address}{path}?{urllib.parse.urlencode(asked, doseq=True)}", PATIENT_S), by)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Access-Control-Allow-Origin", "*")

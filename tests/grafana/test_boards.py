@@ -107,7 +107,7 @@ def test_a_board_lets_the_reader_pick_the_data_source_first_then_team_and_manage
 
 @pytest.mark.parametrize("board", EACH_BOARD)
 def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board: Any) -> None:
-    (link,) = board["links"]
+    (link,) = (link for link in board["links"] if link["type"] == "dashboards")
     assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
         "dashboards",
         ["callpulse"],
@@ -115,6 +115,13 @@ def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board: Any) -> No
         True,
     )
     assert board["tags"] == ["callpulse"]
+
+
+def test_the_board_of_the_team_can_be_put_on_the_wall() -> None:
+    board = BOARDS["team-now.json"]
+    (link,) = (link for link in board["links"] if link["type"] == "link")
+    assert link["url"] == f"/d/{board['uid']}?kiosk"
+    assert (link["includeVars"], link["keepTime"], board["refresh"]) == (True, True, "10s")
 
 
 def test_a_name_in_a_table_leads_to_the_board_of_that_manager() -> None:
