@@ -84,6 +84,10 @@ def grow(
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
     *,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="HOST:PORT", help="Another Kafka to copy to, with the same security settings."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy the history into new topics with another number of partitions. Workers and sources go on meanwhile.
@@ -96,15 +100,20 @@ def grow(
     For example:
 
         callpulse topics grow --partitions 8 --prefix grown-
+
+    With --to the new topics are in another Kafka, where the prefix and the number of partitions may be the same:
+
+        callpulse topics grow --partitions 4 --prefix "" --to kafka-new:9092
     """
     from msgspec.structs import replace  # noqa: PLC0415 - kept beside its user
 
     from agents.kafka import growing  # noqa: PLC0415 - slow to import
 
     kafka = read_settings(config, bootstrap).kafka
-    if prefix == kafka.topic_prefix:
+    target = read_settings(config, to).kafka if to else kafka
+    if target.bootstrap == kafka.bootstrap and prefix == kafka.topic_prefix:
         raise UserError("--prefix must be another one than kafka.topic_prefix: the old topics stay as they are.", USAGE)
-    new = replace(kafka, partitions=partitions, topic_prefix=prefix)
+    new = replace(target, partitions=partitions, topic_prefix=prefix)
     with progress("copying records", run(growing.source_records(kafka)), quiet=as_json) as advance:
         grown = run(growing.grow(kafka, new, advance))
     if as_json:
@@ -115,14 +124,15 @@ def grow(
             f"{topic.topic}: {topic.copied:,} records copied, {topic.copied_before:,} were there, "
             f"{topic.left_out:,} copies of misrouted records left out."
         )
-    typer.echo(how_to_go_on(partitions, prefix))
+    typer.echo(how_to_go_on(partitions, prefix, to))
 
 
-def how_to_go_on(partitions: int, prefix: str) -> str:
-    """Return what to do with the new topics."""
+def how_to_go_on(partitions: int, prefix: str, to: str | None = None) -> str:
+    """Return what to do with the new topics, which are in the Kafka at `to` if that is another one."""
+    elsewhere = f'kafka.bootstrap = "{to}", ' if to else ""
     return f"""\
 To go on with the new topics:
-  1. In a copy of the settings file, set kafka.partitions = {partitions} and kafka.topic_prefix = "{prefix}".
+  1. In a copy of the settings file, set {elsewhere}kafka.partitions = {partitions} and kafka.topic_prefix = "{prefix}".
   2. Run `callpulse rebuild` with that file, and start the new workers as it says.
   3. Stop the sources, and run this command again with the old settings: it copies what came meanwhile.
   4. Let the sources write to the new topics. Then stop the old workers."""
