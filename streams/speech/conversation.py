@@ -239,21 +239,25 @@ def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHe
     found: list[StageHeard] = []
     known: set[str] = set()
     taken_up: set[str] = set()
-    ignored = False
     step_begins = _step_begins(talk, step)
+    reminds = False
     for said in talk:
+        if "wrong_number" in said.of("cue") and len(found) == 1:
+            break
+        reminds = reminds or (len(found) < 2 and "reminder" in said.of("cue"))
         now = found[-1].stage if found else ""
         objection = _objection(talk, said, now, step)
         if objection is not None:
             objections.append(objection)
-            ignored = objection.reaction is None
             if objection.reaction is not None:
                 taken_up.add(objection.reaction)
         late = said.number >= len(talk) // 2
         if said.number == step_begins or (late and said.steps("appointment") and objection is None and now):
             begun = [("next_step", said.marks.start_ms)]
         else:
-            begun = _stages_of(said, now, objection, answers=said.name in taken_up, ignored=ignored)
+            begun = _stages_of(said, now, objection, answers=said.name in taken_up)
+            if reminds and said.marks.role == "manager":
+                begun = [one for one in begun if one[0] not in _NOT_REMINDING]
         for stage, at_ms in begun:
             if stage != (found[-1].stage if found else ""):
                 found.append(StageHeard(stage, said.name, at_ms, stage in known))
@@ -280,21 +284,21 @@ def _stages_of(
     objection: ObjectionHeard | None,
     *,
     answers: bool,
-    ignored: bool,
 ) -> list[tuple[str, int]]:
     """Return the stages that an utterance belongs to, none of its own if empty, and their moments.
 
-    `answers`: the manager takes up an objection in it. `ignored`: the last objection was not taken up.
+    `answers`: the manager takes up an objection in it.
     """
     if not now:
         return [("introduction", said.marks.start_ms)]
     if objection is not None:
         return [("objection", objection.at_ms)]
     if now == "objection" and answers:
-        return []
+        offered = said.of("stage").get("proposal")
+        return [] if offered is None or "sum" not in said.of("cue") else [("proposal", offered)]
     begun = _named(said, now)
     if not begun and said.marks.role == "manager" and not answers:
-        stage, at_ms = _unnamed(said, now, ignored=ignored)
+        stage, at_ms = _unnamed(said, now)
         begun = [(stage, at_ms)] if stage else []
     return begun
 
@@ -305,6 +309,8 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
     absorbed = _PASSING.get(now, ("introduction",))
     named = {stage: at_ms for stage, at_ms in said.of("stage").items() if stage not in absorbed}
     cues = said.of("cue")
+    if manager and not said.marks.questions:
+        named.pop("need_discovery", None)
     if not manager:
         if now == "introduction" and "proposal" in named:
             return [("need_discovery", named["proposal"])]
@@ -317,6 +323,8 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
             return [("proposal", cues["sum"])]
     if not named:
         return []
+    if manager and now == "proposal" and "sum" in cues:
+        return []
     stage = min(named, key=lambda one: (-_WEIGHT.get(one, 0), named[one]))
     begun = [(stage, named[stage])]
     if stage == "proposal" and manager and now in _TELLING_AFTER and "presentation" in named:
@@ -324,7 +332,7 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
     return begun
 
 
-def _unnamed(said: Said, now: str, *, ignored: bool) -> tuple[str, int]:
+def _unnamed(said: Said, now: str) -> tuple[str, int]:
     """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
     if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
         return "", 0
@@ -335,11 +343,13 @@ def _unnamed(said: Said, now: str, *, ignored: bool) -> tuple[str, int]:
         return "need_discovery", asked[0].at_ms
     if said.steps(*_OFFERS) and said.steps("named"):
         return "", 0
-    telling = now in _TELLING_AFTER or (now == "objection" and ignored)
+    telling = now in _TELLING_AFTER or now == "objection"
     if telling and not said.marks.questions and said.marks.words >= TELLING_WORDS:
         return "presentation", said.marks.start_ms
     return "", 0
 
 
+_NOT_REMINDING: Final = ("need_discovery", "presentation")
+"""Who calls to remind asks when, and tells until when: that finds out no need, and presents nothing."""
 _TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
 _SUM_AFTER: Final = ("presentation", "need_discovery")
