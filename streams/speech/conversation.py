@@ -158,7 +158,7 @@ def _objection(talk: list[Said], said: Said, now: str, step: NextStepHeard | Non
     kinds = said.of("objection")
     before = talk[said.number - 1] if said.number else None
     if not kinds and before is not None:
-        kinds = _unnamed_objection(said, before, now)
+        kinds = _unnamed_objection(said, before, now) or _taken_up(talk, said, before, now)
     if not kinds:
         return None
     last = said.number == len(talk) - 1
@@ -195,6 +195,19 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     return {}
 
 
+def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[str, int]:
+    """Return the kind and the moment of an objection that only the manager's answer tells, nothing if there is none."""
+    answer = next((one for one in talk[said.number + 1 :] if one.marks.role == "manager"), None)
+    if answer is None or answer.number > said.number + 1 or "taken_up" not in answer.of("cue"):
+        return {}
+    if before.marks.role != "manager" or before.marks.questions or said.marks.words < RESISTING_WORDS:
+        return {}
+    if said.marks.questions and "sum" not in said.of("cue"):
+        return {}
+    kind = "price" if now == "proposal" else "need"
+    return {kind: said.marks.start_ms} if now in _ANSWERED_STAGES else {}
+
+
 def _reaction(talk: list[Said], objection: Said) -> tuple[str | None, bool | None]:
     """Return where the manager takes an objection up, and whether in a fitting way."""
     for said in talk[objection.number + 1 :]:
@@ -215,6 +228,7 @@ def _reaction(talk: list[Said], objection: Said) -> tuple[str | None, bool | Non
 _ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
 """Kinds of objections whose words also describe a situation."""
 _TOLD_STAGES: Final = ("presentation", "proposal")
+_ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
 _PRICED_STAGES: Final = ("proposal", "objection")
 RESISTING_WORDS: Final = 4
 """An objection without a phrase of any kind has so many words at least."""
