@@ -188,7 +188,7 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     priced = "sum" in before.of("cue") or "proposal" in before.of("stage")
     if priced and now in _PRICED_STAGES and "sum" in cues:
         return {"price": cues["sum"]}
-    if long and now in _TOLD_STAGES and "resistance" in cues and "asks_back" not in cues:
+    if long and now in _TOLD_STAGES and "resistance" in cues and not ("asks_back" in cues or "pain" in said.of("stage")):
         return {"need": cues["resistance"]}
     if long and now == "introduction" and "own_case" in cues and not said.of("stage"):
         return {"need": cues["own_case"]}
