@@ -309,7 +309,7 @@ def _stages_of(
         return [("objection", objection.at_ms)]
     if now == "objection" and answers:
         offered = said.of("stage").get("proposal")
-        return [] if offered is None or "sum" not in said.of("cue") else [("proposal", offered)]
+        return [] if offered is None or not ("sum" in said.of("cue") or said.marks.questions) else [("proposal", offered)]
     begun = _named(said, now)
     if not begun and said.marks.role == "manager" and not answers:
         stage, at_ms = _unnamed(said, now)
@@ -323,8 +323,9 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
     absorbed = _PASSING.get(now, ("introduction",))
     named = {stage: at_ms for stage, at_ms in said.of("stage").items() if stage not in absorbed}
     cues = said.of("cue")
-    if manager and not said.marks.questions:
-        named.pop("need_discovery", None)
+    if manager:
+        for stage in _not_begun(said, now):
+            named.pop(stage, None)
     if not manager:
         if now == "introduction" and "proposal" in named:
             return [("need_discovery", named["proposal"])]
@@ -346,6 +347,16 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
     return begun
 
 
+def _not_begun(said: Said, now: str) -> Sequence[str]:
+    """Return the stages whose phrases begin none in an utterance of the manager."""
+    asked = said.marks.questions
+    if not asked:
+        return ("need_discovery", "pain") if now == "objection" else ("need_discovery",)
+    if now == "introduction" and any(one.type in _OPEN_QUESTIONS for one in asked):
+        return ("presentation",)
+    return ()
+
+
 def _unnamed(said: Said, now: str) -> tuple[str, int]:
     """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
     if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
@@ -357,7 +368,7 @@ def _unnamed(said: Said, now: str) -> tuple[str, int]:
         return "need_discovery", asked[0].at_ms
     if said.steps(*_OFFERS) and said.steps("named"):
         return "", 0
-    telling = now in _TELLING_AFTER or now == "objection"
+    telling = (now in _TELLING_AFTER or now == "objection") and "farewell" not in said.of("cue")
     if telling and not said.marks.questions and said.marks.words >= TELLING_WORDS:
         return "presentation", said.marks.start_ms
     return "", 0
