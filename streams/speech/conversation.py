@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.speech.marks import Hit, UtteranceMarks
+from streams.speech.objections import ObjectionHeard, objection_of
 from streams.speech.turns import Said
 
 LOOK_AHEAD: Final = 2
@@ -28,8 +29,6 @@ STAGES: Final = (
     "next_step",
 )
 """The stages that are told apart. `objection` begins with an objection, not with a phrase of its own."""
-_REACTING: Final = ("acknowledge", "ask_back", "option")
-"""Reactions that take an objection up. An argument alone may be the script that goes on."""
 
 
 class StageHeard(Struct, frozen=True, array_like=True, gc=False):
@@ -39,21 +38,6 @@ class StageHeard(Struct, frozen=True, array_like=True, gc=False):
     utterance: str
     at_ms: int
     back: bool = False
-
-
-class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
-    """An objection. `also` are other kinds that were heard in the same utterance.
-
-    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is None
-    where the phrases do not tell.
-    """
-
-    kind: str
-    utterance: str
-    at_ms: int
-    also: tuple[str, ...] = ()
-    reaction: str | None = None
-    adequate: bool | None = None
 
 
 class NextStepHeard(Struct, frozen=True, array_like=True, gc=False):
@@ -114,9 +98,10 @@ def _next_step(talk: list[Said]) -> NextStepHeard | None:
         after = talk[said.number + 1 : said.number + 1 + LOOK_AHEAD]
         offered = said.steps(*_OFFERS, "customer_offer")
         offered = offered or any(one.steps(*_OFFERS) for one in before)
-        if said.steps("named") and offered and _accepted(said, before, after):
+        refused = said.of("objection").keys() - {"timing"}
+        if said.steps("named") and offered and not refused and _accepted(said, before, after):
             return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
-        if said.of("objection").keys() - {"timing"}:
+        if refused:
             continue
         open_time = not said.steps("named") or said.steps("refusal")
         if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and open_time:
@@ -144,97 +129,9 @@ def _accepted(said: Said, before: Sequence[Said], after: Sequence[Said]) -> bool
     return role == "manager" and any(one.marks.role != role and one.steps("named", "agreement") for one in before)
 
 
-# -- objections
-
-
-def _objection(talk: list[Said], said: Said, now: str, step: NextStepHeard | None) -> ObjectionHeard | None:
-    """Return the objection of an utterance, if there is one.
-
-    A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
-    a word sets it against the question: «двадцать, но нам хватает».
-    """
-    if said.marks.role != "customer":
-        return None
-    kinds = said.of("objection")
-    before = talk[said.number - 1] if said.number else None
-    if not kinds and before is not None:
-        kinds = _unnamed_objection(said, before, now) or _taken_up(talk, said, before, now)
-    if not kinds:
-        return None
-    last = said.number == len(talk) - 1
-    bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
-    if (said.steps("refusal") and (last or bare)) or (last and step is not None and now == "next_step"):
-        return None
-    answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
-    if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and not kinds.keys() - _ALSO_ANSWERS:
-        return None
-    kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
-    reaction, adequate = _reaction(talk, said)
-    return ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate)
-
-
-def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
-    """Return the kind and the moment of an objection without a phrase of any kind, nothing if there is none.
-
-    Where the manager told of the product or its price and asked nothing, the customer's answer with a "not", "only" or
-    "too" in it sets something against it. Most of these say that it is not needed, or does not fit. Another sum says
-    that it is dear; and how it is done already, at the beginning of the call, that nothing is needed.
-    """
-    told = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
-    if not told or said.steps("agreement", "named", "customer_offer", "refusal"):
-        return {}
-    cues = said.of("cue")
-    long = said.marks.words >= RESISTING_WORDS
-    priced = "sum" in before.of("cue") or "proposal" in before.of("stage")
-    if priced and now in _PRICED_STAGES and "sum" in cues:
-        return {"price": cues["sum"]}
-    if long and now in _TOLD_STAGES and "resistance" in cues and not ("asks_back" in cues or "pain" in said.of("stage")):
-        return {"need": cues["resistance"]}
-    if long and now == "introduction" and "own_case" in cues and not said.of("stage"):
-        return {"need": cues["own_case"]}
-    return {}
-
-
-def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[str, int]:
-    """Return the kind and the moment of an objection that only the manager's answer tells, nothing if there is none."""
-    answer = next((one for one in talk[said.number + 1 :] if one.marks.role == "manager"), None)
-    if answer is None or answer.number > said.number + 1 or "taken_up" not in answer.of("cue"):
-        return {}
-    if before.marks.role != "manager" or before.marks.questions or said.marks.words < RESISTING_WORDS:
-        return {}
-    if said.marks.questions and "sum" not in said.of("cue"):
-        return {}
-    kind = "price" if now == "proposal" else "need"
-    return {kind: said.marks.start_ms} if now in _ANSWERED_STAGES else {}
-
-
-def _reaction(talk: list[Said], objection: Said) -> tuple[str | None, bool | None]:
-    """Return where the manager takes an objection up, and whether in a fitting way."""
-    for said in talk[objection.number + 1 :]:
-        if said.marks.role != "manager":
-            continue
-        reactions = said.of("reaction")
-        if "pressure" in reactions:
-            return said.name, False
-        if any(group in reactions for group in _REACTING) or said.marks.questions:
-            return said.name, True
-        return None, None
-    return None, None
-
-
 # -- stages
 
 
-_ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
-"""Kinds of objections whose words also describe a situation."""
-_TOLD_STAGES: Final = ("presentation", "proposal")
-_ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
-_PRICED_STAGES: Final = ("proposal", "objection")
-RESISTING_WORDS: Final = 4
-"""An objection without a phrase of any kind has so many words at least."""
-FAREWELL_WORDS: Final = 6
-"""A refusal gives no reason and ends the call where it and all that follows it are of so few words at most."""
-_ASKING_STAGES: Final = ("need_discovery", "pain")
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
 """Of several stages in one utterance the later one counts: a price is often told with what it is for."""
 _PASSING: Final = {
@@ -249,18 +146,21 @@ TELLING_WORDS: Final = 9
 
 
 def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
-    """Return where stages begin, and add the objections to `objections`. One lasts until the talk leaves it."""
+    """Return where stages begin, and add the objections to `objections`. One lasts until the talk leaves it.
+
+    A call to a wrong number has no more than its introduction.
+    """
     found: list[StageHeard] = []
     known: set[str] = set()
     taken_up: set[str] = set()
     step_begins = _step_begins(talk, step)
     reminds = False
     for said in talk:
-        if "wrong_number" in said.of("cue") and len(found) == 1:
-            break
-        reminds = reminds or (len(found) < 2 and "reminder" in said.of("cue"))
         now = found[-1].stage if found else ""
-        objection = _objection(talk, said, now, step)
+        if now == "introduction" and "wrong_number" in said.of("cue"):
+            break
+        reminds = reminds or (now in ("", "introduction") and "reminder" in said.of("cue"))
+        objection = objection_of(talk, said, now, stepped=step is not None)
         if objection is not None:
             objections.append(objection)
             if objection.reaction is not None:
@@ -309,7 +209,8 @@ def _stages_of(
         return [("objection", objection.at_ms)]
     if now == "objection" and answers:
         offered = said.of("stage").get("proposal")
-        return [] if offered is None or not ("sum" in said.of("cue") or said.marks.questions) else [("proposal", offered)]
+        names_terms = "sum" in said.of("cue") or said.marks.questions
+        return [("proposal", offered)] if offered is not None and names_terms else []
     begun = _named(said, now)
     if not begun and said.marks.role == "manager" and not answers:
         stage, at_ms = _unnamed(said, now)
@@ -319,36 +220,48 @@ def _stages_of(
 
 def _named(said: Said, now: str) -> list[tuple[str, int]]:
     """Return the stages that the phrases of an utterance tell. Of several, a presentation before its price counts."""
-    manager = said.marks.role == "manager"
     absorbed = _PASSING.get(now, ("introduction",))
     named = {stage: at_ms for stage, at_ms in said.of("stage").items() if stage not in absorbed}
-    cues = said.of("cue")
-    if manager:
-        for stage in _not_begun(said, now):
-            named.pop(stage, None)
-    if not manager:
+    if said.marks.role != "manager":
         if now == "introduction" and "proposal" in named:
             return [("need_discovery", named["proposal"])]
         if now != "introduction":
             named.pop("need_discovery", None)
-    elif not named:
-        if now in _PASSING and "volume" in cues:
-            return [("need_discovery", cues["volume"])]
-        if "sum" in cues and not said.marks.questions and now in _SUM_AFTER:
-            return [("proposal", cues["sum"])]
+        return [_latest(named)] if named else []
+    cues = said.of("cue")
+    for stage in _not_begun(said, now):
+        named.pop(stage, None)
     if not named:
+        return _counted(said, now)
+    if now == "proposal" and "sum" in cues:
         return []
-    if manager and now == "proposal" and "sum" in cues:
-        return []
+    stage, at_ms = _latest(named)
+    if stage == "proposal" and now in _TELLING_AFTER and "presentation" in named:
+        return [("presentation", named["presentation"]), (stage, at_ms)]
+    return [(stage, at_ms)]
+
+
+def _latest(named: Mapping[str, int]) -> tuple[str, int]:
     stage = min(named, key=lambda one: (-_WEIGHT.get(one, 0), named[one]))
-    begun = [(stage, named[stage])]
-    if stage == "proposal" and manager and now in _TELLING_AFTER and "presentation" in named:
-        begun.insert(0, ("presentation", named["presentation"]))
-    return begun
+    return stage, named[stage]
+
+
+def _counted(said: Said, now: str) -> list[tuple[str, int]]:
+    """Return the stage that a question for a quantity, or a sum, tells where no phrase of a stage was said."""
+    cues = said.of("cue")
+    if now in _PASSING and "volume" in cues:
+        return [("need_discovery", cues["volume"])]
+    if "sum" in cues and not said.marks.questions and now in _SUM_AFTER:
+        return [("proposal", cues["sum"])]
+    return []
 
 
 def _not_begun(said: Said, now: str) -> Sequence[str]:
-    """Return the stages whose phrases begin none in an utterance of the manager."""
+    """Return the stages whose phrases begin none in an utterance of the manager.
+
+    Needs are found by asking; a problem that is held against an objection presses; and who tells who they are and asks
+    an open question wants to hear the answer.
+    """
     asked = said.marks.questions
     if not asked:
         return ("need_discovery", "pain") if now == "objection" else ("need_discovery",)
