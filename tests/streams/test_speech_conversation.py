@@ -254,3 +254,71 @@ def test_a_time_that_the_customer_refuses_is_not_agreed() -> None:
     step = conversation(call(*talk)).next_step
     assert step is not None
     assert (step.utterance, step.agreed) == ("u03", False)
+
+
+OPENED: Said = ("m", "stage.introduction")
+
+
+def test_a_wrong_number_has_no_more_than_an_introduction() -> None:
+    heard = conversation(call(OPENED, ("c", "cue.wrong_number"), ("m", "stage.need_discovery ?"), ("c", "")))
+    assert stages(heard) == ["u00 introduction"]
+
+
+def test_a_call_to_remind_finds_no_need_and_presents_nothing() -> None:
+    asks, tells = ("m", "stage.need_discovery ?"), ("m", "words=12")
+    reminder = call(("m", "stage.introduction cue.reminder"), ("c", ""), asks, ("c", ""), tells)
+    other = call(OPENED, ("c", ""), asks, ("c", ""), tells)
+    assert stages(conversation(reminder)) == ["u00 introduction"]
+    assert stages(conversation(other)) == ["u00 introduction", "u02 need_discovery", "u04 presentation"]
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "kinds"),
+    [
+        ("words=6", "cue.taken_up", ["need"]),
+        ("words=6", "", []),
+        ("words=3", "cue.taken_up", []),
+        ("words=6 ?", "cue.taken_up", []),
+        ("words=6 cue.agreement", "cue.taken_up", []),
+    ],
+)
+def test_what_the_manager_takes_up_is_an_objection(said: str, answer: str, kinds: list[str]) -> None:
+    heard = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), ("c", said), ("m", answer), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(("problem", "kinds"), [("", ["need"]), (" stage.pain", [])])
+def test_who_tells_of_a_problem_sets_nothing_against_the_product(problem: str, kinds: list[str]) -> None:
+    answer = ("c", f"words=6 cue.resistance{problem}")
+    heard = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), answer, ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("answer", "after", "stage"),
+    [
+        ("reaction.option stage.proposal cue.sum", "", "u04 proposal"),
+        ("reaction.option stage.proposal", "", "u03 objection"),
+        ("reaction.acknowledge", "words=12", "u06 presentation"),
+        ("reaction.acknowledge", "words=12 cue.farewell", "u03 objection"),
+        ("reaction.acknowledge", "stage.pain", "u03 objection"),
+    ],
+)
+def test_an_objection_that_is_taken_up_is_left_by_terms_and_by_telling_on(answer: str, after: str, stage: str) -> None:
+    said = (OPENED, ("c", ""), ("m", "stage.presentation"), ("c", "objection.price"), ("m", answer), ("c", ""))
+    assert stages(conversation(call(*said, ("m", after), ("c", ""))))[-1].removesuffix(" back") == stage
+
+
+def test_a_need_is_found_by_asking_and_a_price_is_not_left_by_what_it_includes() -> None:
+    told = call(OPENED, ("c", ""), ("m", "stage.need_discovery"), ("c", ""))
+    assert stages(conversation(told)) == ["u00 introduction"]
+    priced = call(OPENED, ("c", ""), ("m", "stage.proposal"), ("c", ""), ("m", "stage.presentation cue.sum"))
+    assert stages(conversation(priced))[-1] == "u02 proposal"
+
+
+@pytest.mark.parametrize(("set_against", "agreed"), [("", True), (" objection.price", False)])
+def test_a_time_in_an_objection_is_no_agreed_step(set_against: str, agreed: bool) -> None:
+    offer = ("m", "cue.offer next.named")
+    answer = ("c", f"next.named cue.agreement{set_against}")
+    step = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), offer, answer, ("m", ""))).next_step
+    assert (step is not None and step.agreed) is agreed
