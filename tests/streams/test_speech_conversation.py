@@ -322,3 +322,8 @@ def test_a_time_in_an_objection_is_no_agreed_step(set_against: str, agreed: bool
     answer = ("c", f"next.named cue.agreement{set_against}")
     step = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), offer, answer, ("m", ""))).next_step
     assert (step is not None and step.agreed) is agreed
+
+
+def test_who_tells_who_they_are_and_asks_wants_to_know_the_need() -> None:
+    told = ("m", "stage.introduction stage.presentation stage.need_discovery ?")
+    assert stages(conversation(call(OPENED, ("c", ""), told, ("c", "")))) == ["u00 introduction", "u02 need_discovery"]
