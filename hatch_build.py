@@ -24,6 +24,7 @@ COMPILED = (
     "streams/speech/forms.py",
     "streams/speech/patterns.py",
     "streams/speech/matching.py",
+    "streams/speech/candidates.py",
     "streams/speech/lexicon.py",
     "streams/speech/question_cues.py",
     "streams/speech/question_sentences.py",

@@ -18,7 +18,7 @@ from agents.state.tables import RowTable
 from streams.contract import events, facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import Rejection, SpeechEnded, SpeechEvents, SpeechUtterance
-from streams.contract.features import HEADER, Features, ForgottenCall, SpokenLeg, spoken_decoder
+from streams.contract.features import HEADER, Features, ForgottenCall, HeardCall, SpokenLeg, spoken_decoder
 from streams.settings.settings import Settings
 from streams.speech.timing import open_monologue
 from streams.tables.changelog import FORGOTTEN_AT
@@ -65,6 +65,7 @@ class SpeechAgent:
         self._waiting: dict[int, tuple[Any, dict[bytes, TranscriptRow]]] = {}
         self._emptied = Emptied()
         self._without_call = intake.count_of("transcripts_without_call_total")
+        self._swapped = intake.count_of("transcripts_swapped_total")
         self.expired = 0
 
     def fold(self, tp: TP, records: list[Any]) -> None:
@@ -237,6 +238,8 @@ class SpeechAgent:
         self._outbox.add(self._intake.topic, self._partition_for(subject), subject, events.encode(event))
 
     def _send(self, src: str, pos: int, what: _Spoken, leg: SpokenLeg | None, sent: Sent) -> None:
+        if _looks_swapped(sent.now) and not _looks_swapped(sent.before):
+            self._swapped.inc()
         fact = Features(
             src=src,
             seq=pos * facts.SLOTS,
@@ -249,6 +252,10 @@ class SpeechAgent:
         )
         key = what.manager.encode()
         self._outbox.add(self._features, self._partition_for(key), key, facts.encode(fact), self._intake.fact_headers)
+
+
+def _looks_swapped(heard: HeardCall | None) -> bool:
+    return heard is not None and heard.features.swapped
 
 
 def _waits(row: TranscriptRow, now_ms: int, grace_ms: int) -> bool:

@@ -95,6 +95,11 @@ def _plain(found: Plan, links: Links) -> dict[str, Any]:
 
 def _show(found: Plan, limit: int, zone: ZoneInfo, links: Links) -> None:
     typer.echo(f"{found.heard} calls of {found.manager} with a transcript, {len(found.flagged)} with a flag")
+    if found.swapped:
+        typer.echo(
+            f"In {len(found.swapped)} of them the sides look swapped, the newest is {cell(found.swapped[-1])}: "
+            "is manager_channel of the recogniser right?"
+        )
     if found.flagged:
         table = Table(f"ended ({zone.key})", "call", "kind", "talk", "flags", "listen to", box=None, pad_edge=False)
         for each in found.flagged[-limit:]:

@@ -63,7 +63,8 @@ class CallFeatures(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     the customer's longest monologue; `patience` the median pause before the manager's replies.
     `interruptions` are those by each side, `back_channels` those of both. `questions` counts the manager's by type.
     `stages` are in the order in which they began. `objections` are (kind, moment, whether a reaction followed).
-    `next_step` is (whether it was agreed, moment). `evidence` has what raised the flags of the call.
+    `next_step` is (whether it was agreed, moment). `evidence` has what raised the flags of the call. `swapped`: the
+    sides look swapped, and all the other fields are those of the other person then.
     """
 
     utterances: int
@@ -88,6 +89,7 @@ class CallFeatures(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     promises: int = 0
     flags: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    swapped: bool = False
 
 
 class HeardCall(Struct, frozen=True, array_like=True, gc=False):

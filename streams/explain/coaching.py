@@ -105,12 +105,16 @@ class PlannedHabit(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What to train with a manager. `heard` is the number of calls with a transcript that it rests on."""
+    """What to train with a manager. `heard` is the number of calls with a transcript that it rests on.
+
+    `swapped` are the calls among them in which the sides look swapped, oldest first: they say nothing of the manager.
+    """
 
     manager: str
     heard: int
     flagged: tuple[FlaggedCall, ...]
     habits: tuple[PlannedHabit, ...]
+    swapped: tuple[str, ...] = ()
 
 
 class CallOf(NamedTuple):
@@ -150,7 +154,8 @@ def plan(manager: str, calls: Sequence[CallOf]) -> Plan:
     for habit in found:
         if len(chosen) < PLANNED and habit.habit not in {each.habit for each in chosen}:
             chosen.append(habit)
-    return Plan(manager, len(own), tuple(_flagged(own)), tuple(chosen))
+    swapped = tuple(each.call for each in own if each.heard.features.swapped)
+    return Plan(manager, len(own), tuple(_flagged(own)), tuple(chosen), swapped)
 
 
 def _flagged(own: Iterable[CallOf]) -> Iterator[FlaggedCall]:
@@ -166,6 +171,8 @@ def _gaps(manager: str, calls: Iterable[CallOf]) -> Iterator[PlannedHabit]:
     """Yield each habit, in each cell, in which the manager is on the worse side of the team's better quartile."""
     cells: dict[Cell, dict[str, list[CallOf]]] = defaultdict(lambda: defaultdict(list))
     for each in calls:
+        if each.heard.features.swapped:
+            continue  # its figures are the customer's
         cells[each.heard.kind, band(each.heard.talk_ms)][each.manager].append(each)
     for (kind, length), by_manager in cells.items():
         if manager not in by_manager:

@@ -51,6 +51,13 @@ OPERATIONS_METRICS: Final = (
         labels=_TOPIC,
     ),
     Metric(
+        name="transcripts_swapped_total",
+        type="counter",
+        help="Transcripts of calls in which the sides look swapped: the customer says what managers say, and the other "
+        "way round. Is the recogniser's manager_channel right?",
+        labels=_TOPIC,
+    ),
+    Metric(
         name="folded_total",
         type="counter",
         help="Values of a field that could not be counted as they were (an unknown stage or currency, an amount or a "

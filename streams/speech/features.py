@@ -16,6 +16,7 @@ from streams.speech.conversation import conversation as conversation_of
 from streams.speech.conversation import heard
 from streams.speech.marks import Hit, QuestionType, UtteranceMarks
 from streams.speech.question_counts import question_counts
+from streams.speech.sides import look_swapped
 from streams.speech.timing import Timing, timing
 
 MOST_EVIDENCE: Final = 8
@@ -60,6 +61,7 @@ def call_features(
         next_step=None if talk.next_step is None else (talk.next_step.agreed, talk.next_step.at_ms),
         arguments=sum(hit.kind == "argument" for hit in own),
         promises=sum(hit.kind == "promise" for hit in own),
+        swapped=look_swapped(spoken),
     )
     found = tuple(flagging.flags(features, speech, conversation=conversation))
     return replace(features, flags=found, evidence=tuple(_evidence(found, features, fillers, times))[:MOST_EVIDENCE])

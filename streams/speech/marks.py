@@ -61,6 +61,7 @@ class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
     something was heard and not understood (`streams.speech.stretches`). `words` is the number of words.
     `language` is the source's tag, else "ru" where a letter is Cyrillic.
     `back_channel`: few words, all of the list of back-channels. `punctuated`: the text has a mark that ends a sentence.
+    `as_other` is how many telling phrases are in it if the other side said it (`streams.speech.sides`).
     """
 
     revision: int
@@ -75,6 +76,7 @@ class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
     hits: tuple[Hit, ...] = ()
     questions: tuple[Question, ...] = ()
     unclear: tuple[tuple[int, int], ...] = ()
+    as_other: int = 0
 
     @property
     def start_ms(self) -> int:

@@ -7,26 +7,42 @@ time for a text depends on what is found in it, and not on the number of phrases
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, cast
 
 from streams.speech.forms import TOLERANT_LETTERS, one_letter_apart, without_neighbour
 from streams.speech.patterns import Term
-from streams.speech.words import PAUSES
+from streams.speech.words import PAUSES, Token, Words
 
 MAX_NODES: Final = 400_000
 
+_PAUSE: Final = 0
+_MARK: Final = 1
+_NUMBER: Final = 2
+_PLAIN: Final = 3
+_SLIP: Final = 4
+_STRANGER: Final = 5
+"""What a token is to a node that does not name it. `_SLIP` is a word one letter from a form that tolerates this,
+`_STRANGER` one that no node names."""
 
-Found: TypeAlias = tuple[int, int, int]
-"""A phrase, and the tokens `[first, end)` that are it."""
+
+class Found:
+    """A phrase, by its number, and the tokens `[first, end)` that are it."""
+
+    __slots__ = ("end", "first", "phrase")
+
+    def __init__(self, phrase: int, first: int, end: int) -> None:
+        self.phrase: int = phrase
+        self.first: int = first
+        self.end: int = end
 
 
 class Node:
     """Where a reader is after some words. `done` are the phrases that end here; `made` once the edges are there.
 
-    `rare`: a word that no edge names may lead on.
+    `rare`: a word that no edge names may lead on. `goes_on`: any word may.
     """
 
-    __slots__ = ("any_word", "digits", "done", "edges", "made", "places", "rare", "tolerant")
+    __slots__ = ("any_word", "digits", "done", "edges", "goes_on", "made", "places", "rare", "tolerant")
 
     def __init__(self, places: frozenset[int]) -> None:
         self.places = places
@@ -37,6 +53,53 @@ class Node:
         self.done: tuple[int, ...] = ()
         self.tolerant: dict[str, tuple[str, ...]] = {}
         self.rare: bool = False
+        self.goes_on: bool = False
+
+
+class Note:
+    """What the automata of both sides know of a token, in a `Vocabulary`: the node that it leads to, and its kind."""
+
+    __slots__ = ("customer", "kind", "manager", "of")
+
+    def __init__(self, of: Vocabulary, manager: Node | None, customer: Node | None, kind: int) -> None:
+        self.of: Vocabulary = of
+        self.manager: Node | None = manager
+        self.customer: Node | None = customer
+        self.kind: int = kind
+
+
+class Vocabulary:
+    """What two automata, of the manager's phrases and of the customer's, know of tokens. It holds none itself."""
+
+    __slots__ = ("_customer", "_forms", "_manager")
+
+    def __init__(self, manager: Automaton, customer: Automaton, forms: Forms) -> None:
+        self._manager: Automaton = manager
+        self._customer: Automaton = customer
+        self._forms: Forms = forms
+
+    def note(self, token: Token) -> Note:
+        """Return what is known of a token, as it is noted there."""
+        if token.phrases is not None:
+            known = cast("Note", token.phrases)
+            if known.of is self:
+                return known
+        form = token.form
+        made = Note(self, self._manager.first(form), self._customer.first(form), self._kind(form))
+        token.phrases = made
+        return made
+
+    def _kind(self, form: str) -> int:
+        if form in PAUSES:
+            return _PAUSE
+        head = form[0]
+        if head.isdigit():
+            return _NUMBER
+        if not head.isalpha() and head != "[":
+            return _MARK
+        if self._forms.may_slip(form):
+            return _SLIP
+        return _PLAIN if self._forms.have(form) else _STRANGER
 
 
 class Automaton:
@@ -51,61 +114,106 @@ class Automaton:
         self._builder = _Builder(phrases)
         self._root: Node = self._builder.root()
 
-    def find(self, forms: list[str]) -> list[Found]:
-        """Return every place at which a phrase stands, in order of the first word; overlaps among them."""
+    def first(self, form: str) -> Node | None:
+        """Return where a phrase goes on that begins with a word; None where none does."""
+        node = self._root.edges.get(form)
+        return self._root.digits if node is None and form[0].isdigit() else node
+
+    def full(self) -> bool:
+        """Return whether there are so many nodes that it is time to begin anew."""
+        return self._builder.full()
+
+    def renew(self) -> None:
+        """Forget all nodes but the first. What `Note`s say of it is of no use then."""
+        self._root = self._builder.root()
+
+    def find(self, words: Words, known: Vocabulary, *, is_manager: bool) -> list[Found]:
+        """Return every place at which a phrase stands, in order of the first word; overlaps among them.
+
+        `known` is the vocabulary of which this automaton is the one of the manager, or of the customer.
+        """
         found: list[Found] = []
-        if self._builder.full():
-            self._root = self._builder.root()
-        root = self._root
-        first_words, first_digits = root.edges, root.digits
-        for first, form in enumerate(forms):
-            node = first_words.get(form)
-            if node is None:
-                if first_digits is None or not form[0].isdigit():
-                    continue
-                node = first_digits
-            self._follow(node, forms, first, found)
+        notes = [known.note(token) for token in words.tokens]
+        for first, note in enumerate(notes):
+            node = note.manager if is_manager else note.customer
+            if node is not None:
+                self._follow(node, words.forms, notes, first, found)
         return found
 
-    def _follow(self, node: Node, forms: list[str], first: int, found: list[Found]) -> None:
+    def _follow(self, node: Node, forms: list[str], notes: list[Note], first: int, found: list[Found]) -> None:
         """Add the phrases that begin at `first`, whose word led to `node`."""
         at = first + 1
         while True:
             if not node.made:
                 self._builder.make(node)
-            for phrase in node.done:
-                found.append((phrase, first, at))  # noqa: PERF401 - most nodes end no phrase
-            after = None
-            edges = node.edges
-            while at < len(forms) and (edges or node.rare):
-                word = forms[at]
-                at += 1
-                after = edges.get(word)
-                if after is not None:
-                    break
-                if word not in PAUSES:
-                    if node.rare:
-                        after = _rarer(node, word)
-                    break
-            if after is None:
+            if node.done:
+                found += [Found(phrase, first, at) for phrase in node.done]
+            if not node.goes_on:
                 return
+            while at < len(forms) and notes[at].kind == _PAUSE:
+                at += 1
+            if at == len(forms):
+                return
+            kind = notes[at].kind
+            after = node.edges.get(forms[at]) if kind != _STRANGER else None
+            if after is None:
+                if not node.rare:
+                    return
+                after = _rarer(node, forms[at], kind)
+                if after is None:
+                    return
+            at += 1
             node = after
 
 
-def _rarer(node: Node, word: str) -> Node | None:
-    """Return where a word leads that no edge names: a number, a recogniser's slip, or any word."""
-    head = word[0]
-    if head.isdigit():
+def _rarer(node: Node, word: str, kind: int) -> Node | None:
+    """Return where a token leads that no edge names: a number, a recogniser's slip, or any word."""
+    if kind == _NUMBER:
         return node.digits if node.digits is not None else node.any_word
-    if not head.isalpha() and head != "[":
+    if kind == _MARK:
         return None
-    if node.tolerant and len(word) >= TOLERANT_LETTERS - 1:
+    if kind == _SLIP and node.tolerant:
         # A slip in one letter leaves the first three letters whole, or the last three.
         for part in (word[:3], "-" + word[-3:]):
             for form in node.tolerant.get(part, ()):
                 if one_letter_apart(word, form) and without_neighbour(form):
                     return node.edges[form]
     return node.any_word
+
+
+class Forms:
+    """All forms in some phrases: which words are among them, and which are one letter from one that tolerates a slip.
+
+    A slip leaves the first half of a form whole, or the last. The halves are noted by the length of the form.
+    """
+
+    __slots__ = ("_all", "_halves")
+
+    def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
+        self._all: set[str] = set()
+        for one in {term.forms for terms in phrases for term in terms}:
+            self._all |= one
+        self._halves: dict[str, list[str]] = {}
+        for form in sorted({form for terms in phrases for term in terms for form in term.tolerant}):
+            half = (len(form) - 1) // 2
+            for part in (f"{len(form)}{form[:half]}", f"{len(form)}-{form[-half:]}"):
+                self._halves.setdefault(part, []).append(form)
+
+    def have(self, word: str) -> bool:
+        """Return whether the word is a form of some phrase."""
+        return word in self._all
+
+    def may_slip(self, word: str) -> bool:
+        """Return whether the word may be a form that tolerates a slip, with one."""
+        if len(word) < TOLERANT_LETTERS - 1:
+            return False
+        for length in range(max(len(word) - 1, TOLERANT_LETTERS), len(word) + 2):
+            half = (length - 1) // 2
+            for part in (f"{length}{word[:half]}", f"{length}-{word[-half:]}"):
+                for form in self._halves.get(part, ()):
+                    if one_letter_apart(word, form):
+                        return True
+        return False
 
 
 class _Builder:
@@ -162,6 +270,7 @@ class _Builder:
         node.digits = self._node(digits | any_word) if digits else None
         node.any_word = self._node(any_word) if any_word else None
         node.rare = bool(node.tolerant) or node.digits is not None or node.any_word is not None
+        node.goes_on = node.rare or bool(node.edges)
         node.made = True
 
     def _reached(self, place: int) -> list[int]:

@@ -68,6 +68,35 @@ class Context:
         self.next_after: frozenset[str] | None = _next_to(after)
 
 
+class Contexts:
+    """Contexts of which one must hold, by a word that must stand next to the phrase, before it or else after it."""
+
+    __slots__ = ("_after", "_any", "_before")
+
+    def __init__(self, contexts: Sequence[Context]) -> None:
+        self._before: dict[str, list[Context]] = {}
+        self._after: dict[str, list[Context]] = {}
+        self._any: list[Context] = []
+        for context in contexts:
+            if context.next_before is not None:
+                _note(self._before, context.next_before, context)
+            elif context.next_after is not None:
+                _note(self._after, context.next_after, context)
+            else:
+                self._any.append(context)
+
+    def hold(self, forms: list[str], first: int, end: int) -> bool:
+        """Return whether one of the contexts holds around the tokens `[first, end)`."""
+        if self._before and first > 0 and _one_holds(self._before, forms[first - 1], forms, first, end):
+            return True
+        if self._after and end < len(forms) and _one_holds(self._after, forms[end], forms, first, end):
+            return True
+        for context in self._any:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
+            if holds(context, forms, first, end):
+                return True
+        return False
+
+
 class Notation:
     """Reads phrases and contexts with the sets of a lexicon. Raises ValueError with the reason."""
 
@@ -199,11 +228,19 @@ def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
     return terms[0].forms
 
 
-def one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -> bool:
-    """Return whether one of the contexts holds."""
-    for context in contexts:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
-        if holds(context, forms, first, end):
-            return True
+def _note(by_word: dict[str, list[Context]], words: frozenset[str], context: Context) -> None:
+    """Note a context by each of the words that may stand next to the phrase; by "" for a pause mark instead."""
+    for word in ("", *words):
+        by_word.setdefault(word, []).append(context)
+
+
+def _one_holds(by_word: dict[str, list[Context]], word: str, forms: list[str], first: int, end: int) -> bool:
+    """Return whether one of the contexts that begin with `word` holds. A pause mark hides the word that decides."""
+    contexts = by_word.get("" if word in PAUSES else word)
+    if contexts is not None:
+        for context in contexts:
+            if holds(context, forms, first, end):
+                return True
     return False
 
 

@@ -139,12 +139,6 @@ class Cues:
             self.flags[words[0]] = self.flags.get(words[0], 0) | (PHRASE if len(words) > 1 else flag)
         self.you_endings += file.you_endings
 
-    def all_flags(self, words: list[str]) -> tuple[list[int], list[int]]:
-        """Return the flags of each word, twice: the second list is for those of phrases."""
-        get = self.flags.get
-        flags = [get(word, 0) for word in words]
-        return flags, flags.copy()
-
     def entries(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield each entry, its words and its flags."""
         for word, flags in self.flags.items():

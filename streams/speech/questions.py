@@ -8,7 +8,7 @@ question cannot be told from a statement then, and is not found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from streams.speech import english_questions, russian_questions
 from streams.speech.marks import QuestionType
@@ -26,7 +26,7 @@ from streams.speech.question_cues import (
     Language,
 )
 from streams.speech.question_sentences import Flags, Sentence
-from streams.speech.words import ENDS, PAUSES, Words
+from streams.speech.words import ENDS, PAUSES, Token, Words
 
 TELLS: Final = ASKING | AUXILIARY | BARE_TAG | BARE_YES_NO | REQUEST_OPEN | REQUEST_SHORT
 """Where none of these is in a sentence without marks, it asks nothing."""
@@ -64,6 +64,26 @@ class Asked(NamedTuple):
         raise ValueError("the question is not of these tokens")
 
 
+class _Note:
+    """What the cues say of a token: its flags by language, and whether it tells that a sentence may ask.
+
+    `pauses` and `ends` tell marks from words.
+    """
+
+    __slots__ = ("ends", "english", "of", "pauses", "russian", "tells", "tells_despite_mark")
+
+    def __init__(
+        self, of: Questions, token: Token, *, russian: int, english: int, tells: bool, tells_despite_mark: bool
+    ) -> None:
+        self.of: Questions = of
+        self.pauses: bool = not token.spoken and token.form in PAUSES
+        self.ends: bool = not token.spoken and not self.pauses and token.form[0] in ENDS
+        self.russian: int = russian
+        self.english: int = english
+        self.tells: bool = tells
+        self.tells_despite_mark: bool = tells_despite_mark
+
+
 class Questions:
     """Finds the questions of utterances. A sentence is read by the cues of the language that its script tells."""
 
@@ -88,21 +108,27 @@ class Questions:
     def find(self, words: Words) -> list[Asked]:
         """Return the questions of an utterance, in order."""
         asked = "?" in words.text
-        if not asked and self._tell.isdisjoint(words.forms):
+        tokens = words.tokens
+        if not asked and not self._may_ask(tokens):
             return []
-        spoken, commas, spans = _split(words)
-        flags: dict[Language, Flags] = {}
+        spoken, notes, commas, spans = self._split(tokens)
+        russian: Flags | None = None
+        english: Flags | None = None
         sentences: list[Sentence] = []
         guessable = False
         for start, end, mark in spans:
             marked = asked and "?" in mark
-            if marked or guessable or _tells(spoken, start, end, self._tell_despite_mark if mark else self._tell):
+            if marked or guessable or _tells(notes, start, end, marked=mark != ""):
                 cues = self._of_script(spoken, start, end)
-                if cues.language not in flags:
-                    flags[cues.language] = cues.all_flags(spoken)
-                sentences.append(
-                    Sentence(cues, spoken, flags[cues.language], first=start, end=end, mark=mark, commas=commas)
-                )
+                if cues.language == "ru":
+                    if russian is None:
+                        russian = _twice([note.russian for note in notes])
+                    flags = russian
+                else:
+                    if english is None:
+                        english = _twice([note.english for note in notes])
+                    flags = english
+                sentences.append(Sentence(cues, spoken, flags, first=start, end=end, mark=mark, commas=commas))
             guessable = marked and end - start <= GUESS_WORDS
         found: list[Asked] = []
         guesses = _guesses(sentences) if asked and len(sentences) > 1 else ()
@@ -111,37 +137,67 @@ class Questions:
                 _of_sentence(sentence, found)
         return found if len(found) < LOOP else _without_loops(found, spoken)
 
+    def _may_ask(self, tokens: list[Token]) -> bool:
+        """Return whether a text without "?" has a word that tells a question: of a text with marks, despite them."""
+        tells = tells_despite_mark = marked = heard = False
+        for token in tokens:
+            note = self._note(token)
+            if note.pauses or note.ends:
+                marked = marked or note.pauses or heard
+            else:
+                heard = True
+                tells = tells or note.tells
+                tells_despite_mark = tells_despite_mark or note.tells_despite_mark
+        return tells_despite_mark if marked else tells
+
+    def _note(self, token: Token) -> _Note:
+        """Return what the cues say of a token, as it is noted there."""
+        if token.questions is not None:
+            known = cast("_Note", token.questions)
+            if known.of is self:
+                return known
+        form = token.form
+        made = _Note(
+            self,
+            token,
+            russian=self._cues["ru"].flags.get(form, 0),
+            english=self._cues["en"].flags.get(form, 0),
+            tells=form in self._tell,
+            tells_despite_mark=form in self._tell_despite_mark,
+        )
+        token.questions = made
+        return made
+
+    def _split(self, tokens: list[Token]) -> tuple[list[str], list[_Note], set[int], list[tuple[int, int, str]]]:
+        """Return the words, their notes, the places right behind pause marks, and the sentences: first, end and mark.
+
+        What stands behind the last mark ends with "." if the text has marks at all, and with "" else.
+        """
+        spoken: list[str] = []
+        notes: list[_Note] = []
+        commas: set[int] = set()
+        spans: list[tuple[int, int, str]] = []
+        begin = 0
+        for token in tokens:
+            note = self._note(token)
+            if note.pauses:
+                commas.add(len(spoken))
+            elif not note.ends:
+                spoken.append(token.form)
+                notes.append(note)
+            elif len(spoken) > begin:
+                spans.append((begin, len(spoken), token.form))
+                begin = len(spoken)
+        if len(spoken) > begin:
+            spans.append((begin, len(spoken), "." if spans or commas else ""))
+        return spoken, notes, commas, spans
+
     def _of_script(self, words: list[str], first: int, end: int) -> Cues:
         """Return the cues of the language of most words."""
         russian = words[first][0] >= CYRILLIC
         if russian != (words[end - 1][0] >= CYRILLIC):
             russian = 2 * sum([word[0] >= CYRILLIC for word in words[first:end]]) > end - first
         return self._cues["ru" if russian else "en"]
-
-
-def _split(words: Words) -> tuple[list[str], set[int], list[tuple[int, int, str]]]:
-    """Return the words, the places right behind pause marks, and the sentences: first word, end and mark.
-
-    What stands behind the last mark ends with "." if the text has marks at all, and with "" else.
-    """
-    spoken: list[str] = []
-    commas: set[int] = set()
-    spans: list[tuple[int, int, str]] = []
-    begin = 0
-    for token, form in enumerate(words.forms):
-        if words.spoken[token]:
-            spoken.append(form)
-        elif form in PAUSES:
-            commas.add(len(spoken))
-        elif form[0] in ENDS:
-            if len(spoken) > begin:
-                spans.append((begin, len(spoken), form))
-                begin = len(spoken)
-        else:
-            spoken.append(form)
-    if len(spoken) > begin:
-        spans.append((begin, len(spoken), "." if spans or commas else ""))
-    return spoken, commas, spans
 
 
 def _without_loops(found: list[Asked], words: list[str]) -> list[Asked]:
@@ -159,12 +215,18 @@ def _without_loops(found: list[Asked], words: list[str]) -> list[Asked]:
     return kept
 
 
-def _tells(words: list[str], first: int, end: int, telling: frozenset[str]) -> bool:
-    """Return whether one of these words may be part of a question."""
-    for at in range(first, end):  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
-        if words[at] in telling:
+def _tells(notes: list[_Note], first: int, end: int, *, marked: bool) -> bool:
+    """Return whether one of these words may be part of a question. `marked`: a mark other than "?" ends them."""
+    for at in range(first, end):
+        note = notes[at]
+        if note.tells_despite_mark if marked else note.tells:
             return True
     return False
+
+
+def _twice(flags: list[int]) -> Flags:
+    """Return the flags twice: the second list is for those of phrases."""
+    return flags, flags.copy()
 
 
 def _of_sentence(sentence: Sentence, found: list[Asked]) -> None:

@@ -6,8 +6,9 @@ from streams.contract.events import SpeechUtterance
 from streams.settings.speech import Speech
 from streams.speech.lexicon import Lexicon
 from streams.speech.marks import Hit, Question, UtteranceMarks
+from streams.speech.sides import LOOKED_AT_MS, TELLING
 from streams.speech.stretches import stretches, unclear
-from streams.speech.words import Words, count_of, is_word
+from streams.speech.words import Words, is_word
 
 
 class Reader:
@@ -24,33 +25,47 @@ class Reader:
         """Return the marks of an utterance."""
         words = Words(event.text)
         count = words.count()
-        times = Moments(event, words, count)
-        matches = self._lexicon.find(words, event.role, event.start_ms)
+        times = Moments(event, words)
         return UtteranceMarks(
-            revision=event.revision,
-            final=event.final,
-            role=event.role,
-            stretches=stretches(event, self._word_gap_ms, self._longest_word_ms),
-            words=count,
-            timed=bool(event.words),
-            punctuated=words.punctuated(),
-            back_channel=0 < count <= self._back_channel_words and self._of_back_channels(words.forms),
-            language=event.language or words.language(),
-            hits=tuple(
-                [
-                    Hit(
-                        kind, group, phrase if kind == "filler" else "", times.word(first), times.of(first), end_span_ms
-                    )
-                    for kind, group, phrase, first, _, end_span_ms in matches
-                ]
-            ),
-            unclear=unclear(event, self._longest_word_ms) if event.words else (),
-            questions=tuple(
-                [
-                    Question(asked.type, asked.clarifying, asked.marked, asked.word, times.of(asked.token(words.forms)))
-                    for asked in self._questions.find(words)
-                ]
-            ),
+            event.revision,
+            event.final,
+            event.role,
+            stretches(event, self._word_gap_ms, self._longest_word_ms),
+            count,
+            bool(event.words),
+            words.punctuated(),
+            0 < count <= self._back_channel_words and self._of_back_channels(words.forms),
+            event.language or words.language(),
+            self._hits(event, words, times),
+            self._asked(words, times),
+            unclear(event, self._longest_word_ms) if event.words else (),
+            self._as_other(event, words) if event.final and event.start_ms < LOOKED_AT_MS else 0,
+        )
+
+    def _hits(self, event: SpeechUtterance, words: Words, times: Moments) -> tuple[Hit, ...]:
+        said = self._lexicon.said(words, event.role, event.start_ms)
+        if not said:
+            return ()
+        hits: list[Hit] = []
+        for one in said:
+            phrase, first = one.phrase, one.first
+            text = phrase.text if phrase.kind == "filler" else ""
+            hits.append(Hit(phrase.kind, phrase.group, text, times.word(first), times.of(first), phrase.end_span_ms))
+        return tuple(hits)
+
+    def _as_other(self, event: SpeechUtterance, words: Words) -> int:
+        said = self._lexicon.said(words, "customer" if event.role == "manager" else "manager", event.start_ms)
+        return sum([one.phrase.kind in TELLING for one in said])
+
+    def _asked(self, words: Words, times: Moments) -> tuple[Question, ...]:
+        asked = self._questions.find(words)
+        if not asked:
+            return ()
+        return tuple(
+            [
+                Question(one.type, one.clarifying, one.marked, one.word, times.of(one.token(words.forms)))
+                for one in asked
+            ]
         )
 
     def _of_back_channels(self, forms: list[str]) -> bool:
@@ -64,53 +79,40 @@ class Moments:
     A word has its own time where the source's words are those of the text; else its share of the utterance, by letters.
     """
 
-    __slots__ = ("_count", "_event", "_letters", "_numbers", "_starts", "_words")
+    __slots__ = ("_at", "_event", "_letters", "_letters_before", "_number", "_starts", "_words")
 
-    def __init__(self, event: SpeechUtterance, words: Words, count: int) -> None:
+    def __init__(self, event: SpeechUtterance, words: Words) -> None:
         self._event = event
-        self._words = words
-        self._count = count
-        self._starts: list[int] = []
-        self._numbers: list[int] = []
-        self._letters: list[int] = []
+        self._words: Words = words
+        self._starts: list[int] | None = None
+        self._letters: int = 0
+        # How many words and letters stand before token `_at`: most often it is asked for one token after the other.
+        self._at: int = 0
+        self._number: int = 0
+        self._letters_before: int = 0
 
     def word(self, token: int) -> int:
         """Return how many words stand before a token."""
-        if not self._numbers:
-            self._look()
-        return self._numbers[token]
+        if token < self._at:
+            self._at = self._number = self._letters_before = 0
+        number, letters = self._number, self._letters_before
+        tokens = self._words.tokens
+        for at in range(self._at, token):
+            one = tokens[at]
+            if one.spoken:
+                number += 1
+                letters += len(one.form)
+        self._at, self._number, self._letters_before = token, number, letters
+        return number
 
     def of(self, token: int) -> int:
         """Return the moment of a token."""
         number = self.word(token)
+        if self._starts is None:
+            self._starts = self._words.starts(self._event.words) if self._event.words else []
         if self._starts:
             return self._starts[number]
+        if not self._letters:
+            self._letters = sum([len(one.form) for one in self._words.tokens if one.spoken])
         start, end = self._event.start_ms, self._event.end_ms
-        return start + (end - start) * self._letters[token] // max(1, self._letters[-1])
-
-    def _look(self) -> None:
-        """Note for each token how many words and letters stand before it; at the end of the list, all letters."""
-        number = letters = 0
-        forms = self._words.forms
-        for token, spoken in enumerate(self._words.spoken):
-            self._numbers.append(number)
-            self._letters.append(letters)
-            if spoken:
-                number += 1
-                letters += len(forms[token])
-        self._letters.append(letters)
-        self._starts = self._timed()
-
-    def _timed(self) -> list[int]:
-        """Return the start of each word, or nothing if the source's words are not those of the text."""
-        event = self._event
-        if not event.words:
-            return []
-        starts: list[int] = []
-        for word in event.words:
-            count = count_of(word.text)
-            if count == 1:
-                starts.append(word.start_ms)
-            else:
-                starts += [word.start_ms] * count
-        return starts if len(starts) == self._count else []
+        return start + (end - start) * self._letters_before // max(1, self._letters)

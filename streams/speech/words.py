@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from streams.contract.events import SpokenWord
+
 HIDDEN: Final = "[pii]"
 """The normal form of a word that the recogniser hid."""
 PAUSES: Final = frozenset({",", ";", ":", "—", "–", "-", "(", ")", '"', "«", "»", "“", "”"})
@@ -59,18 +61,39 @@ class Place(NamedTuple):
     end: int
 
 
-class _Piece:
-    """What stands between two spaces: its tokens, which of them are words, and how many; `only` if it is one token."""
+class Token:
+    """A word or mark, made once for as long as its piece is kept: so what is looked up of it is looked up once.
 
-    __slots__ = ("count", "forms", "only", "spoken")
+    `phrases` and `questions` are what the lexicon and the cues of questions that read it last know of it: each knows
+    by itself whether it is its own.
+    """
+
+    __slots__ = ("form", "phrases", "questions", "spoken")
+
+    def __init__(self, form: str) -> None:
+        self.form: str = form
+        self.spoken: bool = is_word(form)
+        self.phrases: object = None
+        self.questions: object = None
+
+
+class _Piece:
+    """What stands between two spaces: its tokens, and how many of them are words; `only` if it is one token.
+
+    `ends`: a mark in it ends a sentence.
+    """
+
+    __slots__ = ("count", "ends", "only", "text", "tokens")
 
     def __init__(self, text: str) -> None:
         lowered = _lowered(text)
         plain = _SPECIAL.search(lowered) is None and _MIXED.search(lowered) is None
-        self.forms: list[str] = _PLAIN.findall(lowered) if plain else [form for form, _ in _scan(text, lowered)]
-        self.spoken: list[bool] = [is_word(form) for form in self.forms]
-        self.count: int = sum(self.spoken)
-        self.only: str | None = self.forms[0] if len(self.forms) == 1 else None
+        forms = _PLAIN.findall(lowered) if plain else [form for form, _ in _scan(text, lowered)]
+        self.text: str = text
+        self.tokens: list[Token] = [Token(form) for form in forms]
+        self.count: int = sum([token.spoken for token in self.tokens])
+        self.only: Token | None = self.tokens[0] if len(self.tokens) == 1 else None
+        self.ends: bool = _END.search(text) is not None
 
 
 class _Pieces:
@@ -82,11 +105,11 @@ class _Pieces:
         self.known: dict[str, _Piece] = {}
 
     def of(self, text: str) -> _Piece:
-        """Return a piece. One with a digit in it may be of a telephone number, and is not kept."""
+        """Return a piece."""
         piece = self.known.get(text)
         if piece is None:
             piece = _Piece(text)
-            if len(text) <= _LONGEST_KEPT and _DIGIT.search(text) is None:
+            if may_be_kept(text):
                 if len(self.known) >= _MOST_KEPT:
                     self.known.clear()
                 self.known[text] = piece
@@ -99,39 +122,49 @@ _PIECES: Final = _Pieces()
 class Words:
     """The tokens of a text, in order: words and marks. `forms[i]` is the normal form of token `i`.
 
-    `spoken[i]` tells whether token `i` is a word. `places` is made only where somebody asks for it.
+    `places` is made only where somebody asks for it.
     """
 
-    __slots__ = ("_count", "_places", "forms", "spoken", "text")
+    __slots__ = ("_count", "_pieces", "_places", "_punctuated", "forms", "text", "tokens")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._places: list[Place] | None = None
+        self._pieces: list[_Piece] = []
         self._count: int = 0
+        self._punctuated: bool = False
+        self.tokens: list[Token] = []
         self.forms: list[str] = []
-        self.spoken: list[bool] = []
         if "[" in text or "<" in text or "İ" in text:  # what has spaces in it, or another length in lower case
             scanned = list(_scan(text, _lowered(text)))
             self.forms = [form for form, _ in scanned]
-            self.spoken = [is_word(form) for form in self.forms]
-            self._count = sum(self.spoken)
+            self.tokens = [Token(form) for form in self.forms]
+            self._count = sum([token.spoken for token in self.tokens])
             self._places = [place for _, place in scanned]
+            self._punctuated = _END.search(text) is not None
             return
         known = _PIECES.known
-        forms, spoken = self.forms, self.spoken
+        forms, tokens, pieces = self.forms, self.tokens, self._pieces
         count = 0
+        punctuated = False
         for part in text.split():
             piece = known.get(part)
             if piece is None:
                 piece = _PIECES.of(part)
-            if piece.only is None:
-                forms.extend(piece.forms)
-                spoken.extend(piece.spoken)
+            pieces.append(piece)
+            only = piece.only
+            if only is None:
+                for token in piece.tokens:
+                    tokens.append(token)
+                    forms.append(token.form)
             else:
-                forms.append(piece.only)
-                spoken.append(piece.count > 0)
+                tokens.append(only)
+                forms.append(only.form)
             count += piece.count
+            if piece.ends:
+                punctuated = True
         self._count = count
+        self._punctuated = punctuated
 
     @property
     def places(self) -> list[Place]:
@@ -146,7 +179,22 @@ class Words:
 
     def words_before(self, token: int) -> int:
         """Return how many words stand before a token: the place of a word among the words."""
-        return sum(self.spoken[:token])
+        return sum([one.spoken for one in self.tokens[:token]])
+
+    def starts(self, words: tuple[SpokenWord, ...]) -> list[int]:
+        """Return the start of each word, or nothing if `words` are not those of this text."""
+        starts: list[int] = []
+        pieces = self._pieces
+        same = len(pieces) == len(words)
+        for number, word in enumerate(words):
+            text = word.text
+            # Most often the pieces of the text are the words, and comparing takes less than looking the word up.
+            count = pieces[number].count if same and pieces[number].text == text else count_of(text)
+            if count == 1:
+                starts.append(word.start_ms)
+            else:
+                starts += [word.start_ms] * count
+        return starts if len(starts) == self._count else []
 
     def language(self) -> str:
         """Return "ru" where a letter is Cyrillic, else "": other scripts do not tell a language."""
@@ -154,7 +202,12 @@ class Words:
 
     def punctuated(self) -> bool:
         """Return whether a mark ends a sentence in this text."""
-        return _END.search(self.text) is not None
+        return self._punctuated
+
+
+def may_be_kept(text: str) -> bool:
+    """Return whether a word may be kept for the next utterances: one with a digit may be of a telephone number."""
+    return len(text) <= _LONGEST_KEPT and _DIGIT.search(text) is None
 
 
 def is_word(form: str) -> bool:

@@ -75,6 +75,16 @@ def test_it_shows_flagged_calls_with_their_moments_and_the_habit_to_train(
     assert "listen to: anna-2 at 1:01" in said.out
 
 
+def test_calls_whose_sides_look_swapped_are_named_and_compared_with_none(
+    callpulse: Runner, reads: Callable[[list[Features]], None]
+) -> None:
+    reads([*FACTS[:12], *(fact("anna", n, monologue=90_000, swapped=True) for n in range(3))])
+    said = callpulse("coaching", "anna")
+    assert "In 3 of them the sides look swapped, the newest is anna-0" in said.out
+    assert "No habit stands out" in said.out
+    assert "look swapped" not in callpulse("coaching", "a").out
+
+
 def test_json_has_all_of_it(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:
     reads(FACTS)
     found = callpulse("coaching", "anna", "--json").json

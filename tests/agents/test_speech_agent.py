@@ -233,6 +233,21 @@ def test_a_transcript_whose_call_nobody_knows_is_counted() -> None:
     assert [fact.topic for fact in parts.sent] == ["features"]
 
 
+def test_a_transcript_whose_sides_look_swapped_is_counted_once() -> None:
+    parts = Parts()
+    parts.take(
+        said(1, "customer", "Good morning, my name is Anna, I'm calling from Vector. We offer a system."),
+        said(2, "manager", "It's too expensive for us, and I have no time.", start_ms=5_000),
+        LEG,
+        END,
+    )
+    assert parts.counted("transcripts_swapped_total") == 1
+    parts.take(said(3, text="you know", start_ms=10_000), replace(END, id="end2"))
+    assert len(parts.sent) == 2
+    assert parts.counted("transcripts_swapped_total") == 1
+    assert all(features_decoder.decode(fact.value or b"").now.features.swapped for fact in parts.sent)  # type: ignore[union-attr]  # they have features
+
+
 def test_where_transcripts_are_not_read_no_end_is_sent() -> None:
     parts = Parts()
     parts.take(said(), LEG)

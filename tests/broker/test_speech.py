@@ -13,8 +13,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
+from agents.kafka.heard import read_features
 from streams.contract import events, topics
 from streams.contract.events import CallEnded, Event, SpeechEnded, SpeechUtterance
+from streams.contract.facts import GROUP
+from streams.explain.coaching import latest
 from streams.settings.settings import Settings
 from streams.tables.outcome.fold import OutcomeRow
 from tests.broker.in_process import PARTITIONS, START_MS, Start, Worker, call_ended, wait_until
@@ -158,6 +161,49 @@ async def test_what_is_heard_counts_whatever_the_order_and_repetition(start: Sta
     await asyncio.sleep(0.5)  # legs go from `calls` to `speech`, and features to their topic
     await all_folded(worker)
     assert sums_of(worker) == expected(said)
+    await commands_read_the_same(worker, settings, said)
+
+
+async def commands_read_the_same(worker: Worker, settings: Settings, said: list[Said]) -> None:
+    """What `callpulse coaching` reads of topic `features` adds up to the same, without what is not the group's."""
+    await worker.parts.outbox.drain()
+    name, key = settings.kafka.topic_prefix + topics.FEATURES.name, b"m000"
+    place = topics.partition_of(key, PARTITIONS)
+    facts = await read_features(settings.kafka, 0)
+    before_ms = max(record.timestamp for record in await asyncio.to_thread(consume, settings.kafka.bootstrap, name))
+    stranger = replace(facts[0], call="of another group")
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap)
+    await producer.start()
+    try:
+        for value, headers in [
+            (msgspec.json.encode(stranger), [(GROUP, b"another")]),
+            (msgspec.json.encode(stranger)[:-9], [(GROUP, settings.kafka.group.encode())]),
+            (b"no fact", []),
+            (None, []),
+        ]:
+            await producer.send_and_wait(name, value, key, place, headers=headers)
+        last = await producer.send_and_wait(
+            name, msgspec.json.encode(replace(stranger, call="without a group's name")), key, place
+        )
+    finally:
+        await producer.stop()
+    advanced: list[int] = []
+    again = await read_features(settings.kafka, 0, advanced.append)
+    assert sum(advanced) == len(facts) + 5
+    assert [fact.call for fact in again if fact not in facts] == ["without a group's name"]
+    found: dict[tuple[str, str], int] = {}
+    for call in latest(facts):
+        if call.heard.features.talk is None:
+            continue  # one side only: it counts for no rate
+        for filler, count in call.heard.features.fillers.items():
+            assert filler == "you know"
+            place_of = call.manager, "fillers"
+            found[place_of] = found.get(place_of, 0) + count
+    fillers = {place: number for place, number in expected(said).items() if place[1] == "fillers"}
+    assert {place: number for place, number in found.items() if place in fillers} == fillers
+    assert len(latest(facts)) == len(said)
+    assert last.timestamp > before_ms
+    assert [fact.call for fact in await read_features(settings.kafka, last.timestamp)] == ["without a group's name"]
 
 
 async def test_a_crash_at_any_moment_changes_no_figure(start: Start, settings: Settings) -> None:

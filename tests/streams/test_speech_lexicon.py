@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.events import Role
+from streams.speech import candidates
 from streams.speech.forms import forms_of, one_letter_apart, without_neighbour
 from streams.speech.groups import LexiconError
 from streams.speech.lexicon import File, Lexicon, Match
+from streams.speech.shipped import lexicon as shipped_lexicon
 from streams.speech.words import Words
 
 
@@ -330,3 +332,18 @@ def test_what_is_found_is_what_a_plain_search_finds(phrases: list[str], text: st
 def test_reading_again_finds_the_same(text: str) -> None:
     of = lexicon(BASE)
     assert of.find(Words(text), "customer") == of.find(Words(text), "customer")
+
+
+SIDES: tuple[Role, ...] = ("manager", "customer")
+
+
+def test_few_candidates_are_sorted_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(["you know, как бы, it's too expensive, дорого, kind of"] * times) for times in range(1, 6)]
+    texts += ["на самом деле это дорого, мы подумаем, перезвоните в четверг в десять, а сколько это стоит, как бы"]
+    of = shipped_lexicon()
+    by_few: dict[int, list[list[Match]]] = {}
+    for few in (0, 1_000):
+        monkeypatch.setattr(candidates, "FEW", few)
+        by_few[few] = [of.find(Words(text), side, 0) for text in texts for side in SIDES]
+    assert by_few[0] == by_few[1_000]
+    assert max(map(len, by_few[0])) > 5

@@ -82,8 +82,10 @@ def test_the_fast_way_finds_what_the_slow_way_finds(text: str) -> None:
 def test_words_are_the_same_however_a_text_is_read(text: str) -> None:
     words = Words(text)
     assert len(words.places) == len(words.forms)
-    assert words.spoken == [is_word(form) for form in words.forms]
-    assert words.count() == sum(words.spoken) == count_of(text)
+    spoken = [token.spoken for token in words.tokens]
+    assert [token.form for token in words.tokens] == words.forms
+    assert spoken == [is_word(form) for form in words.forms]
+    assert words.count() == sum(spoken) == count_of(text)
     if "İ" not in text and "[" not in text and "<" not in text:
         assert words.forms == [form for form, _ in _scan(text, _lowered(text))]
 
