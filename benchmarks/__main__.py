@@ -30,6 +30,7 @@ BENCHMARKS: Final = (
     "ami",
     "cdr",
     "speech",
+    "speech-delay",
     "gateway",
 )
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"

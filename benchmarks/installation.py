@@ -59,6 +59,7 @@ class Installation:
         self.calls = f"{self.name}.calls"
         self.contacts = f"{self.name}.contacts"
         self.crm = f"{self.name}.crm"
+        self.speech = f"{self.name}.speech"
         self.changelog = topics.changelog("leads", self.name).name
         self._folder = tempfile.TemporaryDirectory(prefix="callpulse-bench-")
         self.folder = Path(self._folder.name)

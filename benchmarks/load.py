@@ -68,13 +68,23 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 class Paced:
-    """A paced stream in its own process. Ends it when left."""
+    """A paced stream in its own process: of `module`, which takes a `Pace`, into `topic`. Ends it when left."""
 
-    def __init__(self, installation: Installation, *, rate: int, seconds: float, marks_per_second: int = 20) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        rate: int,
+        seconds: float,
+        marks_per_second: int = 20,
+        module: str = "benchmarks.load",
+        topic: str | None = None,
+    ) -> None:
+        self._module = module
         self._marks = installation.folder / f"marks-{time.monotonic_ns()}"
         self._job = Pace(
             bootstrap=installation.bootstrap,
-            topic=installation.calls,
+            topic=topic or installation.calls,
             managers=len(installation.managers),
             rate=rate,
             seconds=seconds,
@@ -84,9 +94,7 @@ class Paced:
 
     def __enter__(self) -> Self:
         job = msgspec.json.encode(self._job).decode()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", job], cwd=ROOT, stdout=subprocess.PIPE
-        )
+        self._process = subprocess.Popen([sys.executable, "-m", self._module, job], cwd=ROOT, stdout=subprocess.PIPE)
         return self
 
     def __exit__(

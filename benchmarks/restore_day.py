@@ -19,7 +19,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from benchmarks import broker
+from benchmarks import broker, changelogs
+from benchmarks.changelogs import Changelog
 from benchmarks.installation import Installation, environment_note
 from benchmarks.load import SOURCE
 from benchmarks.measures import Result, Target, span, spread
@@ -58,19 +59,13 @@ WAYS: Final = (
 )
 
 
-class Changelog(Struct, frozen=True):
-    """The records of a changelog and the bytes of their keys and values."""
-
-    records: int
-    size: int
-
-    def note(self, name: str, hours: int) -> str:
-        """Return what the changelog of the table `name` has, for a person."""
-        rate = self.size / (hours * HOUR_MS)
-        return (
-            f"Changelog of {name}: {self.records:,} records, {self.size / 1e6:,.0f} MB, "
-            f"{self.size / max(1, self.records):,.0f} bytes a record, {rate:.1f} KB a second of the shift."
-        )
+def _note(name: str, log: Changelog, hours: int) -> str:
+    """Return what the changelog of the table `name` has, for a person."""
+    rate = log.size / (hours * HOUR_MS)
+    return (
+        f"Changelog of {name}: {log.records:,} records, {log.size / 1e6:,.0f} MB, "
+        f"{log.size / max(1, log.records):,.0f} bytes a record, {rate:.1f} KB a second of the shift."
+    )
 
 
 def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
@@ -78,7 +73,9 @@ def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
     starts: dict[str, list[Start]] = {way.name: [] for way in WAYS}
     with Installation(bootstrap, MANAGERS, commit_interval=COMMIT_INTERVAL) as installation:
         events = _work(installation, hours)
-        written = {name: _written(bootstrap, topics.changelog(name, installation.name).name) for name in COPIED}
+        written = {
+            name: changelogs.written(bootstrap, topics.changelog(name, installation.name).name) for name in COPIED
+        }
         for _ in range(runs):
             for way in WAYS:
                 installation.lose_rows(*way.lost)
@@ -109,7 +106,7 @@ def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
         f"{COMMIT_INTERVAL}, {STEP} events apart at most. Nothing was compacted. {environment_note()}"
     )
     notes = [
-        *(one.note(name, hours) for name, one in written.items()),
+        *(_note(name, one, hours) for name, one in written.items()),
         events_note,
         f"Records of managers and outcomes read: {counts}.",
     ]
@@ -214,26 +211,3 @@ async def _feed(installation: Installation, shift: Sequence[Record]) -> None:
     finally:
         await consumer.stop()
         await producer.stop()
-
-
-def _written(bootstrap: str, topic: str) -> Changelog:
-    """Read a changelog and return what it holds."""
-
-    async def read() -> Changelog:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=4 * 1024 * 1024)
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            records = size = 0
-            while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-                for some in (await consumer.getmany(timeout_ms=1000)).values():
-                    records += len(some)
-                    size += sum(len(one.key or b"") + len(one.value or b"") for one in some)
-            return Changelog(records, size)
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(read())

@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic: a figure that is worked out wrongly is worse than none."""
 
 import argparse
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,20 @@ import orjson
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import delay, load, scrape, workload
+from benchmarks import delay, load, scrape, speech_paced, workload
 from benchmarks.installation import Metrics
 from benchmarks.measures import Result, Target, percentile
 from benchmarks.peers import plain, rows
 from benchmarks.peers.tutorial_faust import TelephonyEvent, fold
 from streams.contract.decoding import Decoder
-from streams.contract.events import CallEnded, CallsEvent, Rejection
+from streams.contract.events import CallEnded, CallsEvent, Rejection, SpeechEvents, SpeechUtterance
+from streams.settings.speech import Speech
+from streams.speech.lexicon import Lexicon
+from streams.speech.reading import Reader
+from streams.speech.timing import open_monologue
 from streams.tables.manager.row import ManagerRow
+from streams.tables.transcript.fold import TranscriptFold
+from streams.tables.transcript.row import TranscriptRow
 from streams.units import DAY_MS
 
 EVENTS = 20_000
@@ -158,3 +165,29 @@ def test_results_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     assert "2026-11-23" in text
     told = orjson.loads(options.json.read_bytes())
     assert told["benchmarks"]["delay"]["targets"][0]["met"] is True
+
+
+def test_the_stream_of_transcripts_is_ten_interims_to_a_final_in_every_call_and_none_is_the_marked_manager_s() -> None:
+    decode = Decoder[SpeechEvents]("speech").decode
+    calls, rounds = 4, 2
+    records = list(islice(speech_paced.stream(3, calls), calls * speech_paced.VERSIONS * rounds))
+    said = [decode(value) for _, _, value in records]
+    assert all(isinstance(one, SpeechUtterance) for one in said)
+    utterances = [one for one in said if isinstance(one, SpeechUtterance)]
+    assert sum(one.final for one in utterances) == calls * rounds
+    assert len({one.id for one in utterances}) == len(utterances)
+    assert {one.call for one in utterances} == {f"live-{call:05d}" for call in range(calls)}
+    assert {one.manager for one in utterances} == {"manager-0001", "manager-0002"}
+    assert [key.decode() for _, key, _ in records] == [one.manager for one in utterances]
+    assert {bool(one.words) for one in utterances} == {True, False}
+
+
+def test_the_seconds_of_the_marked_manager_s_monologue_say_which_mark_has_arrived() -> None:
+    speech = Speech()
+    fold = TranscriptFold(Reader(Lexicon.load([]), speech), speech, "")
+    row = TranscriptRow()
+    for number, event in enumerate(islice(speech_paced.marks(), 30)):
+        assert event.manager == speech_paced.MARKED
+        fold.utterance(row, event)
+        monologue = open_monologue(row.state.marks, speech)
+        assert number == (0 if monologue is None else (monologue[1] - monologue[0]) / 1_000)
