@@ -5,7 +5,15 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
+import sys
+import textwrap
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from msgspec import UNSET
@@ -29,6 +37,7 @@ from tests.streams.transcripts import (
     words_of,
 )
 
+ROOT = Path(__file__).parents[2]
 PROPERTIES = ("word_times", "punctuation", "fillers", "channels_apart", "fine_times")
 RUSSIAN = [
     ("manager", 400, 2440, "Добрый день, меня зовут Анна, компания Вектор."),
@@ -310,6 +319,30 @@ def test_a_contact_is_the_call_where_none_is_named_and_kinesis_may_wrap_it() -> 
         bare, wrapped = read("contact_lens stream", [line], call=""), made("contact_lens stream", record, call="")
         assert bare.events == wrapped.events
         assert {event.call for event in utterances(bare)} <= {"a1b2c3d4-5678-90ab-cdef-EXAMPLE22222"}
+
+
+def test_the_function_of_the_docs_posts_what_the_hook_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "transcripts.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^   ```python\n(.*?)^   ```", page, re.DOTALL | re.MULTILINE)
+    connected = datetime.fromtimestamp(ANSWERED_MS / 1000, UTC)
+    contact: dict[str, Any] = {"Id": "c-2", "InitialContactId": "c-1", "InitiationTimestamp": connected}
+    client = SimpleNamespace(describe_contact=lambda **_asked: {"Contact": contact})
+    monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(client=lambda _name: client))
+    monkeypatch.setenv("HOOK", "https://board.example/hooks/transcripts/TOKEN/contact_lens")
+    posted: list[urllib.request.Request] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, **_how: posted.append(request))
+    function: dict[str, Any] = {}
+    exec(textwrap.dedent(code), function)  # noqa: S102 - the project's own page
+    data = [base64.b64encode(line).decode() for line in bodies("contact_lens stream")[0].splitlines()]
+    function["handler"]({"Records": [{"kinesis": {"data": one}} for one in data]}, None)
+    assert posted == [], "no agent is connected yet"
+    contact["AgentInfo"] = {"Id": "anna.weber", "ConnectedToAgentTimestamp": connected}
+    function["handler"]({"Records": [{"kinesis": {"data": one}} for one in data]}, None)
+    leg = dict(parse_qsl(urlsplit(posted[0].full_url).query))
+    assert leg.keys() == {"call", "manager", "answered_at", "started_at"}
+    found = read("contact_lens stream", [bytes(request.data or b"") for request in posted], **leg)  # type: ignore[arg-type]  # bytes are given
+    assert lines(found) == LINES["contact_lens stream"]
+    assert {(one.call, one.manager) for one in utterances(found)} == {("c-1", "anna.weber")}
 
 
 def test_what_a_recogniser_was_asked_for_is_a_setting() -> None:
