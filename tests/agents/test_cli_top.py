@@ -16,7 +16,7 @@ from agents.cli.top.board import COLUMNS, ORDERS, View, board, fitting, silent, 
 from agents.cli.top.department import CLOSER, NOISE, Department, Feed, Lead, Line, read_department
 from agents.cli.top.page import page
 from agents.telemetry.scrape import Scrape
-from streams.settings.settings import Manager, Thresholds
+from streams.settings.settings import Links, Manager, Thresholds
 from tests.agents.cli_runner import Runner
 
 NOW_MS = 1_795_435_200_000
@@ -316,6 +316,19 @@ class TestPage:
         ):
             assert piece in text
         assert text.index("L-9") < text.index("L-7")
+
+    def test_an_unknown_caller_has_a_reference_and_with_links_leads_and_the_manager_have_pages(self) -> None:
+        caller = "phone:174605dd995a9e798138e50e3eab9f7d"
+        text = ANNA.text.replace('lead="L-9"', f'lead="{caller}"')
+        out = io.StringIO()
+        screen = Console(file=out, width=100, force_terminal=True, color_system="truecolor")
+        links = Links(lead="https://crm.example/lead/{lead}", manager="https://crm.example/staff/{manager}")
+        screen.print(page(read_department([ANNA._replace(text=text)], NOW_MS), VIEW._replace(links=links), "anna"))
+        shown = out.getvalue()
+        assert "unknown caller 174605dd" in shown
+        assert caller not in shown
+        assert ";https://crm.example/lead/L-7\x1b" in shown
+        assert ";https://crm.example/staff/anna\x1b" in shown
 
     def test_a_manager_whom_nobody_exports_is_said_so(self) -> None:
         screen = Console(file=io.StringIO(), width=100, record=True)

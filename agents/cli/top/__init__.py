@@ -86,7 +86,7 @@ def top(
     settings = read_settings(config)
     manager, addresses = _whose(workers or [], settings.managers)
     urls, client = worker_metrics(settings, addresses), client_of(settings)
-    view = View(settings.thresholds, settings.managers, manager=manager)
+    view = View(settings.thresholds, settings.managers, manager=manager, links=settings.links)
     if as_json or once or svg is not None:
         _once(urls, client, view, team, sort, svg=svg, as_json=as_json)
         return

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agents.cli.top.department import CLOSER, NOISE, Department, Feed, Line
 from streams.contract.events import QUEUE_PREFIX
-from streams.settings.settings import Manager, Thresholds
+from streams.settings.settings import Links, Manager, Thresholds
 
 STALE_S: Final = 120.0
 """An age of the newest event from which the figures may be those of a dead feed, not of a silent team."""
@@ -23,13 +23,14 @@ _KEPT: Final = 0.7
 
 
 class View(NamedTuple):
-    """The inputs of the board besides the figures: thresholds, names, and where the managers come from."""
+    """The inputs of the board besides the figures: thresholds, names, links, and where the managers come from."""
 
     thresholds: Thresholds
     names: Mapping[str, Manager]
     title: str = "callpulse"
     manager: str | None = None
     """The id of the manager whose page is shown; None for the board of all."""
+    links: Links = Links()
 
 
 class Column(NamedTuple):

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agents.cli.cells import lead_cell, linked
 from agents.cli.top.board import View, conversion, header, name_of, promises, silent, span
 from agents.cli.top.department import Department, Line
 
@@ -16,10 +17,12 @@ def page(department: Department, view: View, manager: str) -> RenderableType:
     top = header(department, view)
     if found is None:
         return Group(top, Text(f"no worker exports a manager {manager}; callpulse top lists all", style="yellow"))
-    title = Text.assemble((name_of(found, view), "bold"), (f"  {found.manager}  {found.team}", "dim"), "\n")
+    name = linked(name_of(found, view), view.links.of_manager(found.manager))
+    name.stylize("bold")
+    title = Text.assemble(name, (f"  {found.manager}  {found.team}", "dim"), "\n")
     parts: list[RenderableType] = [top, title, _figures(found, department, view)]
     if found.leads:
-        parts += [Text("\nLeads that need help", style="bold"), _leads(found)]
+        parts += [Text("\nLeads that need help", style="bold"), _leads(found, view)]
     hint = f"callpulse explain, callpulse leads and callpulse coaching {found.manager} show what is behind it"
     return Group(*parts, Text(f"\n{hint}", style="dim"))
 
@@ -49,13 +52,13 @@ def _figures(line: Line, department: Department, view: View) -> Table:
     return table
 
 
-def _leads(line: Line) -> Table:
+def _leads(line: Line, view: View) -> Table:
     table = Table(box=None, header_style="bold dim", padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("lead", no_wrap=True)
     table.add_column("why")
     table.add_column("in a row", justify="right")
     for lead in sorted(line.leads, key=lambda lead: (-lead.talks, lead.lead)):
-        table.add_row(lead.lead, lead.why, str(lead.talks))
+        table.add_row(lead_cell(lead.lead, view.links), lead.why, str(lead.talks))
     return table
 
 
