@@ -12,6 +12,7 @@ from tests.grafana.moments import MOMENTS, History, Query, ask, known, levels, q
 from tests.grafana.silent_queries import SILENT, reasons
 from tests.grafana.tooling import rules
 
+pytestmark = pytest.mark.timeout(900)  # the department is folded once, for all of them
 HISTORY = History()
 MANAGER = "clara.still"
 QUERIES = list(queries())
