@@ -41,6 +41,18 @@ NAME: Final = (
 )
 """In the text of an alert: the name of its manager, or else the id."""
 
+EXTERNAL_GRAFANA: Final = "{{ with $externalLabels.grafana }}{{ . }}{{ end }}"
+"""The address of Grafana that Prometheus' external label `grafana` gives."""
+_SHELL: Final = (
+    r'{{ if match "^[0-9A-Za-z_.@:+][0-9A-Za-z_.@:+-]*$" $labels.LABEL }}{{ $labels.LABEL }}{{ else }}'
+    r'{{ "\x27" }}{{ reReplaceAll "\x27" "\x27\\\x27\x27" $labels.LABEL }}{{ "\x27" }}{{ end }}'
+)
+"""In a command: the value of a label, quoted where a shell would read it otherwise. Senders choose such values.
+
+`\\x27` is a single quote, which would end the string of YAML.
+"""
+_OF_TEAM: Final = "var-team={{ $labels.team | urlquery }}"
+
 _TEAM: Final[Mapping[Language, str]] = {"en": "team", "ru": "команда"}
 """Before the name of a team, in the table of alerts."""
 
@@ -48,9 +60,9 @@ MANAGER: Final = "{{ $labels.manager | urlquery }}"
 """In an address in the text of an alert: its manager."""
 
 
-def _board(uid: str, name: str) -> str:
-    """Return the address of a board with the alert's manager selected, below the external label `grafana`."""
-    return f"{{{{ with $externalLabels.grafana }}}}{{{{ . }}}}{{{{ end }}}}/d/{uid}-{name}?var-manager={MANAGER}"
+def _board(grafana: str, uid: str, name: str) -> str:
+    """Return the address of a board with the alert's manager selected, below the address of Grafana."""
+    return f"{grafana}/d/{uid}-{name}?var-manager={MANAGER}"
 
 
 def _selector(value: object) -> str:
@@ -78,7 +90,7 @@ class Prometheus(Struct, frozen=True, kw_only=True):
     `job` is that of the workers. Processes that take events in have jobs whose names begin with `gateway_job`, one job
     for each kind of process. `selector` are matchers of labels that every query of a metric gets. A scrape that was
     missed is bridged for `missed_scrapes_ms`. `runbook` is the address of the runbook; the name of the alert follows
-    after a `#`.
+    after a `#`. `grafana` is the address before that of each board.
     """
 
     job: Annotated[str, Parse(_name)] = "callpulse"
@@ -88,6 +100,7 @@ class Prometheus(Struct, frozen=True, kw_only=True):
     results_interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS
     missed_scrapes_ms: Annotated[Span, Meta(ge=10 * SECOND_MS)] = 2 * MINUTE_MS
     runbook: Text = REPOSITORY_RUNBOOK
+    grafana: Text = EXTERNAL_GRAFANA
 
 
 class Alerts(Struct, frozen=True, kw_only=True):
@@ -189,11 +202,14 @@ class Config(Struct, frozen=True, kw_only=True):
         settings, language = self.settings, self.language
         known = dict(wording.words(settings, language))
         known["name"] = NAME
+        known["of_team"] = _OF_TEAM
+        for label in ("manager", "team", "source", "reason"):
+            known[f"shell.{label}"] = _SHELL.replace("LABEL", label)
         known["team_word"] = _TEAM[language]
         for place, ms in enumerate((0, *settings.thresholds.histogram_ms)):
             known[f"length.{place}"] = wording.span(ms, language)
-        known["manager_board"] = _board(self.uid, "manager")
-        known["leads_board"] = _board(self.uid, "leads")
+        known["manager_board"] = _board(self.prometheus.grafana, self.uid, "manager")
+        known["leads_board"] = _board(self.prometheus.grafana, self.uid, "leads")
         known["manager_page"] = pages.of_manager(settings.links.manager, "${__data.fields.Id:percentencode}")
         # A space is %20 everywhere in an address; urlquery writes a plus.
         known["manager_page.alert"] = pages.of_manager(

@@ -222,7 +222,7 @@ def _annotation(name: str, value: str, audience: str, translation: Translation) 
         value = value[1:-1].replace(_QUOTE * 2, _QUOTE)
     if name == "runbook_url" and audience == "supervisor":
         return value.replace("<<runbook>>", "<<runbook_supervisor>>")
-    if name.endswith("_url"):
+    if name.endswith("_url") or name == "command":
         return value
     said = translation.say("alerts", value)
     for function, more in _RUSSIAN.items():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.grafana.tooling import ROOT, rules, run
 from tests.yaml_text import parsed
 
 CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
 ALERTS = [rule for rule in rules() if "alert" in rule]
+FOLDER = CONFIG.parent
+EXAMPLES = sorted(FOLDER.glob("examples/*.yml"))
 OUTAGES = [("FeedDown", "critical"), ("WorkerDown", "critical"), ("PartitionsUnowned", "critical")]
 
 
@@ -47,3 +51,59 @@ def test_the_configuration_names_no_alert_that_does_not_exist() -> None:
     }
     assert named <= {rule["alert"] for rule in ALERTS}
     assert {"FeedDown", "WorkerDown", "PartitionsUnowned", "SilenceOnShift", "ActivityDrop"} <= named
+
+
+def merged(example: Path, folder: Path) -> Path:
+    """Write the configuration with the sections of an example, as its head says, and return its path."""
+    config, more = parsed(CONFIG.read_text("utf-8")), parsed(example.read_text("utf-8"))
+    for route in config["route"]["routes"]:
+        if route["receiver"] == "supervisors" and "routes" in more:
+            route["routes"] = more["routes"]
+    config |= {name: section for name, section in more.items() if name != "routes"}
+    (folder / "callpulse.tmpl").write_text((FOLDER / "callpulse.tmpl").read_text("utf-8"), "utf-8")
+    path = folder / "alertmanager.yml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_makes_a_sound_configuration_with_the_same_routes(example: Path, tmp_path: Path) -> None:
+    config = merged(example, tmp_path)
+    done = run("amtool", "check-config", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for audience, team, heard in (
+        ("supervisor", "berlin", "supervisors"),
+        ("supervisor", "siberia", "supervisors"),
+        ("supervisor", "oslo", "supervisors"),
+        ("ops", "berlin", "ops"),
+    ):
+        labels = ("alertname=SilenceOnShift", f"audience={audience}", f"team={team}", "severity=warning")
+        routed = run("amtool", "config", "routes", "test", f"--config.file={config}", *labels)
+        assert routed.stdout.strip() == heard
+
+
+def test_there_is_an_example_for_each_way_of_delivery() -> None:
+    assert {path.stem for path in EXAMPLES} == {"email", "quiet-hours", "slack", "telegram", "webhook"}
+
+
+def test_quiet_hours_are_those_of_the_team_and_never_those_of_operators(tmp_path: Path) -> None:
+    config = parsed(merged(FOLDER / "examples/quiet-hours.yml", tmp_path).read_text("utf-8"))
+    told = {interval["name"]: interval["time_intervals"] for interval in config["time_intervals"]}
+    for route in config["route"]["routes"]:
+        muted = [name for child in route.get("routes", ()) for name in child["mute_time_intervals"]]
+        assert bool(muted) == (route["receiver"] == "supervisors")
+        assert set(muted) <= told.keys()
+    assert all(part["location"] for parts in told.values() for part in parts)
+
+
+def test_a_message_has_the_text_since_when_the_command_the_board_and_the_runbook() -> None:
+    done = run(
+        "amtool",
+        "template",
+        "render",
+        f"--template.glob={FOLDER}/callpulse.tmpl",
+        '--template.text={{ template "callpulse.title" . }}|{{ template "callpulse.text" . }}',
+    )
+    assert done.returncode == 0, done.stderr
+    for word in ("Since 20", "Command: ", "Board: ", "Runbook: "):
+        assert word in done.stdout

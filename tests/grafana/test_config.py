@@ -71,6 +71,7 @@ interval = "40s"
 results_interval = "90s"
 missed_scrapes = "4m"
 runbook = "https://wiki.example/callpulse"
+grafana = "https://boards.example"
 [alerts]
 silence = "26m"
 feed_silence = "12m"
@@ -123,6 +124,7 @@ FIXED = {
         "not been ready for 10 min": "how long RestoreSlow waits",
         "in 15 min": "the window of alerts on what comes in",
         "of the last 3 h": "the window of ShortCallBurst",
+        "they have for 15 min": "how long StrayRecords waits",
         "tries again within 30 s": "how often a listener tries to connect",
         "median of the last 10 min": "the window of the recorded median",
     },
@@ -131,6 +133,7 @@ FIXED = {
         "не готов уже 10 мин": "how long RestoreSlow waits",
         "за 15 мин": "the window of alerts on what comes in",
         "за последние 3 ч": "the window of ShortCallBurst",
+        "они идут уже 15 мин": "how long StrayRecords waits",
         "не реже чем раз в 30 с": "how often a listener tries to connect",
         "медиана за последние 10 мин": "the window of the recorded median",
     },
@@ -188,7 +191,8 @@ def test_the_other_configuration_differs_in_every_key(other: Config) -> None:
     for (key, mine), (_, default) in zip(values(other), values(Config()), strict=True):
         assert mine != default, key
     same = [word for word, text in other.words().items() if text == Config().words()[word]]
-    assert same == ["name", "team_word", "length.0"]
+    shell = ["shell.manager", "shell.team", "shell.source", "shell.reason"]
+    assert same == ["name", "of_team", *shell, "team_word", "length.0"]
 
 
 def texts(files: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -286,8 +290,9 @@ def test_an_alert_fires_from_the_configured_time_on(other: Config, tmp_path: Pat
                                         "summary": "anna (berlin) is on shift and silent for 28m 0s",
                                         "description": "No outbound or inbound call since then, while events of other "
                                         "managers arrive. The threshold is 26 min.",
+                                        "command": "callpulse explain anna calls --window today",
                                         "runbook_url": "https://wiki.example/callpulse#silenceonshift",
-                                        "dashboard_url": "/d/sales-manager?var-manager=anna",
+                                        "dashboard_url": "https://boards.example/d/sales-manager?var-manager=anna",
                                         "crm_url": "https://crm.example/staff/anna",
                                     },
                                 }
@@ -380,6 +385,8 @@ PAGE = (ROOT / "docs/alerts.md").read_text("utf-8")
 
 
 def _written(field: str, value: object) -> str:
+    if field == "grafana":
+        return "the external label `grafana`"
     if field == "runbook":
         return "`grafana/runbook.md` below the external label `runbooks`"
     if field.endswith("_ms") and isinstance(value, int):

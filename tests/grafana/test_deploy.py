@@ -171,9 +171,9 @@ def test_prometheus_scrapes_a_process_under_the_name_that_the_rules_count_on(ser
     assert str(lookup["port"]) in SERVICES[service]["expose"]
 
 
-def test_the_address_of_the_runbook_is_no_label_of_an_alert() -> None:
+def test_the_addresses_of_runbook_and_boards_are_no_labels_of_an_alert() -> None:
     (relabel,) = _prometheus()["alerting"]["alert_relabel_configs"]
-    assert relabel == {"action": "labeldrop", "regex": "runbooks"}
+    assert relabel == {"action": "labeldrop", "regex": "runbooks|grafana"}
 
 
 def test_grafana_is_given_what_its_provisioning_asks_for() -> None:

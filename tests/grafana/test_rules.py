@@ -179,7 +179,7 @@ def test_an_alert_says_how_bad_for_whom_and_what_to_do(rule: Any) -> None:
     assert rule["labels"].keys() == {"severity", "audience"}
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["labels"]["audience"] in ("supervisor", "ops")
-    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert rule["annotations"].keys() == {"summary", "description", "command", "dashboard_url", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"{REPOSITORY_RUNBOOK}#{rule['alert'].lower()}"
 
 
