@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -54,11 +54,51 @@ class Worker:
         self._server.server_close()
 
 
+class Page(NamedTuple):
+    """What a receiver was told of one alert: firing or resolved."""
+
+    receiver: str
+    alert: str
+    manager: str
+    status: str
+
+
+class Pager:
+    """Takes what Alertmanager sends to webhooks: `/RECEIVER` is the address of each receiver."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                for alert in told["alerts"]:
+                    labels = alert["labels"]
+                    page = Page(self.path[1:], labels["alertname"], labels.get("manager", ""), alert["status"])
+                    outer.pages.append(page)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Live:
     """What runs, and what it knows."""
 
-    def __init__(self, worker: Worker, prometheus: str, alertmanager: str) -> None:
+    def __init__(self, worker: Worker, pager: Pager, prometheus: str, alertmanager: str) -> None:
         self.worker = worker
+        self.pager = pager
         self._prometheus = prometheus
         self._alertmanager = alertmanager
 
@@ -122,6 +162,29 @@ def hastened(text: str) -> str:
     return yaml.safe_dump(whole)
 
 
+def paging(config: Any, address: str) -> Any:
+    """Return the configuration of Alertmanager with webhooks as its receivers, and waits that are a sixtieth."""
+    if isinstance(config, dict):
+        return {key: _sooner(key, paging(value, address)) for key, value in config.items() if key != "receivers"} | (
+            {
+                "receivers": [
+                    {"name": each["name"], "webhook_configs": [{"url": f"{address}/{each['name']}"}]}
+                    for each in config["receivers"]
+                ]
+            }
+            if "receivers" in config
+            else {}
+        )
+    return [paging(each, address) for each in config] if isinstance(config, list) else config
+
+
+def _sooner(key: str, value: Any) -> Any:
+    if key not in ("group_wait", "group_interval", "repeat_interval"):
+        return value
+    unit = {"s": 1, **_SECONDS}[value[-1]]
+    return f"{int(value[:-1]) * unit * 1000 // SPEED}ms"
+
+
 def free_port() -> int:
     """Return a port that is free now."""
     with socket.socket() as probe:
@@ -133,7 +196,7 @@ def free_port() -> int:
 @contextmanager
 def running(folder: Path) -> Iterator[Live]:
     """Run both over a worker; everything is stopped and every port closed afterwards."""
-    worker = Worker()
+    worker, pager = Worker(), Pager()
     ports = free_port(), free_port()
     prometheus, alertmanager = (f"http://127.0.0.1:{port}" for port in ports)
     (folder / "rules").mkdir()
@@ -144,6 +207,8 @@ def running(folder: Path) -> Iterator[Live]:
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]
     config["scrape_configs"] = [{"job_name": "callpulse", "static_configs": [{"targets": [worker.address]}]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    routes = parsed((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(paging(routes, pager.address)), "utf-8")
     commands = (
         [
             tool("prometheus"),
@@ -154,7 +219,7 @@ def running(folder: Path) -> Iterator[Live]:
         ],
         [
             tool("prometheus-alertmanager", "alertmanager"),
-            f"--config.file={ROOT}/deploy/alertmanager/alertmanager.yml",
+            f"--config.file={folder}/alertmanager.yml",
             f"--storage.path={folder}/alertmanager",
             f"--web.listen-address=127.0.0.1:{ports[1]}",
             "--cluster.listen-address=",
@@ -168,13 +233,14 @@ def running(folder: Path) -> Iterator[Live]:
         for url, process, number in zip((prometheus, alertmanager), started, (0, 1), strict=True):
             written = folder / f"{number}.log"
             eventually(partial(_ready, url, process, written), f"{url} is ready")
-        yield Live(worker, prometheus, alertmanager)
+        yield Live(worker, pager, prometheus, alertmanager)
     finally:
         for process in started:
             process.terminate()
         for process in started:
             process.wait(timeout=20)
         worker.stop()
+        pager.stop()
 
 
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.grafana.live import Worker, eventually, hastened, running
+from tests.grafana.live import Live, Worker, eventually, hastened, paging, running
 from tests.grafana.tooling import RULES
 
 SILENT = ("SilenceOnShift", "anna")
@@ -30,6 +30,11 @@ def department(*, newest_age_s: float, idle_s: float, partitions: int = 2) -> An
     return says
 
 
+def pages(live: Live) -> list[tuple[str, ...]]:
+    """Return the pages of all receivers, sorted; not those of the start, when nothing was scraped yet."""
+    return sorted(tuple(page) for page in live.pager.pages if page.alert != "WorkerDown")
+
+
 @pytest.mark.slow
 def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_supervisor(tmp_path: Path) -> None:
     with running(tmp_path) as live:
@@ -40,6 +45,8 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         eventually(
             lambda: live.delivered().get("FeedDown") == ("active", ["ops", "supervisors"]), "both hear of the outage"
         )
+        eventually(lambda: len(pages(live)) >= 2, "both are paged")
+        assert pages(live) == [("ops", "FeedDown", "", "firing"), ("supervisors", "FeedDown", "", "firing")]
 
         # Others call again, Anna does not: once the feed has been up for long enough, it is silence.
         live.worker.says = department(newest_age_s=1, idle_s=3600)
@@ -49,6 +56,15 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         eventually(
             lambda: live.delivered().get("SilenceOnShift") == ("active", ["supervisors"]), "the supervisor hears of it"
         )
+        # One page by the route of supervisors, and before it the end of the outage to both; nothing else to anybody.
+        eventually(lambda: len(pages(live)) >= 5, "the supervisor is paged")
+        assert pages(live) == [
+            ("ops", "FeedDown", "", "firing"),
+            ("ops", "FeedDown", "", "resolved"),
+            ("supervisors", "FeedDown", "", "firing"),
+            ("supervisors", "FeedDown", "", "resolved"),
+            ("supervisors", *SILENT, "firing"),
+        ]
 
         # A partition without a worker: what was said of managers may be wrong, so it is held back.
         live.worker.says = department(newest_age_s=1, idle_s=3600, partitions=1)
@@ -80,3 +96,15 @@ def test_the_hastened_rules_are_the_rules_with_spans_of_a_sixtieth() -> None:
     assert "callpulse_idle_seconds:max > 1200" in fast["activity"]
     assert "for: 3s" in fast["operations"]
     assert all("m]" not in text for text in fast.values())
+
+
+def test_the_pages_go_to_webhooks_by_the_routes_that_are_deployed() -> None:
+    route = {"receiver": "ops", "group_wait": "15s", "routes": [{"receiver": "ops", "repeat_interval": "119h"}]}
+    assert paging({"route": route, "receivers": [{"name": "ops"}]}, "http://pager") == {
+        "route": {
+            "receiver": "ops",
+            "group_wait": "250ms",
+            "routes": [{"receiver": "ops", "repeat_interval": "7140000ms"}],
+        },
+        "receivers": [{"name": "ops", "webhook_configs": [{"url": "http://pager/ops"}]}],
+    }
