@@ -86,6 +86,11 @@ class Translation:
         words: Mapping[str, str] = self.sections.get("values", {}).get(label, {})
         return words
 
+    def unit(self, section: str, unit: str) -> str:
+        """Return the unit in which a board shows a figure; another one where Grafana's has English words."""
+        other: str = self.sections.get("units", {}).get(section, {}).get(unit, unit)
+        return other
+
     def check(self) -> None:
         """Raise UntranslatedError if `say` met a text without an entry: it names each, and where the entry belongs."""
         if self._missing:
@@ -120,7 +125,11 @@ def board(plain: Any, section: str, translation: Translation) -> Any:
             return _with_words(value, translation) if "targets" in value else value
         return [panels(one) for one in value] if isinstance(value, list) else value
 
-    return _said(panels(plain), say)
+    def unit(value: str) -> str:
+        kind, colon, word = value.partition(":")
+        return f"{kind}:{say(word)}" if colon and kind in ("suffix", "prefix") else translation.unit(section, value)
+
+    return _with_units(_said(panels(plain), say), unit)
 
 
 def _said(value: Any, say: Say, key: str = "") -> Any:
@@ -139,10 +148,22 @@ def _said(value: Any, say: Say, key: str = "") -> Any:
         said["options"] = say(value["options"])
     if value.get("id") in _SAID_BY_PROPERTY and isinstance(value.get("value"), str):
         said["value"] = say(value["value"])
-    if str(value.get("unit", "")).startswith(("suffix:", "prefix:")):
-        kind, _, word = value["unit"].partition(":")
-        said["unit"] = f"{kind}:{say(word)}"
     return said
+
+
+def _with_units(value: Any, unit: Say) -> Any:
+    """Return a part of a board with other units: those of panels, and of columns that an override sets."""
+    if isinstance(value, list):
+        return [_with_units(one, unit) for one in value]
+    if not isinstance(value, dict):
+        return value
+    is_override = value.get("id") == "unit"
+    return {
+        name: unit(one)
+        if name == ("value" if is_override else "unit") and isinstance(one, str)
+        else _with_units(one, unit)
+        for name, one in value.items()
+    }
 
 
 def _with_words(panel: dict[str, Any], translation: Translation) -> dict[str, Any]:

@@ -97,7 +97,12 @@ def test_every_text_that_a_reader_sees_is_russian() -> None:
 def test_no_entry_of_the_file_is_left_over() -> None:
     said = Translation.load("ru")
     build.rendered(RUSSIAN, said)
-    entries = {(section, text) for section, texts in said.sections.items() if section != "values" for text in texts}
+    entries = {
+        (section, text)
+        for section, texts in said.sections.items()
+        if section not in ("values", "units")
+        for text in texts
+    }
     assert entries - said.used == set(), "take these out of grafana/texts/ru.toml: no board and no alert has them"
 
 
@@ -198,6 +203,21 @@ def test_placeholders_are_the_same_in_both(said: str, same: bool) -> None:
     else:
         with pytest.raises(ValueError, match="differ in placeholders"):
             spoken.say("alerts", text)
+
+
+def test_a_unit_has_no_english_words_on_a_board_for_supervisors() -> None:
+    for name in ("team-now", "manager", "coaching"):
+        units = {
+            one.get("value" if one.get("id") == "unit" else "unit")
+            for panel in made("ru")[f"dashboards/{name}.json"]["panels"]
+            for one in (
+                panel.get("fieldConfig", {}).get("defaults", {}),
+                *(each for over in panel.get("fieldConfig", {}).get("overrides", ()) for each in over["properties"]),
+            )
+            if "unit" in one or one.get("id") == "unit"
+        }
+        assert "dthms" in units
+        assert not units & {"s", "m", "h", "d", "ms"}
 
 
 def test_what_stands_for_lengths_keeps_its_order() -> None:
