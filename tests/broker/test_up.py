@@ -103,6 +103,7 @@ def running(folder: Path, *more: str) -> Iterator[Up]:
 
 @pytest.mark.broker
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it starts seven programs twice, which takes minutes on a busy machine
 def test_figures_survive_a_stop_and_a_worker_that_is_killed_comes_back(tmp_path: Path) -> None:
     (tmp_path / "callpulse.toml").write_text(SETTINGS.format(port=find_free()), encoding="utf-8")
     now = int(time.time() * 1000)
