@@ -106,8 +106,9 @@ def records() -> table.Panel:
         "Does each topic count? Of the last 24 hours. Read: taken from Kafka. Counted: changed a table. Repeats were "
         "there before; many after a restart are normal. Late: behind the newest event of their manager, and counted. "
         "Too late: not counted any more; look at the clock of the source. Unread: values of a field that count as "
-        "unknown. No call: transcripts whose call is not known. Links: of leads that were linked before. Sent on: "
-        "in the wrong partition, set the producer right. docs/events.md explains each.",
+        "unknown. No call: transcripts whose call is not known. Swapped: transcripts whose sides look swapped, set the "
+        "recogniser's manager_channel right. Links: of leads that were linked before. Sent on: in the wrong partition, "
+        "set the producer right. docs/events.md explains each.",
         {"topic": "Topic"},
         _dotted(
             (
@@ -119,6 +120,7 @@ def records() -> table.Panel:
                 Column("Too late", _of_topic("too_late"), "short", _AMBER, more={"mappings": quiet()}),
                 Column("Unread", _of_topic("folded"), "short", _AMBER, more={"mappings": quiet()}),
                 Column("No call", _of_topic("transcripts_without_call"), "short", _AMBER, more={"mappings": quiet()}),
+                Column("Swapped", _of_topic("transcripts_swapped"), "short", _AMBER, more={"mappings": quiet()}),
                 Column("Links", _of_topic("links_ignored"), "short", more={"mappings": quiet()}),
                 Column("Sent on", _of_topic("rerouted"), "short", _AMBER, more={"mappings": quiet()}),
             )

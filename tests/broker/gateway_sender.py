@@ -109,7 +109,7 @@ class Sender:
             os.kill(self._process.pid, signal.SIGKILL)
         self.ended()
 
-    def ended(self, within_s: float = 30) -> int | None:
+    def ended(self, within_s: float = 120) -> int | None:
         """Wait until the process has ended, and take what it had answered."""
         assert self._process is not None
         self._process.join(within_s)

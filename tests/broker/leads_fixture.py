@@ -106,7 +106,7 @@ async def send_events(settings: Settings, some: Iterable[Event]) -> None:
         await producer.stop()
 
 
-async def all_folded(*workers: Worker, within_s: float = 60.0) -> None:
+async def all_folded(*workers: Worker, within_s: float = 120.0) -> None:
     """Wait until nothing is left in any topic; facts that leads send each other lead to more."""
     names = [workers[0].parts.name(topic) for topic in topics.TAKEN_IN]
     tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
@@ -122,15 +122,11 @@ async def all_folded(*workers: Worker, within_s: float = 60.0) -> None:
         same, before = ends == before, ends
         return done and same
 
-    done = False
-
     def settled() -> bool:
-        return done or any(worker.failures for worker in workers)
+        return watching.done() or any(worker.failures for worker in workers)
 
     async def watch() -> None:
-        nonlocal done
-        while not done:
-            done = await look()
+        while not await look():  # noqa: ASYNC110 - no event says that topics are read to their ends
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
@@ -140,6 +136,7 @@ async def all_folded(*workers: Worker, within_s: float = 60.0) -> None:
         watching.cancel()
     for worker in workers:
         assert worker.failures == []
+    await watching
 
 
 def rows_of(*workers: Worker) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def operations(at: float) -> Iterator[Sample]:
     yield Sample("callpulse_folded_total", {"topic": "crm", "field": "stage"}, passed // 4000)
     yield Sample("callpulse_links_ignored_total", {"topic": "contacts"}, passed // 9000)
     yield Sample("callpulse_transcripts_without_call_total", {"topic": "speech"}, 0)
+    yield Sample("callpulse_transcripts_swapped_total", {"topic": "speech"}, 0)
     yield Sample("callpulse_source_heartbeat_timestamp_seconds", {"source": "asterisk"}, at - 8)
 
 

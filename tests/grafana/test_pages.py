@@ -201,6 +201,7 @@ def test_the_links_of_an_alert_are_addresses(grafana: str, files: dict[str, str]
                                     "description": "No outbound or inbound call since then, while events of other "
                                     "managers arrive. The threshold is 20 min.",
                                     "runbook_url": "grafana/runbook.md#silenceonshift",
+                                    "command": "callpulse explain 'an na&/' calls --window today",
                                     **links,
                                 },
                             }
