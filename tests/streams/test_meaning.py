@@ -59,6 +59,10 @@ KEYS = {
     "calendar.subdivision": READ,
     "calendar.extra_holidays": READ,
     "calendar.working_days": READ,
+    "links.lead": READ,
+    "links.deal": READ,
+    "links.call": READ,
+    "links.manager": READ,
     "privacy.lead_secret": READ,  # by the sources: it names leads
     "privacy.region": READ,
     "results.stages": FOLDED_HERE,
