@@ -74,7 +74,7 @@ SILENT: Final = (
     Silent(
         "no value could not be read, no lead was linked twice, and there are no transcripts",
         ALWAYS,
-        ("operations: What became of the records [GHI]",),
+        ("operations: What became of the records [GHIJ]",),
     ),
     Silent(
         "the two senders of this department have no live link, are not polled, and follow no file",
