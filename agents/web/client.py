@@ -16,7 +16,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from agents.web.form import VERSIONS, Versions, WebFileError, mapping, web_file
+from agents.web.form import VERSIONS, Versions, WebFileError, mapping, read, web_file
 from streams.settings.fields import Secret, SecretForm, Text
 from streams.settings.reader import Conflict, Reader
 
@@ -108,14 +108,7 @@ def web_client(path: str | None, setting: str = "worker.web_client") -> WebClien
     if path is None:
         return NOBODY
     file = Path(path)
-    try:
-        found = _client_file(file.read_text(encoding="utf-8"))
-    except WebFileError as error:
-        raise OSError(0, f"{setting}: {file} cannot be used:\n{error}") from None
-    except UnicodeDecodeError:
-        raise OSError(0, f"{setting}: {file} is not a text file in UTF-8") from None
-    except OSError as error:
-        raise OSError(error.errno, f"{setting}: {file} cannot be read: {error.strerror}") from None
+    found = read(file, setting, _client_file)
     return WebClient(_authorization(found, file, setting), _context(found.tls_config, file, setting))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-from agents.web.form import CIPHERS, VERSIONS, Tls, WebFile, WebFileError, web_file
+from agents.web.form import CIPHERS, VERSIONS, Tls, WebFile, read, web_file
 
 log = logging.getLogger("callpulse")
 
@@ -98,14 +98,7 @@ class _Current(ssl.SSLContext):
 
 def loaded(path: Path, setting: str) -> Loaded:
     """Return a web file with its TLS. Raise OSError, with the setting, for what cannot be read or used."""
-    try:
-        web = web_file(path.read_text(encoding="utf-8"))
-    except WebFileError as error:
-        raise OSError(0, f"{setting}: {path} cannot be used:\n{error}") from None
-    except UnicodeDecodeError:
-        raise OSError(0, f"{setting}: {path} is not a text file in UTF-8") from None
-    except OSError as error:
-        raise OSError(error.errno, f"{setting}: {path} cannot be read: {error.strerror}") from None
+    web = read(path, setting, web_file)
     tls = web.tls_server_config
     return Loaded(web, None if tls is None else _context(tls, path, setting))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from streams.settings.access import TokenHash
 from streams.settings.fields import Identifier, Text
 from streams.settings.reader import Conflict, Parse, Problem, Reader, did_you_mean, kind_of
 
+T = TypeVar("T")
 ANYONE: Final = "anyone"
 PROBES: Final = (HEALTHY, READY)
 PATHS: Final = (INDEX, METRICS, ATTENTION, HEALTHY, READY, OPENAPI)
@@ -250,3 +252,15 @@ def _check_access(file: WebFile, reader: Reader) -> None:
         for name in names:
             if name not in file.names:
                 reader.refuse(key, f'"{name}" has neither a password nor a token{did_you_mean(name, file.names)}')
+
+
+def read(path: Path, setting: str, parse: Callable[[str], T]) -> T:
+    """Return what `parse` makes of the text of a file. Raise OSError, with the setting, for what it cannot use."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except WebFileError as error:
+        raise OSError(0, f"{setting}: {path} cannot be used:\n{error}") from None
+    except UnicodeDecodeError:
+        raise OSError(0, f"{setting}: {path} is not a text file in UTF-8") from None
+    except OSError as error:
+        raise OSError(error.errno, f"{setting}: {path} cannot be read: {error.strerror}") from None

@@ -160,7 +160,7 @@ def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHe
         if now == "introduction" and "wrong_number" in said.of("cue"):
             break
         reminds = reminds or (now in ("", "introduction") and "reminder" in said.of("cue"))
-        objection = objection_of(talk, said, now, stepped=step is not None)
+        objection = objection_of(talk, said, now, has_next_step=step is not None)
         if objection is not None:
             objections.append(objection)
             if objection.reaction is not None:

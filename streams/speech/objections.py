@@ -38,10 +38,10 @@ class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
     adequate: bool | None = None
 
 
-def objection_of(talk: Sequence[Said], said: Said, now: str, *, stepped: bool) -> ObjectionHeard | None:
+def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: bool) -> ObjectionHeard | None:
     """Return the objection of an utterance, if there is one.
 
-    `now` is the stage that the talk is in before it, `stepped` whether a next step is heard in the call.
+    `now` is the stage that the talk is in before it, `has_next_step` whether a next step is heard in the call.
     A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
     a word sets it against the question: «двадцать, но нам хватает».
     """
@@ -55,7 +55,7 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, stepped: bool) -
         return None
     last = said.number == len(talk) - 1
     bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
-    if (said.steps("refusal") and (last or bare)) or (last and stepped and now == "next_step"):
+    if (said.steps("refusal") and (last or bare)) or (last and has_next_step and now == "next_step"):
         return None
     answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
     if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and not kinds.keys() - _ALSO_ANSWERS:
@@ -89,9 +89,9 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
 
 
 def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[str, int]:
-    """Return the kind and the moment of an objection that only the manager's answer tells, nothing if there is none.
+    """Return the kind and the moment of an objection that only the manager's answer shows, nothing if there is none.
 
-    Who says "I understand" or "fair point" to what was said against the product or its price takes it up.
+    A manager who answers "I understand" or "fair point" takes up what was said against the product or its price.
     """
     answer = next((one for one in talk[said.number + 1 :] if one.marks.role == "manager"), None)
     if answer is None or answer.number > said.number + 1 or "taken_up" not in answer.of("cue"):

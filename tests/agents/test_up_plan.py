@@ -15,7 +15,7 @@ from agents import service_units
 from agents.cli.common import UserError
 from agents.cli.up import programs
 from agents.cli.up.plan import KAFKA_LAST, Plan, Ports, environment_of, planned
-from agents.cli.up.programs import beside, prometheus_config
+from agents.cli.up.programs import monitoring_parts, prometheus_config
 from agents.embedded.ports import find_free
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
@@ -136,7 +136,7 @@ def stand_in(folder: Path, *names: str) -> None:
         (folder / name).chmod(0o755)
 
 
-class TestBeside:
+class TestMonitoring:
     @pytest.fixture
     def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "bin"
@@ -144,14 +144,14 @@ class TestBeside:
         monkeypatch.setenv("PATH", str(folder))
         return folder
 
-    def beside(self, tmp_path: Path, text: str = "") -> programs.Beside:
+    def monitoring(self, tmp_path: Path, text: str = "") -> programs.Monitoring:
         environ = {"CALLPULSE_LEAD_SECRET": "a-secret-of-many-letters", "HOME": "/nowhere"}
         parts = plan_of(NO_PORTS + text).parts
-        return beside(load(NO_PORTS + text, {}, SOURCES), parts, environ, folder=tmp_path, ports=Ports())
+        return monitoring_parts(load(NO_PORTS + text, {}, SOURCES), parts, environ, folder=tmp_path, ports=Ports())
 
     def test_what_is_missing_is_said_with_how_to_install_it(self, path: Path, tmp_path: Path) -> None:
         assert not list(path.iterdir())
-        found = self.beside(tmp_path)
+        found = self.monitoring(tmp_path)
         assert found.parts == ()
         said = "\n".join(found.missing)
         assert "apt-get install prometheus " in said
@@ -161,7 +161,7 @@ class TestBeside:
     @pytest.mark.parametrize("grafana", ["grafana", "grafana-server"])
     def test_what_is_there_runs_with_our_rules_and_boards(self, path: Path, tmp_path: Path, grafana: str) -> None:
         stand_in(path, "prometheus", "prometheus-alertmanager", grafana)
-        found = self.beside(tmp_path)
+        found = self.monitoring(tmp_path)
         assert found.missing == ()
         parts = {part.name: part for part in found.parts}
         assert list(parts) == ["prometheus", "alertmanager", "grafana"]
@@ -176,11 +176,11 @@ class TestBeside:
 
     def test_receivers_that_somebody_wrote_are_kept(self, path: Path, tmp_path: Path) -> None:
         stand_in(path, "alertmanager")
-        self.beside(tmp_path)
+        self.monitoring(tmp_path)
         own = tmp_path / "alertmanager/alertmanager.yml"
         assert own.read_bytes() == programs.ALERTMANAGER.read_bytes()
         own.write_text("mine", encoding="utf-8")
-        self.beside(tmp_path)
+        self.monitoring(tmp_path)
         assert own.read_text(encoding="utf-8") == "mine"
 
     @pytest.mark.slow

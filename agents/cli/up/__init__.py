@@ -26,14 +26,14 @@ from agents.cli.common import (
     say,
 )
 from agents.cli.up.plan import Part, Plan, Ports, planned
-from agents.cli.up.programs import Beside, beside
+from agents.cli.up.programs import Monitoring, monitoring_parts
 from agents.cli.up.screen import Screen
 from agents.cli.up.service import SYSTEM, install
 from agents.cli.up.supervisor import READY, Supervised, Supervisor
 from streams.settings.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.5
-_BESIDE_DEADLINE_S: Final = 30.0
+_MONITORING_DEADLINE_S: Final = 30.0
 
 
 def up(
@@ -80,14 +80,16 @@ def up(
         ports = Ports()
         environ = dict(os.environ)
         plan = planned(settings, environ, folder=folder, workers=workers, config=config, ports=ports)
-        more = Beside((), ())
+        more = Monitoring((), ())
         if monitoring:
-            more = beside(settings, plan.parts, environ, folder=folder, ports=ports)
+            more = monitoring_parts(settings, plan.parts, environ, folder=folder, ports=ports)
         run(_Up(settings, plan, more, folder, held, as_json=as_json).run())
 
 
 class _Up:
-    def __init__(self, settings: Settings, plan: Plan, more: Beside, folder: Path, held: int, *, as_json: bool) -> None:
+    def __init__(
+        self, settings: Settings, plan: Plan, more: Monitoring, folder: Path, held: int, *, as_json: bool
+    ) -> None:
         self._settings = settings
         self._plan = plan
         self._more = more
@@ -133,10 +135,10 @@ class _Up:
             listed = "\n".join(f"  {difference}" for difference in made.differences)
             raise UserError(f"the topics are not as declared:\n{listed}", FAILED)
         started = [self._add(part) for part in rest]
-        beside_it = [self._add(part) for part in self._more.parts]
+        monitors = [self._add(part) for part in self._more.parts]
         if not await self._supervisor.until_ready([one for one in started if one.part.is_needed], self._stop, None):
             return
-        await self._supervisor.until_ready(beside_it, self._stop, _BESIDE_DEADLINE_S)
+        await self._supervisor.until_ready(monitors, self._stop, _MONITORING_DEADLINE_S)
         if self._as_json and not self._stop.is_set():
             print_json(self._report())
 

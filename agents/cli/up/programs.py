@@ -30,16 +30,16 @@ _FILES_OF_TLS: Final = ("ca_file", "cert_file", "key_file")
 _FILES: Final = ("password_file", "credentials_file")
 
 
-class Beside(NamedTuple):
+class Monitoring(NamedTuple):
     """What runs beside callpulse, and a line for each program that is missing, with how to install it."""
 
     parts: tuple[Part, ...]
     missing: tuple[str, ...]
 
 
-def beside(
+def monitoring_parts(
     settings: Settings, parts: tuple[Part, ...], environ: Mapping[str, str], *, folder: Path, ports: Ports
-) -> Beside:
+) -> Monitoring:
     """Write the files of the programs that are on the PATH below `folder`, and return their parts."""
     found = {
         "prometheus": _found("prometheus"),
@@ -73,7 +73,7 @@ def beside(
         missing.append(
             "Rules and boards are in the source folder of callpulse, and not in the package: run it from there"
         )
-    return Beside(tuple(made), tuple(missing))
+    return Monitoring(tuple(made), tuple(missing))
 
 
 def prometheus_config(settings: Settings, parts: tuple[Part, ...], alertmanager: str | None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def state_of(one: Supervised) -> str:
 
 
 def line_of(one: Supervised) -> str:
-    """Return a line that tells the state of a part; with the last words of one that died."""
+    """Return a line with the state of a part, and with the last line of its log if it has died."""
     process = "" if one.pid is None else f" (process {one.pid})"
     last = one.tail(1).strip() if one.state in (WAITING, FAILED) else ""
     return f"{one.part.name:<14} {state_of(one)}  {one.part.url}{process}{f'; it said last: {last}' if last else ''}"
@@ -55,7 +55,7 @@ def board(supervised: Sequence[Supervised], notes: Sequence[str]) -> RenderableT
 
 
 class Screen:
-    """Shows the parts: `show` draws on a terminal, `changed` tells elsewhere. `is_silent`: neither does anything."""
+    """Shows the parts: `show` draws on a terminal, `changed` writes a line elsewhere. If `is_silent`, both do nothing."""
 
     def __init__(self, notes: Sequence[str], *, is_silent: bool) -> None:
         self._notes = notes
@@ -77,7 +77,7 @@ class Screen:
             self._live.stop()
 
     def changed(self, one: Supervised) -> None:
-        """Tell that a part has another state."""
+        """Write the new state of a part."""
         if self._live is None and not self._is_silent:
             say(line_of(one))
 

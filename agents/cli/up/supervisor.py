@@ -89,8 +89,8 @@ class Supervised:
             self._process = None
             self._died(status)
 
-    def told(self, *, is_ready: bool) -> None:
-        """Note what the part says about itself."""
+    def note_readiness(self, *, is_ready: bool) -> None:
+        """Note whether the part answers as ready."""
         if self.pid is not None and self.state in (STARTING, READY, NOT_READY):
             self.state = READY if is_ready else STARTING if self.state == STARTING else NOT_READY
 
@@ -163,7 +163,7 @@ class Supervisor:
             for one, is_ready in zip(
                 running, await asyncio.gather(*(_is_ready(session, one.part.probe) for one in running)), strict=True
             ):
-                one.told(is_ready=is_ready)
+                one.note_readiness(is_ready=is_ready)
         self._notice()
 
     async def stop(self) -> None:
