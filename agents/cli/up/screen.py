@@ -55,7 +55,7 @@ def board(supervised: Sequence[Supervised], notes: Sequence[str]) -> RenderableT
 
 
 class Screen:
-    """Shows the parts: `show` draws on a terminal, `changed` writes a line elsewhere. If `is_silent`, both do nothing."""
+    """Shows the parts: `show` draws on a terminal, `changed` writes a line elsewhere. `is_silent`: both do nothing."""
 
     def __init__(self, notes: Sequence[str], *, is_silent: bool) -> None:
         self._notes = notes
