@@ -259,8 +259,8 @@ def _counted(said: Said, now: str) -> list[tuple[str, int]]:
 def _not_begun(said: Said, now: str) -> Sequence[str]:
     """Return the stages whose phrases begin none in an utterance of the manager.
 
-    Needs are found by asking; a problem that is held against an objection presses; and who tells who they are and asks
-    an open question wants to hear the answer.
+    Without a question no need is found. A problem that is named against an objection is pressure. A manager who
+    introduces the company and then asks an open question has not begun to present.
     """
     asked = said.marks.questions
     if not asked:
@@ -288,6 +288,6 @@ def _unnamed(said: Said, now: str) -> tuple[str, int]:
 
 
 _NOT_REMINDING: Final = ("need_discovery", "presentation")
-"""Who calls to remind asks when, and tells until when: that finds out no need, and presents nothing."""
+"""A manager who calls to remind asks about dates and names them. That is no need discovery and no presentation."""
 _TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
 _SUM_AFTER: Final = ("presentation", "need_discovery")

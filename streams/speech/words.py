@@ -64,8 +64,8 @@ class Place(NamedTuple):
 class Token:
     """A word or mark, made once for as long as its piece is kept: so what is looked up of it is looked up once.
 
-    `phrases` and `questions` are what the lexicon and the cues of questions that read it last know of it: each knows
-    by itself whether it is its own.
+    `phrases` and `questions` are notes of the lexicon, and of the cues of questions, that read it last. A note names
+    the object that made it, so another lexicon makes a new one.
     """
 
     __slots__ = ("form", "phrases", "questions", "spoken")
