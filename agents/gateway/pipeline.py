@@ -228,6 +228,8 @@ class Pipeline:
             found = await asyncio.to_thread(self._spool.read, self._most_bytes) if self._spool.has_unread() else []
             if not self._spool.has_unread():
                 self._is_spooling = False
+                if self._transactions is not None:  # spooling may have begun anew during the last transaction
+                    self._spool.release(self._transactions.committed, active=True)
                 self._pending.extend(self._to_spool)
                 self._to_spool.clear()
             return found
