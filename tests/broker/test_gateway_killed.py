@@ -29,7 +29,7 @@ def test_killed_at_random_moments(bootstrap: str, tmp_path: Path, prepare: Prepa
         sender.load(chance.uniform(0.05, 0.9))
         sender.kill()
     sender.start(prepare)
-    sender.answers(30)
+    sender.answers(120)
     sender.stop()
     assert not sender.unanswered
     assert not sender.refused
