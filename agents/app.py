@@ -200,13 +200,15 @@ def _declare(worker: Worker) -> None:
 
 def _background(worker: Worker) -> list[Any]:
     """Return the tasks that look after rows: ends that never came, and leads and transcripts that expire."""
-    calls, speech, lag = worker.agents["managers"], worker.agents["transcripts"], worker.lag
+    lag = worker.lag
 
     async def sweep_legs() -> None:
+        calls = worker.agents["managers"]
         assert isinstance(calls, CallsAgent)  # noqa: S101 - tells mypy
         await sweep(calls, partial(lag.caught_up, worker.name(topics.CALLS)))
 
     async def sweep_transcripts() -> None:
+        speech = worker.agents["transcripts"]
         assert isinstance(speech, SpeechAgent)  # noqa: S101 - tells mypy
         await sweep(speech, partial(lag.caught_up, worker.name(topics.SPEECH)))
 
