@@ -162,6 +162,47 @@ class HookStory:
         for seed in range(seeds):
             yield _in_time(random.Random(seed).sample(self.deliveries, len(self.deliveries)))
 
+    def with_polled(
+        self,
+        deliveries: Sequence[Delivery],
+        statements: Sequence[Statement],
+        now_ms: int,
+        *,
+        polled_first: bool = False,
+    ) -> list[Event]:
+        """The events of deliveries and of the statements of a poll, which come behind them or before them."""
+        gateway = Gateway(self.system, self.settings, self._hook, self._join)
+        events: list[Event] = []
+
+        def keep_polled() -> None:
+            for statement in statements:
+                gateway.keep(statement, now_ms)
+                events.extend(gateway.joined(now_ms).events)
+
+        if polled_first:
+            keep_polled()
+        for delivery in deliveries:
+            result = gateway.deliver(delivery.request, now_ms)
+            events.extend([] if result is None else result.events)
+        if not polled_first:
+            keep_polled()
+        return events + gateway.joined(now_ms + HOUR_MS).events
+
+    def assert_as_expected(self) -> None:
+        """Assert that the deliveries make the expected events, without a customer's number."""
+        events = self.play(self.deliveries)
+        assert self.differences(events) == []
+        assert has_number(self.numbers(), events) == []
+
+    def assert_free_of_order(self, part: int | None = None) -> None:
+        """Assert that no order, repeat or restart changes a leg. Restarts in a part of the deliveries, too."""
+        for order in (*self.orders(2), [*self.deliveries, *self.deliveries]):
+            assert self.differences(self.play(order)) == []
+        for order in (self.deliveries, next(self.orders())):
+            some = order[:part]
+            assert self.differences(self.play(some, restarts=True)) == self.differences(self.play(some))
+        assert self.differences(self.play(self.deliveries, restarts=True)) == []
+
     def differences(self, events: Sequence[Event]) -> list[str]:
         """What is not as expected.json says, in words."""
         return differences(self.expected, self.truth, events)

@@ -14,7 +14,7 @@ from streams.sources.aircall.hook import AircallHook
 from streams.sources.aircall.join import AircallJoin
 from streams.sources.registry import SOURCES
 from tests.sources.bad import answered, index_of
-from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
+from tests.sources.story import TOKEN, HookStory, keys_of, roster
 
 
 def settings_text(token: str, more: str = "") -> str:
@@ -34,9 +34,7 @@ STORY = HookStory("aircall", load(SETTINGS, {}, SOURCES), AircallHook, AircallJo
 
 
 def test_the_story_comes_out_as_it_happened() -> None:
-    events = STORY.play(STORY.deliveries)
-    assert STORY.differences(events) == []
-    assert has_number(STORY.numbers(), events) == []
+    STORY.assert_as_expected()
 
 
 def test_no_order_repeat_or_restart_changes_a_leg() -> None:

@@ -12,14 +12,12 @@ from aiohttp import web
 
 from streams.contract.events import Event
 from streams.settings.settings import load
-from streams.sources.aircall.hook import AircallHook
-from streams.sources.aircall.join import AircallJoin
 from streams.sources.aircall.poll import AircallPoll, aircall_poll
 from streams.sources.frame import Statement
 from streams.sources.people import Heard
 from streams.sources.registry import SOURCES
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
-from tests.sources.story import HOUR_MS, Delivery, Gateway, differences, keys_of, legs_of
+from tests.sources.story import Delivery, differences, keys_of, legs_of
 from tests.sources.test_aircall import STORY, settings_text
 
 EVENING: Final = 1_794_934_800_000  # 20:00 in Moscow, on the day of the story
@@ -87,23 +85,7 @@ async def polled(
 
 
 def joined(deliveries: Sequence[Delivery], statements: Sequence[Statement], *, list_first: bool = False) -> list[Event]:
-    """The events of deliveries and of what the poll found."""
-    gateway = Gateway("aircall", STORY.settings, AircallHook, AircallJoin)
-    events: list[Event] = []
-
-    def listed() -> None:
-        for statement in statements:
-            gateway.keep(statement, EVENING)
-            events.extend(gateway.joined(EVENING).events)
-
-    if list_first:
-        listed()
-    for delivery in deliveries:
-        result = gateway.deliver(delivery.request, EVENING)
-        events += [] if result is None else result.events
-    if not list_first:
-        listed()
-    return events + gateway.joined(EVENING + HOUR_MS).events
+    return STORY.with_polled(deliveries, statements, EVENING, polled_first=list_first)
 
 
 async def test_the_list_changes_nothing_of_a_day_that_was_pushed() -> None:

@@ -287,17 +287,14 @@ async def test_bitrix24_says_the_same_by_polls_and_pushes(
 
 
 @pytest.mark.parametrize("night", SOME, ids=named)
-async def test_the_statistics_of_mango_repair_the_night(
-    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_statistics_of_mango_repair_the_night(night: Night, tmp_path: Path) -> None:
     story = told(tmp_path, "mango", night)
     rows = (tmp_path / "mango/poll/stats_result.csv").read_text(encoding="utf-8")
     evening = EVENING + night.by_s * 1000
-    monkeypatch.setattr(test_mango_poll, "EVENING", evening)
-    monkeypatch.setattr(test_mango_poll, "MangoHook", believing(MangoHook))
     made = await test_mango_poll.polled(test_mango_poll.Statistics(rows), now_ms=evening)
     assert made.sink.refused == []
-    assert of_legs(repaired(story), story.truth, test_mango_poll.joined(story.deliveries, made.sink.statements)) == []
+    events = story.with_polled(story.deliveries, made.sink.statements, evening)
+    assert of_legs(repaired(story), story.truth, events) == []
 
 
 @pytest.mark.parametrize("night", SOME, ids=named)

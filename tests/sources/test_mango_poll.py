@@ -12,11 +12,9 @@ from aiohttp import web
 
 from streams.contract.events import Event
 from streams.sources.frame import Statement
-from streams.sources.mango.hook import MangoHook
-from streams.sources.mango.join import MangoJoin
 from streams.sources.mango.poll import FIELDS, MangoPoll, mango_poll
 from tests.gateway.polled import BODY, Api, MemoryCursors, Polling, Time, answer, polling
-from tests.sources.story import FIXTURES, HOUR_MS, Delivery, Gateway, differences, keys_of, legs_of
+from tests.sources.story import FIXTURES, Delivery, differences, keys_of, legs_of
 from tests.sources.test_mango import STORY
 
 KEYS = keys_of("mango")
@@ -55,15 +53,7 @@ async def polled(statistics: Statistics, cursors: MemoryCursors | None = None, n
 
 
 def joined(deliveries: Sequence[Delivery], statements: Sequence[Statement]) -> list[Event]:
-    """The events of deliveries, then of what the poll found."""
-    gateway = Gateway("mango", STORY.settings, MangoHook, MangoJoin)
-    events: list[Event] = []
-    for delivery in deliveries:
-        result = gateway.deliver(delivery.request, EVENING)
-        events += [] if result is None else result.events
-    for statement in statements:
-        gateway.keep(statement, EVENING)
-    return events + gateway.joined(EVENING + HOUR_MS).events
+    return STORY.with_polled(deliveries, statements, EVENING)
 
 
 async def test_the_day_is_whole_with_its_statistics() -> None:

@@ -12,7 +12,7 @@ from streams.sources.megafon.hook import MegafonHook
 from streams.sources.megafon.join import MegafonJoin
 from streams.sources.registry import SOURCES
 from tests.sources.bad import answered, index_of
-from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
+from tests.sources.story import TOKEN, HookStory, keys_of, roster
 
 SETTINGS = (
     roster("megafon")
@@ -26,17 +26,11 @@ STORY = HookStory("megafon", load(SETTINGS, {}, SOURCES), MegafonHook, MegafonJo
 
 
 def test_the_story_comes_out_as_it_happened() -> None:
-    events = STORY.play(STORY.deliveries)
-    assert STORY.differences(events) == []
-    assert has_number(STORY.numbers(), events) == []
+    STORY.assert_as_expected()
 
 
 def test_no_order_repeat_or_restart_changes_a_leg() -> None:
-    for order in (*STORY.orders(2), [*STORY.deliveries, *STORY.deliveries]):
-        assert STORY.differences(STORY.play(order)) == []
-    for order in (STORY.deliveries, next(STORY.orders())):
-        assert STORY.differences(STORY.play(order[:30], restarts=True)) == STORY.differences(STORY.play(order[:30]))
-    assert STORY.differences(STORY.play(STORY.deliveries, restarts=True)) == []
+    STORY.assert_free_of_order(30)
 
 
 BAD = index_of("megafon")["keys"]

@@ -16,11 +16,9 @@ from streams.settings.settings import load
 from streams.sources.frame import Statement
 from streams.sources.people import Heard
 from streams.sources.registry import SOURCES
-from streams.sources.ringcentral.hook import RingCentralHook
-from streams.sources.ringcentral.join import RingCentralJoin
 from streams.sources.ringcentral.poll import RingCentralPoll, ringcentral_poll
 from tests.gateway.polled import BODY, Api, MemoryCursors, Polling, Time, answer, polling
-from tests.sources.story import HOUR_MS, Delivery, Gateway, keys_of, legs_of
+from tests.sources.story import Delivery, keys_of, legs_of
 from tests.sources.test_ringcentral import IDS, STORY, VERA, settings_text
 
 EVENING: Final = 1_794_934_800_000  # 20:00 in Moscow, on the day of the story
@@ -154,23 +152,7 @@ async def polled(
 
 
 def joined(deliveries: Sequence[Delivery], statements: Sequence[Statement], *, log_first: bool = False) -> list[Event]:
-    """The events of deliveries and of what the poll found."""
-    gateway = Gateway("ringcentral", STORY.settings, RingCentralHook, RingCentralJoin)
-    events: list[Event] = []
-
-    def listed() -> None:
-        for statement in statements:
-            gateway.keep(statement, EVENING)
-            events.extend(gateway.joined(EVENING).events)
-
-    if log_first:
-        listed()
-    for delivery in deliveries:
-        result = gateway.deliver(delivery.request, EVENING)
-        events += [] if result is None else result.events
-    if not log_first:
-        listed()
-    return events + gateway.joined(EVENING + HOUR_MS).events
+    return STORY.with_polled(deliveries, statements, EVENING, polled_first=log_first)
 
 
 async def test_the_log_changes_nothing_of_a_day_that_was_pushed_but_closes_the_call_whose_end_was_lost() -> None:

@@ -19,7 +19,7 @@ from streams.sources.twilio.join import TwilioJoin
 from streams.sources.twilio.signature import FORM
 from streams.sources.twilio.statements import moment
 from tests.sources.bad import answered, index_of
-from tests.sources.story import HOUR_MS, TOKEN, HookStory, has_number, keys_of, roster
+from tests.sources.story import HOUR_MS, TOKEN, HookStory, keys_of, roster
 
 AT = 1_794_895_400_000
 
@@ -52,9 +52,7 @@ STORY = PushedStory("twilio", load(settings_text(keys_of("twilio")), {}, SOURCES
 
 
 def test_the_story_comes_out_as_it_happened() -> None:
-    events = STORY.play(STORY.deliveries)
-    assert STORY.differences(events) == []
-    assert has_number(STORY.numbers(), events) == []
+    STORY.assert_as_expected()
 
 
 def test_no_order_repeat_or_restart_changes_a_leg() -> None:

@@ -14,7 +14,7 @@ from streams.sources.zadarma.join import ZadarmaJoin
 from tests.gateway.served import SETTINGS as HTTP
 from tests.gateway.served import serving
 from tests.sources.bad import answered, index_of
-from tests.sources.story import TOKEN, HookStory, has_number, keys_of, roster
+from tests.sources.story import TOKEN, HookStory, keys_of, roster
 
 SETTINGS = (
     roster("zadarma")
@@ -29,17 +29,11 @@ STORY = HookStory("zadarma", load(SETTINGS, {}, SOURCES), ZadarmaHook, ZadarmaJo
 
 
 def test_the_story_comes_out_as_it_happened() -> None:
-    events = STORY.play(STORY.deliveries)
-    assert STORY.differences(events) == []
-    assert has_number(STORY.numbers(), events) == []
+    STORY.assert_as_expected()
 
 
 def test_no_order_repeat_or_restart_changes_a_leg() -> None:
-    for order in (*STORY.orders(2), [*STORY.deliveries, *STORY.deliveries]):
-        assert STORY.differences(STORY.play(order)) == []
-    for order in (STORY.deliveries, next(STORY.orders())):
-        assert STORY.differences(STORY.play(order[:30], restarts=True)) == STORY.differences(STORY.play(order[:30]))
-    assert STORY.differences(STORY.play(STORY.deliveries, restarts=True)) == []
+    STORY.assert_free_of_order(30)
 
 
 BAD = index_of("zadarma")["keys"]

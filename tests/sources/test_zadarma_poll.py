@@ -19,11 +19,9 @@ from streams.contract.events import CallEnded, Event
 from streams.settings.settings import SettingsError, load
 from streams.sources.frame import Statement
 from streams.sources.registry import SOURCES
-from streams.sources.zadarma.hook import ZadarmaHook
-from streams.sources.zadarma.join import ZadarmaJoin
 from streams.sources.zadarma.poll import ZadarmaPoll, zadarma_poll
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
-from tests.sources.story import HOUR_MS, Delivery, Gateway, has_number, keys_of, legs_of
+from tests.sources.story import HOUR_MS, Delivery, has_number, keys_of, legs_of
 from tests.sources.test_zadarma import SETTINGS, STORY
 
 KEY: Final = "a-key-of-the-api"
@@ -97,15 +95,7 @@ async def polled(
 
 
 def joined(deliveries: Sequence[Delivery], statements: Sequence[Statement]) -> list[Event]:
-    """The events of deliveries, then of what the poll found."""
-    gateway = Gateway("zadarma", STORY.settings, ZadarmaHook, ZadarmaJoin)
-    events: list[Event] = []
-    for delivery in deliveries:
-        result = gateway.deliver(delivery.request, EVENING)
-        events += [] if result is None else result.events
-    for statement in statements:
-        gateway.keep(statement, EVENING)
-    return events + gateway.joined(EVENING + HOUR_MS).events
+    return STORY.with_polled(deliveries, statements, EVENING)
 
 
 async def test_what_was_pushed_stays_and_the_end_that_never_came_is_there() -> None:
