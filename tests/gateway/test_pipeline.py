@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from agents.exit import abort
 from agents.gateway.entries import Entry, Outgoing
@@ -47,7 +47,7 @@ async def test_the_spool_is_emptied_when_spooling_begins_anew_during_its_last_tr
     transactions = SlowTransactions()
 
     async def begin() -> Transactions:
-        return cast(Any, transactions)
+        return cast(Transactions, transactions)
 
     with closing(Folder(tmp_path)) as folder, closing(Spool(tmp_path / "spool", 1 << 20)) as spool:
         pipeline = Pipeline(
