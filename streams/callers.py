@@ -1,7 +1,7 @@
 """Unknown callers: leads that are known by the keyed hash of a telephone number alone, and how they are shown.
 
-A person is shown the short reference, the first digits of the hash. It is no number and leads to none, but `callpulse
-lead-key` makes the same one of a number that somebody knows.
+A person is shown the short reference, the first digits of the hash. It is no number, and no number can be computed from
+it; `callpulse lead-key` computes the reference of a known number.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def reference(lead: str) -> str | None:
 
 
 def shown(lead: str) -> str:
-    """Return a lead as a person is shown it: the id of the CRM, or `unknown caller` and the short reference."""
+    """Return a lead as shown to a person: the id of the CRM, or `unknown caller` and the short reference."""
     short = reference(lead)
     return lead if short is None else f"{UNKNOWN_CALLER} {short}"
 
 
 def meant(text: str, leads: Iterable[str]) -> list[str]:
-    """Return which of `leads` a text names, in order: the one with this id, or all callers with this reference.
+    """Return those of `leads` that a text names, in order: the one with this id, or all callers with this reference.
 
     A reference is taken as it is shown, with or without the words before it; upper case and further digits count, too.
     """

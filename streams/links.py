@@ -1,6 +1,6 @@
 """Addresses of pages of the CRM and the telephone system, made of templates such as `https://crm.example/lead/{lead}`.
 
-An id is put in percent-encoded, and never into the host: what others named cannot lead to another place.
+An id is inserted percent-encoded, and never into the host, so an id from outside cannot lead to another host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from streams.phone_numbers import KEY_PREFIX
 
 PARTS: Final = ("", ".source", ".kind", ".id")
-"""What a placeholder may name: the id as events carry it, and the parts of one with colons (`hubspot:contact:12`)."""
+"""The placeholders: the id as events carry it, and the parts of one with colons (`hubspot:contact:12`)."""
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._-]+(?::[1-9][0-9]{0,4})?(?:[/?#].*)?")
 # The signs of an address but $, [ and ], which begin a variable in Grafana, and the quotation mark of YAML.
@@ -48,7 +48,7 @@ def placeholders(subject: str) -> tuple[str, ...]:
 
 
 def problem(template: str, subject: str) -> str | None:
-    """Return what is wrong with a template for `subject`, in words for whoever wrote it, or None."""
+    """Return the problem of a template for `subject`, in words for its author, or None."""
     known = placeholders(subject)
     written = ", ".join(f"{{{name}}}" for name in known)
     literal = _PLACEHOLDER.sub("", template)
@@ -71,7 +71,7 @@ def problem(template: str, subject: str) -> str | None:
 def render(template: str, subject: str, id_: str) -> str | None:
     """Return the address of the page of `id_`, or None where there is none.
 
-    There is none without a template or an id, and where the id lacks a part that the template names.
+    There is none without a template or an id, and for an id that lacks a part named by the template.
     """
     if not template or not id_:
         return None

@@ -24,7 +24,7 @@ _NUMBER: Final = re.compile(r"\+?\d+")
 def e164(number: str, region: str | None = None) -> str | None:
     """Return `number` in E.164 ("+31150010001"), or None where it cannot be completed.
 
-    `region` is the ISO 3166 country whose national numbers are meant where a number does not begin with + or 00.
+    `region` is the ISO 3166 country of numbers that do not begin with + or 00.
     """
     digits = _SPELLING.sub("", number)
     if _NUMBER.fullmatch(digits) is None:
@@ -65,7 +65,7 @@ def digest(text: str, secret: bytes) -> str:
 
 
 def has_number(text: str) -> bool:
-    """Return whether `text` may contain a subscriber's number. It is asked before a name is published.
+    """Return whether `text` may contain a subscriber's number. Used before a name is published.
 
     Ten digits in a row, or seven after a plus sign, are taken for a number.
     """

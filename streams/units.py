@@ -1,4 +1,4 @@
-"""Units of time: how many milliseconds, or seconds, each of them has."""
+"""Units of time, in milliseconds or in seconds."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HOUR_MINUTES: Final = 60
 
 HOUR: Final = "1h"
 TODAY: Final = "today"
-# Windows made of whole local days: how many, today included.
+# Windows of whole local days: the number of days, today included.
 DAYS: Final[Mapping[str, int]] = MappingProxyType({TODAY: 1, "7d": 7, "30d": 30, "90d": 90})
 WINDOWS: Final = (HOUR, *DAYS)
 PREVIOUS: Final = "previous"

@@ -1,4 +1,4 @@
-"""Bytes to events: the decoder of a topic, and the reason where what came is no event."""
+"""Bytes to events: the decoder of a topic, and the reason for refusing bytes that are no event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ E = TypeVar("E")
 
 
 class Decoder(Generic[E]):
-    """Bytes of one topic, or of several, to their events, `E`. Reusable; keeps nothing between calls."""
+    """Decodes records of one topic, or of several, into their events, `E`. Reusable; keeps no state between calls."""
 
     def __init__(self, *topics: str) -> None:
         """Raise KeyError for a topic that carries no contract events."""
@@ -22,7 +22,7 @@ class Decoder(Generic[E]):
         self._decode = msgspec.json.Decoder(form).decode
 
     def decode(self, value: bytes | None) -> E | Rejection:
-        """Return the event that `value` holds, or why it holds none. Never raises."""
+        """Return the event that `value` holds, or the reason why it holds none. Never raises."""
         if not value:
             return Rejection("empty", "the record has no value")
         if len(value) > MAX_BYTES:
@@ -33,13 +33,13 @@ class Decoder(Generic[E]):
             return Rejection("too_deep", "nested too deeply")
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             return self._explain(value, str(error))
-        # The decoder skips the text of unknown fields without looking; the contract says UTF-8 for all of the record.
+        # The decoder does not check the text of unknown fields; the contract requires UTF-8 in all of the record.
         if not value.isascii() and (broken := _not_utf8(value)) is not None:
             return broken
         return event
 
     def _explain(self, value: bytes, error: str) -> Rejection:  # noqa: PLR0911 - a return for each reason
-        """Name the reason of a failed decode. The slow path: it looks at the value a second time."""
+        """Name the reason of a failed decode. The slow path: it decodes the value a second time."""
         if (broken := _not_utf8(value)) is not None:
             return broken
         try:
@@ -85,5 +85,5 @@ def _not_utf8(value: bytes) -> Rejection | None:
 
 
 def _without_values(text: str) -> str:
-    # An enum error quotes the value it saw: a number or words of a customer, which may look like the rest of the error.
+    # An enum error quotes the value. It may be a number or words of a customer and look like the rest of the error.
     return re.sub(r"Invalid enum value .+ - at `", "Invalid enum value - at `", text, flags=re.DOTALL)[:300]

@@ -19,9 +19,9 @@ from streams.units import DAY_MS
 
 VERSION: Final = 1
 QUEUE_PREFIX: Final = "queue:"
-"""Begins the pseudo-manager `queue:NAME`, which has the inbound calls that nobody answered."""
+"""The prefix of the pseudo-manager `queue:NAME`, which has the inbound calls that no manager answered."""
 MAX_BYTES: Final = 64 * 1024
-# Nobody records calls from before 2000 or after 2100: such a moment is in the wrong unit (seconds) or garbage.
+# No source records calls from before 2000 or after 2100: such a moment is in the wrong unit (seconds) or garbage.
 EARLIEST_MS: Final = 946_684_800_000
 LATEST_MS: Final = 4_102_444_800_000
 LONGEST_MS: Final = 7 * DAY_MS
@@ -117,7 +117,7 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
     uncertain: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse an order of moments that cannot be."""
+        """Refuse an impossible order of moments."""
         if self.started_at > self.at:
             raise ValueError("started_at is later than at")
         if self.answered_at is not None and self.answered_at > self.at:
@@ -230,7 +230,7 @@ class SpokenWord(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Capabilities(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What a recogniser can give. A field that is absent is unknown, and judged by the transcript itself.
+    """The capabilities of a recogniser. A capability without a field is unknown; the transcript itself decides.
 
     `word_times`: words have their own times. `punctuation`: sentences end with marks, questions with "?". `fillers`:
     sounds and filler phrases are kept as they were said. `channels_apart`: each side was recorded on a channel of its
@@ -301,7 +301,7 @@ Reason: TypeAlias = Literal[
     "missing_field",
     "invalid_field",  # a wrong type, or a value outside its range or list
     "invalid_time",  # a moment that cannot be: negative, in seconds, after 2100, an end before its start
-    "future",  # more than the allowed clock skew after the record's arrival
+    "future",  # later than the record's arrival by more than the allowed clock skew
     "no_key",
     "wrong_key",  # the record's key is not the manager (calls, speech) or the lead (crm) of the event
 ]
@@ -310,7 +310,10 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 @final
 class Rejection(Struct, frozen=True, gc=False):
-    """Why a record is not an event. `detail` is for the person who mends the source; it never quotes a value."""
+    """The reason why a record is not an event.
+
+    `detail` is for the person who repairs the source; it never quotes a value.
+    """
 
     reason: Reason
     detail: str

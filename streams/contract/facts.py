@@ -28,14 +28,14 @@ GROUP: Final = "callpulse-group"
 # A record gives at most this many facts to one row, so `offset * SLOTS + slot` grows with the offset and is unique.
 SLOTS: Final = 4
 BY_HAND: Final = "forget"
-"""The `src` of a fact that no record caused, but somebody who ran `callpulse forget`."""
+"""The `src` of a fact of `callpulse forget`: an operator caused it, not a record."""
 MAX_HOPS: Final = 8
-"""How many links a fact follows. Links that lead round in a circle end there, with nothing lost."""
+"""The greatest number of links that a fact follows. A cycle of links ends there, and no fact is lost."""
 RESERVED: Final = "\x1f"
 """Keys of rows of deals begin with this character, so no lead may."""
 
 ChangeRecord: TypeAlias = tuple[int, str, str, str | None, int | None, str | None, str | None, str | None, str | None]
-"""A change of a deal as it is sent and stored: the attributes of `tables.lead.records.DealChange`, in order."""
+"""The stored form of a change of a deal: the attributes of `tables.lead.records.DealChange`, in order."""
 
 
 def deal_key(source: str, deal: str) -> str:
@@ -68,7 +68,7 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, t
     disposition: Disposition
     answered: bool = False
     conversation: bool = False  # answered, and the talk was long enough to be one
-    talk_ms: int | None = None  # None: not known, the leg was closed by timeout
+    talk_ms: int | None = None  # None: unknown, because the leg was closed by timeout
     withdrawn: bool = False
     v: int = VERSION
 
@@ -116,7 +116,7 @@ class Forwarded(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
 
 
 class Deal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="deal"):
-    """For a lead: all changes of a deal that it has, in order; with `gone` that it has the deal no longer.
+    """For a lead: all changes of its deal, in order. With `gone` the lead no longer has the deal.
 
     `deal` is the `deal_key`. `version` grows with each fact of the deal: it is the position of the record in topic
     `contacts` that caused the fact. `at` is the time of the event behind it, ms.
@@ -135,7 +135,7 @@ class Deal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_
 
 
 class Forgotten(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forgotten"):
-    """For the row of a lead or a deal: it loses all that it holds. What that counted for managers stays counted.
+    """For the row of a lead or a deal: it loses all its records. Their contributions to managers' figures stay.
 
     `callpulse forget` sends it, with `BY_HAND` as `src` and the moment in ms as `seq`. A lead passes it on to
     its deals.
@@ -156,10 +156,10 @@ Why: TypeAlias = Literal["consultation", "stuck"]
 class Attention(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A lead that needs help, as its manager's row lists it.
 
-    `attempts` are dials in all, `without_progress` the conversations since anything last came of one, `reason` why the
-    last follow-up was made (None: nobody said), `stage` that of its deal ("none" without one) and `stage_since` the
-    moment it came there, ms. `day` is the local day of the lead's newest leg. A stuck lead of which a consultation is
-    due as well is "stuck".
+    `attempts` is the number of all dials, `without_progress` the number of conversations since the last progress,
+    `reason` the reason of the last follow-up (None: not recorded), `stage` the stage of its deal ("none" without one)
+    and `stage_since` the moment at which the deal entered it, ms. `day` is the local day of the lead's newest leg. A
+    stuck lead of which a consultation is due as well is "stuck".
     """
 
     attempts: int

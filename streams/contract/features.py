@@ -1,9 +1,9 @@
-"""Facts about what was heard: a leg for its transcript, and the features of a transcript for its manager.
+"""Facts about transcripts: a leg for its transcript, and the features of a transcript for its manager.
 
 A leg's end travels in topic `speech`, behind and between the utterances of the leg, so that one topic decides in which
 order a transcript's row changes. The row sends the features of the call to topic `features`. They hold numbers, moments
-and names of the lexicon, and no words of a speaker; with them the figures of 90 days can be made anew, although text is
-kept for a week.
+and names of the lexicon, and no words of a speaker; figures of 90 days can be computed again from them, although text
+is kept for a week only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEADER: Final = "callpulse-leg"
 """The header of a record of topic `speech` that callpulse wrote: about a leg, or to forget one."""
 
 Evidence: TypeAlias = tuple[str, str, int]
-"""(flag, what raised it as the lexicon writes it or "", moment in ms from the answer)."""
+"""(flag, the phrase of the lexicon that raised it or "", moment in ms from the answer)."""
 
 
 class SpokenLeg(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="leg"):
@@ -42,7 +42,7 @@ class SpokenLeg(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
 
 
 class ForgottenCall(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="forgotten"):
-    """For a transcript: its row loses all that it holds. What that counted for the manager stays counted."""
+    """For a transcript: its row loses all its contents. Their contributions to the manager's figures stay."""
 
     manager: str
     call: str
@@ -57,7 +57,7 @@ class Sides(Struct, frozen=True, array_like=True, gc=False):
 
 
 class CallFeatures(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What was heard in a call. None: the source cannot give it. Spans and moments in ms, moments from the answer.
+    """The features of a call. None: the source cannot give it. Spans and moments in ms, moments from the answer.
 
     `span` is the time from the first speech to the last one; `talk` the speech of each side; `words` its words; `story`
     the customer's longest monologue; `patience` the median pause before the manager's replies.
@@ -93,7 +93,7 @@ class CallFeatures(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 
 class HeardCall(Struct, frozen=True, array_like=True, gc=False):
-    """A leg and the features of its transcript: what one call adds to the figures of its manager.
+    """A leg and the features of its transcript: the contribution of one call to the figures of its manager.
 
     `day` is the manager's local day in which the leg ended, `at` the moment. `talk_ms` is its talk by the telephone
     system.
@@ -111,8 +111,8 @@ class HeardCall(Struct, frozen=True, array_like=True, gc=False):
 class Features(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="fact", tag="features"):
     """The features of a call as they are `now`, and as the fact of this call before this one had them (`before`).
 
-    The first fact of a call has no `before`; one of a leg that was withdrawn has no `now`. A reader takes back what
-    `before` added and adds `now`. `lexicon` is the version of the lexicon by which the words were looked up.
+    The first fact of a call has no `before`; one of a leg that was withdrawn has no `now`. A reader subtracts `before`
+    and adds `now`. `lexicon` is the version of the lexicon that found the phrases.
     """
 
     src: str

@@ -27,7 +27,8 @@ def header(topic: str, origin: Origin) -> tuple[str, bytes]:
 def origin_of(headers: Iterable[tuple[str, bytes]], topic: str) -> Origin | None:
     """Return the origin that the headers of a record of `topic` name; None for a record that is no copy.
 
-    A header that names another topic was carried along by a mirror: its offsets mean nothing here, and it is ignored.
+    A header that names another topic comes from a mirror of that topic: its offsets are not valid here, so it is
+    ignored.
     """
     for name, value in headers:
         if name == HEADER and (origin := parse(value, topic)) is not None:
@@ -36,7 +37,7 @@ def origin_of(headers: Iterable[tuple[str, bytes]], topic: str) -> Origin | None
 
 
 def parse(value: bytes, topic: str) -> Origin | None:
-    """Return the place in `topic` that the value of a header names; None for another topic, or no place at all."""
+    """Return the place in `topic` that a header's value names; None for another topic, or without a valid place."""
     parts = value.decode(errors="replace").rsplit("/", 2) if value else []
     if len(parts) == 3 and parts[0] == topic and parts[1].isdecimal() and parts[2].isdecimal():  # noqa: PLR2004 - topic, partition, offset
         return Origin(int(parts[1]), int(parts[2]))

@@ -10,7 +10,7 @@ import msgspec
 
 
 def schema_components(types: Sequence[Any], ref_template: str = "#/$defs/{name}") -> tuple[Any, dict[str, Any]]:
-    """Return the schemas of `types`, and by name those they refer to, as msgspec does.
+    """Return the schemas of `types`, and by name the schemas to which they refer, as msgspec does.
 
     Descriptions have no indentation: Python keeps that of docstrings up to 3.12, and removes it from 3.13 on.
     """

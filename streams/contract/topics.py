@@ -1,8 +1,8 @@
-"""The topics: their names, what they carry, how they are keyed, partitioned and kept. The one declaration of them.
+"""The only declaration of the topics: names, contents, keys, partitions and retention.
 
 The application, the command line, the documentation and the deployment read it. All topics that a table is built from
-have the same number of partitions, so that what concerns one manager (or lead) is on one worker; `rejected` follows
-suit because nothing gains from another number.
+have the same number of partitions, so that all records of one manager (or lead) are on one worker. `rejected` has the
+same number, for another one has no advantage.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mypy_extensions import i64
 from streams.units import DAY_MS
 
 REMOVALS_KEPT_MS: Final = 7 * DAY_MS
-"""How long a changelog says that a row was removed. Rows on a worker's disk that are older may have missed it."""
+"""Retention of tombstones in a changelog. A store on a worker's disk that is older may have missed some of them."""
 APP: Final = "callpulse"
 
 
 class Topic(Struct, frozen=True, kw_only=True):
     """One topic. `key` names the field of the value that is the record's key.
 
-    `when_made` is further configuration that a new topic gets. One that exists need not have it.
+    `when_made` is further configuration of a new topic. An existing topic need not have it.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Topic(Struct, frozen=True, kw_only=True):
         return config
 
 
-# The broker's clock stamps every record on arrival: the one clock that all workers and all replays agree on. It decides
-# whether an event lies in the future, and a history that is fed in late is not deleted for its age.
+# The broker's clock stamps every record on arrival, so all workers and all replays use the same time. It decides
+# whether an event lies in the future. Kafka keeps an old history that was written lately.
 _ARRIVAL: Final = {"message.timestamp.type": "LogAppendTime"}
 
 CALLS: Final = Topic(
@@ -113,7 +113,7 @@ STATEMENTS: Final = Topic(
     name="statements",
     key="source call",
     purpose="What systems say about calls, where only several deliveries together make an event.",
-    # Nobody adds to a call after its longest duration and the longest delay of a sender.
+    # No statement about a call comes after its longest duration and the longest delay of a sender.
     retention_ms=2 * DAY_MS,
     extra=_ARRIVAL,
 )
@@ -175,7 +175,7 @@ def keeping_time(topic: Topic) -> Topic:
 
 
 def durability(replication: int) -> dict[str, str]:
-    """Return what a new topic with `replication` copies is configured with beside its own declaration.
+    """Return the configuration of a new topic with `replication` copies, beside its own declaration.
 
     From three copies on, a record is acknowledged when two brokers have it: one of them can be lost with its disk, and
     with one down the topic can still be written. With two copies that would stop the topic when one broker is down, so

@@ -1,4 +1,4 @@
-"""Which calls, leads and deals are behind a figure.
+"""The calls, leads and deals behind a figure.
 
-Enter at `explainer`; `recipes` defines each figure a second time, apart from the code that exports it.
+Begin with `explainer`; `recipes` defines each figure a second time, apart from the code that exports it.
 """

@@ -1,8 +1,8 @@
-"""What to train: the flagged calls of a manager, and the habits that are farthest from what the team does.
+"""Topics for a training: the flagged calls of a manager, and the habits that are farthest from those of the team.
 
 A manager is compared with the team in calls of the same kind and about the same length, never with a number from
-outside. A habit is a mean over calls; the team's is that of each manager who has enough of them. Fillers are style:
-they are shown, and are no habit.
+outside the team. A habit is a mean over calls; the team's value comes from all managers with enough calls. Fillers are
+style: they are shown, but they are no habit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from streams.contract.features import CallFeatures, Evidence, Features, HeardCal
 from streams.units import MINUTE_MS
 
 MIN_CALLS: Final = 3
-"""A mean of fewer calls of a manager in a cell says nothing."""
+"""The fewest calls of a manager in a cell for which a mean is taken."""
 MIN_MANAGERS: Final = 4
-"""A quartile of fewer managers says nothing."""
+"""The fewest managers for whom a quartile is taken."""
 PLANNED: Final = 2
 SHOWN: Final = 3
 _BANDS: Final = ((2 * MINUTE_MS, "under 2 min"), (5 * MINUTE_MS, "2 to 5 min"), (15 * MINUTE_MS, "5 to 15 min"))
@@ -67,7 +67,7 @@ HABITS: Final = (
 
 
 class FlaggedCall(Struct, frozen=True):
-    """A call with flags: its id, the moment at which it ended (ms), the flags, and what to listen to."""
+    """A call with flags: its id, the moment at which it ended (ms), the flags, and the moments to listen to."""
 
     call: str
     at: int
@@ -105,9 +105,10 @@ class PlannedHabit(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What to train with a manager. `heard` is the number of calls with a transcript that it rests on.
+    """The training plan of a manager. `heard` is the number of calls with a transcript on which it is based.
 
-    `swapped` are the calls among them in which the sides look swapped, oldest first: they say nothing of the manager.
+    `swapped` are the calls among them in which the sides look swapped, oldest first. They are no evidence about the
+    manager.
     """
 
     manager: str
@@ -118,7 +119,7 @@ class Plan(Struct, frozen=True):
 
 
 class CallOf(NamedTuple):
-    """A call with a transcript, and whose it is."""
+    """A call with a transcript, and its manager."""
 
     manager: str
     call: str
@@ -147,7 +148,7 @@ def band(talk_ms: int) -> str:
 
 
 def plan(manager: str, calls: Sequence[CallOf]) -> Plan:
-    """Return what to train with `manager`; `calls` are those of the whole team."""
+    """Return the training plan of `manager`; `calls` are those of the whole team."""
     own = [each for each in calls if each.manager == manager]
     found = sorted(_gaps(manager, calls), key=lambda habit: -habit.gap * habit.calls)
     chosen: list[PlannedHabit] = []

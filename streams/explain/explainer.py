@@ -1,8 +1,8 @@
-"""The evidence behind a figure: which calls, leads and deals of a manager it counts.
+"""The evidence behind a figure: the calls, leads and deals of a manager that it counts.
 
 Calls are folded again, by the fold that makes the table, but each finished leg is kept with its call. Each contribution
-of a lead names the call, deal or activity behind it. So a disputed figure can be taken apart, down to the ids of the
-telephone system and the CRM.
+of a lead names the call, deal or activity behind it. So a disputed figure can be traced to the ids of the telephone
+system and the CRM.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from streams.windows import DAYS, HOUR, HOUR_MINUTES, PREVIOUS, TODAY
 
 _QUARTER: Final = DAYS["90d"]
 _DEFAULT_WINDOWS: Final = (TODAY, "30d", "90d", NOW)
-"""Without a window, the first of these that a figure has is meant."""
+"""The default window of a figure is the first of these that it has."""
 Role: TypeAlias = Literal["counted", "divided by"]
 
 
@@ -44,7 +44,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 
     `of` is the kind of thing that `id` names. `lead` is the lead's reference, "" if there is none. `adds` is the number
     that it adds to the sum, in the figure's unit. `label` is the value of the figure's own label, "" for a figure
-    without one. `at` is the moment, ms; 0 if only the day is evidence. `says` describes it.
+    without one. `at` is the moment, ms; 0 if only the day is evidence. `says` is its description.
     """
 
     of: str
@@ -124,7 +124,7 @@ class ManagerEvidence(Struct, frozen=True):
 
 
 class Need(Struct, frozen=True):
-    """The evidence that figures need: calls from `since_ms` on (0: all), and whether they count anything of leads."""
+    """The evidence that figures need: calls from `since_ms` on (0: all), and contributions of leads or none."""
 
     since_ms: int = 0
     leads: bool = True
@@ -151,7 +151,10 @@ class _Reading(Struct, frozen=True):
 
 
 class Explainer:
-    """Takes figures apart under the given settings. `windows` are the windows of each figure, the default one first."""
+    """Finds the evidence of figures under the given settings.
+
+    `windows` are the windows of each figure, the default one first.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Raise SettingsError for settings that make more series than a manager may have."""
@@ -188,7 +191,7 @@ class Explainer:
         )
 
     def explain(self, metric: str, evidence: ManagerEvidence, now_ms: int, window: str | None = None) -> Explanation:
-        """Return the pieces of `metric` at `now_ms`. Raise KeyError for a metric that counts nothing by id.
+        """Return the pieces of `metric` at `now_ms`. Raise KeyError for a metric that counts no ids.
 
         `window` is a window of the metric; without it the default one. Raise ValueError for another.
         """

@@ -1,4 +1,4 @@
-"""A second definition of each figure of a manager that counts calls, leads or deals; and why the others have none.
+"""A second definition of each figure of a manager that counts calls, leads or deals; and reasons for its lack.
 
 It is independent of the code that computes the figures (`tables/manager/series.py`, `tables/outcome/view.py`). Tests
 compare the two.
@@ -54,12 +54,12 @@ class ContributionSource(Struct, frozen=True):
 
     @property
     def is_family(self) -> bool:
-        """Whether it has several measures, each with a label of its own."""
+        """True if it has several measures, each with a label of its own."""
         return self.measure.endswith(":")
 
     @property
     def bounded(self) -> bool:
-        """Whether windows end with today."""
+        """True if windows end with today."""
         return self.measure in (*measures.PROMISES, measures.OVER_DIALLED)
 
 
@@ -217,4 +217,4 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     "expectation_days": _EXPECTED,
     **{metric.name: _HEARD for metric in COACHING},
 }
-"""The figures of a manager that count nothing by id, each with the reason."""
+"""The figures of a manager that count no ids, each with the reason."""

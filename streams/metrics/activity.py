@@ -1,4 +1,4 @@
-"""The catalogue of what a manager does: calls, talk, presence, work, repeats.
+"""The catalogue of a manager's activity: calls, talk, presence, work, repeats.
 
 Words in braces stand for settings; `streams.metrics.wording` fills them in.
 """

@@ -51,12 +51,15 @@ def manager_metrics(settings: Settings, language: Language = "en") -> tuple[Metr
 
 
 def catalogue(settings: Settings, language: Language = "en") -> tuple[Metric, ...]:
-    """Return every metric. The texts name the numbers of these settings; all else is the same for every settings."""
+    """Return every metric.
+
+    The texts name the numbers of these settings; everything else is independent of the settings.
+    """
     others = (MANAGER_INFO, *TEAM_METRICS, *RECONCILIATION_METRICS, *OPERATIONS_METRICS)
     return (*manager_metrics(settings, language), *translated(others, language))
 
 
-# No setting changes a name, a label, a type or a unit: whoever needs only those takes the constants. The texts of
+# No setting changes a name, a label, a type or a unit. Code that needs only those takes the constants. The texts of
 # metrics of teams and workers name no setting.
 MANAGER_METRICS: Final = manager_metrics(Settings())
 TEAM_METRICS: Final = TEAMS

@@ -1,7 +1,7 @@
-"""The catalogue of coaching: what was heard in a manager's calls.
+"""The catalogue of coaching: figures from the transcripts of a manager's calls.
 
-Figures are quotients of sums over the calls with a transcript; docs/coaching.md defines what is summed. A figure of
-fewer than `speech.min_calls` calls is not exported, nor is one that no source can give.
+Figures are quotients of sums over the calls with a transcript; docs/coaching.md defines the sums. A figure of fewer
+than `speech.min_calls` calls is not exported, nor is one that no source can give.
 """
 
 from __future__ import annotations

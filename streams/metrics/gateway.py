@@ -1,6 +1,6 @@
-"""The catalogue of the metrics of the way in: what sources send, and how it is stored.
+"""The catalogue of the metrics of the way in: records from sources, and their storage.
 
-Each process of the way in exports them. Labels `source` are names of the settings, never what a sender writes.
+Each process of the way in exports them. Labels `source` are names of the settings, never text of a sender.
 """
 
 from __future__ import annotations

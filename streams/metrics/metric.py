@@ -15,8 +15,8 @@ TEAM: Final = ("team", "partition")
 class Count(Struct, frozen=True):
     """The numerator or denominator of a ratio: its `meaning`, and the `metric` that exports it ("" if none does).
 
-    The metric is taken with `labels` and in the window of the ratio; its other labels that the ratio has not are added
-    up. `exact` is False where the metric is the nearest there is, and counts some things that the ratio leaves out.
+    The metric is read with `labels` and in the window of the ratio, and summed over its labels that the ratio lacks.
+    `exact` is False where the metric is the nearest there is, and counts some things that the ratio leaves out.
     """
 
     meaning: str
@@ -46,7 +46,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     denominator: Count | None = None
 
     def filled(self, words: Mapping[str, str]) -> Metric:
-        """Return the metric with the settings in its texts. Raises KeyError for a word that nobody knows."""
+        """Return the metric with the settings in its texts. Raises KeyError for an unknown word."""
         return replace(
             self,
             help=self.help.format_map(words),

@@ -1,4 +1,4 @@
-"""The catalogue of what reconciliations say: what records hold of a manager's days, and which days are final."""
+"""The catalogue of reconciliations: recorded and counted calls of a manager's days, and the days that are final."""
 
 from __future__ import annotations
 

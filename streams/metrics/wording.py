@@ -1,4 +1,4 @@
-"""How the texts of the catalogue name the settings: one word per number, filled in by `catalogue`.
+"""The words by which the texts of the catalogue name the settings: one per number, filled in by `catalogue`.
 
 `{short}` in a text stands for `thresholds.short`, and so on; the words are the keys of `words`.
 """
@@ -49,7 +49,10 @@ def percent(ratio: float, language: Language = "en") -> str:
 
 
 def times(count: int, language: Language = "en") -> str:
-    """Return how often: "once", "3 times". In Russian in the genitive, for texts that say "more than" before it."""
+    """Return a frequency for a reader: "once", "3 times".
+
+    In Russian in the genitive, for texts that say "more than" before it.
+    """
     if language == "ru":
         return f"{count} {plural(count, 'раза', 'раз', 'раз')}"
     return "once" if count == 1 else f"{count} times"
@@ -61,7 +64,7 @@ def between(low: object, high: object, language: Language = "en") -> str:
 
 
 def words(settings: Settings, language: Language = "en") -> Mapping[str, str]:
-    """Return what the words in the texts stand for."""
+    """Return the values of the words in the texts."""
     thresholds, results, targets, speech = settings.thresholds, settings.results, settings.targets, settings.speech
     spans = {
         "conversation": thresholds.conversation_ms,

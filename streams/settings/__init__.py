@@ -1,4 +1,4 @@
 """The settings: one frozen object from a TOML file and the environment.
 
-Enter at `settings`: `load` reads, `Settings` is the result.
+Begin with `settings`: `load` reads, `Settings` is the result.
 """

@@ -1,4 +1,4 @@
-"""Who may send: how tokens, networks and signing secrets are written, and the settings that all senders have."""
+"""Access of senders: the notation of tokens, networks and signing secrets, and the settings common to all senders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _LONGEST_KEY: Final = 64
 
 
 def hashed(token: str) -> str:
-    """Return how a token stands in the settings. A token is random and long, so one round of SHA-256 hides it."""
+    """Return the hash of a token, as written in the settings.
+
+    A token is random and long, so one round of SHA-256 suffices.
+    """
     return HASHED + sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -68,10 +71,10 @@ SigningSecret: TypeAlias = Annotated[Secret, Parse(_signing_secret)]
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """Who may send as a source. The form of a source that has a hook extends it.
+    """The access of the senders of a source. The form of a source that has a hook extends it.
 
     `tokens` are hashes; each of them is valid, so that a new token can be set before the old one goes. `networks` are
-    those that the sender's address may be in; none: any.
+    those of allowed addresses of senders; none: all.
     """
 
     tokens: tuple[TokenHash, ...] = ()

@@ -1,7 +1,7 @@
-"""Which settings decide what rows mean: those that the folds read. What was counted by them is in the rows for good.
+"""The settings that decide the meaning of rows: those that the folds read. Their effect on a row is permanent.
 
-All other settings are read when rows are read, or say how a process runs; they may change at any time. `changes` lists
-what of the first kind differs between two settings, and what would come of going on with the rows all the same.
+All other settings are read when rows are read, or concern a process; they may change at any time. `changes` lists the
+differences of the first kind between two settings, and their effect on rows that stay in use.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from streams.settings.settings import Settings, explain
 Effect: TypeAlias = Literal["mixed", "wrong", "unusable"]
 """The effect on existing rows when the setting changes.
 
-`mixed`: what was counted keeps its old meaning, and beside it lies what is counted from now on. `wrong`: what is taken
-back is what would have been counted by the new settings, so figures stay wrong, even below 0, until they have left
-their windows. `unusable`: the rows cannot be gone on with.
+`mixed`: counts keep their old meaning, and later counts have the new one. `wrong`: a change subtracts the count of the
+new settings from a sum with the count of the old ones, so figures stay wrong, even below 0, until they have left their
+windows. `unusable`: the rows can be used no more.
 """
 
 FOLDED: Final[Mapping[str, Effect]] = MappingProxyType(
     {
-        "kafka.topic_prefix": "unusable",  # rows remember offsets, and these are of the old topics
+        "kafka.topic_prefix": "unusable",  # rows hold offsets of the old topics
         "thresholds.conversation": "mixed",
         "thresholds.short": "mixed",
         "thresholds.meaningful": "mixed",
@@ -68,7 +68,7 @@ class Meaning(Struct, frozen=True, kw_only=True):
 
 
 class Change(NamedTuple):
-    """A folded setting that is another one now."""
+    """A folded setting that has changed."""
 
     key: str
     old: str
@@ -80,7 +80,7 @@ class Change(NamedTuple):
 
 
 def of(settings: Settings) -> Meaning:
-    """Return what rows mean that are folded by `settings`."""
+    """Return the meaning of rows that are folded by `settings`."""
     results, economics = settings.results, settings.economics
     in_any_order = replace(
         settings,
@@ -99,11 +99,10 @@ _DEFAULT: Final = of(Settings()).settings
 
 
 def changes(was: Meaning, now: Meaning) -> list[Change]:
-    """Return what differs, in the order of `FOLDED`, then by manager.
+    """Return the differences, in the order of `FOLDED`, then by manager.
 
-    A setting of which `was` does not know, because an earlier release wrote it, was at its default. Who is on the
-    roster for the first time is no change, and has the zone of the roster from now on; who has left it is in the
-    default zone again.
+    A setting that `was` lacks, because an earlier release wrote it, had its default. A manager who is new on the roster
+    is no change, and has the zone of the roster from now on. A manager who has left it is in the default zone again.
     """
     found = []
     for key, effect in FOLDED.items():

@@ -1,4 +1,4 @@
-"""The variables of the environment: which setting each of them sets, and how they are put over the file's document."""
+"""The variables of the environment: the setting of each, and their overlay over the file's document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.settings.reader import FromEnvironment, Reader, did_you_mean, envir
 
 PREFIX: Final = "CALLPULSE_"
 CONFIG_VARIABLE: Final = "CALLPULSE_CONFIG"
-"""Names the file; for whoever opens it. `load` only lets it pass."""
+"""The variable with the path of the file. The caller of `load` opens the file; `load` ignores the variable."""
 SHORT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "CALLPULSE_BOOTSTRAP": "kafka.bootstrap",
@@ -51,7 +51,7 @@ class _Variables:
         ]
 
     def find(self, variable: str) -> _Field | None:
-        """Return what a variable sets, or None."""
+        """Return the setting of a variable, or None."""
         if (known := self.known.get(variable)) is not None:
             return known
         for prefix, table, fields in self._tables:
@@ -63,12 +63,12 @@ class _Variables:
         return None
 
     def secret_file(self, variable: str) -> _Field | None:
-        """Return the secret that stands in the file that a variable names, or None for another variable."""
+        """Return the secret whose file a variable names, or None for another variable."""
         found = self.find(variable.removesuffix(_FILE)) if variable.endswith(_FILE) else None
         return found if found is not None and Secret in (found.kind, _element(found.kind)) else None
 
     def like(self, variable: str) -> str:
-        """Return a guess at what is meant, for an error."""
+        """Return the likely intended variable, for an error."""
         candidates = [*self.known]
         for prefix, _, fields in self._tables:
             if variable.startswith(prefix):
@@ -90,7 +90,7 @@ def secret_files(environ: Mapping[str, str], form: type[Struct]) -> list[str]:
 
 
 def overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Struct], reader: Reader) -> None:
-    """Put the variables into the document, each where its key says.
+    """Put the variables into the document, each at the place of its key.
 
     A variable that names the file of a secret has the content of the file here.
     """
@@ -101,7 +101,7 @@ def overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Str
             continue
         field = variables.find(variable)
         if field is None and (field := variables.secret_file(variable)) is not None:
-            text = text if field.kind is Secret else ",".join(text.split())  # noqa: PLW2901 - several stand in lines
+            text = text if field.kind is Secret else ",".join(text.split())  # noqa: PLW2901 - several are stand in lines
         if field is None:
             roster = variable.removeprefix(PREFIX).split("__")[0].lower() in ("teams", "managers")
             hint = "; the roster is set in the file" if roster else variables.like(variable)
@@ -111,7 +111,7 @@ def overlay(document: dict[str, Any], environ: Mapping[str, str], form: type[Str
         if len(paths) > 1:
             reader.refuse(variable, f"stands for {' and '.join('.'.join(path) for path in paths)}: rename one of them")
         elif not text:
-            continue  # a compose file hands over what it was not given as an empty variable
+            continue  # a compose file passes a missing value on as an empty variable
         elif paths[0] in brought and environ[brought[paths[0]]] != text:
             key = ".".join(paths[0])
             reader.refuse(variable, f"says something else than {brought[paths[0]]}, and both set {key}")
@@ -129,7 +129,7 @@ def _variable(key: str, prefix: str = PREFIX) -> str:
 
 
 def _paths(document: Mapping[str, Any], field: _Field) -> Iterator[tuple[str, ...]]:
-    """Yield where a setting stands. A variable cannot hold a dash: a table of the file may have one for a `_`."""
+    """Yield the place of a setting. The name of a variable has no dash: a table of the file may have one for a `_`."""
     if not field.table:
         yield tuple(field.key.split("."))
         return
@@ -147,6 +147,6 @@ def _put(document: dict[str, Any], path: list[str], value: FromEnvironment) -> N
     for name in tables:
         inner = document.setdefault(name, {})
         if not isinstance(inner, dict):
-            return  # the file holds something else there, which the reader will refuse
+            return  # the file has another type there, which the reader refuses
         document = inner
     document[last] = value

@@ -1,6 +1,6 @@
-"""How single settings are written: secrets, names, zones, times of day, weekdays, countries, servers.
+"""The notation of single settings: secrets, names, zones, times of day, weekdays, countries, servers.
 
-Each form is a type whose `Parse` reads the text of the file and raises ValueError with words for whoever wrote it.
+Each form is a type whose `Parse` reads the text of the file. It raises ValueError with a text for the file's author.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]")
 
 
 class Secret:
-    """A value that must not be seen: `reveal` is the only way to it. Empty means not set."""
+    """A value that must not be shown: `reveal` is the only access to it. Empty means not set."""
 
     __slots__ = ("_value",)
     SHORTEST: Final = 16
@@ -54,7 +54,7 @@ class Secret:
         return "Secret(set)" if self._value else "Secret(not set)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Refuse to be pickled: the value would stand in the bytes."""
+        """Refuse to be pickled: the bytes would contain the value."""
         raise TypeError("a Secret cannot be serialised")
 
 

@@ -1,4 +1,4 @@
-"""The section `[gateway]`: what the commands share that take events in from other systems."""
+"""The section `[gateway]`: settings common to all commands that take events in from other systems."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """Where a process of the way in listens and keeps its spool, and what it bounds. Spans in milliseconds.
+    """The ports, the spool and the limits of a process of the way in. Spans in milliseconds.
 
     `status_web_config` is a file with TLS, passwords and tokens of the port of the state. `max_in_flight` counts events
-    that no answer was given for. `spool_max_bytes` and `memory_bytes` hold per process.
+    that are not answered yet. `spool_max_bytes` and `memory_bytes` hold per process.
     """
 
     http_host: Text = "127.0.0.1"
@@ -38,7 +38,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
     polls: GatewayPolls = GatewayPolls()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.spool_after_ms >= self.deadline_ms:
             yield (
                 ("spool_after_ms", "deadline_ms"),

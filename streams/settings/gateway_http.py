@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class GatewayHttp(Struct, frozen=True, kw_only=True):
-    """What a request may cost, whom to believe, and how it is encrypted. Spans in milliseconds.
+    """The limits of requests, the trusted proxies, and TLS. Spans in milliseconds.
 
     `max_requests` and `max_request_bytes` bound all requests in flight; a source may have its share of them.
     `header_deadline` holds for a connection that is new, `idle_deadline` for one that waits for another request.
-    `metrics` is whether /metrics is on this port, too, beside that of the state. `public_url` is the URL that senders
-    use, where the headers of a proxy do not say it. `web_config` is a file with TLS, and with passwords and tokens of
-    those who read pages; senders have tokens of their own.
+    `metrics` is true if this port serves /metrics too, beside the port of the state. `public_url` is the URL that
+    senders use, for proxies whose headers do not name it. `web_config` is a file with TLS, and with passwords and
+    tokens of those who read pages; senders have tokens of their own.
     """
 
     max_body_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 26)] = 1 << 20
@@ -45,7 +45,7 @@ class GatewayHttp(Struct, frozen=True, kw_only=True):
     web_config: Text | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         for name in ("tls_keyfile", "tls_client_cafile", "tls_password"):
             if getattr(self, name) and not self.tls_certfile:
                 yield ("tls_certfile", name), f"is needed with {name}"

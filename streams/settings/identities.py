@@ -1,4 +1,4 @@
-"""Under which names the sources know a manager: the table `identities` of a roster entry.
+"""The names of a manager in the sources: the table `identities` of a roster entry.
 
 A key is one of `GENERAL`, which hold for all sources, or the name of a source, which has its user ids. Values may be
 telephone numbers, so no text made here quotes one.
@@ -19,7 +19,7 @@ from streams.settings.reader import Parse, did_you_mean, join, kind_of
 
 GENERAL: Final = ("extension", "endpoint", "login", "email", "number")
 RESERVED: Final = frozenset({*GENERAL, "callpulse", "id", "name", "phone", "queue"})
-"""What no source may be called: ids such as `SOURCE:KEY` would be taken for something else."""
+"""Names that no source may have: ids such as `SOURCE:KEY` would be ambiguous."""
 _LONGEST: Final = 256
 _TECHNOLOGY: Final = re.compile(r"[a-z][a-z0-9_]*/|(?:sips?|tel|client):")
 _SPELLING: Final = re.compile(r"[\s().\-/]")
@@ -37,7 +37,7 @@ class Identity(Struct, frozen=True):
 
 
 def may_be_number(text: str) -> bool:
-    """Return whether a name may contain a telephone number, also one with spaces, brackets or dashes in it."""
+    """Return whether a name may contain a telephone number, even one with spaces, brackets or dashes."""
     return has_number(text) or has_number(_SPELLING.sub("", text))
 
 
@@ -58,7 +58,7 @@ def normal(kind: str, text: str, region: str | None) -> str:
 def problems(
     roster: Mapping[str, tuple[str, tuple[Identity, ...]]], region: str | None, sources: Collection[str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the key of each identity that cannot be used, and why.
+    """Yield the key of each identity that cannot be used, with the reason.
 
     `roster` has the id and the identities of each entry by its place (`managers[3]`). `sources` has the names of the
     sources, or None where they are not known.

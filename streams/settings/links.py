@@ -1,4 +1,4 @@
-"""The section `[links]`: where the CRM and the telephone system show what callpulse names."""
+"""The section `[links]`: addresses of pages of the CRM and the telephone system."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ ManagerPage: TypeAlias = Annotated[_Longest, Parse(partial(_template, "manager")
 class Links(Struct, frozen=True, kw_only=True):
     """Templates of the addresses of a lead, a deal, a call and a manager; "" where there are no such pages.
 
-    The functions return None for what has no page: without a template, and where the id lacks a part that the template
-    names.
+    The functions return None without a template, and for an id that lacks a part named by the template.
     """
 
     lead: LeadPage = ""

@@ -1,4 +1,4 @@
-"""How systems are asked: the section `[gateway.polls]`, and the address of a system in a source's own table."""
+"""Settings of polls: the section `[gateway.polls]`, and the address of a system in a source's own table."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SecretUrl: TypeAlias = Annotated[Secret, Parse(_secret_url)]
 
 
 class GatewayPolls(Struct, frozen=True, kw_only=True):
-    """What a request to another system may cost, and the way to it. Spans in milliseconds.
+    """The limits of requests to other systems, and the way to them. Spans in milliseconds.
 
-    `proxy` is the address of an HTTP proxy; proxies of the environment are not used. `cafile` has the authorities to
-    trust instead of the usual ones.
+    `proxy` is the address of an HTTP proxy; proxies of the environment are not used. `cafile` has the trusted
+    authorities, which replace the default ones.
     """
 
     enabled: bool = True

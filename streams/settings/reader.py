@@ -1,8 +1,8 @@
 """Turn a parsed TOML document, overlaid with environment text, into frozen structs, and collect every problem found.
 
-Nothing here knows a particular setting. A struct's own annotations say what is allowed: `msgspec.Meta` for ranges,
-`Parse` for what has a form of its own (a duration, a zone, a shift), and an optional `conflicts` method for what two
-fields must not say together.
+The module is independent of particular settings. A struct's annotations define the allowed values: `msgspec.Meta` for
+ranges, `Parse` for values with a notation of their own (a duration, a zone, a shift). An optional method `conflicts`
+finds contradictions between fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, WEEK_MS
 
 T = TypeVar("T", bound=Struct)
 Conflict: TypeAlias = tuple[tuple[str, ...], str]
-"""The fields that cannot stand together (the first one names the problem), and why."""
+"""Fields that contradict each other (the problem has the key of the first one), and the reason."""
 
 MISSING: Final = object()
 _UNITS_MS: Final = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": WEEK_MS}
@@ -42,7 +42,7 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 class Problem(Struct, frozen=True):
-    """One thing wrong with the settings: the dotted key that has to change, and what to do about it."""
+    """One problem of the settings: the dotted key that has to change, and the remedy."""
 
     key: str
     message: str
@@ -52,19 +52,19 @@ class Problem(Struct, frozen=True):
 
 
 class Parse(Struct, frozen=True):
-    """Stands in `Annotated[...]`: how the value of a field is written in TOML. `read` raises ValueError to refuse."""
+    """The notation of a field's value in TOML, for `Annotated[...]`. `read` raises ValueError to refuse a value."""
 
     read: Callable[[Any], Any]
 
 
 class FromEnvironment(str):
-    """A value that came as text, with the name of the variable that brought it."""
+    """A value of an environment variable: its text, with the variable's name."""
 
     __slots__ = ("variable",)
     variable: str
 
     def __new__(cls, text: str, variable: str) -> Self:
-        """Return `text` that knows its variable."""
+        """Return `text` with the name of its variable."""
         made = super().__new__(cls, text)
         made.variable = variable
         return made
@@ -92,7 +92,7 @@ def duration_text(ms: int) -> str:
 
 
 def toml_key(field: str) -> str:
-    """Return how a field is called in TOML: durations are written with their unit, so they lose the `_ms`."""
+    """Return the name of a field in TOML: durations are written with their unit, so they lose the `_ms`."""
     return field.removesuffix("_ms")
 
 
@@ -110,7 +110,7 @@ def quoted(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what TOML calls this kind of value."""
+    """Return TOML's name for the type of a value."""
     return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), f"a {type(value).__name__}")
 
 
@@ -155,7 +155,7 @@ class Reader:
         conflicts: Callable[[], Iterable[Conflict]] = getattr(made, "conflicts", tuple)
         for involved, message in conflicts():
             if wrong.isdisjoint(involved):
-                # Not `join`: the name may reach into the field, as `rules[0].pattern` does.
+                # Not `join`: the name may contain a path inside the field, such as `rules[0].pattern`.
                 self.refuse(f"{key}.{toml_key(involved[0])}", message)
         return made
 
@@ -228,7 +228,7 @@ class Reader:
 
 
 def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return the type inside `Annotated` and `X | None`, and all that was noted around it."""
+    """Return the type inside `Annotated` and `X | None`, and all annotations around it."""
     metadata: tuple[Any, ...] = ()
     while True:
         if get_origin(annotation) is Annotated:
@@ -281,7 +281,7 @@ def join(key: str, name: str) -> str:
 
 
 def _typed(annotation: Any, text: str) -> Any:
-    """Return text as the number or truth that the setting is; what does not read as one stays text and is refused."""
+    """Return text as the number or boolean that the setting needs; other text stays text, and is refused later."""
     word = text.strip().lower()
     if annotation is bool and word in (*_TRUE, *_FALSE):
         return word in _TRUE
@@ -293,7 +293,7 @@ def _typed(annotation: Any, text: str) -> Any:
 
 
 def _plain(error: str, given: object, *, spans: bool) -> str:
-    """Say a validation error in the words of someone who edits the file."""
+    """Reword a validation error for a person who edits the file."""
     bounds = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
     if limit := re.match(r"Expected `\w+` ([<>]=?) (\S+)", error):
         if spans and isinstance(given, int):

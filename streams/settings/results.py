@@ -1,6 +1,6 @@
-"""The sections that say what a result is: stages and reasons of the CRM, money, and targets.
+"""The sections that define results: stages and reasons of the CRM, money, and targets.
 
-Each holds its defaults and ranges, and says which fields contradict each other, like those of `settings_sections`.
+Each has its defaults and ranges, and finds contradictions between fields, like those of `streams.settings.sections`.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class Results(Struct, frozen=True, kw_only=True):
 
     @property
     def permitted_to_minute(self) -> int:
-        """Minutes from local midnight to the end of the permitted hours, which it is no part of, 1-1440."""
+        """Minutes from local midnight to the end of the permitted hours (exclusive), 1-1440."""
         return range_minutes(self.permitted_hours)[1]
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what is wrong inside the lists, and what two fields must not say together."""
+        """Yield errors inside the lists, and contradictions between fields."""
         yield from self._in_the_lists()
         yield from self._in_the_stages()
         for name in DIMENSIONS:
@@ -109,7 +109,7 @@ class Costs(Struct, frozen=True, kw_only=True):
     meeting: Annotated[Number, Meta(ge=0, le=1e6)] = 25.0
 
     def __getitem__(self, channel: str) -> float:
-        """Return what a touch by `channel` costs. Raises KeyError for a channel that has no cost."""
+        """Return the cost of a touch by `channel`. Raises KeyError for a channel that has no cost."""
         if channel not in self.__struct_fields__:
             raise KeyError(channel)
         cost: float = getattr(self, channel)
@@ -128,7 +128,7 @@ class Economics(Struct, frozen=True, kw_only=True):
     costs: Costs = Costs()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.currency not in self.currencies:
             yield ("currencies", "currency"), f'must name "{self.currency}", which is economics.currency'
         if len(set(self.currencies)) < len(self.currencies):
@@ -136,9 +136,10 @@ class Economics(Struct, frozen=True, kw_only=True):
 
 
 class Targets(Struct, frozen=True, kw_only=True):
-    """How a realistic target follows from a manager's own history; all three are ratios of won deals to first calls.
+    """The rule by which a realistic target follows from a manager's own history.
 
-    `gain` is added to the ratio of the last quarter; the target then lies between `floor` and `cap`.
+    All three are ratios of won deals to first calls. `gain` is added to the ratio of the last quarter; the target then
+    lies between `floor` and `cap`.
     """
 
     gain: Annotated[Number, Meta(ge=0, le=1)] = 0.0075
@@ -146,6 +147,6 @@ class Targets(Struct, frozen=True, kw_only=True):
     cap: Annotated[Number, Meta(ge=0, le=1)] = 0.05
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.floor > self.cap:
             yield ("floor", "cap"), f"is more than cap ({self.cap:g})"

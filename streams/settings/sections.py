@@ -1,4 +1,4 @@
-"""The sections of the settings: what each holds, its defaults and ranges, and which fields contradict each other."""
+"""The sections of the settings: fields, defaults, ranges, and contradictions between fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNASSIGNED: Final = "unassigned"
 
 
 class Kafka(Struct, frozen=True, kw_only=True):
-    """How to reach Kafka, and how much of it to use. The security settings are handed to the client as they are."""
+    """The connection to Kafka and its limits. The security settings are passed to the client unchanged."""
 
     bootstrap: Servers = "127.0.0.1:9092"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -63,7 +63,7 @@ class Kafka(Struct, frozen=True, kw_only=True):
     topic_prefix: KafkaPrefix = ""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             yield (
                 ("heartbeat_interval_ms", "session_timeout_ms"),
@@ -86,9 +86,10 @@ class Kafka(Struct, frozen=True, kw_only=True):
 class Worker(Struct, frozen=True, kw_only=True):
     """One worker process: its name, its folder, its port, and how long it may stand still.
 
-    `advertised_url` is how other workers reach this one's HTTP server, without a slash at the end; empty means
-    `http://` with `http_host` and `http_port`. `store` is where rows are kept between starts. `web_config` is a file
-    with TLS, passwords and tokens of the port, `web_client` one that says how to log in at ports of callpulse.
+    `advertised_url` is the address of this worker's HTTP server for other workers, without a slash at the end; empty
+    means `http://` with `http_host` and `http_port`. `store` is the kind of store that keeps rows between starts.
+    `web_config` is a file with TLS, passwords and tokens of the port, `web_client` one with the login for ports of
+    callpulse.
     """
 
     id: WorkerName = "worker-1"
@@ -134,7 +135,7 @@ class Thresholds(Struct, frozen=True, kw_only=True):
     )
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         in_order = (
             ("conversation_ms", "meaningful_ms", "a meaningful call is a conversation"),
             ("short_ms", "meaningful_ms", "a call cannot be short and meaningful"),
@@ -156,7 +157,7 @@ class Thresholds(Struct, frozen=True, kw_only=True):
 
 
 class Calendar(Struct, frozen=True, kw_only=True):
-    """Which dates are free. `working_days` are worked although they are a holiday; they win over the two others."""
+    """The dates of holidays. `working_days` are worked although they are holidays; they override the two others."""
 
     country: Country | None = None
     subdivision: Text | None = None
@@ -164,7 +165,7 @@ class Calendar(Struct, frozen=True, kw_only=True):
     working_days: tuple[Date, ...] = ()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.subdivision and not self.country:
             yield ("subdivision", "country"), "needs a country"
         elif self.subdivision and self.country and self.subdivision not in (known := subdivisions(self.country)):
@@ -175,13 +176,13 @@ class Calendar(Struct, frozen=True, kw_only=True):
 
 
 class Privacy(Struct, frozen=True, kw_only=True):
-    """How telephone numbers become keys: `lead_secret` keys their hash, `region` completes national numbers."""
+    """Keys of telephone numbers. `lead_secret` keys their hash, `region` completes national numbers."""
 
     lead_secret: SecretForm = Secret()
     region: Region | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what is wrong inside one field."""
+        """Yield errors inside single fields."""
         if self.lead_secret and len(self.lead_secret.reveal()) < Secret.SHORTEST:
             yield ("lead_secret",), f"is too short to protect numbers; at least {Secret.SHORTEST} characters are needed"
 
@@ -208,7 +209,7 @@ class Shift(Struct, frozen=True, kw_only=True):
         return end if end > self.start_minutes else end + DAY_MINUTES
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.start == self.end:
             yield ("end", "start"), 'is the start too; write "00:00" to "24:00" for a whole day'
         if self.start == "24:00":
@@ -225,7 +226,7 @@ Plan: TypeAlias = Annotated[Number, Meta(ge=0, le=100_000)]
 
 
 class Team(Struct, frozen=True, kw_only=True):
-    """A team; what it says about zone, shifts, holidays and plan holds for its managers unless they say otherwise."""
+    """A team. Its zone, shifts, holidays and plan hold for its managers, unless they have their own."""
 
     id: Identifier
     name: Text = ""
@@ -271,7 +272,7 @@ class RosterEntry(Struct, frozen=True, kw_only=True):
 
 
 def _overlaps(shifts: tuple[Shift, ...]) -> Iterator[Conflict]:
-    """Yield the first two shifts that want the same minute of the week."""
+    """Yield the first two shifts that overlap in a minute of the week."""
     spans = sorted(
         (day * DAY_MINUTES + shift.start_minutes, day * DAY_MINUTES + shift.end_minutes, WEEKDAYS[day], str(shift))
         for shift in shifts

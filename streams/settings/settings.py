@@ -1,8 +1,8 @@
 """The settings: one frozen, validated object made from one TOML file and the environment.
 
-`load` reads text and a mapping, so that tests and tools can pass their own; whoever calls it opens the file. All
-problems come at once, each under the dotted key that has to change. Spans of time are written with a unit ("15m")
-and held in milliseconds.
+`load` reads text and a mapping, so that tests and tools can pass their own; its caller opens the file. All problems are
+reported at once, each under the dotted key that has to change. Spans of time are written with a unit ("15m") and held
+in milliseconds.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ NAME_OF_A_SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used. `problems` holds everything that is wrong, not only the first thing."""
+    """The settings cannot be used. `problems` has all problems, not only the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -119,7 +119,7 @@ class _Sections(Struct, frozen=True, kw_only=True):
 
 
 class _Document(_Sections, frozen=True, kw_only=True):
-    """The file, before the roster is read: its entries need each other."""
+    """The file before the roster is complete: its entries depend on each other."""
 
     teams: tuple[Any, ...] = ()
     managers: tuple[Any, ...] = ()
@@ -133,19 +133,19 @@ class Settings(_Sections, frozen=True, kw_only=True):
     origins: Mapping[str, str] = MappingProxyType({})
 
     def manager(self, manager_id: str) -> Manager:
-        """Return the manager; one that the roster does not know is in team `unassigned`, in the default zone."""
+        """Return the manager; one who is not on the roster is in team `unassigned`, in the default zone."""
         known = self.managers.get(manager_id)
         return known or Manager(id=manager_id, name=manager_id, timezone=self.timezone)
 
     def source(self, kind: type[T]) -> T:
-        """Return the settings of a source, or its defaults where `load` was not given that source."""
+        """Return the settings of a source, or its defaults if `load` did not get that source."""
         held = (getattr(self.sources, name) for name in self.sources.__struct_fields__)
         return next((one for one in held if isinstance(one, kind)), None) or kind()
 
     def named(self, source: str, kind: type[T]) -> Mapping[str, T]:
         """Return the settings of a source of which there are several, by their names. `kind` is their form."""
         held: Mapping[str, T] = getattr(self.sources, source, {})
-        assert all(isinstance(one, kind) for one in held.values())  # noqa: S101 - tells a wrong `kind`
+        assert all(isinstance(one, kind) for one in held.values())  # noqa: S101 - detects a wrong `kind`
         return held
 
     def calendar_of(self, manager: Manager) -> Calendar:
@@ -198,12 +198,12 @@ def load(
 
 
 def secret_files(environ: Mapping[str, str], sources: Mapping[str, type[Struct] | Named]) -> list[str]:
-    """Return the variables that name the file of a secret, for whoever reads files: `load` takes their contents."""
+    """Return the variables that name the file of a secret. The caller reads the files: `load` takes their contents."""
     return environment.secret_files(environ, _form(tuple(sources.items())))
 
 
 def explain(settings: Settings) -> list[Setting]:
-    """Return every setting with its value and where it comes from, for a person to read. Secrets stay masked."""
+    """Return every setting with its value and its origin, for a person to read. Secrets stay masked."""
     lines = list(_explain_struct(settings, _Sections.__struct_fields__, "", settings.origins))
     for team in settings.teams.values():
         parts = [team.name, team.timezone or settings.timezone, *map(str, team.shifts)]
@@ -343,7 +343,7 @@ def _plan(deals: float | None) -> list[str]:
 
 
 def _written(value: object, *, spans: bool) -> str:
-    """Return a value as TOML would write it; a secret only says whether it is set."""
+    """Return a value in TOML; of a secret only whether it is set."""
     if value is None or isinstance(value, Secret):
         return "(secret)" if value else "(not set)"
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The section `[speech]`: what is read out of transcripts, and by which definitions."""
+"""The section `[speech]`: reading of transcripts, and the limits of the definitions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streams.settings.reader import Conflict
 
 
 class Speech(Struct, frozen=True, kw_only=True):
-    """Whether transcripts are read, by which lexicons, and the limits of the definitions. Spans in milliseconds.
+    """Reading of transcripts, the lexicons, and the limits of the definitions. Spans in milliseconds.
 
-    `lexicons` are files that add to the shipped ones or replace parts of them.
+    `lexicons` are files that extend the shipped ones or replace parts of them.
     """
 
     enabled: bool = True
@@ -35,7 +35,7 @@ class Speech(Struct, frozen=True, kw_only=True):
     min_calls: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.monologue_pause_ms < self.word_gap_ms:
             yield (
                 ("monologue_pause_ms", "word_gap_ms"),

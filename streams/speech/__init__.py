@@ -1,4 +1,4 @@
-"""What is heard in a transcript: from words to marks without text, and from the marks of a call to its features.
+"""Analysis of transcripts: from words to marks without text, and from the marks of a call to its features.
 
-Enter at `marks.UtteranceMarks`, the only form in which speech is kept. Text ends here.
+Begin with `marks.UtteranceMarks`, the only form in which speech is kept. No text leaves this package.
 """

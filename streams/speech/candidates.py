@@ -1,4 +1,4 @@
-"""Phrases where they were found, and which of them count: by what stands around them, and of one kind the longest."""
+"""Found phrases, and the selection of those that count: by their contexts, and the longest of each kind."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from streams.speech.patterns import Contexts
 from streams.speech.words import ENDS, PAUSES
 
 LOOP: Final = 3
-"""So many repeats in a row, word for word, are a recogniser's loop; they count once."""
+"""The fewest exact repeats in a row that are a recogniser's loop; they count once."""
 FEW: Final = 12
-"""So many candidates are sorted by insertion; of more, sorting by key takes less."""
+"""The greatest number of candidates that are sorted by insertion. More are sorted by key, which is faster then."""
 
 
 class Phrase:
-    """A phrase with all that decides whether it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
+    """A phrase with the conditions under which it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
 
     __slots__ = ("end_span_ms", "group", "kind", "kind_number", "start_span_ms", "text", "unless", "veto", "when")
 
@@ -33,7 +33,7 @@ class Phrase:
 
 
 class Candidate:
-    """A phrase where it was found: tokens `[first, end)`. `number` is its place among the phrases of the side.
+    """A found phrase: tokens `[first, end)`. `number` is its place among the phrases of the side.
 
     `kind` counts the kinds in the order in which they were found.
     """
@@ -49,7 +49,7 @@ class Candidate:
 
 
 def counted(found: list[Found], phrases: list[Phrase], forms: list[str], start_ms: int) -> list[Candidate]:
-    """Return which of the phrases that were found count, in order."""
+    """Return the found phrases that count, in order."""
     if len(found) == 1:
         only = found[0]
         alone = Candidate(phrases[only.phrase], only.phrase, only.first, only.end)
@@ -79,7 +79,7 @@ def counted(found: list[Found], phrases: list[Phrase], forms: list[str], start_m
 
 
 def _counts(candidate: Candidate, forms: list[str], start_ms: int) -> bool:
-    """Return whether a phrase counts where it stands."""
+    """Return whether a phrase counts at its place."""
     phrase = candidate.phrase
     if phrase.start_span_ms and start_ms > phrase.start_span_ms:
         return False
@@ -89,7 +89,7 @@ def _counts(candidate: Candidate, forms: list[str], start_ms: int) -> bool:
 
 
 def _longest(candidates: list[Candidate], forms: list[str], start_ms: int, matches: list[Candidate]) -> None:
-    """Add those that count and that no longer one of their kind overlaps. They are in order of `_rank`."""
+    """Add the phrases that count and do not overlap with a longer one of their kind. `_rank` orders them."""
     taken: list[Candidate] = []
     for one in candidates:
         free = True
@@ -104,7 +104,7 @@ def _longest(candidates: list[Candidate], forms: list[str], start_ms: int, match
 
 
 def _rank(candidate: Candidate) -> tuple[int, bool, int, int]:
-    """Return what puts the longest first; of two as long what is no hit, to hide a hit, then the earlier."""
+    """Return the sort key: the longest first, of equally long ones the veto, which hides a hit, then the earlier."""
     return (candidate.first - candidate.end, not candidate.phrase.veto, candidate.first, candidate.number)
 
 
@@ -121,7 +121,7 @@ def _ranks_before(one: Candidate, other: Candidate) -> bool:
 
 
 def _sort_few_by_rank(candidates: list[Candidate]) -> None:
-    """Sort in place. For some candidates this takes a fraction of what a sort by key takes."""
+    """Sort in place. For few candidates this is several times as fast as a sort by key."""
     for number in range(1, len(candidates)):
         one = candidates[number]
         at = number
@@ -153,7 +153,7 @@ def _place(match: Candidate) -> tuple[int, int, int]:
 
 
 def _may_loop(matches: list[Candidate]) -> bool:
-    """Return whether a phrase was said so often that it may be a loop."""
+    """Return whether a phrase has so many repeats that it may be a loop."""
     times: dict[str, int] = {}
     for match in matches:
         count = times.get(match.phrase.text, 0) + 1
@@ -164,7 +164,7 @@ def _may_loop(matches: list[Candidate]) -> bool:
 
 
 def _without_loops(matches: list[Candidate], forms: list[str]) -> list[Candidate]:
-    """Return the matches, of a phrase that is said over and over, word for word, the first only."""
+    """Return the matches without exact repeats: of a loop the first match only."""
     by_phrase: dict[tuple[str, str, str], list[Candidate]] = {}
     for match in matches:
         phrase = match.phrase

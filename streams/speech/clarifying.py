@@ -1,8 +1,8 @@
-"""Clarifying questions in their context: those that make precise, or confirm, what the other side said in this call.
+"""Clarifying questions in their context: those that specify or confirm a statement of the other side in this call.
 
-A question clarifies if its own words say so (`Question.clarifying`), or if it follows up: it stands in a short
-utterance, the first behind a longer turn of the other side. No earlier words are kept, so whether it takes up a word of
-the other side is not known; a first question on a new topic behind a longer turn counts.
+A question clarifies by its own words (`Question.clarifying`), or as a follow-up: it is in a short utterance, the first
+after a longer turn of the other side. No earlier words are kept, so a repeated word of the other side is not
+recognised. A first question on a new topic after a longer turn counts.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from streams.contract.events import Role
 from streams.speech.marks import UtteranceMarks
 
 STORY_WORDS: Final = 8
-"""Words of the other side's turn from which there is something to follow up."""
+"""The fewest words of the other side's turn that a question can follow up."""
 FOLLOW_UP_WORDS: Final = 16
-"""A longer utterance with a question tells something of its own first, and opens a topic."""
+"""The most words of a follow-up question's utterance. A longer one tells something first, and opens a topic."""
 BRIEF_WORDS: Final = 3
-"""An utterance of so many words without a question, such as an acknowledgement, lets the other side's turn go on."""
+"""The most words of an utterance without a question, such as an acknowledgement, inside the other side's turn."""
 
 
 def clarifying(utterances: Mapping[str, UtteranceMarks], role: Role) -> dict[str, tuple[bool, ...]]:
-    """Return, for each utterance of `role` that asks, which of its questions clarify, in their order."""
+    """Return, for each utterance of `role` with questions, whether each question clarifies, in their order."""
     found: dict[str, tuple[bool, ...]] = {}
     story = 0
     own = True

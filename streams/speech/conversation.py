@@ -1,7 +1,7 @@
-"""What several utterances of a call say together: stages, objections, the next step. From their marks alone.
+"""Stages, objections and the next step: findings from several utterances of a call. They depend on marks alone.
 
 Everything is a function of the marks, ordered by the moments at which utterances begin; so the order in which
-utterances arrive cannot matter.
+utterances arrive has no effect.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from streams.speech.objections import ObjectionHeard, objection_of
 from streams.speech.turns import Said
 
 LOOK_AHEAD: Final = 2
-"""A reaction to an objection follows within so many utterances of the manager; an agreement likewise."""
+"""The number of the manager's utterances within which a reaction to an objection follows. The same for an agreement."""
 LEFT_OPEN_TURNS: Final = 3
-"""What the manager leaves open is the next step only in the last turns."""
+"""The number of last turns in which a next step that is left open counts."""
 STAGES: Final = (
     "introduction",
     "need_discovery",
@@ -28,11 +28,11 @@ STAGES: Final = (
     "objection",
     "next_step",
 )
-"""The stages that are told apart. `objection` begins with an objection, not with a phrase of its own."""
+"""The stages. `objection` begins with an objection, not with a phrase of its own."""
 
 
 class StageHeard(Struct, frozen=True, array_like=True, gc=False):
-    """A stage that begins in an utterance. `back`: it was heard before, and the talk comes back to it."""
+    """A stage that begins in an utterance. `back`: it was heard before, and the talk returns to it."""
 
     stage: str
     utterance: str
@@ -49,7 +49,7 @@ class NextStepHeard(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Conversation(Struct, frozen=True):
-    """What was heard in a call, in the order of the moments."""
+    """The findings of a call, in the order of the moments."""
 
     stages: tuple[StageHeard, ...] = ()
     objections: tuple[ObjectionHeard, ...] = ()
@@ -57,7 +57,7 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
-    """Return what was heard in a call."""
+    """Return the findings of a call."""
     talk = _in_order(utterances)
     step = _next_step(talk)
     objections: list[ObjectionHeard] = []
@@ -66,7 +66,7 @@ def conversation(utterances: Mapping[str, UtteranceMarks]) -> Conversation:
 
 
 def heard(utterances: Mapping[str, UtteranceMarks]) -> dict[str, list[Hit]]:
-    """Return the hits of each utterance that count, now that the end of the call is known."""
+    """Return the hits of each utterance that count, given the end of the call."""
     last = max((marks.end_ms for marks in utterances.values()), default=0)
     return {
         name: [hit for hit in marks.hits if not hit.end_span_ms or hit.at_ms >= last - hit.end_span_ms]
@@ -88,7 +88,7 @@ _OFFERS: Final = ("offer", "appointment")
 
 
 def _next_step(talk: list[Said]) -> NextStepHeard | None:
-    """Return the last next step that was named in the second half of the call, and whether it was agreed."""
+    """Return the last next step in the second half of the call, and whether it was agreed."""
     vague: NextStepHeard | None = None
     left_open: NextStepHeard | None = None
     for said in reversed(talk):
@@ -133,16 +133,16 @@ def _accepted(said: Said, before: Sequence[Said], after: Sequence[Said]) -> bool
 
 
 _WEIGHT: Final = {"proposal": 4, "pain": 3, "presentation": 2, "need_discovery": 1, "introduction": 0}
-"""Of several stages in one utterance the later one counts: a price is often told with what it is for."""
+"""Of several stages in one utterance the later one counts: a price often comes with a presentation of the product."""
 _PASSING: Final = {
     "pain": ("need_discovery", "introduction"),
     "objection": ("need_discovery", "introduction"),
     "next_step": ("need_discovery", "introduction", "presentation", "pain", "proposal"),
 }
-"""Stages that a stage absorbs: who talks about a problem still asks, and so does who answers an objection."""
+"""The stages that do not begin during a stage: questions about a problem or an objection belong to it."""
 _OPEN_QUESTIONS: Final = ("open", "wh", "or")
 TELLING_WORDS: Final = 9
-"""A manager who says so many words without a question, and no more is known of them, is presenting."""
+"""The fewest words of a manager's utterance without a phrase or question of any stage that are a presentation."""
 
 
 def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
@@ -199,7 +199,7 @@ def _stages_of(
     *,
     answers: bool,
 ) -> list[tuple[str, int]]:
-    """Return the stages that an utterance belongs to, none of its own if empty, and their moments.
+    """Return the stages of an utterance, with their moments; empty if it has no stage of its own.
 
     `answers`: the manager takes up an objection in it.
     """
@@ -219,7 +219,7 @@ def _stages_of(
 
 
 def _named(said: Said, now: str) -> list[tuple[str, int]]:
-    """Return the stages that the phrases of an utterance tell. Of several, a presentation before its price counts."""
+    """Return the stages by the phrases of an utterance. Of several, a presentation before its price counts."""
     absorbed = _PASSING.get(now, ("introduction",))
     named = {stage: at_ms for stage, at_ms in said.of("stage").items() if stage not in absorbed}
     if said.marks.role != "manager":
@@ -247,7 +247,7 @@ def _latest(named: Mapping[str, int]) -> tuple[str, int]:
 
 
 def _counted(said: Said, now: str) -> list[tuple[str, int]]:
-    """Return the stage that a question for a quantity, or a sum, tells where no phrase of a stage was said."""
+    """Return the stage by a question for a quantity, or by a sum, in an utterance without a phrase of a stage."""
     cues = said.of("cue")
     if now in _PASSING and "volume" in cues:
         return [("need_discovery", cues["volume"])]
@@ -259,8 +259,8 @@ def _counted(said: Said, now: str) -> list[tuple[str, int]]:
 def _not_begun(said: Said, now: str) -> Sequence[str]:
     """Return the stages whose phrases begin none in an utterance of the manager.
 
-    Without a question no need is found. A problem that is named against an objection is pressure. A manager who
-    introduces the company and then asks an open question has not begun to present.
+    Without a question there is no need discovery. A problem named in reply to an objection is pressure. A manager who
+    introduces the company and then asks an open question has not begun the presentation.
     """
     asked = said.marks.questions
     if not asked:
@@ -271,7 +271,7 @@ def _not_begun(said: Said, now: str) -> Sequence[str]:
 
 
 def _unnamed(said: Said, now: str) -> tuple[str, int]:
-    """Return the stage of a manager's utterance without a phrase of any: asking, or telling."""
+    """Return the stage of a manager's utterance without a phrase of any stage: by questions, or by length."""
     if said.number < 2:  # noqa: PLR2004 - a greeting and its answer
         return "", 0
     asked = [question for question in said.marks.questions if question.type in _OPEN_QUESTIONS]
@@ -288,6 +288,9 @@ def _unnamed(said: Said, now: str) -> tuple[str, int]:
 
 
 _NOT_REMINDING: Final = ("need_discovery", "presentation")
-"""A manager who calls to remind asks about dates and names them. That is no need discovery and no presentation."""
+"""A manager who calls with a reminder asks about dates and names them.
+
+That is no need discovery and no presentation.
+"""
 _TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
 _SUM_AFTER: Final = ("presentation", "need_discovery")

@@ -33,22 +33,22 @@ from streams.speech.question_cues import (
 from streams.speech.question_sentences import Sentence
 
 REACH: Final = 4
-"""So many words may stand between a question word and its verb: "what sort of thing do"."""
+"""The most words between a question word and its verb: "what sort of thing do"."""
 APART: Final = 2
-"""A second question of a sentence begins more than so many words behind the first."""
+"""A second question of a sentence begins more than this number of words after the first."""
 TAGGED_WORDS: Final = 3
 CLEFT: Final = 12
-"""«What matters is …»: so many words behind "what" the "is" may stand."""
+"""«What matters is …»: the greatest distance, in words, of "is" from "what"."""
 SHORT: Final = 5
 NONE: Final[frozenset[str]] = frozenset()
 SOUNDS: Final = frozenset({"uh", "um", "er", "erm"})
 NO_VERB: Final = YOU | SUBJECT | LOOSE_SUBJECT | AUXILIARY | PREPOSITION | OPENER | ME
 WITH_NOUN: Final = frozenset({"how", "what", "which", "whose"})
-"""Question words between which and their verb a noun may stand."""
+"""Question words with a possible noun between them and their verb."""
 RELATIVE: Final = frozenset({"who", "whom", "which", "where", "when", "whose"})
 """Question words that inside a sentence mostly begin a relative clause."""
 MADE: Final = frozenset({"made", "makes", "got", "brings", "brought", "prompted", "happened", "happens"})
-"""Verbs right behind "what" that make it the subject of a question."""
+"""Verbs that make "what" the subject of a question if they follow it."""
 LAST: Final = frozenset({"what", "where", "when", "who"})
 BEING: Final = frozenset({"is", "are", "was", "were", "am"})
 DOING: Final = frozenset({"do", "does", "did"})
@@ -94,7 +94,7 @@ ELLIPTIC: Final = {
     "where": frozenset({"else", "exactly", "abouts"}),
     "when": frozenset({"exactly"}),
 }
-"""Question words that ask with one of these behind them, without a verb."""
+"""Words that make a question of the question word before them, without a verb."""
 BY_SUBJECT: Final = frozenset({"who", "what"})
 """Question words that are often the subject: "who decides", "what happened"."""
 Found = list[tuple[QuestionType, int]]
@@ -217,7 +217,7 @@ def _inverted_kind(sentence: Sentence, at: int) -> QuestionType:
 
 
 def _without_words(sentence: Sentence, found: Found) -> None:
-    """Add what is told by its place: a tag at the end, "and the cost" alone, "it costs what"."""
+    """Add questions recognised by their place: a tag at the end, "and the cost" alone, "it costs what"."""
     words, first, end = sentence.words, sentence.first, sentence.end
     flags = sentence.flags
     tag = sentence.tag(BARE_TAG)
@@ -235,7 +235,7 @@ def _without_words(sentence: Sentence, found: Found) -> None:
 
 
 def _one_word_tag(sentence: Sentence) -> bool:
-    """Return whether the last word, such as "right", is a tag: not "that's right", and the listener is spoken of."""
+    """Return whether the last word is a tag, such as "right" in a sentence about the listener; not in "that's right"."""
     words, end = sentence.words, sentence.end
     if words[end - 2] in NOT_BEFORE_TAG:
         return False
@@ -284,7 +284,7 @@ def _inverted_pronoun(sentence: Sentence, at: int) -> bool:
 
 
 def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, PLR0911 - rules in order: the first that fits decides
-    """Return whether the question word at `at` asks, in a text without marks."""
+    """Return whether the question word at `at` begins a question, in a text without marks."""
     words, flags, first = sentence.words, sentence.flags, sentence.first
     word = words[at]
     base = word.partition("'")[0]
@@ -319,7 +319,7 @@ def _asks(sentence: Sentence, at: int, *, begins: bool) -> bool:  # noqa: C901, 
 def _inverts(  # noqa: PLR0911 - rules in order: the first that fits decides
     sentence: Sentence, at: int, *, strictly: bool, begins: bool, bare: bool
 ) -> bool:
-    """Return whether the auxiliary at `at` stands before its subject, and so asks."""
+    """Return whether the auxiliary at `at` stands before its subject, and so begins a question."""
     flags, words, end = sentence.flags, sentence.words, sentence.end
     if at + 1 >= end or at + 1 in sentence.commas:
         return False

@@ -1,4 +1,4 @@
-"""The features of a call: all that is kept of a transcript for longer than a week, made of the marks of utterances."""
+"""The features of a call, made of the marks of utterances. Of a transcript, only they are kept for more than a week."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.speech.sides import look_swapped
 from streams.speech.timing import Timing, timing
 
 MOST_EVIDENCE: Final = 8
-"""So many moments of a call are kept for its flags: a fact is a few hundred bytes."""
+"""The most moments of a call that are kept for its flags: a fact is a few hundred bytes."""
 
 
 def call_features(
@@ -68,7 +68,7 @@ def call_features(
 
 
 def _evidence(found: tuple[str, ...], features: CallFeatures, fillers: list[Hit], times: Timing) -> Iterator[Evidence]:
-    """Yield what raised the flags: of each, the moments to listen to."""
+    """Yield the evidence of the flags: of each, the moments to listen to."""
     for flag in found:
         if flag == flagging.FILLERS:
             often = {group for group, count in features.fillers.items() if count == max(features.fillers.values())}

@@ -1,6 +1,6 @@
-"""Flags: what in a call may be worth a training. A flag is no verdict; its evidence is a moment to listen to.
+"""Flags: parts of a call that may be worth a training. A flag is no verdict; its evidence is a moment to listen to.
 
-A flag that the source cannot give evidence for is not set. Their limits are settings, and no vendor's benchmark.
+A flag that the source cannot give evidence for is not set. Their limits are settings, not a vendor's benchmark.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The forms of a word. They are looked up when a lexicon is loaded, so reading an utterance needs a dictionary only.
+"""The forms of a word. They are computed when a lexicon is loaded, so an utterance needs only look-ups in a dictionary.
 
 Russian words are inflected by pymorphy3 with the dictionary of OpenCorpora; English ones by a table and the regular
-endings. Nothing is cut off words: «какой» must not become «как», nor "actually" "actual".
+endings. No endings are cut off: «какой» must not become «как», nor "actually" "actual".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIBILANT: Final = ("s", "x", "z", "ch", "sh", "o")
 _CYRILLIC: Final = re.compile("[а-я]")
 _LETTERS: Final = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
 TOLERANT_LETTERS: Final = 7
-"""A word must have so many letters for a recogniser's slip in it to be tolerated."""
+"""The fewest letters of a word in which a recogniser's slip is tolerated."""
 
 
 def forms_of(word: str) -> frozenset[str]:
@@ -29,14 +29,17 @@ def forms_of(word: str) -> frozenset[str]:
 
 
 def dictionaries() -> str:
-    """Return which dictionaries the forms come from: part of a lexicon's version."""
+    """Return the dictionaries of the forms as text: part of a lexicon's version."""
     russian_ones = f"pymorphy3 {version('pymorphy3')}, pymorphy3-dicts-ru {version('pymorphy3-dicts-ru')}"
     return f"{russian_ones}, {sorted(_english_table().items())}"
 
 
 @cache
 def russian(word: str) -> frozenset[str]:
-    """Return the forms of a Russian word. Of several words it is the one that it is the base of."""
+    """Return the forms of a Russian word.
+
+    Of several readings, those with the word as their base form count, else the first.
+    """
     found = _russian_forms().parse(word)
     based = [parse for parse in found if parse.is_known and parse.normal_form.replace("ё", "е") == word]
     chosen = based or found[:1]
@@ -52,10 +55,10 @@ def english(word: str) -> frozenset[str]:
 
 @cache
 def without_neighbour(word: str) -> bool:
-    """Return whether a slip in one letter of this word makes no other word, so that it may be tolerated.
+    """Return whether no other word differs in one letter from this word, so that a slip may be tolerated.
 
-    Of Russian words the dictionary decides. English has none here: words that are apart by an ending only are never
-    taken for each other (`one_letter_apart`), and short words are not tolerated at all.
+    The dictionary decides for Russian words. For English there is no dictionary here: words that differ in the ending
+    only are never taken for each other (`one_letter_apart`), and no slip is tolerated in short words.
     """
     if len(word) < TOLERANT_LETTERS:
         return False

@@ -32,7 +32,7 @@ class Block(Struct, frozen=True, kw_only=True):
 
     A phrase counts where none of `unless` stands around it and, if there are any, one of `when`. `never` are longer
     phrases that are no hit of this kind. `within` is the part of the call, `span_ms` long, to which the phrases belong.
-    `phrases` replaces what earlier files said of the group; `add` and `remove` change it; `enabled = false` drops it.
+    `phrases` replaces the group's phrases of earlier files; `add` and `remove` change them; `enabled = false` drops it.
     """
 
     phrases: Phrases | None = None
@@ -58,7 +58,7 @@ class BackChannels(Struct, frozen=True, kw_only=True):
 
 
 class LexiconError(ValueError):
-    """A lexicon cannot be used. `problems` holds everything that is wrong: file and key, and the reason."""
+    """A lexicon cannot be used. `problems` has all errors, each with file, key and reason."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -66,7 +66,7 @@ class LexiconError(ValueError):
 
 
 class Origin(NamedTuple):
-    """A block with the file and the key at which it stands."""
+    """A block with its file and its key."""
 
     file: str
     key: str
@@ -84,7 +84,10 @@ class Groups:
         self.problems: list[Problem] = []
 
     def read(self, file: str, text: str, *, shipped: bool = False) -> None:
-        """Add what a file says. In a shipped file `phrases` adds to the group; later files replace it."""
+        """Add the contents of a file.
+
+        In a shipped file `phrases` adds to the group; in later files it replaces the group's phrases.
+        """
         try:
             raw = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -104,11 +107,11 @@ class Groups:
                 self._refuse(file, name, f"unknown table{did_you_mean(name, known) or '; known: ' + ', '.join(known)}")
 
     def notation(self) -> Notation:
-        """Return the reader of phrases that knows the sets."""
+        """Return the reader of phrases with the sets."""
         return Notation(self.sets)
 
     def refuse(self, origin: Origin, key: str, message: str) -> None:
-        """Note what is wrong with a key of a block."""
+        """Note a problem of a key of a block."""
         self._refuse(origin.file, f"{origin.key}.{key}", message)
 
     def _refuse(self, file: str, key: str, message: str) -> None:

@@ -10,7 +10,10 @@ Intervals: TypeAlias = list[Interval]
 
 
 def union(spans: Sequence[Interval], gap: int) -> Intervals:
-    """Return the union of intervals in any order, with gaps of at most `gap` ms bridged; what has no length is gone."""
+    """Return the union of intervals in any order.
+
+    It bridges gaps of at most `gap` ms and omits intervals without length.
+    """
     joined: Intervals = []
     begun, reached = 0, -1
     for start, end in sorted(spans):
@@ -28,7 +31,7 @@ def union(spans: Sequence[Interval], gap: int) -> Intervals:
 
 
 def total(spans: Sequence[Interval]) -> int:
-    """Return how long the intervals are together."""
+    """Return the total length of the intervals."""
     length = 0
     for start, end in spans:
         length += end - start
@@ -36,7 +39,7 @@ def total(spans: Sequence[Interval]) -> int:
 
 
 def common(one: Sequence[Interval], other: Sequence[Interval]) -> int:
-    """Return how long both are there at once."""
+    """Return the length of the intersection."""
     length = 0
     place, count = 0, len(other)
     for start, end in one:

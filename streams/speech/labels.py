@@ -1,4 +1,4 @@
-"""Labelled dialogues: calls with what people heard in them. The form is that of tests/fixtures/speech/dialogues."""
+"""Labelled dialogues: calls with labels by people. The form is that of tests/fixtures/speech/dialogues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Filler(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """Where a stage begins."""
+    """The utterance in which a stage begins."""
 
     stage: str
     utterance: str
@@ -54,7 +54,7 @@ class Taken(Struct, frozen=True):
 
 
 class Objected(Struct, frozen=True):
-    """An objection. `also` are other kinds that are as right."""
+    """An objection. `also` are other kinds that are equally right."""
 
     utterance: str
     kind: str
@@ -76,7 +76,7 @@ class Labelled(Struct, frozen=True):
 
 
 class Labels(Struct, frozen=True):
-    """What people heard in a dialogue."""
+    """The labels of a dialogue, by people."""
 
     fillers: tuple[Filler, ...] = ()
     questions: tuple[QuestionLabel, ...] = ()

@@ -1,4 +1,4 @@
-"""The lexicon: phrases in groups, and where they stand in an utterance.
+"""The lexicon: phrases in groups, and the search for them in an utterance.
 
 A group has a kind and a name. Within one kind the longest phrase wins; a phrase may count in several kinds.
 """
@@ -22,7 +22,10 @@ from streams.speech.questions import Questions
 from streams.speech.words import Words
 
 ENGINE: Final = 1
-"""Raised whenever the same files would find other phrases: part of the version."""
+"""The version of the search, part of the lexicon's version.
+
+A change of the found phrases for the same files raises it.
+"""
 
 
 class File(NamedTuple):
@@ -36,7 +39,8 @@ class File(NamedTuple):
 class Match(NamedTuple):
     """A phrase that was found: tokens `[first, end)`. `phrase` is written as in the lexicon.
 
-    With an `end_span_ms` it counts only in the last so many ms of the call, of which an utterance alone does not know.
+    With an `end_span_ms` it counts only in the last `end_span_ms` of the call, which an utterance alone does not
+    decide.
     """
 
     kind: HitKind
@@ -48,7 +52,10 @@ class Match(NamedTuple):
 
 
 class Lexicon:
-    """The phrases of some files, ready to be found. `version` changes with everything that may change what is found."""
+    """The phrases of some files, ready to be found.
+
+    `version` changes with everything that may change the found phrases.
+    """
 
     def __init__(self, files: Iterable[File]) -> None:
         files = tuple(files)
@@ -76,7 +83,7 @@ class Lexicon:
 
     @classmethod
     def load(cls, files: Iterable[File]) -> Lexicon:
-        """Read the files, later ones over earlier ones. Raises LexiconError with everything that is wrong."""
+        """Read the files, later ones over earlier ones. Raises LexiconError with all problems."""
         return cls(files)
 
     def __len__(self) -> int:
@@ -104,7 +111,7 @@ class Lexicon:
 
 
 class _Loader:
-    """Compiles the blocks of all groups into phrases; notes what is wrong with them."""
+    """Compiles the blocks of all groups into phrases; notes their problems."""
 
     def __init__(
         self,
@@ -123,7 +130,7 @@ class _Loader:
         """Compile everything."""
         for (kind, name), origins in self._groups.blocks.items():
             for origin in origins:
-                self._block(kind, name, origin)  # type: ignore[arg-type]  # `Groups` lets only known kinds in
+                self._block(kind, name, origin)  # type: ignore[arg-type]  # `Groups` accepts only known kinds
 
     def _block(self, kind: HitKind, name: str, origin: Origin) -> None:
         block = origin.block
@@ -162,7 +169,7 @@ class _Loader:
 
 
 def _version(groups: Groups, files: Sequence[File]) -> str:
-    """Return the hash of all that decides what is found."""
+    """Return the hash of everything that decides the found phrases."""
     blocks = [
         (kind, name, msgspec.to_builtins(origin.block))
         for (kind, name), origins in groups.blocks.items()

@@ -1,7 +1,9 @@
-"""Marks: what is kept of an utterance. They hold times, counts and names from the lexicon, and no words of the speaker.
+"""Marks: the stored form of an utterance.
+
+They hold times, counts and names of the lexicon, and no words of the speaker.
 
 Every feature of a call is a function of the marks of its utterances, so the order, the repetition and the batches in
-which utterances arrive cannot matter.
+which utterances arrive have no effect.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ class Hit(Struct, frozen=True, array_like=True, gc=False):
     `group` names its group within the kind. Of a filler, `phrase` is the phrase as the lexicon writes it, never as it
     was said; of other kinds it is "", because a phrase with all its variants is longer than all other marks together.
     `word` is the place of its first word in the utterance, `at_ms` the moment of that word, from the moment of answer:
-    its own time where words have times, else its share of the utterance. A hit with an `end_span_ms` counts only where
-    it is said in the last so many ms of the call (`streams.speech.conversation.heard`).
+    its own time where words have times, else its share of the utterance. A hit with an `end_span_ms` counts only in the
+    last `end_span_ms` of the call (`streams.speech.conversation.heard`).
     """
 
     kind: HitKind
@@ -41,9 +43,9 @@ class Hit(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Question(Struct, frozen=True, array_like=True, gc=False):
-    """A question in an utterance. `marked`: it ends with "?". `clarifying`: its own words make precise what was said.
+    """A question in an utterance. `marked`: it ends with "?". `clarifying`: its own words specify an earlier statement.
 
-    `clarifying` looks at this utterance alone; `streams.speech.features` looks at what came before.
+    `clarifying` is by this utterance alone; `streams.speech.clarifying` adds the context.
     """
 
     type: QuestionType
@@ -54,14 +56,14 @@ class Question(Struct, frozen=True, array_like=True, gc=False):
 
 
 class UtteranceMarks(Struct, frozen=True, array_like=True, gc=False):
-    """What is kept of one utterance.
+    """The marks of one utterance.
 
     `stretches` are the times in which this side spoke, [start, end) in ms from the moment of answer, in order and
     apart: made of the words where they have times (`timed`), else the whole utterance. `unclear` are the times in which
-    something was heard and not understood (`streams.speech.stretches`). `words` is the number of words.
-    `language` is the source's tag, else "ru" where a letter is Cyrillic.
-    `back_channel`: few words, all of the list of back-channels. `punctuated`: the text has a mark that ends a sentence.
-    `as_other` is how many telling phrases are in it if the other side said it (`streams.speech.sides`).
+    something was heard and not understood (`streams.speech.stretches`). `words` is the number of words. `language` is
+    the source's tag, else "ru" where a letter is Cyrillic. `back_channel`: few words, all of the list of back-channels.
+    `punctuated`: the text has a mark that ends a sentence. `as_other` is the number of telling phrases in it if the
+    other side said it (`streams.speech.sides`).
     """
 
     revision: int

@@ -1,7 +1,7 @@
-"""Many phrases looked for at once: one automaton over words, made when a lexicon is loaded.
+"""The search for many phrases at once: one automaton over words, made when a lexicon is loaded.
 
-A node is a set of places in phrases at which a reader may be; each word leads to the next node by one look-up. So the
-time for a text depends on what is found in it, and not on the number of phrases.
+A node is a set of places in phrases that a text may have reached; each word leads to the next node by one look-up. So
+the time for a text depends on the phrases found in it, and not on the number of phrases.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ _NUMBER: Final = 2
 _PLAIN: Final = 3
 _SLIP: Final = 4
 _STRANGER: Final = 5
-"""What a token is to a node that does not name it. `_SLIP` is a word one letter from a form that tolerates this,
-`_STRANGER` one that no node names."""
+"""The kinds of tokens, for nodes without an edge for the token.
+
+`_SLIP` is a word that differs in one letter from a form that tolerates this, `_STRANGER` a word that is a form of no
+phrase.
+"""
 
 
 class Found:
-    """A phrase, by its number, and the tokens `[first, end)` that are it."""
+    """A found phrase: its number and its tokens `[first, end)`."""
 
     __slots__ = ("end", "first", "phrase")
 
@@ -37,9 +40,11 @@ class Found:
 
 
 class Node:
-    """Where a reader is after some words. `done` are the phrases that end here; `made` once the edges are there.
+    """A state of the automaton after some words.
 
-    `rare`: a word that no edge names may lead on. `goes_on`: any word may.
+    `done` are the phrases that end here; `made` is true once the edges exist.
+
+    `rare`: a number, a slip or any word may lead on without an edge. `goes_on`: a next word is possible.
     """
 
     __slots__ = ("any_word", "digits", "done", "edges", "goes_on", "made", "places", "rare", "tolerant")
@@ -57,7 +62,7 @@ class Node:
 
 
 class Note:
-    """What the automata of both sides know of a token, in a `Vocabulary`: the node that it leads to, and its kind."""
+    """A note on a token by a `Vocabulary`: the node to which it leads in the automaton of each side, and its kind."""
 
     __slots__ = ("customer", "kind", "manager", "of")
 
@@ -69,7 +74,7 @@ class Note:
 
 
 class Vocabulary:
-    """What two automata, of the manager's phrases and of the customer's, know of tokens. It holds none itself."""
+    """Notes on tokens for two automata, of the manager's phrases and of the customer's. The tokens hold the notes."""
 
     __slots__ = ("_customer", "_forms", "_manager")
 
@@ -79,7 +84,7 @@ class Vocabulary:
         self._forms: Forms = forms
 
     def note(self, token: Token) -> Note:
-        """Return what is known of a token, as it is noted there."""
+        """Return the note on a token, made at the first use."""
         if token.phrases is not None:
             known = cast("Note", token.phrases)
             if known.of is self:
@@ -103,9 +108,9 @@ class Vocabulary:
 
 
 class Automaton:
-    """Finds phrases, given by their terms. A phrase is known by its place in `phrases`.
+    """Finds phrases, given by their terms. The number of a phrase is its place in `phrases`.
 
-    Nodes are made when a text first leads to them, so a lexicon is loaded soon, and what nobody says costs nothing.
+    Nodes are made when a text first leads to them, so a lexicon loads fast, and unused phrases take no time.
     """
 
     __slots__ = ("_builder", "_root")
@@ -115,16 +120,16 @@ class Automaton:
         self._root: Node = self._builder.root()
 
     def first(self, form: str) -> Node | None:
-        """Return where a phrase goes on that begins with a word; None where none does."""
+        """Return the node after the first word of a phrase; None if no phrase begins with the word."""
         node = self._root.edges.get(form)
         return self._root.digits if node is None and form[0].isdigit() else node
 
     def full(self) -> bool:
-        """Return whether there are so many nodes that it is time to begin anew."""
+        """Return whether there are so many nodes that they should be made anew."""
         return self._builder.full()
 
     def renew(self) -> None:
-        """Forget all nodes but the first. What `Note`s say of it is of no use then."""
+        """Drop all nodes and make a new first one. Earlier `Note`s are invalid then."""
         self._root = self._builder.root()
 
     def find(self, words: Words, known: Vocabulary, *, is_manager: bool) -> list[Found]:
@@ -167,13 +172,13 @@ class Automaton:
 
 
 def _rarer(node: Node, word: str, kind: int) -> Node | None:
-    """Return where a token leads that no edge names: a number, a recogniser's slip, or any word."""
+    """Return the node to which a token without an edge leads: a number, a recogniser's slip, or any word."""
     if kind == _NUMBER:
         return node.digits if node.digits is not None else node.any_word
     if kind == _MARK:
         return None
     if kind == _SLIP and node.tolerant:
-        # A slip in one letter leaves the first three letters whole, or the last three.
+        # A slip in one letter leaves the first three letters unchanged, or the last three.
         for part in (word[:3], "-" + word[-3:]):
             for form in node.tolerant.get(part, ()):
                 if one_letter_apart(word, form) and without_neighbour(form):
@@ -182,9 +187,9 @@ def _rarer(node: Node, word: str, kind: int) -> Node | None:
 
 
 class Forms:
-    """All forms in some phrases: which words are among them, and which are one letter from one that tolerates a slip.
+    """The set of all forms in some phrases, and of words that differ in one letter from a form that tolerates a slip.
 
-    A slip leaves the first half of a form whole, or the last. The halves are noted by the length of the form.
+    A slip leaves the first half of a form unchanged, or the last. The halves are noted by the length of the form.
     """
 
     __slots__ = ("_all", "_halves")
@@ -231,18 +236,18 @@ class _Builder:
         self._starts = frozenset(place for start in starts for place in self._reached(start))
 
     def full(self) -> bool:
-        """Return whether there are so many nodes that it is time to begin anew."""
+        """Return whether there are so many nodes that they should be made anew."""
         return len(self._nodes) > MAX_NODES
 
     def root(self) -> Node:
-        """Return the node before the first word; all other nodes are forgotten."""
+        """Return the node before the first word; all other nodes are dropped."""
         self._nodes = {}
         root = Node(self._starts)
         self.make(root)
         return root
 
     def make(self, node: Node) -> None:
-        """Note what ends at a node, and where each word leads from there."""
+        """Set the phrases that end at a node, and the edges of its words."""
         by_form: dict[str, set[int]] = {}
         digits: set[int] = set()
         any_word: set[int] = set()
@@ -274,7 +279,7 @@ class _Builder:
         node.made = True
 
     def _reached(self, place: int) -> list[int]:
-        """Return the place, and those behind it that are reached without a word."""
+        """Return the place, and those after it that are reached without a word."""
         places = [place]
         while (term := self._terms[place]) is not None and term.optional:
             place += 1

@@ -1,4 +1,4 @@
-"""Objections of a call, and whether the manager takes them up. From the marks of its utterances alone."""
+"""Objections of a call, and the manager's reactions. They depend on the marks of its utterances alone."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TOLD_STAGES: Final = ("presentation", "proposal")
 _ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
 _PRICED_STAGES: Final = ("proposal", "objection")
 RESISTING_WORDS: Final = 4
-"""An objection without a phrase of any kind has so many words at least."""
+"""The fewest words of an objection without a phrase of any kind."""
 FAREWELL_WORDS: Final = 6
-"""A refusal gives no reason and ends the call where it and all that follows it are of so few words at most."""
+"""The most words of a refusal without a reason that ends the call, and of each utterance after it."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
 
 
 class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
     """An objection. `also` are other kinds that were heard in the same utterance.
 
-    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is None
-    where the phrases do not tell.
+    `reaction` is the utterance in which the manager takes it up; None if the script goes on. `adequate` is None if the
+    phrases do not decide it.
     """
 
     kind: str
@@ -41,9 +41,9 @@ class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
 def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: bool) -> ObjectionHeard | None:
     """Return the objection of an utterance, if there is one.
 
-    `now` is the stage that the talk is in before it, `has_next_step` whether a next step is heard in the call.
-    A last refusal is an end. An answer to the manager's question about the customer's situation is none either, unless
-    a word sets it against the question: «двадцать, но нам хватает».
+    `now` is the stage of the talk before it, `has_next_step` is true if a next step is heard in the call. A last
+    refusal is an end, not an objection. An answer to the manager's question about the customer's situation is no
+    objection, unless it has a word of contrast: «двадцать, но нам хватает».
     """
     if said.marks.role != "customer":
         return None
@@ -68,9 +68,10 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
 def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     """Return the kind and the moment of an objection without a phrase of any kind, nothing if there is none.
 
-    Where the manager told of the product or its price and asked nothing, the customer's answer with a "not", "only" or
-    "too" in it sets something against it. Most of these say that it is not needed, or does not fit. Another sum says
-    that it is dear; and how it is done already, at the beginning of the call, that nothing is needed.
+    After a presentation of the product or its price without a question, a customer's answer with "not", "only" or "too"
+    is an objection. Most of these mean that there is no need, or that the product does not fit. Another sum means that
+    the price is too high. A description of the present solution, at the beginning of the call, means that there is no
+    need.
     """
     told = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
     if not told or said.steps("agreement", "named", "customer_offer", "refusal"):
@@ -89,9 +90,9 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
 
 
 def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[str, int]:
-    """Return the kind and the moment of an objection that only the manager's answer shows, nothing if there is none.
+    """Return the kind and the moment of an objection that only the manager's answer reveals, nothing if there is none.
 
-    A manager who answers "I understand" or "fair point" takes up what was said against the product or its price.
+    An answer such as "I understand" or "fair point" by the manager takes up an objection to the product or its price.
     """
     answer = next((one for one in talk[said.number + 1 :] if one.marks.role == "manager"), None)
     if answer is None or answer.number > said.number + 1 or "taken_up" not in answer.of("cue"):
@@ -107,7 +108,7 @@ def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[
 
 
 def _reaction(talk: Sequence[Said], objection: Said) -> tuple[str | None, bool | None]:
-    """Return where the manager takes an objection up, and whether in a fitting way."""
+    """Return the utterance in which the manager takes an objection up, and whether the reaction is adequate."""
     for said in talk[objection.number + 1 :]:
         if said.marks.role != "manager":
             continue

@@ -1,4 +1,4 @@
-"""The notation of phrases in a lexicon, read into terms: what a word at each place of the phrase may be.
+"""The notation of phrases in a lexicon, read into terms: the allowed words at each place of the phrase.
 
 A phrase is words with spaces between. `a|b` stands for either, `(a|b c)` for one of several where one is more than one
 word, `(a)?` may be left out, `{name}` is a set of words of the table `[sets]`, `#` a number in digits, `*` any one
@@ -48,15 +48,15 @@ class Term:
         self.tolerant: tuple[str, ...] = ()
 
     def copy(self, *, optional: bool) -> Term:
-        """Return the same place, to be left out or not."""
+        """Return the same place, optional or not."""
         return Term(self.forms, digits=self.digits, any_word=self.any_word, optional=optional, mark=self.mark)
 
 
 class Context:
-    """What stands around a phrase: `before` from the phrase outwards, `after` likewise.
+    """A context of a phrase: `before` from the phrase outwards, `after` likewise.
 
-    `next_before` and `next_after` are the words of which one must stand next to the phrase, where that can be said:
-    most contexts are ruled out by one look-up.
+    `next_before` and `next_after` are the words of which one must stand next to the phrase, None if unknown: one
+    look-up rules most contexts out.
     """
 
     __slots__ = ("after", "before", "next_after", "next_before")
@@ -69,7 +69,7 @@ class Context:
 
 
 class Contexts:
-    """Contexts of which one must hold, by a word that must stand next to the phrase, before it or else after it."""
+    """Alternative contexts, by a word that must stand next to the phrase, before it or else after it. One must hold."""
 
     __slots__ = ("_after", "_any", "_before")
 
@@ -104,7 +104,7 @@ class Notation:
         self._sets = sets
 
     def phrase(self, text: str, *, all_forms: bool, gap: int) -> list[tuple[Term, ...]]:
-        """Return the ways to say a phrase, each as its terms."""
+        """Return the variants of a phrase, each as its terms."""
         ways = self._terms(text, all_forms=all_forms, gap=gap, marks=False)
         if any(all(term.optional or term.any_word for term in terms) for terms in ways):
             raise ValueError(f'"{text}" has no word that must be said')
@@ -113,7 +113,7 @@ class Notation:
         ]
 
     def context(self, text: str, *, all_forms: bool, gap: int) -> list[Context]:
-        """Return what a context asks for before and after the phrase: any one of the results."""
+        """Return the terms that a context requires before and after the phrase: any one of the results."""
         parts = text.split("_")
         if len(parts) != 2:  # noqa: PLR2004 - before and after
             raise ValueError(f'"{text}" must have one "_", which stands for the phrase')
@@ -148,7 +148,7 @@ class Notation:
         return ways
 
     def _group(self, piece: str, *, all_forms: bool) -> list[tuple[Term, ...]]:
-        """Return the ways to say a group `(a|b c)`, none of them where it may be left out."""
+        """Return the alternatives of a group `(a|b c)`. One is empty or optional if the group may be left out."""
         inner = piece.rstrip("?")[1:-1]
         if not piece.rstrip("?").endswith(")"):
             raise ValueError(f'"{piece}" has no closing bracket')
@@ -215,7 +215,7 @@ class Notation:
 
 
 def _tolerant(term: Term) -> Term:
-    """Return the term with those of its forms in which a slip may be tolerated: `without_neighbour` decides later."""
+    """Return the term with its forms that may tolerate a slip: `without_neighbour` decides this later."""
     made = term.copy(optional=term.optional)
     made.tolerant = tuple(sorted([form for form in term.forms if len(form) >= TOLERANT_LETTERS]))
     return made
@@ -235,7 +235,10 @@ def _note(by_word: dict[str, list[Context]], words: frozenset[str], context: Con
 
 
 def _one_holds(by_word: dict[str, list[Context]], word: str, forms: list[str], first: int, end: int) -> bool:
-    """Return whether one of the contexts that begin with `word` holds. A pause mark hides the word that decides."""
+    """Return whether one of the contexts that begin with `word` holds.
+
+    A pause mark hides the deciding word, so all contexts are tried.
+    """
     contexts = by_word.get("" if word in PAUSES else word)
     if contexts is not None:
         for context in contexts:
@@ -245,7 +248,7 @@ def _one_holds(by_word: dict[str, list[Context]], word: str, forms: list[str], f
 
 
 def holds(context: Context, forms: list[str], first: int, end: int) -> bool:
-    """Return whether the tokens before `first` and from `end` on are what a context asks for."""
+    """Return whether the tokens before `first` and from `end` on fulfil a context."""
     if context.next_before is not None:
         word = forms[first - 1] if first else ""
         if word not in context.next_before and word not in PAUSES:

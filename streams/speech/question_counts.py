@@ -1,4 +1,4 @@
-"""How many questions one side of a call asked, as far as the source lets us know."""
+"""The number of questions of one side of a call, None for numbers that the source cannot give."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.speech.marks import QUESTION_TYPES, QuestionType, UtteranceMarks
 KNOWN_BY_WORDS: Final[tuple[QuestionType, ...]] = ("open", "wh")
 """Types that are found without punctuation in every language of the lexicon."""
 KNOWN_BY_ORDER: Final[tuple[QuestionType, ...]] = ("open", "wh", "or", "yes_no")
-"""Types that English tells by the order of its words too."""
+"""Types that in English the order of words reveals too."""
 
 
 ENGLISH: Final = frozenset({"en", ""})
@@ -22,10 +22,11 @@ ENGLISH: Final = frozenset({"en", ""})
 
 
 class QuestionCounts(Struct, frozen=True, kw_only=True):
-    """Questions of one side. What the source cannot tell is None, never 0.
+    """Questions of one side. A number that the source cannot give is None, never 0.
 
-    `asked` counts all that expect an answer, so rhetorical ones are left out. `by_type` leaves out types that cannot be
-    told. `clarifying` is unknown where `asked` is: what confirms mostly has the form of a statement.
+    `asked` counts all that expect an answer, so rhetorical ones are left out. `by_type` leaves out types that the
+    source cannot give. `clarifying` is unknown where `asked` is: most confirming questions have the form of a
+    statement.
     """
 
     asked: int | None
@@ -61,7 +62,7 @@ def question_counts(
 
 
 def _punctuated(utterances: Mapping[str, UtteranceMarks], capabilities: Capabilities | None) -> bool:
-    """Return whether the source ends sentences with marks: by what it says of itself, else by the transcript."""
+    """Return whether the source ends sentences with marks: by its declared capabilities, else by the transcript."""
     if capabilities is not None and capabilities.punctuation is not UNSET:
         return bool(capabilities.punctuation)
     return any(marks.punctuated for marks in utterances.values())

@@ -1,7 +1,7 @@
-"""Cues of questions: the word lists of a language by which its questions are told, read from TOML.
+"""Cues of questions: the word lists of a language by which its questions are recognised, read from TOML.
 
-Each list gives its words a flag, so that at run time one look-up a word tells all that the rules ask. An entry of
-several words is a phrase. `~word` stands for all forms of a word. Files add up, so users extend the shipped lists.
+Each list gives its words a flag, so that one look-up per word gives everything that the rules need. An entry of several
+words is a phrase. `~word` stands for all forms of a word. Files add up, so users extend the shipped lists.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ LISTS: Final[Mapping[str, int]] = {
 
 
 class AskingWord:
-    """A question word as the rules need it. `open_before` and `short_before` are by their first word."""
+    """A question word in the form of the rules. The keys of `open_before` and `short_before` are first words."""
 
     __slots__ = ("open_before", "short_before", "strength", "type")
 
@@ -102,7 +102,7 @@ class AskingWord:
 
 
 Phrases: TypeAlias = dict[str, dict[str, list[tuple[tuple[str, ...], int]]]]
-"""Phrases by their first and second word: the words behind these and the flags, the longest first."""
+"""Phrases by their first and second word: the words after these and the flags, the longest first."""
 
 
 class Cues:
@@ -118,7 +118,7 @@ class Cues:
         self.you_endings: tuple[str, ...] = ()
 
     def add(self, file: CuesOfLanguage) -> None:
-        """Add what a file says. Raises ValueError with the reason."""
+        """Add the contents of a file. Raises ValueError with the reason."""
         entries: dict[tuple[str, ...], int] = {}
         for name, of_list in file.lists.items():
             flag = LISTS.get(name)
@@ -169,7 +169,7 @@ class Cues:
         return 1 if flags & flag else 0
 
     def denies(self, words: list[str], first: int, end: int) -> int:
-        """Return the number of words at `first` that begin no question; 0 if they may, or a longer entry says so."""
+        """Return the number of words at `first` that begin no question; 0 if they, or a longer entry, may begin one."""
         denied = self.length(words, first, end, NOT_ASKING)
         return denied if denied > self.length(words, first, end, SURELY) else 0
 
@@ -191,7 +191,7 @@ class Cues:
 
 
 def no_cues() -> dict[Language, Cues]:
-    """Return cues of every language with nothing in them, to which files are added."""
+    """Return empty cues of every language, to which files are added."""
     return {language: Cues(language) for language in LANGUAGES}
 
 

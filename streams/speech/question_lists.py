@@ -7,17 +7,17 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 Strength: TypeAlias = Literal["strong", "weak", "beginning", "frail"]
-"""Where a question word asks when no "?" is written.
+"""The places at which a question word begins a question without "?".
 
 `strong`: anywhere but in a subordinate clause. `weak`: inside a sentence only next to the listener. `beginning`: inside
-only right before what the listener does. `frail`: at a beginning only, of a sentence that is short or speaks of the
+only right before a verb about the listener. `frail`: at a beginning only, of a sentence that is short or speaks of the
 listener.
 """
 WordQuestion: TypeAlias = Literal["open", "wh"]
 
 
 class Asking(Struct, frozen=True, kw_only=True):
-    """Question words: the type of their questions, and what right behind the word makes it the other type."""
+    """Question words: the type of their questions, and the next words that make it the other type."""
 
     words: tuple[str, ...]
     type: WordQuestion

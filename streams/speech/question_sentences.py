@@ -1,4 +1,4 @@
-"""Sentences of an utterance as the rules of questions see them: words with their flags, and the marks around them."""
+"""Sentences of an utterance for the rules of questions: words with their flags, and the marks around them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streams.speech.question_cues import GOVERNOR, OPENER, PARTICLE, PHRASE, PRE
 
 PAIR: Final = 2
 LONGEST: Final = 5
-"""Words of the longest phrase that is looked for at the end of a sentence."""
+"""The number of words of the longest phrase that is searched at the end of a sentence."""
 
 
 Flags: TypeAlias = tuple[list[int], list[int]]
@@ -84,7 +84,7 @@ class Sentence:
         return at - 2 >= self.first and self.cues.length(self.words, at - 2, at, OPENER) == PAIR
 
     def past_openers(self) -> int:
-        """Return the place of the first word that is no opener and is not said again at once."""
+        """Return the place of the first word that is no opener and is not repeated at once."""
         if self._past_openers < 0:
             at = self.first
             while at < self.end and (

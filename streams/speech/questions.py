@@ -1,8 +1,8 @@
-"""Questions of one utterance, from its tokens: with "?" where the source writes it, else by words and their order.
+"""Questions of one utterance, from its tokens: by "?" if the source writes it, else by words and their order.
 
-A "?" is believed, except where it asks nothing: a greeting into the line, a guess. Without punctuation, questions with
-a question word and requests are found in both languages, and English ones with an inverted verb; a Russian yes-no
-question cannot be told from a statement then, and is not found.
+A "?" marks a question, except after a greeting into the line, or a guess. Without punctuation, questions with a
+question word and requests are found in both languages, and English ones with an inverted verb; a Russian yes-no
+question then reads like a statement, and is not found.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from streams.speech.question_sentences import Flags, Sentence
 from streams.speech.words import ENDS, PAUSES, Token, Words
 
 TELLS: Final = ASKING | AUXILIARY | BARE_TAG | BARE_YES_NO | REQUEST_OPEN | REQUEST_SHORT
-"""Where none of these is in a sentence without marks, it asks nothing."""
+"""The flags of words that indicate a question. A sentence without marks and without any of these has no question."""
 TELLS_DESPITE_MARK: Final[Mapping[Language, int]] = {
     "ru": REQUEST_OPEN | REQUEST_SHORT,
     "en": REQUEST_OPEN | REQUEST_SHORT | ASKING | AUXILIARY,
 }
-"""Where none of these is in a sentence that ends with another mark than "?", it asks nothing."""
+"""The same for a sentence that ends with another mark than "?"."""
 TOPIC: Final = "а"
-"""The word before a topic that is asked about without a verb: «а по деньгам»."""
+"""The word before a topic in a question without a verb: «а по деньгам»."""
 WHETHER: Final = "ли"
 CYRILLIC: Final = "\u0400"
 LOOP: Final = 3
-"""So many questions in a row, word for word, are a recogniser's loop; they count once."""
+"""The fewest equal questions in a row that are a recogniser's loop; they count once."""
 GUESS_WORDS: Final = 2
-"""A guess with "?" has at most so many words."""
+"""The most words of a guess with "?"."""
 
 
 class Asked(NamedTuple):
-    """A question as it was put; `word` is the place of its first word among the words of the utterance."""
+    """A question; `word` is the place of its first word among the words of the utterance."""
 
     type: QuestionType
     clarifying: bool
@@ -65,9 +65,9 @@ class Asked(NamedTuple):
 
 
 class _Note:
-    """What the cues say of a token: its flags by language, and whether it tells that a sentence may ask.
+    """A note on a token by the cues: its flags by language, and whether it indicates a possible question.
 
-    `pauses` and `ends` tell marks from words.
+    `pauses` and `ends` are set for marks.
     """
 
     __slots__ = ("ends", "english", "of", "pauses", "russian", "tells", "tells_despite_mark")
@@ -85,7 +85,7 @@ class _Note:
 
 
 class Questions:
-    """Finds the questions of utterances. A sentence is read by the cues of the language that its script tells."""
+    """Finds the questions of utterances. The script of a sentence decides the language of its cues."""
 
     __slots__ = ("_cues", "_tell", "_tell_despite_mark")
 
@@ -138,7 +138,10 @@ class Questions:
         return found if len(found) < LOOP else _without_loops(found, spoken)
 
     def _may_ask(self, tokens: list[Token]) -> bool:
-        """Return whether a text without "?" has a word that tells a question: of a text with marks, despite them."""
+        """Return whether a text without "?" has a word that indicates a question.
+
+        A text with marks needs a stronger word.
+        """
         tells = tells_despite_mark = marked = heard = False
         for token in tokens:
             note = self._note(token)
@@ -151,7 +154,7 @@ class Questions:
         return tells_despite_mark if marked else tells
 
     def _note(self, token: Token) -> _Note:
-        """Return what the cues say of a token, as it is noted there."""
+        """Return the note on a token, made at the first use."""
         if token.questions is not None:
             known = cast("_Note", token.questions)
             if known.of is self:
@@ -169,9 +172,9 @@ class Questions:
         return made
 
     def _split(self, tokens: list[Token]) -> tuple[list[str], list[_Note], set[int], list[tuple[int, int, str]]]:
-        """Return the words, their notes, the places right behind pause marks, and the sentences: first, end and mark.
+        """Return the words, their notes, the places right after pause marks, and the sentences: first, end and mark.
 
-        What stands behind the last mark ends with "." if the text has marks at all, and with "" else.
+        Words after the last mark end with "." if the text has marks at all, and with "" else.
         """
         spoken: list[str] = []
         notes: list[_Note] = []
@@ -225,7 +228,7 @@ def _tells(notes: list[_Note], first: int, end: int, *, marked: bool) -> bool:
 
 
 def _twice(flags: list[int]) -> Flags:
-    """Return the flags twice: the second list is for those of phrases."""
+    """Return the flags twice: the second list is for flags of phrases."""
     return flags, flags.copy()
 
 
@@ -253,7 +256,7 @@ def _type(sentence: Sentence) -> QuestionType:
 
 
 def _guesses(sentences: list[Sentence]) -> set[int]:
-    """Return which sentences are guesses of the speaker: "Ten? Twelve? Hard to say."."""
+    """Return the sentences that are guesses of the speaker: "Ten? Twelve? Hard to say."."""
     found: set[int] = set()
     for number, sentence in enumerate(sentences[:-1]):
         following = sentences[number + 1]

@@ -1,4 +1,4 @@
-"""From an utterance to its marks. The text is read here and goes no further."""
+"""From an utterance to its marks. No text leaves this module."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Reader:
 
 
 class Moments:
-    """When each word of an utterance was said, in ms from the moment of answer.
+    """The moments of the words of an utterance, in ms from the moment of answer.
 
     A word has its own time where the source's words are those of the text; else its share of the utterance, by letters.
     """
@@ -86,13 +86,13 @@ class Moments:
         self._words: Words = words
         self._starts: list[int] | None = None
         self._letters: int = 0
-        # How many words and letters stand before token `_at`: most often it is asked for one token after the other.
+        # The number of words and letters before token `_at`: most callers go through the tokens in order.
         self._at: int = 0
         self._number: int = 0
         self._letters_before: int = 0
 
     def word(self, token: int) -> int:
-        """Return how many words stand before a token."""
+        """Return the number of words before a token."""
         if token < self._at:
             self._at = self._number = self._letters_before = 0
         number, letters = self._number, self._letters_before

@@ -1,7 +1,7 @@
 """Questions in Russian sentences.
 
-Only question words, requests and «ли» tell a question in words. A yes-no question is told by its tone: without "?" it
-reads like a statement, and is not found.
+Only question words, requests and «ли» indicate a question in words. A yes-no question differs from a statement in tone
+only: without "?" it is not found.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from streams.speech.question_cues import (
 from streams.speech.question_sentences import Sentence
 
 FAR: Final = 3
-"""So many words before a question word a far governor may stand."""
+"""The greatest distance, in words, of a governor before a question word."""
 NEAR: Final = 5
-"""So many words behind a question word the listener may be spoken of."""
+"""The greatest distance, in words, of a word about the listener after a question word."""
 FRAIL_END: Final = 4
-"""A frail question word at a beginning asks if so many words or fewer are left, itself counted."""
+"""The most words left, itself included, with which a frail question word at a beginning begins a question."""
 AND_WHAT_END: Final = 6
-"""«и что» at a beginning asks if so many words or fewer are left, itself counted; else it goes on with a clause."""
+"""The same of «и что» at a beginning; with more words it introduces a clause."""
 SELF_END: Final = 5
-"""«что мы» and the like at a beginning ask if so many words or fewer are left, itself counted."""
+"""The same of «что мы» and the like at a beginning."""
 TOPIC_WORDS: Final = 2
 AND: Final = frozenset({"и", "или"})
 APART: Final = 2
-"""A second question of a sentence begins more than so many words behind the first."""
+"""A second question of a sentence begins more than this number of words after the first."""
 ECHO_WORDS: Final = 2
 TAGGED_WORDS: Final = 3
-"""A tag without "?" stands behind at least so many words."""
+"""The fewest words before a tag without "?"."""
 IF_WORDS: Final = 8
 WELL: Final = "ну"
 """The first word of «ну что, как продажи», which only opens the question."""
@@ -111,7 +111,7 @@ def _without_question_word(sentence: Sentence) -> QuestionType:
 
 
 def _asks_marked(sentence: Sentence, at: int) -> bool:
-    """Return whether the question word at `at` is what a sentence with "?" asks for."""
+    """Return whether the question word at `at` is that of the question in a sentence with "?"."""
     if _denied(sentence, at):
         return False
     before = sentence.before(at)
@@ -179,7 +179,7 @@ def _rhetorical(flags: int) -> bool:
 
 
 def _without_words(sentence: Sentence, found: Found) -> None:
-    """Add what is told by its place: a tag at the end, «а по деньгам» at the end, «а если» at the beginning."""
+    """Add questions known by their place: a tag at the end, «а по деньгам» at the end, «а если» at the beginning."""
     words, flags, first, end = sentence.words, sentence.flags, sentence.first, sentence.end
     tag = sentence.tag(BARE_TAG)
     if end - first >= TAGGED_WORDS and words[end - 1] == "ли" and words[end - 2] == "что":
@@ -197,7 +197,7 @@ def _without_words(sentence: Sentence, found: Found) -> None:
 
 
 def _question_word_behind(sentence: Sentence, at: int) -> bool:
-    """Return whether a question word stands behind a request, which then only introduces it."""
+    """Return whether a question word follows a request, which then only introduces it."""
     for place in range(at + 1, sentence.end):  # noqa: SIM110 - `any` makes a generator
         if sentence.flags[place] & ASKING:
             return True
@@ -205,7 +205,10 @@ def _question_word_behind(sentence: Sentence, at: int) -> bool:
 
 
 def _asks(sentence: Sentence, at: int, to_know: int, *, again: bool) -> bool:  # noqa: C901, PLR0911, PLR0912 - rules in order: the first that fits decides
-    """Return whether the question word at `at` asks, in a text without marks. `again`: a question stands before it."""
+    """Return whether the question word at `at` begins a question, in a text without marks.
+
+    `again`: it is not the first.
+    """
     cues, words, flags = sentence.cues, sentence.words, sentence.flags
     strength = cues.asking[words[at]].strength
     before = sentence.before(at)

@@ -1,7 +1,7 @@
-"""How well a lexicon hears what people heard: marks of labelled dialogues against their labels.
+"""The score of a lexicon: marks of labelled dialogues compared with their labels.
 
-The format of a dialogue is that of tests/fixtures/speech/dialogues. Where the labels leave something open, either
-answer is right and counts neither way.
+The format of a dialogue is that of tests/fixtures/speech/dialogues. An answer that the labels leave open counts neither
+as right nor as wrong.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from streams.speech.score_questions import QuestionScore, empty_score, score_que
 from streams.speech.words import Words
 
 NEAR_STEP: Final = 2
-"""A next step may be heard so many utterances from where the label has it."""
+"""The greatest distance, in utterances, of a next step from its label."""
 NEAR_STAGE: Final = 1
-"""A stage may begin so many utterances from its label; back-channels do not count."""
+"""The greatest distance, in utterances without back-channels, of the beginning of a stage from its label."""
 
 
 class Tally(Struct):
-    """How often something was found rightly, found wrongly, and missed."""
+    """The numbers of right findings, wrong findings and misses."""
 
     right: int = 0
     wrong: int = 0
@@ -33,19 +33,19 @@ class Tally(Struct):
 
     @property
     def precision(self) -> float | None:
-        """Return which part of what was found is right; None if nothing was found."""
+        """Return the precision: the right part of the findings; None without findings."""
         found = self.right + self.wrong
         return self.right / found if found else None
 
     @property
     def recall(self) -> float | None:
-        """Return which part of what is there was found; None if nothing is there."""
+        """Return the recall: the found part of the labels; None without labels."""
         there = self.right + self.missed
         return self.right / there if there else None
 
 
 class Miss(Struct, frozen=True):
-    """Something that was missed, or found wrongly: no text, only the place."""
+    """A miss or a wrong finding: its place, without text."""
 
     utterance: str
     part: str
@@ -67,18 +67,18 @@ class Score:
         self.unmarked_questions: QuestionScore = empty_score()
 
     def right(self, part: str, group: str) -> None:
-        """Count what was found and is there."""
+        """Count a right finding."""
         for tally in self._of(part, group):
             tally.right += 1
 
     def wrong(self, part: str, group: str, utterance: str) -> None:
-        """Count what was found and is not there."""
+        """Count a wrong finding."""
         for tally in self._of(part, group):
             tally.wrong += 1
         self.misses.append(Miss(utterance, part, group, wrong=True))
 
     def missed(self, part: str, group: str, utterance: str) -> None:
-        """Count what is there and was not found."""
+        """Count a miss."""
         for tally in self._of(part, group):
             tally.missed += 1
         self.misses.append(Miss(utterance, part, group, wrong=False))
@@ -90,7 +90,7 @@ class Score:
 
 
 def score(dialogues: Iterable[Dialogue], reader: Reader) -> Score:
-    """Compare what is heard with the labels."""
+    """Compare the findings with the labels."""
     total = Score()
     for dialogue in dialogues:
         marks = {event.utterance: reader.read(event) for event in events(dialogue)}
@@ -148,7 +148,7 @@ CORE_FILLERS: Final = frozenset(
         "like",
     }
 )
-"""The groups that are asked for; the others are scored apart."""
+"""The groups that are required; the others are scored apart."""
 
 
 def _objections(total: Score, dialogue: Dialogue, talk: Conversation) -> None:

@@ -1,6 +1,6 @@
-"""How well questions are found in labelled dialogues. Pure: texts, labels and marks in, counts out.
+"""The score of questions in labelled dialogues. Pure: the input is texts, labels and marks, the output is counts.
 
-The form of the labels is that of `tests/fixtures/speech/dialogues`, its README has the rules.
+The form of the labels is that of `tests/fixtures/speech/dialogues`, whose README has the rules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORD_QUESTIONS: Final[tuple[QuestionType, ...]] = ("open", "wh")
 
 
 class QuestionLabel(Struct, frozen=True, kw_only=True):
-    """A question as a listener hears it. `also` are types that deserve full credit, `quote` are its words."""
+    """A question that a listener labelled. `also` are types that are equally right, `quote` are its words."""
 
     utterance: str
     by: Role
@@ -37,7 +37,7 @@ class NoQuestion(Struct, frozen=True, kw_only=True):
 
 
 class Measure(Struct):
-    """What was labelled, what was found, and what of both agrees. A label that is met twice counts once."""
+    """The numbers of labels, of findings, and of agreements. A label with two findings counts once."""
 
     labelled: int = 0
     found: int = 0
@@ -46,12 +46,12 @@ class Measure(Struct):
 
     @property
     def precision(self) -> float | None:
-        """The part of what was found that is right; None if nothing was found."""
+        """The right part of the findings; None without findings."""
         return self.right / self.found if self.found else None
 
     @property
     def recall(self) -> float | None:
-        """The part of what is labelled that was found; None if nothing is labelled."""
+        """The found part of the labels; None without labels."""
         return self.met / self.labelled if self.labelled else None
 
     @property
@@ -73,9 +73,9 @@ class Measure(Struct):
 class QuestionScore(Struct):
     """Questions of some dialogues: any, open and wh-questions, the manager's clarifying ones, and types.
 
-    `typed` has, of the questions that were found, those whose type is labelled, with `also`. `by_type` is the recall of
-    each labelled type, whatever type was found. `left_out` counts what was found in sentences with "?" that are in no
-    list, and may be either.
+    `typed` compares the types of the found questions with their labels, `also` included. `by_type` is the recall of
+    each labelled type, whatever type was found. `left_out` counts findings in sentences with "?" that are in no list,
+    and may be right or wrong.
     """
 
     questions: Measure
@@ -115,8 +115,8 @@ def score_questions(
 ) -> QuestionScore:
     """Return the score of one dialogue: `texts` and `marks` by the id of the utterance.
 
-    A question is found if one begins inside the words that are labelled. What else is found there is no error where its
-    type is among those labelled; elsewhere it is one.
+    A question is found if one begins inside the words that are labelled. A further finding there is an error unless its
+    type is among those labelled.
     """
     score = empty_score()
     clarifies = clarifying(marks, "manager")
@@ -143,7 +143,7 @@ Numbered = list[tuple[int, Question]]
 
 
 def _within(left: Numbered, label: QuestionLabel, text: str) -> Numbered:
-    """Return what was found inside the quote of a label, the right type first."""
+    """Return the findings inside the quote of a label, the right type first."""
     first, end = _place(normal(label.quote), normal(text))
     allowed = (label.type, *label.also)
     inside = [each for each in left if first <= each[1].word < end]
@@ -151,7 +151,7 @@ def _within(left: Numbered, label: QuestionLabel, text: str) -> Numbered:
 
 
 def _place(quote: list[str], words: list[str]) -> tuple[int, int]:
-    """Return where the words of a quote stand; the whole utterance if they are not there."""
+    """Return the places of the words of a quote; those of the whole utterance if they are not there."""
     for first in range(len(words) - len(quote) + 1):
         if words[first : first + len(quote)] == quote:
             return first, first + len(quote)
@@ -161,7 +161,7 @@ def _place(quote: list[str], words: list[str]) -> tuple[int, int]:
 def _score_label(
     score: QuestionScore, label: QuestionLabel, inside: Numbered, clarifies: tuple[bool, ...], left: Numbered
 ) -> None:
-    """Count one label with what was found inside it, which is taken out of `left`."""
+    """Count one label with the findings inside it, which are removed from `left`."""
     allowed = (label.type, *label.also)
     of_words = label.type in WORD_QUESTIONS
     counts = label.by == "manager"

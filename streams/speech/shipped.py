@@ -11,7 +11,7 @@ LANGUAGES = ("ru", "en")
 
 
 def shipped() -> tuple[File, ...]:
-    """Return the lexicon files of this package. Both languages are always looked for: callers mix them."""
+    """Return the lexicon files of this package. Both languages are always searched: speakers mix them."""
     folder = files("streams.speech") / "lexicons"
     return tuple(
         File(name, (folder / name).read_text(encoding="utf-8"), shipped=True)
@@ -21,5 +21,5 @@ def shipped() -> tuple[File, ...]:
 
 
 def lexicon(further: Iterable[File] = ()) -> Lexicon:
-    """Return the shipped lexicon with what further files add or replace. Raises LexiconError."""
+    """Return the shipped lexicon with the additions and replacements of further files. Raises LexiconError."""
     return Lexicon.load((*shipped(), *further))

@@ -1,8 +1,8 @@
 """Sides that look swapped: the manager's channel taken for the customer's, and the other way round.
 
-A swapped transcript gives figures like any other, and all of them are the other person's. From outside it can be told
-by who says what: managers introduce themselves, ask and offer, and customers object. So the first minute of a call is
-also read as if the sides were swapped, and the reading that finds more is the right one.
+A swapped transcript gives plausible figures, but all of them are the other person's. The phrases of each side reveal
+it: managers introduce themselves, ask and offer, and customers object. So the first minute of a call is also read as if
+the sides were swapped, and the reading with more findings is the right one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from streams.speech.marks import HitKind, UtteranceMarks
 from streams.units import MINUTE_MS
 
 LOOKED_AT_MS: Final = MINUTE_MS
-"""Utterances that begin later in the call are read once: each further minute would cost time and tell little."""
+"""Utterances that begin later in the call are read once: a further minute takes time and adds little evidence."""
 TELLING: Final[frozenset[HitKind]] = frozenset({"stage", "objection"})
-"""What one side says and not the other."""
+"""The kinds of phrases that are typical of one side."""
 MARGIN: Final = 2
-"""The other reading must find so many more. Of the labelled calls none is so without being swapped."""
+"""The fewest additional findings of the other reading in a swapped call. Of the labelled calls no other reaches it."""
 
 
 def look_swapped(utterances: Mapping[str, UtteranceMarks]) -> bool:
-    """Return whether a call's sides look swapped. False also where too little was said to tell."""
+    """Return whether a call's sides look swapped. False also for a call with too little speech to decide."""
     named = other = 0
     for marks in utterances.values():
         if marks.final and marks.start_ms < LOOKED_AT_MS:

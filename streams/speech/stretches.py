@@ -1,8 +1,8 @@
-"""When somebody spoke: the stretches of speech of one utterance, made of its words where they have times.
+"""The stretches of speech of one utterance, made of its words if they have times.
 
-Recognisers draw utterances for reading, not for measuring: one often spans a pause of seconds in which the other side
-spoke. The times of words are the better evidence. A word itself is no evidence beyond `longest_word`: where a
-recogniser loses its way, one word lasts from the sentence before to the sentence after.
+Recognisers cut utterances for reading, not for measuring: one often spans a pause of seconds in which the other side
+spoke. The times of words are the better evidence. A word is no evidence beyond `longest_word`: if recognition fails,
+one word may last from the sentence before to the sentence after.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from streams.contract.events import SpeechUtterance
 
 
 def stretches(event: SpeechUtterance, word_gap_ms: int, longest_word_ms: int) -> tuple[tuple[int, int], ...]:
-    """Return when the side spoke in this utterance: [start, end) in ms from the moment of answer, in order and apart.
+    """Return the stretches of speech of an utterance: [start, end) in ms from the moment of answer, in order, apart.
 
-    Words at most `word_gap_ms` apart are one stretch. Their order and their overlaps do not matter. Of a word that is
-    longer than `longest_word_ms` the end counts: recognisers find where a word ends, and let the first word after a
-    pause begin where the pause began. Times outside the utterance do not count. Without words that have a length
-    inside the utterance, the whole utterance is one stretch; it alone may be of no length, so there is always one.
+    Words at most `word_gap_ms` apart are one stretch. Their order and their overlaps do not matter. Only the last part
+    of a word that is longer than `longest_word_ms` counts: recognisers find the end of a word, and let the first word
+    after a pause begin where the pause began. Times outside the utterance do not count. Without words that have a
+    length inside the utterance, the whole utterance is one stretch; it alone may be of no length, so there is always
+    one.
     """
     first, last = event.start_ms, event.end_ms
     times: list[tuple[int, int]] = []
@@ -48,7 +49,7 @@ def stretches(event: SpeechUtterance, word_gap_ms: int, longest_word_ms: int) ->
 def unclear(event: SpeechUtterance, longest_word_ms: int) -> tuple[tuple[int, int], ...]:
     """Return the beginnings of over-long words, which `stretches` does not count, in order of the words.
 
-    Something was heard there and not understood, so they are neither speech nor silence.
+    The recogniser heard something there and did not understand it, so they are neither speech nor silence.
     """
     found: list[tuple[int, int]] = []
     for word in event.words:

@@ -1,7 +1,7 @@
-"""Features of time: how much each side of a call talked, how long at a stretch, over whom, and when nobody did.
+"""Features of time: talk, longest turns, interruptions and silences of a call.
 
-They are functions of when each side spoke, and of which utterances are back-channels. docs/coaching.md, section *Time*,
-has the definitions and their sources. What a transcript cannot show is None, never 0.
+They depend on the speech of each side, and on the utterances that are back-channels. docs/coaching.md, section *Time*,
+has the definitions and their sources. A feature that a transcript cannot show is None, never 0.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class _Side:
-    """What one side said: all of its speech, and its speech without back-channels, which is what takes the floor."""
+    """The speech of one side: all of it, and its floor, which is the speech without back-channels."""
 
     __slots__ = ("back_channels", "floor", "nods", "spans", "speech", "words")
 
@@ -153,14 +153,14 @@ class _Heard:
         return True
 
     def plausible(self, speech: Speech) -> bool:
-        """Return whether both sides can have talked at once for as long as their times say."""
+        """Return whether the overlap of both sides, by their times, is plausible."""
         both = common(self.manager.floor, self.customer.floor)
         less = min(total(self.manager.floor), total(self.customer.floor))
         return both <= max(speech.plausible_overlap_ms, speech.plausible_overlap_share * less)
 
 
 def _give_floor(side: _Side, other: Intervals, gap: int) -> None:
-    """Set the side's floor: all it said, less back-channels that begin inside the other's speech, which are counted."""
+    """Set the side's floor: its speech without back-channels that begin inside the other's speech. Count the latter."""
     inside: Intervals = []
     outside: Intervals = []
     for nod in side.nods:
@@ -182,7 +182,7 @@ def _begins_inside(moment: int, spans: Intervals) -> bool:
 
 
 def _overlaps(side: Intervals, other: Intervals, overlap_ms: int) -> tuple[list[int], list[int]]:
-    """Return when the side began inside the other's speech and talked over it for longer: to get the floor, or not."""
+    """Return the moments of interruptions and of talking over: longer than `overlap_ms` over the other's speech."""
     taken: list[int] = []
     missed: list[int] = []
     place, count = -1, len(other)
@@ -245,10 +245,11 @@ def _silences(speech: Intervals, unclear: Intervals, silence_ms: int) -> tuple[I
 def timing(utterances: Mapping[str, UtteranceMarks], speech: Speech, capabilities: Capabilities | None) -> Timing:
     """Return the features of time of a call. `capabilities` are what its source declares, or None.
 
-    They depend on the set of utterances alone, and interims count like finals. None stands for what the transcript
-    cannot show: all that needs the other side, if one side was not heard; what needs simultaneous speech, if the sides
-    share a channel; what needs fine times, if they are whole seconds; what needs a common zero and true boundaries, if
-    both sides talk at once for implausibly long, and then also the talk, unless words have times.
+    They depend on the set of utterances alone, and interims count like finals. A feature is None if the transcript
+    cannot show it: one that needs both sides, if only one was heard; one that needs simultaneous speech, if the sides
+    share a channel; one that needs fine times, if they are whole seconds; one that needs a common zero and true
+    boundaries, if both sides talk at once for implausibly long. In the last case the talk is None as well, unless words
+    have times.
     """
     heard = _Heard(utterances, speech)
     manager, customer = heard.manager, heard.customer

@@ -1,4 +1,4 @@
-"""An utterance that takes a turn, as the rules of a conversation look at it."""
+"""An utterance that takes a turn, in the form of the rules of a conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of an utterance: its text in a normal form that phrases are compared with.
+"""Words of an utterance: its text in the normal form for the comparison with phrases.
 
 The normal form is lower case, with «е» for «ё». A word with a hyphen is several words («follow-up»), except where the
 hyphen makes another word («как-нибудь», «по-моему»); particles that change no meaning fall away («самом-то»,
@@ -55,16 +55,16 @@ _JOINING: Final = ("кое", "по", "из", "во", "в")
 
 
 class Place(NamedTuple):
-    """Where a token stands in the text: `text[start:end]`."""
+    """The place of a token in the text: `text[start:end]`."""
 
     start: int
     end: int
 
 
 class Token:
-    """A word or mark, made once for as long as its piece is kept: so what is looked up of it is looked up once.
+    """A word or mark, shared by all texts while its piece is kept: so each look-up for it happens once.
 
-    `phrases` and `questions` are notes of the lexicon, and of the cues of questions, that read it last. A note names
+    `phrases` and `questions` are notes of the lexicon, and of the cues of questions, that used it last. A note names
     the object that made it, so another lexicon makes a new one.
     """
 
@@ -78,7 +78,7 @@ class Token:
 
 
 class _Piece:
-    """What stands between two spaces: its tokens, and how many of them are words; `only` if it is one token.
+    """A piece of text between two spaces: its tokens, and the number of words among them; `only` if it is one token.
 
     `ends`: a mark in it ends a sentence.
     """
@@ -97,7 +97,7 @@ class _Piece:
 
 
 class _Pieces:
-    """The pieces that were read last: a talk has few words that were not said before."""
+    """A cache of pieces: most words of a talk occur in it again."""
 
     __slots__ = ("known",)
 
@@ -122,7 +122,7 @@ _PIECES: Final = _Pieces()
 class Words:
     """The tokens of a text, in order: words and marks. `forms[i]` is the normal form of token `i`.
 
-    `places` is made only where somebody asks for it.
+    `places` is made at the first use.
     """
 
     __slots__ = ("_count", "_pieces", "_places", "_punctuated", "forms", "text", "tokens")
@@ -135,7 +135,7 @@ class Words:
         self._punctuated: bool = False
         self.tokens: list[Token] = []
         self.forms: list[str] = []
-        if "[" in text or "<" in text or "İ" in text:  # what has spaces in it, or another length in lower case
+        if "[" in text or "<" in text or "İ" in text:  # tokens with spaces, or with another length in lower case
             scanned = list(_scan(text, _lowered(text)))
             self.forms = [form for form, _ in scanned]
             self.tokens = [Token(form) for form in self.forms]
@@ -168,17 +168,17 @@ class Words:
 
     @property
     def places(self) -> list[Place]:
-        """Return where each token stands in the text."""
+        """Return the place of each token in the text."""
         if self._places is None:
             self._places = [place for _, place in _scan(self.text, _lowered(self.text))]
         return self._places
 
     def count(self) -> int:
-        """Return how many tokens are words."""
+        """Return the number of words among the tokens."""
         return self._count
 
     def words_before(self, token: int) -> int:
-        """Return how many words stand before a token: the place of a word among the words."""
+        """Return the number of words before a token: the place of a word among the words."""
         return sum([one.spoken for one in self.tokens[:token]])
 
     def starts(self, words: tuple[SpokenWord, ...]) -> list[int]:
@@ -197,7 +197,7 @@ class Words:
         return starts if len(starts) == self._count else []
 
     def language(self) -> str:
-        """Return "ru" where a letter is Cyrillic, else "": other scripts do not tell a language."""
+        """Return "ru" if a letter is Cyrillic, else "": other scripts do not identify a language."""
         return "ru" if not self.text.isascii() and _OF_CYRILLIC_SCRIPT.search(self.text) else ""
 
     def punctuated(self) -> bool:
@@ -206,12 +206,12 @@ class Words:
 
 
 def may_be_kept(text: str) -> bool:
-    """Return whether a word may be kept for the next utterances: one with a digit may be of a telephone number."""
+    """Return whether a word may be kept for the next utterances: one with a digit may be part of a telephone number."""
     return len(text) <= _LONGEST_KEPT and _DIGIT.search(text) is None
 
 
 def is_word(form: str) -> bool:
-    """Tell a word from a mark."""
+    """Return whether a token is a word and no mark."""
     return form[0].isalnum() or form == HIDDEN or form[0] == "_"
 
 
@@ -221,7 +221,7 @@ def normal(text: str) -> list[str]:
 
 
 def count_of(text: str) -> int:
-    """Return how many words a text is, which is most often a single word."""
+    """Return the number of words of a text, which is most often a single word."""
     piece = _PIECES.known.get(text)
     return Words(text).count() if piece is None else piece.count
 

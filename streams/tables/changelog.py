@@ -11,7 +11,7 @@ from typing import Final
 LAYOUT: Final = 1
 HEAD: Final = 9
 FORGOTTEN_AT: Final = 1
-"""The time, in ms, at which a row was heard of last if it was emptied to be forgotten; no event has this time."""
+"""The value of `heard_at` (ms) of a row that was emptied to be forgotten; no event has this time."""
 _LAYOUT_BYTE: Final = bytes([LAYOUT])
 
 

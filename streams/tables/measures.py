@@ -49,7 +49,7 @@ WIN_TALK_MS: Final = "win_talk"
 WIN_TALKED: Final = "win_talked"
 # Credited to the manager of the activity.
 TOUCH: Final = "touch"
-# Of the features of a call, in the coaching row of its manager. Those in pairs are numerator and denominator.
+# Measures of the features of a call, in the coaching row of its manager. Those in pairs are numerator and denominator.
 HEARD: Final = "heard"
 HEARD_OF_KIND: Final = "heard_kind"
 HEARD_TALK_MS: Final = "heard_talk"

@@ -1,6 +1,6 @@
 """The base class of the values in rows: they are compared, hashed and shown by their plain data.
 
-Compiled, their attributes are read as fast as those of a struct in C; interpreted, they are objects like any.
+Compiled, their attributes are read as fast as those of a struct in C; interpreted, they are ordinary objects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The coaching row: what the features of calls add to a manager's figures, by local day.
+"""The coaching row: contributions of the features of calls to a manager's figures, by local day.
 
-Enter at `contributions.changes`, and at `view.CoachingReader` for the figures.
+Begin with `contributions.changes`, and with `view.CoachingReader` for the figures.
 """

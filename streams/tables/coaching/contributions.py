@@ -18,18 +18,21 @@ Change: TypeAlias = tuple[str, int, int]
 """(measure, local day, difference)."""
 
 ANY: Final = "any"
-"""The label of the calls that have a flag, whichever."""
+"""The label of the calls that have any flag."""
 _OPEN: Final = ("open", "wh")
 
 
 def outcome_of(value: bytes) -> Outcome:
-    """Return what a record of topic `features` changes, as the fold of sums takes it. Raises msgspec.MsgspecError."""
+    """Return the changes of a record of topic `features`, in the form of the fold of sums.
+
+    Raises msgspec.MsgspecError.
+    """
     fact = features_decoder.decode(value)
     return Outcome(src=fact.src, seq=fact.seq, manager=fact.manager, changes=changes(fact))
 
 
 def changes(fact: Features) -> tuple[Change, ...]:
-    """Return what `fact` changes: what `now` adds, less what `before` added."""
+    """Return the changes of `fact`: the contributions of `now` minus those of `before`."""
     sums: dict[tuple[str, int], int] = {}
     for heard, sign in ((fact.before, -1), (fact.now, 1)):
         if heard is not None:

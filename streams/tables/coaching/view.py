@@ -1,6 +1,6 @@
-"""The figures of a coaching row on a local day: quotients of the sums of what was heard in the manager's calls.
+"""The figures of a coaching row on a local day: quotients of sums over the manager's calls with a transcript.
 
-A figure of fewer calls than `speech.min_calls` is not shown, nor is one that no source of the manager can give.
+The reader leaves out a figure of fewer calls than `speech.min_calls`, and one that no source of the manager can give.
 """
 
 from __future__ import annotations

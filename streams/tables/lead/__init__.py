@@ -1,4 +1,4 @@
 """The table of leads: one row per lead, with its legs, notes, deals and activities.
 
-Enter at `fold`, which changes a row by a fact. `contributions` defines what a lead adds to the figures of managers.
+Begin with `fold`, which changes a row by a fact. `contributions` defines the contributions of a lead to figures.
 """

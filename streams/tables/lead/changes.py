@@ -1,4 +1,4 @@
-"""The changes of a lead's row by events of the CRM, except those of deals; and what all changes have in common.
+"""The changes of a lead's row by events of the CRM, except those of deals; and functions common to all changes.
 
 Each function applies one event and returns the effect: the difference of the contributions that the change can affect
 (`affected`), computed before and after it.
@@ -62,7 +62,7 @@ def activity(row: LeadRow, lead: str, event: ActivityLogged, policy: LeadPolicy)
 
 
 def summary_of(row: LeadRow, policy: LeadPolicy) -> LeadSummary:
-    """Return the summary of the present state: the one that the last fold left, if there is one."""
+    """Return the summary of the present state: that of the last fold, if there is one."""
     summary = row.summary
     if summary is None:
         summary = row.summary = LeadSummary(row.state, policy)
@@ -76,7 +76,7 @@ def new_summary(row: LeadRow, policy: LeadPolicy) -> LeadSummary:
 
 
 def make_room(row: LeadRow, lead: str, policy: LeadPolicy) -> tuple[ManagerDelta, ...]:
-    """Drop records if one more would exceed a bound; return the deltas of that."""
+    """Drop records if one more would exceed a bound; return the deltas of the dropping."""
     state = row.state
     if not retention.must_forget(state, 1):
         return ()

@@ -200,11 +200,11 @@ def reach(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
 
 
 Reached: TypeAlias = tuple[int, Evidence, str]
-"""When a step was reached, ms, and the evidence."""
+"""The moment at which a step was reached (ms), and the evidence."""
 
 
 def first_conversation_at(summary: LeadSummary, policy: LeadPolicy) -> int | None:
-    """Return when the lead was first talked to: the first conversation, or an earlier presentation."""
+    """Return the moment of the lead's first conversation, or of an earlier presentation."""
     reached = _first_conversation(summary, _reached(summary, policy, policy.presentation))
     return None if reached is None else reached[0]
 
@@ -220,7 +220,7 @@ def _first_conversation(summary: LeadSummary, presented: Reached | None) -> Reac
 
 
 def _reached(summary: LeadSummary, policy: LeadPolicy, rank: int) -> Reached | None:
-    """Return when the lead reached a rank of the funnel, by a note or by a deal."""
+    """Return the moment at which the lead reached a rank of the funnel, by a note or by a deal."""
     ranks = policy.ranks
     reached = _reached_by_deals(summary, rank)
     for leg, note in summary.noted:
@@ -379,7 +379,10 @@ def activities(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
 
 
 CURRENT: Final[tuple[Component, ...]] = (days, streaks, stages, given, reach)
-"""How the lead stands and how far it came. The other components are history that retention keeps."""
+"""The components that describe the present state of the lead and its progress.
+
+The others are history: when retention drops a record, its contributions stay counted.
+"""
 ALL: Final[tuple[Component, ...]] = (*CURRENT, legs, notes, promises, deals, activities)
 
 

@@ -1,4 +1,4 @@
-"""Deals: the row of a deal, which finds out whose deal it is, and what a lead does with a deal that it has.
+"""Deals: the row of a deal, which selects the lead that has it, and the deals in a lead's row.
 
 Events of one deal may name several leads: a caller's key first and the CRM's own id later, or two leads that are the
 same person. The deal belongs to the lead of its newest change of stage. Its row is in the table of leads, receives all
@@ -63,11 +63,11 @@ def _newest_stage(changes: list[DealChange], policy: LeadPolicy) -> DealChange |
 
 
 def of_lead(row: LeadRow, fact: Deal, policy: LeadPolicy, src: str, seq: int) -> LeadEffect:
-    """Take a deal as its row sent it, or give it up. `src` and `seq` are those of the fact's own record.
+    """Store a deal that its row sent, or remove it. `src` and `seq` are those of the fact's own record.
 
     A lead may receive one deal over several keys that are linked to it, in any order among them: the greatest version
-    counts. Over each key the deal comes before the fact that it is gone, so nothing has to be remembered of deals that
-    the lead does not have.
+    counts. Over each key the deal comes before the fact that it is gone, so the lead keeps no trace of deals that it
+    does not have.
     """
     state = row.state
     state.heard_at = max(state.heard_at, fact.at)
@@ -90,7 +90,7 @@ def of_lead(row: LeadRow, fact: Deal, policy: LeadPolicy, src: str, seq: int) ->
     if fact.gone:
         del state.deals[deal]
     else:
-        known = state.deal_versions.get(deal)  # anew: room was made
+        known = state.deal_versions.get(deal)  # anew, since retention may have dropped records
         floor = (0, "") if known is None else (known.floor_at, known.floor_id)
         state.deal_versions[deal] = DealVersion(fact.version, *floor)
         merge.add_changes(state, deal, [DealChange(*change) for change in fact.changes])

@@ -6,7 +6,7 @@
     difference.after(components, summary)
     deltas = difference.deltas()
 
-`components` are those that the change can affect (`affected`). Tests hold the result against the difference of all
+`components` are those that the change can affect (`affected`). Tests compare the result with the difference of all
 contributions.
 """
 
@@ -88,7 +88,7 @@ class Difference:
 
 
 def deltas_of(by_manager: dict[str, ChangeList], lead: str, was: Listed, now: Listed) -> tuple[ManagerDelta, ...]:
-    """Return the deltas of `by_manager`, with what changes in lists from `was` to `now`."""
+    """Return the deltas of `by_manager`, with the changes of lists from `was` to `now`."""
     if was == now or (was[1] is None and now[1] is None):
         return tuple([(manager, tuple(changes), {}) for manager, changes in by_manager.items()])
     listings: dict[str, Listing] = {}

@@ -1,4 +1,4 @@
-"""The effect of folding a fact into a lead's row: the outcome, and what has to be emitted."""
+"""The effect of folding a fact into a lead's row: the outcome, and the facts to be emitted."""
 
 from __future__ import annotations
 

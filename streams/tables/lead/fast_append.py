@@ -154,7 +154,7 @@ class _EarlierLegs:
 
     @property
     def exceeds_days_kept(self) -> bool:
-        """Whether a leg is, or now becomes, older than the days on which calls are counted."""
+        """True if a leg is, or now becomes, older than the days on which calls are counted."""
         return max(self.newest_day, self._day) - CALL_DAYS_KEPT > self.oldest_day
 
 

@@ -1,8 +1,8 @@
-"""The fold of a lead's row: enter at `LeadFold.contact`, which applies one fact of topic `contacts`.
+"""The fold of a lead's row: begin with `LeadFold.contact`, which applies one fact of topic `contacts`.
 
-Each branch reads the same way: make room (`retention`), compute the contributions that the change can affect
+Each branch has the same steps: make room (`retention`), compute the contributions that the change can affect
 (`affected`), change the state (`merge`), compute them again, and return the difference as deltas. The most frequent
-fact, a further leg, has a shorter way (`fast_append`).
+fact, a further leg, has a faster path (`fast_append`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _NOT_A_LEAD: Final = LeadEffect("rejected", rejection=_RESERVED_NAME)
 
 
 def refusal(event: CrmEvents) -> Rejection | None:
-    """Return why the fold refuses an event that the contract allows; None for an event that it accepts."""
+    """Return the reason why the fold refuses an event that the contract allows; None for an event that it accepts."""
     if event.lead.startswith(RESERVED):
         return _RESERVED_NAME
     if isinstance(event, LeadLinked):
@@ -321,6 +321,6 @@ def _has(state: LeadState, leg: LeadLeg) -> bool:
 def _records_of(state: LeadState) -> bytes:
     """Return the records of a lead as bytes, without its source positions and its link."""
     records = LeadState()
-    records.definition = 1  # a worker of the release before can read it; it does not matter for records
+    records.definition = 1  # a worker of the previous release can read it; for records the definition has no effect
     merge.replace_records(records, state)
     return pack(records)

@@ -1,4 +1,4 @@
-"""Forgetting: a row loses all records of its lead or deal at once. What they counted for managers stays counted.
+"""Forgetting: a row loses all records of its lead or deal at once. Their contributions to managers' figures stay.
 
 An emptied row keeps the positions of its sources and nothing else, so that facts which are sent again change nothing.
 It is removed soon after (`agents/state/expiry.py`), when no record before this fact can come again.

@@ -128,7 +128,7 @@ def _merge_deals(state: LeadState, other: LeadState) -> None:
 
 
 def add_changes(state: LeadState, deal: str, changes: Iterable[DealChange]) -> None:
-    """Add changes of a deal, but for those that are present and those that retention dropped before."""
+    """Add changes of a deal, except those that are present and those that retention dropped before."""
     version = state.deal_versions.get(deal)
     for change in changes:
         if version is None or version.admits(change):
@@ -167,7 +167,7 @@ def _count(state: LeadState, day: int, counts: int) -> None:
 
 
 def counts_by_day(state: LeadState) -> dict[int, int]:
-    """Return calls and dials per day, packed in one integer, back to `CALL_DAYS_KEPT` days before the newest."""
+    """Return calls and dials per day, packed in one integer, from `CALL_DAYS_KEPT` days before the newest day on."""
     legs = state.legs
     if not legs:
         return {}

@@ -200,7 +200,7 @@ class DealChange(Plain):
 @final
 @mypyc_attr(acyclic=True)
 class DealVersion(Plain):
-    """Which fact about a deal the lead's row holds: `version` is that of `streams.contract.facts.Deal`.
+    """The version of the fact about a deal that the lead's row holds: `version` of `streams.contract.facts.Deal`.
 
     `floor_at` and `floor_id` are the `event_order` of the newest change that retention dropped, 0 and "" if it dropped
     none. The changes up to it come with each fact again, and must not count again.

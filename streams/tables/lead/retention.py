@@ -1,6 +1,6 @@
 """Retention: the bounds on a lead's row. Records beyond a bound are dropped, oldest first.
 
-Contributions of a dropped leg, deal or activity stay counted. Those that describe how the lead stands now
+Contributions of a dropped leg, deal or activity stay counted. Those that describe the present state of the lead
 (`contributions.CURRENT`) are computed anew. So the row is brought inside the bounds before a change, and the deltas of
 the change are computed from the records that are left.
 """
@@ -75,8 +75,8 @@ def is_over(state: LeadState, more: int) -> bool:
 def forget(state: LeadState, more: int, share: float = 1.0) -> None:
     """Drop the oldest records, so that `more` of each type fit into `share` of the bounds.
 
-    The first leg stays, and so do the first conversation and the legs whose notes were the first to name a stage:
-    they show when the lead was given and how far it came.
+    The first leg stays, and so do the first conversation and the legs whose notes were the first to name a stage: they
+    prove when the lead was given and which steps it reached.
     """
     over_legs = len(state.legs) + more - int(MAX_LEGS * share)
     over_notes = len(state.notes) + more - int(MAX_NOTES * share)
@@ -101,7 +101,7 @@ def forget(state: LeadState, more: int, share: float = 1.0) -> None:
 
 
 def _note_dropped(state: LeadState, deal: str, dropped: list[DealChange]) -> None:
-    """Remember which changes of a deal were dropped, if they come again."""
+    """Remember the dropped changes of a deal, so that they do not count when they come again."""
     version = state.deal_versions.get(deal)
     if version is None or not dropped:
         return

@@ -1,6 +1,6 @@
 """Lead rows, and the changelog records that hold them.
 
-There may be millions of rows. A row that is not being changed is kept as its bytes alone.
+There may be millions of rows. A row is kept as its bytes alone, except while it is being changed.
 """
 
 from __future__ import annotations

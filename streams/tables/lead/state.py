@@ -3,7 +3,7 @@
 The row of a deal (`deals`) is in the same table and has such a state, too. It uses only `changes` and `holder`.
 
 The state is a set: the same facts give the same state in any order, and a repeated fact changes nothing. Of two
-versions of the same record the newer one wins. Its own revision or source position decides that, never its arrival
+versions of the same record the newer one wins. Its own revision or source position decides this, never its arrival
 time. Bounds keep the row small: `retention` drops the oldest records beyond them.
 """
 
@@ -79,12 +79,12 @@ StateWithDealsRecord: TypeAlias = tuple[
 class LeadState(Plain):
     """The facts of one lead.
 
-    `revision` counts the facts applied; `applied` has the highest `seq` per `src`. `heard_at` is the newest time of
-    any fact applied, ms. `legs` are ordered by their start; activities and the changes of each deal by their time.
-    `notes` are keyed by call, `deals` by `deal_key`, or by the id in groups of the release before. `deal_versions` are
-    those of the deals that came as `Deal`. `forgotten` counts, per day, the calls and dials of legs that retention
-    dropped. `linked_to` is the lead that this key was linked to, "" if none. `definition` is the version of the
-    definition of contributions by which those of this row were emitted.
+    `revision` counts the facts applied; `applied` has the highest `seq` per `src`. `heard_at` is the newest time of any
+    fact applied, ms. `legs` are ordered by their start; activities and the changes of each deal by their time. `notes`
+    are keyed by call, `deals` by `deal_key`, or by the id in groups of the release before. `deal_versions` are those of
+    the deals that came as `Deal`. `forgotten` counts, per day, the calls and dials of legs that retention dropped.
+    `linked_to` is the lead that this key was linked to, "" if none. `definition` is the version of the definition of
+    contributions by which those of this row were emitted.
 
     In the row of a deal, `changes` are those of the deal and `holder` is the lead that has it, "" if none is known yet.
     """
@@ -152,7 +152,7 @@ class LeadState(Plain):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the row holds no facts about the lead, only the positions of its sources."""
+        """True if the row holds no facts about the lead, only the positions of its sources."""
         return not (
             self.legs
             or self.notes

@@ -1,6 +1,6 @@
 """The summary of a lead: its owner, the state of its deals, its latest progress. It is derived and never stored.
 
-`contributions` computes from a summary how much the lead adds to the figures of which manager.
+`contributions` computes the lead's contributions to the figures of managers from a summary.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ class DealState:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the deal was won or lost."""
+        """True if the deal was won or lost."""
         return self.stage in (WON, LOST)
 
 
 @final
 @mypyc_attr(acyclic=True)
 class LeadSummary:
-    """A lead as the figures see it. All of it follows from the state.
+    """A lead as figures count it. All attributes follow from the state.
 
     After a change of the state, the matching `update_...` method brings the summary up to date. Each of them computes
     only what that kind of change can affect.
@@ -184,7 +184,7 @@ class LeadSummary:
 
     @property
     def counts_as_open(self) -> bool:
-        """Whether the calls on the lead count among those on open leads."""
+        """True if the calls on the lead count among those on open leads."""
         return self.is_open or self.counts_if_closed
 
     def _choose_deal(self) -> None:
@@ -204,7 +204,7 @@ class LeadSummary:
 
     @property
     def stage_since(self) -> int:
-        """When the lead entered its stage, ms. Without a deal it is the end of the first leg."""
+        """The moment at which the lead entered its stage, ms. Without a deal it is the end of the first leg."""
         if self.lead_deal is not None:
             return self.lead_deal.since
         return 0 if self.first is None else self.first.at

@@ -1,4 +1,4 @@
-"""The baseline of a manager: what the last eight weeks let expect of this hour and this day, and the weekdays.
+"""The baseline of a manager: the expectation for this hour and this day from the last eight weeks, and the weekdays.
 
 The manager's day rows are its only input: they count finished legs and talk by hour of the local day. The expectation
 of an hour of a weekday is the mean over the last eight such weekdays before today on which the manager was *present*,
@@ -32,7 +32,7 @@ PATTERN_DAYS: Final = 7 * WEEKS
 LEAST_DAYS: Final = 2
 """The number of present days from which on there are z-scores."""
 _TALK_FLOOR: Final = 60.0**2
-"""Variance added to that of talk, in s²: a minute more or less in an hour is no deviation."""
+"""Variance added to that of talk, in s²: so that a difference of a minute in an hour is no deviation."""
 
 HourMeans: TypeAlias = tuple[float, float, float, float]
 """Mean calls in an hour of the day, their variance, mean seconds of talk, their variance."""
@@ -42,7 +42,7 @@ HourChanges: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 class Expectation(Struct, frozen=True, gc=False):
-    """The figures that a manager's own history lets expect at a moment.
+    """The figures that are expected at a moment from a manager's own history.
 
     `calls_1h` and `talk_seconds_1h` belong to the 60 minutes before it, `calls_today` to the local day so far. A
     z-score is the number of standard deviations by which the last hour lies above the expectation. `days` is the number

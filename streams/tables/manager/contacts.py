@@ -9,14 +9,14 @@ from streams.tables.manager.row import ManagerRow
 
 
 def contact_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversation_ms: int) -> Contact:
-    """Return the contact that `change` of a leg of `row` means for the leg's lead.
+    """Return the contact for the lead of a leg of `row`, made of the leg's `change`.
 
     `src` and `seq` name the record that caused it and its place among what that record emits. An answered leg with a
     talk of `conversation_ms` or more is a conversation.
     """
     leg = change.finished
     lead = leg.lead
-    assert lead is not None  # noqa: S101 - the caller asks for legs with a lead only
+    assert lead is not None  # noqa: S101 - the caller passes legs with a lead only
     answered = leg.disposition == "answered"
     return Contact(
         src=src,
@@ -38,7 +38,7 @@ def contact_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversat
 
 
 def spoken_leg_of(row: ManagerRow, change: LegChange, src: str, seq: int, conversation_ms: int) -> SpokenLeg:
-    """Return what `change` of an answered leg of `row` means for the leg's transcript; the rest as in `contact_of`."""
+    """Return the fact for the transcript of an answered leg of `row`, made of `change`; the rest as in `contact_of`."""
     leg = change.finished
     return SpokenLeg(
         src=src,

@@ -1,4 +1,4 @@
-"""The places of a bucket, and what a finished leg adds to each.
+"""The places of a bucket, and the numbers that a finished leg adds to them.
 
 A bucket is a list of integers. The places that a bucket of a minute has come first. The bucket of a day also has places
 for the figures of days, for calls and talk by hour of the day, and for the histogram of talk time (not cumulative).

@@ -1,4 +1,4 @@
-"""The effect of folding an event into a manager's row: the outcome, and what the fold emits."""
+"""The effect of folding an event into a manager's row: the outcome, and the emitted events and facts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Emitted: TypeAlias = LegChange | CallStarted | CallAnswered
 @final
 @mypyc_attr(acyclic=True)
 class ManagerEffect:
-    """The result of folding an event: `outcome`, and what the fold emits for other rows."""
+    """The result of folding an event: `outcome`, and the events and facts for other rows."""
 
     __slots__ = ("emitted", "outcome")
 

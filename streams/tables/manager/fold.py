@@ -1,8 +1,8 @@
 """The fold of the manager table: telephony events change the row's counts, legs, work and presence.
 
-The fold merges an event into its leg (`legs.py`), subtracts what the leg counted as before, and adds what it counts as
-now (`counts.py`). A leg is in `open` while it is in progress. A finished leg is remembered in `past` for the retry
-horizon, a leg that timed out in `timed_out` until its real end comes.
+The fold merges an event into its leg (`legs.py`), subtracts the old result of the leg, and adds the new one
+(`counts.py`). A leg is in `open` while it is in progress. A finished leg is remembered in `past` for the retry horizon,
+a leg that timed out in `timed_out` until its real end comes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from streams.windows import merge_run
 LATE_MS: Final = 10 * MINUTE_MS
 _RING_MINUTES: Final = 70  # an hour, and the clock skew that sources may have
 _RUNS_KEPT_MS: Final = 48 * HOUR_MS
-# Duplicates do not come during a night without events: those of the evening may come the next morning. So the clock
-# that decides what is forgotten advances by no more than this between two events.
+# No duplicates come during a night without events: those of the evening may come the next morning. So the clock that
+# decides when legs are forgotten advances by no more than this between two events.
 _LONGEST_TICK_MS: Final = 30 * MINUTE_MS
 _FORGET_EVERY_MS: Final = 30 * MINUTE_MS
 _TIMED_OUT_KEPT: Final = 2000
@@ -84,9 +84,9 @@ class ManagerFold:
         return ManagerEffect("applied" if behind <= LATE_MS else "late", emitted)
 
     def timeouts(self, row: ManagerRow, now_ms: int) -> list[CallEnded]:
-        """Return the ends that are due for legs whose own end did not come. They go through `calls` like any event.
+        """Return the timeouts of legs whose own end did not come. They go through `calls` like any event.
 
-        So the log alone decides what counts, and a real end overrides the timeout, whichever of the two comes first.
+        So the log alone decides the counts, and a real end overrides the timeout, whichever of the two comes first.
         """
         begun_by = now_ms - self._max_call_ms
         return [
@@ -100,17 +100,17 @@ class ManagerFold:
         if kind is CallEnded or kind is ManagerPresence:
             return behind > self._kept_ms
         # The leg's end may be counted and forgotten; a leg that is opened now would time out and count twice.
-        call = event.call  # type: ignore[union-attr]  # presence is dealt with above
+        call = event.call  # type: ignore[union-attr]  # presence is handled above
         return call not in row.live.open and call not in row.timed_out
 
-    # -- events; each method returns what it emits, or None for a duplicate
+    # -- events; each method returns the emitted events and facts, or None for a duplicate
 
     def _presence(self, live: Live, event: ManagerPresence) -> tuple[Emitted, ...] | None:
         presences = live.presences
         if event.id in presences:
             return None
         presences[event.id] = None
-        if len(presences) > _PRESENCES_KEPT:  # several at once: a dictionary finds its first key behind removed ones
+        if len(presences) > _PRESENCES_KEPT:  # several at once: a dictionary scans removed keys to find its first one
             for gone in list(presences)[: _PRESENCES_KEPT // 4]:
                 del presences[gone]
         at = event.at
@@ -212,7 +212,7 @@ class ManagerFold:
     # -- counting
 
     def _settle(self, row: ManagerRow, call: str, leg: Leg, before: Finished | None) -> tuple[Emitted, ...]:
-        """Move a leg to where it belongs now, and count its present result instead of `before`; return the changes."""
+        """Move a leg to its present place, and count its present result instead of `before`; return the changes."""
         after = result_of(leg)
         if not is_in_progress(leg):
             self._keep(row, call, leg, after)
@@ -261,7 +261,7 @@ class ManagerFold:
             bucket = [0] * WIDTH_MINUTE
             if minute > live.watermark // MINUTE_MS - _RING_MINUTES:
                 ring[minute] = bucket
-                if len(ring) > 2 * _RING_MINUTES:  # for days there were only timeouts, which forget nothing
+                if len(ring) > 2 * _RING_MINUTES:  # after days with timeouts only, which drop no minutes
                     _trim(ring, max(ring) * MINUTE_MS)
         day, hour = row.local.day_hour(at)
         counts = row.days.get(day) or writable_day(row, day)
@@ -325,7 +325,7 @@ def _lead(event: CallStarted | CallEnded) -> str | None:
 
 
 def _is_sent(leg: Finished) -> bool:
-    """Return whether others are told of the leg: its lead, or its transcript where it was answered."""
+    """Return whether facts about the leg are emitted: to its lead, or to its transcript if it was answered."""
     return leg.lead is not None or (leg.disposition == "answered" and leg.kind != INTERNAL)
 
 

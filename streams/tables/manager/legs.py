@@ -1,4 +1,4 @@
-"""Legs: the state of one manager's part in a call. `results.py` says what a leg counts as.
+"""Legs: the state of one manager's part in a call. `results.py` derives the result of a leg.
 
 The merge of a leg's events does not depend on their order: of several starts, answers and ends, the same one always
 wins. So disorder, duplicates and a late end that replaces a timeout all lead to the same figures.
@@ -23,7 +23,7 @@ UNCERTAIN_HANGUP: Final = 4
 UNCERTAIN_CDR: Final = 5
 RANKS: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": CDR, "hangup": HANGUP}
 _UNCERTAIN: Final[Mapping[str, int]] = {"timeout": TIMEOUT, "cdr": UNCERTAIN_CDR, "hangup": UNCERTAIN_HANGUP}
-# The ranks stand in changelogs, so they keep their numbers; this is their order, by rank.
+# Changelogs contain the ranks, so the numbers are fixed; this is their order, by rank.
 _ORDER: Final = (0, 1, 4, 5, 3, 2)
 UNKNOWN_TALK: Final = -1
 TIMEOUT_ID: Final = "timeout:"
@@ -32,7 +32,7 @@ TIMEOUT_ID: Final = "timeout:"
 @final
 @mypyc_attr(acyclic=True)
 class Finished(Plain):
-    """The result of a finished leg: what it counts as. Immutable.
+    """The counted result of a finished leg. Immutable.
 
     `talk_ms` is -1 if it is unknown; such a leg is left out of talk time.
     """
@@ -49,7 +49,7 @@ class Finished(Plain):
         talk_ms: int,
         lead: str | None,
         rank: int,
-        id: str,  # noqa: A002 - what events call it
+        id: str,  # noqa: A002 - the name of the field in events
     ) -> None:
         self.at = at
         self.started_at = started_at
@@ -62,7 +62,7 @@ class Finished(Plain):
         self.id = id
 
     def packed(self) -> FinishedRecord:
-        """Return all of it as plain data; `Finished(*packed)` is the same again."""
+        """Return the attributes as plain data; `Finished(*packed)` restores the object."""
         return (
             self.at,
             self.started_at,
@@ -83,14 +83,14 @@ class Transfer(Plain):
 
     __slots__ = ("at", "how", "id", "to_manager")
 
-    def __init__(self, at: int, to_manager: str, how: How, id: str) -> None:  # noqa: A002 - what events call it
+    def __init__(self, at: int, to_manager: str, how: How, id: str) -> None:  # noqa: A002 - the name of the field in events
         self.at = at
         self.to_manager = to_manager
         self.how: How = how
         self.id = id
 
     def packed(self) -> TransferRecord:
-        """Return all of it as plain data; `Transfer(*packed)` is the same again."""
+        """Return the attributes as plain data; `Transfer(*packed)` restores the object."""
         return self.at, self.to_manager, self.how, self.id
 
 
@@ -173,12 +173,12 @@ class Leg(Plain):
 
     @property
     def described(self) -> bool:
-        """Whether the direction, kind and lead are known, from a start or an end."""
+        """True if the direction, kind and lead are known, from a start or an end."""
         return bool(self.started_at) or self.end is not None
 
     @property
     def is_plain(self) -> bool:
-        """Whether the leg has neither an end nor a transfer, and no second start."""
+        """True if the leg has neither an end nor a transfer, and no second start."""
         return self.end is None and not self.transfers and not self.later_starts
 
     def includes(self, event_id: str) -> bool:
@@ -241,12 +241,12 @@ def leg_from_record(record: LegRecord) -> Leg:
 
 
 def rank_of(event: CallEnded) -> int:
-    """Return the rank of an end: how its source knows of it."""
+    """Return the rank of an end, by the kind of its evidence."""
     return _UNCERTAIN[event.ended_by] if event.uncertain is True else RANKS[event.ended_by]
 
 
 def is_uncertain(end: Finished) -> bool:
-    """Return whether a real end is known from a source that did not see all of the leg."""
+    """Return whether a real end comes from a source that did not see all of the leg."""
     return end.rank > HANGUP
 
 
@@ -262,7 +262,7 @@ def precedence(end: Finished) -> tuple[int, bool, bool, int, str]:
 
 
 def counts_alike(one: Finished | None, other: Finished | None) -> bool:
-    """Return whether two results count the same, whichever events they come from."""
+    """Return whether two results are counted in the same way. Their events may differ."""
     if one is None or other is None:
         return one is other
     return (

@@ -10,7 +10,7 @@ from streams.contract.events import Direction, Disposition, Kind
 
 INTERNAL: Final = "internal"
 LegKind: TypeAlias = Kind | Literal["internal"]
-"""The kind of a leg. That of an internal leg is "internal", whatever a source says besides."""
+"""The kind of a leg. That of an internal leg is "internal", whatever kind its source gives."""
 How: TypeAlias = Literal["blind", "attended"]
 
 FinishedRecord: TypeAlias = tuple[int, int, Direction, LegKind | None, Disposition, int, str | None, int, str]

@@ -1,4 +1,4 @@
-"""The result of a leg: what it counts as, a function of the leg alone.
+"""The counted result of a leg: a function of the leg alone.
 
     the leg's end is known from     the leg counts as
     nothing                         in progress, if it has a start or an answer
@@ -76,7 +76,7 @@ def is_in_progress(leg: Leg) -> bool:
 
 
 def result_of(leg: Leg) -> Finished | None:
-    """Return what the leg counts as; None if it is in progress, or neither its start nor its end is known."""
+    """Return the result of the leg; None if it is in progress, or neither its start nor its end is known."""
     if leg.end is None and not leg.transfers:
         return None
     begins = _begins(leg)
@@ -91,7 +91,7 @@ def result_of(leg: Leg) -> Finished | None:
 
 
 def _begins(leg: Leg) -> list[int]:
-    """Return when each stretch began, as far as there is more than one: fewer than two moments mean one stretch."""
+    """Return the moments at which stretches began. Fewer than two moments mean that there is one stretch."""
     end = leg.end
     if (end is None or end.rank == TIMEOUT) and not leg.transfers:
         return []
@@ -150,7 +150,7 @@ def _sum(leg: Leg, begins: list[int]) -> Finished | None:
 
 
 def _stretch(leg: Leg, since: int, begin: int, until: int) -> Finished | None:
-    """Return the result of the stretch that began at `begin`: of what happened from `since` on and before `until`.
+    """Return the result of the stretch that began at `begin`, made of the events from `since` on and before `until`.
 
     None for a stretch without an end. A transfer at the very moment at which the next stretch begins ends this one.
     """

@@ -40,16 +40,16 @@ LiveRecord: TypeAlias = tuple[
 @final
 @mypyc_attr(acyclic=True)
 class Live(Plain):
-    """The current part of a manager's state: all but finished legs and the counts of days.
+    """The current part of a manager's state: everything except finished legs and the counts of days.
 
     `packed` leaves out `origins`, which few rows have: `codec.py` writes them behind the rest.
 
     `pos` is the offset of the last record applied. `watermark` is the event time of the newest event. `clock` advances
-    with the watermark, but skips the hours without events. It alone decides which past legs are forgotten, so a replay
-    forgets the same ones: those whose `stamp` is before `horizon`. `presences` holds the ids of the last presence
+    with the watermark, but skips the hours without events. It alone decides which past legs are forgotten (those whose
+    `stamp` is before `horizon`), so a replay forgets the same ones. `presences` holds the ids of the last presence
     events. `origins` maps each partition from which misrouted records were sent on to the highest offset applied.
-    `ring` maps minutes since epoch to counts. `runs` are the spans of work on calls: sorted, disjoint, back
-    to two days before the last one.
+    `ring` maps minutes since epoch to counts. `runs` are the spans of work on calls: sorted, disjoint, back to two days
+    before the last one.
     """
 
     __slots__ = (
@@ -86,8 +86,8 @@ class Live(Plain):
     def includes(self, origin: Origin) -> bool:
         """Return whether a copy of the misrouted record at `origin`, or of a later one there, was applied before.
 
-        Every group sends the misrouted records of a partition on in their order, and begins at the start of the
-        partition. So the first copy of a record stands before all copies of later ones.
+        Every group sends the misrouted records of a partition on in their order, from the start of the partition. So
+        the first copy of a record comes before all copies of later ones.
         """
         return origin.offset <= self.origins.get(origin.partition, -1)
 
@@ -177,7 +177,10 @@ class ManagerRow:
         self._days: dict[int, list[int]] = {}
 
     def fill(self, live: Live, legs: dict[str, Leg], days: dict[int, list[int]]) -> None:
-        """Set what an encoded row lacks; `legs` are those that no block holds, in the order of their stamps."""
+        """Set the attributes that an encoded row lacks.
+
+        `legs` are those outside blocks, in the order of their stamps.
+        """
         self._live = live
         self._fresh = legs
         self._days = days
@@ -196,7 +199,7 @@ class ManagerRow:
         try:
             encoded.decode_into(self)
         except BaseException:
-            self.encoded = encoded  # otherwise the row would look like an empty one
+            self.encoded = encoded  # otherwise the row would equal an empty one
             raise
 
     def note_change(self, day: int) -> None:
@@ -268,7 +271,7 @@ class ManagerRow:
         return self._days
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both rows hold the same state, however it is laid out."""
+        """Return whether both rows hold the same state, in whatever layout."""
         if not isinstance(other, ManagerRow):
             return NotImplemented
         return (

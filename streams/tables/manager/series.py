@@ -75,7 +75,7 @@ class ManagerSeries:
         self._after = tuple(read for _, read in after.values())
 
     def values(self, view: ManagerView) -> list[Value]:
-        """Return a value for each of `series`; None if there is nothing to export."""
+        """Return a value for each of `series`; None for a series that is not exported."""
         values: list[Value] = []
         for read in self._before:
             values += read(view)

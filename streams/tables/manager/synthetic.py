@@ -1,6 +1,6 @@
 """Events that callpulse itself adds to `calls`: starts of legs after a transfer, and ends of legs that timed out.
 
-They go through the log like any other event, so the log alone decides what counts. Their ids are derived from their
+They go through the log like any other event, so the log alone decides the counts. Their ids are derived from their
 cause. An event that is emitted twice therefore has the same id, and the second one is a duplicate.
 """
 
@@ -48,7 +48,9 @@ def timeout_end(manager: str, call: str, leg: Leg, at: int) -> CallEnded:
 def transfer_starts(
     manager: str, call: str, leg: Leg, transfers: Iterable[Transfer]
 ) -> tuple[CallStarted | CallAnswered, ...]:
-    """Return the starts of the legs that `transfers` begin. There are none as long as `leg` itself is not described.
+    """Return the starts of the legs that `transfers` begin.
+
+    There are none until the direction, kind and lead of `leg` are known.
 
     After an attended transfer the new leg is answered at once, because the two managers have already talked.
     """

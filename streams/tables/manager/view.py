@@ -53,7 +53,7 @@ NO_ROSTER: Final = Roster()
 
 
 class ManagerSpeech(NamedTuple):
-    """What was heard of a manager: the coaching row, and how long a monologue in a call in progress lasts, ms."""
+    """The transcripts of a manager: the coaching row, and the length of a monologue in a call in progress, ms."""
 
     row: OutcomeRow | None = None
     talking_ms: int = 0
@@ -66,11 +66,11 @@ class ManagerView(Struct, gc=False):
     """The figures of a manager at a moment. Spans and moments are in ms.
 
     `counts` maps windows to buckets with the places of `counts.py`: that of `1h` has only those that minutes keep, that
-    of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is how long the oldest leg in
-    progress has lasted, `last_activity` the moment of the last telephony event; 0 if there is none. `legs` and
-    `legs_before` are the finished legs of the last 90 days and of the 90 before (None if day rows are not kept for that
-    long), `cost` is the cost of all touches of the 90 days. `talking` is how long the manager has talked without a
-    pause in a call in progress, 0 where nobody hears it. The catalogue defines the other figures.
+    of `today` all, those of longer windows the ones before `HOUR_CALLS`. `longest` is the age of the oldest leg in
+    progress, `last_activity` the moment of the last telephony event; 0 if there is none. `legs` and `legs_before` are
+    the finished legs of the last 90 days and of the 90 before (None if day rows are not kept for that long), `cost` is
+    the cost of all touches of the 90 days. `talking` is the length of the manager's monologue in a call in progress, 0
+    without a transcript. The catalogue defines the other figures.
     """
 
     counts: Mapping[str, list[int]]
@@ -113,7 +113,7 @@ class ManagerCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was read from the manager's row."""
+        """Drop the values read from the manager's row."""
         self.sums: dict[str, list[int]] = {}
         self.sums_day = NO_DAY
         self.sums_changes = 0

@@ -1,4 +1,4 @@
-"""The table of outcomes: the sums of what the leads of one manager contribute.
+"""The table of outcomes: the sums of the contributions of one manager's leads.
 
-Enter at `fold`: it adds a change to a row. `view` reads a row as metrics.
+Begin with `fold`, which adds a change to a row. `view` reads a row as metrics.
 """

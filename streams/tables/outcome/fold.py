@@ -2,7 +2,7 @@
 
 It sums the changes that lead rows emit, one number per measure (`tables/measures.py`) and local day. Measures such as
 `calls:3` are steps: the sum of their entries from a cut-off day on is the number of open leads that have had exactly
-three calls since then. So the figure of 30 days is correct tomorrow too, even if nobody calls. Leads that need help now
+three calls since then. So the figure of 30 days is correct tomorrow too, even without calls. Leads that need help now
 are the exception: they are listed, up to a limit.
 """
 
@@ -20,16 +20,16 @@ from streams.tables.outcome.state import OutcomeState, decode, encode
 from streams.tables.outcome.totals import NO_LAYOUT, Layout, Totals
 
 _DAYS_BEYOND: Final = 2
-"""An entry is kept for so many days more than the longest window that reads it: managers live in different zones."""
+"""The number of days for which an entry is kept beyond the longest window that reads it: zones of managers differ."""
 DAYS_KEPT: Final = 180 + _DAYS_BEYOND
-"""Entries that are older are not even added: the longest window is `previous`, with the 90 days after it."""
+"""Age in days above which an entry is not added: the longest window is `previous`, with the 90 days after it."""
 MAX_NAMES: Final = 64
 """The number of values of a dimension (products, for example) per manager; further values count as `other`."""
 MAX_ATTENTION: Final = 1000
 ATTENTION_DAYS: Final = 30
 OTHER: Final = "other"
 _EMPTY_KEPT: Final = 256
-"""The sums are made anew once they have places for so many more measures than the row has."""
+"""The greatest number of unused places in the sums. With more, the sums are made anew."""
 
 Urgency: TypeAlias = tuple[bool, int, int, str]
 """The sort key of a listed lead; the lead that needs help most comes first."""
@@ -41,8 +41,8 @@ class OutcomeRow:
 
     `totals` (the sums by window), `urgent` (the listed leads in the order of their urgency) and `names` (the values of
     each dimension) are derived from the state on first use and then kept up to date. `listings` counts the changes of
-    the list since the row was made. `folded` names what could not be kept as it came: a dimension per change that went
-    to `other`, "attention" per lead beyond the limit. The caller counts and clears it.
+    the list since the row was made. `folded` names what was not kept: a dimension per change that went to `other`,
+    "attention" per lead beyond the limit. The caller counts and clears it.
     """
 
     __slots__ = ("_state", "folded", "listings", "names", "packed", "totals", "urgent")

@@ -1,4 +1,4 @@
-"""The sums of an outcome row by window. Each change keeps them up to date, so a scrape need not add up days.
+"""The sums of an outcome row by window. Each change updates them, so a scrape adds up no days.
 
 Each window is a list with a place for every measure. The measures that are read for every manager come first, in the
 same order in every row, so they are read as slices.
@@ -82,7 +82,7 @@ class Totals:
             self._sum(measure, entries)
 
     def add(self, measure: str, day: int, by: int) -> None:
-        """Add `by` to what `measure` has on `day`."""
+        """Add `by` to the entry of `measure` on `day`."""
         place = self.places.get(measure)
         if place is None:
             place = self._place(measure)

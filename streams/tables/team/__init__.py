@@ -1,4 +1,4 @@
 """Sums of the managers of a team.
 
-Enter at `series`: there is no row per team; the series are added up when they are read.
+Begin with `series`. There is no row per team: the series are added up when they are read.
 """

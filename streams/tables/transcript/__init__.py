@@ -1,4 +1,4 @@
-"""The transcript row: what is kept of one leg's transcript, and the features that it sends when the leg is over.
+"""The transcript row: the marks of one leg's transcript, and the features that it sends when the leg is over.
 
-Enter at `fold.TranscriptFold`.
+Begin with `fold.TranscriptFold`.
 """

@@ -1,9 +1,9 @@
 """The fold of a transcript: utterances, its end and its leg into a row, and the features that the row sends.
 
-A row is a set of utterances with the leg and the capabilities of the source. What it holds does not depend on the order
-in which records arrive, except that the later of two equal revisions stays. Features are sent by two kinds of records
+A row is a set of utterances with the leg and the capabilities of the source. Its state does not depend on the order in
+which records arrive, except that the later of two equal revisions stays. Features are sent by two kinds of records
 only, an end and a leg, so the log alone decides which facts there are; a worker that reads the same records again sends
-the same facts again. What changes after the end is sent with the next end, which callpulse adds to the topic itself.
+the same facts again. Changes after the end are sent with the next end, which callpulse adds to the topic itself.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from streams.tables.transcript.row import TranscriptRow, TranscriptState
 from streams.units import DAY_MS
 
 MOST_UTTERANCES: Final = 4_000
-"""So many utterances of a leg are kept; a call of four hours has fewer."""
+"""The greatest number of utterances kept of a leg; a call of four hours has fewer."""
 KEPT_MS: Final = 8 * DAY_MS
-"""A row is kept for so long after its last record: text is kept for a week, and replays need a little more."""
+"""Retention of a row after its last record: text is kept for a week, and replays need a little more."""
 _SETTLE_MS: Final = 5_000
 
 Outcome: TypeAlias = Literal["applied", "duplicate", "too_many"]
 
 
 class Sent(NamedTuple):
-    """What a record makes a row send: the features of the call now, and those that it sent before."""
+    """The features that a row sends because of a record: those of the call now, and those that it sent before."""
 
     now: HeardCall | None = None
     before: HeardCall | None = None
 
 
 NOTHING: Final = Sent()
-"""The result of a record that changes a row, and makes it send nothing."""
+"""The result of a record that changes a row without features to send."""
 
 
 class TranscriptFold:
-    """Folds records of topic `speech` into transcript rows. `reader` makes marks of text; text goes no further.
+    """Folds records of topic `speech` into transcript rows. `reader` makes marks of text; no text is stored.
 
     `lexicon` is the version of the lexicon that the reader looks words up in.
     """
@@ -52,7 +52,7 @@ class TranscriptFold:
         self.lexicon = lexicon
 
     def utterance(self, row: TranscriptRow, event: SpeechUtterance) -> Outcome:
-        """Keep the marks of `event`, unless the row has better ones of the same utterance."""
+        """Keep the marks of `event`, unless the row has marks of the same utterance that replace them."""
         state = row.state
         known = state.marks.get(event.utterance)
         if known is None and len(state.marks) >= MOST_UTTERANCES:
@@ -67,7 +67,7 @@ class TranscriptFold:
         return "applied"
 
     def ended(self, row: TranscriptRow, event: SpeechEnded) -> Sent:
-        """Note that the transcript is complete; return what is to be sent."""
+        """Note that the transcript is complete; return the features to send."""
         state = row.state
         state.ended = True
         if event.capabilities is not None:
@@ -75,7 +75,7 @@ class TranscriptFold:
         return self._settle(state)
 
     def leg(self, row: TranscriptRow, leg: SpokenLeg) -> Sent | None:
-        """Take the leg of the transcript; return what is to be sent, None for one older than the known one."""
+        """Store the leg of the transcript; return the features to send, None for a leg older than the stored one."""
         state = row.state
         if state.leg is not None and leg.seq <= state.leg.seq:
             return None
@@ -83,7 +83,7 @@ class TranscriptFold:
         return self._settle(state) if state.ended or leg.withdrawn else NOTHING
 
     def forget(self, row: TranscriptRow) -> Sent:
-        """Empty the row but for its position. What it sent before stays counted."""
+        """Empty the row except for its position. The features that it sent before stay counted."""
         state = row.state
         state.leg = state.capabilities = state.sent = None
         state.marks = {}
@@ -119,7 +119,7 @@ class TranscriptFold:
 def is_due(state: TranscriptState, now_ms: int, grace_ms: int) -> bool:
     """Return whether callpulse has to end the transcript itself, or to end it again because it changed after its end.
 
-    `now_ms` is of the clock by which records arrive.
+    `now_ms` is a time of the clock that stamps the arrival of records.
     """
     if state.leg is None or state.leg.withdrawn or not state.marks:
         return False
@@ -128,5 +128,5 @@ def is_due(state: TranscriptState, now_ms: int, grace_ms: int) -> bool:
 
 
 def live_marks(state: TranscriptState) -> dict[str, UtteranceMarks] | None:
-    """Return the marks of a call that is in progress, as far as the row knows; None for one that is over."""
+    """Return the marks of a call in progress; None for a call whose transcript or leg is over."""
     return None if state.ended or state.leg is not None else state.marks

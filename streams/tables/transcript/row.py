@@ -25,11 +25,11 @@ def row_key(manager: str, call: str) -> bytes:
 
 
 class TranscriptState(Struct, array_like=True, gc=False):
-    """What is known of one leg's transcript.
+    """The state of one leg's transcript.
 
     `pos` is the position of the last record that changed the row, `heard_at` the arrival of that record in ms. `ended`
-    says that the transcript is complete, `unsent` that it changed since its features were sent. `sent` is what they
-    were.
+    is true if the transcript is complete, `unsent` if it has changed since its features were sent. `sent` has the
+    features that were sent.
     """
 
     pos: int = -1
