@@ -52,7 +52,7 @@ from streams.units import DAY_MS
 
 
 class Worker(NamedTuple):
-    """The parts of one worker. `fail` is called with the error that it cannot survive."""
+    """The parts of one worker. `fail` is called with an error that the worker cannot survive."""
 
     settings: Settings
     app: Callpulse
@@ -77,7 +77,7 @@ class Worker(NamedTuple):
 
     @property
     def consumer(self) -> transport.BatchConsumer:
-        """The consumer, which Faust makes when it is first asked for."""
+        """The consumer. Faust makes it at the first access."""
         return cast(transport.BatchConsumer, self.app.consumer)
 
 
@@ -199,7 +199,7 @@ def _declare(worker: Worker) -> None:
 
 
 def _background(worker: Worker) -> list[Any]:
-    """Return the tasks that look after rows: ends that never came, and leads and transcripts that expire."""
+    """Return the tasks that maintain rows: ends that never came, and leads and transcripts that expire."""
     lag = worker.lag
 
     async def sweep_legs() -> None:

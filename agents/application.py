@@ -1,4 +1,4 @@
-"""The Faust application of a worker: its connection to Kafka, and how Faust is set up. Enter at `faust_application`."""
+"""The Faust application of a worker: its connection to Kafka, and its configuration. Enter at `faust_application`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Callpulse(faust.App):
         await super().on_first_start()
 
     async def on_shutdown(self) -> None:
-        """Close the stores, when nothing uses them any more."""
+        """Close the stores, once they are no longer in use."""
         await super().on_shutdown()
         self.worker_state.close_stores()
 
     def crash_error(self) -> BaseException | None:
-        """Return the error of a part of Faust that crashed, None while all live: Faust lets the others run on."""
+        """Return the error of a part of Faust that crashed, None while all run: Faust lets the others go on."""
         services: tuple[Any, ...] = (
             self,
             self._consumer,

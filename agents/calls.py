@@ -155,7 +155,7 @@ class CallsAgent:
         return None
 
     def _emit(self, src: str, offset: int, row: ManagerRow, emitted: tuple[Emitted, ...]) -> None:
-        """Send what the record at `offset` of `src` emits."""
+        """Send the records that the record at `offset` of `src` emits."""
         for slot, item in enumerate(emitted):
             if type(item) is LegChange:
                 seq = offset * facts.SLOTS + slot

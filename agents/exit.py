@@ -1,4 +1,4 @@
-"""How a worker ends that must not go on: at once, without a commit."""
+"""The end of a worker that must not go on: at once, without a commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXIT_INFRASTRUCTURE: Final = 70
 """EX_SOFTWARE. A supervisor should start the worker again."""
 
 Fail = Callable[[BaseException], None]
-"""Called with the error that a worker cannot survive. `abort` is the one that workers use."""
+"""A function that takes the error that a worker cannot survive. Workers use `abort`."""
 
 
 def leave() -> None:
@@ -26,7 +26,7 @@ def leave() -> None:
 
 
 def abort(error: BaseException) -> None:
-    """End the process at once and without a commit. The next worker folds again what was not durable."""
+    """End the process at once and without a commit. The next worker folds the records again that were not durable."""
     log.critical("leaving without a commit: %s: %s", type(error).__name__, error)
     logging.shutdown()
     sys.stdout.flush()

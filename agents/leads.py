@@ -69,7 +69,7 @@ class LeadsAgent:
                     self._intake.reroute(tp, record)
                     continue
                 if isinstance(fact, Forgotten):
-                    duplicates += 1  # nothing is known of the lead
+                    duplicates += 1  # the lead has no row
                     continue
                 row = LeadRow()
             seq = (base + record.offset) * facts.SLOTS

@@ -11,9 +11,9 @@ from streams.speech.shipped import lexicon
 
 
 def lexicon_of(settings: Settings) -> Lexicon:
-    """Return the lexicon that the settings ask for.
+    """Return the lexicon of the settings.
 
-    Raise OSError for a file that cannot be read, LexiconError for one that is no lexicon.
+    Raise OSError for a file that cannot be read, LexiconError for one that is not a lexicon.
     """
     return _load(tuple(File(name, Path(name).read_text(encoding="utf-8")) for name in settings.speech.lexicons))
 

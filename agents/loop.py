@@ -32,10 +32,10 @@ SWEEP_S: Final = 5.0
 
 
 class Fold(Protocol):
-    """An agent, as the loop sees it."""
+    """The interface of an agent to the loop."""
 
     def fold(self, tp: TP, records: list[Any]) -> None:
-        """Fold records of `tp` without a pause, so that the tables are never seen half way."""
+        """Fold records of `tp` without a pause, so that no reader sees the tables in an intermediate state."""
 
 
 class FoldLoop:
@@ -83,7 +83,7 @@ class FoldLoop:
                         break  # revoked meanwhile: the new owner folds the rest
                     part = records[done : done + step]
                     done += len(part)
-                    begun = time.thread_time()  # the processor time of other processes makes no fold longer
+                    begun = time.thread_time()  # CPU time: other processes would lengthen the wall time of a fold
                     try:
                         agent.fold(batch.tp, part)
                     except Exception as error:
@@ -111,7 +111,7 @@ class FoldLoop:
     async def watch_delivery(self) -> None:
         """Fetch again where delivered batches vanished: Faust clears its queues after a restore.
 
-        An agent that waits for a batch of its topic has emptied its queue. So has one that folds, after a while.
+        The queue of an agent that waits for a batch of its topic is empty. An agent that folds empties its queue, too.
         """
         while True:
             await asyncio.sleep(REFETCH_S / 4)
@@ -138,7 +138,7 @@ class Sweeps(Protocol):
 async def sweep(agent: Sweeps, caught_up: Callable[[], set[int]]) -> None:
     """Send the ends that never came, for as long as the worker lives.
 
-    `caught_up` returns the partitions of the agent's topic without lag. One that lags may hold the real ends.
+    `caught_up` returns the partitions of the agent's topic without lag. A partition with lag may hold the real ends.
     """
     while True:
         await asyncio.sleep(SWEEP_S)

@@ -19,9 +19,9 @@ from streams.tables.outcome.fold import OutcomeRow
 
 
 class OutcomesAgent:
-    """Folds batches of a topic of facts into a table of sums. `read` makes the changes of the value of a record.
+    """Folds batches of a topic of facts into a table of sums. `read` decodes the value of a record into changes.
 
-    It raises what a decoder of msgspec raises.
+    It raises the errors of a msgspec decoder.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""The process between a Python program and its JVM: when the program is gone, however it went, the JVM goes too.
+"""The process between a Python program and its JVM: when the program ends in any way, the JVM ends too.
 
 Run by path with the standard library alone: `python -I -S guard.py PARENT_PID GRACE_S LOG DOOMED COMMAND...`.
 Its standard input is a pipe from the parent: `T` terminates the JVM, `K` kills it, end of file means that the parent
-is gone. It writes one line, the JVM's pid or `error ...`, and ends with the JVM. DOOMED is a folder that nobody wants
-once the parent is gone (a temporary data folder), or empty.
+is gone. It writes one line, the JVM's pid or `error ...`, and ends with the JVM. DOOMED is a folder to delete once the
+parent is gone (a temporary data folder), or empty.
 
 A separate process, because a thread or an exit handler dies with `kill -9` of the parent, and because Linux's
 parent-death signal fires when the *thread* that forked ends. Its own session, because Ctrl-C in a terminal reaches

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 TERMINATE = b"T"
 KILL = b"K"
 ORPHAN_GRACE_S = 3.0
-"""How long a program whose owner vanished may take to close its files before it is killed."""
+"""Time that a program whose owner vanished may take to close its files before it is killed."""
 GUARD_DEADLINE_S = 20.0
-"""The guard answers within 0.1 s; this is for a machine on its knees."""
+"""The guard answers within 0.1 s; the deadline is for an overloaded machine."""
 
 
 class ProcessError(RuntimeError):
@@ -30,7 +30,7 @@ class ProcessError(RuntimeError):
 class GuardedProcess:
     """A program that runs under `process_guard.py` and so ends with this process at the latest.
 
-    `log` receives what it prints. `doomed` is deleted if this process vanishes. The descriptor `held` stays open in the
+    `log` receives its output. `doomed` is deleted if this process vanishes. The descriptor `held` stays open in the
     guard: a lock on it lasts exactly as long as the program may run. `environment` replaces that of this process.
     Raises ProcessError if it cannot be started.
     """
@@ -79,7 +79,7 @@ class GuardedProcess:
                 except subprocess.TimeoutExpired:
                     continue
         if self.status is None:
-            self._guard.kill()  # the program follows: it asked to die with its guard
+            self._guard.kill()  # the program follows: Linux kills it with its guard
             self._guard.wait()
         if self._guard.stdin is not None:
             self._guard.stdin.close()

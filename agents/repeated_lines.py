@@ -15,7 +15,7 @@ _MOST_KINDS: Final = 1000
 
 
 class RepeatedLines(logging.Filter):
-    """For a handler: of the clients' lines that differ only in numbers, one passes in 30 s and counts the others."""
+    """A filter of log lines: of lines that differ only in numbers, one in 30 s passes, with the count of the others."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

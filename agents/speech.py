@@ -31,7 +31,7 @@ _ASK_AGAIN_S: Final = 60.0
 _NOT_PRINTABLE: Final = Rejection("invalid_field", "`manager` has control characters")
 _ROWS_A_SWEEP: Final = 500
 _LIVE_MS: Final = 600_000
-"""A call of which nothing was heard for so long is no longer looked at as one in progress."""
+"""Time without an utterance after which a call no longer counts as one in progress."""
 
 
 class SpeechAgent:
@@ -88,7 +88,7 @@ class SpeechAgent:
                     self._intake.reroute(tp, record)
                     continue
                 if isinstance(what, ForgottenCall):
-                    duplicates += 1  # nothing is known of the call
+                    duplicates += 1  # the call has no row
                     continue
                 row = TranscriptRow()
             state, pos = row.state, base + record.offset
@@ -107,11 +107,11 @@ class SpeechAgent:
                 times_ms.append(what.at)
             if sent is not NOTHING:
                 self._send(src, pos, what, state.leg, sent)
-        # No heartbeats: a recogniser may work through the calls at night, and is no silent feed by day.
+        # No heartbeats: a recogniser may process the calls at night, and its silence by day is no error.
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources={})
 
     def _apply(self, row: TranscriptRow, what: _Spoken) -> Sent | None:
-        """Fold into a row; return what it sends, NOTHING, or None where nothing changed."""
+        """Fold into a row; return the fact to send, NOTHING, or None where nothing changed."""
         if isinstance(what, SpeechUtterance):
             outcome = self._fold.utterance(row, what)
             if outcome == "too_many":
@@ -130,7 +130,7 @@ class SpeechAgent:
                 yield record, what
 
     def _read(self, tp: TP, record: Any) -> _Spoken | None:
-        """Return what `record` holds; None where it is refused, or is another group's."""
+        """Return the event in `record`; None where it is refused, or another group made it."""
         if any(name == HEADER for name, _ in record.headers):
             if self._intake.is_foreign(record):
                 return None

@@ -36,7 +36,7 @@ def wakeful_clock() -> Clock:
 
 
 class SuspensionDetector:
-    """Calls `fail`, from the thread that notices it first, when two beats are more than `limit_s` apart.
+    """Calls `fail`, in the first thread that detects it, when two beats are more than `limit_s` apart.
 
     `start` begins a thread that beats. When a process wakes up, the event loop first continues its work and comes to
     its timers last.

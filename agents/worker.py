@@ -36,7 +36,7 @@ from streams.sources.reconciled import Ledger
 log = logging.getLogger("callpulse")
 
 STOP_DEADLINE_S: Final = 30.0
-# Faust fetches in a thread of its own. At Python's default of 5 ms it waits longer for its turn than for Kafka.
+# Faust fetches in a thread of its own. At Python's default of 5 ms it waits longer for the interpreter than for Kafka.
 _SWITCH_S: Final = 0.001
 _LOOK_EVERY_S: Final = 0.2
 _M_ARENA_MAX: Final = -8  # malloc.h
@@ -103,13 +103,13 @@ async def run(
 
 
 def _talking_ms(worker: Worker) -> Callable[[bytes, int], int]:
-    """Return the function that returns how long a manager has talked in a call in progress."""
+    """Return the function that gives the time that a manager has talked in a call in progress."""
     speech = worker.agents.get("transcripts")
     return speech.talking_ms if isinstance(speech, SpeechAgent) else lambda _manager, _now_ms: 0
 
 
 def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
-    """Return the HTTP server of a worker, with everything that it answers from; it does not listen yet.
+    """Return the HTTP server of a worker, with the sources of its answers; it does not listen yet.
 
     `ledger` holds the results of reconciliations.
     """
@@ -161,8 +161,8 @@ async def _finish(worker: Worker, leave: Callable[[], None]) -> None:
     """Fold no more, make durable what was folded, and leave the group.
 
     Without Kafka that would hang: then `leave` is called, and the records since the last checkpoint are folded again.
-    It is called, too, if nothing can have been folded: Faust can be stopped only once it has started. A stop that hangs
-    for another reason ends the process.
+    `leave` is also called while the worker owns no partition: no record is folded, and Faust can be stopped only once
+    it has started. A stop that hangs for another reason ends the process.
     """
     worker.recovery.stopping = True
     if not worker.state.owns_any:

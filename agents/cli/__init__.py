@@ -1,4 +1,4 @@
-"""The command line: `callpulse COMMAND`. One module a command; each imports what is heavy only when it runs."""
+"""The command line: `callpulse COMMAND`. One module a command; each imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
@@ -132,13 +132,13 @@ def main() -> None:
 
 
 def _stop_early(*_: object) -> None:
-    """End a process that gets a signal before it handles signals itself: it has nothing to write."""
+    """End a process that gets a signal before it handles signals itself: it has no state to write."""
     say("callpulse: stopped while it was starting")
     leave()
 
 
 def _expected(error: Exception) -> bool:
-    """Tell whether an error has a text for the person who must act, so that a traceback would only hide it."""
+    """Return whether an error has a text with the remedy, so that a traceback would only hide it."""
     from agents.embedded import EmbeddedKafkaError  # noqa: PLC0415 - slow to import
     from agents.kafka.clients import KafkaUnusableError  # noqa: PLC0415 - slow to import
     from agents.kafka.internals import IncompatibleLibraryError  # noqa: PLC0415 - slow to import

@@ -1,4 +1,4 @@
-"""Cells of tables for leads, deals, calls and managers: what they are called, and the page that they link to."""
+"""Cells of tables for leads, deals, calls and managers: their shown names, and the links to their pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def linked(text: str, address: str | None) -> Text:
-    """Return what others wrote, for a table. A terminal shows it as a link to `address`; a pipe gets the text alone."""
+    """Return a foreign text for a table. A terminal shows it as a link to `address`; a pipe gets the text alone."""
     made = cell(text)
     if address:
         made.stylize(Style(link=address))
@@ -24,12 +24,12 @@ def linked(text: str, address: str | None) -> Text:
 
 
 def lead_cell(lead: str, links: Links) -> Text:
-    """Return a lead: its id, or the short reference of an unknown caller."""
+    """Return the cell of a lead: its id, or the short reference of an unknown caller."""
     return linked(shown(lead), links.of_lead(lead))
 
 
 def thing_cell(of: str, id_: str, links: Links) -> Text:
-    """Return a thing that a figure counts; `of` says what it is, as `Piece.of` does."""
+    """Return the cell of a thing that a figure counts; `of` is its kind, as in `Piece.of`."""
     return linked(shown(id_) if of == "lead" else id_, thing_link(of, id_, links))
 
 

@@ -1,4 +1,4 @@
-"""`callpulse check-config`: every setting with the place it comes from, or everything that is wrong with them."""
+"""`callpulse check-config`: every setting with its origin, or all errors in the settings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_config(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
     for line in lines:
         style = "" if line.source == "default" else "bold"
-        # Not as markup: a pattern like "[a-z]+" would lose what is in its brackets.
+        # Not as markup: a pattern like "[a-z]+" would lose the text in its brackets.
         table.add_row(Text(line.key), Text(line.value), line.source, style=style)
     shown = console()
     shown.print(table)

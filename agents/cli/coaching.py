@@ -1,4 +1,4 @@
-"""`callpulse coaching`: the calls of a manager that are worth a training, and what to train."""
+"""`callpulse coaching`: the calls of a manager that are worth listening to, and the habits to train."""
 
 from __future__ import annotations
 

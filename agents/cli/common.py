@@ -134,7 +134,7 @@ def bullets(lines: Iterator[str] | list[str]) -> str:
 
 
 def say(text: str) -> None:
-    """Tell a person something beside the output."""
+    """Print a message for a person on standard error."""
     typer.echo(text, err=True)
 
 
@@ -163,7 +163,7 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def cell(text: str) -> Text:
-    """Return what others wrote, for a table: its brackets are no markup, its control characters no orders."""
+    """Return a foreign text for a table: brackets are not markup, and control characters are not executed."""
     return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))
 
 
@@ -171,7 +171,7 @@ def cell(text: str) -> Text:
 def progress(text: str, total: float | None, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """Show a bar on standard error, if that is a terminal, while work goes on.
 
-    Call it with what was done, and if the total is found out on the way, with how much more there is.
+    Call it with the amount done since the last call and, where the total becomes known on the way, the amount to add.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _expected=0: None

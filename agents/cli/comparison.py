@@ -1,4 +1,4 @@
-"""Compares the figures of two groups of workers: which metrics differ, in how many series, and by how much."""
+"""Compares the figures of two groups of workers: the metrics that differ, their series, and the largest difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse explain`: the evidence behind a manager's figures, for when somebody disputes a number."""
+"""`callpulse explain`: the evidence behind a manager's figures, for a number in dispute."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def explain(
     need = explainer.need(name, window, now_ms, manager_time(settings, manager))
     with progress("reading the topics", None) as advance:
         known = run(evidence.read(settings, manager, advance, need))
-        if _is_empty(known) and need != EVERYTHING:  # is the manager idle, or is there no such manager?
+        if _is_empty(known) and need != EVERYTHING:  # an idle manager, or an unknown one?
             known = run(evidence.read(settings, manager, advance))
     if _is_empty(known):
         stranger = "" if manager in settings.managers else did_you_mean(manager, settings.managers)
@@ -116,7 +116,7 @@ def explain(
 
 
 def _chosen(known: ManagerEvidence, manager: str, lead: str) -> str:
-    """Return the lead that is meant. Raises UserError where the manager has none like it, or several."""
+    """Return the lead of this reference. Raises UserError where the manager has no such lead, or several."""
     found = meant(lead, known.leads())
     if len(found) == 1:
         return found[0]
@@ -135,7 +135,7 @@ def _is_empty(known: ManagerEvidence) -> bool:
 
 
 def _metric(explainer: Explainer, measure: str) -> str:
-    """Return the metric that is meant. Raises UserError, with the reason, for one that cannot be taken apart."""
+    """Return the metric of this name. Raises UserError, with the reason, for one that cannot be explained."""
     from streams.explain.recipes import NOT_COUNTED  # noqa: PLC0415 - slow to import
 
     name = measure.removeprefix("callpulse_")
@@ -171,7 +171,7 @@ def _all(
     *,
     as_json: bool,
 ) -> None:
-    """Show every figure; with a lead those that count something of it."""
+    """Show every figure; with a lead only those that it contributes to."""
     found = [
         explainer.explain(name, known, now_ms, window)
         for name, windows in explainer.windows.items()
@@ -221,7 +221,7 @@ def _show(manager: str, found: Explanation, limit: int, zone: ZoneInfo, links: L
 
 
 def _newest(pieces: list[Piece], limit: int) -> list[Piece]:
-    """Return the newest pieces, half of them of what the figure is divided by if it is."""
+    """Return the newest pieces. Of a ratio, half of them are of the denominator."""
     counted = [piece for piece in pieces if piece.role == "counted"]
     divided = [piece for piece in pieces if piece.role == "divided by"]
     of_divided = min(len(divided), max(limit // 2, limit - len(counted)))
@@ -255,7 +255,7 @@ def _totals(found: Explanation) -> dict[str, Any]:
 
 
 def _plain(found: Explanation, links: Links) -> dict[str, Any]:
-    """Return a figure for JSON; each piece with the link to what it names, and to its lead, where there are pages."""
+    """Return a figure for JSON; each piece with the links to its page and to that of its lead, where these are set."""
     from msgspec import to_builtins  # noqa: PLC0415 - slow to import
 
     pieces = []

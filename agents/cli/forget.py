@@ -1,4 +1,4 @@
-"""`callpulse forget`: removes what the tables keep of a lead, and says what remains where, and until when."""
+"""`callpulse forget`: removes a lead from the tables, and lists the records that remain, with their expiry."""
 
 from __future__ import annotations
 

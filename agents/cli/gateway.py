@@ -64,7 +64,7 @@ async def _run(settings: Settings, name: str, *, as_json: bool) -> None:
     sources = polled(settings)
     adapters = dict.fromkeys([*hooked(settings, HOOKS), *sources])
     if adapters:
-        lead_secret(settings)  # they read numbers
+        lead_secret(settings)  # they read telephone numbers
     senders = dict.fromkeys([*settings.named("http", HttpSender), *adapters])
     if not senders:
         say("nobody may send: set [sources.http.NAME]; `callpulse token new NAME` prints what to add")

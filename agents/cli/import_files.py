@@ -1,4 +1,4 @@
-"""`callpulse import`: exported files of calls or deals into Kafka, or a summary of what is and is not understood."""
+"""`callpulse import`: exported files of calls or deals into Kafka, or a summary of the rows that are understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse lead-key`: which lead a telephone number is, as the sources hash it."""
+"""`callpulse lead-key`: the lead key of a telephone number, hashed as the sources do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streams.settings.settings import Settings
 from streams.sources.numbers import NumberRules, Numbers
 
 CONTRACT: Final = "events"
-"""The name of the rules for whoever sends events by the contract: a plus, or the country of `privacy.region`."""
+"""The name of the rules for senders of contract events: a plus, or the country of `privacy.region`."""
 _LONGEST_LINE: Final = 1024
 
 
@@ -87,6 +87,6 @@ def _rules(settings: Settings) -> Iterator[tuple[str, Numbers]]:
 
 
 def _is_set(settings: Settings, source: str) -> bool:
-    """Return whether the settings say anything of a source."""
+    """Return whether the settings set a key of a source."""
     place = f"sources.{source}."
     return any(key.startswith(place) and origin != "privacy.region" for key, origin in settings.origins.items())

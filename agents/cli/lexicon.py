@@ -206,7 +206,7 @@ def _usable(files: list[Path] | None, config: Path | None) -> Lexicon:
 
 
 def _lexicon(files: list[Path] | None, config: Path | None) -> Lexicon:
-    """Return the shipped lexicon with the files of the command line, or else with those of the settings."""
+    """Return the shipped lexicon with the files of the command line or, without these, with those of the settings."""
     paths = files or [Path(name) for name in read_settings(config).speech.lexicons]
     return load_lexicon(File(str(path), _text(path)) for path in paths)
 

@@ -1,4 +1,4 @@
-"""`callpulse metrics`: the catalogue of what is exported, as a table, JSON, or the page docs/metrics.md."""
+"""`callpulse metrics`: the catalogue of exported metrics, as a table, JSON, or the page docs/metrics.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `callpulse sources` says about the sources that are polled, by the metrics of the processes that poll them."""
+"""The rows of `callpulse sources` for polled sources, by the metrics of the processes that poll them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DENIED: Final = (401, 403)
 
 
 def poll_states(found: Sequence[Sample], now_s: float) -> Iterator[dict[str, Any]]:
-    """Yield a row for each source that a process polls now. Of two processes, the later word counts."""
+    """Yield a row for each source that a process polls now. Of two processes, the larger value counts."""
     by_source: dict[str, dict[str, float]] = {}
     for sample in found:
         if sample.name in POLL_METRICS:

@@ -1,4 +1,4 @@
-"""Where the ports of callpulse answer, by the settings, and how a command logs in at them."""
+"""The URLs of callpulse's ports, by the settings, and the login of commands at them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.settings.settings import Settings
 
 
 def client_of(settings: Settings) -> WebClient:
-    """Return what logs in by worker.web_client. Raises UserError for a file that cannot be used."""
+    """Return the client that logs in by worker.web_client. Raises UserError for a file that cannot be used."""
     try:
         return web_client(settings.worker.web_client)
     except OSError as error:
@@ -19,7 +19,7 @@ def client_of(settings: Settings) -> WebClient:
 
 
 def worker_url(settings: Settings) -> str:
-    """Return where the worker of the settings answers on this machine."""
+    """Return the URL on this machine of the worker of the settings."""
     worker = settings.worker
     return own_url(worker.http_host, worker.http_port, worker.web_config)
 

@@ -1,4 +1,4 @@
-"""`callpulse rebuild`: a new group that makes all tables anew from the topics, beside the running one."""
+"""`callpulse rebuild`: a new group that makes all tables from the topics again, beside the running one."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def next_group(group: str) -> str:
 
 
 def how_to_switch(old: str, new: str) -> str:
-    """Return what to do so that every scrape has all managers."""
+    """Return the steps of a switch by which every scrape has all managers."""
     return f"""\
 To switch without a gap in the metrics:
   1. Beside each running worker start another one with the settings of this command and with
@@ -177,7 +177,7 @@ def _build(
 ) -> tuple[int, tuple[list[Difference], int] | None]:
     """Run a worker of the new group until it has caught up.
 
-    Return how many records it has folded, and the differences with the number of figures that were compared.
+    Return the number of records that it has folded, and the differences with the number of figures that were compared.
     """
     from agents.cli.demo.children import start_worker  # noqa: PLC0415 - slow to import
     from agents.kafka.catch_up import catch_up, source_records  # noqa: PLC0415 - slow to import
@@ -226,7 +226,7 @@ def _check(child: Child) -> None:
 def _compare(running: Sequence[str], rebuilt: Sequence[str], client: WebClient) -> tuple[list[Difference], int] | None:
     """Return the differences and the number of figures; None if a worker does not answer.
 
-    New records reach the two groups at different moments. Only what differs in every one of some rounds is different.
+    New records reach the two groups at different moments. So only figures that differ in each of several rounds count.
     """
     wrong: set[Any] | None = None
     before: Figures = {}
@@ -251,7 +251,7 @@ def _elapsed_s(scrapes: Sequence[Scrape]) -> float:
 
 
 def _show(differences: Sequence[Difference], series: int) -> None:
-    """Print what differs."""
+    """Print the differences."""
     count = sum(difference.differing for difference in differences)
     typer.echo(f"Compared {series:,} figures with the running workers: {count:,} differ.")
     if not differences:

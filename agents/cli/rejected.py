@@ -1,4 +1,4 @@
-"""`callpulse rejected`: what was no event, why, and back with it once the cause is mended."""
+"""`callpulse rejected`: lists refused records with the reasons, and sends them back once the cause is removed."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ app.command()(transcript)
 
 
 class Session(NamedTuple):
-    """The contract events of a recording, its unreadable parts, and what it shows about the settings."""
+    """The contract events of a recording, its unreadable parts, and its findings about the settings."""
 
     path: Path
     events: list[Event]
@@ -203,7 +203,7 @@ def _is_unsupported(bad: Iterable[BadLine]) -> bool:
 
 
 def _report_bad(sessions: list[Session]) -> None:
-    """Say which recordings were refused or not read in full, and end with exit code 1 if there are any."""
+    """Report the recordings that were refused or not read in full, and end with exit code 1 if there are any."""
     refused = [f"{one.path}: {one.bad[-1].detail}" for one in sessions if _is_unsupported(one.bad)]
     if refused:
         say(f"Refused; nothing of these recordings was taken.\n{bullets(refused)}")

@@ -1,4 +1,4 @@
-"""`callpulse replay transcript`: what recognisers of speech wrote, as events of the topic `speech`."""
+"""`callpulse replay transcript`: the output of recognisers as events of the topic `speech`."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _OFFSET: Final = re.compile(r"(manager|customer)=([+-]?\d{1,9})")
 
 
 class _Job(NamedTuple):
-    """The files of one leg, and what is said about it."""
+    """The files of one leg, and its properties."""
 
     files: list[Path]
     parameters: dict[str, str]
 
 
 class _Read(NamedTuple):
-    """What came out of the files of one leg."""
+    """The translation of the files of one leg."""
 
     files: list[Path]
     translation: Translation
@@ -217,7 +217,7 @@ def _bytes(path: Path) -> bytes:
 
 
 async def _send(settings: Settings, name: str, found: Sequence[_Read]) -> tuple[int, int]:
-    """Store all events. Return how many are new, and how many the topic had already. Raises UserError."""
+    """Store all events. Return the number of new ones, and of those that the topic had already. Raises UserError."""
     from agents.gateway.folder import FolderError  # noqa: PLC0415 - slow to import
     from agents.gateway.importing import Sender, drained, known_ids  # noqa: PLC0415 - slow to import
     from agents.gateway.kafka_sink import KafkaSink  # noqa: PLC0415 - slow to import
@@ -251,7 +251,7 @@ async def _send(settings: Settings, name: str, found: Sequence[_Read]) -> tuple[
 
 
 def _report(refused: Sequence[tuple[Sequence[Path], Refused]], *, is_some: bool) -> None:
-    """Say what could not be read, by its place, and end with exit code 1 if there is any."""
+    """Report the places that could not be read, and end with exit code 1 if there are any."""
     if not refused:
         return
     lines = []

@@ -1,4 +1,4 @@
-"""`callpulse schema`: the contract as JSON Schema, and the HTTP way in as OpenAPI, for whoever writes a source."""
+"""`callpulse schema`: the contract as JSON Schema, and the HTTP way in as OpenAPI, for developers of sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that run until a signal share: the log, the secret, and errors in words."""
+"""Shared parts of the commands that run until a signal: the log, the secret, and errors in words."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.settings.settings import Settings
 
 
 def log_to_stderr() -> None:
-    """Write the log to standard error, without lines that say the same again and again."""
+    """Write the log to standard error, without repeated lines."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatedLines())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # what the client warns of is for the log of a process
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # warnings of the client are for the log of a process
 
 
 def lead_secret(settings: Settings, otherwise: str = "") -> bytes:

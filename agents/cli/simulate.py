@@ -198,7 +198,7 @@ class _Run:
         )
 
     def _sent(self, record: Pending) -> None:
-        """Pass a record that was sent to the truth. It takes none of transcripts: these are counted here."""
+        """Pass a record that was sent to the truth. The truth has no transcripts: these are counted here."""
         record.sent()
         if self._transcripts is not None and record.topic == "speech":
             self._transcripts += 1

@@ -1,4 +1,4 @@
-"""`callpulse simulate --as`: a simulated history as another system would have written it, on standard output."""
+"""`callpulse simulate --as`: a simulated history in the format of another system, on standard output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """How the history is written."""
+    """The formats in which the history is written."""
 
     AMI = "ami"
     CEL = "cel"
@@ -43,7 +43,7 @@ _INTERNAL: Final = 0.1  # calls to a colleague for each talk
 
 
 def write_as(form: Form, department: Department, days: float, intensity: float, roster: Path | None) -> None:
-    """Write the history of `days` before now to standard output, and who is who to `roster`.
+    """Write the history of `days` before now to standard output, and the roster to `roster`.
 
     Raises UserError for a roster of settings, which has extensions of its own or none.
     """

@@ -50,7 +50,7 @@ def stages(
 
 
 def block(name: str, found: Sequence[Stage], settings: Settings) -> Iterator[str]:
-    """Yield the lines of a table that maps the stages. What no name says is mapped to the first stage."""
+    """Yield the lines of a table that maps the stages. One with an unknown name is mapped to the first stage."""
     ours = [*settings.results.stages]
     yield f"[sources.{name}.stages]"
     pipeline = None

@@ -1,4 +1,4 @@
-"""Which test a name of a source means: a live connection, a file, or what a running process takes in."""
+"""Chooses the test for the name of a source: of a live connection, a file, or the input of a running process."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What is tested, and how.
+    """The source to test, and the parameters of the test.
 
-    `names` are those of all sources that are configured, `gateways` the URLs of metrics. `client` logs in at these.
+    `names` are those of all configured sources, `gateways` the URLs of metrics. `client` logs in at these.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 def report_of(settings: Settings, asked: Asked) -> Report:
-    """Return what the test of a source found. Raises UserError for a name or a file that is missing."""
+    """Return the report of the test of a source. Raises UserError for a name or a file that is missing."""
     table, _, part = asked.name.partition(".")
     if asked.name in settings.named("files", FileMapping) or table == "files":
         return _mapping(settings, asked, part or asked.name)
@@ -72,7 +72,7 @@ def _table(settings: Settings, name: str) -> str:
 
 
 def _is_live(settings: Settings, table: str, part: str) -> bool:
-    """Tell whether a PBX that may also push is meant as one that is listened to."""
+    """Return whether the test is of the live connection to a PBX that may also push."""
     return _table(settings, table) == "freeswitch" and (
         part == "esl" or bool(settings.source(FreeSwitchMapping).esl.host)
     )
@@ -116,7 +116,7 @@ def _records(settings: Settings, asked: Asked, kind: str) -> Report:
 def _pushed(settings: Settings, asked: Asked, name: str, cannot_know: Collection[str]) -> Report:
     from agents.gateway import push_test  # noqa: PLC0415 - slow to import
 
-    # A sender says the source of its events itself: it may be any that is no other source's.
+    # A sender chooses the source of its events itself: any name that no other source has.
     is_sender = name in settings.named("http", HttpSender)
     is_meant = partial(_is_free, name, frozenset(asked.names)) if is_sender else name.__eq__
     pushed = push_test.Pushed(name=name, is_meant=is_meant, cannot_know=tuple(cannot_know))

@@ -96,7 +96,7 @@ def _print(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
 
 
 def states(settings: Settings, found: list[Sample], now_s: float) -> Iterator[dict[str, Any]]:
-    """Yield a row for each source: the configured ones in the order of the settings, then others that were heard."""
+    """Yield a row for each source: the configured ones in the order of the settings, then others with events."""
     by_source: dict[str, dict[str, float]] = {name: {} for name in configured(settings)}
     for sample in found:
         if sample.name not in _WANTED:

@@ -128,7 +128,7 @@ def grow(
 
 
 def how_to_go_on(partitions: int, prefix: str, to: str | None = None) -> str:
-    """Return what to do with the new topics, which are in the Kafka at `to` if that is another one."""
+    """Return the next steps with the new topics, which are in the Kafka at `to` if that is another one."""
     elsewhere = f'kafka.bootstrap = "{to}", ' if to else ""
     return f"""\
 To go on with the new topics:

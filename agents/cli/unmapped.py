@@ -1,4 +1,4 @@
-"""`callpulse unmapped`: who was heard and is on no roster entry, with the lines that add them."""
+"""`callpulse unmapped`: the people in events who are on no roster entry, with the lines that add them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def unmapped(
 
 
 _DIRECTORY: Final = b"people:"
-"""Begins the keys of `agents.gateway.poller.people_key`."""
+"""The prefix of the keys of `agents.gateway.poller.people_key`."""
 
 
 async def _read(settings: Settings, since_ms: int) -> Unmapped:
@@ -91,9 +91,9 @@ async def _read(settings: Settings, since_ms: int) -> Unmapped:
 
 
 async def _read_members(settings: Settings, found: Unmapped, since_ms: int) -> None:
-    """Take whom no event names: members of queues whose calls count for nobody, and users of a source's directory.
+    """Take people without events: members of queues whose calls count for no manager, and users in directories.
 
-    The state of the follower has the former, the poll of the source keeps the latter.
+    The former are in the state of the follower, the poll of the source keeps the latter.
     """
     from agents.gateway import cursors  # noqa: PLC0415 - slow to import
     from agents.gateway.following import Position  # noqa: PLC0415 - as above

@@ -32,12 +32,12 @@ class LostRecords:
         self._counted_to: dict[TP, int] = {}
 
     async def watch(self) -> None:
-        """Look again and again, for as long as the worker lives."""
+        """Look repeatedly, for as long as the worker lives."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self.look()
-            except Exception as error:  # noqa: BLE001 - without a broker there is nothing to find out
+            except Exception as error:  # noqa: BLE001 - without a broker there is no answer
                 log.debug("Kafka does not answer with the starts of the partitions: %r", error)
 
     async def look(self) -> None:

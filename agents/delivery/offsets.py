@@ -15,7 +15,7 @@ from typing import Any, Final
 from faust.types import TP
 
 MAX_AHEAD_RECORDS: Final = 8000
-"""How many records of a partition may be fetched and not yet folded. Beyond that it is not fetched from."""
+"""Most records of a partition that may be fetched and not yet folded. Beyond that, fetching of it pauses."""
 
 
 class Batch:

@@ -1,4 +1,4 @@
-"""The outbox: emitted records leave the worker in order and in batches, and it is known which of them Kafka stored.
+"""The outbox: sends emitted records in order and in batches, and notes which of them Kafka stored.
 
 Adding is a plain call, so a batch of records is folded in one uninterrupted step. A record that Kafka does not take
 ends the worker before it can commit, and the source records are folded again.

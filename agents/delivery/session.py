@@ -54,17 +54,17 @@ class Session:
 
     @property
     def silent_s(self) -> float:
-        """For how long the group has not answered; before the first answer, for how long the worker has run."""
+        """Seconds since the group's last answer or, before the first one, since the start of the worker."""
         return self._clock() - self._heard
 
     @property
     def is_silent(self) -> bool:
-        """Whether two heartbeats in a row got no answer."""
+        """True once two heartbeats in a row got no answer."""
         return self.silent_s > self._silence_s
 
     @property
     def is_over(self) -> bool:
-        """Whether the membership may be over, so that other workers may own the partitions."""
+        """True once the membership may be over, so that other workers may own the partitions."""
         return self._joined and self.silent_s > self._timeout_s
 
     def heard(self, sent_at: float | None = None) -> None:
@@ -73,7 +73,7 @@ class Session:
         self._heard = self._clock() if sent_at is None else max(sent_at, self._heard)
 
     def lost(self) -> None:
-        """Note that the group does not know this member any more."""
+        """Note that this member is no longer in the group."""
         self._heard = min(self._heard, self._clock() - self._timeout_s - 1)
 
     def watch(self, coordinator: Any) -> None:

@@ -63,8 +63,8 @@ class Delivery:
 
     `sources` and `changelogs` are the topics delivered in batches, `restoring` the next offset of each changelog that
     is being restored. `commit_tags` are the texts that are committed with the offsets of each source: an offset with
-    another text belongs to a topic or a table that is gone. `checkpoint` makes durable and commits what was folded;
-    `release` forgets revoked partitions.
+    another text belongs to a topic or a table that is gone. `checkpoint` makes the folded state durable and commits;
+    `release` drops the rows of revoked partitions.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class HasDelivery(Protocol):
 
 
 class Fetched(NamedTuple):
-    """The client's position in a partition, and the end of what may be read of it; None where it is not known.
+    """The client's position in a partition, and the end of its readable records; None where it is not known.
 
     Records of an open transaction, and all behind them, may not be read yet.
     """
@@ -117,11 +117,11 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def fetch_from(self) -> Mapping[TP, int]:
-        """Where the next fetch of each partition begins."""
+        """The offset at which the next fetch of each partition begins."""
         return cast(BatchConsumerThread, self._thread).fetch_from
 
     def fetched(self, tp: TP) -> Fetched:
-        """Return where fetching of `tp` stands. The client has no public way to ask for it without waiting."""
+        """Return the state of fetching of `tp`. The client has no public way to get it without waiting."""
         try:
             consumer = self._thread._ensure_consumer()  # noqa: SLF001 - see above
             subscription = consumer._subscription.subscription  # noqa: SLF001 - see above
@@ -136,7 +136,7 @@ class BatchConsumer(driver.Consumer):
         return Fetched(state._position, end)  # noqa: SLF001 - the property raises where it is not known
 
     async def gaps(self) -> list[Gap]:
-        """Return the gaps in what was fetched since the last call, and those that partitions wait at."""
+        """Return the gaps in the records fetched since the last call, and those that partitions wait at."""
         found: list[Gap] = await self._thread.call_thread(cast(BatchConsumerThread, self._thread).take_gaps)
         return found
 
@@ -305,7 +305,7 @@ class BatchConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Make durable what was folded, and forget the partitions, before another worker can own them."""
+        """Make the folded state durable, and drop the partitions, before another worker can own them."""
         try:
             await self.delivery.checkpoint()
         finally:

@@ -1,4 +1,4 @@
-"""The embedded Kafka: a real broker in a JVM of its own, which starts, stops, dies and comes back as its owner says."""
+"""The embedded Kafka: a real broker in a JVM of its own, which its owner starts, stops, kills and restarts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 15.0
 LOG_TAIL_LINES = 15
 _ENDED = (0, 128 + signal.SIGTERM)
-"""Status of a JVM that ended in good order: by itself, or when it was told to."""
+"""Status of a JVM that ended in good order: by itself, or by a signal."""
 
 
 class EmbeddedKafka:
@@ -41,7 +41,7 @@ class EmbeddedKafka:
     to the server properties of `config.py`, values as in the file: listeners with TLS, a node of a cluster. The
     PLAINTEXT listener on `port` must stay. `format_options` go to Kafka's storage tool, which formats a new folder.
 
-    Every method raises EmbeddedKafkaError, whose text is for the person who must act. Not thread-safe.
+    Every method raises EmbeddedKafkaError, whose text names the remedy. Not thread-safe.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class EmbeddedKafka:
 
     @property
     def running(self) -> bool:
-        """Whether the JVM is alive."""
+        """True while the JVM runs."""
         return self._held.process is not None and self._held.process.status is None
 
     @property
     def log_file(self) -> Path:
-        """What Kafka (warnings and errors) and the JVM say."""
+        """The log of Kafka (warnings and errors) and of the JVM."""
         if self._held.folder is None:
             raise EmbeddedKafkaError("the embedded Kafka has no log: it was not started, or stop() deleted it.")
         return self._held.folder / "kafka.log"
@@ -111,7 +111,7 @@ class EmbeddedKafka:
         java = runtime.checked_java(self._java) if self._java else runtime.find_java()
         jars = runtime.class_path(self._cache, self._progress)
         fixed = self._port or self._wanted_port
-        for last in (bool(fixed), False, True):  # another program may be quicker to take a port that was free
+        for last in (bool(fixed), False, True):  # another program may take the free port first
             try:
                 port = fixed or ports.find_free()
                 self._launch(java, jars, port)
@@ -311,4 +311,4 @@ def _tail(text: str) -> str:
 
 
 def _print_to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - speaks to the person who started it
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it

@@ -1,7 +1,7 @@
-"""Kafka's classes, as a JVM lays them out in memory: the next JVMs read them back, which takes them half as long.
+"""An archive of Kafka's classes in the memory layout of a JVM: later JVMs load them in half the time.
 
-The archive lies beside the jars. The JVM itself checks that it is of this Java and of these jars, and starts without it
-where it is not. It does not check that it is whole.
+The archive is beside the jars. The JVM itself checks that the archive is of this Java and of these jars, and starts
+without it otherwise. It does not check that the archive is complete.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MADE: Final = "classes.jsa"
-"""In the folder of the broker whose JVM writes it."""
+"""The name of the archive in the folder of the broker whose JVM writes it."""
 
 
 def place(cache: Path, java: Path, jars: Iterable[Path]) -> Path:
-    """Return where the archive of this Java and these jars lies, or would. It is another one if a file was replaced."""
+    """Return the path of the archive of this Java and these jars. A replaced file has another archive."""
     looked = hashlib.sha256()
     for path in (java.resolve(), *jars):
         found = path.stat()
@@ -31,14 +31,14 @@ def place(cache: Path, java: Path, jars: Iterable[Path]) -> Path:
 
 
 def options(archive: Path, folder: Path | None) -> list[str]:
-    """Return what the JVM is told: to read the archive or, if there is none, to write it into `folder` at its end."""
+    """Return the JVM's options: to read the archive or, if there is none, to write it into `folder` at its end."""
     if _is_whole(archive):
         return [f"-XX:SharedArchiveFile={archive}"]
     return [f"-XX:ArchiveClassesAtExit={folder / _MADE}"] if folder is not None else []
 
 
 def keep(folder: Path, archive: Path) -> None:
-    """Keep what a JVM that ended in good order wrote into its folder, if it wrote any. A full disk keeps none."""
+    """Keep the archive that a JVM wrote into its folder at an orderly end, if it wrote one and the disk has room."""
     made = folder / _MADE
     if not made.exists() or _is_whole(archive):
         return
@@ -50,7 +50,7 @@ def keep(folder: Path, archive: Path) -> None:
 
 
 def _is_whole(archive: Path) -> bool:
-    """Return whether it is as it was written: a JVM that reads half an archive crashes."""
+    """Return whether the archive is unchanged since it was written: a JVM that reads half an archive crashes."""
     try:
         return _sum_of(archive).read_text(encoding="utf-8") == runtime.sha256(archive)
     except OSError:

@@ -24,7 +24,7 @@ appender.out.layout.pattern=[%d] %p %m (%c)%n
 rootLogger.level=WARN
 rootLogger.appenderRef.out.ref=out
 """
-"""Log4j writes to standard output, which is the log file: what a dying JVM says stands in the same place."""
+"""Log4j writes to standard output, which is the log file: the last messages of a dying JVM are in the same file."""
 
 
 def server_properties(log_dir: Path, port: int, controller_port: int, more: Mapping[str, str]) -> str:
@@ -49,13 +49,13 @@ def server_properties(log_dir: Path, port: int, controller_port: int, more: Mapp
         "transaction.state.log.num.partitions": 4,
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
-        # A group is complete when its first member is there; tests and demos wait for nobody.
+        # A group is complete when its first member joins; tests and demos do not wait for further members.
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
         # After kill -9 the controller admits the new broker only when the old one's session is over (9 s by default).
         "broker.session.timeout.ms": 2000,
         "broker.heartbeat.interval.ms": 500,
-        # A record that says nothing, twice a second, is for clusters whose members watch each other's progress.
+        # An empty record twice a second is for clusters whose members watch each other's progress.
         "metadata.max.idle.interval.ms": 0,
         # A topic exists because it was declared; a misspelt name must fail, not appear with one partition.
         "auto.create.topics.enable": "false",

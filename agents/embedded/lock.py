@@ -14,7 +14,7 @@ from jgo.parse import Coordinate
 from agents.embedded.runtime import KAFKA_VERSION, Jar
 
 LOG4J_VERSION = "2.24.3"
-"""The Log4j that Kafka's own jars ask for."""
+"""The version of Log4j that Kafka's own jars require."""
 ROOTS = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",

@@ -1,7 +1,7 @@
-"""A manager interface (AMI) on 127.0.0.1, which behaves as that of a real Asterisk 22 does: for the demo and the tests.
+"""A manager interface (AMI) on 127.0.0.1, which behaves like that of a real Asterisk 22: for the demo and the tests.
 
-Greeting, plain login and challenge, refusals, permissions by account, lists whose events carry the ActionID, a clock of
-its own. It has no calls: whoever runs it says what is sent to the clients.
+It has a greeting, plain login and challenge, refusals, permissions by account, lists whose events carry the ActionID,
+and a clock of its own. It has no calls: its owner passes the events to send to the clients.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Session:
 
 @dataclass
 class ManagerInterface:
-    """One PBX. `channels` and `queues` are what its lists show: events without their ActionID.
+    """One PBX. `channels` and `queues` are the entries of its lists: events without their ActionID.
 
     `clock` is its time in seconds.
     """
@@ -101,7 +101,7 @@ class ManagerInterface:
         return self
 
     async def kill(self) -> None:
-        """End as by kill -9: clients see the end of the stream, and nobody listens any more."""
+        """End as by kill -9: clients see the end of the stream, and the port is closed."""
         if self._server is not None:
             self._server.close()
         for session in list(self.sessions):
@@ -128,7 +128,7 @@ class ManagerInterface:
         return sent
 
     def drop(self, session: Session) -> None:
-        """Close the connection of a client at once, wherever the stream is."""
+        """Close the connection of a client at once, also in the middle of a message."""
         session.writer.transport.abort()
 
     @property
@@ -137,7 +137,7 @@ class ManagerInterface:
         return [session for session in self.sessions if session.account is not None]
 
     async def hear(self, session: Session, action: Ami) -> None:
-        """Take note of an action, before it is answered."""
+        """Note an action, before it is answered."""
         session.heard.append(action)
 
     async def write(self, session: Session, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Ports of the loopback interface: find a free one, say whether one is taken, and whether a Kafka serves there."""
+"""Ports of the loopback interface: find a free one, and check whether one is taken or a Kafka serves there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_free(besides: int = 0) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether the port can be listened on now; connections of an earlier listener in TIME_WAIT are no obstacle."""
+    """Return whether the port is free now; connections of an earlier listener in TIME_WAIT are no obstacle."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does
         try:
@@ -40,7 +40,7 @@ def is_free(port: int) -> bool:
 
 
 def kafka_serves(port: int) -> bool:
-    """Whether a Kafka with at least one live broker answers at the port.
+    """Return whether a Kafka with at least one live broker answers at the port.
 
     A port that is open is not enough: for a moment the broker is still fenced, and a topic could not be created. So
     this is a Metadata request, version 1, for no topics: api key, version, correlation id, no client id, empty array;

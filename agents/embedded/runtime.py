@@ -26,7 +26,7 @@ DOWNLOADS_AT_ONCE = 4
 
 
 class EmbeddedKafkaError(RuntimeError):
-    """The embedded Kafka cannot do what was asked; the text says what was wrong, where, and what to do."""
+    """The embedded Kafka cannot be used; the text names the error, its place and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def find_java(path: str | None = None) -> Path:
 
 
 def checked_java(java: Path) -> Path:
-    """Return the Java that somebody chose, or raise if it cannot run Kafka."""
+    """Return the chosen Java. Raise EmbeddedKafkaError if it cannot run Kafka."""
     version = java_version(java)
     if version is None:
         raise EmbeddedKafkaError(f"{java} cannot be run, or is no Java: name the `java` of a JDK or JRE.")
@@ -105,7 +105,7 @@ def checked_java(java: Path) -> Path:
 def java_version(java: Path) -> int | None:
     """Return the major version of a Java, None if it cannot be run. `1.8.0_392` is 8."""
     try:
-        said = subprocess.run(  # noqa: S603 - asks the user's own Java
+        said = subprocess.run(  # noqa: S603 - runs the user's own Java
             [java, "-version"], capture_output=True, text=True, timeout=20, check=False
         ).stderr
     except (OSError, subprocess.TimeoutExpired):
@@ -129,7 +129,7 @@ def _download(
     with tempfile.TemporaryDirectory(prefix="partial-", dir=cache) as staging:
         sources = [
             jgo.maven.MavenContext(
-                resolver=jgo.maven.PythonResolver(),  # no `mvn` wanted
+                resolver=jgo.maven.PythonResolver(),  # without `mvn`
                 repo_cache=Path(staging),
                 local_repos=local_repos,
                 remote_repos=repositories or {**settings.repositories} or None,

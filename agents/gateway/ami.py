@@ -59,15 +59,15 @@ class AmiSource:
         return Heard(events, _refused(received.bad, state), len(received.events))
 
     def settle(self, now_ms: int) -> list[Event]:
-        """Return the ends that have waited long enough for what their caller does."""
+        """Return the ends that have waited long enough for the next action of their caller."""
         return self._translator.settle(now_ms)
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Go on with what a listener before this one had stored; `Asterisk.recall` says more."""
+        """Go on with the events that an earlier listener stored; see `Asterisk.recall`."""
         self._translator.recall(events)
 
     def _denied(self, session: AmiSession, events: list[Event], pbx_ms: int, state: LinkState) -> None:
-        """Go on without lists. What was known before a gap cannot be trusted then."""
+        """Go on without lists. The state from before a gap cannot be trusted then."""
         state.denied = frozenset(session.denied)
         if state.denied:
             log.error(

@@ -1,4 +1,4 @@
-"""The test of a manager interface: log in as the listener does, hear for a while, and store nothing."""
+"""The test of a manager interface: log in as the listener does, listen for a while, and store nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CANNOT_KNOW: Final = (
 
 
 async def test(settings: Settings, _part: str, seconds: float, secret: bytes) -> Report:
-    """Return what a test of `[sources.asterisk.ami]` found in `seconds`."""
+    """Return the report of a test of `[sources.asterisk.ami]` that listens for `seconds`."""
     return await _AmiTest(settings, secret).run(seconds)
 
 

@@ -1,7 +1,7 @@
 """Cursors: how far polls, followed files and spools have come, in the compacted topic `cursors`.
 
-A cursor is put after the events before it are stored. So it is never ahead of them; it may be behind, and what is read
-again has the same ids.
+A cursor is put after the events before it are stored. So it is never ahead of them; it may be behind, and events that
+are read again have the same ids.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Cursors:
             await asyncio.gather(self._writing, return_exceptions=True)
 
     def get(self, key: str) -> bytes | None:
-        """Return the cursor as it was put last, by this process or by one before it."""
+        """Return the cursor that was put last, by this process or by an earlier one."""
         return self._held.get(key)
 
     async def refresh(self, *keys: str) -> None:
@@ -91,7 +91,7 @@ class Cursors:
             await self._written.wait()
 
     async def _write(self) -> None:
-        """Write what was put. Of several values of a key only the last one is written."""
+        """Write the cursors that were put. Of several values of a key only the last one is written."""
         topic = full_name(self._kafka, topics.CURSORS)
         while True:
             try:

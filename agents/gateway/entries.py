@@ -1,4 +1,4 @@
-"""Entries: what one request stores, from its arrival until Kafka or the spool has it."""
+"""Entries: the records of one request, from their arrival until Kafka or the spool has them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Bundle(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def size(self) -> int:
-        """About the bytes that the records take."""
+        """Approximate size of the records, in bytes."""
         return sum(len(key) + len(value) + _RECORD_BYTES for _, key, value, _ in self.records)
 
 
 class Entry:
-    """A bundle on its way, with what the sender waits for.
+    """A bundle on its way, with the future that the sender waits for.
 
     `ids` identify its events in the duplicate memory. `stored` is done once the records are in Kafka or the spool;
     it fails with NotStoredError. `is_sent` means that Kafka may have it, `is_written` that it is being written to the
@@ -64,7 +64,7 @@ class Entry:
         return self.bundle.position
 
     def fail(self, text: str, retry_after_s: int, *, maybe: bool) -> None:
-        """Tell the sender that it is not stored, or that this is not known."""
+        """Answer the sender that the entry is not stored, or may be stored."""
         self.stored.set_exception(NotStoredError(text, retry_after_s, maybe=maybe))
 
 
@@ -99,7 +99,7 @@ class Named(Struct):
 
 
 def named(value: bytes | None) -> Named | None:
-    """Return what identifies the event that a record holds, None for a record that holds none."""
+    """Return the identity of the event in a record, None for a record without an event."""
     try:
         return _decode_named(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -116,7 +116,7 @@ def identity(source: str, event_id: str) -> int:
 
 @lru_cache(maxsize=64)
 def _place(kind: type[Event]) -> tuple[str, Callable[[Event], str]]:
-    """Return the topic of a kind of event, and what gets its key."""
+    """Return the topic of a kind of event, and the function that returns its key."""
     for topic, kinds in EVENT_TYPES.items():
         if kind in kinds:
             return topic, attrgetter(_KEY_FIELD[topic])
@@ -124,6 +124,6 @@ def _place(kind: type[Event]) -> tuple[str, Callable[[Event], str]]:
 
 
 def _look_at(stored: asyncio.Future[None]) -> None:
-    """Take note of the error: the request that waited for it may be gone."""
+    """Retrieve the error: the request that waited for it may be gone."""
     if not stored.cancelled():
         stored.exception()

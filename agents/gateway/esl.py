@@ -34,7 +34,7 @@ class EslSource:
         self.name = mapping.source
         self.access = mapping.esl
         self.place = PLACE
-        self.filled_up_to = ""  # what is posted does not say up to when it is complete
+        self.filled_up_to = ""  # posted records do not tell up to which moment they are complete
         self._translator = FreeSwitch(parties_of(settings, mapping))
 
     def session(self) -> EslSession:
@@ -68,7 +68,7 @@ class EslSource:
         return self._translator.settle(now_ms)
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Go on with the legs that a listener before this one had stored, and whose end it had not."""
+        """Go on with the legs that an earlier listener stored without their end."""
         self._translator.recall(events)
 
     def _lost(self, count: int, state: LinkState) -> None:
@@ -77,7 +77,7 @@ class EslSource:
             log.warning("the PBX sent %d events that did not come: its list of channels is asked for", count)
 
     def _denied(self, session: EslSession, heard: Heard, pbx_ms: int, state: LinkState) -> None:
-        """Go on without a list of channels. What was known before a gap cannot be trusted then."""
+        """Go on without a list of channels. The state from before a gap cannot be trusted then."""
         if not session.denied or state.denied:
             return
         state.denied = frozenset((LIST,))

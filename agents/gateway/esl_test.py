@@ -1,4 +1,4 @@
-"""The test of an event socket: log in as the listener does, hear for a while, and store nothing."""
+"""The test of an event socket: log in as the listener does, listen for a while, and store nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CANNOT_KNOW: Final = (
 
 
 async def test(settings: Settings, _part: str, seconds: float, secret: bytes) -> Report:
-    """Return what a test of `[sources.freeswitch.esl]` found in `seconds`."""
+    """Return the report of a test of `[sources.freeswitch.esl]` that listens for `seconds`."""
     return await _EslTest(settings, secret).run(seconds)
 
 
@@ -108,7 +108,7 @@ class _EslTest:
         report.unmapped = [said for name, count in self._names.items() if (said := self._unknown(name, count))]
 
     def _unknown(self, channel: str, count: int) -> str:
-        """Return what to say of a telephone inside that is on no roster entry; "" for all others."""
+        """Return the text about an internal telephone that is on no roster entry; "" for all others."""
         party = self._parties.of_name(channel)
         if party.role != "manager" or party.manager in self._managers:
             return ""

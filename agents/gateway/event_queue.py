@@ -20,7 +20,7 @@ _MOST_REFUSED: Final = 100
 class EventQueue:
     """Stores events in their order, and keeps them until the sink has them.
 
-    It never refuses an event: `is_full` tells the reader to stop, and `is_half_empty` to go on.
+    It never refuses an event: the reader stops at `is_full`, and goes on at `is_half_empty`.
     """
 
     def __init__(self, sink: Sink, source: str, limit: int) -> None:
@@ -33,7 +33,7 @@ class EventQueue:
         self.stored = 0
         self.duplicates = 0
         self.trouble = ""
-        """Why the last attempt failed, "" after one that did not."""
+        """The reason why the last attempt failed, "" after one that succeeded."""
 
     def __len__(self) -> int:
         """Return the number of events that are not stored yet."""
@@ -41,12 +41,12 @@ class EventQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader must stop."""
+        """True once the reader must stop."""
         return len(self._events) >= self._limit
 
     @property
     def is_half_empty(self) -> bool:
-        """Whether a reader that stopped may go on."""
+        """True once a reader that stopped may go on."""
         return len(self._events) <= self._limit // 2
 
     def add(self, events: Iterable[Event]) -> None:
@@ -55,7 +55,7 @@ class EventQueue:
         self._changed.set()
 
     def refuse(self, refused: Iterable[Refused]) -> None:
-        """Append parts that are no events; beyond a bound they are left out. Never waits."""
+        """Append parts that are not events; beyond a bound they are left out. Never waits."""
         self._refused.extend(islice(refused, _MOST_REFUSED - len(self._refused)))
         self._changed.set()
 

@@ -1,4 +1,4 @@
-"""What a file is known by, whatever its name is: its first bytes."""
+"""The identity of a file, which does not depend on its name: a hash of its first bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKED: Final = ".gz"
 
 
 class Identity(Struct, frozen=True):
-    """What a file is known by. `head` is the hash of its first `length` bytes; a file may have been empty."""
+    """The identity of a file. `head` is the hash of its first `length` bytes; a file may have been empty."""
 
     head: str
     length: int
@@ -54,12 +54,12 @@ def is_long(stream: BinaryIO, offset: int) -> bool:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file. Raise OSError for what is no file: opening a pipe would wait for its writer."""
+    """Open a regular file. Raise OSError for anything else: opening a pipe would wait for its writer."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "is no regular file", path.name)
     return gzip.open(path, "rb") if path.suffix == PACKED else path.open("rb")  # type: ignore[return-value]  # read alike
 
 
 def age(path: Path) -> tuple[int, str]:
-    """Return what sorts files by age, the oldest first. Raises OSError."""
+    """Return the sort key of files by age, the oldest first. Raises OSError."""
     return path.stat().st_mtime_ns, path.name

@@ -27,15 +27,15 @@ from streams.sources.unmapped import Unmapped
 from streams.units import MINUTE_MS
 
 NEWEST: Final = 4 * CHUNK
-"""How many bytes of a long file are read."""
+"""Number of bytes of a long file that are read."""
 _MOST_REASONS: Final = 10
 
 Begin = Callable[[Iterable[Line]], LineSource]
-"""Returns a source that reads on anywhere in a file, by the first lines of the file."""
+"""A function that makes a source from the first lines of a file. The source can then read from any place in it."""
 
 
 def test_mapping(settings: Settings, name: str, path: Path, secret: bytes, now_ms: int) -> Report:
-    """Return what a test of `[sources.files.NAME]` found in a file."""
+    """Return the report of a test of `[sources.files.NAME]` with a file."""
     mapping = settings.named("files", FileMapping)[name]
     people = People.of(settings, secret)
     make = partial(FollowedFile, name, mapping, people, secret, settings.thresholds.future_ms)
@@ -53,7 +53,7 @@ def test_mapping(settings: Settings, name: str, path: Path, secret: bytes, now_m
 
 
 def test_records(settings: Settings, kind: str, path: Path, secret: bytes, now_ms: int) -> Report:
-    """Return what a test of a record file of Asterisk found in a file. Raises ValueError for an unknown kind."""
+    """Return the report of a test of a record file of Asterisk. Raises ValueError for an unknown kind."""
     mapping = settings.source(AsteriskMapping)
     people = People.of(settings, secret)
     source = record_source(kind, mapping, secret, settings.timezone, people)
@@ -156,7 +156,7 @@ class _FileTest:
 
 
 def _age(last_ms: int, written_ms: int) -> str:
-    """Return how far the newest event is behind the last change of the file, in words."""
+    """Return in words the time from the newest event to the last change of the file."""
     behind_ms = written_ms - last_ms
     way = f"{span_text(behind_ms)} before" if behind_ms >= 0 else f"{span_text(-behind_ms)} after"
     text = f"the newest event is {way} the last change of the file"

@@ -21,7 +21,7 @@ _RESERVED_AT_ONCE: Final = 1 << 32
 
 
 class FolderError(RuntimeError):
-    """The folder cannot be used. The text says what to do."""
+    """The folder cannot be used. The text names the remedy."""
 
 
 class _State(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Feeds a file that grows into the sink: lines to the source, its events to the sink, and then the position is kept.
 
-The position is kept after the sink has the events, so nothing is lost; what is read again has the same ids.
+The position is kept after the sink has the events, so nothing is lost; events that are read again have the same ids.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAY_UNTIL_S: Final = 30.0
 
 
 class KeepsCursors(Protocol):
-    """Where positions are kept: `agents.gateway.cursors.Cursors`."""
+    """Keeps cursors: `agents.gateway.cursors.Cursors`."""
 
     def get(self, key: str) -> bytes | None:
         """Return the cursor that was put last."""
@@ -49,17 +49,17 @@ class KeepsCursors(Protocol):
 
 
 class Meters(Protocol):
-    """Counts what a follower does: `agents.gateway.metrics.GatewayMetrics`."""
+    """Counts the work of a follower: `agents.gateway.metrics.GatewayMetrics`."""
 
     def followed(self, source: str, *, behind: int, gaps: int, given_up: int) -> None:
-        """Say how many bytes are not read, and what there was since the last call."""
+        """Show the number of bytes that are not read, and count gaps and abandoned calls since the last call."""
         ...
 
 
 class Follower:
     """Follows one file. `key` names its cursor, `name` the source in metrics and dead letters."""
 
-    def __init__(  # noqa: PLR0913 - what a follower stands between
+    def __init__(  # noqa: PLR0913 - the parts that a follower connects
         self,
         growing: GrowingFile,
         source: LineSource,
@@ -78,7 +78,7 @@ class Follower:
         self.lines = 0
         self.refused = 0
         self.is_caught_up = False
-        """Whether the file was read to its end."""
+        """True once the file was read to its end."""
         self._source = source
         self._sink = sink
         self._cursors = cursors
@@ -87,7 +87,7 @@ class Follower:
         self._clock = clock
         self._poll_s = poll_s
         self.read_until: ReadUntil | None = None
-        """For records that fill the gaps of a live listener: where to keep how far they are read."""
+        """For records that fill the gaps of a live listener: the cursor of how far they are read."""
         self._until_ms = 0
         self._quiet_since: float | None = None
         self._said = False
@@ -109,7 +109,7 @@ class Follower:
             self.growing.close()
 
     async def step(self) -> bool:
-        """Read what is new, store it and keep the position. Return whether there was anything."""
+        """Read the new lines, store their events and keep the position. Return whether there were any lines."""
         lines, behind = await asyncio.to_thread(self._look)
         if not lines:
             self.is_caught_up = True
@@ -137,7 +137,7 @@ class Follower:
             self._told = now
 
     async def _begin(self, place: int) -> None:
-        """Keep where reading begins, before anything is stored: a restart then finds the file, if it is renamed."""
+        """Keep the place where reading begins, before anything is stored: a restart then finds a renamed file."""
         position = self.growing.position(place, self._source.snapshot())
         if position is not None:
             await self._cursors.put(self._key, msgspec.msgpack.encode(position))
@@ -177,7 +177,7 @@ class Follower:
             if events:
                 await self._store(events)
                 await self._keep()
-            # What was written until the silence began is read: its end cannot be seen in the rows.
+            # Everything written until the silence began is read; the rows themselves do not show that.
             until_ms = int((now - _QUIET_S) * 1000)
             if until_ms - self._until_ms >= _SAY_UNTIL_S * 1000:
                 await self._say_until(until_ms)
@@ -194,7 +194,7 @@ class Follower:
             await self._say_until(self.read_until.newest_ms())
 
     async def _say_until(self, until_ms: int) -> None:
-        """Say up to which moment the records are read, and their events stored."""
+        """Keep the moment up to which the records are read and their events stored."""
         if self.read_until is not None and until_ms > self._until_ms:
             self._until_ms = until_ms
             await self._cursors.put(self.read_until.key, b"%d" % until_ms)

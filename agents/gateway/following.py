@@ -1,7 +1,7 @@
 """Follows a file while it grows: by its identity and offset, over rotation, truncation and restarts.
 
-A file is known by a hash of its first bytes, because a name moves on at every rotation and a copy has another inode.
-The directory is asked once a second: this works on NFS and CIFS too, where no notification comes.
+A hash of its first bytes identifies a file, because a name moves on at every rotation and a copy has another inode.
+The directory is listed once a second: this works on NFS and CIFS too, where there are no notifications.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class _Segment(NamedTuple):
 
 
 class GrowingFile:
-    """Reads the complete lines of a file that grows, and of the files that were it before. Not asynchronous."""
+    """Reads the complete lines of a file that grows, and of its rotated predecessors. Not asynchronous."""
 
     def __init__(self, path: Path, position: Position | None = None) -> None:
         self.path = path
         self.rotations = 0
         self.gaps = 0
-        """How often a part of the file was gone before it was read."""
+        """Number of times that a part of the file was gone before it was read."""
         self._stream: BinaryIO | None = None
         self._identity: Identity | None = None
         self._segments: list[_Segment] = []
@@ -69,12 +69,12 @@ class GrowingFile:
 
     @property
     def is_torn(self) -> bool:
-        """Whether the last line has no end yet."""
+        """True while the last line has no end yet."""
         return bool(self._rest)
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no file to read."""
+        """True while there is no file to read."""
         return self._stream is None
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class GrowingFile:
             self._resume, self._is_interrupted = Position(self._identity, self._offset), True
 
     def skip_to_end(self) -> None:
-        """Begin behind what is there now."""
+        """Begin behind the present end of the file."""
         if self._open(self.path, 0) and self._stream is not None:
             size = self._stream.seek(0, os.SEEK_END)
             self._offset = size
@@ -116,7 +116,7 @@ class GrowingFile:
         return []
 
     def behind(self) -> int:
-        """Return how many bytes are not read yet: of the file that is open, and of a newer one with the name.
+        """Return the number of bytes that are not read yet: of the open file, and of a newer one with the name.
 
         The length of a packed file is not known: it counts as read.
         """
@@ -131,7 +131,7 @@ class GrowingFile:
         return rest if named is None or named.st_ino == own.st_ino else rest + named.st_size
 
     def position(self, place: int | None, state: bytes = b"") -> Position | None:
-        """Return where a restart has to begin to read from `place` on; None: behind the last line that was returned."""
+        """Return the position for a restart at `place`; None: behind the last line that was returned."""
         if not self._segments:
             return None
         where = self._place - len(self._rest) if place is None else place
@@ -164,12 +164,12 @@ class GrowingFile:
             first += len(line) + 1
         if len(self._rest) > LONGEST_LINE:
             if not self._skipping:
-                found.append(Line(self._rest, first))  # whoever reads it refuses it by its length
+                found.append(Line(self._rest, first))  # the source refuses it by its length
             self._rest, self._skipping = b"", True
         return found
 
     def _last_line(self) -> list[Line]:
-        """Return what stands behind the last end of a line, in a file that does not grow any more."""
+        """Return the bytes behind the last end of a line, in a file that does not grow any more."""
         rest, self._rest = self._rest, b""
         skipping, self._skipping = self._skipping, False
         return [Line(rest, self._place - len(rest))] if rest and not skipping else []
@@ -223,7 +223,7 @@ class GrowingFile:
         return self._stream is not None or self._open(self.path, 0)
 
     def _is_current(self) -> bool:
-        """Tell whether the file that is open is the one with the name. A missing one may be about to be created."""
+        """Return whether the open file is the one with the name. A missing one may be about to be created."""
         assert self._stream is not None  # noqa: S101 - its callers have looked
         try:
             named = self.path.stat()
@@ -232,7 +232,7 @@ class GrowingFile:
         return self._identity is not None and named.st_ino == self._identity.inode
 
     def _was_cut(self) -> bool:
-        """Tell whether the open file was truncated, and perhaps has grown again."""
+        """Return whether the open file was truncated, and perhaps has grown again."""
         if self._stream is None or self._identity is None or self._is_packed:
             return False
         if os.fstat(self._stream.fileno()).st_size < self._offset:

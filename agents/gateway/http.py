@@ -27,7 +27,7 @@ from streams.units import SECOND_MS
 
 _M = TypeVar("_M")
 _MARGIN_S = 5.0
-"""How much longer than the sink's own deadline an answer may take."""
+"""Time that an answer may take beyond the sink's own deadline."""
 
 
 class HttpGateway:
@@ -84,7 +84,7 @@ def create(
 
 
 def hooked(settings: Settings, hooks: Mapping[str, MakeHook]) -> dict[str, Hooked]:
-    """Return the hooks whose sources have tokens: the settings say who may call them."""
+    """Return the hooks whose sources have tokens: these tokens are in the URLs of the hooks."""
     return {name: Hooked(make(settings), access) for name, make, access in _with_tokens(settings, hooks)}
 
 

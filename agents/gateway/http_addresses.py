@@ -1,4 +1,4 @@
-"""Who sends, behind how many proxies: the sender's address and the public URL of a request.
+"""The origin of a request behind any number of proxies: the sender's address and the public URL.
 
 Headers of proxies are believed only from a trusted proxy, and only those of the kind that the settings name: a proxy
 passes headers of the other kind on as a client wrote them.
@@ -25,7 +25,7 @@ _SCHEMES: Final = ("http", "https")
 
 
 class Origin(NamedTuple):
-    """Where a request comes from, and the scheme and host that its sender used. None: the address is not known."""
+    """The sender's address of a request (None: not known), and the scheme and host that the sender used."""
 
     address: Address | None
     scheme: str
@@ -91,7 +91,7 @@ def address_of(text: str) -> Address | None:
 
 
 def _x_forwarded(headers: Mapping[str, str]) -> list[_Hop]:
-    """Return the hops of X-Forwarded-For. Scheme and host are those that the last proxy before us was asked for."""
+    """Return the hops of X-Forwarded-For. Scheme and host are those of the request to the last proxy before us."""
     addresses = headers.get("x-forwarded-for", "")[-_LONGEST:].split(",")[-_MOST_HOPS:]
     if addresses == [""]:
         return []

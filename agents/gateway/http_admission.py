@@ -1,4 +1,4 @@
-"""Which requests may be in flight: a bound for all, and a share for each source, so that none pushes out another.
+"""Admission of requests: a bound on all in flight, and a share for each source, so that none displaces another.
 
 With `k` sources that have requests in flight, each may have the `k + 1`th part: there is room for one that comes.
 """
@@ -23,7 +23,7 @@ class _InFlight:
 
 
 class Ticket:
-    """The right of a request to be in flight. `take` notes bytes that it holds beside those it announced."""
+    """The right of a request to be in flight. `take` adds bytes beyond those that the request announced."""
 
     __slots__ = ("_admission", "_announced", "_in_flight", "taken")
 
@@ -46,7 +46,7 @@ class Ticket:
 
 
 class Admission:
-    """Counts requests and bytes in flight, of all sources and of each. A source is known by its key."""
+    """Counts requests and bytes in flight, of all sources and of each. A key identifies a source."""
 
     def __init__(self, most_requests: int, most_bytes: int) -> None:
         self._most_requests = most_requests

@@ -100,7 +100,7 @@ class BodyReader:
 
 
 async def _continue(request: web.BaseRequest) -> None:
-    """Tell a sender that asks (Expect: 100-continue) to send the body."""
+    """Answer a sender that waits for it (Expect: 100-continue), so that it sends the body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version.minor:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # aiohttp would take the line for the begin of an answer

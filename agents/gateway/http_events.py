@@ -29,7 +29,7 @@ _REFUSED_STATUSES = (401, 403)
 
 
 class EventsEndpoint:
-    """Takes events of the senders that the settings know."""
+    """Takes events of the senders in the settings."""
 
     def __init__(self, receiver: Receiver, senders: Senders) -> None:
         self._receiver = receiver

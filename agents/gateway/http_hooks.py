@@ -1,4 +1,4 @@
-"""`/hooks/SOURCE/TOKEN`: systems that push in their own form. A source says which methods and codes it needs."""
+"""`/hooks/SOURCE/TOKEN`: systems that push in their own form. A source declares its methods and status codes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _UNAVAILABLE = (429, 503)
 
 
 class Hooked(NamedTuple):
-    """A source with a hook, and who may call it."""
+    """A source with a hook, and the access to it."""
 
     hook: Hook
     access: Access
 
 
 Ring = Callable[[str], None]
-"""Starts a poll of a source, by its name. Returns at once."""
+"""A function that starts a poll of a source, by its name. It returns at once."""
 
 
 def no_ring(_: str) -> None:
-    """Start no poll: nobody polls here."""
+    """Start no poll: this process has no polls."""
 
 
 class _Source(NamedTuple):
@@ -44,7 +44,7 @@ class _Source(NamedTuple):
 
 
 class HooksEndpoint:
-    """Takes what other systems push, by the hooks of their sources. `ring` is called for each doorbell."""
+    """Takes the requests of other systems, by the hooks of their sources. `ring` is called for each doorbell."""
 
     def __init__(self, receiver: Receiver, hooks: Mapping[str, Hooked], ring: Ring = no_ring) -> None:
         self._receiver = receiver
@@ -53,9 +53,9 @@ class HooksEndpoint:
         self._sources = {name: _Source(name, one.hook, networks_of(one.access.networks)) for name, one in hooks.items()}
 
     async def __call__(self, request: web.BaseRequest, name: str, token: str, more: str) -> web.Response:
-        """Answer a request; `more` is what its path has behind the token.
+        """Answer a request; `more` is the part of its path behind the token.
 
-        Raise ProblemError where no source is known, so that no source's table holds.
+        Raise ProblemError where no source is known, so that no source's table of answers applies.
         """
         source = self._sources.get(name)
         if source is None or self._tokens[name].owner(token) is None:
@@ -113,7 +113,7 @@ class HooksEndpoint:
 
 
 def _read(source: _Source, asked: Request) -> Translation | Reply | None:
-    """Return what the source makes of a request, or its answer to a handshake; None if it is not its sender's.
+    """Return the source's translation of a request, or its answer to a handshake; None if it is not its sender's.
 
     A defect of an adapter costs its request and nothing else. The text of an error may hold a value: it is not logged.
     """
@@ -122,14 +122,14 @@ def _read(source: _Source, asked: Request) -> Translation | Reply | None:
         if reply is not None:
             return reply
         return source.hook.translate(asked) if source.hook.is_authentic(asked) else None
-    except Exception as error:  # noqa: BLE001 - whatever a defect raises
+    except Exception as error:  # noqa: BLE001 - a defect may raise anything
         log.error("source %s: a defect of its adapter: %s", source.name, type(error).__name__)  # noqa: TRY400 - a traceback may quote values
         detail = f"a defect of the adapter: {type(error).__name__}"
         return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(asked.body))])
 
 
 def _replied(source: _Source, reply: Reply) -> web.Response:
-    """Return the answer to a handshake. It may repeat what was sent: no browser may take it for a page."""
+    """Return the answer to a handshake. It may repeat parts of the request: no browser may take it for a page."""
     log.info("source %s: its URL was tested, and the test answered", source.name)
     headers = {**reply.headers, "Content-Type": reply.content_type, "X-Content-Type-Options": "nosniff"}
     return web.Response(status=reply.status, body=reply.body, headers=headers)

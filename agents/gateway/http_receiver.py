@@ -1,4 +1,4 @@
-"""The steps that all requests with events share: whose it is, its body, and that its events are stored."""
+"""The steps that all requests with events share: their origin, their body, and the storing of their events."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _HTTPS = "https"
 
 
 class Meters(Protocol):
-    """Counts requests that are refused. What is stored or rejected is counted by the sink."""
+    """Counts requests that are refused. The sink counts events that are stored or rejected."""
 
     def unauthenticated(self, source: str = ...) -> None:
-        """Note a request of somebody who may not send. Without a source: nobody is named whom the settings know."""
+        """Note a request that may not send. Without a source: the request names no sender of the settings."""
         ...
 
 
@@ -36,7 +36,7 @@ def clock_ms() -> int:
 
 
 class Receiver:
-    """What the endpoints need of a gateway."""
+    """The parts of a gateway that the endpoints use."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Receiver:
         self._public_url = public_url
 
     def origin(self, request: web.BaseRequest, headers: dict[str, str]) -> Origin:
-        """Return who asks, and for which scheme and host."""
+        """Return the sender's address, and the scheme and host that the sender used."""
         return self._proxies.origin(request.remote, request.scheme, headers.get("host", ""), headers)
 
     def url(self, request: web.BaseRequest, origin: Origin) -> str:
@@ -92,7 +92,7 @@ class Receiver:
     ) -> list[Stored]:
         """Store events and statements, then the refusals beside them, within the deadline of the sink.
 
-        Return a word per event.
+        Return a result per event.
 
         Raises:
             NotStoredError: they are not stored, or it is not known.

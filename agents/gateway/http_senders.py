@@ -1,4 +1,4 @@
-"""Who sends to `/v1/events`: by a token, by a signature, by a client certificate, and from an allowed network."""
+"""The senders of `/v1/events`: identified by token, signature or client certificate, and bound to allowed networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Tokens:
         self._hashes = [(name, one.encode()) for name, held in sources.items() for one in held.tokens]
 
     def owner(self, token: str) -> str | None:
-        """Return whose token it is. All hashes are compared, whichever it is: the time tells nothing."""
+        """Return the source that owns the token. All hashes are compared, so the time taken reveals nothing."""
         given = hashed(token).encode()
         found = None
         for name, one in self._hashes:
@@ -56,12 +56,12 @@ class Senders:
     def identified(
         self, headers: Mapping[str, str], address: Address | None, certificate: Sequence[str]
     ) -> Sender | None:
-        """Return who sends, as far as the headers tell. None: the signature of the body has to tell.
+        """Return the sender that the headers identify. None: only the signature of the body can identify it.
 
         `certificate` has the names of the client certificate. Names of headers are in lower case.
 
         Raises:
-            ProblemError: nobody who may send.
+            ProblemError: the headers identify no sender, or one that may not send from there.
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == _SCHEME:
@@ -88,10 +88,10 @@ class Senders:
         address: Address | None,
         certificate: Sequence[str],
     ) -> Sender:
-        """Return who signed the body: `sender`, if that is known, or else one who has secrets and no tokens.
+        """Return the sender that signed the body: `sender`, if it is known, or else one that has secrets and no tokens.
 
         Raises:
-            ProblemError: the signature is nobody's who may send, or too old.
+            ProblemError: the signature is of no sender, of one that may not send from there, or too old.
         """
         if sender is not None:
             return _verified([sender], headers, body, now_ms) if sender.secrets else sender
@@ -104,7 +104,7 @@ class Senders:
         return found
 
     def _by_certificate(self, certificate: Sequence[str]) -> Sender | None:
-        """Return the sender that shows nothing but its certificate."""
+        """Return the sender of this certificate that has neither tokens nor secrets."""
         for sender in self._senders.values():
             if not (sender.has_tokens or sender.secrets) and set(sender.certificates) & set(certificate):
                 return sender

@@ -32,13 +32,13 @@ EVENTS: Final = "/v1/events"
 CLOUDEVENTS: Final = "/v1/cloudevents"
 HOOKS: Final = "/hooks/"
 _LINGER_S: Final = 2.0
-"""How long the rest of a refused body is read: else the sender might not see why."""
+"""Time for which the rest of a refused body is read: without it the sender might not receive the answer."""
 _READ_BYTES: Final = 1 << 16
 _SECOND_MS: Final = 1000
 
 Endpoint = Callable[[web.BaseRequest], Awaitable[web.Response]]
 Page = Callable[[], tuple[int, str, bytes]]
-"""Returns the status, content type and body of a page."""
+"""A function that returns the status, content type and body of a page."""
 
 
 class HttpServer:
@@ -109,7 +109,7 @@ class HttpServer:
         self._watch = asyncio.create_task(self._connections.watch(server))
 
     async def close(self) -> None:
-        """Say that the gateway is not ready, stop listening, and finish the requests in flight."""
+        """Make `/-/ready` answer 503, stop listening, and finish the requests in flight."""
         self.is_stopping = True
         if self._runner is None:
             return
@@ -142,7 +142,7 @@ class HttpServer:
         return answer
 
     async def _refusal(self, request: web.BaseRequest) -> web.Response | None:
-        """Return the answer to somebody who may not read a page. Senders have tokens and signatures of their own."""
+        """Return the answer to a client that may not read a page. Senders have tokens and signatures of their own."""
         is_senders = request.path in {EVENTS, CLOUDEVENTS} or request.path.startswith(HOOKS)
         return None if self._guard is None else await self._guard.refusal(request, open_to_all=is_senders)
 
@@ -168,7 +168,7 @@ class HttpServer:
 
 
 class _Protocol(web.RequestHandler):
-    """Answers what is no HTTP with a problem, as all else is answered; aiohttp's own text would quote the request."""
+    """Answers malformed HTTP with a problem like all other errors; aiohttp's own text would quote the request."""
 
     def handle_error(
         self,

@@ -1,7 +1,7 @@
-"""Imports exported files: pieces of a file through its adapter, and what comes out to a sink.
+"""Imports exported files: the pieces of a file go through its adapter, and the events to a sink.
 
-An import may be broken off and run again, and files may overlap: a row gives the same ids, and what the topics already
-hold is not sent again.
+An import may be broken off and run again, and files may overlap: a row gives the same ids, and events that are already
+in the topics are not sent again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Problem(Struct):
 
 
 class Imported(Struct, kw_only=True):
-    """What came of one file. `stored` are new events, `known` those that the topics had. `error`: it is unreadable."""
+    """The result for one file. `stored` are new events, `known` the repeated ones. `error`: the file is unreadable."""
 
     path: str
     rows: int = 0
@@ -90,7 +90,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 
 def translated(path: Path, reader: FileReader, on_bytes: Callable[[int], None]) -> Iterator[Translation]:
-    """Yield what the parts of a file say. Raises OSError and UnreadableFileError."""
+    """Yield the translations of the parts of a file. Raises OSError and UnreadableFileError."""
     for piece in pieces(path):
         yield reader.feed(piece)
         on_bytes(len(piece))
@@ -127,7 +127,7 @@ class Sender:
             self.results += await self._tasks.popleft()
 
     async def cancel(self) -> None:
-        """Give up what is on its way."""
+        """Give up the batches that are on their way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -174,7 +174,7 @@ async def drained(sink: KafkaSink, within_s: float = 60.0) -> bool:
 
 
 def finish(done: Imported, reader: FileReader) -> None:
-    """Take what the reader counted."""
+    """Take the counts of the reader."""
     done.rows = reader.rows
     done.left_out = dict(reader.left_out)
 

@@ -1,8 +1,9 @@
 """Joins the statements of the topic `statements` into events: one member of a consumer group in each gateway.
 
 Kafka gives each partition to one of the gateways that run, so no leader is needed. A partition is read from the oldest
-statement of a call that is not over. Beside that offset stands up to where statements were joined, and when: what they
-gave until then is stored, and is not stored again, however long no gateway ran.
+statement of a call that is not over. The committed metadata beside that offset holds the offset up to which statements
+were joined, and the moment of that join: the events from before are stored, and are not stored again, however long no
+gateway ran.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ _REBALANCED: Final = (CommitFailedError, IllegalStateError, RebalanceInProgressE
 
 
 class _Reached(Struct, frozen=True):
-    """Up to which offset statements are joined, and the moment of that join, in milliseconds since epoch."""
+    """The offset up to which statements are joined, and the moment of that join, in milliseconds since epoch."""
 
     offset: int
     at_ms: int
 
 
 class _Partition:
-    """The calls of a partition. `reached` is what a gateway before this one has joined; None: nothing, or recalled."""
+    """The calls of a partition. `reached` is how far an earlier gateway has joined; None: no statement, or recalled."""
 
     def __init__(self, joins: Mapping[str, Join]) -> None:
         self.calls = OpenCalls(joins)
@@ -59,7 +60,7 @@ class _Partition:
         self._begin = 0
 
     def know(self, begin: int, reached: _Reached | None) -> None:
-        """Take the committed offset and what stands beside it."""
+        """Take the committed offset and the join in its metadata."""
         self.is_known = True
         self.reached = reached
         self._begin = begin
@@ -76,7 +77,7 @@ class _Partition:
             self.calls.take(kept.source, kept.call, record.offset, statement)
 
     def catch_up(self, offset: int) -> None:
-        """Note that all statements before an offset are taken: what they gave is recalled once they all are."""
+        """Note that all statements before an offset are taken. At the offset of the last join, recall its events."""
         if self.reached is None:
             return
         if offset < self._begin:  # the topic was made anew: these are other statements
@@ -87,7 +88,7 @@ class _Partition:
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether what comes out of the calls is new."""
+        """True once the events of the calls are new ones."""
         return self.is_known and self.reached is None
 
 
@@ -165,7 +166,7 @@ class Joiner:
                 one.take(fetched[tp])
 
     async def _catch_up(self, consumer: AIOKafkaConsumer) -> None:
-        """Recall what was joined of partitions in which nothing new came."""
+        """Recall the earlier join of partitions without new statements."""
         with contextlib.suppress(*_REBALANCED):
             for tp, one in list(self._mine.items()):
                 if not one.is_caught_up:
@@ -206,7 +207,7 @@ class Joiner:
         await self._sink.refuse(ready.source, refused)
 
     async def _commit(self, consumer: AIOKafkaConsumer, now_ms: int) -> None:
-        """Commit where a restart begins to read, and up to where everything was joined at `now_ms`."""
+        """Commit the offset at which a restart begins to read, and the offset up to which all is joined at `now_ms`."""
         changed: dict[TopicPartition, tuple[int, int]] = {}
         with contextlib.suppress(*_REBALANCED):  # another gateway has the partition: it reads from the last commit
             for tp, one in list(self._mine.items()):
@@ -232,7 +233,7 @@ def _text(offset: int, at_ms: int) -> str:
 
 
 def _reached(text: str) -> _Reached | None:
-    """Return what stands beside a committed offset. None: nothing, or something of another release."""
+    """Return the join in the metadata of a committed offset. None: there is none, or one of another release."""
     try:
         return msgspec.json.decode(text, type=_Reached)
     except msgspec.MsgspecError:

@@ -90,7 +90,7 @@ class KafkaSink:
         await self._resources.aclose()
 
     async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
-        """Store events; `Sink.store` says more."""
+        """Store events; see `Sink.store`."""
         begun = time.perf_counter()
         try:
             results = await self._store(source, events)
@@ -126,7 +126,7 @@ class KafkaSink:
         return results
 
     async def keep(self, source: str, statements: Sequence[Statement]) -> None:
-        """Keep statements; `Sink.keep` says more. A repeat is kept again: a join makes no difference between them."""
+        """Keep statements; see `StatementSink.keep`. A repeat is kept again: it does not change a join."""
         try:
             entry = self.pipeline.submit(source, [statement_record(source, one) for one in statements], ())
             await asyncio.wait([entry.stored])
@@ -137,7 +137,7 @@ class KafkaSink:
         self.metrics.heard(source)
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:
-        """Write dead letters; `Sink.refuse` says more."""
+        """Write dead letters; see `Sink.refuse`."""
         if not refused:
             return
         self.metrics.rejected(source, [part.reason for part in refused])
@@ -196,9 +196,9 @@ class KafkaSink:
 
 
 async def _all(waiting: set[asyncio.Future[None]]) -> None:
-    """Wait for all. The end of the request that waits must not cancel what others wait for."""
+    """Wait for all entries. The end of one request must not cancel the entries that others wait for."""
     if len(waiting) == 1:
-        await asyncio.shield(next(iter(waiting)))  # costs half of `wait`, and is what most requests need
+        await asyncio.shield(next(iter(waiting)))  # half the cost of `wait`, and enough for most requests
     elif waiting:
         await asyncio.wait(waiting)
         for stored in waiting:

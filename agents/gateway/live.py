@@ -1,8 +1,8 @@
-"""The listener of a system that is listened to live: connects, translates what it hears, and connects again.
+"""The listener of a live system: connects, translates the messages, and connects again.
 
-What is heard is translated at once; only contract events wait for the sink. So the PBX never waits for Kafka, and what
-was heard is lost only if the process is killed. While nothing was heard there is a gap. It is counted, and closed by
-the list of channels that the PBX is asked for after each login.
+Messages are translated at once; only contract events wait for the sink. So the PBX never waits for Kafka, and messages
+are lost only if the process is killed. The time without a connection is a gap. The listener counts it, and closes it by
+the list of channels that it requests after each login.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _STEADY_S: Final = 10.0
 _TICK_S: Final = 1.0
 _UNFILLED_KEPT: Final = 1_000
 _LATE_MS: Final = 3_000
-"""How long an event may be on its way. An end that waits for what its caller does is written no earlier."""
+"""Longest delay of an event on its way. An end that waits for the next action of its caller waits this much longer."""
 
 
 @dataclass
 class LinkState:
-    """What a listener has done, and how it stands. Times are in milliseconds since epoch.
+    """The state and the counts of a listener. Times are in milliseconds since epoch.
 
-    `listed`: the calls in progress are known. `version` is the PBX's own, `denied` what it does not tell this account,
-    `lost` the messages that are known to have been sent and not heard.
+    `listed`: the calls in progress are known. `version` is that of the PBX, `denied` the lists that this account may
+    not request, `lost` the number of messages that were sent and not received.
     """
 
     connected: bool = False
@@ -59,7 +59,7 @@ class LinkState:
     gap_since_ms: int | None = None
     gaps_filled: int = 0
     unfilled: list[int] = field(default_factory=list)
-    """When gaps ended that records have not covered yet, by the PBX's clock."""
+    """The ends of the gaps that records have not covered yet, by the PBX's clock."""
     last_heard_ms: int | None = None
     clock_ahead_ms: int | None = None
     version: str = ""
@@ -76,14 +76,14 @@ class LinkState:
         return filled
 
     def gap_until(self, now_ms: int) -> int:
-        """Return how long nothing was heard in all, with a gap that is not over."""
+        """Return the total time of all gaps, including one that is not over."""
         return self.gap_ms + (0 if self.gap_since_ms is None else max(0, now_ms - self.gap_since_ms))
 
 
 class Heard(Struct):
-    """What a piece of the stream gave: contract events, what could not be read, and how many messages it had.
+    """The content of a piece of the stream: contract events, unreadable parts, and the number of messages.
 
-    With an `error`, nothing behind it can be read.
+    With an `error`, the rest of the stream cannot be read.
     """
 
     events: list[Event] = []
@@ -93,7 +93,7 @@ class Heard(Struct):
 
 
 class LiveSource(Protocol[S]):
-    """What is listened to: its dialogue, and what its messages mean."""
+    """A source to listen to: its dialogue, and the translation of its messages."""
 
     @property
     def name(self) -> str:
@@ -102,17 +102,17 @@ class LiveSource(Protocol[S]):
 
     @property
     def access(self) -> LinkAccess:
-        """How to reach it."""
+        """Its address and credentials."""
         ...
 
     @property
     def place(self) -> Place:
-        """What errors say of its settings."""
+        """The texts about its settings in errors."""
         ...
 
     @property
     def filled_up_to(self) -> str:
-        """The cursor that says how far records are read that fill its gaps, "" where none does."""
+        """The cursor of the records that fill its gaps, "" where there are none."""
         ...
 
     def session(self) -> S:
@@ -128,7 +128,7 @@ class LiveSource(Protocol[S]):
         ...
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Go on with what a listener before this one had stored."""
+        """Go on with the events that an earlier listener stored."""
         ...
 
 
@@ -163,11 +163,11 @@ class LiveListener(Generic[S]):
         self.state = LinkState()
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Go on with what a listener before this one had stored. Call it before `run`."""
+        """Go on with the events that an earlier listener stored. Call it before `run`."""
         self._source.recall(events)
 
     def why_not_ready(self) -> list[str]:
-        """Return in words why nothing is heard, or why calls in progress are not known yet; empty when all is well."""
+        """Return in words why the link is down, or why calls in progress are not known yet; empty when all is well."""
         if not self.state.connected:
             return [f"not connected to the PBX: {self.state.trouble or 'not yet'}"]
         return [] if self.state.listed else ["the list of channels is not complete"]
@@ -183,7 +183,7 @@ class LiveListener(Generic[S]):
             await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 if task.done():
-                    task.result()  # none of them ends by itself: raises what was wrong
+                    task.result()  # none of them ends by itself: raises its error
             await _cancel(listening, ticking)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
@@ -230,7 +230,7 @@ class LiveListener(Generic[S]):
         most_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt, 16))
         return self._chance.uniform(most_s / 2, most_s)
 
-    # -- what is heard
+    # -- messages
 
     def _hear(self, session: S, data: bytes, at_ms: int) -> None:
         state = self.state

@@ -1,4 +1,4 @@
-"""One connection to a system that is listened to live: opens it, reads without waiting for anything else, and pings."""
+"""One connection to a live system: opens it, reads without waiting for anything else, and pings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.sources.live import LinkAccess, Session
 
 _PIECE: Final = 64 * 1024
 _LOOKS_PER_SPAN: Final = 5
-_PATIENCE: Final = 3  # a PBX that still sends, but answers no ping, is given so many deadlines
+_PATIENCE: Final = 3  # number of deadlines after which a PBX that still sends, but answers no ping, is disconnected
 
 S = TypeVar("S", bound=Session)
 
@@ -23,10 +23,10 @@ class LinkError(Exception):
 
 
 class Place(NamedTuple):
-    """What an error says of the other side's settings.
+    """The texts about the other side's settings in errors.
 
-    `key` is the table of ours, `closed_early` what may end a connection before the login, `no_tls` where the port for
-    TLS is set. `records` is what else the other side keeps of calls.
+    `key` is the table of our settings, `closed_early` names what may end a connection before the login, `no_tls` the
+    place where the port for TLS is set, `records` the other records of calls that the system keeps.
     """
 
     key: str
@@ -38,8 +38,8 @@ class Place(NamedTuple):
 class LiveConnection(Generic[S]):
     """Listens on one connection until it ends.
 
-    `hear` is called with each piece that came, and gives it to the session: it must not block, and may raise
-    CannotListenError. `clock` is the time in milliseconds since epoch.
+    `hear` is called with each piece of the stream, and passes it to the session: it must not block, and may raise
+    CannotListenError. `clock` returns the time in milliseconds since epoch.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class LiveConnection(Generic[S]):
             self._writer.transport.abort()
 
     def log_off(self) -> None:
-        """Ask the other side to end the connection."""
+        """Request the other side to end the connection."""
         self.session.log_off()
         self.send()
 
     async def run(self) -> None:
-        """Open the connection and listen until the other side says goodbye. Raises LinkError and CannotListenError."""
+        """Open the connection and listen until the other side logs off. Raises LinkError and CannotListenError."""
         reader, self._writer = await self._open()
         self._opened_s = self._heard_s = time.monotonic()
         watching = asyncio.create_task(self._watch())
@@ -149,19 +149,19 @@ class LiveConnection(Generic[S]):
                 self.send()
 
     def send(self) -> None:
-        """Send what the session has to say."""
+        """Send the output of the session."""
         output = self.session.take_output()
         if output and self._writer is not None:
             self._writer.write(output)  # a few bytes: if the PBX does not take them, the next ping has no answer
 
 
 def tls_context(access: LinkAccess) -> ssl.SSLContext | None:
-    """Return how to verify the PBX, or None without TLS. Raises OSError for a `ca_file` that cannot be read."""
+    """Return the TLS context that verifies the PBX, None without TLS. Raises OSError for an unreadable `ca_file`."""
     if not access.tls:
         return None
     context = ssl.create_default_context(cafile=access.ca_file)
     context.check_hostname = access.check_hostname
-    # Scripts of PBXs make certificates without the identifiers that Python asks for from 3.13 on.
+    # Scripts of PBXs make certificates without the identifiers that Python requires from 3.13 on.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 

@@ -1,4 +1,4 @@
-"""The processes `callpulse listen ami` and `esl`: a listener with its sink, its port, and what it had stored before."""
+"""The processes `callpulse listen ami` and `esl`: a listener with its sink, its port, and its earlier events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FILL_EVERY_S: Final = 15.0
 async def run(
     settings: Settings, name: str, source: LiveSource[S], *, on_ready: Callable[[str], None] | None = None
 ) -> int:
-    """Listen to a source until a signal; return how many events could not be stored at the end.
+    """Listen to a source until a signal; return the number of events that could not be stored at the end.
 
     `name` is the folder of the process. `on_ready` is called with the URL of the process's own port once that answers.
     Raises FolderError, and OSError for a port that is taken.
@@ -63,7 +63,7 @@ async def run(
 
 
 async def fill_gaps(settings: Settings, state: LinkState, cursor: str, every_s: float = _FILL_EVERY_S) -> None:
-    """Look how far records are read while there are gaps that they have not covered. Runs until it is cancelled."""
+    """Read the cursor of the records while gaps are not covered yet. Runs until it is cancelled."""
     key = cursor.encode()
     while True:
         await asyncio.sleep(every_s)
@@ -72,13 +72,13 @@ async def fill_gaps(settings: Settings, state: LinkState, cursor: str, every_s: 
         try:
             until = (await cursors.read(settings.kafka, [key])).get(key, b"")
         except KafkaUnusableError:
-            continue  # the sink says that Kafka is away
+            continue  # the sink logs that Kafka is away
         if until.isdigit() and (filled := state.fill(int(until))):
             log.info("records have been read beyond %d gaps: they are filled", filled)
 
 
 async def _spool_sent(service: Service) -> None:
-    """Wait until Kafka has what a process before this one left in the spool; not for ever, if Kafka is away."""
+    """Wait until the spool of an earlier process is in Kafka; not for ever, if Kafka is away."""
     deadline_s = time.monotonic() + _RECALL_S
     while service.sink.pipeline.oldest_spooled_us is not None and time.monotonic() < deadline_s:  # noqa: ASYNC110 - once
         await asyncio.sleep(_LOOK_S)
@@ -89,11 +89,11 @@ async def _watched(listening: asyncio.Task[int]) -> None:
 
 
 async def _recalled(settings: Settings, source: str) -> list[Event]:
-    """Return what was stored before; nothing, where that cannot be found out: hearing what comes is worth more."""
+    """Return the events stored before; none where they cannot be read: new messages matter more."""
     try:
         return await stored_events(settings, source)
     except KafkaUnusableError as error:
-        log.error(  # noqa: TRY400 - the place in the code says nothing
+        log.error(  # noqa: TRY400 - the place in the code does not help
             "what was stored before is not known: %s Calls in progress begin anew, and the worker ends their earlier "
             "legs by thresholds.max_call",
             error,

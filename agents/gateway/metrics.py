@@ -77,17 +77,17 @@ class GatewayMetrics:
         )
 
     def heard(self, source: str) -> None:
-        """Note that a source said something. Statements are counted as the events that they become."""
+        """Note the time at which a source sent something. Statements are counted as the events that they become."""
         self._heard(source, self._clock())
 
     def not_stored(self, source: str, count: int) -> None:
-        """Count events whose sender was told that they are not stored."""
+        """Count events whose sender got the answer that they are not stored."""
         self._of("received_total", source).inc(count)
         self._of("not_stored_total", source).inc(count)
         self._heard(source, self._clock())
 
     def rejected(self, source: str, reasons: Sequence[Reason]) -> None:
-        """Count parts of deliveries that are no events."""
+        """Count parts of deliveries that are not events."""
         self._of("received_total", source).inc(len(reasons))
         for reason in reasons:
             self._counters["source_rejected_total"].labels(source, reason).inc()
@@ -98,7 +98,7 @@ class GatewayMetrics:
         self._of("dead_letters_lost_total", source).inc(count)
 
     def unauthenticated(self, source: str = UNKNOWN) -> None:
-        """Count a request that is not its sender's."""
+        """Count a request that is not from the sender that it claims to be from."""
         self._of("unauthenticated_total", source).inc()
 
     def gap(self, source: str) -> None:
@@ -106,25 +106,25 @@ class GatewayMetrics:
         self._of("gaps_total", source).inc()
 
     def followed(self, source: str, *, behind: int, gaps: int, given_up: int) -> None:
-        """Say how a followed file stands, and count what there was since the last call."""
+        """Show the state of a followed file, and count its gaps and abandoned calls since the last call."""
         self._gauges["source_behind_bytes"].labels(source).set(behind)
         self._of("gaps_total", source).inc(gaps)
         self._of("given_up_total", source).inc(given_up)
 
     def gaps_filled(self, source: str, filled: int, unfilled: int) -> None:
-        """Count interruptions that records have covered since the last call, and say how many wait for that."""
+        """Count interruptions that records have covered since the last call, and show how many are not covered yet."""
         self._of("gaps_filled_total", source).inc(filled)
         self._gauges["source_gaps_unfilled"].labels(source).set(unfilled)
 
     def link(self, source: str, *, connected: bool, waiting: int, clock_ahead_s: float | None) -> None:
-        """Say how a live connection stands."""
+        """Show the state of a live connection."""
         self._gauges["source_connected"].labels(source).set(connected)
         self._gauges["source_waiting_events"].labels(source).set(waiting)
         if clock_ahead_s is not None:
             self._gauges["source_clock_ahead_seconds"].labels(source).set(clock_ahead_s)
 
     def link_moved(self, source: str, *, messages: int, lost: int, gap_s: float) -> None:
-        """Count since the last call: what came over a live connection, what was lost, how long it was interrupted."""
+        """Count messages received, messages lost, and seconds without a live connection since the last call."""
         self._of("messages_total", source).inc(messages)
         self._of("messages_lost_total", source).inc(lost)
         self._of("gap_seconds_total", source).inc(gap_s)
@@ -134,16 +134,16 @@ class GatewayMetrics:
         self._of("statements_left_out_total", source).inc(count)
 
     def polled(self, source: str, results: Sequence[Stored]) -> None:
-        """Count what a poll found and no push had brought: events that the sink did not know."""
+        """Count events that a poll found and no push had delivered: the sink did not know them."""
         self._of("polled_unpushed_total", source).inc(results.count("accepted"))
 
     @property
     def polls(self) -> PollMeters:
-        """What counts polls."""
+        """The metrics of polls."""
         return PollMeters(self._counters, self._gauges, self.polled)
 
     def spooled(self, records: int) -> None:
-        """Count what went to the spool."""
+        """Count records that went to the spool."""
         self._counters["spooled_events_total"].inc(records)
 
     def spool_failed(self) -> None:
@@ -168,7 +168,7 @@ class GatewayMetrics:
         gauge.set(now)
 
     def _of(self, name: str, source: str) -> Counter:
-        """Return the counter of a source. `labels` takes long, and every request asks several times."""
+        """Return the counter of a source. `labels` is slow, and every request needs counters several times."""
         counter = self._of_sources.get((name, source))
         if counter is None:
             counter = self._of_sources[name, source] = self._counters[f"source_{name}"].labels(source)

@@ -1,4 +1,4 @@
-"""Who is named by records of the topics, for the commands that say who is on no roster entry."""
+"""The people that records of the topics name, for the commands that list people without a roster entry."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def read(
 ) -> Counter[str]:
     """Take the people of all events that arrived since then, and return how many events of each type there were.
 
-    `wanted` says which sources are meant, `of` which topics are read. Raises KafkaUnusableError.
+    `wanted` returns whether a source is meant, `of` are the topics to read. Raises KafkaUnusableError.
     """
     types: Counter[str] = Counter()
     for topic in of:

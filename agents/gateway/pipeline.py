@@ -44,7 +44,7 @@ _FINISH_S: Final = 5.0
 class Pipeline:
     """Takes entries to Kafka or into the spool. `begin` makes transactions; `fail` is called with a defect.
 
-    `on_stored` and `on_dropped` are called when it is known what became of an entry, as `Answers` says.
+    `on_stored` and `on_dropped` are called once the outcome of an entry is known; see `Answers`.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Pipeline:
 
     @property
     def is_spooling(self) -> bool:
-        """Whether events go to the spool."""
+        """True while events go to the spool."""
         return self._is_spooling
 
     @property
     def oldest_spooled_us(self) -> int | None:
-        """About when the oldest bundle that Kafka has not committed was spooled: microseconds since 1970."""
+        """Approximate time at which the oldest bundle not yet in Kafka was spooled, in microseconds since 1970."""
         return self._spool.oldest_after(self._transactions.committed if self._transactions is not None else 0)
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class Pipeline:
             self._tasks.append(task)
 
     def submit(self, source: str, records: list[Outgoing], ids: Sequence[int]) -> Entry:
-        """Take records in; the entry says when they are stored. Raises NotStoredError."""
+        """Take records in; `stored` of the entry is done once they are stored. Raises NotStoredError."""
         if self._is_closing:
             raise NotStoredError("the process is being stopped", _RETRY_S)
         if self.in_flight and self.in_flight + len(records) > self._settings.max_in_flight:
@@ -127,14 +127,14 @@ class Pipeline:
         return entry
 
     async def close(self) -> None:
-        """Take nothing in any more, wait until all entries have their answer, and leave."""
+        """Take no further records, wait until all entries have their answer, and leave."""
         self._is_closing = True
         while waiting := self._answers.waiting():
             await asyncio.wait([entry.stored for entry in waiting])
         await self._not_writing.wait()
         self._is_finishing = True
         self._something_to_send.set()
-        if self._transactions is not None:  # one that stays open holds up those who read behind it
+        if self._transactions is not None:  # an open transaction delays consumers of later records
             await asyncio.wait(self._tasks[:1], timeout=_FINISH_S)
         for task in self._tasks:
             task.cancel()
@@ -156,7 +156,7 @@ class Pipeline:
                 )
             except KafkaUnusableError as error:
                 self._lost(error)
-                self._most_bytes = max(self._most_bytes // 2, _FEWEST_BYTES)  # perhaps less is done in time
+                self._most_bytes = max(self._most_bytes // 2, _FEWEST_BYTES)  # fewer records may be done in time
                 await transactions.close()
             else:
                 self._committed(transactions.committed)
@@ -192,14 +192,14 @@ class Pipeline:
         self._sending = []
 
     def _committed(self, position: int) -> None:
-        """Take note that Kafka has all up to a position."""
+        """Note that Kafka has all bundles up to a position."""
         self._sending = []
         self._answers.committed(position)
         self._spool.skip_to(position)
         self._spool.release(position, active=not self._is_spooling)
 
     async def _next_bundles(self) -> list[Bundle]:
-        """Wait for what is to be sent next, from the spool first. Nothing is left to do for an empty answer."""
+        """Wait for the next bundles to send, from the spool first. After an empty result nothing is left to do."""
         while not self._is_finishing:
             if self._spool.has_unread():
                 found = await asyncio.to_thread(self._spool.read, self._most_bytes)
@@ -221,7 +221,7 @@ class Pipeline:
         return []
 
     async def _leave_spool(self) -> list[Bundle]:
-        """Read the spool to its end while nothing is written to it; what comes then goes straight to Kafka."""
+        """Read the spool to its end while nothing is written to it; later entries go straight to Kafka."""
         self._hold = True
         try:
             await self._not_writing.wait()
@@ -267,7 +267,7 @@ class Pipeline:
             written = await asyncio.to_thread(self._spool.append, [entry.bundle for entry in group])
             text, maybe = "Kafka is away and the spool is full", False
         except SpoolError as error:
-            log.error("%s", error)  # noqa: TRY400 - the place in the code says nothing
+            log.error("%s", error)  # noqa: TRY400 - the place in the code does not help
             self._metrics.spool_failed()
             written, text, maybe = 0, f"Kafka is away, and {error}", error.maybe
         for entry in group[:written]:
@@ -289,7 +289,7 @@ class Pipeline:
     # -- answers
 
     async def _watch(self) -> None:
-        """Spool what Kafka takes too long for, and end the wait at the deadline."""
+        """Spool the entries that Kafka takes too long for, and end the wait at the deadline."""
         spool_after_s, deadline_s = self._settings.spool_after_ms / 1000, self._settings.deadline_ms / 1000
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -300,6 +300,6 @@ class Pipeline:
                 self._start_spooling()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """End the process if a part breaks: without it nothing would be stored any more."""
+        """End the process if a background task fails: without it nothing would be stored any more."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)

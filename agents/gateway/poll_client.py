@@ -27,7 +27,7 @@ Sleep = Callable[[float], Awaitable[object]]
 OnFound = Callable[[Found], Awaitable[None]]
 
 MOST_REQUESTS: Final = 2_000
-"""Requests of one conversation. More would be a page that leads to itself."""
+"""Most requests of one conversation. More would mean a page that leads to itself."""
 _PATIENCE_S: Final = 900.0
 _MOST_RETRIES: Final = 4
 _FIRST_PAUSE_S: Final = 1.0
@@ -47,7 +47,7 @@ def session(settings: GatewayPolls) -> aiohttp.ClientSession:
 
 
 class PollClient:
-    """Asks one system. `monotonic` gives seconds, `now_ms` the wall clock."""
+    """Sends the requests to one system. `monotonic` returns seconds, `now_ms` the time of the wall clock."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class PollClient:
             steps.close()
 
     async def _answered(self, ask: Ask) -> Response:
-        """Return a good response, after as many repeats as it takes."""
+        """Return a good response, after repeats where they are needed."""
         began_s = self._monotonic()
         retries, waits, renewed = 0, 0, False
         while True:
@@ -120,7 +120,7 @@ class PollClient:
                 raise PollError(found.why)
 
     async def _renew(self, source: Renewing) -> None:
-        """Let the source get a new access. Its requests are not renewed themselves."""
+        """Let the source renew its access token. A failed request of the renewal starts no further renewal."""
         steps = source.renew()
         response: Response | None = None
         try:
@@ -183,12 +183,12 @@ class PollClient:
 def _pause_s(number: int) -> float:
     """Return a pause that grows, and is not the same for all."""
     longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (number - 1))
-    spread: float = random.random()  # noqa: S311 - spreads load, guards nothing
+    spread: float = random.random()  # noqa: S311 - spreads load, protects nothing
     return longest * (1 - spread / 4)
 
 
 def _words(error: BaseException) -> str:
-    """Return what an error means, without its text."""
+    """Return the meaning of an error in words, without its text."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError | aiohttp.ClientConnectorSSLError):
         return "its certificate is not trusted (gateway.polls.cafile)"
     if isinstance(error, aiohttp.ClientConnectorDNSError):

@@ -1,4 +1,4 @@
-"""Which gateway polls which source: the one that has the partition of the source's cursor.
+"""The division of polled sources among gateways: each polls the sources whose cursors are in its partitions.
 
 The gateways are one consumer group on the topic `cursors`. So each source has one poller at a time without a leader of
 ours, a gateway that dies is replaced within the session timeout, and the cursors are in the partitions that are shared.
@@ -32,11 +32,11 @@ _RING_APART_S: Final = 1.0
 _AGAIN_S: Final = 5.0
 
 OnAssigned = Callable[[Collection[str]], None]
-"""Takes the sources that this gateway polls from now on, all of them."""
+"""A function that takes all sources that this gateway polls from now on."""
 
 
 class PollGroup:
-    """`run` takes part in the group for ever. `ring` tells the poller of a source, wherever it runs."""
+    """The group's member in this gateway. `ring` reaches the poller of a source, wherever it runs."""
 
     def __init__(
         self, kafka: Kafka, sources: Iterable[str], on_assigned: OnAssigned, on_ring: Callable[[str], None]
@@ -50,12 +50,12 @@ class PollGroup:
         self._topic = full_name(kafka, topics.CURSORS)
 
     def ring(self, source: str) -> None:
-        """Tell the gateway that polls a source. Returns at once; many rings become one record."""
+        """Ring for the gateway that polls a source. Returns at once; many rings become one record."""
         self._rung.add(source)
         self._wake.set()
 
     async def run(self) -> None:
-        """Take part for ever. While Kafka is away, what was assigned last stays so."""
+        """Take part in the group for ever. While Kafka is away, the last assignment holds."""
         ringing = asyncio.create_task(self._pass_rings_on())
         try:
             while True:
@@ -109,7 +109,7 @@ class PollGroup:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Tells which partitions are this consumer's. What was revoked is polled on until it is known who has it."""
+    """Passes on the partitions of this consumer. Revoked ones count as its own until the next assignment."""
 
     def __init__(self, assigned: Callable[[Collection[int]], None]) -> None:
         self._assigned = assigned
@@ -118,5 +118,5 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         """Do nothing: a second poller for a moment is harmless, and none would be a gap."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Take over what is assigned, and leave the rest."""
+        """Take over the assigned partitions, and leave the rest."""
         self._assigned({tp.partition for tp in assigned})

@@ -1,4 +1,4 @@
-"""What the polls of this process count and show, in the metrics of the process."""
+"""The counters and gauges of polls in the metrics of the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GAUGES: Final = (
 
 
 class PollMeters:
-    """Counts polls. `unpushed` counts what only a poll brought."""
+    """Counts polls. `unpushed` counts events that only a poll delivered."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PollMeters:
             self._set("poll_last_success_timestamp_seconds", source, now_s)
 
     def asked(self, source: str, status: int, allowance: float) -> None:
-        """Count a request. A status of 0: there was no answer."""
+        """Count a request. A status of 0 means that there was no answer."""
         self._counters["source_poll_requests_total"].labels(source).inc()
         self._set("poll_status", source, status)
         self._set("poll_allowance", source, max(0.0, allowance))
@@ -62,7 +62,7 @@ class PollMeters:
         self._counters["source_poll_wait_seconds_total"].labels(source).inc(seconds)
 
     def until(self, source: str, until_ms: int) -> None:
-        """Say up to which moment the source is read."""
+        """Show the moment up to which the source is read."""
         self._set("polled_until_timestamp_seconds", source, until_ms / 1000)
 
     def _set(self, name: str, source: str, value: float) -> None:

@@ -23,17 +23,17 @@ log = logging.getLogger("callpulse")
 _BATCH: Final = 500
 _APART_S: Final = 2.0
 _PUSH_LATE_MS: Final = MINUTE_MS
-"""A push needs a moment. What happened later than this before the poll is not counted as missing it."""
+"""Time that a push may take. An event that is newer than this at the poll is not counted as missed by the push."""
 
 
 OnPeople = Callable[[str, Known], None]
 
 
 class KeepsCursors(Protocol):
-    """Where cursors are kept: `agents.gateway.cursors.Cursors`."""
+    """Keeps cursors: `agents.gateway.cursors.Cursors`."""
 
     def get(self, key: str) -> bytes | None:
-        """Return the cursor as it was put last."""
+        """Return the cursor that was put last."""
         ...
 
     async def put(self, key: str, value: bytes) -> None:
@@ -88,7 +88,7 @@ class Poller:
         self._is_first = False
         self.failures = 0
         self.trouble = ""
-        """Why the last poll failed, "" after one that did not."""
+        """The reason why the last poll failed, "" after one that succeeded."""
 
     def ring(self) -> None:
         """Poll now. However often it rings during a poll, one more poll follows."""
@@ -157,7 +157,7 @@ class Poller:
         self._people_at_ms = now_ms
 
     async def _store(self, found: Found) -> None:
-        """Store what was found, then keep the cursor. Waits for Kafka and the spool as long as it takes."""
+        """Store the events of a poll, then keep the cursor. Waits for Kafka and the spool as long as it takes."""
         now_ms = self._now_ms()
         events, refused = self._acceptance.all(found.translation, now_ms)
         for start in range(0, len(events), _BATCH):
@@ -175,7 +175,7 @@ class Poller:
             self._meters.until(self.name, found.until_ms)
 
     def _missed(self, events: list[Event], results: list[Stored], now_ms: int) -> list[Stored]:
-        """Return the results of the events that a push should have brought by now."""
+        """Return the results of the events that a push should have delivered by now."""
         return [
             result
             for event, result in zip(events, results, strict=True)

@@ -1,4 +1,4 @@
-"""All polls of a gateway: which sources it polls, their tasks, and the directories that their hooks need, too."""
+"""All polls of a gateway: its sources, their tasks, and the directories that their hooks also need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PEOPLE_EVERY_S: Final = 3600.0
 
 
 def polled(settings: Settings, polls: Mapping[str, MakePolled] = POLLS) -> dict[str, Polled]:
-    """Return the sources that the settings say where to ask."""
+    """Return the sources whose settings name an address to poll."""
     if not settings.gateway.polls.enabled:
         return {}
     made = {name: make(settings) for name, make in polls.items()}
@@ -41,7 +41,7 @@ def polled(settings: Settings, polls: Mapping[str, MakePolled] = POLLS) -> dict[
 class Polling:
     """Polls `sources` in the gateway's process. `hooks` are set to those that this process answers.
 
-    Several gateways share the sources among them; `agents.gateway.poll_group` says how.
+    Several gateways share the sources among them; see `agents.gateway.poll_group`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Polling:
             self._group.ring(name)
 
     async def stop(self) -> None:
-        """Poll no more: what a poll found and is not stored is found again."""
+        """Poll no more. A later poll finds events again that are not stored yet."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

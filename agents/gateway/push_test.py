@@ -1,4 +1,4 @@
-"""The test of a source that is pushed or polled: what the running processes count, and who its events name."""
+"""The test of a source that is pushed or polled: the counts of the running processes, and the people in its events."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _WANTED: Final = frozenset(
 
 
 class Counts(Struct):
-    """What the running processes say about one source, since they began.
+    """The counts of the running processes for one source, since they began.
 
-    `gauges` are the largest of each, `strangers` requests of nobody whom the settings know.
+    `gauges` are the largest of each, `strangers` the requests whose sender is not in the settings.
     """
 
     totals: Counter[str]
@@ -46,7 +46,7 @@ class Counts(Struct):
 
 
 class Pushed(Struct, frozen=True, kw_only=True):
-    """A source that is pushed. `is_meant` tells whether an event may be its own, by the source that the event names.
+    """A source that is pushed. `is_meant` returns whether an event may be its own, by the source that the event names.
 
     `topics` are those that its events are in.
     """
@@ -65,7 +65,7 @@ async def test(
     secret: bytes,
     client: WebClient,
 ) -> Report:
-    """Return what the processes at `urls` heard of a source in `seconds`. `client` logs in at them."""
+    """Return the report of a source, by the processes at `urls` over `seconds`. `client` logs in at them."""
     report = Report(source=pushed.name, seconds=seconds, cannot_know=list(pushed.cannot_know))
     before = await fetch_all(urls, client)
     report.problems += [f"nothing answers at {one.url}: {one.error}" for one in before if one.error]
@@ -85,7 +85,7 @@ async def test(
 
 
 def counts(scrapes: Collection[Scrape], name: str) -> Counts:
-    """Return what some processes say about one source."""
+    """Return the counts of some processes for one source."""
     made = Counts(Counter(), Counter(), {})
     for sample in (one for scrape in scrapes for one in samples(scrape.text, _WANTED)):
         source, key = sample.labels["source"], sample.name.removeprefix("source_").removesuffix("_total")

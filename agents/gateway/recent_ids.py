@@ -1,9 +1,9 @@
 """The duplicate memory: ids of events that were stored lately, in a bounded number of bytes.
 
 Two tables of 64-bit numbers with open addressing. When the newer one is full, it becomes the older one, and what the
-older one held is forgotten. So the memory always knows between half and all of what fits into it.
+older one held is forgotten. So the memory, once full, always holds between half and all of the ids that fit into it.
 
-With ten million ids, a new event has a chance of 5e-13 to be taken for a known one.
+With ten million ids, a new event is taken for a known one with a probability of 5e-13.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads the files of a folder to which another system only adds: each file once, in the order of their times.
 
-Such is `err-log-dir` of mod_json_cdr: a record that could not be posted. The folder is asked once a second, so this
-works on network file systems. The time of the last file is kept after its events are stored. After a restart the files
-of the hour before it are read again: they give the same ids.
+An example is `err-log-dir` of mod_json_cdr, with records that could not be posted. The folder is listed once a second,
+so this works on network file systems. The time of the last file is kept after its events are stored. After a restart
+the files of the hour before it are read again: they give the same ids.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _File(NamedTuple):
 class RecordFolder:
     """Reads one folder. `key` names its cursor, `source` is that of the events, `suffix` ends the names of records.
 
-    A file is known by its name and time, so one that is replaced is read again.
+    Its name and time identify a file, so one that is replaced is read again.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RecordFolder:
         self.trouble = ""
 
     def why_not_ready(self) -> list[str]:
-        """Return in words why nothing is read; empty when all is well."""
+        """Return in words why files are not read; empty when all is well."""
         return [self.trouble] if self.trouble else []
 
     async def run(self) -> None:
@@ -128,7 +128,7 @@ class RecordFolder:
             return Translation(refused=[Refused(reason="too_large", detail=f"a file of more than {LARGEST} bytes")])
         try:
             return self._translate((self._path / file.name).read_bytes())
-        except FileNotFoundError:  # somebody has tidied up
+        except FileNotFoundError:  # the file was removed meanwhile
             return Translation()
 
     async def _store(self, translation: Translation, refused: Sequence[Refused]) -> None:
@@ -147,5 +147,5 @@ class RecordFolder:
 
 
 def _where(file: _File) -> str:
-    """Return which file it is. Its name is not said: it may be a number."""
+    """Return the file's place for a dead letter, without its name, which may contain a telephone number."""
     return f"the file of {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(file.changed_ns / 1e9))} UTC"

@@ -1,4 +1,4 @@
-"""The files beside a file that were it before: rotated, dated, numbered, packed."""
+"""The rotated predecessors of a file: dated, numbered, packed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OLDER: Final = re.compile(r"[._-][\d._T-]*\d(\.gz)?|\.old(\.gz)?")
 
 
 def siblings(path: Path) -> list[Path]:
-    """Return the files beside `path` that may have been it, the newest first."""
+    """Return the files beside `path` that may be its predecessors, the newest first."""
     try:
         start = path.name
         beside = [other for other in path.parent.iterdir() if other.name.startswith(start)]

@@ -1,4 +1,4 @@
-"""The segments of the spool: their bytes, and what is left of one after a crash or on a damaged disk.
+"""The segments of the spool: their bytes, and the frames that are left after a crash or on a damaged disk.
 
 A segment begins with a header: the magic number, a mark of eight random bytes, and a checksum of both. A frame is the
 mark, the length of its payload, a checksum of length and payload, and the payload, a `Bundle` in MessagePack. The mark
@@ -36,7 +36,7 @@ class Frame(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a segment holds. `whole_to` is the end of the frames that follow each other from the start without damage.
+    """The frames of a segment. `whole_to` is the end of the undamaged frames that follow each other from the start.
 
     `is_readable` is False for a damaged header: nothing can be read.
     """
@@ -61,7 +61,7 @@ def frame(mark: bytes, bundle: Bundle) -> bytes:
 
 
 def read(data: bytes) -> Found:
-    """Return what a segment holds, also behind damaged bytes."""
+    """Return the frames of a segment, also those behind damaged bytes."""
     mark = mark_of(data)
     if mark is None:
         return Found([], 0, is_readable=False)

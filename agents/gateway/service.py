@@ -1,4 +1,4 @@
-"""What every long-running command of the way in shares: signals, a port for its state, and an end in good order."""
+"""The process of every long-running command of the way in: signals, a port for its state, and an orderly end."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Service:
     `name` is the folder of its spool; two processes with one name cannot run at the same time. On the port of its state
     it answers /metrics, /-/healthy and /-/ready.
 
-    The end: it is not ready any more; what `at_stop` was given is called, the last one first; events in flight are
-    stored; then it leaves. `fail` is called with the error of background work that broke.
+    At the end the service is no longer ready, calls the functions given to `at_stop` (the last one first), stores the
+    events in flight, and leaves. `fail` is called with the error of background work that broke.
 
     Raises FolderError, and OSError for a port or a web file that cannot be used, with the setting to change.
     """
@@ -105,7 +105,7 @@ class Service:
         self._reasons.append(why)
 
     def at_stop(self, stop: Stop) -> None:
-        """Call `stop` at the end, to take nothing in any more. Events in flight are stored after that."""
+        """Call `stop` at the end, so that no further events come in. Events in flight are stored after that."""
         self._at_stop.append(stop)
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -120,7 +120,7 @@ class Service:
         log.info("stopping: events in flight are stored first")
 
     def why_not_ready(self) -> list[str]:
-        """Return in words why nothing should be sent here now; an empty list when it is ready."""
+        """Return in words the reasons why the service is not ready; an empty list when it is."""
         if self._stop.is_set():
             return ["the process is being stopped"]
         return [reason for why in self._reasons for reason in why()]

@@ -1,7 +1,6 @@
 """The sink stores events before their sender is answered: in Kafka, or in the spool while Kafka is away.
 
-Whatever brings events in hands them to a `Sink`: the HTTP gateway, a socket that is listened to, a file that is
-followed, a poll.
+Each way in hands its events to a `Sink`: the HTTP gateway, the listener of a socket, the follower of a file, a poll.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Stored: TypeAlias = Literal["accepted", "duplicate"]
 class NotStoredError(Exception):
     """The events are not stored, or it is not known whether they are. The sender may send them again: ids are stable.
 
-    `retry_after_s` is when to try again. With `maybe`, some of the events may be stored.
+    `retry_after_s` is the time until the next attempt. With `maybe`, some of the events may be stored.
     """
 
     def __init__(self, text: str, retry_after_s: int, *, maybe: bool = False) -> None:
@@ -47,13 +46,13 @@ async def until_stored(
 
 
 class Sink(Protocol):
-    """Where events go. `source` names who sent them, for the metrics."""
+    """Stores events. `source` is the name of their source in the metrics."""
 
     async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
         """Return a result per event, in their order, once all are in Kafka (acks=all) or fsynced in the spool.
 
         It returns, or raises, within the deadline. A caller that is cancelled stops nothing: the sink goes on with what
-        it was handed, and finishes that before it closes.
+        it has taken, and finishes that before it closes.
 
         Raises:
             NotStoredError: Kafka is away and the spool is full, or the deadline is over.

@@ -1,4 +1,4 @@
-"""What a test of a source found."""
+"""The report of a test of a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_SHOWN = 20
 
 
 def span_text(span_ms: int) -> str:
-    """Return a span in words: in seconds, or in the larger units that a person reads it in."""
+    """Return a span in words: in seconds, or in larger units where these are easier to read."""
     seconds = max(0, span_ms) // SECOND_MS
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
@@ -23,8 +23,8 @@ def span_text(span_ms: int) -> str:
 class Report(Struct, kw_only=True):
     """The result of a test. `problems` make it fail; `facts` and `cannot_know` do not.
 
-    `seconds` is how long the test listened, 0 for a file. `heard` counts what came, `understood` what a figure may
-    depend on, `events` the contract events made of it.
+    `seconds` is the time for which the test listened, 0 for a file. `heard` counts the messages or rows, `understood`
+    those that figures may depend on, `events` the contract events made of them.
     `last_at_ms` is the time of the last of them, `clock_ahead_ms` the other system's clock minus ours. `unmapped` are
     people and devices on no roster entry.
     """
@@ -43,7 +43,7 @@ class Report(Struct, kw_only=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing has to be changed."""
+        """True if the test found no problem."""
         return not self.problems
 
     def lines(self, now_ms: int) -> Iterator[str]:

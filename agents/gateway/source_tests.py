@@ -1,6 +1,6 @@
-"""Tests of sources: connect as the listener does, hear for a while, and say what was understood.
+"""Tests of sources: connect as the listener does, listen for a while, and report what was understood.
 
-A kind of source has one entry in `TESTS`: the name of its table under `[sources]`, and what tests it.
+A kind of source has one entry in `TESTS`: the name of its table under `[sources]`, and the function that tests it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ from agents.gateway.source_report import Report
 from streams.settings.settings import Settings
 
 Test: TypeAlias = Callable[[Settings, str, float, bytes], Coroutine[Any, Any, Report]]
-"""Takes the settings, the part behind the dot of the source's name, seconds to listen, and the secret of numbers."""
+"""A test. It takes the settings, the source's name behind the dot, seconds to listen, and the secret of numbers."""
 
 TESTS: Final[Mapping[str, Test]] = MappingProxyType({"asterisk": ami_test.test, "freeswitch": esl_test.test})

@@ -37,7 +37,7 @@ class SpoolError(RuntimeError):
 
 
 class _Segment:
-    """A file of the spool. `size` is the end of what is durable in it."""
+    """A file of the spool. `size` is the end of its durable bytes."""
 
     def __init__(self, path: Path, mark: bytes, size: int, first: int, last: int) -> None:
         self.path = path
@@ -86,12 +86,12 @@ class Spool:
         return max((segment.last for segment in list(self._segments)), default=0)
 
     def has_unread(self) -> bool:
-        """Whether there are bundles that `read` has not returned."""
+        """Return whether there are bundles that `read` has not returned."""
         return self.last_position > self._read_to
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room but for what is on its way already."""
+        """True when the only room left is for bundles that are already on their way."""
         return self.size + _RESERVE_BYTES >= self._max_bytes
 
     def oldest_after(self, committed: int) -> int | None:
@@ -162,12 +162,12 @@ class Spool:
         return found
 
     def rewind(self, committed: int) -> None:
-        """Read anew what lies behind a position."""
+        """Read the bundles behind a position again."""
         self._reading = None
         self._read_to = committed
 
     def skip_to(self, committed: int) -> None:
-        """Leave out what lies before a position."""
+        """Leave out the bundles before a position."""
         self._read_to = max(self._read_to, committed)
 
     def release(self, committed: int, *, active: bool = False) -> None:
@@ -188,14 +188,14 @@ class Spool:
                 self._reading = None
 
     def bundles(self) -> Iterator[Bundle]:
-        """Yield all that the spool holds. Reading goes on where it was."""
+        """Yield all bundles of the spool. The position of `read` does not change."""
         for segment in list(self._segments):
             data = segment.path.read_bytes()[: segment.size]
             for frame in segments.frames_in(data, segment.mark, segments.HEADER_BYTES):
                 yield frame.bundle
 
     def close(self) -> None:
-        """Close the files. What is in the spool stays."""
+        """Close the files. The bundles in the spool stay."""
         with self._appending:
             self._seal()
 

@@ -1,7 +1,7 @@
 """Transactions: records and the position that they reach come into Kafka together, or not at all.
 
-Whoever opens transactions under an identity fences off the ones before it, and learns the last position that Kafka has
-committed. So after a crash, or an answer that got lost, it is known exactly what is in the topics.
+A process that opens transactions under an identity fences off the earlier ones, and reads the last position that Kafka
+has committed. So after a crash or a lost answer the process can tell exactly which records are in the topics.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from streams.settings.settings import Kafka
 log = logging.getLogger("callpulse")
 
 TIMEOUT_MS: Final = 5_000
-"""After this time Kafka ends an open transaction. Until then it holds up those who read behind it."""
+"""Time after which Kafka ends an open transaction. Until then the transaction delays consumers of later records."""
 _LONGEST_MS: Final = 20_000
-"""The most that a transaction gets after one before it took too long."""
+"""Longest time that a transaction gets after an earlier one took too long."""
 _REQUEST_TIMEOUT_MS: Final = 10_000
 _OPEN_S: Final = 20.0
 _LEAVE_S: Final = 2.0
@@ -55,7 +55,7 @@ class Transactions:
     ) -> None:
         self.timeout_ms = timeout_ms
         self.was_slow = False
-        """Whether the last one took too long."""
+        """True once a transaction took too long."""
         self._kafka = kafka
         self._producer = producer
         self._failed: BaseException | None = None
@@ -67,9 +67,9 @@ class Transactions:
 
     @classmethod
     async def begin(cls, kafka: Kafka, identity: str, after: Transactions | None = None) -> Transactions:
-        """Connect, fence off earlier processes, and learn the position. Raises KafkaUnusableError.
+        """Connect, fence off earlier processes, and read the position. Raises KafkaUnusableError.
 
-        `after` are the ones of this process before: if the last of them took too long, these may take longer.
+        `after` is the earlier object of this process: if a transaction of it took too long, these may take longer.
         """
         timeout_ms = TIMEOUT_MS
         if after is not None and after.was_slow:

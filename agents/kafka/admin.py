@@ -1,4 +1,4 @@
-"""The topics on a real broker: make those that `streams.contract.topics` declares, and list what differs."""
+"""The topics on a real broker: make those that `streams.contract.topics` declares, and list the differences."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The result of `create`: topics made, topics that existed, and how these differ from the declaration."""
+    """The result of `create`: topics made, topics that existed, and the differences of these from the declaration."""
 
     created: tuple[str, ...]
     existing: tuple[str, ...]
@@ -87,7 +87,7 @@ async def partitions(kafka: Kafka, names: Iterable[str]) -> dict[str, int]:
 
 
 async def committed(kafka: Kafka, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Return what a group has committed of each partition; -1 and "" for nothing. Raises KafkaUnusableError."""
+    """Return the committed offset and text of each partition; -1 and "" for none. Raises KafkaUnusableError."""
     wanted = list(tps)
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
         found = await admin.list_consumer_group_offsets(group, partitions=wanted)
@@ -110,7 +110,7 @@ async def configure(kafka: Kafka, some: Iterable[topics.Topic]) -> None:
 
 
 async def check(kafka: Kafka, some: Iterable[topics.Topic] | None = None) -> list[Difference]:
-    """Return every way in which the topics on the broker differ from the declaration. Raises KafkaUnusableError.
+    """Return all differences of the topics on the broker from the declaration. Raises KafkaUnusableError.
 
     `some` are the topics to compare; None: all that are declared.
     """
@@ -120,7 +120,7 @@ async def check(kafka: Kafka, some: Iterable[topics.Topic] | None = None) -> lis
 
 
 async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until the brokers know the topics: the controller answers before the others have heard."""
+    """Wait until all brokers have the topics: the controller answers before it has informed the others."""
     deadline = time.monotonic() + _VISIBLE_DEADLINE_S
     while time.monotonic() < deadline:
         if not any(topic["error_code"] or not topic["partitions"] for topic in await admin.describe_topics(names)):

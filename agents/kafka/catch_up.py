@@ -1,4 +1,4 @@
-"""Waits until a group has folded what is in its topics, and counts how far it is."""
+"""Waits until a group has folded the records in its topics, and counts its progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOPS: Final = 4
 
 
 async def source_records(kafka: Kafka) -> int:
-    """Return how many records `calls` and `crm` hold. Raise KafkaUnusableError."""
+    """Return the number of records in `calls` and `crm`. Raise KafkaUnusableError."""
     consumer = AIOKafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False)
     async with connected(consumer, kafka):
         tps = _partitions(kafka, (topics.CALLS, topics.CRM))
@@ -30,10 +30,10 @@ async def source_records(kafka: Kafka) -> int:
 async def catch_up(
     kafka: Kafka, check: Callable[[], None], advance: Callable[[int], None] = lambda _count: None
 ) -> int:
-    """Return once the group has folded all that its topics hold now, and all that came of it.
+    """Return once the group has folded all records that its topics hold now, and all records that follow from them.
 
-    Return how many records of `calls` and `crm` it has folded. `check` is called at each look and may raise. `advance`
-    receives how many were folded since the last look. Raise KafkaUnusableError.
+    Return the number of records of `calls` and `crm` that it has folded. `check` is called at each look and may raise.
+    `advance` receives the number that were folded since the last look. Raise KafkaUnusableError.
     """
     consumer = AIOKafkaConsumer(**client_options(kafka), group_id=kafka.group, enable_auto_commit=False)
     async with connected(consumer, kafka):

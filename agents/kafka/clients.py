@@ -1,4 +1,4 @@
-"""Clients of Kafka outside the worker: their options from the settings, and errors that say who must do what.
+"""Clients of Kafka outside the worker: their options from the settings, and errors that name the remedy.
 
 aiokafka reports every failed connection as "unable to bootstrap" and only logs the cause; here the cause is caught and
 put into words. A password is never part of an error.
@@ -83,7 +83,7 @@ Client = TypeVar("Client")
 
 
 class KafkaUnusableError(RuntimeError):
-    """Kafka cannot be used as it is. The text is for the person who must act."""
+    """Kafka cannot be used as it is. The text names the remedy."""
 
 
 def full_name(kafka: Kafka, topic: topics.Topic) -> str:
@@ -92,7 +92,7 @@ def full_name(kafka: Kafka, topic: topics.Topic) -> str:
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
-    """Return what every aiokafka client takes. Raises KafkaUnusableError for certificates that cannot be used."""
+    """Return the options of every aiokafka client. Raises KafkaUnusableError for certificates that cannot be used."""
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap,
         "security_protocol": kafka.security_protocol,
@@ -111,7 +111,7 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connected(client: Client, kafka: Kafka) -> AsyncIterator[Client]:
-    """Start an aiokafka client and stop it at the end. Raises KafkaUnusableError for whatever goes wrong."""
+    """Start an aiokafka client and stop it at the end. Raises KafkaUnusableError for all its errors."""
     started: Any = client
     with _causes() as causes:
         try:
@@ -128,7 +128,7 @@ async def connected(client: Client, kafka: Kafka) -> AsyncIterator[Client]:
 
 
 def put_into_words(error: BaseException, kafka: Kafka) -> str:
-    """Return what an error of a client means, and what to do about it."""
+    """Return the meaning of a client's error, and the remedy."""
     if isinstance(error, _REFUSED) and not kafka.security_protocol.startswith("SASL"):
         words = "{where} asks for authentication: set kafka.security_protocol and the kafka.sasl_ settings."
     else:
@@ -145,7 +145,7 @@ def put_into_words(error: BaseException, kafka: Kafka) -> str:
 
 
 def quiet() -> None:
-    """Keep the clients' own log off the terminal: what matters becomes an error in words."""
+    """Keep the clients' own log off the terminal: their errors are put into words."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
@@ -156,7 +156,7 @@ def tls_context(kafka: Kafka) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise KafkaUnusableError(f"kafka.ssl_cafile {kafka.ssl_cafile} cannot be used: {_said(error)}.") from None
     context.check_hostname = kafka.ssl_check_hostname
-    # keytool makes certificates without the identifiers that Python asks for from 3.13 on.
+    # keytool makes certificates without the identifiers that Python requires from 3.13 on.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if kafka.ssl_certfile:
         try:
@@ -205,7 +205,7 @@ class _ClientLog:
         return collector
 
     def end(self, collector: _Collector) -> None:
-        """Collect no more. The last one leaves the log as the first one found it."""
+        """Collect no more. The last one restores the log as it was before the first one."""
         self._logger.removeHandler(collector)
         self._collectors.remove(collector)
         if not self._collectors:

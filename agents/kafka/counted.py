@@ -1,4 +1,4 @@
-"""Reads topic `calls` to show which legs the tables count, for all managers. Workers are not needed, nor touched."""
+"""Reads topic `calls` to show the legs that the tables count, for all managers. It needs and changes no worker."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from streams.tables.manager.row import ManagerRow
 from streams.tables.manager.synthetic import SOURCE
 
 Progress = Callable[..., None]
-"""Receives how many records were read, and how many more are expected (0 without a second argument)."""
+"""A function that takes the number of records read, and the number expected in addition (0 by default)."""
 
 
 async def counted_legs(
     settings: Settings, since_ms: int, on_progress: Progress = lambda _count, _expected=0: None
 ) -> list[CountedLeg]:
-    """Return the legs that `calls` makes the tables count, by events that arrived at `since_ms` or later.
+    """Return the legs that the tables count from `calls`, by events that arrived at `since_ms` or later.
 
     A call is that of the first source that named it; events that callpulse itself added name none. Raises
     KafkaUnusableError.

@@ -1,4 +1,4 @@
-"""Dead letters: refused records, kept as they came, with the reason and the place they came from.
+"""Dead letters: refused records, kept unchanged, with the reason and their origin.
 
 The value of a dead letter is the record's value, byte for byte. Its key is `topic:partition:offset`, so that a letter
 that is sent twice counts once. The rest is in headers. Of a value larger than `MAX_KEPT` only the beginning is kept.
@@ -34,7 +34,7 @@ class DeadLetter(NamedTuple):
 
 
 def without_content(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
-    """Return the dead letter for a record that may hold what somebody said: its place, reason and length only."""
+    """Return the dead letter for a record that may hold spoken words: its place, reason and length only."""
     headers = [
         (REASON, rejection.reason.encode()),
         (DETAIL, rejection.detail.encode()),
@@ -68,9 +68,9 @@ def dead_letter(tp: TP, record: Any, rejection: Rejection) -> DeadLetter:
 
 
 def of_source(source: str, reason: str, detail: str, where: str, shape: bytes, at_ns: int, number: int) -> DeadLetter:
-    """Return the dead letter for a part of what a source delivered. `shape` stands for its bytes, which are not kept.
+    """Return the dead letter for a part of a source's delivery. `shape` replaces its bytes, which are not kept.
 
-    `at_ns` and `number` tell the letters of a source apart.
+    `at_ns` and `number` distinguish the letters of a source.
     """
     headers = [
         (REASON, reason.encode()),

@@ -1,8 +1,8 @@
-"""Dead letters from the outside: read them, and send their records back to where they came from.
+"""Dead letters for the commands: read them, and send their records back to their topics.
 
 A letter stays in the topic `rejected` until its retention is over. One that was sent back is marked by a second letter
 with the same key, so that it is not sent back again. A letter is sent before it is marked: if the process dies in
-between, the record is sent twice, and the worker knows the second by its id.
+between, the record is sent twice, and the worker recognises the second by its id.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ REDRIVEN: Final = "redriven_at"
 
 
 class Letter(Struct, kw_only=True):
-    """A record that was no event: where it came from, why it was refused, and its bytes.
+    """A refused record: its origin, the reason, and its bytes.
 
-    A part of what a source delivered has a `source` and `where` it was in there, and no topic (partition and offset
-    are -1). Its value is the shape of its bytes: there is no way back for it.
+    A part of a source's delivery has a `source` and its place there, `where`, and no topic (partition and offset are
+    -1). Its value is the shape of its bytes, so it cannot be sent back.
 
-    `at_ms` is when it was refused (the broker's clock). `value` is None where the record had none. `cut` is the length
-    of a value of which only the beginning was kept, else 0. `redriven_ms` is when it was sent back, 0 if it was not.
+    `at_ms` is the moment of its refusal (the broker's clock). `value` is None where the record had none. `cut` is the
+    length of a value of which only the beginning was kept, else 0. `redriven_ms` is the moment at which it was sent
+    back, 0 if it was not.
     """
 
     id: str
@@ -50,7 +51,7 @@ class Letter(Struct, kw_only=True):
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which letters are meant. An empty set means any; they were refused in `[since_ms, until_ms)`."""
+    """A choice of letters. An empty set means any; they were refused in `[since_ms, until_ms)`."""
 
     reasons: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
@@ -59,7 +60,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     redriven: bool = True
 
     def takes(self, letter: Letter) -> bool:
-        """Tell whether the letter is meant. A topic may be given without the prefix of the installation."""
+        """Return whether the letter is in the choice. A topic may be given without the prefix of the installation."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topics or letter.topic in self.topics or letter.topic.rpartition(".")[2] in self.topics)
@@ -78,7 +79,7 @@ class Redriven(Struct, kw_only=True):
 
 
 async def read(kafka: Kafka, wanted: Filter, on_progress: Callable[[int], None] = lambda _count: None) -> list[Letter]:
-    """Return the letters there are now, oldest first, each once. Raises KafkaUnusableError."""
+    """Return the present letters, oldest first, each once. Raises KafkaUnusableError."""
     letters: dict[str, Letter] = {}
     marks: dict[str, int] = {}
     async for record in records_to_end(kafka, full_name(kafka, topics.REJECTED)):
@@ -109,7 +110,7 @@ async def redrive(
             if letter.cut:
                 done.cut += 1
                 continue
-            # Without a key there is nothing that decides but the place where it was.
+            # Without a key only the earlier partition can decide.
             partition = letter.partition if letter.key is None else None
             await producer.add(letter.topic, letter.key, letter.value, partition=partition)
             done.by_topic[letter.topic] = done.by_topic.get(letter.topic, 0) + 1
@@ -124,7 +125,7 @@ async def redrive(
 
 
 def _letter(name: str, record: Any, headers: dict[str, bytes]) -> Letter | None:
-    """Return the letter that a record of `rejected` is; None for what is none."""
+    """Return the letter in a record of `rejected`; None for a record without one."""
     try:
         had_value = headers.get(rejected.HAD_VALUE, b"1") != b"0"
         value = bytes(record.value or b"") if had_value else None

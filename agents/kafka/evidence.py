@@ -1,4 +1,4 @@
-"""Reads topics to show what a manager's figures count. Workers are not needed, nor touched.
+"""Reads topics to show the calls and leads that a manager's figures count. It needs and changes no worker.
 
 Calls come from their source topic: tables hold no calls, only their sums. Leads come from the changelog of their table,
 which holds the very rows that the figures are made of, also of leads whose events the topics have long dropped.
@@ -29,7 +29,7 @@ from streams.tables.manager.row import ManagerRow
 
 _DEAL: Final = RESERVED.encode()
 Progress = Callable[..., None]
-"""Receives how many records were read, and how many more are expected (0 without a second argument)."""
+"""A function that takes the number of records read, and the number expected in addition (0 by default)."""
 
 
 async def read(
@@ -38,10 +38,10 @@ async def read(
     on_progress: Progress = lambda _count, _expected=0: None,
     need: Need = EVERYTHING,
 ) -> ManagerEvidence:
-    """Return what the topics hold of `manager`: calls up to now, leads up to the last checkpoint of their worker.
+    """Return the calls of `manager` up to now, and the leads up to the last checkpoint of their worker.
 
-    `need` says how far back calls are read, and whether leads are. `on_progress` receives the number of records that
-    were read since the last call, and the number of those that are found to be read. Raises KafkaUnusableError.
+    `need` determines how far back calls are read, and whether leads are read. `on_progress` receives the number of
+    records read since the last call, and the number of further records to read. Raises KafkaUnusableError.
     """
     log = await _calls(settings, manager, on_progress, need.since_ms)
     rows = await _leads(settings, manager, on_progress) if need.leads else {}

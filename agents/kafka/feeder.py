@@ -1,7 +1,7 @@
 """Feeds the simulated department into Kafka: its history at once, or at a pace, and then what is due now.
 
-The record says when it arrives (`due_ms`). Up to the present, records leave as fast as Kafka takes them, or `speed`
-times as fast as they happened, or `rate` of them a second; from the present on, each leaves when it is due.
+`due_ms` is the moment at which a record arrives. Up to the present, records are sent as fast as Kafka takes them, or
+`speed` times as fast as they happened, or `rate` of them a second; from the present on, each is sent when it is due.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Arrival(Protocol):
 
     @property
     def due_ms(self) -> int:
-        """When it arrives."""
+        """Moment at which it arrives, in milliseconds since epoch."""
 
 
 class Outlet(Protocol):
@@ -45,7 +45,7 @@ class Outlet(Protocol):
         """Take a record; waits while too many are on their way."""
 
     async def push(self) -> None:
-        """Let go what is held back."""
+        """Send the records that are held back."""
 
     async def flush(self) -> None:
         """Wait until all that was taken is stored."""
@@ -115,7 +115,7 @@ class Feeder(Generic[A]):
             self.live.set()
 
     def _leaves_at(self, due_ms: int, first_ms: int, started: float) -> float:
-        """Return when a record is to leave, in seconds since epoch."""
+        """Return the moment at which a record is sent, in seconds since epoch."""
         due = due_ms / 1000
         if due > self._clock():
             return due

@@ -1,4 +1,4 @@
-"""Finds what is kept of a lead, and asks the workers to forget it."""
+"""Finds the rows and records that are kept of a lead, and requests the workers to forget it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Progress = Callable[..., None]
 
 
 class Records(Struct, frozen=True):
-    """The records of a topic that name the lead. `newest` is when the newest one arrived, `until` when it ends, ms."""
+    """The records of a topic that name the lead. `newest` is the arrival of the newest one, `until` its expiry, ms."""
 
     topic: str
     records: int
@@ -50,7 +50,7 @@ class Records(Struct, frozen=True):
 
 
 class Kept(Struct, kw_only=True):
-    """What is kept of a lead.
+    """The rows and records that are kept of a lead.
 
     `keys` are the lead's own and those that are linked with it, `deals` the keys of its deals; both as far as they have
     rows. `calls` are (manager, call) of its transcripts. `lists` counts the lists of leads that need help which name
@@ -71,12 +71,12 @@ class Kept(Struct, kw_only=True):
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nothing is kept."""
+        """True if nothing is kept."""
         return not (self.rows or self.lists or self.recent or self.records)
 
 
 class _Spoken(Struct):
-    """What all records of topic `speech` have in common."""
+    """The fields that all records of topic `speech` have."""
 
     manager: str
     call: str
@@ -84,7 +84,7 @@ class _Spoken(Struct):
 
 
 async def find(kafka: Kafka, lead: str, on_progress: Progress = lambda _count, _expected=0: None) -> Kept:
-    """Return what Kafka holds of a lead: rows up to the last checkpoint, records up to now.
+    """Return the rows and records of a lead in Kafka: rows up to the last checkpoint, records up to now.
 
     Raise KafkaUnusableError, also for rows of another release.
     """
@@ -137,7 +137,7 @@ async def _find(kafka: Kafka, lead: str, on_progress: Progress) -> Kept:
 
 
 async def ask(kafka: Kafka, kept: Kept) -> None:
-    """Ask the workers to forget the rows that `kept` lists. Raise KafkaUnusableError."""
+    """Request the workers to forget the rows that `kept` lists. Raise KafkaUnusableError."""
     ours = [(GROUP, kafka.group.encode())] if await marks_facts(kafka) else []
     now_ms = int(time.time() * 1000)
     async with BatchProducer(kafka) as producer:
@@ -200,7 +200,7 @@ async def _all(kafka: Kafka, topic: str, on_progress: Progress) -> AsyncIterator
 
 
 def _in_rows(keys: Iterable[str]) -> list[bytes]:
-    """Return how the keys stand in rows."""
+    """Return the keys as rows encode them."""
     return [msgspec.msgpack.encode(key) for key in keys]
 
 
@@ -210,7 +210,7 @@ def _is_about(own: Collection[bytes], in_rows: Iterable[bytes], key: bytes, valu
 
 
 def _in_json(keys: Iterable[str]) -> list[bytes]:
-    """Return how the keys stand in JSON, whether its writer escapes letters or not."""
+    """Return the keys as JSON encodes them, with and without escaped letters."""
     found = set()
     for key in keys:
         found |= {json.dumps(key).encode(), json.dumps(key, ensure_ascii=False).encode(), msgspec.json.encode(key)}

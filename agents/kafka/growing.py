@@ -49,7 +49,7 @@ class Grown(NamedTuple):
 
 
 async def source_records(kafka: Kafka) -> int:
-    """Return how many records the topics to be copied hold. Raise KafkaUnusableError."""
+    """Return the number of records in the topics to be copied. Raise KafkaUnusableError."""
     counts = await admin.partitions(kafka, [full_name(kafka, topic) for topic in GROWN])
     tps = [TopicPartition(name, partition) for name, count in counts.items() for partition in range(count)]
     async with connected(_consumer(kafka), kafka) as consumer:
@@ -93,7 +93,7 @@ class _Copy:
         self._misrouted: set[bytes] = set()
 
     async def run(self, advance: Callable[[int], None]) -> Grown:
-        """Copy what is not copied yet."""
+        """Copy the records that are not copied yet."""
         await self._read_copied()
         partitions = (await admin.partitions(self._kafka, [self._old_name]))[self._old_name]
         copied = before = left_out = 0
@@ -186,7 +186,7 @@ def _push(
     waiting: Mapping[TopicPartition, deque[Any]],
     times: dict[TopicPartition, int],
 ) -> None:
-    # A record that is dated before the one in front of it comes right behind it.
+    # A record with an earlier timestamp than its predecessor comes right behind it.
     times[tp] = max(times[tp], waiting[tp][0].timestamp)
     heapq.heappush(heads, (times[tp], tp.partition, tp))
 

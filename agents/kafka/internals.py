@@ -1,7 +1,7 @@
 """The private attributes of aiokafka and Faust that callpulse uses, in one list, and a check of them at start.
 
 Both libraries are pinned (pyproject.toml). Another version may have renamed an attribute. Without the check a worker
-would fail in the middle of its work, or take a slow path without a word.
+would fail in the middle of its work, or silently take a slow path.
 """
 
 from __future__ import annotations

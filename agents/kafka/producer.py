@@ -18,7 +18,7 @@ from streams.contract import topics
 from streams.settings.settings import Kafka
 
 BATCH_BYTES: Final = 1 << 18
-_FULL_BYTES: Final = BATCH_BYTES - BATCH_BYTES // 8  # room for what a batch stores beside keys and values
+_FULL_BYTES: Final = BATCH_BYTES - BATCH_BYTES // 8  # room for the overhead of a batch beside keys and values
 _RECORD_BYTES: Final = 16
 _MOST_IN_FLIGHT: Final = 64
 _METADATA_DEADLINE_S: Final = 10.0

@@ -1,4 +1,4 @@
-"""Reads a topic up to the end that it has now, for the commands and for the settings log."""
+"""Reads a topic up to its present end, for the commands and for the settings log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def records_to_end(
     """Yield the records of a topic up to its present end. Those of a partition come in the order of their offsets.
 
     `partitions` are the ones to read; None: all. `since_ms` leaves out the records before the first one that arrived at
-    that moment or later. `on_total` receives how many records lie between there and the end, before any is read.
+    that moment or later. `on_total` receives the number of offsets from there to the end, before any is read.
     Records of transactions that were aborted or are open are left out. Raise KafkaUnusableError, also for a topic that
     does not exist.
     """

@@ -1,4 +1,4 @@
-"""The topic `reconciliations`: results are stored by whoever reconciles, and followed by workers."""
+"""The topic `reconciliations`: `callpulse reconcile` stores results in it, and workers follow it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AGAIN_S: Final = 30.0
 _POLL_MS: Final = 1_000
 _WAIT_MS: Final = 5_000
 _MOST_AT_ONCE: Final = 500
-# A result arrives after the end of its day; an older one than the ledger keeps is of no use.
+# A result arrives after the end of its day; the ledger does not keep older ones.
 _BACK_MS: Final = (KEPT_DAYS + 2) * DAY_MS
 
 

@@ -61,7 +61,7 @@ class Agreed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MeaningChangedError(RuntimeError):
-    """The settings define the meaning of rows otherwise than the settings that the rows were made by."""
+    """The settings give rows another meaning than the settings that the rows were made by."""
 
     def __init__(self, group: str, changes: list[Change]) -> None:
         self.changes = tuple(changes)
@@ -77,7 +77,7 @@ async def agree(settings: Settings, *, accept: bool = False) -> Agreed:
     It is written if nothing is there yet, and if a topic was deleted and created again since the last start: this topic
     has a new generation.
 
-    Raise MeaningChangedError where they are made by others; with `accept` only if the rows cannot be continued.
+    Raise MeaningChangedError where other settings made them; with `accept` only if the rows cannot be continued.
     Raise KafkaUnusableError, and ChangelogLostError for a table that cannot be rebuilt.
     """
     kafka = settings.kafka

@@ -1,6 +1,6 @@
-"""Which incarnation of a topic a group counts: a topic that was deleted and created again is another one.
+"""The generations of a topic that a group counts: a topic that was deleted and created again is another one.
 
-Offsets begin at 0 again in such a topic, so rows would take its records for repeats, and committed offsets would skip
+Offsets begin at 0 again in such a topic, so its records would count as repeats, and committed offsets would skip
 them. So each topic has a generation, kept in the settings log with the topic's id: 0 for the first topic of the name, 1
 for the next. Rows and facts hold positions that grow with the generation (`position_base`), and a committed offset
 counts only with the generations that it was committed for (`commit_tag`).
@@ -85,7 +85,7 @@ def advance(
 
 
 def _sentence(kafka: Kafka, name: str, now: GroupTopics) -> str:
-    """Return what happens to the topic `name`. Raise ChangelogLostError for a table that cannot be rebuilt."""
+    """Return the sentence about the topic `name`. Raise ChangelogLostError for a table that cannot be rebuilt."""
     for table, source in topics.TABLES.items():
         if name != topics.changelog(table, kafka.group).name:
             continue

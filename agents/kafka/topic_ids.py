@@ -125,7 +125,7 @@ class _MetadataRequest(Request[MetadataRequest_v12]):  # type: ignore[misc]  # a
 async def group_topics(kafka: Kafka, known: Mapping[str, KnownTopic]) -> GroupTopics:
     """Return the state of the topics that the group reads, where it may differ from `known`. Raise KafkaUnusableError.
 
-    Offsets are asked for only where an id has changed or is not known.
+    Offsets are requested only where an id has changed or is not known.
     """
     tables = {topics.changelog(table, kafka.group).name: source for table, source in topics.TABLES.items()}
     sources = [full_name(kafka, topic) for topic in topics.TAKEN_IN]
@@ -199,7 +199,7 @@ async def _committed(admin: Any, group: str) -> dict[tuple[str, int], tuple[int,
         try:
             offsets = await admin.list_consumer_group_offsets(group)
         except KafkaError as error:
-            # A new cluster makes the topic of committed offsets when it is first asked for them.
+            # A new cluster makes the topic of committed offsets at the first request for them.
             if not error.retriable or attempt + 1 == _ATTEMPTS:
                 raise
             await asyncio.sleep(_RETRY_S)

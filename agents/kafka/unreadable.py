@@ -1,4 +1,4 @@
-"""Batches that cannot be read: where they are, and what to do about them.
+"""Batches that cannot be read: their places, and the remedy.
 
 aiokafka unpacks a batch only when its records are taken. Its errors seldom name the partition and never the offset.
 Causes are a codec that is unknown or whose library is missing, a wrong checksum, and damaged data.
@@ -30,7 +30,7 @@ _DAMAGED: Final = (
 
 
 class UnreadableError(KafkaUnusableError):
-    """A batch cannot be read. The text names topic, partition and offset, and what to do."""
+    """A batch cannot be read. The text names topic, partition, offset and remedy."""
 
     def __init__(self, topic: str, partition: int, offset: int, cause: BaseException) -> None:
         super().__init__(

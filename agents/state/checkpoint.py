@@ -35,7 +35,7 @@ class Writing(NamedTuple):
 
 
 class Checkpoint:
-    """Makes durable what was folded, one checkpoint at a time.
+    """Makes the folded state durable, one checkpoint at a time.
 
     `commit` commits source offsets; it returns False where a rebalance came in between.
     """
@@ -88,7 +88,7 @@ class Checkpoint:
         return writes
 
     async def _keep(self, writes: list[Writing]) -> None:
-        """Tell the partitions which of their records Kafka stored, and where."""
+        """Pass the offsets of the records that Kafka stored to the partitions."""
         for table, partition, part, records in writes:
             part.written(records, self._outbox.acked(table.changelog, partition))
             if records:

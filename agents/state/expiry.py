@@ -3,7 +3,7 @@
 By then their contributions have left every window, so nothing has to be emitted. Rows are looked at in small steps, and
 removed like any other change: at the next checkpoint, from the changelog and from the disk.
 
-Rows that were emptied because somebody asked to forget their lead are removed as well, a few checkpoints later.
+Rows that `callpulse forget` emptied are removed as well, a few checkpoints later.
 
 A deal's row stays twice as long. Calls may keep its lead's row meanwhile, and only the deal's row can take the deal
 away from that lead, if it comes to another one.
@@ -29,7 +29,7 @@ STEP_S: Final = 1.0
 
 
 EMPTIED_KEPT_MS: Final = 10_000
-"""So long after it was first seen, an emptied row is removed: the offset of what emptied it is committed by then."""
+"""Time from the first sight of an emptied row to its removal: the offset of the request is committed by then."""
 
 
 class Emptied:
@@ -74,7 +74,7 @@ class Expiry:
             part = self._table.part(partition)
             known, last = self._at.get(partition, (None, b""))
             if known is not part:
-                last = b""  # it left and came back
+                last = b""  # the partition was revoked and assigned again
             found = part.after(last, max(1, rows // len(ours)))
             self._at[partition] = part, found[-1][0] if found else b""
             for key, row in found:

@@ -22,7 +22,7 @@ class Kind(Protocol[Row]):
     def restore(self, rows: dict[bytes, Row], key: bytes, value: bytes | None) -> bytes | None:
         """Apply one changelog record to `rows`.
 
-        Return the key of a row that must be written again because the record was older than what was there.
+        Return the key of a row that must be written again because the record was older than the row.
         """
 
     def changelog(self, key: bytes, row: Row) -> Iterable[tuple[bytes, bytes | None]]:
@@ -132,7 +132,7 @@ class CopiedPartition(MemoryPartition[Row]):
     def restore(self, records: Sequence[Any], end: int) -> None:
         """Apply records of the changelog, of which `end` is the next offset.
 
-        A record that is older than what is there is left out of the store. Its row is dirty until it is written again.
+        A record that is older than its row is left out of the store. The row is dirty until it is written again.
         """
         restore, rows, unwritten = self.kind.restore, self.rows, self._unwritten
         for record in records:
@@ -154,7 +154,7 @@ class CopiedPartition(MemoryPartition[Row]):
         the older records once more.
         """
         if self._checkpoint.offset < end:
-            # The log ends with offsets without a record, so none could verify this checkpoint: it is no way to begin.
+            # The log ends with offsets without a record, and without one a restore cannot verify this checkpoint.
             self._checkpoint = StoreCheckpoint(end, 0, now_ms(), len(self.rows))
         if self._unwritten and not self.dirty:
             self._write({})

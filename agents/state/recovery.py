@@ -1,4 +1,4 @@
-"""Recovery: the partitions that the group assigned to this worker, and how far their tables are restored."""
+"""Recovery: the partitions that the group assigned to this worker, and the progress of restoring their tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Recovery:
         return int(self._app.consumer_generation_id)
 
     def why_not_ready(self) -> list[str]:
-        """Return in words why the worker is not ready; an empty list once all assigned partitions are restored.
+        """Return in words the reasons why the worker is not ready; an empty list once all its partitions are restored.
 
         A worker to which the group assigned nothing, because it has enough others, is ready too.
         """
@@ -66,7 +66,7 @@ class Recovery:
         return why
 
     def progress(self, table: RowTable[Any]) -> float:
-        """Return the changelog records restored divided by those there are: 0 to 1, and 1 only for a whole table."""
+        """Return the share of the changelog records that are restored: 0 to 1, and 1 only for a complete table."""
         assigned = self._assigned()
         if assigned is None:
             return 0.0
@@ -90,7 +90,7 @@ class Recovery:
 
     def _assigned(self) -> set[TP] | None:
         if not self.round:
-            return None  # before the first rebalance, asking Faust for its consumer would make one
+            return None  # before the first rebalance, an access to Faust's consumer would make one
         try:
             assigned: set[TP] = self._app.consumer.assignment()
         except ConsumerNotStarted:

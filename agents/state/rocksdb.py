@@ -3,11 +3,11 @@
 The changelog in Kafka is the source of truth. The store is a copy of it, for a quick restart and for more rows than fit
 in memory. It may be behind the changelog, never ahead, and may be deleted at any time. A `PartitionStore` holds the
 rows of one partition in a column family of its own, and under the empty key its `StoreCheckpoint`: the changelog offset
-up to which the rows are whole. Rows and checkpoint are written in one batch, so a worker that is killed finds both as
-they were before the batch or both as they were after it.
+up to which the rows are complete. Rows and checkpoint are written in one batch, so after a kill both are as before the
+batch or both as after it.
 
-A store is deleted when it is opened and cannot be trusted: it belongs to another installation, number of partitions or
-row layout, RocksDB cannot read it, or it has failed before.
+A store that cannot be trusted is deleted when it is opened: it belongs to another installation, number of partitions
+or row layout, RocksDB cannot read it, or it has failed before.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class StoreError(RuntimeError):
 
 
 class StoreCheckpoint(Struct, frozen=True, array_like=True):
-    """How far the rows of a partition are whole.
+    """The point of the changelog up to which the rows of a partition are complete.
 
     `offset` is the next offset of the changelog (0: the store is empty). `check` is a checksum of the record before it;
-    it shows whether a changelog is the one that the store was made from. `at_ms` is when the rows were last known to be
-    whole, and `rows` is how many there are.
+    it shows whether a changelog is the one that the store was made from. `at_ms` is the last moment at which the rows
+    were known to be complete, and `rows` is their number.
     """
 
     offset: int = 0
@@ -93,7 +93,7 @@ class PartitionStore:
         return values
 
     def write(self, changes: Mapping[bytes, bytes | None], checkpoint: StoreCheckpoint) -> None:
-        """Put rows (None removes one) and set the checkpoint, both or neither."""
+        """Put rows (None removes one) and set the checkpoint, in one batch."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         batch.set_default_column_family(self._store.handle(self._name))
         for key, value in changes.items():
@@ -106,7 +106,7 @@ class PartitionStore:
         self.checkpoint = checkpoint
 
     def scan(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows with keys behind `after`, in the order of their keys, as they are when it begins."""
+        """Yield the rows with keys behind `after`, in the order of their keys, as they are at the start."""
         found = self._guarded(self._family.items, from_key=after)
         while (item := self._guarded(next, found, None)) is not None:
             if item[0] > after:
@@ -118,7 +118,7 @@ class PartitionStore:
         self.checkpoint = NO_CHECKPOINT
 
     def close(self) -> None:
-        """Let go of the column family: RocksDB stays open for as long as one is held."""
+        """Drop the handle of the column family: RocksDB stays open while a handle exists."""
         self._family.close()
 
     def _guarded(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -155,7 +155,7 @@ class Store:
 
     @property
     def is_open(self) -> bool:
-        """Whether the store can be used."""
+        """True while the store can be used."""
         return self._database is not None
 
     def open(self) -> None:

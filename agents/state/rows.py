@@ -24,11 +24,11 @@ Row = TypeVar("Row")
 CACHED_ROWS: Final = 32_768
 _LEAST_BUDGET: Final = 2048
 REFRESH_MS: Final = HOUR_MS
-"""A partition without changes has its checkpoint written again after so long, to show that it is still whole."""
+"""Time after which a partition without changes gets its checkpoint written again, which shows that it is complete."""
 
 
 class CacheBudget:
-    """How many rows a generation of each partition may hold; shared by the partitions of a table."""
+    """Most rows in a generation of each partition; the partitions of a table share the budget."""
 
     def __init__(self, total: int = CACHED_ROWS) -> None:
         self._total = total
@@ -36,7 +36,7 @@ class CacheBudget:
         self.restoring: WeakSet[Positions] = WeakSet()
 
     def share(self, partitions: int) -> None:
-        """Divide the budget among so many partitions."""
+        """Divide the budget among this number of partitions."""
         self.rows = max(_LEAST_BUDGET, self._total // max(1, partitions))
 
 
@@ -123,7 +123,7 @@ class StoredRows(Generic[Row]):
         return map(itemgetter(1), self.items())
 
     def items(self) -> Iterator[tuple[bytes, Row]]:
-        """Yield every row with its key, without keeping them in memory; do not change rows meanwhile."""
+        """Yield every row with its key, without keeping the rows in memory; do not change rows meanwhile."""
         yield from self._from(b"")
         for key in self.absent:
             row = self._live(key)

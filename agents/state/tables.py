@@ -55,7 +55,7 @@ def partition_of(kind: Kind[Row], disk: OnDisk[Row] | None, partition: int, budg
 
 
 class RowTable(faust.Table[Any, Any], Generic[Row]):
-    """A table of rows. `parts` holds the rows by partition; `owned` are the partitions that are ours and restored.
+    """A table of rows. `parts` holds the rows by partition; `owned` are this worker's restored partitions.
 
     `restoring` holds the next offset of each changelog partition that is being restored; other tables share it.
     """
@@ -77,7 +77,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
             name=name,
             partitions=app.conf.topic_partitions,
             extra_topic_configs=declared.config,
-            # 1 would make Faust go on reading the changelog of partitions that we write ourselves.
+            # 1 would make Faust read the changelogs that this worker writes itself.
             recovery_buffer_size=2,
         )
         # Set before the changelog topic is made of them: the batch codec, for keys and values alike.
@@ -102,7 +102,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
         return found
 
     def release(self, partitions: Iterable[int] | None = None) -> None:
-        """Forget the rows of `partitions` (None: of all), which another worker may own from now on."""
+        """Drop the rows of `partitions` (None: of all), which another worker may own from now on."""
         gone = set(self.parts) | set(self.owned) if partitions is None else set(partitions)
         self.owned -= gone
         for partition in gone:
@@ -164,7 +164,7 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
             raise
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust's signature
-        """Own the restored partitions, and no others."""
+        """Make the restored partitions the owned ones."""
         ours = frozenset(tp.partition for tp in active_tps)
         self.release(set(self.parts) - ours)
         self._budget.share(len(ours))

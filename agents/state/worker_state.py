@@ -1,4 +1,4 @@
-"""The state of one worker: its tables, the rows that lie on disk, and the checkpoint over both."""
+"""The state of one worker: its tables, its rows on disk, and the checkpoint over both."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class WorkerState:
 
     @property
     def owns_any(self) -> bool:
-        """Whether this worker owns a partition of a table that is completely restored."""
+        """True while this worker owns a partition of a table that is completely restored."""
         return any(table.owned for table in self.tables.values())
 
     def dirty_on_disk(self) -> int:
-        """Return how many rows that are on disk alone changed since the last checkpoint."""
+        """Return the number of rows in tables on disk alone that changed since the last checkpoint."""
         return sum(
             len(part.dirty)
             for table in self._on_disk
@@ -63,7 +63,7 @@ class WorkerState:
             table.release({tp.partition for tp in tps if tp.topic == self.sources[name]})
 
     async def run_checkpoint(self, offsets: dict[TP, int] | None = None) -> bool:
-        """Make durable what was folded, and commit. An error ends the worker."""
+        """Make the folded state durable, and commit. An error ends the worker."""
         try:
             return await self.checkpoint.run(offsets)
         except Exception as error:

@@ -1,8 +1,8 @@
 """The leads that need help now: the answer of `GET /leads/attention`, from the rows of this worker and its peers.
 
-Any worker answers for all. Each member of the group learns with its assignment which worker owns which partitions, and
-the URL of each. The answer names the partitions for which no worker answered, so that a short list is not mistaken for
-a good day.
+Any worker answers for all. The assignment of each member of the group contains the partitions of all workers, and the
+URL of each. The answer names the partitions for which no worker answered, so that an incomplete list is not mistaken
+for a complete one.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The answer of one worker: its most urgent leads for the query, how many match, and the partitions it read."""
+    """The answer of one worker: its most urgent leads for the query, the number that match, and its partitions."""
 
     leads: list[Listed]
     total: int
@@ -140,7 +140,7 @@ class AttentionList:
         links: Links,
         client: WebClient = NOBODY,
     ) -> None:
-        """`owners` returns, by URL of a worker, the partitions that it owns by changelog. `client` asks them."""
+        """`owners` returns, by URL of a worker, its partitions by changelog. `client` sends the requests."""
         self.links = links
         self._managers = managers
         self._outcomes = outcomes
@@ -151,7 +151,7 @@ class AttentionList:
         self.own_url = ""
 
     async def page(self, query: Query) -> Page:
-        """Return the page that `query` asks for, of all workers."""
+        """Return the page of `query` for all workers."""
         answers = [await self.local(query)]
         if not query.local:
             answers += await self._peers(query)
@@ -171,7 +171,7 @@ class AttentionList:
         return lead if address is None else replace(lead, link=address)
 
     async def local(self, query: Query) -> Answer:
-        """Return this worker's most urgent leads, enough of them for the page that `query` asks for."""
+        """Return this worker's most urgent leads, enough of them for the page of `query`."""
         now_ms = time.time_ns() // 1_000_000
         found: list[Listed] = []
         partitions = []

@@ -1,4 +1,4 @@
-"""Limits for connections to the worker's HTTP port: none is kept that does not finish its request or read its answer.
+"""Limits for connections to the worker's HTTP port: one that does not finish its request or read its answer is closed.
 
 aiohttp has no limit for the time that a request takes to arrive, nor for the number of connections.
 """
@@ -16,20 +16,20 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http import HttpProcessingError
 
 FIRST_REQUEST_S: Final = 10.0
-"""How long a new connection may take to send its first request."""
+"""Seconds that a new connection may take to send its first request."""
 IDLE_S: Final = 90.0
-"""How long a connection may wait for another request. Prometheus keeps one between its scrapes."""
+"""Seconds that a connection may wait for another request. Prometheus keeps one between its scrapes."""
 ANSWER_S: Final = 60.0
-"""How long a request may take from its head to the end of its answer."""
+"""Seconds that a request may take from its head to the end of its answer."""
 MOST: Final = 100
-"""How many connections may wait for a request. Beyond that, those that wait longest are closed."""
+"""Most connections that may wait for a request. Beyond that, those that wait longest are closed."""
 _LOOK_EVERY_S: Final = 0.5
 
 Clock = Callable[[], float]
 
 
 class Limits(NamedTuple):
-    """How long a connection may take, in seconds, and how many may wait for a request."""
+    """Limits of the time of a connection, in seconds, and of the number of connections that wait for a request."""
 
     first_request_s: float
     idle_s: float
@@ -76,7 +76,7 @@ class Connections:
         return Answered
 
     def overdue(self, connections: list[Any]) -> list[Any]:
-        """Return those of the `connections` that are to be closed."""
+        """Return the `connections` that are to be closed."""
         now = self._clock()
         limits = self._limits or Limits(FIRST_REQUEST_S, IDLE_S, ANSWER_S, MOST)
         for gone in (self._answering.keys() | self._waiting.keys()).difference(connections):
@@ -109,7 +109,7 @@ class Connections:
 
 
 class _Quiet(logging.Filter):
-    """Drops the tracebacks of requests that are no HTTP: they hold the bytes of the request."""
+    """Drops the tracebacks of malformed requests: they hold the bytes of the request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None

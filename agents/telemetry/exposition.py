@@ -1,7 +1,7 @@
 """The text of a scrape, written in slices so that folding goes on beside it.
 
 prometheus_client makes an object of every sample and takes most of a second for a thousand managers, all of it on the
-event loop that also folds. Here a line is four strings: the begin of the series, the manager's labels, the rest of the
+event loop that also folds. Here a line is four strings: the start of the series, the manager's labels, the rest of the
 series, the value. Series that differ from manager to manager, and those of teams, are few and made at each scrape.
 """
 

@@ -1,4 +1,4 @@
-"""Metrics of the worker that are looked up at a scrape, not counted as things happen: lag, ownership, rows, restore."""
+"""Metrics of the worker that are looked up at each scrape: lag, ownership, rows, restore."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Gauges:
         self._written = dict.fromkeys(state.tables, 0)
 
     def refresh(self) -> None:
-        """Look everything up. Does not wait for anything."""
+        """Look all gauges up. Does not wait for anything."""
         self._drain()
         metrics = self._metrics
         metrics.gauge("group_generation").set(self._recovery.generation)

@@ -1,6 +1,6 @@
 """Health: whether folding makes progress while there is lag, and whether the tables are restored in time.
 
-That a process answers does not show that its consumer is alive. So every partition with lag must move.
+A process may answer although its consumer is dead. So every partition with lag must make progress.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class NotReadyError(RuntimeError):
 
 
 class Stalled(NamedTuple):
-    """A partition that has records to fold and does not move."""
+    """A partition that has records to fold and makes no progress."""
 
     topic: str
     partition: int
@@ -65,7 +65,7 @@ class Health:
         self._failed = False
 
     def why_not_ready(self) -> list[str]:
-        """Return in words why the figures of this worker cannot be trusted yet; an empty list when it is ready."""
+        """Return in words the reasons why this worker is not ready; an empty list when it is."""
         return self._recovery.why_not_ready()
 
     def stalled(self) -> list[Stalled]:
@@ -81,7 +81,7 @@ class Health:
         ]
 
     def observe(self) -> float:
-        """Note what moved since the last time; return the time. End the worker if it is not ready in time."""
+        """Note the progress of each partition; return the time. End the worker if it is not ready in time."""
         now = self._clock()
         why = self.why_not_ready()
         if why:

@@ -103,7 +103,7 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """End the worker if a watch breaks: without it the worker would look healthy for ever."""
+        """End the worker if a watch fails: without it the worker would look healthy for ever."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
@@ -169,7 +169,7 @@ class Server:
 
 
 def _reachable(url: str, host: str, port: int) -> str:
-    """Return the URL under which other machines may find what listens at `url`."""
+    """Return the URL at which other machines may reach the server at `url`."""
     scheme = url.partition(":")[0]
     return f"{scheme}://{socket.gethostname()}:{port}" if ip_address(host).is_unspecified else url
 

@@ -1,7 +1,7 @@
-"""Lag: how many records of each owned partition are in Kafka and not folded yet.
+"""Lag: the number of records of each owned partition that are in Kafka and not folded yet.
 
-The end of a partition comes from the last fetch, or from a request of our own: a consumer that stopped fetching would
-otherwise report no lag for ever.
+The end of a partition comes from the last fetch, or from a request of its own: otherwise a consumer that stopped
+fetching would report no lag for ever.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Lag:
         return lags
 
     def caught_up(self, topic: str) -> set[int]:
-        """Return the partitions of `topic` in which there is nothing left to fold."""
+        """Return the partitions of `topic` without lag."""
         return {tp.partition for tp, lag in self.now().items() if not lag and tp.topic == topic}
 
     async def ask(self) -> None:
-        """Ask Kafka for the ends of the open partitions again and again, for as long as the worker lives."""
+        """Request the ends of the open partitions from Kafka repeatedly, for as long as the worker lives."""
         while True:
             tps = list(self._tracker.snapshot())
             if tps:

@@ -58,8 +58,8 @@ class Snapshot(NamedTuple):
 class Managers:
     """Reads managers out of the tables `managers`, `outcomes` and `coaching`.
 
-    `tables` may lack the last two: then the measures of leads are 0, and nothing was heard. `partition_for` gives the
-    partition of a key, `talking_ms` how long a manager has talked in a call in progress, at a moment.
+    `tables` may lack the last two: then the measures of leads are 0, and no call is heard. `partition_for` returns the
+    partition of a key, `talking_ms` the time that a manager has talked in a call in progress, at a moment.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Managers:
         return Snapshot(partition, tuple(table.parts.get(partition) for table in self._tables))
 
     def is_current(self, snapshot: Snapshot) -> bool:
-        """Return whether the partition has stayed ours since the snapshot. One that left and came back has not."""
+        """Return whether this worker has owned the partition ever since the snapshot, without a break."""
         return not self._session_is_over() and all(
             snapshot.partition in table.owned and (part is None or table.parts.get(snapshot.partition) is part)
             for table, part in zip(self._tables, snapshot.parts, strict=True)
@@ -176,7 +176,7 @@ class Managers:
         return self._read(entry.blank if row is None else row, now_ms, roster, outcome, entry.plan_deals, cache, speech)
 
     def teams(self) -> dict[str, int]:
-        """Return the number of managers exported here by team; every team of the settings is there."""
+        """Return the number of managers that this worker exports, by team; every team of the settings has an entry."""
         counts = dict.fromkeys((*self._settings.teams, *(entry.team for entry in self._entries.values())), 0)
         for partition in self.partitions():
             for key in self.keys(partition):

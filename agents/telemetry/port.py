@@ -8,7 +8,7 @@ from aiohttp import web
 
 
 class Bound(NamedTuple):
-    """The address that a server is bound to."""
+    """The address of a server's socket."""
 
     host: str
     port: int

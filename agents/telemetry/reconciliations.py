@@ -1,7 +1,7 @@
 """The lines of a scrape about reconciled days, of the managers whose partitions the worker owns.
 
-The worker exports them because one worker owns a manager at a time, and it is there whether or not anything takes
-events in or compares records. They change seldom, so they are kept from scrape to scrape.
+The worker exports them because one worker owns a manager at a time, and it runs whether or not other processes take
+events in or compare records. They change seldom, so they are kept from scrape to scrape.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.units import MINUTE_MS, SECOND_MS
 
 
 class _Kept(NamedTuple):
-    """The lines of a manager by metric, and what they were made of."""
+    """The lines of a manager by metric, and the results that they were made of."""
 
     version: int
     today: int
@@ -34,7 +34,7 @@ class _Kept(NamedTuple):
 
 
 class ReconciliationLines:
-    """Writes what the ledger holds. `partition_for` gives the partition of a manager's key."""
+    """Writes the results of the ledger. `partition_for` returns the partition of a manager's key."""
 
     def __init__(self, ledger: Ledger, partition_for: Callable[[bytes], int]) -> None:
         self.ledger = ledger

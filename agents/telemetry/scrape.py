@@ -1,7 +1,7 @@
 """Reads the metrics of workers: fetches /metrics and takes the samples out of the text format.
 
 `prometheus_client.parser` takes seven times as long for the 140,000 samples of a thousand managers (27 s instead of 4 s
-on a busy machine), and cannot leave out the families that nobody asked for (0.3 s for two of 140).
+on a busy machine), and cannot leave out the families that are not needed (0.3 s for two of 140).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HINTS: Final = MappingProxyType({401: "; worker.web_client says how to log in",
 
 
 class Sample(NamedTuple):
-    """One line of a scrape; `name` comes without the prefix of the product."""
+    """One line of a scrape; `name` is without the prefix of the product."""
 
     name: str
     labels: Mapping[str, str]
@@ -67,7 +67,7 @@ def samples(text: str, wanted: Collection[str] | None = None) -> Iterator[Sample
 
 
 async def fetch(session: aiohttp.ClientSession, url: str, client: WebClient = NOBODY) -> Scrape:
-    """Return what the worker at `url` answers. Never raises for a worker that cannot be reached.
+    """Return the answer of the worker at `url`. Never raises for a worker that cannot be reached.
 
     The `url` of the answer is without a name and a password.
     """
@@ -86,7 +86,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, client: WebClient = NO
 
 
 async def fetch_all(urls: Collection[str], client: WebClient = NOBODY) -> list[Scrape]:
-    """Return what the workers answer, asked at the same time. `client` logs in at them."""
+    """Return the answers of the workers, requested at the same time. `client` logs in at them."""
     async with client.session(TIMEOUT_S) as session:
         return list(await asyncio.gather(*(fetch(session, url, client) for url in urls)))
 

@@ -1,4 +1,4 @@
-"""How commands and workers log in at the ports of callpulse: a file in the form of promtool's `--http.config.file`.
+"""The login of commands and workers at the ports of callpulse: a file in the form of promtool's `--http.config.file`.
 
 <https://prometheus.io/docs/prometheus/latest/configuration/promtool/> defines the form; the keys that callpulse takes
 are those of `ClientFile`.
@@ -29,7 +29,7 @@ class BasicAuth(Struct, frozen=True, kw_only=True):
     password_file: Text | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield an error for each conflict between two fields."""
         if bool(self.password) == bool(self.password_file):
             yield ("password", "password_file"), "write one of password and password_file"
 
@@ -42,13 +42,13 @@ class Authorization(Struct, frozen=True, kw_only=True):
     credentials_file: Text | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield an error for each conflict between two fields."""
         if bool(self.credentials) == bool(self.credentials_file):
             yield ("credentials", "credentials_file"), "write one of credentials and credentials_file"
 
 
 class ClientTls(Struct, frozen=True, kw_only=True):
-    """Whom to trust, and the client's own certificate. Names of files are relative to the file that names them."""
+    """The trusted authorities, and the client's own certificate. Names of files are relative to the client file."""
 
     ca_file: Text | None = None
     cert_file: Text | None = None
@@ -58,13 +58,13 @@ class ClientTls(Struct, frozen=True, kw_only=True):
     min_version: Versions = "TLS12"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield an error for each conflict between two fields."""
         if bool(self.cert_file) != bool(self.key_file):
             yield ("cert_file", "key_file"), "write both of cert_file and key_file"
 
 
 class ClientFile(Struct, frozen=True, kw_only=True):
-    """How to log in."""
+    """The credentials of a client, and its TLS."""
 
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
@@ -72,7 +72,7 @@ class ClientFile(Struct, frozen=True, kw_only=True):
 
 
 class Addressed(NamedTuple):
-    """A URL without a name and a password, and the headers that say who asks."""
+    """A URL without a name and a password, and the headers that identify the client."""
 
     url: str
     headers: dict[str, str]
@@ -91,7 +91,7 @@ class WebClient:
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
     def addressed(self, url: str) -> Addressed:
-        """Return where to ask and as whom: a name in the URL goes before the file. Raise ValueError for no URL."""
+        """Return the URL and the login for it: a name in the URL takes precedence. Raise ValueError for no URL."""
         asked = URL(url)
         headers = {"Authorization": self._authorization} if self._authorization else {}
         if asked.user is not None:
@@ -104,7 +104,7 @@ NOBODY: Final = WebClient()
 
 
 def web_client(path: str | None, setting: str = "worker.web_client") -> WebClient:
-    """Return the client that a file describes. Raise OSError, with the setting, for what cannot be read or used."""
+    """Return the client that a file describes. Raise OSError, with the setting, for a file that cannot be used."""
     if path is None:
         return NOBODY
     file = Path(path)
@@ -115,7 +115,7 @@ def web_client(path: str | None, setting: str = "worker.web_client") -> WebClien
 def own_url(host: str, port: int, web_config: str | None) -> str:
     """Return the URL of a port of these settings. A web file that cannot be read here counts as one with TLS.
 
-    Otherwise a password could leave this machine in the clear.
+    Otherwise a password could leave this machine unencrypted.
     """
     scheme = "http"
     if web_config is not None:

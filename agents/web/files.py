@@ -29,7 +29,7 @@ class WatchedFile:
     """A web file on disk. `setting` is the key that names it, for errors.
 
     Raise OSError, with the setting, for a file that cannot be used at the start. A file that becomes unusable later
-    changes nothing: the log says so, and the last one that was good holds.
+    has no effect but an error in the log: the last usable one holds.
     """
 
     def __init__(self, path: str, setting: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class WatchedFile:
         self.has_tls = self._loaded.tls is not None
 
     def current(self) -> Loaded:
-        """Return what holds now. The disk is looked at once a second at most."""
+        """Return the file that holds now. The disk is checked once a second at most."""
         now = self._clock()
         if now - self._looked >= _LOOK_EVERY_S:
             self._looked = now
@@ -54,14 +54,14 @@ class WatchedFile:
         return self._loaded
 
     def listening_context(self) -> ssl.SSLContext | None:
-        """Return the TLS for a port that listens; every new connection takes what holds then."""
+        """Return the TLS for a port; every new connection uses the file that holds at that moment."""
         return _Current(self) if self.has_tls else None
 
     def _reload(self) -> None:
         try:
             loaded = self._read()
         except OSError as error:
-            log.error("%s; what it said before holds", error.strerror)  # noqa: TRY400 - the text says it all
+            log.error("%s; what it said before holds", error.strerror)  # noqa: TRY400 - the text is complete
             return
         if (loaded.tls is not None) != self.has_tls:
             log.error("%s begins or ends TLS, which takes a restart; what it said before holds", self._setting)
@@ -81,7 +81,7 @@ class WatchedFile:
 
 
 class _Current(ssl.SSLContext):
-    """Wraps each new connection in the context that holds at that moment: all of TLS may change without a restart."""
+    """Wraps each new connection in the present context: all of TLS may change without a restart."""
 
     def __new__(cls, watched: WatchedFile) -> Self:
         made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
@@ -97,7 +97,7 @@ class _Current(ssl.SSLContext):
 
 
 def loaded(path: Path, setting: str) -> Loaded:
-    """Return a web file with its TLS. Raise OSError, with the setting, for what cannot be read or used."""
+    """Return a web file with its TLS. Raise OSError, with the setting, for a file that cannot be used."""
     web = read(path, setting, web_file)
     tls = web.tls_server_config
     return Loaded(web, None if tls is None else _context(tls, path, setting))

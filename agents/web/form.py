@@ -1,4 +1,4 @@
-"""The form of a web file: that of Prometheus' exporter toolkit, and the table `callpulse` that only callpulse knows.
+"""The form of a web file: that of Prometheus' exporter toolkit, and the table `callpulse` of callpulse's own keys.
 
 <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md> defines the first four tables.
 A value that may be a secret is never quoted in an error.
@@ -116,7 +116,7 @@ Names: TypeAlias = Annotated[tuple[Identifier, ...], Parse(_several)]
 
 
 class Tls(Struct, frozen=True, kw_only=True):
-    """The certificate of the port, and what it demands of clients. Names of files are relative to the web file."""
+    """The certificate of the port, and the requirements on clients. Names of files are relative to the web file."""
 
     cert_file: Text
     key_file: Text
@@ -129,7 +129,7 @@ class Tls(Struct, frozen=True, kw_only=True):
     prefer_server_cipher_suites: bool = True
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield an error for each conflict between two fields."""
         if self.min_version > self.max_version:
             yield ("min_version", "max_version"), "is newer than max_version"
         asks = self.client_auth_type != "NoClientCert"
@@ -149,7 +149,7 @@ class Http(Struct, frozen=True, kw_only=True):
 
 
 class Extension(Struct, frozen=True, kw_only=True):
-    """What only callpulse knows: hashes of bearer tokens by name, and who may read which path."""
+    """The keys of callpulse itself: hashes of bearer tokens by name, and the names that may read each path."""
 
     bearer_tokens: Mapping[str, TokenHashes] = MappingProxyType({})
     access: Mapping[str, Names] = MappingProxyType({})
@@ -165,11 +165,11 @@ class WebFile(Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> frozenset[str]:
-        """Everybody who can log in."""
+        """The names that can log in."""
         return frozenset((*self.basic_auth_users, *self.callpulse.bearer_tokens))
 
     def readers(self, path: str) -> frozenset[str] | None:
-        """Return who may read a path; None: anyone, without a password or a token.
+        """Return the names that may read a path; None: every client, without a password or a token.
 
         `path` is decoded. The probes of a supervisor are open unless a rule names them.
         """
@@ -187,14 +187,14 @@ class WebFile(Struct, frozen=True, kw_only=True):
 
 
 class WebFileError(ValueError):
-    """A web file cannot be used. The text has a line for everything that is wrong."""
+    """A web file cannot be used. The text has a line for each error."""
 
     def __init__(self, problems: Collection[Problem]) -> None:
         super().__init__("\n".join(f"  {problem}" for problem in problems))
 
 
 def mapping(text: str) -> Mapping[str, Any]:
-    """Return the table that is written in YAML. Raise WebFileError where there is none; nothing of it is quoted."""
+    """Return the table that is written in YAML. Raise WebFileError where there is none, without a quote of the text."""
     import yaml  # noqa: PLC0415 - most installations have no such file
 
     try:
@@ -211,7 +211,7 @@ def mapping(text: str) -> Mapping[str, Any]:
 
 
 def web_file(text: str) -> WebFile:
-    """Return the web file that a text in YAML is. Raise WebFileError with everything that is wrong with it."""
+    """Return the web file of a text in YAML. Raise WebFileError with all its errors."""
     document = dict(mapping(text))
     reader = Reader()
     for table, keys in _NOT_TAKEN.items():
@@ -255,7 +255,7 @@ def _check_access(file: WebFile, reader: Reader) -> None:
 
 
 def read(path: Path, setting: str, parse: Callable[[str], T]) -> T:
-    """Return what `parse` makes of the text of a file. Raise OSError, with the setting, for what it cannot use."""
+    """Return the result of `parse` for the text of a file. Raise OSError, with the setting, for an unusable file."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except WebFileError as error:

@@ -1,4 +1,4 @@
-"""What a port demands of whoever asks, by its web file: a password or a token, and the right to read the path."""
+"""The access control of a port, by its web file: a password or a token, and the right to read the path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Basic(NamedTuple):
 
 
 class Guard:
-    """Guards a port by the web file at `path`; without one anybody may ask. `setting` is the key that names the file.
+    """Guards a port by the web file at `path`; without one every client may read. `setting` is the key of the file.
 
     Raise OSError, with the setting, for a file that cannot be used.
     """
@@ -70,9 +70,9 @@ class Guard:
                     answer.headers[name] = value
 
     async def refusal(self, request: web.BaseRequest, *, open_to_all: bool = False) -> web.Response | None:
-        """Return the answer to somebody who may not read the path, or None.
+        """Return the answer to a client that may not read the path, or None.
 
-        With `open_to_all` the path has a check of its own, so that only the names of certificates are looked at.
+        With `open_to_all` the path has a check of its own, so that only the names of certificates are checked here.
         """
         if self._file is None:
             return None
@@ -96,7 +96,7 @@ class Guard:
         return None if name in readers else _text(403, "this name may not read this path")
 
     async def _name(self, file: WebFile, request: web.BaseRequest) -> str | None:
-        """Return whose password or token the request shows, or None."""
+        """Return the name whose password or token the request has, or None."""
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         if not shown:
             return None
@@ -107,14 +107,14 @@ class Guard:
             right = await self._passwords.is_right(file.basic_auth_users, *basic, request.remote or "")
             name = basic.name if right else None
         if name is None:
-            # Neither the name nor the path as they came: people type passwords into the wrong field.
+            # Without the name and the path of the request: people type passwords into the wrong field.
             path = request.path if request.path in PATHS else "another path"
             log.warning("a wrong password or token for %s from %s", path, request.remote)
         return name
 
 
 def read_basic(shown: str) -> Basic | None:
-    """Return what stands behind `Basic` in a header, or None where it is no name and password."""
+    """Return the name and the password of a `Basic` header, or None where it has none."""
     if len(shown) > _LONGEST:
         return None
     try:
@@ -125,7 +125,7 @@ def read_basic(shown: str) -> Basic | None:
 
 
 def _owner(file: WebFile, token: str) -> str | None:
-    """Return whose token it is. All hashes are compared, whichever it is: the time tells nothing."""
+    """Return the name that owns the token. All hashes are compared, so the time taken reveals nothing."""
     given = hashed(token).encode()
     found = None
     for name, hashes in file.callpulse.bearer_tokens.items():

@@ -1,7 +1,7 @@
-"""Checks passwords against bcrypt hashes, away from the event loop, one at a time, and remembers what it found.
+"""Checks passwords against bcrypt hashes, outside the event loop, one at a time, and remembers the results.
 
-bcrypt is slow by design. So a password that was right is right again without it, as one that was wrong is wrong: what
-is remembered is a digest under a key of this process, never the password.
+bcrypt is slow by design. So the result for a password is remembered and reused, whether it was right or wrong. The
+memory holds a digest under a key of this process, never the password.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from hashlib import blake2b
 from typing import Final
 
 MOST_WAITING: Final = 16
-"""How many checks may wait for their turn."""
+"""Most checks that may wait for their turn."""
 MOST_OF_AN_ADDRESS: Final = 4
-"""How many of these may be of one address, so that somebody who guesses keeps nobody else out."""
+"""Most of these that may be of one address, so that an attacker's guesses do not keep other clients out."""
 _WRONG_KEPT: Final = 256
 _LONGEST: Final = 72
-"""bcrypt reads so many bytes of a password."""
+"""Number of bytes of a password that bcrypt reads."""
 _NOBODYS: Final = "$2b${:02}$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 
 Check = Callable[[bytes, bytes], bool]
@@ -32,7 +32,7 @@ class BusyError(Exception):
 
 
 def bcrypt_check(password: bytes, hashed: bytes) -> bool:
-    """Return whether a password is the one of a bcrypt hash. It takes as long as the cost of the hash says."""
+    """Return whether a password is the one of a bcrypt hash. The cost of the hash determines the time it takes."""
     import bcrypt  # noqa: PLC0415 - most installations have no passwords
 
     return bcrypt.checkpw(password[:_LONGEST], hashed)
@@ -51,7 +51,7 @@ class Passwords:
         self._threads: ThreadPoolExecutor | None = None
 
     async def is_right(self, hashes: Mapping[str, str], name: str, password: str, address: str) -> bool:
-        """Return whether a password is that of a name. A name that is not known takes as long as one that is.
+        """Return whether a password is that of a name. An unknown name takes as long as a known one.
 
         Raise BusyError where too many of this address, or of all, wait.
         """
@@ -76,12 +76,12 @@ class Passwords:
         return right
 
     def close(self) -> None:
-        """Check nothing that waits."""
+        """Cancel the checks that wait."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _look(self, name: str, digest: bytes, password: str, hashed: str) -> bool:
-        """Return what bcrypt says, or what it said to the same password while this one waited."""
+        """Return the result of bcrypt, or its result for the same password while this one waited."""
         found = self._known(name, digest)
         return self._check(password.encode(), hashed.encode()) if found is None else found
 
@@ -108,5 +108,5 @@ class Passwords:
 
 
 def _nobodys(hashes: Mapping[str, str]) -> str:
-    """Return a hash that nobody's password has, as slow as the slowest of `hashes`."""
+    """Return a hash that matches no password, as slow as the slowest of `hashes`."""
     return _NOBODYS.format(max((int(one[4:6]) for one in hashes.values()), default=10))

@@ -1,4 +1,4 @@
-"""`callpulse demo`: everything at once on this machine, live, and at the end the proof that the figures are right."""
+"""`callpulse demo`: all processes on this machine, live, and at the end a check that the figures are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that the demo starts, each under a guard: when the demo is gone, however it went, so are they."""
+"""Programs that the demo starts, each under a guard: they end with the demo, whichever way it ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return self._process.status is None
 
     @property
@@ -48,7 +48,7 @@ class Child:
         return self._process.pid
 
     def await_ready(self, ready: Callable[[], T | None]) -> T:
-        """Return what `ready` gives as soon as it gives something. Raises UserError if the program ends or hangs."""
+        """Return the first result of `ready` that is not None. Raises UserError if the program ends or hangs."""
         deadline = time.monotonic() + READY_DEADLINE_S
         while (found := ready()) is None:
             if not self.running:
@@ -89,7 +89,7 @@ class Child:
 def start_worker(config: Path | None, log: Path, more: Mapping[str, str] | None = None) -> tuple[Child, str]:
     """Start a worker and return it with the base URL of its port, once that answers.
 
-    `more` are variables that set what the file of settings does not.
+    `more` are variables for settings that are not in the file.
     """
     child = start("worker", ["worker"], config, log, more)
     try:
@@ -102,13 +102,13 @@ def start_worker(config: Path | None, log: Path, more: Mapping[str, str] | None 
 def start(
     name: str, command: list[str], config: Path | None, log: Path, more: Mapping[str, str] | None = None
 ) -> Child:
-    """Start a command of callpulse that says in JSON where it answers; `said` reads that from its log."""
+    """Start a command of callpulse that prints its addresses in JSON; `said` reads them from its log."""
     options = [] if config is None else ["--config", str(config)]
     return Child(name, [sys.executable, "-m", "agents.cli", *command, "--json", *options], log, more)
 
 
 def said(log: Path) -> dict[str, Any] | None:
-    """Return what a command has said in JSON, None as long as it has not."""
+    """Return the JSON that a command has printed, None until then."""
     for line in log.read_bytes().splitlines() if log.exists() else ():
         if line.startswith(b'{"url"'):
             addresses: dict[str, Any] = orjson.loads(line)
@@ -117,7 +117,7 @@ def said(log: Path) -> dict[str, Any] | None:
 
 
 def listens(port: int) -> bool | None:
-    """Tell whether somebody listens on the port; None, not False, as `await_ready` wants it."""
+    """Return True if a server listens on the port, else None, as `await_ready` requires."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return True if probe.connect_ex(("127.0.0.1", port)) == 0 else None

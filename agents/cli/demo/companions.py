@@ -22,7 +22,7 @@ _HOMES: Final = (Path("/usr/share/grafana"), Path("/usr/local/share/grafana"))
 
 @contextlib.contextmanager
 def companions(folder: Path, worker_url: str) -> Iterator[dict[str, str]]:
-    """Run what of the two is on the PATH, and yield their addresses by name; one that does not start is left out."""
+    """Run those of the two that are on the PATH, and yield the addresses of those that started, by name."""
     addresses: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if (program := shutil.which("prometheus")) is not None:

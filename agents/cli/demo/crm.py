@@ -1,4 +1,4 @@
-"""The demo's CRM: posts events to the gateway in batches, and again until it is answered, as docs/gateway.md asks."""
+"""The demo's CRM: posts events to the gateway in batches, and again until it is answered, as in docs/gateway.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agents.cli.common import FAILED, UserError
 MOST_EVENTS: Final = 500
 MOST_BYTES: Final = 1 << 19
 PATIENCE_S: Final = 90.0
-"""How long a batch is sent again before the demo gives up."""
+"""Time for which a batch is sent again before the demo gives up."""
 _MOST_WAITING: Final = 4 * MOST_EVENTS
 _ANSWER_S: Final = 20.0
 _FIRST_DELAY_S: Final = 0.1
@@ -34,8 +34,8 @@ _ONE: Final = "application/json"
 class Crm:
     """Sends events to `/v1/events` of a gateway, one batch after the other: the events of a lead keep their order.
 
-    What is no line of text (it is empty, or has a line break in it) goes by itself. A batch that is not answered, or
-    answered with 408, 429 or 5xx, is sent again, after `Retry-After` or a growing delay with jitter.
+    An event that is not one line of text (it is empty, or has a line break in it) goes by itself. A batch that is not
+    answered, or answered with 408, 429 or 5xx, is sent again, after `Retry-After` or a growing delay with jitter.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -50,7 +50,7 @@ class Crm:
         self.posted = self.requests = self.again = self.accepted = self.duplicates = self.rejected = 0
 
     def counts(self) -> dict[str, int]:
-        """Return what was sent and how it was answered, for the report."""
+        """Return the counts of events sent and of their answers, for the report."""
         names = ("posted", "requests", "again", "accepted", "duplicates", "rejected")
         return {**{name: getattr(self, name) for name in names}, "acknowledged": len(self.acknowledged)}
 

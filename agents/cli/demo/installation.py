@@ -1,4 +1,4 @@
-"""What the demo starts, with the settings of it: Kafka, a worker, a gateway, a listener, and what is beside them."""
+"""The programs of the demo and their settings: Kafka, a worker, a gateway, a listener, Prometheus and Grafana."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _TOKEN_BYTES: Final = 32
 
 
 class Place(NamedTuple):
-    """Where everything is, once it runs.
+    """The running demo: its settings, its programs and their addresses.
 
-    `listener` is "" where there are no recordings to listen to. `portal` is None where no portal was asked for.
+    `listener` is "" where there are no recordings to listen to. `portal` is None in a demo without one.
     """
 
     settings: Settings
@@ -64,7 +64,7 @@ class Place(NamedTuple):
 
 @contextlib.contextmanager
 def installation(department: Department, portal: DemoPortal | None = None) -> Iterator[Place]:
-    """Start what is needed, and take it down in the end, whatever happens meanwhile. `portal` is polled, too."""
+    """Start the programs, and stop them at the end in all cases. `portal` is polled, too."""
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="callpulse-demo-"))
@@ -114,12 +114,12 @@ def installation(department: Department, portal: DemoPortal | None = None) -> It
 
 
 def _await(child: Child) -> dict[str, Any]:
-    """Return what a command says in JSON once it is ready."""
+    """Return the JSON that a command prints once it is ready."""
     return child.await_ready(lambda: said(child.log))
 
 
 def _do_not_disturb() -> None:
-    """Take everything down in peace: a second Ctrl-C would leave half of it."""
+    """Ignore signals while the programs are stopped: a second Ctrl-C would leave some of them running."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     say("taking everything down")

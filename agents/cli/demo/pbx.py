@@ -24,8 +24,8 @@ _LOOK_S: Final = 0.05
 class RecordedPbx:
     """Plays recordings one after the other, as if the last one ended when this object was made.
 
-    Its clock stands at the beginning of the first recording until all are played: a listener that dates what has no
-    `Timestamp` of its own dates it before the calls, not after them.
+    Its clock stands at the beginning of the first recording until all are played: a listener dates events without a
+    `Timestamp` of their own before the calls, not after them.
 
     The port is taken at once, so it can be written into settings; clients are answered from `async with` on.
     """
@@ -43,7 +43,7 @@ class RecordedPbx:
 
     @property
     def sessions(self) -> int:
-        """How many recordings it has."""
+        """Number of its recordings."""
         return len(self._sessions)
 
     def access(self) -> str:
@@ -60,7 +60,7 @@ ping_deadline = "60s"
 """
 
     def expected(self, settings: Settings) -> dict[str, Event]:
-        """Return the contract events that must come of it, by id: each recording by itself, without a socket."""
+        """Return the expected contract events, by id: each recording by itself, without a socket."""
         mapping = settings.source(AsteriskMapping)
         secret = settings.privacy.lead_secret.reveal().encode()
         people = People.of(settings, secret)
@@ -68,7 +68,7 @@ ping_deadline = "60s"
         return {event.id: event for events in found for event in events}
 
     async def play(self) -> None:
-        """Wait for a client that has logged in and has its lists, and send it all."""
+        """Wait for a client that has logged in and has its lists, and send it all recordings."""
         while not any(session.asked >= LISTED for session in self._interface.up):  # noqa: ASYNC110 - it has no event for this
             await asyncio.sleep(_LOOK_S)
         for session in self._sessions:
@@ -93,7 +93,7 @@ ping_deadline = "60s"
 def stamped(recording: bytes) -> list[tuple[int, Ami]]:
     """Return the events of a recording, each with its time in milliseconds.
 
-    Before the first event that tells a time, all are taken to be of that time.
+    The events before the first one with a time get that time.
     """
     events = [read for read in read_recording(recording) if isinstance(read, dict) and "Event" in read]
     clock = RecordingClock()

@@ -1,7 +1,7 @@
-"""The demo's Bitrix24: a portal on the loopback in which a department of its own works, and the check of what came out.
+"""The demo's Bitrix24: a portal on the loopback in which a department of its own works.
 
 `callpulse gateway` polls it by an incoming webhook. The portal posts the ends of calls, and rings for deals, by an
-outgoing one. What is lost there comes by the poll.
+outgoing one. The poll delivers the events that are lost there.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ANSWER_S: Final = 10.0
 class DemoPortal:
     """A portal with `days` of history, a day at most. The port is taken at once; `working` answers at it.
 
-    Live, its people call `intensity` times as much, and have been at it for `warm_up_ms`.
+    Live, its people call `intensity` times as much, and they began `warm_up_ms` before the start.
     """
 
     def __init__(self, seed: int, days: float, intensity: float, warm_up_ms: int) -> None:
@@ -58,7 +58,7 @@ class DemoPortal:
         host, port = self._socket.getsockname()
         self.url = f"http://{host}:{port}"
         self.taken: list[Record] = []
-        """What happened in the department until now, as the simulator says."""
+        """The records of the department until now, from the simulator."""
         self.requests = self.posted = 0
 
     @property
@@ -67,7 +67,7 @@ class DemoPortal:
         return self._department.settings.managers
 
     def counts(self) -> dict[str, int]:
-        """Return what the portal has, and how often it was asked and has posted, for the report."""
+        """Return the number of the portal's entries, of requests to it and of its posts, for the report."""
         shown = self._bitrix24
         return {
             "calls": shown.calls, "deals": shown.deals, "changes": shown.changes, "requests": self.requests,
@@ -75,7 +75,7 @@ class DemoPortal:
         }  # fmt: skip
 
     def text(self) -> str:
-        """Return the settings with which the gateway reaches it, and the managers that its users are."""
+        """Return the settings with which the gateway reaches it, and the managers who are its users."""
         stages = "\n".join(f'"{stage_id(stage)}" = "{stage}"' for stage in self._department.settings.results.stages)
         return f"""
 {self._bitrix24.roster(self._department.text)}
@@ -101,7 +101,7 @@ since = "2d"
 
     @contextlib.asynccontextmanager
     async def working(self, gateway: str) -> AsyncIterator[None]:
-        """Fill in the history, then answer, and go on live; `gateway` is where the outgoing webhook posts to."""
+        """Fill in the history, then answer, and go on live; the outgoing webhook posts to `gateway`."""
         now_ms = int(time.time() * 1000)
         records = self._records(now_ms)
         app = web.Application()
@@ -119,13 +119,13 @@ since = "2d"
             await runner.cleanup()
 
     async def finish(self) -> None:
-        """Stop what happens in the department. The portal still answers."""
+        """Stop the department. The portal still answers."""
         self._stop.set()
         if self._live is not None:
             await self._live
 
     def _records(self, now_ms: int) -> Iterator[Record]:
-        """Return what happens: the history in its usual rhythm, then live with the demo's intensity."""
+        """Return the records: the history in its usual rhythm, then live with the demo's intensity."""
         none, department = FaultRates.none(), self._department
         history = simulate(department, now_ms - int(self._days * DAY_MS), now_ms, faults=none, crm=True)
         live = simulate(
@@ -139,7 +139,7 @@ since = "2d"
         return heapq.merge(history, live, key=attrgetter("due_ms"))
 
     def _history(self, records: Iterator[Record], now_ms: int) -> Record | None:
-        """Take what was before now, and return the record after it."""
+        """Take the records before now, and return the next one."""
         for record in records:
             if record.due_ms > now_ms:
                 return record
@@ -147,7 +147,7 @@ since = "2d"
         return None
 
     async def _go_on(self, first: Record | None, records: Iterator[Record], hook: str) -> None:
-        """Take each record when it is due, and post what the portal says about it."""
+        """Take each record when it is due, and post the portal's notices of it."""
         timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             for record in [] if first is None else _with(first, records):
@@ -167,7 +167,7 @@ since = "2d"
         return self._bitrix24.take(event)
 
     async def _post(self, session: aiohttp.ClientSession, hook: str, notice: Notice) -> None:
-        """Post once, as the real portal does: what is not taken comes by the poll."""
+        """Post once, as the real portal does: the poll delivers a notice that is not taken."""
         form = {
             "event": notice.event,
             **notice.data,
@@ -206,7 +206,7 @@ def _with(first: Record, rest: Iterable[Record]) -> Iterator[Record]:
 
 
 def _department(seed: int) -> Department:
-    """Return a small department whose names are those of no other one of the demo."""
+    """Return a small department whose names differ from those of the demo's other department."""
     invented = Department.make(seed, MANAGERS, 1, always=True)
     text = invented.text.replace('id = "', 'id = "portal-').replace('team = "', 'team = "portal-')
     made = Department.from_settings(load(text, {}), seed, always=True)

@@ -1,4 +1,4 @@
-"""What of the demo's portal came out at the other end, held against what the simulator says of its department."""
+"""Compares the events and figures of the demo's portal with the simulator's records of its department."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Deal: TypeAlias = "tuple[str, Decimal | None, str | None, str | None]"
 
 
 class Polled(Struct):
-    """What of the portal is in Kafka, each event once, and what is wrong with it."""
+    """The number of the portal's events in Kafka, each counted once, and the errors in them."""
 
     calls: int = 0
     crm: int = 0
     wrong: list[str] = []
 
     def counts(self) -> dict[str, int]:
-        """Return how much is in Kafka, for the report."""
+        """Return the number of events in Kafka, for the report."""
         return {"calls_stored": self.calls, "crm_stored": self.crm}
 
 
@@ -63,9 +63,9 @@ async def polled(settings: Settings, portal: DemoPortal, scrape: Scrape) -> Poll
 def differences(
     calls: Iterable[Event], crm: Iterable[Event], records: Iterable[Record], stages: Iterable[str]
 ) -> list[str]:
-    """Return a line for each kind of thing of which the events of the portal are not what the simulator says.
+    """Return a line for each kind of record in which the events of the portal differ from the simulator.
 
-    A portal has whole seconds, one queue, and takes a machine that answers for an answer.
+    A portal has whole seconds and one queue, and counts a voicemail as an answer.
     """
     happened = list(records)
     named = {stage: stage for stage in stages}
@@ -108,7 +108,7 @@ def _disposition(leg: Leg) -> Disposition:
 
 
 def _last(changes: Iterable[tuple[str, DealStageChanged]]) -> Counter[Deal]:
-    """Return the deals as they are after their changes. What a change does not name stays as it was."""
+    """Return the deals as they are after their changes. A field that a change does not name stays as it was."""
     deals: dict[str, Deal] = {}
     for stage, one in changes:
         _, amount, currency, manager = deals.get(one.deal, ("", None, None, None))

@@ -1,4 +1,4 @@
-"""The demo as it runs: what is started in which order, what is fed in, how it is watched, compared and taken down."""
+"""The course of the demo: it starts the programs, feeds records in, shows the board, compares figures and stops all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from streams.simulator import Department, FaultRates, Truth
 from streams.units import DAY_MS
 
 WARM_UP_MS: Final = 180_000
-"""Nobody dials in the first minute at the desk: the live department has been there for a while when it goes live."""
+"""Managers do not dial in their first minute at the desk: the live department begins this long before it goes live."""
 SETTLE_DEADLINE_S: Final = 120.0
 _EXAMPLES: Final = 20
 _PRODUCED: Final = (topics.CALLS.name, topics.CRM.name)
@@ -46,7 +46,7 @@ _COUNTERS: Final = {
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The options of the command line. `source` names a system that is shown beside, "" for none."""
+    """The options of the command line. `source` names an additional system, "" for none."""
 
     seconds: float | None
     managers: int
@@ -58,7 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class _Fed(NamedTuple):
-    """What went in, and what must come out."""
+    """The input of the demo, and the expected figures."""
 
     truth: Truth
     ways: Ways
@@ -141,7 +141,7 @@ async def _live(plan: Plan, place: Place) -> dict[str, Any]:
 
 
 async def _hear(place: Place, history: asyncio.Event) -> Heard:
-    """Play the recorded sessions, and say what came of them."""
+    """Play the recorded sessions, and report their events."""
     if not place.pbx.sessions:
         say("The recorded sessions of a PBX are not part of the package, and are left out; the source folder has them.")
     heard = await hear(place, history)
@@ -167,7 +167,7 @@ def _work(plan: Plan, department: Department, truth: Truth, now_ms: int) -> Iter
 
 
 async def _until_fed(feeding: asyncio.Task[None], place: Place) -> None:
-    """Wait until nothing more is fed in. Raises UserError if a program ends meanwhile."""
+    """Wait until all records are fed in. Raises UserError if a program ends meanwhile."""
     while not feeding.done():
         await asyncio.wait({feeding}, timeout=0.5)
         place.check()
@@ -181,10 +181,10 @@ async def _stop_after(
     caught_up: asyncio.Event,
     hearing: asyncio.Task[Heard],
 ) -> None:
-    """Say when the worker has read the history and the sessions; from then on it is live, for so many seconds."""
+    """Report when the worker has read the history and the sessions; from then on it is live for the planned seconds."""
     await feeder.live.wait()
     await asyncio.wait({hearing})
-    while _lag(await _scrape(place)) != 0:  # noqa: ASYNC110 - the worker is another process, there is no event of it
+    while _lag(await _scrape(place)) != 0:  # noqa: ASYNC110 - the worker is another process and has no event
         await asyncio.sleep(0.5)
     caught_up.set()
     if seconds is not None:
@@ -193,7 +193,7 @@ async def _stop_after(
 
 
 async def _watch(plan: Plan, place: Place, feeder: Feeder[Pending]) -> None:
-    """Show the board, or say now and then how it goes where there is no terminal for it."""
+    """Show the board, or print the progress now and then where there is no terminal."""
     if plan.board and sys.stdout.isatty():
         view = View(place.settings.thresholds, place.settings.managers, f"callpulse demo   {place.metrics}")
         await watch([place.metrics], view, interval_s=1.0)
@@ -204,9 +204,9 @@ async def _watch(plan: Plan, place: Place, feeder: Feeder[Pending]) -> None:
 
 
 async def _compare(place: Place, fed: _Fed) -> tuple[Scrape, list[str], _Fed]:
-    """Return the last scrape and what is wrong in it; looks again until nothing is, or the deadline has passed.
+    """Return the last scrape and its errors; scrapes again until there are none, or the deadline has passed.
 
-    What was fed comes with what of the portal is in Kafka.
+    The returned input includes the portal's events in Kafka.
     """
     say("comparing every figure with what the simulator knows, and what was counted with what went in")
     deadline = time.monotonic() + SETTLE_DEADLINE_S
@@ -224,7 +224,7 @@ async def _compare(place: Place, fed: _Fed) -> tuple[Scrape, list[str], _Fed]:
 
 
 def _lag(scrape: Scrape) -> float | None:
-    """Return how many records the worker has yet to read, None while it does not know."""
+    """Return the number of records that the worker has yet to read, None while it is not known."""
     lags = [sample.value for sample in samples(scrape.text, ("lag_records",))]
     return sum(lags) if lags else None
 
@@ -243,7 +243,7 @@ def _report(place: Place, scrape: Scrape, wrong: list[str], *, fed: _Fed, probe:
         if sample.name == "calls_in_progress":
             managers.add(sample.labels["manager"])
             continue
-        # Facts between the agents are not events that were produced.
+        # Facts between the agents are not events of a source.
         if sample.labels.get("topic") in _PRODUCED:
             totals[next(name for name, metric in _COUNTERS.items() if metric == sample.name)] += int(sample.value)
     shown = {} if place.portal is None else {"portal": place.portal.counts() | fed.polled.counts()}

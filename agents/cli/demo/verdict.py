@@ -19,10 +19,10 @@ Key = tuple[str, tuple[str, ...]]
 
 
 def mismatches(scrape: Scrape, truth: Truth) -> list[str]:
-    """Return a line for every activity figure of the simulated managers that is not what it must be.
+    """Return a line for every activity figure of the simulated managers that is wrong.
 
     The worker read its tables at a moment between the beginning and the end of the scrape, so a figure that grows with
-    the clock may have any value between those of the two moments. Managers that the truth does not know are left out.
+    the clock may have any value between those of the two moments. Managers that the truth does not name are left out.
     """
     known = truth.accounts.keys()
     ours: dict[Key, float] = {}

@@ -1,4 +1,4 @@
-"""The ways in of the demo: which record takes which, and whether all of it came out at the other end."""
+"""The ways in of the demo: the way of each record, and the check that all of them are stored and counted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _OfLead(Struct):
 
 
 class Ways:
-    """Takes records of the simulator: telephony goes straight into Kafka, what the CRM says to the gateway.
+    """Takes records of the simulator: those of telephony go straight into Kafka, those of the CRM to the gateway.
 
     A record of the CRM whose Kafka key is wrong on purpose goes into Kafka, too: a request has no key.
     """
@@ -50,11 +50,11 @@ class Ways:
             await self._producer.add(topic, key, value)
 
     async def push(self) -> None:
-        """Let go what is held back."""
+        """Send the records that are held back."""
         await self._producer.push()
 
     async def flush(self) -> None:
-        """Wait until Kafka has what went there, and the gateway has answered for the rest."""
+        """Wait until Kafka has its records, and the gateway has answered for the rest."""
         await self._producer.flush()
         await self._crm.flush()
 
@@ -67,7 +67,7 @@ class Ways:
 
 
 class Heard(Struct):
-    """What came of the recorded sessions: messages on the socket, events in Kafka, and what is wrong with these."""
+    """The result of the recorded sessions: messages on the socket, events in Kafka, and the errors in these."""
 
     sessions: int = 0
     messages: int = 0
@@ -77,9 +77,9 @@ class Heard(Struct):
 
 
 async def hear(place: Place, history: asyncio.Event) -> Heard:
-    """Play the recorded sessions to the listener, and compare what it stored with what it must make of them.
+    """Play the recorded sessions to the listener, and compare the stored events with the expected ones.
 
-    Kafka is read once the `history` is there: to read beside it takes too long, and its end moves away.
+    Kafka is read once the `history` is stored: before that, reading takes too long, and the end of the topic moves on.
     """
     heard = Heard(sessions=place.pbx.sessions)
     if not heard.sessions:
@@ -104,7 +104,7 @@ async def hear(place: Place, history: asyncio.Event) -> Heard:
 
 
 def differences(expected: dict[str, Event], found: dict[str, Event]) -> list[str]:
-    """Return a line for each event of the PBX that is missing, not as it must be, or too many."""
+    """Return a line for each event of the PBX that is missing, wrong, or superfluous."""
     lines = [
         f"{name} of the PBX was heard and is not in Kafka"
         if name not in found
@@ -116,7 +116,7 @@ def differences(expected: dict[str, Event], found: dict[str, Event]) -> list[str
 
 
 async def accepted(url: str, source: str) -> int:
-    """Return how many events of a source a process of the way in has stored, by its own metrics."""
+    """Return the number of events of a source that a process of the way in has stored, by its own metrics."""
     scrape = (await fetch_all([f"{url}/metrics"]))[0]
     return int(
         sum(
@@ -130,7 +130,7 @@ async def accepted(url: str, source: str) -> int:
 async def uncounted(
     place: Place, scrape: Scrape, crm: Crm, ways: Ways, *, more: int, heard: Heard, polled: Polled
 ) -> list[str]:
-    """Return a line for each way of which the worker has not counted what went in.
+    """Return a line for each way whose records the worker has not counted in full.
 
     `more` are records of telephony that the demo itself sent into Kafka.
     """
@@ -143,10 +143,10 @@ async def uncounted(
 
 
 def of_crm(scrape: Scrape, *, acknowledged: int, stored: int, polled: int = 0) -> list[str]:
-    """Return what is wrong with the events of the CRM: exactly what was acknowledged is stored, and counted.
+    """Return the errors in the events of the CRM: exactly the acknowledged events must be stored and counted.
 
-    What went into Kafka with a wrong key is refused by the worker, so it is not among what was applied. `polled` are
-    the events of a portal in the same topic.
+    The worker refuses records with a wrong key in Kafka, so they are not among the applied ones. `polled` are the
+    events of a portal in the same topic.
     """
     lines = []
     if stored != acknowledged:
@@ -159,7 +159,7 @@ def of_crm(scrape: Scrape, *, acknowledged: int, stored: int, polled: int = 0) -
 
 
 def of_calls(scrape: Scrape, sent: int, managers: Collection[str]) -> list[str]:
-    """Return what is wrong with telephony: the worker has read all that was `sent`, and it knows the PBX's managers.
+    """Return the errors in telephony: the worker must have read all `sent` records, and export the PBX's managers.
 
     It reads more than that: it writes ends that never came, and second legs of transfers, into the topic itself.
     """
@@ -173,7 +173,7 @@ def of_calls(scrape: Scrape, sent: int, managers: Collection[str]) -> list[str]:
 
 
 def counted(scrape: Scrape, topic: str) -> dict[str, int]:
-    """Return how many records of a topic the worker applied, knew already, refused, or got too late."""
+    """Return the number of records of a topic that the worker has counted: applied, duplicate, refused or too late."""
     totals = dict.fromkeys(_COUNTED, 0)
     for sample in samples(scrape.text, _COUNTED):
         if sample.labels.get("topic") == topic:
@@ -182,7 +182,7 @@ def counted(scrape: Scrape, topic: str) -> dict[str, int]:
 
 
 def in_report(crm: Crm, ways: Ways, heard: Heard) -> dict[str, Any]:
-    """Return for the report how much went in which way."""
+    """Return the number of records of each way, for the report."""
     return {
         "kafka": dict(ways.direct),
         "gateway": crm.counts(),

@@ -1,4 +1,4 @@
-"""Following one file, whatever is written in it: the sink, the cursor in Kafka, and the port of the process."""
+"""Following one file of any format: the sink, the cursor in Kafka, and the port of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse listen json-cdr`: read the records of a FreeSWITCH that could not be posted."""
+"""`callpulse listen json-cdr`: read the records that a FreeSWITCH could not post."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening live, whatever the telephone system: the process, until a signal ends it."""
+"""Listening live to any telephone system: the process, until a signal ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse listen cel`, `queue-log` and `cdr`: follow the files in which Asterisk writes what happened."""
+"""`callpulse listen cel`, `queue-log` and `cdr`: follow the record files of Asterisk."""
 
 from __future__ import annotations
 

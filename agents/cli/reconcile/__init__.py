@@ -1,4 +1,4 @@
-"""`callpulse reconcile`: what records say about a day against what was counted live, and the ends that repair it."""
+"""`callpulse reconcile`: compares the records of a day with the figures, and sends the ends that repair these."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _span(text: str) -> float:
 def _once(
     settings: Settings, files: RecordFiles, day: int, tolerance_ms: int, *, repair: bool, keep: bool
 ) -> tuple[list[FoundDay], int, int]:
-    """Return what was found, how many ends were sent, and how many lines could not be read."""
+    """Return the findings, the number of ends that were sent, and the number of lines that could not be read."""
     since_ms = since(settings, [day])
     with progress("reading records", size(files, since_ms)) as advance:
         records = read(files, settings, [day], since_ms, tolerance_ms, advance)

@@ -1,4 +1,4 @@
-"""One comparison: records against what was counted, the ends that are missing, and the results in Kafka."""
+"""One comparison of records with counted legs, the ends that are missing, and the results in Kafka."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANY_ZONE_MS = 14 * HOUR_MS
 
 
 class Compared(Struct):
-    """What was found, the ends that were sent, and what is found after that."""
+    """The findings, the ends that were sent, and the findings after that."""
 
     found: list[FoundDay]
     sent: list[CallEnded]
@@ -40,7 +40,7 @@ async def compare(
     to_send: Callable[[CallEnded], bool] = lambda _: False,
     advance: Callable[..., None] = lambda _count, _expected=0: None,
 ) -> Compared:
-    """Compare records of days with what was counted, and send the missing ends that `to_send` says.
+    """Compare records of days with the counted legs, and send the missing ends that `to_send` selects.
 
     Raises KafkaUnusableError.
     """

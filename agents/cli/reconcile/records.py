@@ -1,4 +1,4 @@
-"""Where a reconciliation reads records from: files of Asterisk, or exported files of a mapping."""
+"""The records of a reconciliation: files of Asterisk, or exported files of a mapping."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Advance: TypeAlias = Callable[[int], object]
 
 
 class RecordFiles(Struct, frozen=True, kw_only=True):
-    """The files to read. With `rotated`, those that were these before are read, too. `mapping` is that of `file`."""
+    """The files to read. With `rotated`, their rotated predecessors are read, too. `mapping` is that of `file`."""
 
     kind: Kind
     paths: tuple[Path, ...]
@@ -37,7 +37,7 @@ class RecordFiles(Struct, frozen=True, kw_only=True):
     rotated: bool = False
 
     def series(self, since_ms: int) -> list[list[Path]]:
-        """Return the files that may hold records since a moment, the oldest first; those of a list are one file."""
+        """Return the files that may hold records since a moment: per file a list with its rotations, oldest first."""
         return [rotated.since(path, since_ms) if self.rotated else [path] for path in self.paths]
 
 
@@ -84,9 +84,9 @@ def size(files: RecordFiles, since_ms: int) -> int:
 def read(
     files: RecordFiles, settings: Settings, days: Sequence[int], since_ms: int, tolerance_ms: int, advance: Advance
 ) -> Records:
-    """Return what the files say; legs of other days than these and those beside them are left out.
+    """Return the records of the files; legs of other days than these and those beside them are left out.
 
-    Files that were written to before `since_ms` for the last time are not read. Raises UserError.
+    Files that were last changed before `since_ms` are not read. Raises UserError.
     """
     secret = lead_secret(settings)
     people = People.of(settings, secret)

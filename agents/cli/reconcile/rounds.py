@@ -1,4 +1,4 @@
-"""`callpulse reconcile --every`: the days that have ended, again and again, so that late records change them."""
+"""`callpulse reconcile --every`: repeated rounds over the days that have ended, so that late records change them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _AGAIN_S: Final = 60.0
 
 
 class Rounds:
-    """Reconciles the days that have ended, at once and then `every_s` seconds. `days` are so many before today.
+    """Reconciles the days that have ended, at once and then every `every_s` seconds. `days` is the number of days.
 
-    A round that fails is tried again a minute later; `trouble` says why in words.
+    A round that fails is tried again a minute later; `trouble` is the reason in words.
     """
 
     def __init__(

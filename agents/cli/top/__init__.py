@@ -1,4 +1,4 @@
-"""`callpulse top`: the live board on the terminal, for anyone without Grafana at hand."""
+"""`callpulse top`: the live board on the terminal, for use without Grafana."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ font-size: {char_height}px; line-height: {line_height}px; }}
 {backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
 </svg>
 """
-"""rich's own picture of a terminal, without the fonts that it would fetch from elsewhere."""
+"""rich's own template of a terminal, without the fonts that it would fetch from another server."""
 
 
 def top(
@@ -93,11 +93,11 @@ def top(
     try:
         run(watch(urls, view, client=client, interval_s=interval, team=team, order=sort))
     except KeyboardInterrupt:
-        return  # that is how one leaves the board
+        return  # the usual way to leave the board
 
 
 def _whose(given: Sequence[str], roster: Mapping[str, Manager]) -> tuple[str | None, list[str] | None]:
-    """Return the manager whom the first argument names by id or name, None for nobody, and the addresses."""
+    """Return the manager whom the first argument names by id or name, None for no manager, and the addresses."""
     if given:
         for id_, manager in roster.items():
             if given[0].casefold() in (id_.casefold(), manager.name.casefold()):
@@ -138,7 +138,7 @@ async def watch(
 
 
 def drawn(found: Department, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:
-    """Return the board of all, or the page of the manager that the view is about."""
+    """Return the board of all, or the page of the manager in the view."""
     return board(found, view, width, height, order) if view.manager is None else page(found, view, view.manager)
 
 

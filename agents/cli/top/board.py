@@ -19,11 +19,11 @@ STALE_S: Final = 120.0
 _MARKS: Final = {"available": "●", "paused": "◐", "after_call": "◔", "offline": "○"}
 _WAITING_S: Final = 600.0
 _KEPT: Final = 0.7
-"""Fewer promises kept are worth a look; where the colour of the board changes, too."""
+"""Share of promises kept below which the cell is coloured; the colour of the Grafana board changes there, too."""
 
 
 class View(NamedTuple):
-    """The inputs of the board besides the figures: thresholds, names, links, and where the managers come from."""
+    """The inputs of the board besides the figures: thresholds, names, links, title and the manager of a page."""
 
     thresholds: Thresholds
     names: Mapping[str, Manager]
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column. `rank` orders who has to go where the terminal is narrow: the highest first."""
+    """A column. A narrow terminal drops columns by `rank`, the highest first."""
 
     title: str
     width: int
@@ -44,12 +44,12 @@ class Column(NamedTuple):
 
 
 def silent(line: Line, thresholds: Thresholds) -> bool:
-    """Tell whether the manager should be working and is not: on shift, no call, nothing for longer than a pause."""
+    """Return whether the manager is on shift and has had no activity for longer than a pause."""
     return line.on_shift and line.idle_s * 1000 >= thresholds.work_gap_ms
 
 
 def nobody(line: Line) -> bool:
-    """Tell whether the line is no person's: calls in a queue that nobody answered."""
+    """Return whether the line is of a queue, with its unanswered calls, and not of a person."""
     return line.manager.startswith(QUEUE_PREFIX)
 
 
@@ -171,7 +171,7 @@ def board(
 ) -> RenderableType:
     """Return the board for a terminal of `width` columns and, where it must fit, `height` lines."""
     lines = sorted(department.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
-    lines.sort(key=nobody)  # queues stand apart, below the people
+    lines.sort(key=nobody)  # queues are below the people
     room = len(lines) if height is None else max(1, height - 5)
     shown, hidden = lines[:room], len(lines) - room
     columns = fitting(width)
@@ -202,7 +202,7 @@ def fitting(width: int) -> Sequence[Column]:
 
 
 def header(department: Department, view: View) -> Text:
-    """Return the lines above the table: how fresh the figures are, and how many managers do what."""
+    """Return the lines above the table: the age of the figures, and the number of managers by presence."""
     feed, lines = department.feed, [line for line in department.lines if not nobody(line)]
     text = Text.assemble(
         (view.title, "bold"), "  ", (time.strftime("%H:%M:%S", time.localtime(department.at_ms / 1000)), "dim")

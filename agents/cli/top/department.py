@@ -66,7 +66,7 @@ class Line(Struct, kw_only=True):
 
 
 class Feed(Struct, kw_only=True):
-    """The workers and what reaches them. `age_s` is the age of the newest event, None before the first."""
+    """The state of the workers and their feed. `age_s` is the age of the newest event, None before the first."""
 
     workers: int = 0
     workers_up: int = 0
@@ -194,7 +194,7 @@ def plain(department: Department) -> object:
 
 
 def _compare(lines: Iterable[Line]) -> None:
-    """Note who stands out in the team, as the rules `manager:callpulse_busy_noise` and `..._quiet_closer` do."""
+    """Mark the managers who stand out in their team, by `manager:callpulse_busy_noise` and `..._quiet_closer`."""
     teams: defaultdict[str, list[Line]] = defaultdict(list)
     for line in lines:
         if not line.manager.startswith(QUEUE_PREFIX):
@@ -212,13 +212,13 @@ def _compare(lines: Iterable[Line]) -> None:
 
 
 def _thirds(values: list[int]) -> tuple[float, float]:
-    """Return where the lower third ends and the upper one begins."""
+    """Return the limits of the lower and the upper third."""
     tenths = quantiles(values, n=10, method="inclusive")
     return tenths[2], tenths[6]
 
 
 def _of_worker(feed: Feed, sample: Sample) -> float:
-    """Add what a worker says of itself; return the moment of its newest telephony event, in seconds."""
+    """Add a worker's metrics of itself; return the moment of its newest telephony event, in seconds."""
     if sample.name == "lag_records":
         feed.lag += int(sample.value)
     elif sample.name == "restore_progress_ratio":

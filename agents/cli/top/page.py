@@ -28,7 +28,7 @@ def page(department: Department, view: View, manager: str) -> RenderableType:
 
 
 def _figures(line: Line, department: Department, view: View) -> Table:
-    """Return what there is to know, in lines of name, figure, and what to compare it with."""
+    """Return the lines of the page: name, figure, and a value to compare it with."""
     low, high = view.thresholds.meaningful_target
     team = [other for other in department.lines if other.team == line.team]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)

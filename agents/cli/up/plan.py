@@ -1,4 +1,4 @@
-"""What `callpulse up` starts, by the settings: Kafka, a gateway, workers, and the listeners that are configured."""
+"""The parts of `callpulse up`, by the settings: Kafka, a gateway, workers, and the listeners that are configured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES_FIRST, WORKERS_NEXT, KAFKA_LAST = range(3)
 
 
 class Part(NamedTuple):
-    """A program that is to run. `environment` is all of its environment, `url` what a person opens.
+    """A program that is to run. `environment` is all of its environment, `url` the address for a person.
 
     `probe` is the URL that answers 200 once the part is ready; for Kafka the port. `is_needed`: without it `up` does
     not start. `stop` is its turn at the end.
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 class Ports:
-    """Gives each part a port of its own: the one of the settings, or a free one where nobody asked for that one."""
+    """Gives each part a port of its own: the one of the settings, or a free one if the taken port is only a default."""
 
     def __init__(self) -> None:
         self._given: set[int] = set()
@@ -83,7 +83,7 @@ def planned(
 
 
 def listeners(settings: Settings) -> Iterator[str]:
-    """Yield the commands of `callpulse listen` that the settings are enough for."""
+    """Yield the commands of `callpulse listen` for which the settings are sufficient."""
     asterisk, freeswitch = settings.source(AsteriskMapping), settings.source(FreeSwitchMapping)
     wanted = {
         "ami": asterisk.ami.host,
@@ -97,7 +97,7 @@ def listeners(settings: Settings) -> Iterator[str]:
 
 
 def own_kafka(settings: Settings) -> int | None:
-    """Return the port of the Kafka that the settings want on this machine; None where it runs elsewhere."""
+    """Return the port of the Kafka on this machine by the settings; None where it runs elsewhere."""
     host, _, port = settings.kafka.bootstrap.partition(":")
     is_plain = settings.kafka.security_protocol == "PLAINTEXT"
     return int(port) if is_plain and host in (HOST, "localhost") and port.isdigit() else None
@@ -199,5 +199,5 @@ def _callpulse(*words: str) -> tuple[str, ...]:
 
 
 def _near(host: str) -> str:
-    """Return an address under which this machine reaches what listens at `host`."""
-    return {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - it is asked, not listened at
+    """Return an address under which this machine reaches a server at `host`."""
+    return {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - for requests, not for listening

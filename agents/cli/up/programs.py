@@ -31,7 +31,7 @@ _FILES: Final = ("password_file", "credentials_file")
 
 
 class Monitoring(NamedTuple):
-    """What runs beside callpulse, and a line for each program that is missing, with how to install it."""
+    """The programs that run beside callpulse, and a line for each missing one, with the steps to install it."""
 
     parts: tuple[Part, ...]
     missing: tuple[str, ...]
@@ -48,7 +48,7 @@ def monitoring_parts(
     }
     taken = {name: ports.take(_PORTS[name]) for name, program in found.items() if program is not None}
     urls = {name: f"http://{HOST}:{port}" for name, port in taken.items()}
-    # Its own settings are none of theirs, and neither are the secrets among them.
+    # These programs need neither callpulse's settings nor the secrets among them.
     plain = {name: value for name, value in environ.items() if not name.startswith("CALLPULSE_")}
     made, missing = [], []
     if (program := found["alertmanager"]) is not None:
@@ -118,7 +118,7 @@ def _job(part: Part) -> str:
 
 
 def _login(path: str | None) -> dict[str, Any]:
-    """Return the file of worker.web_client as Prometheus takes it: the same keys, with whole paths."""
+    """Return the file of worker.web_client in the form of Prometheus: the same keys, with whole paths."""
     if path is None:
         return {}
     file = Path(path).absolute()

@@ -1,4 +1,4 @@
-"""What `callpulse up` shows: a screen with all parts on a terminal, lines elsewhere."""
+"""The output of `callpulse up`: a screen with all parts on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse up --install-service`: writes the systemd units for this place, and says what to do next."""
+"""`callpulse up --install-service`: writes the systemd units for this installation, and prints the next steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KAFKA: Final = "callpulse-kafka.service"
 
 
 def install(settings: Settings, config: Path | None, folder: Path, workers: int) -> list[str]:
-    """Write the units into `folder` and return, line by line, what was written and what to run next.
+    """Write the units into `folder` and return the lines about the files written and the commands to run next.
 
     systemd itself is not touched. Raises UserError for settings that a unit cannot name, and a folder that cannot be
     written.

@@ -1,4 +1,4 @@
-"""Keeps the parts of `callpulse up` running: starts them, asks them how they are, and starts again what has died."""
+"""Keeps the parts of `callpulse up` running: starts them, checks their readiness, and restarts those that died."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STARTING, READY, NOT_READY, WAITING, FAILED, STOPPED = (
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
 STEADY_S: Final = 60.0
-"""A part that ran for so long begins with the first pause again."""
+"""Seconds after which a running part begins with the first pause again."""
 STOP_DEADLINE_S: Final = 45.0
 _PROBE_S: Final = 2.0
 _LARGEST_LOG: Final = 32 << 20
@@ -112,7 +112,7 @@ class Supervised:
 
     def _died(self, status: int | None) -> None:
         if status == USAGE and self.part.command[1:2] == ("-m",):
-            self.state = FAILED  # settings that are wrong do not mend themselves
+            self.state = FAILED  # wrong settings stay wrong: no restart
             return
         if self._clock() - self._began >= STEADY_S:
             self._pause_s = FIRST_PAUSE_S
@@ -121,7 +121,7 @@ class Supervised:
 
 
 class Supervisor:
-    """Runs parts until it is told to stop. `on_change` is called with a part whose state has changed."""
+    """Runs parts until `stop`. `on_change` is called with a part whose state has changed."""
 
     def __init__(self, on_change: Callable[[Supervised], None] = lambda _: None) -> None:
         self.supervised: list[Supervised] = []
@@ -153,11 +153,11 @@ class Supervisor:
         return False
 
     async def look(self) -> None:
-        """Look at all parts once: who died, who is due, and who is ready."""
+        """Look at all parts once: restart those that are due, and note those that died or are ready."""
         for one in self.supervised:
             one.watch()
         running = [one for one in self.supervised if one.pid is not None]
-        # Of this machine, and nothing is sent with it: the certificate need not be for this name.
+        # The server is on this machine and gets no data: its certificate may be for another name.
         connector = aiohttp.TCPConnector(ssl=False)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=_PROBE_S)) as session:
             for one, is_ready in zip(
@@ -185,14 +185,14 @@ async def _is_ready(session: aiohttp.ClientSession, probe: str | int) -> bool:
         return await asyncio.to_thread(kafka_serves, probe)
     try:
         async with session.get(probe, allow_redirects=False) as answer:
-            # A port that asks for a password or a certificate is there: who may look is not ours to say.
+            # A port that requires a password or a certificate is up.
             return answer.status in (200, 401, 403)
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
 
 
 def _shorten(log: Path) -> None:
-    """Begin a new log file, and keep the one before, once it is large."""
+    """Begin a new log file once it is large, and keep the previous one."""
     if log.exists() and log.stat().st_size > _LARGEST_LOG:
         shutil.move(log, log.with_suffix(".log.1"))
 
