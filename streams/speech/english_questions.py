@@ -235,7 +235,7 @@ def _without_words(sentence: Sentence, found: Found) -> None:
 
 
 def _one_word_tag(sentence: Sentence) -> bool:
-    """Return whether the last word is a tag, such as "right" in a sentence about the listener; not in "that's right"."""
+    """Return whether the last word is a tag, such as "right" in a sentence about the listener, not "that's right"."""
     words, end = sentence.words, sentence.end
     if words[end - 2] in NOT_BEFORE_TAG:
         return False
