@@ -13,7 +13,7 @@ from streams.simulator.telephony.calls import CallSimulation
 from streams.simulator.telephony.emitter import Emitter
 from streams.simulator.telephony.legs import Record
 
-_DELIVERY_MS: Final = 5_000  # of simulated time between two looks at what has arrived
+_DELIVERY_MS: Final = 5_000  # of simulated time between two checks for arrived records
 
 
 def simulate(  # noqa: PLR0913 - one for each part of a department
@@ -35,8 +35,8 @@ def simulate(  # noqa: PLR0913 - one for each part of a department
     unchanged. `intensity` multiplies the number of calls: each manager works on several lines at once, and talks keep
     their length. `truth` is called for every record just before it is yielded. With `crm` there are records of that
     topic, too. The same calls happen, but some of their leads change keys. After a share `internal` of their talks with
-    customers, managers call a colleague. `speech` says which answered legs have a transcript in topic `speech`; the
-    same calls happen without.
+    customers, managers call a colleague. `speech` selects the answered legs with a transcript in topic `speech`; the
+    calls are the same without it.
 
     Raises ValueError for an intensity that is not above 0, or an end before the start.
     """

@@ -1,4 +1,4 @@
-"""The simulated CRM: leads, notes, deals, and how managers enter them.
+"""The simulated CRM: leads, notes and deals, and their entry by managers.
 
-Enter at `engine`.
+Begin with `engine`.
 """

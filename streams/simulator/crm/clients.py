@@ -18,7 +18,7 @@ PROPOSAL: Final = STAGES.index("proposal")
 NONE: Final = -1
 _PRODUCTS: Final = {"basic": (6, 900), "plus": (3, 2_400), "enterprise": (1, 14_000)}  # weight, median amount
 _CLIENT_TYPES: Final = {"small business": 6, "mid market": 3, "public sector": 1}
-WRITTEN: Final = {"email": 3, "messenger": 2}  # channels of deals that come about in writing
+WRITTEN: Final = {"email": 3, "messenger": 2}  # channels of deals that are closed in writing
 _SPOKEN: Final = {"phone": 9, "meeting": 1}
 _CURRENCIES: Final = {"EUR": 94, "USD": 5, "CHF": 1}
 _SPREAD: Final = 0.5
@@ -39,10 +39,10 @@ class DealTerms(Struct, frozen=True):
 class Client:
     """A lead in the CRM.
 
-    `key` is the CRM's reference, or `phone:` and a hash until the lead is linked; `old_key` is what it was before.
+    `key` is the CRM's reference, or `phone:` and a hash until the lead is linked; `old_key` is its key before the link.
     `furthest` is the rank of the last stage that the lead will reach, `stage` the rank of its present stage. NONE is
-    before the first stage.
-    `closing` is set once the end of the deal is planned. `idle` counts conversations without progress.
+    before the first stage. `closing` is set once the end of the deal is planned. `idle` counts conversations without
+    progress.
     """
 
     __slots__ = ("closed", "closing", "deal_terms", "furthest", "idle", "key", "old_key", "stage", "talks", "touched")

@@ -1,4 +1,4 @@
-"""The course of leads and deals: stages reached in conversations, messages, and how deals end.
+"""The course of leads and deals: stages reached in conversations, messages, and ends of deals.
 
 The CRM has its own random generator, so the same calls happen with and without it. Only the key of a lead changes,
 after the CRM links its number to a lead.
@@ -30,7 +30,7 @@ _NAMED_LEAD: Final = 0.85  # of the callers that are qualified become a lead of 
 _DISCUSSED: Final = 0.45  # of the conversations come back to a stage that was reached before
 _DATED: Final = 0.95  # of the next steps have a day
 _ABSURD: Final = 0.002  # of these are due in 2099
-_CONSULTED: Final = 0.4  # of the leads that a mentor should look at, at each conversation
+_CONSULTED: Final = 0.4  # of the leads due for a consultation, at each conversation
 _GIVEN_UP: Final = 0.3  # of the leads that come no further are lost, at each conversation
 _BACK: Final = 0.04  # of the proposals go back to a presentation
 _REOPENED: Final = 0.06  # of the lost deals
@@ -63,7 +63,7 @@ class CrmEngine:
         self._leads = 0
         self._clients: dict[str, Client] = {}
         self._next_sweep_ms = start_ms + DAY_MS
-        # Kinds of the first calls of leads that nobody has reached yet: recent ones, and those of the era before.
+        # Kinds of the first calls of leads without an answered call: recent ones, and those of the period before.
         self._kinds: dict[str, Kind] = {}
         self._earlier_kinds: dict[str, Kind] = {}
         self._next_era_ms = start_ms + _ERA_MS
@@ -114,7 +114,7 @@ class CrmEngine:
         self._plan(client, person, at)
 
     def morning(self, person: Person, now_ms: int) -> None:
-        """Once a day, let some leads write instead of calling."""
+        """Once a day, simulate messages from leads that write instead of calling."""
         if now_ms >= self._next_sweep_ms:
             self._sweep(now_ms)
         if not self._rng.happens(person.personality.crm_profile.mails):

@@ -1,4 +1,4 @@
-"""CRM profiles: how successful a manager's conversations are, and how much of them reaches the CRM."""
+"""CRM profiles: the success of a manager's conversations, and the share of them that reaches the CRM."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class CrmProfile(Struct, frozen=True, kw_only=True):
     leap: float = 0.6  # that a conversation brings one stage more than the one before
     agree: float = 0.5  # a next step, where there was progress
     agree_idle: float = 0.2  # and where there was none
-    keeps: float = 0.55  # of the next steps: writes to the lead by the day due, whether or not they talk again
-    reminders: float = 0.2  # of the follow-ups: calls that remind and say nothing new
+    keeps: float = 0.55  # of the next steps: the manager writes to the lead by the day due, even if they talk again
+    reminders: float = 0.2  # of the follow-ups: calls that only remind
     written: float = 0.25  # of the deals: brought to their end by e-mail or messenger
     mails: float = 0.1  # leads a day that write and never talk
     change_day: int = 0
@@ -37,7 +37,7 @@ class CrmProfile(Struct, frozen=True, kw_only=True):
 
 
 FACTOR_BY_KIND: Final[Mapping[Kind, float]] = {"cold": 0.3, "targeted": 0.75, "inbound": 1.25, "repeat": 1.3}
-"""How much likelier a lead is to be qualified, by the kind of its first call."""
+"""The factor of the probability that a lead is qualified, by the kind of its first call."""
 
 AVERAGE: Final = CrmProfile()
 NOISY: Final = CrmProfile(

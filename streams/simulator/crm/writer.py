@@ -100,7 +100,7 @@ class CrmWriter:
         )
 
     def change(self, client: Client, at: int, stage: str, manager: str) -> None:
-        """Write that the deal reached a stage. Many CRMs write whole seconds, and so does this one."""
+        """Write that the deal reached a stage, in whole seconds as in many CRMs."""
         deal = client.deal_terms
         priced = stage in ("proposal", "won")
         event = DealStageChanged(

@@ -1,4 +1,4 @@
-"""The faults between what happens and what arrives: lost, repeated, late, malformed and senseless events.
+"""The faults on the way of events: lost, repeated, late, malformed and senseless events.
 
-Enter at `injection`.
+Begin with `injection`.
 """

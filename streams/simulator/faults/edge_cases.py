@@ -1,4 +1,6 @@
-"""Edge cases: events that the contract allows although they make no sense. They must be accepted without harm.
+"""Edge cases: events that the contract allows although they make no sense.
+
+Workers must accept them, and no figure may change.
 
 Their leads occur in no other event, and they name no manager, so they change no figure.
 """

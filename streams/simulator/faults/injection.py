@@ -1,6 +1,6 @@
 """Fault injection between the simulated calls and Kafka: lost, repeated, late, unordered and malformed events.
 
-The delays are bounded so that the expected figures stay known whatever a worker remembers. A repeat comes within half
+The delays are bounded, so the expected figures do not depend on a worker's memory of events. A repeat comes within half
 an hour. A start or an answer is at most 90 min late. Only an end may come days late, and only if no other event has
 reported that end.
 """
@@ -66,13 +66,13 @@ class FaultRates(Struct, frozen=True, kw_only=True):
     cdr: float = 0.03
     duplicates: float = 0.01
     disorder: float = 0.05
-    disorder_ms: int = 3 * MINUTE_MS  # out of order by at most so much
+    disorder_ms: int = 3 * MINUTE_MS  # the greatest disorder
     late: float = 0.004
-    late_ms: tuple[int, int] = (HOUR_MS, 3 * 24 * HOUR_MS)  # how late ends are
+    late_ms: tuple[int, int] = (HOUR_MS, 3 * 24 * HOUR_MS)  # the delay of late ends
     bad: float = 0.0005
     moved_deals: float = 0.02
     deleted_deals: float = 0.005
-    delay_ms: tuple[int, int] = (20, 800)  # how long an ordinary event is on its way
+    delay_ms: tuple[int, int] = (20, 800)  # the delay of an ordinary event
 
     def __post_init__(self) -> None:
         """Refuse rates that are no probabilities, and disorder above the limit of lateness."""
@@ -106,7 +106,7 @@ class FaultRates(Struct, frozen=True, kw_only=True):
 
 
 class Listener(Protocol):
-    """Is called for every record in the order of arrival."""
+    """A receiver of records. The simulation calls it for every record in the order of arrival."""
 
     def arrived(self, due_ms: int, payload: Payload, piece: int) -> None:
         """Take a piece of a leg, a presence, a CRM event, or a malformed record (`payload` is then its reason)."""
@@ -115,7 +115,8 @@ class Listener(Protocol):
 class Delivery:
     """Takes events when they happen and returns them as records, in the order of arrival.
 
-    Topic `crm` has its own random generator, `crm`, so that the faults of calls do not depend on it. So have `deals`.
+    Topic `crm` has its own random generator, `crm`, so that the faults of calls do not depend on it. `deals` has one
+    too.
     """
 
     _BUCKET_MS: Final = 10_000
@@ -149,7 +150,7 @@ class Delivery:
         self._late_or_disorder = faults.late + faults.disorder
 
     def loses(self, piece: int) -> bool:
-        """Draw whether a piece never arrives."""
+        """Draw whether a piece is lost."""
         return self._random() < self._lost[piece]
 
     def cdr(self, *, lost: bool) -> bool:
@@ -178,7 +179,8 @@ class Delivery:
         self._put(event.at + delay, leg, piece, leg.manager, value)
         if self._random() < self._d.duplicates:
             leg.in_flight += 1
-            # Event time of one manager can jump over a night within minutes, so what is days late is repeated at once.
+            # Event time of one manager can jump over a night within minutes, so an event that is days late is repeated
+            # at once.
             again = 0 if alone and delay > _SHORT_LATE_MS[1] else self._rng.between(*_AGAIN_MS)
             self._put(event.at + delay + again, leg, piece, leg.manager, value)
         if self._random() < self._d.bad:

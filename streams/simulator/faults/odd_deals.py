@@ -1,7 +1,7 @@
 """Events of deals as CRMs send them: some deals come under two leads, and some are deleted.
 
-A department has two leads of one person (two managers entered it, or a caller had a key before the CRM had an id), and
-the events of its deal name now one, now the other. Half of such callers' keys are linked to the lead, at any time.
+A department has two leads of one person (two managers entered it, or a caller had a key before the CRM had an id). Each
+event of its deal names one of the two. Half of such callers' keys are linked to the lead, at any time.
 """
 
 from __future__ import annotations

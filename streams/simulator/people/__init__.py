@@ -1,4 +1,4 @@
 """The people of the simulated department: their teams, working hours and stories.
 
-Enter at `roster`.
+Begin with `roster`.
 """

@@ -20,11 +20,11 @@ from streams.units import MINUTE_MS
 
 
 class Personality(Struct, frozen=True, kw_only=True):
-    """How a manager works. Spans in milliseconds; shares and probabilities from 0 to 1.
+    """The work of a manager. Spans in milliseconds; shares and probabilities from 0 to 1.
 
     `pause_ms` is the mean pause between two calls in an hour of average rhythm, `talk_ms` the median talk time of an
     answered call and `spread` the sigma of its lognormal distribution. `persistence` is the number of dials after which
-    a lead that nobody reaches is given up. `inbound` weighs how often the queue chooses this person.
+    a lead without an answer is given up. `inbound` is the weight of this person when the queue chooses one.
     """
 
     name: str
@@ -33,16 +33,16 @@ class Personality(Struct, frozen=True, kw_only=True):
     talk_ms: int
     spread: float = 1.1
     cold: float = 0.5  # of the new leads; the others are targeted
-    inherited: float = 0.0  # of the new leads: clients of the house whom somebody else called before
-    fresh: float = 0.35  # of the dials, although a known lead is due
+    inherited: float = 0.0  # of the new leads: existing clients whom another manager called before
+    fresh: float = 0.35  # of the dials go to a new lead, although a known lead is due
     persistence: int = 5
-    retry_ms: int = 150 * MINUTE_MS  # typical time until the next dial where nobody picked up
+    retry_ms: int = 150 * MINUTE_MS  # typical time until the next dial after a call without an answer
     follow_up: float = 0.5  # of the conversations lead to another call
     transfer: float = 0.02
     inbound: float = 1.0
     absent: float = 0.03  # of the days
-    paces: tuple[float, ...] = ()  # how much more is done on each weekday, Monday first; none: every day is alike
-    talks: tuple[float, ...] = ()  # how much longer talks are on each weekday
+    paces: tuple[float, ...] = ()  # the factor of activity on each weekday, Monday first; none: all days are equal
+    talks: tuple[float, ...] = ()  # the factor of talk times on each weekday
     crm_profile: CrmProfile = profiles.AVERAGE
 
 
@@ -114,7 +114,7 @@ PERSONALITIES: Final[Mapping[Personality, int]] = {
     FAST_HAND: 4,
     KEEPER: 2,
 }
-"""All personalities, with how many of twenty managers have each."""
+"""All personalities, with the number of managers among twenty that have each."""
 
 
 class Member(Struct, frozen=True):
@@ -223,7 +223,7 @@ _TEAMS: Final = (
 
 
 def _invent(rng: SeededRandom, managers: int, teams: int, *, always: bool) -> str:
-    """Return a settings file with so many teams and managers."""
+    """Return a settings file with these numbers of teams and managers."""
     lines = ["# An invented department."]
     ids = []
     for number in range(teams):

@@ -1,6 +1,6 @@
 """A department with known stories, to check that the figures show them.
 
-The other managers are ordinary, some of them faster than others, so that each story stands out in its measures only.
+The other managers are ordinary, some of them faster than others, so that each story is visible in its measures only.
 The default volume is two quarters, because some measures compare a quarter with the one before.
 """
 
@@ -20,11 +20,11 @@ from streams.units import MINUTE_MS, SECOND_MS
 LONG_DAYS: Final = 200
 """Days of history in which every story can be seen."""
 _QUARTER_DAYS: Final = 90
-_DECISION_DAYS: Final = 6  # from a first talk to a won deal, in the mean
+_DECISION_DAYS: Final = 6  # mean time from a first talk to a won deal
 
 
 class Story(Struct, frozen=True, kw_only=True):
-    """One story. `subject` is the id of a manager or a team, `sees` what a supervisor should see.
+    """One story. `subject` is the id of a manager or a team, `sees` the expected observation of a supervisor.
 
     `measures` are metrics of the catalogue without prefix, or recording rules. The story needs `days` of history.
     """
@@ -101,7 +101,7 @@ STORIES: Final = (
 
 
 def department(seed: int, days: int = LONG_DAYS) -> Department:
-    """Return the department of the stories, for a simulation of `days` before the moment at which one looks.
+    """Return the department of the stories, for a simulation of `days` before the moment of observation.
 
     Only the norm that drifts depends on `days`; a story is visible if its own `days` are not more.
     """
@@ -114,7 +114,7 @@ def department(seed: int, days: int = LONG_DAYS) -> Department:
 
 _Teams: TypeAlias = Mapping[str, Mapping[str, Personality]]
 
-# Everybody dials less often than in `people.py`, so that two quarters of all of them are half a million records.
+# All managers dial less often than in `people.py`, so that two quarters of all of them are half a million records.
 _DEFT: Final = CrmProfile(steps=(0.8, 0.78, 0.76, 0.43))
 _HESITANT: Final = CrmProfile(steps=(0.73, 0.72, 0.72, 0.39))
 _STEADY: Final = Personality(
@@ -132,10 +132,10 @@ _CLOSING: Final = CrmProfile(
     steps=(0.85, 0.9, 0.85, 0.6), leap=0.9, keeps=0.8, agree=0.8, agree_idle=0.5, reminders=0.05, written=0.4
 )
 _REMINDING: Final = CrmProfile(steps=(0.35, 0.5, 0.4, 0.3), agree=0.05, agree_idle=0.01, reminders=0.96, mails=0.02)
-# A little less than average: with leads as warm as hers that is far more deals than others have.
+# A little less than average: with warm leads like hers this means far more deals than others have.
 _INHERITING: Final = CrmProfile(steps=(0.7, 0.74, 0.72, 0.395))
 _COLD: Final = CrmProfile(steps=(0.96, 0.9, 0.9, 0.53), mails=0.0)
-# Of the few proposals many are won, so that the leak is in one place.
+# Of the few proposals many are won, so that the losses are at one stage.
 _LEAKING: Final = CrmProfile(steps=(0.8, 0.8, 0.24, 0.7))
 
 

@@ -1,4 +1,4 @@
-"""Shifts of a manager in order, and how busy each hour and weekday is."""
+"""Shifts of a manager in order, and the load of each hour and weekday."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ HOURS: Final = (
     0.75, 0.95, 1.15, 1.25, 0.95, 0.7, 0.95, 1.1,
     1.05, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25,
 )  # fmt: skip
-"""How busy a local hour is, 1 being average."""
+"""The load of each local hour, 1 being average."""
 WEEKDAYS: Final = (1.05, 1.1, 1.05, 0.95, 0.85, 0.7, 0.6)
-"""How busy a weekday is, Monday first."""
+"""The load of each weekday, Monday first."""
 
 _OFFICE_HOURS: Final = (Shift(days=("mon", "tue", "wed", "thu", "fri"), start="09:00", end="17:00"),)
 _NAMES: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def pace(local: LocalTime, at_ms: int) -> float:
-    """Return how busy the local hour of `at_ms` is, 1 being average."""
+    """Return the load of the local hour of `at_ms`, 1 being average."""
     day, hour = local.day_hour(at_ms)
     return HOURS[hour] * WEEKDAYS[weekday(day)]
 

@@ -1,7 +1,7 @@
-"""The contact events of Amazon Connect, as EventBridge delivers them. Each has all that is known at its moment.
+"""The contact events of Amazon Connect, as EventBridge delivers them. Each has all that the system knows at its moment.
 
 A contact is one agent's part in a call; a transfer begins another one. A flow has set the customer's number as a tag.
-Calls between colleagues are no contacts, and a telephone that rings in vain is not told.
+Calls between colleagues are no contacts, and there is no event of a telephone that rings without an answer.
 """
 
 from __future__ import annotations

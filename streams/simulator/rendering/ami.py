@@ -1,4 +1,4 @@
-"""The manager interface: the bytes that an Asterisk with `timestampevents = yes` sends to who listens."""
+"""The manager interface: the bytes that an Asterisk with `timestampevents = yes` sends to a listener."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _queue_events(fact: PbxFact, who: Headers) -> Iterator[tuple[str, str, Heade
             yield "AgentComplete", _AGENT, who | queue | member | times
         case "member_added" | "member_removed" | "member_paused" | "member_unpaused":
             yield _MEMBER[fact.what], _AGENT, queue | member_headers(about)
-        case _:  # what only records have
+        case _:  # facts that only records have
             return
 
 
@@ -206,14 +206,14 @@ def member_headers(about: Mapping[str, str]) -> Headers:
 
 
 class State:
-    """The channels and the members of queues at one moment: what `CoreShowChannels` and `QueueStatus` list."""
+    """The channels and the members of queues at one moment: the lists of `CoreShowChannels` and `QueueStatus`."""
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
         self._members: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def take(self, fact: PbxFact) -> None:
-        """Follow what happens."""
+        """Follow the facts."""
         for one in (fact.channel, *fact.others.values()):
             if one.uid in self._channels or fact.what == "new":
                 self._channels[one.uid] = one

@@ -1,4 +1,4 @@
-"""A department as a Bitrix24 portal shows it: its call log, deals with the history of their stages, contacts and users.
+"""A department in the form of a Bitrix24 portal: call log, deals with the history of their stages, contacts, users.
 
 `Bitrix24` takes the contract events of the department, as they happen, and has the rows that the portal would answer
 with, by `bitrix24_rest`. Moments are in whole seconds there. A call is a record once it has ended.
@@ -36,7 +36,7 @@ _SEMANTICS: Final[Mapping[str, str]] = MappingProxyType({"won": "S", "lost": "F"
 
 
 class Notice(NamedTuple):
-    """What the portal posts to an outgoing webhook: the name of an event, and its `data`, by PHP's names."""
+    """A request of the portal to an outgoing webhook: the name of an event, and its `data`, by PHP's names."""
 
     event: str
     data: Mapping[str, str]
@@ -71,21 +71,24 @@ class Bitrix24:
 
     @property
     def calls(self) -> int:
-        """How many records the call log has."""
+        """The number of records of the call log."""
         return len(self._calls)
 
     @property
     def changes(self) -> int:
-        """How many rows the history of stages has."""
+        """The number of rows of the history of stages."""
         return len(self._history)
 
     @property
     def deals(self) -> int:
-        """How many deals there are."""
+        """The number of deals."""
         return len(self._deals)
 
     def take(self, event: Event) -> list[Notice]:
-        """Take an event, and return what the portal posts about it. What a portal cannot show is left out."""
+        """Apply an event, and return the requests of the portal about it.
+
+        Events that a portal cannot show are left out.
+        """
         match event:
             case CallStarted():
                 self._legs[event.call, event.manager] = event

@@ -1,6 +1,6 @@
 """The REST interface of a Bitrix24 portal: `batch`, pages of 50, and the filters that a poll uses.
 
-It answers from the rows that it is given. The portal of the demo and that of the tests have it in common.
+It answers from the given rows. The portal of the demo and that of the tests share it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _MILLISECONDS: Final = 1000
 Row: TypeAlias = Mapping[str, object]
 Parameter: TypeAlias = "str | dict[str, Parameter]"
 Rows: TypeAlias = Callable[[str, Mapping[str, Parameter]], Iterable[Row]]
-"""Gives the rows of a method; what the filter leaves out is left out later."""
+"""Returns the rows of a method, before the filter."""
 Method: TypeAlias = Callable[[str, dict[str, Parameter]], object]
-"""Gives the result of a method with its parameters."""
+"""Returns the result of a method with its parameters."""
 
 
 def batch(commands: Mapping[str, str], run: Method, denied: Container[str] = ()) -> dict[str, object]:
     """Return the answer to a batch of commands. `denied` are the methods for which the webhook has no right.
 
-    Raises ValueError for more commands than a batch may have, and for a filter that is not known here.
+    Raises ValueError for more commands than a batch may have, and for an unknown filter.
     """
     if len(commands) > PAGE:
         raise ValueError(f"a batch has up to {PAGE} commands")
@@ -41,12 +41,12 @@ def batch(commands: Mapping[str, str], run: Method, denied: Container[str] = ())
             errors[name] = {"error": "insufficient_scope", "error_description": "The request requires more"}
         else:
             results[name] = run(method, nested(query))
-    # PHP: what is empty is a list.
+    # PHP: an empty table is a list.
     return {"result": {"result": results or [], "result_error": errors or [], "result_time": []}}
 
 
 def call(method: str, parameters: Mapping[str, Parameter], rows: Rows) -> object:
-    """Return the result of a method. Raises ValueError for a filter that is not known here."""
+    """Return the result of a method. Raises ValueError for an unknown filter."""
     named = {name.casefold(): value for name, value in parameters.items()}
     wanted, start = named.get("filter", {}), named.get("start", "0")
     filtered = wanted if isinstance(wanted, dict) else {}
@@ -61,7 +61,7 @@ def call(method: str, parameters: Mapping[str, Parameter], rows: Rows) -> object
 
 
 def passing(filtered: Mapping[str, Parameter]) -> Callable[[Row], bool]:
-    """Return what tells whether a row passes a filter. Raises ValueError for an operator that is not known here."""
+    """Return the test whether a row passes a filter. Raises ValueError for an unknown operator."""
     tests = [_test(key, wanted) for key, wanted in filtered.items()]
     return lambda row: all(passes(row) for passes in tests)
 

@@ -1,4 +1,4 @@
-"""Request bodies, as a sender would post events to the gateway: arrays, lines of JSON, batches of CloudEvents."""
+"""Request bodies with events, as a sender posts them to the gateway: arrays, lines of JSON, batches of CloudEvents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lines(events: Iterable[Event]) -> Iterator[bytes]:
 def cloudevents(events: Iterable[Event]) -> Iterator[bytes]:
     """Yield batches of CloudEvents 1.0: `application/cloudevents-batch+json`.
 
-    The envelope says what the event is, and when; the data leave that out.
+    The envelope has the type and the time of the event; the data leave them out.
     """
     for batch in _batches(events):
         yield msgspec.json.encode([_envelope(event) for event in batch])

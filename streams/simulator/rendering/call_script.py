@@ -1,4 +1,4 @@
-"""One call in an Asterisk, as recorded sessions show it: who dials whom, rings, talks, transfers and hangs up."""
+"""One call in an Asterisk, modelled on recorded sessions: dials, ringing, talks, transfers and hangups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.simulator.rendering.phone_book import NO_NUMBER
 from streams.units import SECOND_MS
 
 WAIT_MS: Final = 3 * SECOND_MS
-"""How long a caller has waited in a queue when the telephone rings that is picked up."""
+"""The time for which a caller has waited in a queue when the telephone that is answered begins to ring."""
 OWN_NUMBER: Final = "+15551000000"
 ANONYMOUS: Final = "anonymous"
 _CALLERS: Final = ("dial", "queue")
@@ -23,7 +23,7 @@ _CONGESTION: Final = 34
 
 
 class CallScript:
-    """Notes what happens in one call."""
+    """Notes the facts of one call."""
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._to = recorder
@@ -120,7 +120,7 @@ class CallScript:
         self._talk(leg, mine, far, caller=mine)
 
     def _fails(self, leg: Leg, mine: Channel, far: Channel) -> None:
-        """End a call that nobody answers. A machine that no answer was reported of has rung until the limit."""
+        """End a call without an answer. A call to a machine without a reported answer has rung until the limit."""
         self._to.go_to(leg.ended_at)
         status, far_cause, cause = {
             "busy": ("BUSY", _BUSY, _BUSY),
@@ -146,7 +146,7 @@ class CallScript:
         self._talk(leg, mine, far, caller=mine)
 
     def _call_extension(self, manager: str, to: str, extension: str) -> tuple[Channel, Channel]:
-        """Let a manager dial a colleague, whose telephone rings. Return both channels."""
+        """Dial from a manager to a colleague, whose telephone rings. Return both channels."""
         mine = self._new(self._telephone(manager, extension), RING)
         self._app(mine, "Dial", f"PJSIP/{extension},20,tTkKhH")
         far = self._new(self._telephone(to, "s", mine))
@@ -244,7 +244,7 @@ class CallScript:
     def _talk(
         self, leg: Leg, mine: Channel, far: Channel, *, caller: Channel, queued: dict[str, str] | None = None
     ) -> None:
-        """Let two channels talk until they hang up, or until the call is handed over."""
+        """Connect two channels until they hang up, or until the call is transferred."""
         if leg.transfer_at is not None and self._next is not None:
             hand_over = self._attended if leg.how == "attended" else self._blind
             hand_over(leg, self._next, mine, far, caller if queued else None, queued or {})

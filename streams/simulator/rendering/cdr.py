@@ -1,7 +1,7 @@
 """Call detail records: the rows of `Master.csv`, with `loguniqueid`, `loguserfield` and `newcdrcolumns`.
 
 A row is a pair of channels: one dials the other, or both are left after a transfer. Times are whole seconds in local
-time. A row is answered from the answer of its first channel on, whoever answered it: the queue, or an earlier row.
+time. A row is answered from the answer of its first channel on, even if the queue or an earlier row answered it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Rows:
         self._held: dict[str, list[bytes]] = {}
 
     def take(self, fact: PbxFact) -> Iterator[bytes]:
-        """Follow what happens, and yield the rows that are written then."""
+        """Follow the facts, and yield the rows that are written then."""
         one = fact.channel
         match fact.what:
             case "state" if one.state == UP:
@@ -73,7 +73,7 @@ class _Rows:
     def _hang_up(self, fact: PbxFact) -> Iterator[bytes]:
         one = fact.channel
         pair = [row for row in self._open.values() if row.two is not None and one.uid in (row.one.uid, row.two.uid)]
-        if not pair and one.uid == one.linkedid and one.uid not in self._free_us:  # nobody was dialled
+        if not pair and one.uid == one.linkedid and one.uid not in self._free_us:  # without a dial
             answered = self._answered.get(one.uid)
             disposition = "NO ANSWER" if answered is None else "ANSWERED"
             yield self._line(

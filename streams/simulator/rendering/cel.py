@@ -26,7 +26,7 @@ def csv(facts: Iterable[PbxFact]) -> Iterator[bytes]:
 
 
 def json_lines(facts: Iterable[PbxFact]) -> Iterator[bytes]:
-    """Yield the rows as `format = json` writes them."""
+    """Yield the rows in the form of `format = json`."""
     for fact in facts:
         for row in _rows(fact):
             cells: dict[str, Any] = _cells(fact, row)

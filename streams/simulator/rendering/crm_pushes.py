@@ -1,7 +1,7 @@
-"""A department as the webhooks of two CRMs tell it: Pipedrive (version 2) and amoCRM. Whole seconds.
+"""A department in the form of the webhooks of two CRMs: Pipedrive (version 2) and amoCRM. Whole seconds.
 
-`CrmPushes` takes the contract events of the department as they happen, and returns what each CRM posts about them: the
-whole deal as it is then, and in Pipedrive the person, too. Without their APIs this is all that there is.
+`CrmPushes` takes the contract events of the department as they happen, and returns the requests of each CRM about them:
+the present state of the whole deal, and in Pipedrive the person, too. No other data is available without their APIs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CLOSED: Final[Mapping[str, int]] = MappingProxyType({WON: 142, LOST: 143})
 
 
 class Deal(msgspec.Struct, kw_only=True):
-    """A deal as it is now. `stage` is where it stood last while it was open, `status` is open, won or lost."""
+    """The present state of a deal. `stage` is its last stage while it was open, `status` is open, won or lost."""
 
     id: int
     person: int
@@ -69,7 +69,7 @@ class CrmPushes:
         return "\n".join(f'"{number}" = "{stage}"' for stage, number in numbers.items())
 
     def take(self, event: Event) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        """Take an event, and return the JSON that Pipedrive posts about it, and the forms of amoCRM."""
+        """Apply an event, and return the JSON that Pipedrive posts about it, and the forms of amoCRM."""
         if isinstance(event, LeadLinked):
             person = self._person(event.lead)
             self._persons[event.old_key] = person
@@ -122,7 +122,7 @@ class CrmPushes:
 
 
 def status_of(stage: str, number: int) -> int:
-    """Return the status of amoCRM for a stage of ours and its number."""
+    """Return the status of amoCRM for a stage of the settings and its number."""
     return _CLOSED.get(stage, _FIRST_STATUS + number)
 
 

@@ -13,14 +13,14 @@ from streams.simulator.rendering.phone_book import PhoneBook
 
 
 class Exchange:
-    """Tells what happens in an Asterisk. It has the telephones of `book`, and a queue for each team."""
+    """Yields the facts of an Asterisk. It has the telephones of `book`, and a queue for each team."""
 
     def __init__(self, book: PhoneBook) -> None:
         self._recorder = Recorder(book)
         self._paused: dict[str, bool] = {}
 
     def facts(self, history: History) -> Iterator[PbxFact]:
-        """Yield what happens, in the order of time."""
+        """Yield the facts in the order of time."""
         waiting: list[tuple[int, int, PbxFact]] = []
         order = count()
         begins: list[tuple[int, int, Call | Presence]] = [
@@ -40,7 +40,7 @@ class Exchange:
         return self._recorder.take()
 
     def _presence(self, presence: Presence) -> list[PbxFact]:
-        """Return what changes in the queue of the manager's team. A queue knows no work after a call."""
+        """Return the changes in the queue of the manager's team. A queue has no state for work after a call."""
         manager, state = presence.manager, presence.state
         if state == "after_call":
             return []

@@ -67,7 +67,7 @@ Voicemail = "voicemail"
 
 
 class _Line:
-    """Where the writer of rows leaves its text."""
+    """The target of the writer of rows, which keeps its text."""
 
     def write(self, text: str) -> None:
         """Keep one row."""

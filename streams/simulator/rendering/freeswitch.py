@@ -99,7 +99,7 @@ class _Script:
         return _record(_end(leg), said, "default", exten)
 
     def _asking(self, leg: Leg, then: Leg, number: int) -> Record:
-        """Return the channel by which a manager asks a colleague, until the colleague has the customer."""
+        """Return the channel by which a manager consults a colleague, until the colleague has the customer."""
         mine, other = self._book.extensions[leg.manager], self._book.extensions[then.manager]
         at = leg.transfer_at or 0
         said = {
@@ -198,7 +198,7 @@ def _record(
 ) -> Record:
     profile = {"context": context, "caller_id_number": said["caller_id_number"], "destination_number": destination}
     now = {"caller_profile": profile, "times": {"transfer_time": "0"}}
-    stamp = {"start_stamp": "1970-01-01 00:00:00"}  # a record has it, and nothing reads it
+    stamp = {"start_stamp": "1970-01-01 00:00:00"}  # records have it, but no adapter reads it
     return Record(at_ms, {"variables": {**said, **stamp}, "callflow": [now, *(flows or ())]})
 
 

@@ -18,7 +18,7 @@ LOGIN: Final = (
     b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
     b"Content-Type: command/reply\nReply-Text: +OK event listener enabled plain\n\n"
 )
-"""What comes before the events: the request to log in, and the answers to the login and the subscription."""
+"""The bytes before the events: the request to log in, and the answers to the login and the subscription."""
 _CORE: Final = "5d1e7a52-0c1b-4f0e-9a35-8a4d0e2f7b11"
 _ORDER: Final = (
     *("CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_ANSWER", "CHANNEL_BRIDGE", "CHANNEL_HANGUP"),
@@ -30,7 +30,7 @@ _QUEUE: Final = ("cc_queue", "cc_agent", "cc_member_session_uuid")
 
 
 class _Said(NamedTuple):
-    """An event of a channel. `is_dialled`: the PBX made the channel, so it is created after the one that dials."""
+    """An event of a channel. `is_dialled`: the PBX made the channel, so it is created after the dialling channel."""
 
     at_us: int
     place: int

@@ -1,4 +1,4 @@
-"""What happened, read from contract events that are complete and in order: legs of calls, and presence."""
+"""A history, read from contract events that are complete and in order: legs of calls, and presence."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _Event = TypeVar("_Event", bound=Event)
 class Leg(Struct, kw_only=True):
     """One manager's part in a call. Moments and spans in milliseconds.
 
-    `transfer_at`, `to` and `how` say that it was handed over. `internal`: between colleagues. `has_start`: its
-    beginning is an event of its own.
+    `transfer_at`, `to` and `how` are those of its transfer. `internal`: between colleagues. `has_start`: its beginning
+    is an event of its own.
     """
 
     call: str
@@ -104,9 +104,9 @@ class History(Struct):
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> History:
-        """Return what the records of topic `calls` say: those of `simulate` without faults.
+        """Return the history in the records of topic `calls`: those of `simulate` without faults.
 
-        Raises ValueError for an event that is refused, or of a leg of which nothing was said before.
+        Raises ValueError for an event that is refused, or of an unknown leg.
         """
         decoder: Decoder[CallsEvent] = Decoder(TOPIC)
         legs: dict[tuple[str, str], Leg] = {}
@@ -149,7 +149,7 @@ def _of(of: type[_Event], about: dict[str, Any], /, **fields: Any) -> _Event:
 
 
 def _note(legs: dict[tuple[str, str], Leg], event: CallStarted | CallAnswered | CallTransferred | CallEnded) -> None:
-    """Add what an event says to its leg."""
+    """Add the contents of an event to its leg."""
     key = event.call, event.manager
     match event:
         case CallStarted():
@@ -166,7 +166,7 @@ def _note(legs: dict[tuple[str, str], Leg], event: CallStarted | CallAnswered | 
             )
         case CallEnded():
             leg = legs.get(key)
-            if leg is None:  # a call that nobody took has only an end
+            if leg is None:  # a call that no manager answered has only an end
                 leg = legs[key] = Leg(
                     call=event.call,
                     manager=event.manager,

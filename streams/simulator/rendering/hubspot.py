@@ -1,6 +1,6 @@
-"""A department as an account of HubSpot shows it: deals with the history of their properties, contacts and owners.
+"""A department in the form of a HubSpot account: deals with the history of their properties, contacts and owners.
 
-`HubSpot` takes the contract events of the department as they happen, returns what an app's webhook posts about them,
+`HubSpot` takes the contract events of the department as they happen, returns the items of an app's webhook about them,
 and answers the API's requests. Moments are in milliseconds. Calls, notes and further touches are not in it.
 """
 
@@ -26,7 +26,7 @@ _MODIFIED: Final[Mapping[str, str]] = MappingProxyType({"deals": "hs_lastmodifie
 
 
 class Object(msgspec.Struct, kw_only=True):
-    """A deal or a contact as it is now. `history` has the values of a property, the newest first."""
+    """The present state of a deal or a contact. `history` has the values of a property, the newest first."""
 
     id: int
     modified_ms: int
@@ -44,7 +44,7 @@ class Object(msgspec.Struct, kw_only=True):
         return True
 
     def row(self) -> dict[str, object]:
-        """Return the object as a batch read answers it."""
+        """Return the object in the form of a batch read."""
         return {"id": str(self.id), "properties": self.properties, "propertiesWithHistory": self.history}
 
 
@@ -60,11 +60,14 @@ class HubSpot:
         self._contacts: dict[str, Object] = {}
 
     def stages(self) -> str:
-        """Return the lines of the table `[sources.hubspot.stages]`: won and lost are left to the account."""
+        """Return the lines of the table `[sources.hubspot.stages]`: those for won and lost come from the account."""
         return "\n".join(f'"{id_}" = "{stage}"' for stage, id_ in self._stages.items() if stage not in (WON, LOST))
 
     def take(self, event: Event) -> list[dict[str, Any]]:
-        """Take an event, and return the items of the webhook about it. What an account cannot show is left out."""
+        """Apply an event, and return the items of the webhook about it.
+
+        Events that an account cannot show are left out.
+        """
         if isinstance(event, LeadLinked):
             return self._linked(event)
         if isinstance(event, DealStageChanged):
@@ -72,7 +75,7 @@ class HubSpot:
         return []
 
     def answer(self, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to a request. Raises ValueError for one that is not known here."""
+        """Return the answer to a request. Raises ValueError for an unknown request."""
         match path.split("/"):
             case ["crm", "v3", "owners"]:
                 rows = [{"id": id_, "email": email_of(manager)} for manager, id_ in self._owners.items()]
@@ -114,7 +117,7 @@ class HubSpot:
         return found
 
     def _linked(self, event: LeadLinked) -> list[dict[str, Any]]:
-        """Give the contact of a lead the number of a caller, too. Raises ValueError where it has three already."""
+        """Give the contact of a lead the number of a caller, too. Raises ValueError if it has three already."""
         items: list[dict[str, Any]] = []
         if event.lead not in self._contacts and event.old_key in self._contacts:
             self._contacts[event.lead] = self._contacts[event.old_key]
@@ -154,7 +157,7 @@ class HubSpot:
 
 
 def email_of(manager: str) -> str:
-    """Return the e-mail of the owner that a manager is."""
+    """Return the e-mail of the owner that stands for a manager."""
     return f"{manager}@example.org"
 
 

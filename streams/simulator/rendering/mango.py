@@ -49,7 +49,7 @@ def _call(call: Call, book: PhoneBook) -> Iterator[Post]:
     first = call[0]
     for number, leg in enumerate(call):
         if leg.manager.startswith(QUEUE_PREFIX) or (leg.internal and leg.direction == "inbound"):
-            continue  # the leg of who called says both
+            continue  # the leg of the caller has both
         before = next((number - 1 for one, then in pairwise(call) if then is leg and one.transfer_at is not None), None)
         colleague = next((one for one in call if one.internal and one is not leg), None) if leg.internal else None
         yield from _leg(leg, number, before, call, colleague, book)

@@ -1,6 +1,6 @@
 """The commands of MegaFon's virtual PBX to a CRM: the states of each part of a call, and its record. Whole seconds.
 
-A transfer begins another part, under an id of its own. Calls between colleagues are not told.
+A transfer begins another part, under an id of its own. There are no commands about calls between colleagues.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATUSES: Final[Mapping[Disposition, str]] = MappingProxyType(
 
 
 class Post(NamedTuple):
-    """A request: when it happened, in milliseconds, and its form but for the key of the CRM."""
+    """A request: when it happened, in milliseconds, and its form without the key of the CRM."""
 
     at_ms: int
     said: dict[str, str]
@@ -64,7 +64,10 @@ def _call(call: Call, book: PhoneBook) -> Iterator[Post]:
 
 
 def _part(leg: Leg, number: int, before: Leg | None, book: PhoneBook) -> Iterator[Post]:
-    """Yield the states of a leg, and its record. Who gets a call after a talk has it from the transfer on."""
+    """Yield the states of a leg, and its record.
+
+    The receiver of an attended transfer has the call from the transfer on.
+    """
     about = _about(leg, number, before, book)
     has_asked = before is not None and before.transfer_at is not None and before.how == "attended"
     starts = (before.transfer_at or 0) if before is not None and has_asked and leg.answered_at else leg.started_at

@@ -1,4 +1,4 @@
-"""What happens in an Asterisk: facts about channels, in the order of time."""
+"""Facts about the channels of an Asterisk, in the order of time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ What: TypeAlias = Literal[
 
 
 class Channel(Struct):
-    """A channel as it is at one moment. `number` and `person` are its caller id, `connected` whom it talks with."""
+    """The state of a channel at one moment.
+
+    `number` and `person` are its caller id, `connected` is the connected party.
+    """
 
     name: str
     uid: str
@@ -78,7 +81,7 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class PbxFact(Struct, frozen=True):
-    """Something that happens to `channel` at `at_us`, in microseconds since epoch. `others` have their part in it."""
+    """A fact about `channel` at `at_us`, in microseconds since epoch. `others` are further channels of the fact."""
 
     at_us: int
     what: What
@@ -88,7 +91,7 @@ class PbxFact(Struct, frozen=True):
 
 
 class Recorder:
-    """Notes facts. What happens in one millisecond is a microsecond apart."""
+    """Notes facts. Facts of one millisecond are a microsecond apart."""
 
     def __init__(self, book: PhoneBook) -> None:
         self.book = book
@@ -98,7 +101,7 @@ class Recorder:
         self._us = 0
 
     def go_to(self, at_ms: int) -> None:
-        """Go on to a moment. What follows does not happen before what has been noted."""
+        """Go on to a moment. Later facts have no earlier moment than those already noted."""
         self._us = max(self._us, at_ms * 1000) if self._facts else at_ms * 1000
 
     def take(self) -> list[PbxFact]:

@@ -1,4 +1,4 @@
-"""Who has which extension, and which number each invented lead has."""
+"""The extensions of managers, and the numbers of invented leads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from streams.settings.settings import Manager
 _FIRST_EXTENSION: Final = 1001
 _FIRST_NUMBER: Final = 2_000_000
 NO_NUMBER: Final = "115"
-"""What is dialled to reach somebody who is no lead: a service of an authority."""
+"""A dialled number that is no lead: a service of an authority."""
 
 
 class PhoneBook:
     """The extensions and queues of `managers`, by id and in their order, and numbers for leads.
 
-    Numbers are of area code 555 of North America, which is not assigned: no number is anybody's.
+    Numbers are of area code 555 of North America, which is not assigned: no number belongs to a person.
     """
 
     def __init__(self, managers: Mapping[str, Manager]) -> None:
@@ -29,7 +29,7 @@ class PhoneBook:
         self._numbers: dict[str, str] = {}
 
     def number(self, lead: str) -> str:
-        """Return the number of a lead, in E.164. The same lead has the same number."""
+        """Return the number of a lead, in E.164. A lead always has the same number."""
         found = self._numbers.get(lead)
         if found is None:
             found = self._numbers[lead] = f"+1555{_FIRST_NUMBER + len(self._numbers):07d}"
@@ -41,7 +41,7 @@ class PhoneBook:
         return dict(self._numbers)
 
     def agent(self, manager: str) -> str:
-        """Return the id of a manager in a system that has ids of its own for people."""
+        """Return the id of a manager in a system with its own ids of people."""
         return f"agent-{self.extensions[manager]}"
 
     def roster(self, text: str, system: str = "") -> str:

@@ -1,8 +1,8 @@
 """The status callbacks of Twilio. Whole seconds, by their timestamps.
 
 Twilio's call is a leg or less: the call of a customer, or of a salesperson's telephone, is a parent; each call that its
-program dials is a child. Who is asked before a transfer is called by a call of its own, which nothing joins with the
-customer's: it is left out here, and so is the rest of the customer's call.
+program dials is a child. The consultation before a transfer is a call of its own, and no field joins it with the
+customer's call: it is left out here, and so is the rest of the customer's call.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _call(call: Call, book: PhoneBook) -> Iterator[Post]:
         if leg.internal and leg is first:
             continue  # the parent is this leg
         if leg.manager not in book.extensions:
-            continue  # a caller who waited in vain: no telephone was dialled
+            continue  # a caller who waited without success: no telephone was dialled
         about = {"CallSid": f"{parent}-{number}", "ParentCallSid": parent, "Direction": "outbound-dial"}
         about["From"] = OWN_NUMBER if is_out else caller
         about["To"] = _number(leg, book) if is_out else _telephone(leg.manager, book)
@@ -82,7 +82,7 @@ def _told(call: Call) -> Iterator[Leg]:
     """Yield the legs of a call that Twilio joins."""
     first = call[0]
     if first.direction == "outbound" and first.transfer_at is not None:
-        # The customer's call goes on; whose telephone it is connected with is not told.
+        # The customer's call goes on; no callback names the telephone with which it is connected.
         yield msgspec.structs.replace(first, ended_at=max(map(_end, call)), transfer_at=None)
         return
     for leg in call:

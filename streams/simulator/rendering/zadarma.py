@@ -1,6 +1,6 @@
-"""The notifications of Zadarma: it rings, it is answered, it is over. Only the beginning of a call has a moment.
+"""The notifications of Zadarma: ringing, answer and end. Only the beginning of a call has a moment.
 
-Calls between colleagues are not told, and of a call that a manager made only its beginning and its end.
+There are none about calls between colleagues, and of an outbound call only those of its beginning and its end.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The simulated speaker: talks of simulated legs, what is true of them, and what a recogniser makes of them.
+"""The simulated speaker: talks of simulated legs, their labels, and their transcripts by a recogniser.
 
-`lines` has what is said, `dialogue` makes a talk of it with its truth (`talks`), `recognition` the events of a
-transcript, and `speakers` says which legs have one.
+`lines` has the spoken lines, `dialogue` makes a talk of them with its truth (`talks`), `recognition` makes the events
+of a transcript, and `speakers` selects the legs that have one.
 """

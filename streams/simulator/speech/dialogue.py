@@ -1,4 +1,4 @@
-"""A simulated talk: lines in an order that makes sense, their times, and what is true of them."""
+"""A simulated talk: lines in a plausible order, their times, and their labels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streams.simulator.speech.talks import Said, SaidFiller, SaidObjection, Said
 from streams.units import SECOND_MS
 
 SHORTEST_MS: Final = 10 * SECOND_MS
-"""A shorter talk has no transcript."""
-_CLOSING_MS: Final = 24 * SECOND_MS  # what a farewell takes, with a next step and the exchange before it
+"""The length of the shortest talk that has a transcript."""
+_CLOSING_MS: Final = 24 * SECOND_MS  # the length of a farewell with a next step and the exchange before it
 _LETTERS_A_SECOND: Final = 14
 _SILENT: Final = 0.03  # of the pauses between two speakers
 _LONG_MS: Final = 3_500  # of an utterance
@@ -26,7 +26,7 @@ _CONFIRMED: Final = 0.5  # of the answers
 
 
 class Habits(Struct, frozen=True, kw_only=True):
-    """How a manager talks: probabilities from 0 to 1, and how many lines at a stretch.
+    """The speech of a manager: probabilities from 0 to 1, and numbers of consecutive lines.
 
     `fills`: a filler in a slot. `asks`, `presents`: lines of these stages in a row. `interrupts`: of the customer's
     answers. `takes_up`: objections that get an answer. `agrees`: talks that end with a time, else vaguely or refused.
@@ -170,7 +170,7 @@ class _Composer:
         return self._say("customer", self._pick(f"customer {purpose}", self._lines.customer[purpose]), stage)
 
     def _pick(self, bag: str, lines: Sequence[Line]) -> Line:
-        """Draw a line. All lines of a purpose come up before one does again."""
+        """Draw a line. No line of a purpose is repeated before all of them were used."""
         left = self._bags.get(bag)
         if not left:
             left = list(lines)
@@ -179,12 +179,12 @@ class _Composer:
         return left.pop()
 
     def _say(self, role: Role, line: Line, stage: str | None = None, *, interrupts: bool = False) -> str | None:
-        """Say a line, if it fits. Return the name of its utterance."""
+        """Add a line, if it fits. Return the name of its utterance."""
         text, fillers = self._filled(line.text, role)
         length_ms = self._length_of(text)
         start_ms = self._start(role, length_ms, interrupts=interrupts)
         if start_ms + length_ms > self._length_ms:
-            self._at = self._length_ms  # nothing fits any more
+            self._at = self._length_ms  # no further line fits
             return None
         before = self._said[-1] if self._said else None
         if before is not None:
@@ -238,7 +238,7 @@ class _Composer:
         return name
 
     def _nod(self) -> None:
-        """Put back-channels into long utterances, far from their ends and from other speech of who nods."""
+        """Put back-channels into long utterances, far from their ends and from other speech of the same side."""
         rng = self._rng
         for before, one, after in zip([None, *self._said[:-1]], list(self._said), [*self._said[1:], None], strict=True):
             alone = (before is None or before.end_ms <= one.start_ms) and (

@@ -1,4 +1,4 @@
-"""What simulated people say: lines by their purpose, each with what is true of it."""
+"""The lines of simulated people, by their purpose, each with its labels."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PURPOSES: Final = (
     "farewell",
     "small_talk",
 )
-"""What lines of a manager are for. A customer's lines answer them."""
+"""The purposes of a manager's lines. A customer's lines answer them."""
 OBJECTIONS: Final = ("price", "timing", "competitor", "authority", "need", "trust")
 SLOT: Final = "{f}"
-"""Where a filler may stand in a line. It brings its own commas."""
+"""The place of a possible filler in a line. The filler has its own commas."""
 
 
 class Line(Struct, frozen=True, gc=False):
-    """A line, the questions in it, and whether these make precise what the other side said."""
+    """A line, the questions in it, and whether these specify a statement of the other side."""
 
     text: str
     questions: tuple[QuestionType, ...] = ()
@@ -37,7 +37,7 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class ObjectionLines(Struct, frozen=True, gc=False):
-    """How an objection of one kind is said, taken up, and ignored."""
+    """The lines for an objection of one kind: the objection, reactions to it, and lines that ignore it."""
 
     said: tuple[Line, ...]
     adequate: tuple[Line, ...]
@@ -47,8 +47,8 @@ class ObjectionLines(Struct, frozen=True, gc=False):
 class Lines(Struct, frozen=True, kw_only=True, gc=False):
     """All lines of a language.
 
-    `fillers` are phrases that mean nothing in a slot. `words` are what a recogniser puts in place of a word.
-    `times` are what an agreed next step names.
+    `fillers` are phrases without meaning for slots. `words` are wrong words by which a recogniser replaces a word.
+    `times` are those of agreed next steps.
     """
 
     language: str

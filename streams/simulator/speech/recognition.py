@@ -1,4 +1,4 @@
-"""What a recogniser makes of a talk: the events of its transcript, with its errors and its ways of delivery."""
+"""A simulated recogniser: the events of a talk's transcript, with errors and ways of delivery."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from streams.units import SECOND_MS
 _SOURCE: Final = "recogniser"
 _LATENCY_MS: Final = (300, 900)
 _REFINED_MS: Final = (1_000, 3_000)
-_ENDED_MS: Final = (4_000, 6_000)  # behind the last utterance and its refinement
+_ENDED_MS: Final = (4_000, 6_000)  # after the last utterance and its revision
 _AFTERWARDS_MS: Final = (10_000, 40_000)
 _AGAIN_MS: Final = (100, 30_000)
 _MARKS: Final = '«»"“”.,!?:;…'
 
 
 class Recognition(Struct, frozen=True, kw_only=True):
-    """How well and in which way speech is recognised. Shares from 0 to 1.
+    """The quality and the form of recognition. Shares from 0 to 1.
 
     `dropped` and `replaced` are of the words. `crumbled` utterances come in two pieces, `interims` are preceded by one
     that is not final, `revised` finals are replaced by a later revision. `late` events come up to `late_ms` later,
     `repeated` ones twice. `afterwards` is the share of legs whose transcript comes after their end, `word_times` and
-    `punctuation` the share of legs whose recogniser gives them. Raises ValueError for what is no share.
+    `punctuation` the share of legs whose recogniser gives them. Raises ValueError for a value that is no share.
     """
 
     dropped: float = 0.02
@@ -44,7 +44,7 @@ class Recognition(Struct, frozen=True, kw_only=True):
     punctuation: float = 0.6
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Refuse values that are no shares."""
         for name in self.__struct_fields__:
             if name != "late_ms" and not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share, from 0 to 1; not {getattr(self, name)}")
@@ -69,7 +69,7 @@ class Recognition(Struct, frozen=True, kw_only=True):
 
 
 class Due(NamedTuple):
-    """An event, and when it arrives."""
+    """An event, and its moment of arrival."""
 
     due_ms: int
     event: SpeechEvents
@@ -78,7 +78,7 @@ class Due(NamedTuple):
 def transcript(
     rng: SeededRandom, recognition: Recognition, replacements: Sequence[str], leg: SimulatedLeg, talk: Talk
 ) -> Iterator[Due]:
-    """Yield the events of the transcript of a leg, its end the last but for what is late or repeated."""
+    """Yield the events of the transcript of a leg, its end last, except for late or repeated events."""
     recogniser = _Recogniser(rng, recognition, replacements, leg, talk.language)
     for said in talk.said:
         yield from recogniser.utterance(said)
@@ -184,7 +184,7 @@ class _Recogniser:
             yield Due(due + rng.between(*_AGAIN_MS), event)
 
     def _heard(self, words: Sequence[Word]) -> list[Word]:
-        """Return the words with errors; at least one is heard."""
+        """Return the words with errors; at least one remains."""
         rng, r = self._rng, self._r
         heard = [word for word in words if not rng.happens(r.dropped)] or list(words[:1])
         heard = [self._replaced(word) if rng.happens(r.replaced) else word for word in heard]

@@ -1,4 +1,4 @@
-"""The transcripts of a department: which legs have one, who speaks which language, and what is true of each."""
+"""The transcripts of a department: the legs that have one, the languages of the speakers, and the labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LANGUAGES: Final = (RU, EN)
 
 
 class Transcribed(Struct, frozen=True):
-    """A leg with a transcript, and what was really said."""
+    """A leg with a transcript, and its true talk."""
 
     call: str
     manager: str
@@ -33,10 +33,10 @@ OnTranscript: TypeAlias = Callable[[Transcribed], None]
 
 
 class SpeechOptions(Struct, frozen=True, kw_only=True):
-    """Which legs have a transcript, and how good it is.
+    """The selection of the legs with a transcript, and the quality of recognition.
 
     `share` is the share of the answered legs of at least ten seconds, from 0 to 1; `heard` is called with each of them
-    before its first event is yielded. Raises ValueError for what is no share.
+    before its first event is yielded. Raises ValueError for a value that is no share.
     """
 
     share: float = 1.0
@@ -44,7 +44,7 @@ class SpeechOptions(Struct, frozen=True, kw_only=True):
     heard: OnTranscript | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Refuse a value that is no share."""
         if not 0 <= self.share <= 1:
             raise ValueError(f"share is a share, from 0 to 1; not {self.share}")
 

@@ -1,4 +1,4 @@
-"""A simulated talk as it was said, and all that is true of it."""
+"""A simulated talk in its true words, with all its labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.speech.marks import QuestionType
 
 
 class Word(Struct, frozen=True, gc=False):
-    """A word as it was said, in ms from the moment of answer."""
+    """A true word, in ms from the moment of answer."""
 
     text: str
     start_ms: int
@@ -19,7 +19,7 @@ class Word(Struct, frozen=True, gc=False):
 
 
 class Said(Struct, frozen=True, gc=False):
-    """An utterance as it was said. `nod`: a back-channel inside the other's speech."""
+    """A true utterance. `nod`: a back-channel inside the other's speech."""
 
     name: str
     role: Role
@@ -56,7 +56,7 @@ class SaidObjection(Struct, frozen=True, gc=False):
 
 
 class SaidStep(Struct, frozen=True, gc=False):
-    """What was agreed: `agreed` with its time `when`, or vaguely."""
+    """The next step: `agreed` with its time `when`, or vague."""
 
     utterance: str
     agreed: bool
@@ -64,7 +64,7 @@ class SaidStep(Struct, frozen=True, gc=False):
 
 
 class Talk(Struct, frozen=True, kw_only=True):
-    """A talk and all that is true of it. Moments in ms from the moment of answer.
+    """A talk and all its labels. Moments in ms from the moment of answer.
 
     `stages` are the stages in order, each with the utterance in which it begins; `interruptions` the moments at which a
     side cut the other off; `silences` the stretches of 2 s and more in which nobody speaks.
@@ -81,7 +81,7 @@ class Talk(Struct, frozen=True, kw_only=True):
     silences: tuple[tuple[int, int], ...]
 
     def talk_ms(self, role: Role) -> int:
-        """Return how long a side spoke: no two of its utterances overlap, and none are closer than half a second."""
+        """Return the speech of a side, ms: no two of its utterances overlap, and none are closer than half a second."""
         return sum(one.end_ms - one.start_ms for one in self.said if one.role == role)
 
     def nods(self, role: Role) -> int:
@@ -89,5 +89,5 @@ class Talk(Struct, frozen=True, kw_only=True):
         return sum(one.nod for one in self.said if one.role == role)
 
     def groups(self, role: Role) -> Counter[str]:
-        """Return how often a side said each filler."""
+        """Return the number of uses of each filler by a side."""
         return Counter(filler.phrase for filler in self.fillers if filler.role == role)

@@ -1,4 +1,4 @@
-"""The simulated telephone system: who dials, talks and transfers, and the events of each leg.
+"""The simulated telephone system: dials, talks and transfers, and the events of each leg.
 
-Enter at `calls`.
+Begin with `calls`.
 """

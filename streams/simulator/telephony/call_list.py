@@ -1,4 +1,4 @@
-"""The call list of one manager: which lead to call next, and when to call it again."""
+"""The call list of one manager: the next lead to call, and the time of its next call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CallList:
         if self._due and self._due[0][0] <= now_ms and self._random() >= self._personality.fresh:
             _, lead, failures = heappop(self._due)
             return lead, "repeat", failures
-        # A manager who inherits no leads draws no random number here, so older seeds give the same calls.
+        # For a manager who inherits no leads no random number is drawn here, so older seeds give the same calls.
         if self._personality.inherited and self._random() < self._personality.inherited:
             return self._lead_registry.reference(), "repeat", 0
         if self._random() < self._personality.cold:

@@ -19,7 +19,7 @@ from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 
 CONVERSATION_MS: Final = MINUTE_MS
 _TALK_MS: Final = (1_500, 100 * MINUTE_MS)  # least and most
-_FAILURES: Final[dict[Disposition, float]] = {  # how a dial fails, with weights that add up to 1
+_FAILURES: Final[dict[Disposition, float]] = {  # results of unsuccessful dials, with weights that add up to 1
     "no_answer": 0.6,
     "voicemail": 0.17,
     "busy": 0.13,
@@ -34,20 +34,20 @@ _RING_MS: Final[dict[Disposition, tuple[int, int]]] = {
     "failed": (300, 2_500),
 }
 # Shares and probabilities.
-_UNNAMED: Final = 0.03  # calls with somebody whom no source knows
-_UNSORTED: Final = 0.03  # calls whose kind nobody entered
+_UNNAMED: Final = 0.03  # calls with a person whom no source knows
+_UNSORTED: Final = 0.03  # calls without an entered kind
 _MACHINE_HEARD: Final = 0.5  # voicemail that the source reports as an answer first
-_NOTES: Final = 0.6  # conversations after which there is something to write down
+_NOTES: Final = 0.6  # conversations that are followed by work after the call
 _ATTENDED: Final = 0.4  # transfers; the others are blind
 _TRANSFER_TAKEN: Final = 0.85  # blind transfers that the other answers
 _END_EMITTED: Final = 0.5  # transferred legs whose end the source emits, too
 _INBOUND_AN_HOUR: Final = 0.6  # calls, for each member of a team
-_TRIES_CLOSED: Final = 0.2  # callers who try although nobody is there
+_TRIES_CLOSED: Final = 0.2  # callers who call although no manager is present
 _CALLBACK: Final = 0.25  # known callers who have a person's own number
 _PICKS_UP: Final = 0.85  # calls to a person's own number that the person answers, if free
 _KNOWN_CALLER: Final = 0.4  # calls to a queue that come from a known lead
-_GIVES_UP: Final = 0.06  # callers who hang up before somebody answers
-_LEAVES: Final = 0.7  # missed calls that the caller canceled; in the others nobody answered
+_GIVES_UP: Final = 0.06  # callers who hang up before the answer
+_LEAVES: Final = 0.7  # missed calls that the caller canceled; the others had no answer
 
 
 class CallSimulation(Workforce):
@@ -271,7 +271,7 @@ class CallSimulation(Workforce):
         self._talk(line, leg, leg.started_at + self.rng.between(1_500, 9_000), dialled=False)
 
     def _missed(self, now_ms: int, team: str, lead: str, kind: Kind) -> None:
-        """Simulate an inbound call that nobody took. It has only an end, because no telephone rang."""
+        """Simulate an inbound call that no manager took. It has only an end, because no telephone rang."""
         leg = self._begin(f"{QUEUE_PREFIX}{team}", now_ms, "inbound", lead, kind)
         leg.queue = team
         leg.disposition = "canceled" if self.rng.happens(_LEAVES) else "no_answer"

@@ -26,7 +26,7 @@ class Chats:
         self._count = 0
 
     def perhaps(self, person: Person, people: Sequence[Person], ended_at: int) -> None:
-        """Let `person`, whose talk ended at `ended_at`, call a colleague now and then."""
+        """With some probability, simulate a call of `person`, whose talk ended at `ended_at`, to a colleague."""
         rng = self._rng
         if not self._rate or not rng.happens(self._rate):
             return

@@ -101,7 +101,7 @@ class Emitter:
         if not lost:
             self._delivery.piece(leg, END, _end(leg), alone=not second and leg.to is None)
         if second:
-            # CDR rows know whole seconds: the end is rounded up, the talk down.
+            # CDR rows have whole seconds: the end is rounded up, the talk down.
             leg.cdr_at = -(-at // SECOND_MS) * SECOND_MS
             leg.cdr_talk_ms = leg.talk_ms // SECOND_MS * SECOND_MS
             self._delivery.piece(leg, CDR, _end(leg, cdr=True), alone=lost and leg.to is None)

@@ -1,7 +1,7 @@
 """Simulated legs, and the records that report them.
 
-A `SimulatedLeg` holds what really happened. The events about it are its *pieces*: start, answer, transfer, end, and the
-row of the call detail records. `arrived` holds the pieces that have arrived, as bits.
+A `SimulatedLeg` has the true course of a leg. The events about it are its *pieces*: start, answer, transfer, end, and
+the row of the call detail records. `arrived` holds the pieces that have arrived, as bits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPEECH: Final = 512  # of topic `speech`
 
 
 class Record(Struct, frozen=True, gc=False):
-    """A record for Kafka. `due_ms` is when it arrives. A record without a key is malformed."""
+    """A record for Kafka. `due_ms` is its moment of arrival. A record without a key is malformed."""
 
     topic: str
     key: str | None
@@ -39,11 +39,11 @@ class Record(Struct, frozen=True, gc=False):
 
 
 class SimulatedLeg:
-    """One manager's part in a call as it happened. Moments and spans in milliseconds.
+    """The true course of one manager's part in a call. Moments and spans in milliseconds.
 
-    `answered_at` is None if nobody and no machine answered. A transferred leg has `transfer_at`, `how` and `to`, the
-    receiver's leg; that one has `by`, the leg it came from. `in_flight` counts pieces that were sent and have not
-    arrived. `settled` becomes true when no further piece will be sent. `internal`: the other party is a colleague.
+    `answered_at` is None if neither a person nor a machine answered. A transferred leg has `transfer_at`, `how` and
+    `to`, the receiver's leg; that one has `by`, the leg it came from. `in_flight` counts pieces that were sent and have
+    not arrived. `settled` becomes true when no further piece will be sent. `internal`: the other party is a colleague.
     """
 
     __slots__ = (
@@ -105,7 +105,7 @@ class SimulatedLeg:
 
     @property
     def is_known_internal(self) -> bool:
-        """Whether a piece has arrived that says that the leg is internal: an answer alone does not."""
+        """True if a piece has arrived that marks the leg as internal: an answer does not."""
         return self.internal and bool(self.arrived & (START | END | CDR))
 
 

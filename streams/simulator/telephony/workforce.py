@@ -125,7 +125,7 @@ class Workforce:
         heappush(self._heap, (at_ms, self._sequence, callback, argument))
 
     def pace(self, person: Person, now_ms: int) -> float:
-        """Return how busy the hour is. With shifts round the clock, all hours are equal."""
+        """Return the load of the hour. With shifts round the clock, all hours are equal."""
         return 1.0 if self.always else pace(person.local, now_ms)
 
     def pause(self, person: Person, now_ms: int) -> int:

@@ -1,4 +1,4 @@
-"""The expected figures, counted from what the simulator did and not from the events that arrived.
+"""The expected figures, counted from the true course of the simulation and not from the events that arrived.
 
-Enter at `truth`.
+Begin with `truth`.
 """

@@ -96,7 +96,7 @@ class DealAccount:
 
 
 class Accounts:
-    """The accounts of all managers and leads. `leads` is None where nothing is counted by lead.
+    """The accounts of all managers and leads. `leads` is None without counts by lead.
 
     `links` maps old keys of leads to new ones.
     """

@@ -1,7 +1,7 @@
 """The expected figures of activity per manager (`NAMES`).
 
 Names and labels are those of the catalogue, without the prefix `callpulse_`. Label values are in the order of the
-catalogue. A ratio with denominator 0 is absent, and so is the time of something that never happened. Results of calls
+catalogue. A ratio with denominator 0 is absent, and so is the time of an event that never happened. Results of calls
 are in `results.py`.
 """
 

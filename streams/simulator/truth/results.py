@@ -25,7 +25,7 @@ MEASURES: Final = ("won", "won@first_kind=", "lost", "proposed", "given:", "ment
 
 
 class _Part(NamedTuple):
-    """A finished leg, with what was noted of it."""
+    """A finished leg, with its note."""
 
     leg: SimulatedLeg
     outcome: LegOutcome
@@ -79,12 +79,12 @@ class Results:
         self._links: dict[str, str] = {}
 
     def leg(self, leg: SimulatedLeg) -> None:
-        """Take note of a leg of which something has arrived for the first time."""
+        """Note a leg of which the first piece has arrived."""
         if leg.lead is not None:
             self._legs.setdefault(leg.lead, []).append(leg)
 
     def crm(self, event: CrmEvent) -> None:
-        """Take note of an event."""
+        """Note an event."""
         if isinstance(event, LeadLinked):
             self._links[event.old_key] = event.lead
         elif isinstance(event, DealStageChanged):
@@ -96,7 +96,7 @@ class Results:
             self._events.setdefault(event.lead, []).append(event)
 
     def counts(self, now_ms: int) -> Counts:
-        """Return what must be counted at `now_ms`, by manager, measure and local day."""
+        """Return the expected counts at `now_ms`, by manager, measure and local day."""
         leads: dict[str, _Lead] = {}
         for key in self._legs.keys() | self._events.keys():
             lead = leads.setdefault(home(self._links, key), _Lead())
@@ -159,7 +159,7 @@ class Results:
         return sorted(parts, key=lambda part: part.begun)
 
     def _due(self, lead: _Lead, parts: list[_Part]) -> bool:
-        """Tell whether there were so many conversations since the last progress, or consultation."""
+        """Return whether the number of conversations since the last progress, or consultation, reaches the limit."""
         since = max([lead.consulted_at, *self._progress(lead, parts)])
         least_ms = self._settings.thresholds.conversation_ms
         talks = [

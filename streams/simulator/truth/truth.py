@@ -1,4 +1,4 @@
-"""The expected activity figures per manager, from what really happened and which pieces of it have arrived.
+"""The expected activity figures per manager, from the true course of legs and the pieces that have arrived.
 
 No code here folds events. `leg_outcome` gives the outcome of each leg from its pieces that have arrived, and the
 figures are counted from these outcomes. Legs without further pieces are added to sums per local day.
@@ -45,9 +45,9 @@ class Truth(Accounts):
     `produced` counts the records. `late` counts events more than 10 min behind the newest of their manager, of those
     that arrived before; it holds where records are taken in one after the other in order of arrival.
 
-    `leads=False` leaves out what is counted by lead: a quarter of a thousand managers has millions of them. `crm`
-    counts the records of that topic (produced, duplicates, rejected), `links` maps old keys of leads to new ones.
-    `results=True` also keeps what is needed for the expected results of calls, in `results`.
+    `leads=False` leaves out counts by lead: a quarter of a thousand managers has millions of leads. `crm` counts the
+    records of that topic (produced, duplicates, rejected), `links` maps old keys of leads to new ones. `results=True`
+    also keeps the data for the expected results of calls, in `results`.
     """
 
     def __init__(self, settings: Settings, *, leads: bool = True, results: bool = False) -> None:
@@ -180,7 +180,7 @@ class Truth(Accounts):
     # -- settling
 
     def _sweep(self, now_ms: int) -> None:
-        """Add settled legs to their day, and drop what no window shows."""
+        """Add settled legs to their day, and drop legs that no window counts."""
         new_day = now_ms // DAY_MS != self._next_sweep // DAY_MS
         self._next_sweep = now_ms + _SWEEP_MS
         for account in self.accounts.values():
