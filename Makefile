@@ -36,7 +36,7 @@ IMPORT_ALL = import importlib, pkgutil, agents, streams; \
 	[importlib.import_module(each.name) for package in (agents, streams) \
 	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 
-.PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench native lock sbom boards docs tools voices clean
+.PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench sizing native lock sbom boards docs tools voices clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -88,6 +88,9 @@ outage: $(INSTALLED) ## take Kafka away for ten minutes (MINUTES=1: for one) whi
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) tools native ## measure, beside other ways to do the same
 	$(BIN)/python -m benchmarks --docs docs/benchmarks.md $(ARGS)
+
+sizing: $(INSTALLED) native ## measure scaling, growth and a rebuild, and renew tables and plots of the page on operations
+	$(BIN)/python -m benchmarks --only scaling,growth,rebuild-quarter --docs docs/operations.md --plots docs/images $(ARGS)
 
 native: $(NATIVE)/.installed ## compile the folds, as in the wheel that is deployed, into build/native
 

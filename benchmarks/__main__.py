@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import signal
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Final
 import msgspec
 
 from agents.embedded import EmbeddedKafka
-from benchmarks import machine, native
+from benchmarks import machine, native, plot
 from benchmarks.measures import MISSED, WRONG, Result
 
 BENCHMARKS: Final = (
@@ -33,6 +34,8 @@ BENCHMARKS: Final = (
     "speech-delay",
     "gateway",
 )
+SIZING: Final = ("scaling", "growth", "rebuild-quarter")
+"""What the page on operations says of sizing. `make sizing` measures it; the rest is measured without it."""
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"
 
@@ -63,6 +66,8 @@ def _run() -> int:
                     events=options.events,
                     hours=options.hours,
                     rows=options.rows,
+                    days=options.days,
+                    largest=options.largest,
                     only=options.peers,
                 )
             except Exception as error:  # noqa: BLE001 - the figures of the other benchmarks are not to be lost
@@ -87,7 +92,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--docs", type=Path, metavar="FILE", help="write the tables between the marks of a Markdown file"
     )
-    parser.add_argument("--only", type=_names, default=list(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="write the plots of scaling and growth into FOLDER"
+    )
+    parser.add_argument("--only", type=_names, default=list(BENCHMARKS), help=f"of {','.join((*BENCHMARKS, *SIZING))}")
     parser.add_argument(
         "--peers", type=lambda text: frozenset(text.split(",")), default=frozenset(), help="for throughput and topology"
     )
@@ -95,6 +103,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=400_000, help="of throughput and topology (default %(default)s)")
     parser.add_argument("--hours", type=int, default=8, help="of the shift of restore-day (default %(default)s)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of cdr (default %(default)s)")
+    parser.add_argument("--days", type=int, default=2, help="of rebuild-quarter, working days (default %(default)s)")
+    parser.add_argument("--largest", action="store_true", help="growth: ten million leads, too")
     parser.add_argument("--heap", default="1g", help="largest heap of the broker (default %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 2 where a target is missed")
     return parser.parse_args()
@@ -102,8 +112,9 @@ def _options() -> argparse.Namespace:
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := set(names) - set(BENCHMARKS):
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
+    if unknown := set(names) - {*BENCHMARKS, *SIZING}:
+        known = ", ".join((*BENCHMARKS, *SIZING))
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {known}")
     return names
 
 
@@ -123,15 +134,33 @@ def _write(options: argparse.Namespace, described: dict[str, object], results: l
             },
         }
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    if options.plots is not None:
+        plot.write({result.name: result.figures for result in results}, options.plots)
     if options.docs is not None:
         text = options.docs.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        head = f"Measured on {str(described['date'])[:10]}: {machine.line(described)}.\n"
-        if not native.is_built():
-            head += f"\n{native.PURE_NOTE}\n"
-        body = "\n".join([head, *(result.text() for result in results)])
+        between, _, after = rest.partition(END)
+        body = _measured(options, described, between, results)
         options.docs.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def _measured(options: argparse.Namespace, described: dict[str, object], before: str, results: list[Result]) -> str:
+    """Return what stands between the marks: all anew, or what was there with the benchmarks that ran replaced.
+
+    Each of these says then when and where it was measured.
+    """
+    measured = f"Measured on {str(described['date'])[:10]}: {machine.line(described)}.\n"
+    if not native.is_built():
+        measured += f"\n{native.PURE_NOTE}\n"
+    texts = {result.name: result.text() for result in results}
+    if set(options.only) >= set(BENCHMARKS):
+        return "\n".join([measured, *texts.values()])
+    head, *sections = re.split(r"^(?=### )", before.strip() + "\n", flags=re.MULTILINE)
+    known = {section.splitlines()[0].removeprefix("### "): section.rstrip() + "\n" for section in sections}
+    for name, text in texts.items():
+        title, _, rest = text.partition("\n")
+        known[name] = f"{title}\n\n{measured}{rest}"
+    return "\n".join([*([head.rstrip() + "\n"] if head.strip() else []), *known.values()])
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def measure(bootstrap: str, **_: Any) -> Result:
     return Result("delay", figures, table, [Target("delay p99, seconds", p99, at_most=1.0)], [note], wrong)
 
 
-def delays_of(marks: list[float], seen: list[tuple[float, int]]) -> list[float]:
+def delays_of(marks: list[float], seen: list[tuple[float, int]], warm_up_s: float = WARM_UP_S) -> list[float]:
     """Return for every mark after the warm-up how long it took until a scrape showed it, seconds."""
     delays = []
     scrapes = iter(seen)
@@ -59,7 +59,7 @@ def delays_of(marks: list[float], seen: list[tuple[float, int]]) -> list[float]:
     for number, sent in enumerate(marks, start=1):
         while count < number:
             at, count = next(scrapes)
-        if sent - marks[0] >= WARM_UP_S:
+        if sent - marks[0] >= warm_up_s:
             delays.append(at - sent)
     return delays
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import re
@@ -12,20 +13,24 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
 import msgspec
 
+from agents.kafka.catch_up import catch_up
 from benchmarks import broker, native
 from benchmarks.peers.catalogue import ROOT
 from benchmarks.watched_worker import Restored
 from streams.contract import topics
+from streams.settings.settings import load
 
 Store: TypeAlias = Literal["rocksdb", "memory"]
 
+WORKER: Final = "bench"
+WATCHED: Final = "benchmarks.watched_worker"
 START_DEADLINE_S: Final = 120.0
 CATCH_UP_DEADLINE_S: Final = 600.0
 POLL_S: Final = 0.02
@@ -42,7 +47,7 @@ topic_prefix = "{name}."
 commit_interval = "{commit_interval}"
 
 [worker]
-id = "bench"
+id = "{worker}"
 data_dir = "{folder}/data"
 http_port = {port}
 """
@@ -64,21 +69,40 @@ class Installation:
         self._folder = tempfile.TemporaryDirectory(prefix="callpulse-bench-")
         self.folder = Path(self._folder.name)
         self.config = self.folder / "callpulse.toml"
-        self.port = _free_port()
+        self.port = free_port()
         self._workers: list[Worker] = []
         broker.create_installation(bootstrap, self.name, f"{self.name}.")
         self.config.write_text(self._settings(), encoding="utf-8")
 
-    def start(self, store: Store = "rocksdb") -> Worker:
-        """Start a worker with its lead rows in `store`; it is not ready yet."""
-        worker = Worker(self, number=len(self._workers), store=store)
+    def start(
+        self, store: Store = "rocksdb", *, name: str = WORKER, port: int | None = None, module: str = WATCHED
+    ) -> Worker:
+        """Start a worker with its lead rows in `store`; it is not ready yet.
+
+        `name` is its `worker.id`, `port` its port instead of that of the installation, and `module` what runs it: it
+        takes a file that it writes, and then what `callpulse` takes.
+        """
+        started = len(self._workers)
+        worker = Worker(self, number=started, store=store, name=name, port=port or self.port, module=module)
         self._workers.append(worker)
         return worker
 
     def lose_rows(self, *tables: str) -> None:
         """Remove the rows of `tables` from the workers' folder. None may be running."""
         for table in tables:
-            shutil.rmtree(self.folder / "data" / "bench" / table)
+            shutil.rmtree(self.folder / "data" / WORKER / table)
+
+    def wait_caught_up(self, workers: Sequence[Worker]) -> int:
+        """Wait until the group has folded and committed all that its topics hold; return the records of calls and crm.
+
+        No worker is asked, so it costs them nothing. Raise RuntimeError where one of `workers` has ended.
+        """
+
+        def check() -> None:
+            for worker in workers:
+                worker.check()
+
+        return asyncio.run(catch_up(load(self._settings(), {}).kafka, check))
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +119,7 @@ class Installation:
             _CONFIG.format(
                 bootstrap=self.bootstrap,
                 name=self.name,
+                worker=WORKER,
                 folder=self.folder,
                 port=self.port,
                 commit_interval=self._commit_interval,
@@ -112,11 +137,14 @@ class Installation:
 class Worker:
     """A process of `callpulse worker`, and what its port says."""
 
-    def __init__(self, installation: Installation, number: int, store: Store) -> None:
+    def __init__(
+        self, installation: Installation, *, number: int, store: Store, name: str, port: int, module: str
+    ) -> None:
+        self.name = name
         self.log = installation.folder / f"worker-{number}.log"
-        self._told = installation.folder / f"worker-{number}.json"
+        self.told = installation.folder / f"worker-{number}.json"
         self.started_at = time.time()
-        self._port = installation.port
+        self._port = port
         self._calls = installation.calls
         self._connection: http.client.HTTPConnection | None = None
         compiled = native.is_built()
@@ -125,14 +153,19 @@ class Worker:
                 [
                     *native.python(native=compiled),
                     "-m",
-                    "benchmarks.watched_worker",
-                    str(self._told),
+                    module,
+                    str(self.told),
                     "worker",
                     "--config",
                     str(installation.config),
                 ],
                 cwd=ROOT,
-                env={**native.environment(native=compiled), "CALLPULSE_WORKER__STORE": store},
+                env={
+                    **native.environment(native=compiled),
+                    "CALLPULSE_WORKER__STORE": store,
+                    "CALLPULSE_WORKER__ID": name,
+                    "CALLPULSE_WORKER__HTTP_PORT": str(port),
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -194,11 +227,15 @@ class Worker:
         """Wait for a condition; raise RuntimeError with the end of the log where it does not come true."""
         deadline = time.monotonic() + deadline_s
         while not condition():
-            if self._process.poll() is not None:
-                raise RuntimeError(f"the worker ended with status {self._process.returncode}: {self._log_end()}")
+            self.check()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the worker was not {what} after {deadline_s:g} s: {self._log_end()}")
             time.sleep(every_s)
+
+    def check(self) -> None:
+        """Raise RuntimeError with the end of the log where the process has ended."""
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the worker ended with status {self._process.returncode}: {self._log_end()}")
 
     def end(self, how: signal.Signals) -> None:
         """End the process and wait until it is gone. Does nothing to one that is."""
@@ -216,7 +253,7 @@ class Worker:
     def restored(self) -> Restored:
         """End the worker in good order and return what it restored."""
         self.end(signal.SIGTERM)
-        return msgspec.json.decode(self._told.read_bytes(), type=Restored)
+        return msgspec.json.decode(self.told.read_bytes(), type=Restored)
 
     def rss_mib(self) -> float:
         """Return the resident memory of the process, MiB."""
@@ -224,6 +261,12 @@ class Worker:
             ["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, text=True, check=True
         )
         return int(told.stdout) / 1024
+
+    def cpu_s(self) -> float:
+        """Return the processor time of the process so far, seconds. Raise OSError where the system has no /proc."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
+        of_user, of_system = stat.rpartition(")")[2].split()[11:13]
+        return (int(of_user) + int(of_system)) / os.sysconf("SC_CLK_TCK")
 
     def peak_mib(self) -> float | None:
         """Return the largest resident memory so far, MiB; None where the system does not tell."""
@@ -264,7 +307,8 @@ class Metrics:
         return sum(1 for line in self.text.splitlines() if line and not line.startswith(b"#"))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -38,7 +38,7 @@ def work() -> workload.Workload:
 
 
 def test_there_is_a_module_for_every_benchmark() -> None:
-    for name in command.BENCHMARKS:
+    for name in (*command.BENCHMARKS, *command.SIZING):
         assert callable(command.module(name).measure)
 
 
@@ -90,13 +90,10 @@ def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed(share: float
     assert percentile(range(100, 0, -1), share) == expected
 
 
-def test_a_mark_is_seen_with_the_first_scrape_that_shows_it_and_warm_up_does_not_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(delay, "WARM_UP_S", 10.0)
+def test_a_mark_is_seen_with_the_first_scrape_that_shows_it_and_warm_up_does_not_count() -> None:
     # sent        0      10     11     12
     # scrapes         1 (1)         11.5 (3)   13 (4)
-    assert delay.delays_of([0.0, 10.0, 11.0, 12.0], [(0.5, 0), (1.0, 1), (11.5, 3), (13.0, 4)]) == [1.5, 0.5, 1.0]
+    assert delay.delays_of([0.0, 10.0, 11.0, 12.0], [(0.5, 0), (1.0, 1), (11.5, 3), (13.0, 4)], 10.0) == [1.5, 0.5, 1.0]
 
 
 def stalls(*buckets: tuple[str, int]) -> Metrics:
@@ -151,7 +148,9 @@ def test_a_target_knows_on_which_side_it_is() -> None:
 def test_results_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n")
-    options = argparse.Namespace(json=tmp_path / "figures.json", docs=page, runs=5)
+    options = argparse.Namespace(
+        json=tmp_path / "figures.json", docs=page, plots=None, runs=5, only=list(command.BENCHMARKS)
+    )
     result = Result(
         "delay", {"p99_seconds": 0.5}, [["what", "p99"], ["delay", "0.5 s"]], [Target("p99", 0.5, at_most=1)], [], []
     )
@@ -165,6 +164,30 @@ def test_results_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     assert "2026-11-23" in text
     told = orjson.loads(options.json.read_bytes())
     assert told["benchmarks"]["delay"]["targets"][0]["met"] is True
+
+
+def test_benchmarks_that_did_not_run_keep_their_results_and_those_that_ran_say_where(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    kept = "### scrape\n\n| kept |\n"
+    page.write_text(f"before\n{command.BEGIN}\n\nOf all.\n\n### delay\n\n| old |\n\n{kept}\n{command.END}\nafter\n")
+    machine = dict.fromkeys(("cores", "processor", "memory_gib", "system", "python", "kafka", "load_before"), "x")
+    options = argparse.Namespace(json=None, docs=page, plots=None, runs=5, only=["delay", "growth"])
+    results = [Result(name, {}, [["what"], ["new"]], [], [], []) for name in options.only]
+    for _ in range(2):  # the second time changes nothing
+        command._write(options, {"date": "2026-11-30T10:00:00", **machine}, results)
+        text = page.read_text()
+        between = text.partition(command.BEGIN)[2].partition(command.END)[0]
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert between.startswith("\n\nOf all.\n\n### delay\n\nMeasured on 2026-11-30: x cores")
+        assert kept in between
+        assert "old" not in between
+        assert [line for line in between.splitlines() if line.startswith("### ")] == [
+            "### delay",
+            "### scrape",
+            "### growth",
+        ]
+        assert between.count("Measured on") == 2
 
 
 def test_the_stream_of_transcripts_is_ten_interims_to_a_final_in_every_call_and_none_is_the_marked_manager_s() -> None:

@@ -1,0 +1,265 @@
+"""Growth: what an event, a scrape and the memory of a worker cost with more managers, more leads, more days of history.
+
+Each point is a whole worker of its own: it folds a history of so many managers, leads and days, and then calls of now,
+whose processor time is counted. Then every manager gets a call before each scrape, so that all rows have changed. One
+thing at a time grows, the others stay as at the point in the middle.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from statistics import median
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks import broker
+from benchmarks.installation import PROMETHEUS_HEADERS, Installation, Worker
+from benchmarks.load import SOURCE
+from benchmarks.measures import Result, Target
+from benchmarks.workload import OPENS_MS, PARTITIONS, Record
+from streams.contract.events import CallAnswered, CallEnded, CallStarted, encode
+from streams.contract.topics import partitioner
+from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
+
+MOST_EVENT_TIMES: Final = 1.5
+MOST_SCRAPE_TIMES: Final = 1.3
+"""So many times as much as at the point in the middle may cost: an event; a scrape with more leads or days, or each
+series of a scrape with more managers."""
+ANSWERED: Final = 0.45
+RING_MS: Final = 15_000
+LONGEST_TALK_MS: Final = 30 * MINUTE_MS
+_WORK_MS: Final = 9 * HOUR_MS
+_Call = CallStarted | CallAnswered | CallEnded
+
+
+class Size(Struct, frozen=True, kw_only=True):
+    """The worker's world at a point. `grows` says which of them is another than in the middle."""
+
+    grows: str = ""
+    managers: int = 1_000
+    leads: int = 100_000
+    days: int = 30
+
+
+MIDDLE: Final = Size()
+SIZES: Final = (
+    Size(grows="managers", managers=100),
+    MIDDLE,
+    Size(grows="managers", managers=10_000),
+    Size(grows="leads", leads=1_000_000),
+    Size(grows="days", days=100),
+    Size(grows="days", days=400),
+)
+LARGEST: Final = Size(grows="leads", leads=10_000_000)
+EVENTS: Final = 120_000
+SCRAPES: Final = 5
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """What a worker of `size` took. `history` calls were folded before; processor time is that of its process."""
+
+    size: Size
+    history: int
+    event_micros: float
+    scrape_s: float
+    scrape_cpu_s: float
+    sent: int
+    plain: int
+    series: int
+    memory_mib: float
+    peak_mib: float | None
+
+
+def measure(
+    bootstrap: str, *, largest: bool = False, sizes: Sequence[Size] = SIZES, count: int = EVENTS, **_others: Any
+) -> Result:
+    """Look at a worker at every point, and compare each with the one in the middle, whose `grows` is empty."""
+    points = [look(bootstrap, size, count) for size in (*sizes, *([LARGEST] if largest else []))]
+    middle = next(point for point in points if not point.size.grows)
+    figures = {"events": count, "points": [msgspec.to_builtins(point) for point in points]}
+    table = [
+        [
+            "managers",
+            "leads",
+            "days",
+            "CPU µs/event",
+            "events/s of a core",
+            "scrape",
+            "CPU of a scrape",
+            "series",
+            "sent",
+            "plain",
+            "memory",
+            "peak",
+        ],
+        *(_row(point) for point in points),
+    ]
+    notes = [
+        (
+            f"Each line is a worker of its own with {PARTITIONS} partitions. History: a call a manager and day, and "
+            f"one a lead, at least. Then {count:,} events of calls of now (begin, answer, end): the processor time of "
+            "the worker for each, with the contacts and outcomes that follow. `events/s of a core` is a million "
+            "divided by it."
+        ),
+        f"Before each of {SCRAPES} scrapes every manager has a call; the medians. The worker folds nothing meanwhile.",
+    ]
+    return Result("growth", figures, table, compared(points, middle), notes, [])
+
+
+def compared(points: Sequence[Point], middle: Point) -> list[Target]:
+    """Return how many times as much as in the middle things cost at the points where more is there."""
+    targets = []
+    for point in points:
+        size, grows = point.size, point.size.grows
+        if not grows or getattr(size, grows) < getattr(middle.size, grows):
+            continue
+        where = f"with {getattr(size, grows):,} {grows}"
+        times = point.event_micros / middle.event_micros
+        targets.append(Target(f"an event {where}, times as much", times, at_most=MOST_EVENT_TIMES))
+        if grows == "managers":
+            times = (point.scrape_cpu_s / point.series) / (middle.scrape_cpu_s / middle.series)
+            targets.append(Target(f"a series of a scrape {where}, times as much", times, at_most=MOST_SCRAPE_TIMES))
+        else:
+            times = point.scrape_cpu_s / middle.scrape_cpu_s
+            targets.append(Target(f"a scrape {where}, times as much", times, at_most=MOST_SCRAPE_TIMES))
+    return targets
+
+
+def _row(point: Point) -> list[str]:
+    size = point.size
+    return [
+        f"{size.managers:,}",
+        f"{size.leads:,}",
+        f"{size.days}",
+        f"{point.event_micros:.1f}",
+        f"{1e6 / point.event_micros:,.0f}",
+        f"{point.scrape_s:.2f} s",
+        f"{point.scrape_cpu_s:.2f} s",
+        f"{point.series:,}",
+        f"{point.sent / 2**20:.1f} MiB",
+        f"{point.plain / 2**20:.1f} MiB",
+        f"{point.memory_mib:,.0f} MiB",
+        "not told" if point.peak_mib is None else f"{point.peak_mib:,.0f} MiB",
+    ]
+
+
+def look(bootstrap: str, size: Size, events: int) -> Point:
+    """Let a worker fold the history and the events of now, and look at it."""
+    with Installation(bootstrap, size.managers) as installation:
+        now_ms = int(time.time() * 1000)
+        count = max(size.leads, size.managers * size.days)
+        broker.fill(bootstrap, installation.calls, past(installation.managers, size, count, now_ms))
+        worker = installation.start()
+        worker.wait_ready()
+        installation.wait_caught_up([worker])
+        before = worker.cpu_s()
+        broker.fill(bootstrap, installation.calls, present(installation.managers, size.leads, events))
+        installation.wait_caught_up([worker])
+        micros = (worker.cpu_s() - before) / events * 1e6
+        looks = [_scrape(installation, worker, number) for number in range(SCRAPES)]
+        metrics = worker.metrics()
+        return Point(
+            size=size,
+            history=count,
+            event_micros=micros,
+            scrape_s=median(seconds for seconds, *_ in looks),
+            scrape_cpu_s=median(cpu_s for _, cpu_s, _ in looks),
+            sent=max(sent for *_, sent in looks),
+            plain=len(metrics.text),
+            series=metrics.series,
+            memory_mib=worker.rss_mib(),
+            peak_mib=worker.peak_mib(),
+        )
+
+
+def past(managers: list[str], size: Size, count: int, now_ms: int) -> Iterator[Record]:
+    """Yield `count` finished calls of the days before today, in the order of time, in turn of all leads."""
+    rng = random.Random(5)
+    place = partitioner(PARTITIONS)
+    first = now_ms // DAY_MS - size.days
+    a_day = -(-count // size.days)
+    for number in range(count):
+        day, of_day = divmod(number, a_day)
+        lead = number % size.leads
+        manager = managers[lead % len(managers)]
+        at = (first + day) * DAY_MS + OPENS_MS + _WORK_MS * of_day // a_day
+        key = manager.encode()
+        yield place(key), key, encode(_ended(f"past-{number}", manager, lead, at, rng))
+
+
+def present(managers: list[str], leads: int, events: int) -> Iterator[Record]:
+    """Yield about `events` events of now: calls of all managers in turn with any of their leads, three events each."""
+    rng = random.Random(6)
+    place = partitioner(PARTITIONS)
+    of_manager = cycle(range(len(managers)))
+    for number in range(events // 3):
+        manager = next(of_manager)
+        lead = manager + len(managers) * rng.randrange(max(1, leads // len(managers)))
+        key = managers[manager].encode()
+        for event in _call(f"now-{number}", managers[manager], lead, int(time.time() * 1000), rng):
+            yield place(key), key, encode(event)
+
+
+def _scrape(installation: Installation, worker: Worker, number: int) -> tuple[float, float, int]:
+    """Let every manager have a call, then scrape: return seconds, processor time and bytes sent."""
+    rng = random.Random(number)
+    now_ms = int(time.time() * 1000)
+    place = partitioner(PARTITIONS)
+    calls = (
+        (
+            place(manager.encode()),
+            manager.encode(),
+            encode(_ended(f"look-{number}-{index}", manager, index, now_ms, rng)),
+        )
+        for index, manager in enumerate(installation.managers)
+    )
+    broker.fill(installation.bootstrap, installation.calls, calls)
+    installation.wait_caught_up([worker])
+    before, begun = worker.cpu_s(), time.monotonic()
+    status, body = worker.get("/metrics", PROMETHEUS_HEADERS)
+    seconds = time.monotonic() - begun
+    if status != http.client.OK:
+        raise RuntimeError(f"/metrics answered with status {status}")
+    return seconds, worker.cpu_s() - before, len(body)
+
+
+def _call(call: str, manager: str, lead: int, at: int, rng: random.Random) -> Iterator[_Call]:
+    yield CallStarted(
+        v=1,
+        id=f"s{call}",
+        at=at,
+        source=SOURCE,
+        call=call,
+        manager=manager,
+        lead=f"lead-{lead}",
+        direction="outbound",
+        kind="cold",
+    )
+    yield CallAnswered(v=1, id=f"a{call}", at=at, source=SOURCE, call=call, manager=manager)
+    yield _ended(call, manager, lead, at, rng)
+
+
+def _ended(call: str, manager: str, lead: int, at: int, rng: random.Random) -> CallEnded:
+    is_answered = rng.random() < ANSWERED
+    talk_ms = min(LONGEST_TALK_MS, int(rng.lognormvariate(11.4, 1.1))) if is_answered else 0
+    return CallEnded(
+        v=1,
+        id=f"e{call}",
+        at=at,
+        source=SOURCE,
+        call=call,
+        manager=manager,
+        lead=f"lead-{lead}",
+        direction="outbound",
+        kind="cold",
+        started_at=at - talk_ms - RING_MS,
+        answered_at=at - talk_ms if is_answered else None,
+        talk_ms=talk_ms,
+        disposition="answered" if is_answered else "no_answer",
+    )
