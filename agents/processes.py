@@ -57,12 +57,12 @@ class GuardedProcess:
         stdout = self._guard.stdout
         assert stdout is not None  # noqa: S101 - for mypy: a pipe was asked for
         answered = select.select([stdout], [], [], GUARD_DEADLINE_S)[0]
-        said = stdout.readline().decode().strip() if answered else "no answer"
+        line = stdout.readline().decode().strip() if answered else "no answer"
         stdout.close()
-        if not said.isdigit():
+        if not line.isdigit():
             self.end(KILL, deadline_s=1)
-            raise ProcessError(f"{command[0]} could not be started: {said or 'the guard process ended at once'}.")
-        self.pid = int(said)
+            raise ProcessError(f"{command[0]} could not be started: {line or 'the guard process ended at once'}.")
+        self.pid = int(line)
 
     @property
     def status(self) -> int | None:

@@ -73,7 +73,7 @@ class SpeechAgent:
         if not self._enabled:
             self._intake.counted(len(records), applied=0, duplicates=0, times_ms=[], sources={})
             return
-        read = [(record, row_key(what.manager, what.call), what) for record, what in self._read_all(tp, records)]
+        read = [(record, row_key(event.manager, event.call), event) for record, event in self._read_all(tp, records)]
         part = self._table.part(tp.partition)
         part.fetch([key for _, key, _ in read])
         rows, dirty = part.rows, part.dirty
@@ -81,53 +81,53 @@ class SpeechAgent:
         base, src = self._intake.position_base, f"{tp.topic}/{tp.partition}"
         times_ms: list[int] = []
         applied = duplicates = 0
-        for record, key, what in read:
+        for record, key, event in read:
             row = rows.get(key)
             if row is None:
                 if self._intake.is_misrouted(tp, record):
                     self._intake.reroute(tp, record)
                     continue
-                if isinstance(what, ForgottenCall):
+                if isinstance(event, ForgottenCall):
                     duplicates += 1  # the call has no row
                     continue
                 row = TranscriptRow()
             state, pos = row.state, base + record.offset
-            sent = self._apply(row, what) if pos > state.pos else None  # else folded before a restart
+            sent = self._apply(row, event) if pos > state.pos else None  # else folded before a restart
             if sent is None:
                 duplicates += 1
                 continue
             state.pos = pos
-            if not isinstance(what, ForgottenCall):
+            if not isinstance(event, ForgottenCall):
                 state.heard_at = max(state.heard_at, record.timestamp)
             rows[key] = row
             dirty[key] = row
             applied += 1
             self._note(record.key, key, row, waiting)
-            if not isinstance(what, (SpokenLeg, ForgottenCall)) and what.source != SOURCE:
-                times_ms.append(what.at)
+            if not isinstance(event, (SpokenLeg, ForgottenCall)) and event.source != SOURCE:
+                times_ms.append(event.at)
             if sent is not NOTHING:
-                self._send(src, pos, what, state.leg, sent)
+                self._send(src, pos, event, state.leg, sent)
         # No heartbeats: a recogniser may process the calls at night, and its silence by day is no error.
         self._intake.counted(len(records), applied=applied, duplicates=duplicates, times_ms=times_ms, sources={})
 
-    def _apply(self, row: TranscriptRow, what: _Spoken) -> Sent | None:
-        """Fold into a row; return the fact to send, NOTHING, or None where nothing changed."""
-        if isinstance(what, SpeechUtterance):
-            outcome = self._fold.utterance(row, what)
+    def _apply(self, row: TranscriptRow, event: _Spoken) -> Sent | None:
+        """Fold into a row; return the facts to send, NOTHING, or None where nothing changed."""
+        if isinstance(event, SpeechUtterance):
+            outcome = self._fold.utterance(row, event)
             if outcome == "too_many":
                 self._intake.count_of("folded_total", "utterances").inc()
             return NOTHING if outcome == "applied" else None
-        if isinstance(what, SpeechEnded):
-            return self._fold.ended(row, what)
-        if isinstance(what, ForgottenCall):
+        if isinstance(event, SpeechEnded):
+            return self._fold.ended(row, event)
+        if isinstance(event, ForgottenCall):
             return self._fold.forget(row)
-        return self._fold.leg(row, what)
+        return self._fold.leg(row, event)
 
     def _read_all(self, tp: TP, records: list[Any]) -> Iterator[tuple[Any, _Spoken]]:
         for record in records:
-            what = self._read(tp, record)
-            if what is not None:
-                yield record, what
+            event = self._read(tp, record)
+            if event is not None:
+                yield record, event
 
     def _read(self, tp: TP, record: Any) -> _Spoken | None:
         """Return the event in `record`; None where it is refused, or another group made it."""
@@ -237,20 +237,20 @@ class SpeechAgent:
         subject = manager.encode()
         self._outbox.add(self._intake.topic, self._partition_for(subject), subject, events.encode(event))
 
-    def _send(self, src: str, pos: int, what: _Spoken, leg: SpokenLeg | None, sent: Sent) -> None:
+    def _send(self, src: str, pos: int, event: _Spoken, leg: SpokenLeg | None, sent: Sent) -> None:
         if _looks_swapped(sent.now) and not _looks_swapped(sent.before):
             self._swapped.inc()
         fact = Features(
             src=src,
             seq=pos * facts.SLOTS,
-            manager=what.manager,
-            call=what.call,
+            manager=event.manager,
+            call=event.call,
             lexicon=self._fold.lexicon,
             lead=None if leg is None else leg.lead,
             now=sent.now,
             before=sent.before,
         )
-        key = what.manager.encode()
+        key = event.manager.encode()
         self._outbox.add(self._features, self._partition_for(key), key, facts.encode(fact), self._intake.fact_headers)
 
 

@@ -189,10 +189,10 @@ def _size(path: Path) -> int:
 
 def _show(one: Imported, *, dry_run: bool) -> None:
     """Print the summary of one file."""
-    told = f"{one.path}: {one.rows} rows, {one.events} events"
+    text = f"{one.path}: {one.rows} rows, {one.events} events"
     if not dry_run:
-        told += f", {one.stored} sent, {one.known} there already"
-    typer.echo(f"{told}, {one.ignored} rows of no concern, {one.refused} rows not understood.")
+        text += f", {one.stored} sent, {one.known} there already"
+    typer.echo(f"{text}, {one.ignored} rows of no concern, {one.refused} rows not understood.")
     if one.error:
         say(f"  The file {one.error}.")
     for problem in sorted(one.problems, key=lambda each: -each.rows)[:_MOST_SHOWN]:
@@ -202,8 +202,8 @@ def _show(one: Imported, *, dry_run: bool) -> None:
             say(f"      {problem.shape}")
     if len(one.problems) > _MOST_SHOWN:
         say(f"  and {len(one.problems) - _MOST_SHOWN} more reasons")
-    for what, count in one.left_out.items():
-        say(f"  {count} values left out, {what}")
+    for reason, count in one.left_out.items():
+        say(f"  {count} values left out, {reason}")
 
 
 def _show_strangers(done: list[Imported], settings: Settings) -> None:

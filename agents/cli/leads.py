@@ -72,8 +72,8 @@ def leads(
     address = worker or own.advertised_url or worker_url(settings)
     url = address if "://" in address else f"http://{address}"
     parameters = {"manager": manager, "team": team, "why": why}
-    asked = {name: value for name, value in parameters.items() if value is not None}
-    found = run(_fetch(url.rstrip("/"), asked, limit, client_of(settings)))
+    query = {name: value for name, value in parameters.items() if value is not None}
+    found = run(_fetch(url.rstrip("/"), query, limit, client_of(settings)))
     for row in found["leads"]:  # the worker's own settings may name no page
         if "link" not in row and (page := links.of_lead(row["lead"])):
             row["link"] = page
@@ -88,7 +88,7 @@ def leads(
         raise typer.Exit(1)
 
 
-async def _fetch(url: str, asked: dict[str, str], limit: int, client: WebClient = NOBODY) -> dict[str, Any]:
+async def _fetch(url: str, query: dict[str, str], limit: int, client: WebClient = NOBODY) -> dict[str, Any]:
     """Return the list, page after page, as one. Raises UserError where the worker does not answer."""
     found: dict[str, Any] = {"leads": [], "total": 0, "missing_partitions": []}
     try:
@@ -99,7 +99,7 @@ async def _fetch(url: str, asked: dict[str, str], limit: int, client: WebClient 
                 page_size = str(min(LARGEST_PAGE, limit - len(found["leads"])))
                 async with session.get(
                     f"{url}{ATTENTION}",
-                    params={**asked, "limit": page_size, "offset": str(offset)},
+                    params={**query, "limit": page_size, "offset": str(offset)},
                     headers=headers,
                 ) as response:
                     if response.status != 200:  # noqa: PLR2004 - HTTP's own number

@@ -108,7 +108,7 @@ def try_(
         }
         for (start, end, kind, group, phrase), sides in sorted(found.items())
     ]
-    questions = [{"type": asked.type, "word": asked.word} for asked in lexicon.questions.find(words)]
+    questions = [{"type": question.type, "word": question.word} for question in lexicon.questions.find(words)]
     if as_json:
         print_json({"matches": rows, "questions": questions})
         return
@@ -120,8 +120,8 @@ def try_(
         for row in rows:
             lines.add_row(*(cell(str(row[name])) for name in ("said", "kind", "group", "side", "phrase")))
         shown.print(lines)
-    for asked in questions:
-        shown.print(f"A question ({asked['type']}) begins at word {int(str(asked['word'])) + 1}.")
+    for question in questions:
+        shown.print(f"A question ({question['type']}) begins at word {int(str(question['word'])) + 1}.")
 
 
 @app.command("score")

@@ -117,7 +117,7 @@ def transcript(  # noqa: PLR0913 - the leg has as many properties
     if name not in FORMATS:
         raise UserError(f"there is no format {name}; known are {', '.join(FORMATS)}", USAGE)
     settings = read_settings(config, bootstrap)
-    said = {
+    given = {
         "call": call,
         "manager": manager,
         "answered_at": answered_at,
@@ -129,7 +129,7 @@ def transcript(  # noqa: PLR0913 - the leg has as many properties
         "roles": "guessed" if guessed else "",
         **_offsets(offset or []),
     }
-    jobs = _jobs(files, names, {key: value for key, value in said.items() if value})
+    jobs = _jobs(files, names, {key: value for key, value in given.items() if value})
     found = _read_all(settings, name, jobs)
     events = sum(len(one.translation.events) for one in found)
     if as_json:
@@ -156,17 +156,17 @@ def _offsets(offsets: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _jobs(files: Sequence[Path], pattern: str, said: Mapping[str, str]) -> list[_Job]:
+def _jobs(files: Sequence[Path], pattern: str, given: Mapping[str, str]) -> list[_Job]:
     """Return the legs, each with its files. Raises UserError for a pattern that cannot be used."""
     if not pattern:
-        return [_Job(list(files), dict(said))]
+        return [_Job(list(files), dict(given))]
     form = _form(pattern)
     jobs: dict[tuple[tuple[str, str], ...], _Job] = {}
     for path in files:
         matched = form.fullmatch(path.name)
         if matched is None:
             raise UserError(f"the name of {path} does not fit --names", USAGE)
-        parameters = {**matched.groupdict(), **said}
+        parameters = {**matched.groupdict(), **given}
         # Two sides of one leg differ in their channel alone, and their order is that of the channels.
         side = parameters.pop("channel", "")
         jobs.setdefault(tuple(sorted(parameters.items())), _Job([], parameters | {"channel": side}))
@@ -200,8 +200,8 @@ def _read_all(settings: Settings, name: str, jobs: Sequence[_Job]) -> list[_Read
     found = []
     with progress("reading", len(jobs)) as advance:
         for job in jobs:
-            asked = Asked(own, job.parameters, lambda manager: resolved(people, manager))
-            read = translated(name, [_bytes(path) for path in job.files], asked)
+            parameters = Asked(own, job.parameters, lambda manager: resolved(people, manager))
+            read = translated(name, [_bytes(path) for path in job.files], parameters)
             events, refused = acceptance.all(read, now_ms)
             found.append(_Read(job.files, Translation(events=events, refused=refused, ignored=read.ignored)))
             advance(1)
@@ -260,6 +260,6 @@ def _report(refused: Sequence[tuple[Sequence[Path], Refused]], *, is_some: bool)
         lines.append(f"{paths}, {one.where or 'the transcript'}: {one.reason}, {one.detail}")
     if len(refused) > _MOST_SHOWN:
         lines.append(f"and {len(refused) - _MOST_SHOWN} more")
-    what = "Not everything could be read; the rest was taken." if is_some else "Nothing could be read."
-    say(f"{what}\n{bullets(lines)}")
+    summary = "Not everything could be read; the rest was taken." if is_some else "Nothing could be read."
+    say(f"{summary}\n{bullets(lines)}")
     raise typer.Exit(FAILED)

@@ -40,8 +40,7 @@ class Intake:
     """The common side of the agents of one source topic.
 
     `key_rule` is the sentence on the key of an event in refusals; None for a topic of facts, which only callpulse
-    writes. `maker` is the
-    name of the group if its facts carry it (`agents/kafka/settings_log.py`).
+    writes. `maker` is the name of the group if its facts carry it (`agents/kafka/settings_log.py`).
     `position_base` is added to the offset of a record to make its position, which grows also when the topic is deleted
     and created again.
     """

@@ -275,10 +275,10 @@ class BatchConsumer(driver.Consumer):
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int | None]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - runs in the consumer's own thread
-        asked = {driver.ensure_aiokafka_TP(tp): tp for tp in tps}
-        found = await consumer._coordinator.fetch_committed_offsets(list(asked))  # noqa: SLF001 - `committed` drops the text
+        partitions = {driver.ensure_aiokafka_TP(tp): tp for tp in tps}
+        found = await consumer._coordinator.fetch_committed_offsets(list(partitions))  # noqa: SLF001 - `committed` drops the text
         committed: dict[TP, int | None] = dict.fromkeys(tps)
-        for topic_partition, tp in asked.items():
+        for topic_partition, tp in partitions.items():
             offset, text = found.get(topic_partition, (_NO_OFFSET, ""))
             if offset != _NO_OFFSET:
                 if text == self.delivery.commit_tags.get(tp.topic, ""):

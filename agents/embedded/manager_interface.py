@@ -201,8 +201,8 @@ class ManagerInterface:
             await self._answer(session, action, Response="Error", Message="Authentication failed")
             return False
         session.account = account
-        asked = action.get("Events", "on")
-        session.mask = frozenset(() if asked == "off" else ("all",) if asked == "on" else asked.split(","))
+        wanted = action.get("Events", "on")
+        session.mask = frozenset(() if wanted == "off" else ("all",) if wanted == "on" else wanted.split(","))
         self.logins += 1
         await self._answer(session, action, Response="Success", Message="Authentication accepted")
         if not self.booting and "system" in account.read:

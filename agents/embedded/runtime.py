@@ -105,12 +105,12 @@ def checked_java(java: Path) -> Path:
 def java_version(java: Path) -> int | None:
     """Return the major version of a Java, None if it cannot be run. `1.8.0_392` is 8."""
     try:
-        said = subprocess.run(  # noqa: S603 - runs the user's own Java
+        output = subprocess.run(  # noqa: S603 - runs the user's own Java
             [java, "-version"], capture_output=True, text=True, timeout=20, check=False
         ).stderr
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found[1]) if found else None
 
 

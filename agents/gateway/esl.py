@@ -53,9 +53,9 @@ class EslSource:
         for one in received:
             if isinstance(one, Listed):
                 one = Listed(one.rows, pbx_time(state, one.asked_at_ms))  # noqa: PLW2901 - the same, by the other clock
-            said = self._translator.take(one, pbx_ms)
-            heard.events += said.events
-            heard.refused += said.refused
+            translated = self._translator.take(one, pbx_ms)
+            heard.events += translated.events
+            heard.refused += translated.refused
             if not isinstance(one, Listed | Unread) and one["Event-Name"] == "HEARTBEAT":
                 session.expect_channels(len(self._translator), one, at_ms)
         self._lost(session.lost - lost, state)

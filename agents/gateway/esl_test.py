@@ -105,7 +105,7 @@ class _EslTest:
             )
         if not self._names:
             report.facts.append("no call began: make one while the test listens, to see whether it is understood")
-        report.unmapped = [said for name, count in self._names.items() if (said := self._unknown(name, count))]
+        report.unmapped = [text for name, count in self._names.items() if (text := self._unknown(name, count))]
 
     def _unknown(self, channel: str, count: int) -> str:
         """Return the text about an internal telephone that is on no roster entry; "" for all others."""

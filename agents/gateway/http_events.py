@@ -68,10 +68,10 @@ class EventsEndpoint:
         events = [part for part in parts if not isinstance(part, Unread)]
         refused = [part.refused for part in parts if isinstance(part, Unread)]
         try:
-            words = await self._receiver.store(sender, events, refused)
+            outcomes = await self._receiver.store(sender, events, refused)
         except NotStoredError as error:
             raise not_stored(error) from None
-        answer = _summary(parts, events, words)
+        answer = _summary(parts, events, outcomes)
         if refused and not events:
             raise ProblemError("none-accepted", members=answer)
         return web.Response(status=202, body=msgspec.json.encode(answer), content_type="application/json")
@@ -86,11 +86,11 @@ def _form(headers: dict[str, str]) -> Form:
     return form
 
 
-def _summary(parts: Sequence[Part], events: Sequence[Event], words: Sequence[str]) -> dict[str, Any]:
-    duplicates = sum(word == "duplicate" for word in words)
+def _summary(parts: Sequence[Part], events: Sequence[Event], outcomes: Sequence[str]) -> dict[str, Any]:
+    duplicates = sum(outcome == "duplicate" for outcome in outcomes)
     return {
         "accepted": len(events) - duplicates,
         "duplicates": duplicates,
         "rejected": len(parts) - len(events),
-        "results": results(parts, words),
+        "results": results(parts, outcomes),
     }

@@ -87,7 +87,7 @@ class HooksEndpoint:
             body = await receiver.body(request, ticket)
             if hook.most_fields is not None and has_more(body, hook.most_fields):
                 raise ProblemError("body-too-large", f"at most {hook.most_fields} fields are taken")
-            asked = Request(
+            received = Request(
                 method=request.method,
                 url=receiver.url(request, origin),
                 query=request.raw_path.partition("?")[2],
@@ -95,12 +95,12 @@ class HooksEndpoint:
                 body=body,
                 received_at_ms=receiver.clock(),
             )
-            read = _read(source, asked)
+            read = _read(source, received)
             if read is None:
                 return self._unauthenticated(source)
             if isinstance(read, Reply):
                 return _replied(source, read)
-            events, refused = receiver.acceptance.all(read, asked.received_at_ms)
+            events, refused = receiver.acceptance.all(read, received.received_at_ms)
             await receiver.store(source.name, events, refused, read.statements)
             if read.ring:
                 self._ring(source.name)
@@ -112,20 +112,20 @@ class HooksEndpoint:
         return _answer(source.hook.answers.unauthenticated)
 
 
-def _read(source: _Source, asked: Request) -> Translation | Reply | None:
+def _read(source: _Source, received: Request) -> Translation | Reply | None:
     """Return the source's translation of a request, or its answer to a handshake; None if it is not its sender's.
 
     A defect of an adapter costs its request and nothing else. The text of an error may hold a value: it is not logged.
     """
     try:
-        reply = source.hook.handshake(asked)
+        reply = source.hook.handshake(received)
         if reply is not None:
             return reply
-        return source.hook.translate(asked) if source.hook.is_authentic(asked) else None
+        return source.hook.translate(received) if source.hook.is_authentic(received) else None
     except Exception as error:  # noqa: BLE001 - a defect may raise anything
         log.error("source %s: a defect of its adapter: %s", source.name, type(error).__name__)  # noqa: TRY400 - a traceback may quote values
         detail = f"a defect of the adapter: {type(error).__name__}"
-        return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(asked.body))])
+        return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(received.body))])
 
 
 def _replied(source: _Source, reply: Reply) -> web.Response:

@@ -97,12 +97,12 @@ class Receiver:
         Raises:
             NotStoredError: they are not stored, or it is not known.
         """
-        words = await self.sink.store(source, events) if events else []
+        results = await self.sink.store(source, events) if events else []
         if statements:
             await self.sink.keep(source, statements)
         if refused:
             await self.sink.refuse(source, refused)
-        return words
+        return results
 
 
 def lowered(request: web.BaseRequest) -> dict[str, str]:

@@ -144,6 +144,6 @@ async def _say_people(report: Report, settings: Settings, pushed: Pushed, secret
     except KafkaUnusableError as error:
         report.facts.append(f"who is not on the roster is not known: {error}")
         return
-    told = ", ".join(f"{kind} {count}" for kind, count in types.most_common()) or "none"
-    report.facts.append(f"its events of the last 24 hours in Kafka: {told}")
+    listed = ", ".join(f"{kind} {count}" for kind, count in types.most_common()) or "none"
+    report.facts.append(f"its events of the last 24 hours in Kafka: {listed}")
     report.unmapped = found.lines()

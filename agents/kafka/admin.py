@@ -63,13 +63,13 @@ async def create(kafka: Kafka, some: Iterable[topics.Topic] | None = None) -> Ma
         ]
         reply = await admin.create_topics(wanted)
         created, existing = [], []
-        for name, code, said in reply.topic_errors:
+        for name, code, message in reply.topic_errors:
             if code == 0:
                 created.append(name)
             elif code == _EXISTS:
                 existing.append(name)
             else:
-                raise KafkaUnusableError(_refusal(name, code, said, kafka))
+                raise KafkaUnusableError(_refusal(name, code, message, kafka))
         await _await_visible(admin, [topic.name for topic in declared])
         differences = await _differences(admin, kafka, (topic for topic in declared if topic.name in existing))
     return Made(tuple(created), tuple(existing), tuple(differences))
@@ -197,10 +197,10 @@ def _settings_of(topic: topics.Topic, settings: Mapping[str, str], kafka: Kafka)
             yield Difference(topic.name, key, found, wanted, f"Change it: {command}")
 
 
-def _refusal(name: str, code: int, said: str | None, kafka: Kafka) -> str:
+def _refusal(name: str, code: int, message: str | None, kafka: Kafka) -> str:
     error = errors.for_code(code)
     if error is errors.InvalidReplicationFactorError:
         return f"topic {name} cannot be made with kafka.replication {kafka.replication}: the cluster has fewer brokers."
-    if issubclass(error, errors.KafkaError) and not said:
+    if issubclass(error, errors.KafkaError) and not message:
         return f"topic {name}: {put_into_words(error(), kafka)}"
-    return f"topic {name} is refused by Kafka at {kafka.bootstrap}: {said or error.__name__} (error {code})."
+    return f"topic {name} is refused by Kafka at {kafka.bootstrap}: {message or error.__name__} (error {code})."

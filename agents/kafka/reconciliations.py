@@ -39,13 +39,13 @@ async def store(kafka: Kafka, results: Iterable[DayResult]) -> None:
 
 async def follow(kafka: Kafka, ledger: Ledger) -> None:
     """Bring the ledger up to date until the task is cancelled. Without Kafka, or the topic, it is tried again."""
-    said = ""
+    logged = ""
     while True:
         try:
             await _follow(kafka, ledger)
         except KafkaUnusableError as error:
-            if str(error) != said:
-                said = str(error)
+            if str(error) != logged:
+                logged = str(error)
                 log.warning("results of reconciliations are not read: %s", error)
         await asyncio.sleep(_AGAIN_S)
 

@@ -92,11 +92,11 @@ class WebClient:
 
     def addressed(self, url: str) -> Addressed:
         """Return the URL and the login for it: a name in the URL takes precedence. Raise ValueError for no URL."""
-        asked = URL(url)
+        parsed = URL(url)
         headers = {"Authorization": self._authorization} if self._authorization else {}
-        if asked.user is not None:
-            headers = {"Authorization": _basic(asked.user, asked.password or "")}
-            url = str(asked.with_user(None))
+        if parsed.user is not None:
+            headers = {"Authorization": _basic(parsed.user, parsed.password or "")}
+            url = str(parsed.with_user(None))
         return Addressed(url, headers)
 
 
@@ -154,8 +154,8 @@ def _secret(given: Secret, name: str | None, file: Path, setting: str) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise OSError(getattr(error, "errno", 0), f"{setting}: {file}: {path} cannot be read: {said}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise OSError(getattr(error, "errno", 0), f"{setting}: {file}: {path} cannot be read: {reason}") from None
     if not text.isprintable() or not text:
         raise OSError(0, f"{setting}: {file}: {path} must hold one line")
     return text
@@ -191,6 +191,6 @@ def _context(tls: ClientTls, file: Path, setting: str) -> ssl.SSLContext:
         if tls.cert_file is not None and tls.key_file is not None:
             context.load_cert_chain(file.parent / tls.cert_file, file.parent / tls.key_file, lambda: "")
     except (OSError, ssl.SSLError) as error:
-        said = error.strerror or str(error)
-        raise OSError(error.errno, f"{setting}: {file}: a file of tls_config cannot be used: {said}") from None
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{setting}: {file}: a file of tls_config cannot be used: {reason}") from None
     return context

@@ -23,7 +23,7 @@ HEAP: Final = "160m"
 
 
 class Cluster:
-    """Three brokers. A topic without a declaration of its own, as that of the offsets, has three copies too.
+    """Three brokers. A topic without a declaration of its own, such as that of the offsets, has three copies too.
 
     One controller is lighter than three, and with two brokers down it still decides which copies are in sync.
     """
@@ -71,17 +71,17 @@ class Cluster:
             await admin.start()
             sets = {
                 frozenset(partition["isr"])
-                for told in await admin.describe_topics(topics)
-                for partition in told["partitions"]
+                for described in await admin.describe_topics(topics)
+                for partition in described["partitions"]
             }
-        except KafkaError:  # a broker that has just gone is still asked
+        except KafkaError:  # the request may go to a broker that has just gone
             return {0}
         finally:
             await admin.close()
         return set(*sets) if len(sets) == 1 else {0}
 
     def send_one_to_each(self, topics: Iterable[str]) -> list[object]:
-        """Send a record to each topic; return what became of each: its metadata, or the error given up with."""
+        """Send a record to each topic; return the result of each: its metadata, or the final error."""
 
         async def send() -> list[object]:
             async with AIOKafkaProducer(
@@ -111,11 +111,11 @@ class Cluster:
     def _stop(self) -> None:
         self._pool.shutdown()
         for broker in self._brokers.values():
-            broker.kill()  # nothing that it would write down in good order is read again
+            broker.kill()  # the data of the broker is not read again
 
 
 def _formatted(folder: Path, node: int) -> Path:
-    """Return the data folder of a node. Kafka's tool takes a JVM to write these lines for a broker."""
+    """Return the data folder of a node. Kafka's tool, which takes a JVM, would write the same lines for a broker."""
     if node != CONTROLLER:
         (folder / "data").mkdir(parents=True)
         lines = f"version=1\ncluster.id={config.CLUSTER_ID}\nnode.id={node}\n"
@@ -131,7 +131,7 @@ def _properties(node: int, port: int, controller_port: int) -> dict[str, str]:
         "controller.quorum.voters": f"{CONTROLLER}@{config.HOST}:{controller_port}",
         "listeners": f"{client},{controller}" if node == CONTROLLER else client,
         "offsets.topic.replication.factor": "3",
-        # The broker's own default for min.insync.replicas stays: topics must bring theirs.
+        # The broker's own default for min.insync.replicas stays: topics must set theirs.
         # A killed copy leaves those in sync when its session is over; one that falls behind, after this time.
         "replica.lag.time.max.ms": "4000",
     }

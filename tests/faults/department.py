@@ -39,10 +39,10 @@ MINUTE_MS: Final = 60_000
 SETTLE_S: Final = 120.0
 SEED: Final = int(os.environ.get("CALLPULSE_TEST_SEED", "0"))
 GROWING: Final = frozenset({"callpulse_longest_call_in_progress_seconds", "callpulse_work_block_seconds"})
-"""Metrics that grow with the clock: they are of some moment between the beginning and the end of a scrape."""
+"""Metrics that grow with the clock: a scrape has their value of some moment between its beginning and its end."""
 SOURCES: Final = (topics.CALLS, topics.CRM, topics.CONTACTS, topics.OUTCOMES)
 
-# A week that arrives within seconds leaves no time to learn of a second leg from the transfer alone.
+# In a week that arrives within seconds, a second leg whose start is lost cannot be derived from the transfer in time.
 WEEK: Final = FaultRates(
     lost_starts=0.0, lost_answers=0.01, lost_ends=0.02, duplicates=0.03, disorder=0.1, late=0.02, bad=0.003
 )
@@ -75,28 +75,28 @@ class Feeding:
 
         try:
             asyncio.run(feed())
-        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 - the test's own thread reports it
             self.error = error
 
     @property
     def sent(self) -> int:
-        """How many records were handed to the producer."""
+        """Number of records that were handed to the producer."""
         return 0 if self._feeder is None else self._feeder.sent
 
     @property
     def acknowledged(self) -> int:
-        """How many records Kafka has acknowledged."""
+        """Number of records that Kafka has acknowledged."""
         return 0 if self._producer is None else self._producer.acknowledged
 
     @property
     def done(self) -> bool:
-        """Whether all is in Kafka. Fails the test where it cannot get there."""
+        """True once all records are in Kafka. Fails the test after an error."""
         if self.error is not None:
             pytest.fail(f"the feed broke: {self.error!r}")
         return not self._thread.is_alive()
 
     def join(self, within_s: float = SETTLE_S) -> None:
-        """Wait until all is in Kafka."""
+        """Wait until all records are in Kafka."""
         eventually(lambda: self.done, within_s=within_s, what="the feed is in Kafka")
         assert self.done
         assert self.sent == self.total
@@ -105,7 +105,7 @@ class Feeding:
 class Installation:
     """Topics of the test's own on a broker, a department of `managers`, and any number of workers. A context manager.
 
-    `seed` decides who works and how; the history ends now.
+    `seed` determines the managers and their personalities; the history ends now.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ data_dir = "{folder / "data"}"
     # -- looking
 
     def settled(self) -> dict[Any, int]:
-        """Wait until all that is in Kafka is folded and committed; return the offsets at which that was so."""
+        """Wait until all records in Kafka are folded and committed; return the offsets at that moment."""
         ends = eventually(self._settled, within_s=SETTLE_S, every_s=0.3, what="all is committed at the log's end")
         assert ends is not None
         return ends
@@ -204,7 +204,7 @@ data_dir = "{folder / "data"}"
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that is in Kafka is folded and committed; false while Kafka does not answer."""
+        """True once all records in Kafka are folded and committed; false while Kafka does not answer."""
         try:
             return self._settled() is not None
         except (KafkaError, OSError):
@@ -220,14 +220,14 @@ data_dir = "{folder / "data"}"
                 for number in range(self.settings.kafka.partitions)
             ]
             consumer.assign(partitions)
-            # The log grows while one asks: what is committed may not be behind an end that was there before.
+            # The log grows meanwhile, so its ends are read before the committed offsets.
             ends = await consumer.end_offsets(partitions)
             return ends, {tp: await consumer.committed(tp) for tp in partitions}
         finally:
             await consumer.stop()
 
     def committed(self) -> int:
-        """How many records of `calls` are folded and committed; 0 while the broker is away."""
+        """Return the number of records of `calls` that are folded and committed; 0 while the broker is away."""
         try:
             _, committed = asyncio.run(self._offsets())
         except (KafkaError, OSError):
@@ -243,7 +243,7 @@ data_dir = "{folder / "data"}"
         ]
 
     def count(self) -> Counts:
-        """Count what the topics hold."""
+        """Count the records of the topics."""
         return counts(self.raw())
 
     def rejected(self) -> Counter[str]:
@@ -255,7 +255,7 @@ data_dir = "{folder / "data"}"
         return Counter(letters.values())
 
     def answers(self, raw: list[Raw], moments_ms: tuple[int, int]) -> tuple[Answers, Answers]:
-        """What every metric must be at two moments of one minute."""
+        """Return the expected value of every metric at two moments of one minute."""
         zones = {manager.id: manager.timezone for manager in self.settings.managers.values()}
         practice = practice_of(self.settings)
         thresholds = replace(DEFAULTS, conversation_ms=self.settings.thresholds.conversation_ms)
@@ -264,10 +264,10 @@ data_dir = "{folder / "data"}"
     # -- comparing
 
     def assert_exact(self) -> Counts:
-        """Assert that what the workers export is what the oracle finds in the topics; return what these hold.
+        """Assert that the workers export the figures that the oracle derives from the topics; return the counts.
 
-        The oracle sees at once that an end never came; a worker concludes it within seconds. So a difference counts
-        once nothing more comes into the topics.
+        The oracle ends a leg without an end at once; a worker does so within seconds. So a difference counts only once
+        no further records come into the topics.
         """
         while True:
             ends = self.settled()
@@ -292,7 +292,7 @@ data_dir = "{folder / "data"}"
         return False
 
     def scrapes(self) -> list[Scrape]:
-        """What every worker exports, once all answer within one minute of the clock."""
+        """Return a scrape of every worker, once all answer within one minute of the clock."""
 
         def look() -> list[Scrape] | None:
             if not all(worker.ready for worker in self.alive):
@@ -310,14 +310,14 @@ data_dir = "{folder / "data"}"
         return scrapes
 
     def differences(self, scrapes: list[Scrape], raw: list[Raw]) -> list[str]:
-        """A line for every figure that is not what the oracle finds in `raw`."""
+        """Return a line for every figure that differs from the oracle's answer for `raw`."""
         began_ms = min(scrape.began_ms for scrape in scrapes)
         ended_ms = max(scrape.ended_ms for scrape in scrapes)
         ours: Answers = {}
         for scrape in scrapes:
-            told = from_exposition(scrape.text)
-            assert not ours.keys() & told.keys(), "two workers export the same manager"
-            ours |= told
+            samples = from_exposition(scrape.text)
+            assert not ours.keys() & samples.keys(), "two workers export the same manager"
+            ours |= samples
         truth, later = self.answers(raw, (began_ms, ended_ms))
         assert truth.keys() == later.keys()
         lines = []
@@ -329,7 +329,7 @@ data_dir = "{folder / "data"}"
             least, most = sorted((true, later[key]))
             if key[0] in GROWING:
                 most += (ended_ms - began_ms) / 1000
-            slack = 1e-9 * max(1.0, abs(true)) + (most - least if key[0] in GLIDING else 0.0)  # it may turn in between
+            slack = 1e-9 * max(1.0, abs(true)) + (most - least if key[0] in GLIDING else 0.0)  # it may turn meanwhile
             if not (least - slack <= mine <= most + slack) or math.isnan(mine):
                 lines.append(f"{named(*key)} is {mine:.15g}; it should be {true:.15g}")
         return lines
@@ -342,10 +342,10 @@ def managers_in(text: str) -> set[str]:
 
 
 class Watch:
-    """Looks all the while whether two workers export one manager at the same moment, on a thread of its own.
+    """Checks continuously, on a thread of its own, that no two workers export one manager at the same moment.
 
-    Scraped in turn, a manager may rightly be seen on both sides of a hand-over. So a worker is scraped before and after
-    the other: whoever exports a manager both times has exported it all the while, and the other must not.
+    With scrapes in turn, a manager may rightly appear on both sides of a hand-over. So a worker is scraped before and
+    after the other: a worker that exports a manager both times has exported it in between, and the other must not.
     """
 
     def __init__(self, installation: Installation) -> None:
@@ -366,7 +366,7 @@ class Watch:
         self._thread.join(60)
 
     def assert_never_twice(self) -> None:
-        """Assert that it looked, and that no manager was exported by two workers."""
+        """Assert that there were checks, and that no two workers exported one manager."""
         assert self.looks > 0
         assert self.twice == []
 
@@ -395,5 +395,5 @@ def _pairs(workers: list[WorkerProcess]) -> Iterator[tuple[WorkerProcess, Worker
 
 
 def reached(feeding: Feeding, part: float) -> Callable[[], bool]:
-    """A condition: so much of the feed was handed to Kafka."""
+    """Return a condition: the producer has got `part` (0 to 1) of the feed."""
     return lambda: feeding.done or feeding.sent >= part * feeding.total

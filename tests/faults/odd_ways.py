@@ -1,4 +1,4 @@
-"""Records on their way to Kafka as they must not come: in wrong partitions, in transactions, in aborted ones."""
+"""Sends records to Kafka in unusual ways: to wrong partitions, in transactions, in aborted transactions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _GROUP: Final = 250
 _STRAY: Final = 0.02
 _IN_TRANSACTION: Final = 0.3
 _ABORTED: Final = 25
-"""Records of each aborted transaction."""
+"""Most records of each aborted transaction."""
 
 
 def send_oddly(kafka: Kafka, records: Iterable[Sent], seed: int) -> int:
     """Send records in groups, and return how many went to a wrong partition.
 
-    Of calls, only those with a single event do: a worker counts a call again if its second end arrives later than the
-    retry horizon.
+    Only calls with a single event do so: a worker counts a call again if its second end arrives later than the retry
+    horizon.
 
     Some groups are transactions. After each group, some of its records follow in an aborted transaction, with ids of
-    their own: they would count if anybody read them.
+    their own: they would count if a worker read them.
     """
     return asyncio.run(_send(kafka, list(records), random.Random(seed)))
 

@@ -1,4 +1,4 @@
-"""The broker is away: the worker says so soon and in few lines, and ends quickly when it is told to."""
+"""The broker is away: the worker logs that soon and in few lines, and ends quickly on a signal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 def until(condition: Callable[[], object], what: str, within_s: float) -> float:
-    """Wait until `condition` holds; return how many seconds it took."""
+    """Wait until `condition` holds; return the seconds that it took."""
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() - begun < within_s, what
@@ -69,7 +69,7 @@ def test_sigterm_in_the_first_moments_of_a_start_ends_it_with_a_line(tmp_path: P
         worker = started(f"127.0.0.1:{silent.getsockname()[1]}", tmp_path, unique("early"))
         try:
             silent.settimeout(60)
-            silent.accept()  # the worker asks for the topics now
+            silent.accept()  # the worker requests the topics now
             begun = time.monotonic()
             os.kill(worker.pid, signal.SIGTERM)
             until(lambda: worker.status is not None, "the worker ends", 10)

@@ -16,7 +16,7 @@ from tests.oracle.names import RESULTS, TEAMS
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
 
 DAYS = 115
-"""A quarter, and enough of the one before it for `previous` to have something to say."""
+"""A quarter, and enough of the one before it for figures of the window `previous`."""
 # With these the history has about 50 stuck leads, whenever it ends; with the defaults it has none at some hours.
 MORE = """
 [results]
@@ -41,14 +41,14 @@ def test_a_quarter_gives_what_the_oracle_counts(bootstrap: str, tmp_path: Path) 
         print(found)
         assert found.records - found.own + found.crm == len(records)
         assert found.duplicates > 1_000
-        assert found.own > 100  # legs that transfers began, and ends that never came
+        assert found.own > 100  # legs that began with a transfer, and legs without an end
         assert found.crm > 10_000
         assert sum(found.rejected.values()) > 100
         raw = place.raw()
         scrapes = place.scrapes()
         shown = {line.partition("{")[0] for line in scrapes[0].text.splitlines() if not line.endswith((" 0", " 0.0"))}
         assert shown >= RESULTS | TEAMS
-        # The comparison can see a single call and a single deal among all these.
+        # The comparison detects a single call and a single deal among all these.
         hangup = newest(raw, lambda event: event.get("ended_by") == "hangup")
         assert place.differences(
             scrapes, [record for record in raw if hangup["call"].encode() not in (record.value or b"")]
@@ -58,7 +58,7 @@ def test_a_quarter_gives_what_the_oracle_counts(bootstrap: str, tmp_path: Path) 
 
 
 def newest(raw: list[Raw], which: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Return the newest event of a sort that was accepted. The last to arrive may be days late, and count nowhere."""
+    """Return the newest accepted event of a type. The last one to arrive may be days late, and count in no figure."""
     events: list[dict[str, Any]] = [
         orjson.loads(record.value or b"")
         for record in raw

@@ -1,6 +1,6 @@
 """Workers and brokers that are killed, suspended, or come and go under load: in the end every figure is exact.
 
-Calls and what the CRM says of them arrive together, so at any moment facts are under way between all hops, links
+Calls and the events of the CRM about them arrive together, so at any moment facts are under way between all hops, links
 between leads among them.
 """
 
@@ -28,17 +28,17 @@ from tests.kafka_fixture import eventually
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
 
 DAYS = 14
-"""Long enough for leads to be linked, won and lost; a quarter would take no other way."""
+"""Long enough for leads to be linked, won and lost; a quarter would exercise no further code."""
 KILLS = 10
 EVENTS_S = 900.0
 REFUSALS = {NotEnoughReplicasError, RequestTimedOutError}
-"""The producer sends again what Kafka refuses, and reports the refusal or the end of its patience."""
+"""The errors of a producer whose records Kafka refuses: it sends them again, and reports the refusal or a timeout."""
 LEAVES = 70
 """The status of a worker that must not go on."""
 
 
 def progress(place: Installation) -> int:
-    """Records of `calls` that the workers alive have folded since they began."""
+    """Records of `calls` that the running workers have folded since they began."""
     return sum(folded(worker) for worker in place.alive)
 
 
@@ -52,7 +52,7 @@ def folded(worker: WorkerProcess) -> int:
 
 
 def moments(place: Installation, count: int) -> Iterator[float]:
-    """Random parts of the feed, in order, that leave none of it without a fault for long."""
+    """Random parts of the feed, in order, with a fault in every section of it."""
     width = 0.95 / count
     for number in range(count):
         yield number * width + place.random.uniform(0.1, 1.0) * width
@@ -70,12 +70,12 @@ def test_kill_9_at_ten_random_moments(bootstrap: str, tmp_path: Path) -> None:
             if place.random.random() < 0.8:
                 worker.await_url()
                 enough = place.random.randint(1, 1500)
-                eventually(lambda: folded(worker) >= enough or feeding.done, within_s=60, what="something is folded")  # noqa: B023 - called before the loop goes on
+                eventually(lambda: folded(worker) >= enough or feeding.done, within_s=60, what="something is folded")  # noqa: B023 - called within the iteration
             worker.kill()
             begun = time.monotonic()
             worker = place.start("worker-1")
             if place.random.random() < 0.3:
-                eventually(lambda: worker.ready, within_s=60, what="the worker is ready again")  # noqa: B023 - called before the loop goes on
+                eventually(lambda: worker.ready, within_s=60, what="the worker is ready again")  # noqa: B023 - called within the iteration
                 back_s.append(round(time.monotonic() - begun, 1))
         feeding.join()
         found = place.assert_exact()
@@ -89,7 +89,7 @@ def test_sigterm_under_load(bootstrap: str, tmp_path: Path) -> None:
         for part in (0.15, 0.4, 0.65):
             worker = place.start("worker-1")
             worker.await_url()
-            eventually(lambda: folded(worker) > 0, within_s=60, what="something is folded")  # noqa: B023 - called before the loop goes on
+            eventually(lambda: folded(worker) > 0, within_s=60, what="something is folded")  # noqa: B023 - called within the iteration
             eventually(reached(feeding, part), within_s=120)
             before = place.committed()
             assert worker.terminate() == 0
@@ -110,7 +110,7 @@ def test_a_rebalance_storm_from_one_worker_to_three_and_back(bootstrap: str, tmp
             for name in names:
                 worker = place.workers[name]
                 worker.await_url()
-                eventually(lambda: worker.ready, within_s=90, what=f"{name} is ready")  # noqa: B023 - called before the loop goes on
+                eventually(lambda: worker.ready, within_s=90, what=f"{name} is ready")  # noqa: B023 - called within the iteration
 
         place.start("a")
         ready("a")
@@ -193,7 +193,7 @@ def test_kill_9_of_one_broker_of_three_and_then_of_two_under_load(
         kafka.kill(2, 3)
         kafka.await_in_sync(names, [1])
         acknowledged = feeding.acknowledged
-        # Kafka may keep a record that it has not acknowledged. Only sources take one that is no event.
+        # Kafka may keep a record that it has not acknowledged. Only topics of sources may hold records without an event.
         sources = [place.topic(topic) for topic in (topics.CALLS, topics.CRM, topics.SPEECH)]
         assert {type(answer) for answer in kafka.send_one_to_each(sources)} <= REFUSALS
         assert feeding.acknowledged == acknowledged
@@ -229,7 +229,7 @@ def all_folded(place: Installation, feeding: Feeding) -> None:
 
 
 def restarted_if_ended(place: Installation) -> bool:
-    """Start workers again that ended by themselves, as whatever supervises them would."""
+    """Restart workers that ended by themselves, as a supervisor would."""
     for name, worker in list(place.workers.items()):
         if worker.status is not None:
             assert worker.status == LEAVES, f"status {worker.status}\n{worker.tail()}"
@@ -263,11 +263,11 @@ def test_a_worker_suspended_beyond_its_session_leaves_by_itself(bootstrap: str, 
 
 
 def owned(worker: WorkerProcess) -> int:
-    """How many partitions of the table of managers a worker owns."""
+    """Return the number of partitions of the table of managers that a worker owns."""
     answer = worker.get("/-/ready")
     return 0 if answer is None else len(orjson.loads(answer[1])["partitions"]["managers"])
 
 
 def shared(place: Installation, feeding: Feeding) -> bool:
-    """Whether every worker has partitions and has folded something."""
+    """Return whether every worker has partitions and has folded records."""
     return feeding.sent > 0 and all(owned(worker) and folded(worker) for worker in place.alive)

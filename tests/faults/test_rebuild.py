@@ -1,4 +1,4 @@
-"""`callpulse rebuild` with other settings: every figure as if they had always held, and no gap in the metrics."""
+"""`callpulse rebuild` with other settings: every figure is as if they had always applied; the metrics have no gap."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Scraping:
-    """Scrapes all workers that run, again and again, as Prometheus does, on a thread of its own."""
+    """Scrapes all running workers repeatedly, as Prometheus does, on a thread of its own."""
 
     def __init__(self, place: Installation, managers: set[str]) -> None:
         self._place = place
@@ -62,7 +62,7 @@ class Scraping:
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
-            # The worker that stops last in a round is asked first: it may be gone when the round ends.
+            # The worker that stops last is scraped first: it may be gone when the round ends.
             found: set[str] = set()
             for worker in self._place.alive:
                 scrape = worker.scrape(timeout_s=5)
@@ -86,7 +86,7 @@ def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstra
             group = f"{place.group}-new"
             done = command(changed, "rebuild", "--json", "--group", group, old.url)
             assert done.returncode == 0, done.stderr
-            told: dict[str, Any] = orjson.loads(done.stdout)
+            report: dict[str, Any] = orjson.loads(done.stdout)
             final = tmp_path / "final.toml"
             final.write_text(changed.read_text().replace(f'group = "{place.group}"', f'group = "{group}"'))
             new = place.workers["new"] = WorkerProcess("new", final, tmp_path / "new.log")
@@ -95,10 +95,10 @@ def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstra
             rounds = scraping.rounds
             eventually(lambda: scraping.rounds > rounds + 2, what="further scrapes")
         assert scraping.missing == []
-        assert (told["group"], told["replaces"], told["compared"]) == (group, place.group, True)
-        assert len(told["changed_settings"]) == 2
-        metrics = {difference["metric"] for difference in told["differences"]}
-        assert "callpulse_conversations" in metrics, told
+        assert (report["group"], report["replaces"], report["compared"]) == (group, place.group, True)
+        assert len(report["changed_settings"]) == 2
+        metrics = {difference["metric"] for difference in report["differences"]}
+        assert "callpulse_conversations" in metrics, report
         place.settings, place.group = load(final.read_text(), {}), group
         place.assert_exact()
 
@@ -108,7 +108,7 @@ def test_tables_made_anew_by_other_settings_are_those_of_a_fresh_replay(bootstra
 
 
 def test_what_came_by_odd_ways_counts_once_before_and_after_a_rebuild(bootstrap: str, tmp_path: Path) -> None:
-    """Events without any sense: internal calls, calls that come back, deals under several leads and of two CRMs.
+    """Events in senseless combinations: internal calls, returned calls, deals under several leads and of two CRMs.
 
     Some are in wrong partitions, so the rebuild sends them on a second time; some are in transactions that are aborted.
     """

@@ -24,7 +24,7 @@ NOT_ONE_OF_OURS: Final = "CALLPULSE_"
 
 
 def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which a process does not measure what it covers."""
+    """Return an environment in which a process does not measure coverage."""
     return {name: value for name, value in environment.items() if name != "COVERAGE_PROCESS_CONFIG"}
 
 
@@ -39,7 +39,7 @@ class Scrape(NamedTuple):
 class WorkerProcess:
     """`callpulse worker` with the settings of `config`, its output in `log`. Ended by `kill` or `terminate`.
 
-    `is_measured`: what it covers counts, unless it is killed, which loses that.
+    `is_measured`: its coverage counts, unless it is killed, which loses it.
     """
 
     def __init__(self, name: str, config: Path, log: Path, *, is_measured: bool = False) -> None:
@@ -72,7 +72,7 @@ class WorkerProcess:
 
     @property
     def url(self) -> str:
-        """Where it answers; empty until it has said so."""
+        """The URL of its port; empty until it has printed it."""
         if not self._url:
             for line in self.said().splitlines():
                 if line.startswith('{"url"') and line.endswith("}"):
@@ -80,13 +80,13 @@ class WorkerProcess:
         return self._url
 
     def said(self) -> str:
-        """What this process has logged."""
+        """Return the output of this process."""
         with self.log.open("rb") as file:
             file.seek(self._from)
             return file.read().decode(errors="replace")
 
     def get(self, path: str, timeout_s: float = 10.0) -> tuple[int, bytes] | None:
-        """Return status and body; None where nobody answers."""
+        """Return status and body; None without an answer."""
         if not self.url:
             return None
         try:
@@ -98,7 +98,7 @@ class WorkerProcess:
             return None
 
     def scrape(self, timeout_s: float = 10.0) -> Scrape | None:
-        """Return what it exports now; None where it does not answer, or says that it cannot."""
+        """Return its present metrics; None where it does not answer with 200."""
         began_ms = int(time.time() * 1000)
         answer = self.get("/metrics", timeout_s)
         if answer is None or answer[0] != 200:
@@ -107,12 +107,12 @@ class WorkerProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether it has partitions, and its tables are whole (or it stands by)."""
+        """True once it has partitions with complete tables, or is a standby without partitions."""
         answer = self.get("/-/ready")
         return answer is not None and answer[0] == 200
 
     def await_url(self) -> None:
-        """Wait until the port answers; fail the test with its last words if it ends instead."""
+        """Wait until the port answers; fail the test with the end of its log if it ends instead."""
         deadline = time.monotonic() + START_S
         while not self.url:
             if self.status is not None or time.monotonic() > deadline:
@@ -134,7 +134,7 @@ class WorkerProcess:
         self._process.wait(STOP_S)
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and return its status. Fail the test where it does not."""
+        """Request it to end, and return its status. Fail the test where it does not."""
         self.send(number)
         try:
             return self._process.wait(STOP_S)

@@ -1,8 +1,8 @@
-"""A small department without any sense: every event that can be, in any order, with every moment that is hard.
+"""A small department of random events: every kind of event, in any order, at every difficult moment.
 
-The simulator's people behave; these do not. Notes come before their calls and twice, deals go back and forth, callers
-are linked to leads that are linked themselves, transfers and deals name other leads, two CRMs use the same ids of
-deals, and days lie on both sides of midnight.
+Unlike those of the simulator, these events make no sense. Notes come before their calls and twice, deals go back and
+forth, callers are linked to leads that are linked themselves, transfers and deals name other leads, two CRMs use the
+same ids of deals, and days lie on both sides of midnight.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ODD_AMOUNTS: Final = ("1 200,50", "twelve", "", "NaN", True, 17.25)
 
 @dataclass(frozen=True, kw_only=True)
 class Chaos:
-    """What to make. `roster` maps managers to zones; `now_ms` is later than everything that happened."""
+    """The parameters of the events. `roster` maps managers to zones; `now_ms` is later than all events."""
 
     seed: int
     now_ms: int
@@ -36,7 +36,7 @@ class Chaos:
     days: float = 200.0
 
     def events(self) -> list[Event]:
-        """Return the events: those of calls as they happened, those of leads wherever they fall."""
+        """Return the events: those of calls in their order, those of leads at random places."""
         maker = _Maker(self)
         calls = sorted(maker.calls(), key=lambda event: event["at"])
         said = maker.said()
@@ -87,7 +87,7 @@ class _Maker:
         self.made: list[tuple[str, str, int, str | None]] = []  # call, manager, when it ended, lead
 
     def moment(self) -> int:
-        """Return a moment that is often within the last days, and often beside midnight or an hour of the law."""
+        """Return a moment, often within the last days, and often beside midnight or a limit of the allowed hours."""
         rng, plan = self.random, self.plan
         ago = rng.choice((rng.uniform(0, 3), rng.uniform(0, 40), rng.uniform(0, plan.days)))
         at = plan.now_ms - round(ago * DAY) - 1
@@ -147,9 +147,9 @@ class _Maker:
                 yield end | {"id": f"{call}r", "at": again + talk_ms, "started_at": again, "talk_ms": talk_ms}
         if (
             random.Random(f"{self.plan.seed} {call}").random() < 0.08
-        ):  # known worse: from a source that did not see all of it
+        ):  # uncertain: from a source that did not see all of it
             yield end | {"id": f"{call}u", "uncertain": True, "at": at + 2, "talk_ms": talk_ms // 2}
-        if rng.random() < 0.08:  # known better: another lead, another end
+        if rng.random() < 0.08:  # certain: another lead, another end
             yield end | {"id": f"{call}f", "ended_by": "hangup", "at": at + 1, "lead": rng.choice(self.leads)}
 
     def said(self) -> list[Event]:

@@ -1,4 +1,4 @@
-"""What a worker exports beside what the oracle says: reading a scrape, and naming the differences."""
+"""Compares the metrics of a worker with the answers of the oracle: reads a scrape, and names the differences."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ANSWERED: Final = METRICS | RESULTS | TEAMS
 
 
 def from_exposition(text: str) -> Answers:
-    """Return the samples of a scrape that the oracle answers too.
+    """Return the samples of a scrape that the oracle answers, too.
 
     Those of managers come without the label `team`, those of teams only where they are not 0. Raises ValueError for a
-    sample that is there twice.
+    duplicate sample.
     """
     found: Answers = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name not in ANSWERED or (sample.name in TEAMS and sample.value == 0):
                 continue
-            # A state that the manager is not in may be exported as 0 or not at all: both say the same.
+            # A state that the manager is not in may be exported as 0 or not at all: both have the same meaning.
             if sample.name == "callpulse_presence" and sample.value == 0:
                 continue
             labels = {label: _plain(label, value) for label, value in sample.labels.items()}
@@ -42,7 +42,7 @@ def from_exposition(text: str) -> Answers:
 def differences(
     ours: Answers, truth: Answers, tolerance: float = TOLERANCE, leaving_out: Collection[str] = ()
 ) -> list[str]:
-    """Return a line for every sample that is not what the truth says; `leaving_out` names metrics in full.
+    """Return a line for every sample that differs from the truth; `leaving_out` has full names of metrics.
 
     `tolerance` is absolute below 1 and relative above.
     """
@@ -74,7 +74,7 @@ def _plain(label: str, value: str) -> str:
 
 
 def apart(ours: Mapping[Any, int], truth: Mapping[Any, int]) -> list[str]:
-    """Return a line for every number that is not what the truth says; one that is 0 may be missing."""
+    """Return a line for every number that differs from the truth; one that is 0 may be missing."""
     return [
         f"{key} is {ours.get(key, 0)}; it should be {truth.get(key, 0)}"
         for key in sorted(ours.keys() | truth.keys())

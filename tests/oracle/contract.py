@@ -1,6 +1,6 @@
-"""The contract of `calls` and `crm` once more, written from its description: which records are events, which are not.
+"""A second implementation of the contract of `calls` and `crm`, from its description: it accepts or rejects records.
 
-Deliberately another piece of code, over another JSON parser, than the one that callpulse decodes with.
+It shares neither code nor the JSON parser with callpulse's decoder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_AMOUNT: Final = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A record as Kafka keeps it. `timestamp_ms` is when the broker took it in (LogAppendTime)."""
+    """A record as Kafka keeps it. `timestamp_ms` is the moment at which the broker took it in (LogAppendTime)."""
 
     topic: str
     partition: int
@@ -106,7 +106,7 @@ _OPTIONAL: Final[dict[str, dict[str, Check]]] = {
     },
     "deal.stage_changed": {
         **_WHO,
-        # An amount or a currency that cannot be read costs no event.
+        # An event with an unreadable amount or currency is accepted.
         "product": _WORD,
         "channel": _WORD,
         "client_type": _WORD,
@@ -139,7 +139,7 @@ def why_not(record: Raw, future_ms: int = FUTURE_MS) -> str | None:
 
 
 def _key(record: Raw, event: dict[str, Any]) -> str | None:
-    """Return what is wrong with the record's key, or with the manager's name, which becomes a label."""
+    """Return the error in the record's key, or in the manager's name, which becomes a label."""
     if record.key is None:
         return "no_key"
     if record.key != event["lead" if record.topic == "crm" else "manager"].encode():
@@ -178,7 +178,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 def _kind(event: dict[str, Any], topic: str) -> str | None:
-    """Return what is wrong with the type or the version."""
+    """Return the error in the type or the version."""
     if "type" not in event:
         return "missing_field"
     if not isinstance(event["type"], str) or event["type"] not in TYPES[topic]:
@@ -188,7 +188,7 @@ def _kind(event: dict[str, Any], topic: str) -> str | None:
 
 
 def _fields(event: dict[str, Any]) -> str | None:
-    """Return what is wrong with the fields: of several faults the first in the text, and what is missing comes last."""
+    """Return the error in the fields: of several errors the first one in the text; missing fields come last."""
     checks = _CHECKS[event["type"]]
     for name, value in event.items():
         check = checks.get(name)
@@ -205,14 +205,14 @@ def _fields(event: dict[str, Any]) -> str | None:
 
 
 def _step(value: object) -> str | None:
-    """Return what is wrong with what was agreed to happen next."""
+    """Return the error in the next step."""
     if value is None:
         return None
     if not isinstance(value, dict):
         return "invalid_field"
-    for name, said in value.items():
-        if name == "agreed" and not isinstance(said, bool):
+    for name, field in value.items():
+        if name == "agreed" and not isinstance(field, bool):
             return "invalid_field"
-        if name == "due_at" and said is not None and not _MOMENT(said):
+        if name == "due_at" and field is not None and not _MOMENT(field):
             return "invalid_time"
     return None if "agreed" in value else "missing_field"

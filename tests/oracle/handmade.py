@@ -26,7 +26,7 @@ def utc(text: str) -> int:
 
 
 NOON: Final = utc("2026-11-23T12:00")
-"""A Monday; the zone of managers is UTC where a test says nothing else."""
+"""A Monday; the zone of managers is UTC unless a test sets another one."""
 
 Event = dict[str, Any]
 DEFAULTS: Final = Practice()
@@ -45,7 +45,7 @@ def transferred(at: int, to_manager: str, call: str = "c1", manager: str = "anna
 
 
 def ended(at: int, call: str = "c1", manager: str = "anna", **more: Any) -> Event:
-    """Return an answered dial with 30 s of talk that lasted 40 s, but for what `more` says."""
+    """Return an answered dial of 40 s with 30 s of talk; `more` replaces fields."""
     usual = {"direction": "outbound", "started_at": at - 40 * SECOND, "talk_ms": 30 * SECOND, "disposition": "answered"}
     return _event("call.ended", at, call, manager, usual | more)
 
@@ -56,17 +56,17 @@ def presence(at: int, state: str, manager: str = "anna", **more: Any) -> Event:
 
 
 def noted(at: int, lead: str, call: str = "c1", **more: Any) -> Event:
-    """Return what was said after a call; `more` may have kind, stages, reason, next_step, revision, manager."""
+    """Return an annotation of a call; `more` may have kind, stages, reason, next_step, revision, manager."""
     return _of_lead("call.annotated", at, lead, {"call": call, **more})
 
 
 def agreed(due_at: int | None = None) -> Event:
-    """Return a next step that was agreed."""
+    """Return an agreed next step."""
     return {"agreed": True, "due_at": due_at}
 
 
 def deal(at: int, lead: str, stage: str, name: str | None = None, **more: Any) -> Event:
-    """Return a change of a deal, of the lead's own one unless it is named.
+    """Return a change of a deal: of the lead's own deal unless another is named.
 
     `more` may have amount, currency, product, channel, client_type, manager.
     """
@@ -100,7 +100,7 @@ def _event(kind: str, at: int, call: str, manager: str, more: Mapping[str, Any])
 
 
 def records(events: Iterable[Event]) -> list[Raw]:
-    """Return the events as one partition that took each in when it happened, but never earlier than the one before."""
+    """Return the events as one partition that took each in at its moment, but never earlier than its predecessor."""
     found: list[Raw] = []
     for offset, event in enumerate(events):
         arrived = max(event["at"], found[-1].timestamp_ms if found else 0)
@@ -110,7 +110,7 @@ def records(events: Iterable[Event]) -> list[Raw]:
 
 
 class Told:
-    """What the oracle answers at one moment, by short names."""
+    """The oracle's answers at one moment, by short names."""
 
     def __init__(
         self,
@@ -124,12 +124,12 @@ class Told:
 
     @cached_property
     def answers(self) -> Answers:
-        """All that the oracle answers."""
+        """All answers of the oracle."""
         return answers(*self._asked, self._practice)
 
     @cached_property
     def activity(self) -> Answers:
-        """What it answers of activity alone, which takes half as long."""
+        """The answers on activity alone, which take half as long."""
         return answers(*self._asked)
 
     def __call__(self, name: str, manager: str = "anna", **labels: str) -> float | None:
@@ -143,7 +143,7 @@ class Told:
         return self.answers.get((f"callpulse_team_{name}", tuple(sorted(of.items()))))
 
     def claims(self, manager: str = "anna") -> dict[str, dict[int, int]]:
-        """Return what leads mean for the manager: by measure and days after the day of `NOON`."""
+        """Return the contributions of leads to the manager, by measure and days after the day of `NOON`."""
         found: Claims = claims(*self._asked, self._practice)
         told: dict[str, dict[int, int]] = {}
         for (whom, measure, day), n in found.items():

@@ -1,4 +1,4 @@
-"""The metrics that the oracle answers; every other one is none of its business."""
+"""The metrics that the oracle answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ METRICS: Final = frozenset(
         "leads_over_called",
     )
 )
-"""What the oracle answers of activity."""
+"""The metrics of activity that the oracle answers."""
 RESULTS: Final = frozenset(
     f"callpulse_{name}"
     for name in (
@@ -71,7 +71,7 @@ RESULTS: Final = frozenset(
         "lead_attention",
     )
 )
-"""What it answers of result, and of activity beside what was to be expected."""
+"""The metrics of result, and of activity compared with the expectation."""
 TEAMS: Final = frozenset(
     f"callpulse_team_{name}"
     for name in (
@@ -87,10 +87,10 @@ TEAMS: Final = frozenset(
         "weekday_talk_seconds",
     )
 )
-"""What it answers of teams, by partition, where it is not 0."""
+"""The metrics of teams, by partition; series at 0 are left out."""
 
 GLIDING: Final = frozenset(
     f"callpulse_{name}"
     for name in ("expected_calls", "expected_talk_seconds", "calls_zscore", "talk_zscore", "expectation_days")
 )
-"""What moves with the clock between two events, by every millisecond."""
+"""Metrics that change with every millisecond of the clock, also between two events."""

@@ -1,11 +1,10 @@
 """The batch oracle: every metric of managers and teams, from scratch, by SQL over the raw records of `calls` and `crm`.
 
-It exists to be compared with what callpulse exports, so it shares no code with it: DuckDB reads the JSON, decides the
-local days and does the counting, in the `.sql` files beside this module. It is as slow and as plain as it may be.
+Tests compare it with the metrics of callpulse, so it shares no code with callpulse: DuckDB reads the JSON, determines
+the local days and counts, in the `.sql` files beside this module. It is plain rather than fast.
 
-Left out: `idle_seconds` and `on_shift`, which need the calendar of shifts; what a row forgets because it holds too much
-(200 legs of a lead, 64 names of a dimension); keys that link in a circle; and which of two links of one key came first
-where they came by two partitions.
+Left out: `idle_seconds` and `on_shift`, which need the calendar of shifts; the retention of rows (200 legs of a lead,
+64 names of a dimension); keys that link in a circle; and the order of two links of one key that came by two partitions.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 Answers: TypeAlias = dict[tuple[str, Labels], float]
 """The value of each sample by (full name, sorted pairs of labels); `team` is a label of metrics of teams only."""
 Claims: TypeAlias = dict[tuple[str, str, int], int]
-"""What leads mean for managers: how many by (manager, measure, day)."""
+"""The contributions of leads to managers, by (manager, measure, day)."""
 
 HERE: Final = Path(__file__).parent
 LATEST_MS: Final = 2**62
 _FEW: Final = 300
-"""Records of a case that is made by hand are fewer, those of a simulated day are more."""
+"""Limit between the records of a handmade case and those of a simulated day."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Where the lines are drawn; the defaults are callpulse's own, stated again."""
+    """The thresholds; the defaults are callpulse's own, stated again."""
 
     conversation_ms: int = 60_000
     short_ms: int = 120_000
@@ -57,7 +56,7 @@ DEFAULTS: Final = Thresholds()
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What is in the topics, record by record."""
+    """The numbers of records in the topics."""
 
     records: int = 0  # of topic `calls`
     own: int = 0  # of these, accepted ones that callpulse itself added
@@ -76,9 +75,9 @@ def answers(
     thresholds: Thresholds = DEFAULTS,
     practice: Practice | None = None,
 ) -> Answers:
-    """Return what every metric of every manager must be at `now_ms`; with a `practice` what comes of it, too.
+    """Return the value of every metric of every manager at `now_ms`; with a `practice` also the metrics of results.
 
-    `roster` maps managers to their IANA zones; others whom an event names live in `default_zone`. A ratio without a
+    `roster` maps managers to their IANA zones; others whom an event names are in `default_zone`. A ratio without a
     denominator is absent. Raises `duckdb.Error` for a zone that DuckDB does not know.
     """
     return between(records, roster, default_zone, (now_ms, now_ms), thresholds, practice)[0]
@@ -92,9 +91,9 @@ def between(
     thresholds: Thresholds = DEFAULTS,
     practice: Practice | None = None,
 ) -> tuple[Answers, Answers]:
-    """Return the answers at the first of two moments of one minute; and with what glides with the clock, at the second.
+    """Return the answers at the first of two moments of one minute, and these with `GLIDING` as of the second.
 
-    That is `GLIDING`. What grows by a second every second is in both as it is at the first.
+    A metric that grows by a second every second has its value of the first moment in both.
     """
     now_ms, later_ms = moments_ms
     with duckdb.connect() as db:
@@ -128,9 +127,9 @@ def claims(
     thresholds: Thresholds = DEFAULTS,
     practice: Practice | None = None,
 ) -> Claims:
-    """Return what all leads together mean for each manager, measure by measure and day by day; nothing that is 0.
+    """Return the contributions of all leads to each manager, by measure and day, without those that are 0.
 
-    But for what is as it was before results were measured: `calls:K`, `sum` and `over`.
+    The measures `calls:K`, `sum` and `over` are left out.
     """
     with duckdb.connect() as db:
         _ask(db, list(records), roster, default_zone, now_ms, thresholds, practice or Practice())
@@ -149,10 +148,10 @@ def _ask(
     thresholds: Thresholds,
     practice: Practice | None,
 ) -> None:
-    """Fill `db` with all that follows from the records; without a `practice`, of results only whose the leads are."""
+    """Fill `db` from the records; without a `practice`, of the results only the owners of leads."""
     with_results = practice is not None
     practice = practice or Practice()
-    if len(records) < _FEW:  # to plan the queries costs more than to run them
+    if len(records) < _FEW:  # planning the queries takes longer than running them
         db.execute("SET threads = 1")
         db.execute("PRAGMA disable_optimizer")
     db.execute("SET VARIABLE default_zone = ?", [default_zone])
@@ -185,7 +184,7 @@ def _sorted(labels: list[str]) -> Labels:
 
 
 def counts(records: Iterable[Raw], future_ms: int = DEFAULTS.future_ms) -> Counts:
-    """Count what the topics hold. The numbers of records are those of `calls`, `rejected` are those of both topics."""
+    """Count the records of the topics. The numbers are those of `calls`; `rejected` is of both topics."""
     reasons: Counter[str] = Counter()
     accepted = []
     dead_letters = total = crm = 0
@@ -270,7 +269,7 @@ def _run(db: duckdb.DuckDBPyConnection, step: str) -> None:
 def _derive(db: duckdb.DuckDBPyConnection) -> None:
     """Follow every transfer to the leg it begins, and that leg's transfers in turn.
 
-    Raises RuntimeError where that does not come to rest, which needs managers who hand a call over before they have it.
+    Raises RuntimeError where that does not end, as when managers hand a call over before they have it.
     """
     db.execute(
         "CREATE TABLE derived (manager VARCHAR, call VARCHAR, at_ms BIGINT, id VARCHAR, direction VARCHAR,"

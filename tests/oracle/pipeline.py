@@ -1,7 +1,7 @@
-"""All folds one after the other, without Kafka: raw records in, rows of managers, leads and outcomes out.
+"""All folds in sequence, without Kafka: from raw records to rows of managers, leads and outcomes.
 
-Partitions are lists; which one is read next is drawn by a seed. The hops behind `contacts` can crash: what was sent
-stays sent, unsent facts are lost, and each row comes back as some checkpoint wrote it, at or behind the offsets.
+Partitions are lists, read in an order drawn by a seed. The hops behind `contacts` can crash: facts that were sent
+stay, unsent facts are lost, and each row comes back as some checkpoint wrote it, at or behind the offsets.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Table = dict[int, dict[str, Any]]
 
 
 class Pipeline:
-    """Rows, and the logs between them. `crashes` is how likely one is after a record of `contacts` or `outcomes`."""
+    """Rows, and the logs between them. `crashes` is the share of records of `contacts` and `outcomes` with a crash."""
 
     def __init__(self, settings: Settings, partitions: int = 3, seed: int = 0, crashes: float = 0.0) -> None:
         self.settings = settings
@@ -85,7 +85,7 @@ class Pipeline:
     def run(self, records: Iterable[Raw], now_ms: int) -> None:
         """Take all records in and everything that follows from them; legs time out at `now_ms`.
 
-        Now and then somebody looks, so that what is kept for reading is there to go wrong.
+        Rows are also read now and then, so that an error in their caches shows.
         """
         self._now_ms = now_ms
         calls, crm = Decoder[CallsEvent]("calls"), Decoder[CrmEvents]("crm")
@@ -136,7 +136,7 @@ class Pipeline:
         self._unsent.clear()
 
     def _checkpoint(self, *, torn: bool) -> None:
-        """Write rows, after what was sent has arrived; a torn one writes some rows and commits nothing, and crashes."""
+        """Write rows, after the sent facts have arrived; a torn one writes some rows, does not commit, and crashes."""
         self._flush()
         lead_rows, outcome_rows = self._saved
         for key, lead in self.leads.items():
@@ -151,7 +151,7 @@ class Pipeline:
             self._saved_at = dict(self._at)
 
     def _crash(self) -> None:
-        """Lose the rows, and of what was not sent all but a beginning for each partition."""
+        """Lose the rows, and all unsent facts but the first ones of each partition."""
         self.crashed += 1
         cuts: dict[tuple[str, int], bool] = {}
         for topic, key, fact in self._unsent:
@@ -171,7 +171,7 @@ class Pipeline:
         self._unsent.append((topic, key, what))
 
     def _send_at_once(self, topic: str, key: str, what: Any) -> None:
-        """Send what follows from `calls`: that hop does not crash here."""
+        """Send the facts that follow from `calls`: that hop does not crash here."""
         self._logs[topic][place(key, self.partitions)].append(what)
 
     # -- the hops, as the agents do them
@@ -218,10 +218,10 @@ class Pipeline:
         row = self.outcomes.setdefault(fact.manager, OutcomeRow())
         self.folded[f"outcomes {outcomes.fold(row, fact)}"] += 1
 
-    # -- what came of it
+    # -- results
 
     def answers(self, now_ms: int) -> Answers:
-        """Return the series of every manager and team, as the oracle names them, as far as it does."""
+        """Return the series of every manager and team that the oracle answers, by its names."""
         series = self._series
         found: Answers = {}
         for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
@@ -250,7 +250,7 @@ class Pipeline:
         return found
 
     def claimed(self) -> dict[tuple[str, str, int], int]:
-        """Return what all rows of leads claim together; nothing that is 0."""
+        """Return the sums of the totals of all lead rows, without those that are 0."""
         found: Counter[tuple[str, str, int]] = Counter()
         for row in self.leads.values():
             for (manager, measure, day), n in self.lead_fold.totals(row.state).items():
@@ -258,7 +258,7 @@ class Pipeline:
         return {key: n for key, n in found.items() if n}
 
     def told(self) -> dict[tuple[str, str, int], int]:
-        """Return what the rows of outcomes sum."""
+        """Return the sums in the rows of outcomes."""
         return dict(self._steps())
 
     def _steps(self) -> Iterator[tuple[tuple[str, str, int], int]]:

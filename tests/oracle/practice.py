@@ -1,4 +1,4 @@
-"""How a department works, as far as its results are counted by it: stages, prices, plans. With defaults of its own."""
+"""The settings of a department that determine its results: stages, prices, plans. With defaults of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import duckdb
 
 @dataclass(frozen=True, kw_only=True)
 class Practice:
-    """What the settings say of results. `place` gives the partition of a manager."""
+    """The settings of results. `place` returns the partition of a manager."""
 
     stages: tuple[str, ...] = ("qualified", "presentation", "proposal", "won", "lost")
     reasons: tuple[str, ...] = ("spec_clarification", "sending_proposal", "price_objection", "reminder")
@@ -76,7 +76,7 @@ class Practice:
         )
 
     def fill_members(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Say in which team and partition everyone is whom the records name."""
+        """Fill the table with team and partition of every manager whom the records name."""
         managers = [manager for (manager,) in db.execute("SELECT manager FROM managers").fetchall()]
         _table(
             db,

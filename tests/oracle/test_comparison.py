@@ -1,4 +1,4 @@
-"""Reading a scrape, and naming what differs."""
+"""Reading a scrape, and naming the differences."""
 
 from __future__ import annotations
 

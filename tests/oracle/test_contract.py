@@ -1,4 +1,4 @@
-"""What the oracle takes for an event, and the reasons it gives where it takes none."""
+"""The oracle's contract: the records that it accepts, and its reasons for rejected ones."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_every_type_of_event_of_a_lead_is_accepted(event: dict[str, Any]) -> Non
         (1, {"product": "x" * 257}, "invalid_field"),
         (3, {"mentor": None}, "invalid_field"),
         (4, {"channel": "call"}, "invalid_field"),
-        (4, {"manager": "an\nna"}, None),  # nobody is exported who is on no roster and has no calls
+        (4, {"manager": "an\nna"}, None),  # a manager on no roster and without calls is not exported
         (5, {"old_key": "A"}, "invalid_field"),
     ],
 )

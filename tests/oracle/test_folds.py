@@ -1,4 +1,4 @@
-"""The folds of all hops, without Kafka, beside the oracle: every claim, every sum and every series."""
+"""The folds of all hops, without Kafka, beside the oracle: every contribution, every sum and every series."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def chaos(seed: int) -> list[Raw]:
     return Chaos(seed=seed, now_ms=NOON, roster=ROSTER, leads=40).records(PARTITIONS)
 
 
-def in_window(told: Sums) -> Sums:
-    """Return what is inside the longest window that reads the measure; what is older, rows may have dropped."""
+def in_window(sums: Sums) -> Sums:
+    """Return the sums inside the longest window that reads the measure; rows may have dropped older ones."""
     today = (NOON + DAY) // DAY
-    return {key: n for key, n in told.items() if key[2] > today - LONGEST.get(key[1].partition(":")[0], 90)}
+    return {key: n for key, n in sums.items() if key[2] > today - LONGEST.get(key[1].partition(":")[0], 90)}
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
@@ -137,4 +137,4 @@ def test_a_single_wrong_claim_of_any_measure_is_seen() -> None:
                 seen.add(head)
         folds.outcomes[manager] = row
     assert len(seen) > 30
-    assert told_of - seen <= {"lost"}  # no series tells of lost deals
+    assert told_of - seen <= {"lost"}  # no series counts lost deals

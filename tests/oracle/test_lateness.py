@@ -1,4 +1,4 @@
-"""What the oracle does with events that come late, and in which order it takes them."""
+"""The oracle with late events, and the order in which it takes events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, answered, ended, records, started, transferred
 from tests.oracle.oracle import Thresholds, answers
 
-pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+pytestmark = pytest.mark.slow  # slow, because each case runs all queries: test_oracle.py and test_folds.py are quicker
 
 
 def test_a_call_that_is_told_days_late_counts_on_its_own_day() -> None:

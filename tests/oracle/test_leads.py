@@ -1,4 +1,4 @@
-"""What the oracle says of leads, and with whom it thinks they are."""
+"""The oracle's answers on leads and their owners."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, SECOND, Told, deal, ended, started, transferred, utc
 
-pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+pytestmark = pytest.mark.slow  # slow, because each case runs all queries: test_oracle.py and test_folds.py are quicker
 
 
 def test_leads_are_sorted_by_their_calls_and_their_conversations() -> None:

@@ -1,4 +1,4 @@
-"""How the oracle makes one leg out of many reports: repeats, better ends, ends that never came, transfers."""
+"""The oracle combines the reports of a leg: repeats, better ends, ends that never came, transfers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.oracle.handmade import HOUR, MINUTE, NOON, SECOND, Told, answered, ended, started, transferred
 
-pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+pytestmark = pytest.mark.slow  # slow, because each case runs all queries: test_oracle.py and test_folds.py are quicker
 
 # -- one leg, several reports
 
@@ -170,7 +170,7 @@ def test_a_transfer_of_a_leg_whose_beginning_nobody_told_waits() -> None:
     events = [answered(NOON - MINUTE), transferred(NOON, "boris")]
     told = Told(events, NOON)
     assert told.calls() == 0
-    assert told("calls_in_progress") == 0  # whoever handed the call over is not in it
+    assert told("calls_in_progress") == 0  # the manager who handed the call over is not in it
     assert told("calls_in_progress", "boris") is None
     assert Told([*events, started(NOON - 2 * MINUTE)], NOON).calls() == 1
 

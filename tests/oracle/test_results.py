@@ -1,4 +1,4 @@
-"""What the oracle says of results: cases small enough to be worked out by hand, the working beside each."""
+"""The oracle's answers on results: cases small enough to calculate by hand, with the calculation beside each."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_stage_is_new_once_and_only_stages_of_the_list_are() -> None:
         talk(NOON - HOUR, "c3", disposition="no_answer"),
         noted(NOON, "A", "c1", stages=["qualified", "qualified", "small talk", "lost"]),  # 1 new
         noted(NOON, "A", "c2", stages=["qualified", "presentation"]),  # 1 new
-        noted(NOON, "A", "c3", stages=["won"]),  # 1 new, though nobody answered
+        noted(NOON, "A", "c3", stages=["won"]),  # 1 new, though it was not answered
     ]
     told = Told(events, NOON)
     assert told.claims()["moves"] == {0: 3}
@@ -115,7 +115,7 @@ def test_the_next_step_ratio_is_of_conversations() -> None:
     assert Told(events, NOON)("next_step_ratio", window="30d") == 1 / 2
 
 
-# -- progress, the mentor, and who is stuck
+# -- progress, the mentor, and stuck leads
 
 
 def attention(told: Told, manager: str = "anna") -> dict[tuple[str, str], float]:
@@ -214,10 +214,10 @@ def test_a_lead_all_of_whose_deals_are_closed_is_open_no_more() -> None:
     assert told.steps("conversations") == [0] * 5
     assert (told("leads_consultation_due"), told("leads_stuck"), attention(told)) == (0, 0, {})
     assert sum(told("open_leads_by_stage", stage=stage) or 0 for stage in ("none", "proposal", "other")) == 0
-    assert told("leads_given", window="90d", kind="unknown") == 1  # it was given all the same
+    assert told("leads_given", window="90d", kind="unknown") == 1  # it counts as given all the same
     another = Told([*lost, deal(NOON - 2 * DAY, "A", "qualified", "d2")], NOON)
     assert another("leads_stuck") == 1
-    assert another("open_leads_by_stage", stage="qualified") == 1  # the open deal speaks, though it is older
+    assert another("open_leads_by_stage", stage="qualified") == 1  # the open deal counts, though it is older
 
 
 def test_the_stage_of_a_lead_and_how_long_it_has_been_in_it() -> None:
@@ -235,7 +235,7 @@ def test_the_stage_of_a_lead_and_how_long_it_has_been_in_it() -> None:
     stages = ("none", "qualified", "presentation", "proposal", "other")
     assert [told("open_leads_by_stage", stage=stage) for stage in stages] == [1, 0, 2, 0, 1]
     ages = [told("mean_stage_age_seconds", stage=stage) for stage in stages]
-    assert ages == [9 * 86400, None, 5 * 86400, None, None]  # (8 + 2) / 2 days; of `other` nothing is said
+    assert ages == [9 * 86400, None, 5 * 86400, None, None]  # (8 + 2) / 2 days; `other` has no figure
 
 
 def test_leads_of_whom_nothing_was_heard_for_thirty_days_are_not_shown() -> None:
@@ -319,7 +319,7 @@ def test_a_deal_that_is_reopened_is_won_no_more_and_a_second_time_on_the_new_day
     assert Told(events, NOON)("open_leads_by_stage", stage="proposal") == 1
     told = Told([*events, deal(NOON - 2 * DAY, "A", "won")], NOON)
     assert [told("won_deals", window=window) for window in ("7d", "90d")] == [1, 1]
-    assert told("mean_won_amount", window="90d", currency="EUR") == 10  # what was said of it before still holds
+    assert told("mean_won_amount", window="90d", currency="EUR") == 10  # the earlier amount holds
 
 
 def test_amounts_are_counted_to_the_thousandth_and_only_in_the_currency() -> None:
@@ -343,7 +343,7 @@ def test_what_a_deal_costs() -> None:
     events += [touched(NOON - n, "A", "email") for n in range(3)] + [
         touched(NOON - n, "A", "messenger") for n in range(2)
     ]
-    events += [touched(NOON, "B", "meeting", manager="anna"), touched(NOON, "B", "meeting")]  # the last is nobody's
+    events += [touched(NOON, "B", "meeting", manager="anna"), touched(NOON, "B", "meeting")]  # no manager
     events += [deal(NOON, "A", "won"), deal(NOON, "A", "won", "d2")]
     told = Told(events, NOON)
     assert told("cost_per_won_deal", window="90d") == pytest.approx(37.5 / 2)
@@ -370,7 +370,7 @@ def test_how_deals_were_won() -> None:
         talk(first + DAY, "c2"),
         talk(NOON, "after", started_at=NOON - 3 * MINUTE),
         deal(NOON - DAY, "A", "won"),
-        deal(NOON - DAY, "B", "won", manager="anna"),  # nobody called B
+        deal(NOON - DAY, "B", "won", manager="anna"),  # B was not called
     ]
     told = Told(events, NOON)
     assert told("won_calls_per_deal", window="90d") == 3
@@ -449,12 +449,12 @@ def test_how_far_leads_came() -> None:
         talk(ago(8), "a2", "A"),
         noted(NOON, "A", "a2", stages=["presentation"]),
         talk(ago(5), "a3", "A"),
-        noted(NOON, "A", "a3", stages=["won"]),  # what is said of winning in a call is a proposal, no deal
+        noted(NOON, "A", "a3", stages=["won"]),  # the stage `won` in a note of a call is a proposal, not a deal
         deal(ago(3), "A", "won"),
-        # B: the deal alone says that there was a presentation, before the first conversation
+        # B: the deal alone shows the presentation, before the first conversation
         talk(ago(1), "b1", "B"),
         deal(ago(2), "B", "presentation"),
-        # C: nothing but dials
+        # C: only dials
         ended(ago(2), "c1", lead="C", disposition="busy", talk_ms=0),
     ]
     claims = Told(events, NOON).claims()
@@ -468,7 +468,7 @@ def test_how_far_leads_came() -> None:
     assert Told(events, NOON + 25 * DAY).team("funnel_leads", window="30d", step="presentation") == 1
 
 
-# -- why calls are made again, promises, hours
+# -- reasons of repeat calls, promises, hours
 
 
 def test_follow_ups_by_reason_and_by_how_far_the_deals_had_come() -> None:
@@ -644,7 +644,7 @@ def test_days_are_those_of_who_is_credited() -> None:
     assert told.claims("anna")["touch:email"] == {0: 1}
 
 
-# -- what was to be expected
+# -- expectations
 
 
 def test_an_hour_is_expected_to_be_like_those_of_the_same_weekday() -> None:
@@ -676,7 +676,7 @@ def test_nothing_is_expected_without_days_and_no_deviation_is_told_from_one() ->
     assert (told("expectation_days"), told("expected_calls", window="1h")) == (1, 0)
     assert told("calls_zscore", window="1h") is None
     assert Told([ended(NOON - DAY)], NOON)("expected_calls", window="1h") is None
-    assert Told([ended(NOON)], NOON)("expectation_days") == 0  # today teaches nothing
+    assert Told([ended(NOON)], NOON)("expectation_days") == 0  # today is not part of the baseline
 
 
 def test_a_quiet_hour_has_a_deviation_too() -> None:

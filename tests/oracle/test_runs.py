@@ -1,4 +1,4 @@
-"""Activity, presence and runs of work, as the oracle sees them."""
+"""The oracle's answers on activity, presence and runs of work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.oracle.handmade import DAY, HOUR, MINUTE, NOON, Told, answered, ended, presence, started, utc
 
-pytestmark = pytest.mark.slow  # queries of everything for every case: test_oracle.py and test_folds.py are quicker
+pytestmark = pytest.mark.slow  # slow, because each case runs all queries: test_oracle.py and test_folds.py are quicker
 
 # -- activity and presence
 

@@ -1,4 +1,4 @@
-"""The settings of callpulse in the words of the oracle, which knows none of them."""
+"""Translates settings of callpulse into the oracle's own types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.oracle.practice import Practice
 
 
 def practice_of(settings: Settings) -> Practice:
-    """Return what the settings say of results, in the words of the oracle."""
+    """Return the settings of results in the oracle's own type."""
     results, economics, targets = settings.results, settings.economics, settings.targets
     plans = {id_: manager.plan_deals for id_, manager in settings.managers.items()}
     return Practice(

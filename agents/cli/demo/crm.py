@@ -119,19 +119,19 @@ class Crm:
             self.requests += 1
             try:
                 async with session.post(f"{self._url}/v1/events", data=io.BytesIO(body), headers=headers) as answer:
-                    status, said = answer.status, await answer.read()
+                    status, reply = answer.status, await answer.read()
                     after = answer.headers.get("Retry-After", "")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                status, said, after = 0, (str(error) or type(error).__name__).encode(), ""
+                status, reply, after = 0, (str(error) or type(error).__name__).encode(), ""
             if status in _ANSWERED:
-                self._answered(orjson.loads(said))
+                self._answered(orjson.loads(reply))
                 return
             if len(batch) == 1 and status in {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
                 self.rejected += 1  # the event was refused with its request
                 return
             refused = 0 < status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _AGAIN
             if refused or time.monotonic() > deadline_s:
-                text = f"{status or 'no answer'}: {said.decode(errors='replace')[:_MOST_SHOWN]}"
+                text = f"{status or 'no answer'}: {reply.decode(errors='replace')[:_MOST_SHOWN]}"
                 raise UserError(f"the gateway does not take the events of the CRM ({text})", FAILED)
             self.again += 1
             jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads requests over time, protects nothing

@@ -88,11 +88,11 @@ def differences(
     ]
 
 
-def _unlike(what: str, found: Counter[T], expected: Counter[T]) -> list[str]:
+def _unlike(name: str, found: Counter[T], expected: Counter[T]) -> list[str]:
     missing, more = (expected - found).total(), (found - expected).total()
     if not (missing or more):
         return []
-    return [f"{what} of the portal: {missing} of {expected.total()} are missing, {more} are too many or not the same"]
+    return [f"{name} of the portal: {missing} of {expected.total()} are missing, {more} are too many or not the same"]
 
 
 def _ended(records: Iterable[Record]) -> Iterator[Leg]:

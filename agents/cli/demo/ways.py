@@ -89,8 +89,8 @@ async def hear(place: Place, history: asyncio.Event) -> Heard:
         async with asyncio.timeout(HEARD_DEADLINE_S):
             await place.pbx.play()
     except TimeoutError:
-        said = "\n".join(child.tail() for child in place.children if child.name == "listener")
-        raise UserError(f"the listener has not logged in at the PBX. It said last:\n{said}", FAILED) from None
+        logged = "\n".join(child.tail() for child in place.children if child.name == "listener")
+        raise UserError(f"the listener has not logged in at the PBX. It said last:\n{logged}", FAILED) from None
     heard.messages = place.pbx.sent
     deadline_s = time.monotonic() + HEARD_DEADLINE_S
     while await accepted(place.listener, source) < len(expected) and time.monotonic() < deadline_s:  # noqa: ASYNC110 - another process

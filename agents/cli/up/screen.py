@@ -48,9 +48,9 @@ def board(supervised: Sequence[Supervised], notes: Sequence[str]) -> RenderableT
     table.add_column("last line of its log", no_wrap=True, overflow="ellipsis", ratio=1)
     for one in supervised:
         style = _STYLES[one.state]
-        said = cell(one.tail(1).strip())
+        last_line = cell(one.tail(1).strip())
         pid = "" if one.pid is None else str(one.pid)
-        table.add_row(one.part.name, Text(state_of(one), style=style), one.part.url, pid, said)
+        table.add_row(one.part.name, Text(state_of(one), style=style), one.part.url, pid, last_line)
     return Group(table, Text(), *(Text(note) for note in notes))
 
 

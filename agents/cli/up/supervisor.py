@@ -105,10 +105,10 @@ class Supervised:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                said = file.read().decode(errors="replace").splitlines()
+                found = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join([line for line in said if line.strip()][-lines:])
+        return "\n".join([line for line in found if line.strip()][-lines:])
 
     def _died(self, status: int | None) -> None:
         if status == USAGE and self.part.command[1:2] == ("-m",):
