@@ -1,4 +1,4 @@
-"""Runs the command line inside the test's own process, and keeps what it says."""
+"""Runs the command line inside the test's own process, and keeps its output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import typer.main
 from agents.cli import main
 
 _command = cache(typer.main.get_command)
-"""To make the tree of commands takes longer than most commands run."""
+"""Building the tree of commands takes longer than most commands run."""
 
 
 class Said(NamedTuple):
-    """What a run of the command line left: exit code, standard output and standard error."""
+    """The result of a run of the command line: exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -25,7 +25,7 @@ class Said(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """What it printed, read as JSON."""
+        """The standard output, decoded from JSON."""
         return orjson.loads(self.out)
 
 
@@ -37,7 +37,7 @@ class Runner:
         self._monkeypatch = monkeypatch
 
     def __call__(self, *arguments: object, **environment: str) -> Said:
-        """Run, and return what was said."""
+        """Run a command, and return its result."""
         with self._monkeypatch.context() as patch:
             patch.setattr(typer.main, "get_command", _command)
             patch.setattr(sys, "argv", ["callpulse", *map(str, arguments)])

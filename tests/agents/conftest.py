@@ -1,4 +1,4 @@
-"""The command line as a person runs it, and a store to put rows on."""
+"""The command line, and a store of rows on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def callpulse(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     for name in list(os.environ):
         if name.startswith("CALLPULSE_"):
             monkeypatch.delenv(name)
-    monkeypatch.delenv("COLUMNS", raising=False)  # a test that cares for the width says so
+    monkeypatch.delenv("COLUMNS", raising=False)  # a test that depends on the width sets it
     monkeypatch.chdir(tmp_path)
     return Runner(capfd, monkeypatch)
 

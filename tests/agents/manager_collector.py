@@ -1,4 +1,4 @@
-"""The managers as a collector of prometheus_client: the plain way to what `Exposition` writes in slices."""
+"""The managers as a collector of prometheus_client: a plain implementation of the text that `Exposition` writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.tables.team.series import Sample, Teams
 
 
 class ManagerCollector(Collector):
-    """The managers for a registry of one's own. `clock_ms` gives the moment to read at.
+    """The collector of managers for a separate registry. `clock_ms` returns the moment to read at.
 
     It reads all rows in one go, on the caller's thread.
     """
@@ -24,7 +24,7 @@ class ManagerCollector(Collector):
         self._clock_ms = clock_ms
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing: the registry would otherwise read all rows to learn the names."""
+        """Return no families: the registry would otherwise read all rows for the names."""
         return []
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -60,7 +60,7 @@ class ManagerCollector(Collector):
 def _found(
     metrics: Iterable[Metric], told: Iterable[tuple[tuple[str, str], Sequence[Iterable[Sample]]]]
 ) -> Iterable[GaugeMetricFamily]:
-    """Yield the families of metrics whose series are not the same for everyone; `told` are labels and series."""
+    """Yield the families of metrics whose series differ between managers; `told` are labels and series."""
     for place, metric in enumerate(metrics):
         family = _family(metric)
         for whose, of_metrics in told:

@@ -1,4 +1,4 @@
-"""The parts of a worker that metrics and health look at, around stand-ins for Faust: no Kafka is needed."""
+"""The parts of a worker that metrics and health use, around stand-ins for Faust: no Kafka is needed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOON_MS = MONDAY_MS + 12 * HOUR_MS
 
 
 class Table:
-    """What `RowTable` shows of itself."""
+    """The interface of `RowTable` that metrics and health use."""
 
     disk = None
 
@@ -58,7 +58,7 @@ class Table:
 
 
 class Consumer:
-    """What `BatchConsumer` shows of itself."""
+    """The interface of `BatchConsumer` that metrics and health use."""
 
     def __init__(self) -> None:
         self.assigned: set[TP] | None = None
@@ -163,7 +163,7 @@ class StandIn:
         return self.restored(*partitions)
 
     def restored(self, *partitions: int) -> StandIn:
-        """Let the restore of the partitions that were assigned come to its end."""
+        """Complete the restore of the assigned partitions."""
         for table in self.tables.values():
             table.owned = frozenset(partitions)
         self.app.rebalancing = False
@@ -188,12 +188,12 @@ class StandIn:
 async def eventually(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
     """Return once `condition` holds. Raise TimeoutError if it does not within the deadline."""
     async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+        while not condition():  # noqa: ASYNC110 - the condition has no event of its own
             await asyncio.sleep(0.001)
 
 
 def stand_in(toml: str = "") -> StandIn:
-    """Return a worker with the settings of `toml`, that nothing is assigned to."""
+    """Return a worker with the settings of `toml`, without partitions."""
     return StandIn(load(toml, {}))
 
 

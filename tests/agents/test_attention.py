@@ -1,4 +1,4 @@
-"""The list of leads that need help: one worker's, all workers', in pages, as JSON and as CSV."""
+"""The list of leads that need help: of one worker and of all, in pages, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ id = "bob"
 
 
 def listed(why: str = "stuck", without_progress: int = 5, *, days_in_stage: int = 3, touched: int = 0) -> Attention:
-    """A lead that needs help, touched so many days ago."""
+    """A lead that needs help, with its last contact this number of days ago."""
     now_ms = time.time_ns() // 1_000_000
     return Attention(
         attempts=9,
@@ -58,7 +58,7 @@ def listed(why: str = "stuck", without_progress: int = 5, *, days_in_stage: int 
 
 
 class Group:
-    """Workers that share the partitions, with what the group's assignment tells each of them."""
+    """Workers that share the partitions, each with the group's assignment."""
 
     def __init__(self) -> None:
         self.workers: list[tuple[StandIn, http.Server]] = []
@@ -75,7 +75,7 @@ class Group:
         return {server.url: {changelog: sorted(worker.tables["outcomes"].owned)} for worker, server in self.workers}
 
     def tell(self, manager: str, **leads: Attention) -> None:
-        """Let the worker that owns the manager know of leads."""
+        """Add leads to the rows of the worker that owns the manager."""
         for worker, _ in self.workers:
             partition = worker.partition_for(manager.encode())
             if partition in worker.tables["outcomes"].owned:
@@ -136,7 +136,7 @@ class TestOneWorker:
     async def test_a_lead_that_was_helped_leaves_the_list(self, group: Group) -> None:
         server = await group.join(*PARTITIONS)
         group.tell("ann", one=listed(), two=listed())
-        group.tell("ann", one=None)  # type: ignore[arg-type]  # None: not any longer
+        group.tell("ann", one=None)  # type: ignore[arg-type]  # None: no longer listed
         assert names(await ask(server)) == ["two"]
 
     async def test_a_lead_that_nobody_calls_any_more_is_not_listed(self, group: Group) -> None:

@@ -1,4 +1,4 @@
-"""Taking out by the batch gives what aiokafka's own fetcher gives, and leaves the same position behind."""
+"""Taking records out by the batch gives the same records and the same position as aiokafka's own fetcher."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kafka_batch(offsets: list[int], producer_id: int = -1) -> bytearray:
         name = str(offset).encode()
         assert builder.append(offset - offsets[0], timestamp=1_700_000_000_000, key=name, value=b"v" + name, headers=[])
     made = bytearray(builder.build())
-    made[:8] = offsets[0].to_bytes(8, "big")  # the broker's part: where the batch lies; no checksum is over it
+    made[:8] = offsets[0].to_bytes(8, "big")  # set by the broker; the checksum does not cover it
     return made
 
 

@@ -1,4 +1,4 @@
-"""The command line without a broker: help, settings, metrics, recordings, and errors that speak to a person."""
+"""The command line without a broker: help, settings, metrics, recordings, and errors in words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ COMMANDS = (
 
 
 def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """A port of this machine without a server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""`callpulse coaching` without a broker: what it shows of the facts that it reads."""
+"""`callpulse coaching` without a broker: its output for the facts that it reads."""
 
 from __future__ import annotations
 

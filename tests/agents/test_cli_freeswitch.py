@@ -1,4 +1,4 @@
-"""The commands for FreeSWITCH where something is missing: errors in words, with what to set."""
+"""The commands for FreeSWITCH with missing settings: errors in words, with the setting to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse import` without Kafka: what a dry run says, and what is refused before anything is sent."""
+"""`callpulse import` without Kafka: the summary of a dry run, and the errors before any event is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse lead-key`: the key of a number as the sources make it, and no trace of the number."""
+"""`callpulse lead-key`: the same key of a number as in the sources, and no trace of the number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse lexicon`: what is found in a sentence, what is wrong with a file, and the score on labelled dialogues."""
+"""`callpulse lexicon`: the phrases of a sentence, the errors in a file, and the score on labelled dialogues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse reconcile` before it reads Kafka: which records are read, and what the command line must not say."""
+"""`callpulse reconcile` before it reads Kafka: the records that it reads, and the options that exclude each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse replay ami`: what it refuses and warns of, and for whom it takes each endpoint."""
+"""`callpulse replay ami`: its errors and warnings, and the person that it takes each endpoint for."""
 
 from __future__ import annotations
 

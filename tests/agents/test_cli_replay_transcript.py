@@ -1,4 +1,4 @@
-"""`callpulse replay transcript --json`: the leg by options and by names of files, and what is said of bad input."""
+"""`callpulse replay transcript --json`: the leg by options and by names of files, and the errors of bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`leads` and `explain` without a broker: what is asked wrongly, and how what they find is shown."""
+"""`leads` and `explain` without a broker: wrong arguments, and the form of the output."""
 
 from __future__ import annotations
 

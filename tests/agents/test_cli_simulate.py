@@ -1,4 +1,4 @@
-"""`callpulse simulate` without a broker: whose settings it writes, and what it refuses."""
+"""`callpulse simulate` without a broker: the settings that it writes, and its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.settings.settings import load
 from streams.simulator.people.stories import STORIES
 from tests.agents.cli_runner import Runner
 
-# Nobody listens on port 9: what comes before sending has been done, and no more.
+# Port 9 has no server: only the steps before sending are done.
 NOWHERE = ("--bootstrap", "127.0.0.1:9", "--seconds", "0")
 
 

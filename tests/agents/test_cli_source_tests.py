@@ -1,4 +1,4 @@
-"""`callpulse sources test` of files and of what is pushed: what it says, by real files and real metrics."""
+"""`callpulse sources test` of files and of pushed sources: its reports, by real files and real metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callpulse sources`: what is configured, and what running processes say about it."""
+"""`callpulse sources`: the configured sources, with their state by the metrics of running processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board on the terminal: what the samples of the workers come to, and how it is shown."""
+"""The board on the terminal: the figures from the samples of the workers, and their form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VIEW = View(Thresholds(), {"anna": Manager(id="anna", name="Anna Weber", team="d
 
 
 def worker(*lines: str, newest_s: float | None = NOW_MS / 1000 - 3) -> Scrape:
-    """What a worker answered: lines without the prefix."""
+    """The answer of a worker: lines without the prefix."""
     own = [] if newest_s is None else [f'newest_event_timestamp_seconds{{topic="calls"}} {newest_s!r}']
     return Scrape("http://w1/metrics", NOW_MS - 5, NOW_MS, "".join(f"callpulse_{line}\n" for line in (*own, *lines)))
 
@@ -337,7 +337,7 @@ class TestPage:
 
 
 class _Metrics(BaseHTTPRequestHandler):
-    """A worker that always answers the same."""
+    """A worker with a constant answer."""
 
     def do_GET(self) -> None:
         body = ANNA.text.encode()
@@ -347,7 +347,7 @@ class _Metrics(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Say nothing."""
+        """Log no requests."""
 
 
 @pytest.fixture

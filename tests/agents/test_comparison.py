@@ -1,4 +1,4 @@
-"""What `callpulse rebuild` tells of two groups: which figures differ, and which of these only move with the clock."""
+"""The comparison of two groups by `callpulse rebuild`: figures that differ, and those that only follow the clock."""
 
 from __future__ import annotations
 

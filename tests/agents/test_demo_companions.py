@@ -1,4 +1,4 @@
-"""Prometheus and Grafana beside the demo, played by stand-ins that tell how they were started."""
+"""Prometheus and Grafana beside the demo, replaced by stand-ins that report their own command lines."""
 
 from __future__ import annotations
 

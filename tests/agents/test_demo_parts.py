@@ -1,4 +1,4 @@
-"""The parts of the demo and of the simulation that need no broker: pace, comparison, probe, and what is held back."""
+"""The parts of the demo and of the simulation that need no broker: pace, comparison, probe, and held back records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR_MS = 3_600_000
 
 
 class Arrived(NamedTuple):
-    """A record, as far as the feeder is concerned."""
+    """A record with the fields that the feeder uses."""
 
     due_ms: int
     topic: str = "calls"
@@ -29,7 +29,7 @@ class Arrived(NamedTuple):
 
 
 class Kafka:
-    """Stands for the producer: keeps what it is given, with the time at which it came."""
+    """Replaces the producer: keeps records, with the time at which they came."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -39,14 +39,14 @@ class Kafka:
         self.got.append((self.clock.now, topic, key))
 
     async def push(self) -> None:
-        """There is nothing to be pushed."""
+        """Do nothing: no record is held back."""
 
     async def flush(self) -> None:
-        """Nor to be waited for."""
+        """Do nothing: all records are stored."""
 
 
 class Clock:
-    """A clock that the feeder's naps move on."""
+    """A clock that the feeder's pauses advance."""
 
     def __init__(self, now: float) -> None:
         self.now = now

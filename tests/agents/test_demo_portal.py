@@ -1,4 +1,4 @@
-"""The demo's portal of Bitrix24: polled over HTTP, posting to a hook, and what is said when something is missing."""
+"""The demo's portal of Bitrix24: polled over HTTP, posting to a hook, and the errors about missing events."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class TestVerdict:
 
 
 class Taken:
-    """Keeps what it is given."""
+    """Keeps the records that it takes."""
 
     def __init__(self) -> None:
         self.got: list[tuple[Any, ...]] = []
@@ -183,7 +183,7 @@ class Taken:
         self.got.append(record)
 
     async def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no record waits."""
 
 
 def scrape(line: str, value: int) -> Scrape:

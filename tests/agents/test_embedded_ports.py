@@ -1,4 +1,4 @@
-"""Ports are free when they are said to be, and never ones that an outgoing connection could be given."""
+"""Free ports are really free, and outside the range of outgoing connections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_port_is_one_that_an_outgoing_connection_could_be_given() -> None:
 def test_a_listener_that_is_no_kafka_is_not_taken_for_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert not ports.kafka_serves(port)  # the kernel accepts, nobody answers
+        assert not ports.kafka_serves(port)  # the kernel accepts, no server answers
     assert not ports.kafka_serves(port)
 
 

@@ -1,4 +1,4 @@
-"""Java is found where it is, jars come checked or not at all, and every failure says what to do."""
+"""Java is found in all its places, jars are checked or refused, and every error names the remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JARS = {"alpha": b"PK alpha", "beta": b"PK beta" * 50_000, "gamma": b"PK gamma"}
 
 
 class Mirror:
-    """A Maven repository on a free port of loopback, with a list of what was asked for."""
+    """A Maven repository on a free port of loopback, with a list of its requests."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.asked = root, list[str]()
@@ -46,7 +46,7 @@ class Mirror:
 
 
 def put(repository: Path, name: str, content: bytes) -> None:
-    """Lay a jar where Maven keeps it."""
+    """Put a jar into the path where Maven keeps it."""
     file = repository / "org" / "example" / name / "1.0" / f"{name}-1.0.jar"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -54,7 +54,7 @@ def put(repository: Path, name: str, content: bytes) -> None:
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """A mirror that holds all of a short lock, with no Maven folder and no jgo settings of the user in the way."""
+    """A mirror with all jars of a short lock, without a Maven folder or jgo settings of the user."""
     (tmp_path / "lock").write_text(
         "# comment\n"
         + "".join(f"org.example:{name}:1.0 {hashlib.sha256(jar).hexdigest()}\n" for name, jar in JARS.items())
@@ -120,7 +120,7 @@ def test_without_network_the_error_names_the_folder_and_the_way_out(tmp_path: Pa
     assert str(tmp_path / "cache") in str(caught.value)
     assert "broker of your own" in str(caught.value)
     assert mirror.asked == []
-    fetch(tmp_path / "cache", mirror)  # nothing is left that would stop the next start
+    fetch(tmp_path / "cache", mirror)  # no file is left that would stop the next start
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, mirror: Mirror) -> None:

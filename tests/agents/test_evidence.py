@@ -1,4 +1,4 @@
-"""What is read for the evidence behind figures: of all rows of leads, those that name the manager, as they are now."""
+"""The rows that are read for the evidence behind figures: the present rows of leads that name the manager."""
 
 from __future__ import annotations
 

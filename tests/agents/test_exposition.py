@@ -116,7 +116,7 @@ class TestText:
 
 
 class TestResults:
-    """Managers of two teams with all that leads can tell, some of it of values that nobody has heard of."""
+    """Managers of two teams with all measures of leads, some of them of unknown values."""
 
     DAY = NOON_MS // 86_400_000
 
@@ -236,7 +236,7 @@ class TestSlices:
 
     @pytest.mark.parametrize("after", [1, 10, 30])
     async def test_a_partition_revoked_meanwhile_is_not_exported(self, busy: Any, after: int) -> None:
-        gone = 0  # the first to be read: it leaves while it is, or after it was
+        gone = 0  # the first to be read: it leaves during its reading, or after that
         stay = {manager for manager in (*MANAGERS, *STRANGE) if busy.partition_for(manager.encode()) != gone}
         text = await self.interrupted(busy, after, lambda: busy.tables["managers"].release(gone))
         assert exported(text) == stay != {*MANAGERS, *STRANGE}

@@ -1,4 +1,4 @@
-"""Facts carry the group that made them: a new group with other settings folds its own, and no one else's."""
+"""Facts carry the group that made them: a new group with other settings folds only its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_new_group_makes_every_figure_by_its_own_settings(maker: bytes | None)
 
 
 def test_a_group_of_an_earlier_release_goes_on_without_a_name() -> None:
-    """Facts that it made before are on their way: with a name it would lose them."""
+    """Facts that the group made before are on their way: with a name it would lose them."""
     first = Installation(SETTINGS)
     put(first, SOME)
     figures(first)

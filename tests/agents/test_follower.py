@@ -25,7 +25,7 @@ from tests.streams.test_asterisk_real import MAPPING as REAL
 
 
 class Memory:
-    """A sink and cursors that survive a kill. The sink refuses to store as often as it is told."""
+    """A sink and cursors that survive a kill. The sink refuses to store as often as it is set to."""
 
     def __init__(self) -> None:
         self.events: dict[str, Event] = {}
@@ -53,7 +53,7 @@ class Memory:
         self.cursors[key] = value
 
     async def flush(self) -> None:
-        """All is kept at once."""
+        """Do nothing: cursors are kept at once."""
 
 
 class DownError(Exception):
@@ -264,7 +264,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
 
 
 class Meters:
-    """Adds up what a follower counts."""
+    """Adds up the counts of a follower."""
 
     def __init__(self) -> None:
         self.behind: list[int] = []
@@ -288,12 +288,12 @@ def test_a_follower_counts_what_is_not_read_what_was_gone_and_what_was_given_up(
         made._meters = meters
         return made
 
-    path.write_bytes(b"".join([*open_call, *[later] * 1_000]))  # it looks every some hundred rows
+    path.write_bytes(b"".join([*open_call, *[later] * 1_000]))  # it checks once in some hundred rows
     following = counted()
     asyncio.run(read_all(following))
     following.growing.close()
     assert (meters.behind[-1], meters.gaps, meters.given_up) == (0, 0, 1)
-    path.write_bytes(b"".join(rows[:50]))  # not the file that it was
+    path.write_bytes(b"".join(rows[:50]))  # not the same file as before
     following = counted()
     asyncio.run(read_all(following))
     following.growing.close()

@@ -1,4 +1,4 @@
-"""A file that grows is read once, whatever happens to it: rotation, truncation, compression, kills."""
+"""A file that grows is read once, over rotation, truncation, compression and kills."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def append(path: Path, data: bytes) -> None:
 
 
 def drain(growing: GrowingFile) -> list[bytes]:
-    """Return all lines that there are. A rotation is noticed at the second look."""
+    """Return all present lines. The second poll detects a rotation."""
     found: list[bytes] = []
     idle = 0
     while idle < 8:
@@ -219,7 +219,7 @@ class Schedule(RuleBasedStateMachine):
         self.read: list[bytes] = []
         self.kept: list[bytes] = []
         self.position: Position | None = None
-        self.lagging = False  # what was written is not read yet: a truncation without a copy would lose it
+        self.lagging = False  # some lines are not read yet: a truncation without a copy would lose them
 
     def teardown(self) -> None:
         self.growing.close()
@@ -251,7 +251,7 @@ class Schedule(RuleBasedStateMachine):
                     old.rename(self.folder / f"queue_log.{number + 1}{ending}")
 
     def _is_known(self) -> bool:
-        """Whether the file was read since it began, and a restart knows it: no follower finds what nobody has seen."""
+        """True if the file was read since it began, and a restart knows it: a follower cannot find a file never read."""
         here = self.growing.position(None)
         if here is None or self.position is None or not self.path.exists():
             return False

@@ -1,4 +1,4 @@
-"""A lead that is forgotten: its row and those of its deals go, what they counted stays, other leads are untouched."""
+"""A lead that is forgotten: its row and those of its deals are removed, sums stay, and other leads are unchanged."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_key_that_was_linked_is_forgotten_with_its_link() -> None:
     installation.work([], NOW_MS)
     forget(installation, headers=())
     installation.work([], NOW_MS)
-    put(installation, calls([51]))  # of lead-1: no link is followed any more
+    put(installation, calls([51]))  # of lead-1: no link is followed any longer
     installation.work([], NOW_MS)
     assert [leg.call for leg in row(installation, LEAD).state.legs] == ["c51"]  # type: ignore[union-attr]  # it is there
 

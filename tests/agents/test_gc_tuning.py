@@ -12,7 +12,7 @@ from tests.agents.stand_in import eventually
 
 
 class Ring:
-    """Garbage that only a collection finds."""
+    """Garbage that only a collection frees."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -38,7 +38,7 @@ async def collecting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.T
 
 
 def grow_old() -> None:
-    """Let what is young grow old, as it does by itself in time."""
+    """Move young objects to the oldest generation, as collections do in time."""
     gc.collect(0)
 
 

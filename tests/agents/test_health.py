@@ -21,7 +21,7 @@ class Clock:
 
 
 class Watched:
-    """A worker whose health is looked at every second."""
+    """A worker whose health is observed every second."""
 
     def __init__(self, *partitions: int) -> None:
         self.clock = Clock()

@@ -1,4 +1,4 @@
-"""How an agent dates its sources: by the newest event of a batch, wherever in the batch it lies."""
+"""An agent dates its sources by the newest event of a batch, at any place in the batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMES = (AT, AT + 60_000, AT + 30_000)
 
 
 class Arrived(NamedTuple):
-    """A record as the client hands it out."""
+    """A record in the form of the client."""
 
     key: bytes
     value: bytes

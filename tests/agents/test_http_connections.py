@@ -32,7 +32,7 @@ async def opened(server: Server, sent: bytes = b"") -> tuple[asyncio.StreamReade
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
-    """Whether the server closes the connection, without an answer, within some seconds."""
+    """Return whether the server closes the connection, without an answer, within some seconds."""
     async with asyncio.timeout(10):
         return await reader.read() == b""
 

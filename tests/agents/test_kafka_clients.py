@@ -12,7 +12,7 @@ from streams.settings.sections import Kafka
 
 
 class Client:
-    """Connects until it is told to fail, and logs why, as aiokafka does."""
+    """Connects until it is made to fail, and logs the reason, as aiokafka does."""
 
     def __init__(self, why: str) -> None:
         self.why = why

@@ -156,10 +156,10 @@ class TestShifts:
         [
             ("ann", 8, 0, 0),  # before the shift
             ("ann", 9, 1, 0),  # it begins
-            ("ann", 12, 1, 3 * 3600),  # nothing has happened since
+            ("ann", 12, 1, 3 * 3600),  # no event since
             ("ann", 17, 0, 0),  # half-open: it is over
             ("bob", 12, 0, 0),  # same shift, but the team has a holiday
-            ("cyd", 12, 0, 0),  # no shifts, and no word of presence
+            ("cyd", 12, 0, 0),  # no shifts, and no presence
         ],
     )
     def test_the_roster_says_who_is_on_shift(self, manager: str, hour: int, on_shift: int, idle_s: Any) -> None:

@@ -71,7 +71,7 @@ class TestLag:
 
 
 async def asked(of: StandIn) -> dict[TP, int]:
-    """Return the lag after Kafka was asked for the first time."""
+    """Return the lag after the first request to Kafka."""
     lag = of.worker.lag
     asking = asyncio.create_task(lag.ask())
     for _ in range(5):
@@ -180,7 +180,7 @@ class TestRestoreProgress:
         restoring.update({tps[0]: 200, tps[1]: 100})
         assert ratio() == pytest.approx(0.5)
         restoring[tps[1]] = 300
-        assert ratio() < 1  # all is read, but the table is not given free
+        assert ratio() < 1  # all records are read, but the table is not released
         table.owned = frozenset({0, 1})
         assert ratio() == 1
 

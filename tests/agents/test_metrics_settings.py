@@ -1,4 +1,4 @@
-"""Settings that would give a manager too many series: no command that exports them goes on."""
+"""Settings that would give a manager too many series: commands that export them refuse to run."""
 
 from __future__ import annotations
 

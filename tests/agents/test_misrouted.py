@@ -139,7 +139,7 @@ def test_the_origins_survive_a_restart() -> None:
             log = first.topics.logs[first.tables[name].changelog][partition]
             part.restore(log, len(log))
             part.restored(len(log))
-    # Offsets were lost with the group's: everything is read again.
+    # The group's committed offsets are lost: all records are read again.
     assert figures(again) == expected
 
 

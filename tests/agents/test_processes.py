@@ -1,4 +1,4 @@
-"""The guard: a guarded program is told when to end, and goes when its owner goes, however that goes."""
+"""The guard: a guarded program ends on request, and with its owner, whichever way that ends."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def owner(tmp_path: Path) -> Iterator[Owner]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended; where nobody reaps orphans it stays as a zombie."""
+    """Return whether a process has ended; it stays as a zombie where no process reaps orphans."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

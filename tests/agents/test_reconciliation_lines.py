@@ -1,4 +1,4 @@
-"""What a worker exports of reconciliations: of its own managers, at the end of each scrape, without a store."""
+"""The metrics of reconciliations: a worker exports those of its own managers, at the end of each scrape."""
 
 from __future__ import annotations
 
@@ -97,4 +97,4 @@ async def test_a_scrape_shows_a_new_result_and_a_new_day() -> None:
     ledger.take(result("carl", MONDAY - 1))
     assert (await provisional(NOON_MS)).endswith(" 0")
     assert (await provisional(MONDAY_MS + DAY_MS - MINUTE_MS)).endswith(" 0")
-    assert (await provisional(MONDAY_MS + DAY_MS)).endswith(" 1")  # nobody has reconciled Monday
+    assert (await provisional(MONDAY_MS + DAY_MS)).endswith(" 1")  # Monday is not reconciled

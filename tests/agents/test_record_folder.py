@@ -1,4 +1,4 @@
-"""The folder of records that could not be posted: read while it grows, over kills, and beside what cannot be read."""
+"""The folder of records that could not be posted: read while it grows, over kills, and beside unreadable files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECORDS = {one["file"]: (CDR / one["file"]).read_bytes().partition(b"\r\n\r\n")[
 
 
 class Kept(Memory):
-    """A sink with a memory, which also takes statements, and fails when it is told to."""
+    """A sink with a memory, which also takes statements, and fails when it is set to."""
 
     def __init__(self) -> None:
         super().__init__()

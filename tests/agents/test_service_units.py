@@ -1,4 +1,4 @@
-"""The systemd units: what systemd says of them, and what of callpulse they name."""
+"""The systemd units: the findings of systemd, and the parts of callpulse that they name."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def values(name: str, key: str) -> list[str]:
-    """Return what a unit sets a key to, for an instance where it is a template."""
+    """Return a unit's values of a key, for an instance where it is a template."""
     text = service_units.unit(name).replace("%i", _INSTANCE.get(name, "")).replace("%S", "/var/lib")
     return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
 
 
 def written(name: str, folder: Path) -> Path:
-    """Write a unit that starts a program that there is."""
+    """Write a unit that starts an existing program."""
     path = folder / name
     path.write_text(service_units.unit(name, program=Path(sys.prefix) / "bin/callpulse"), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""A worker knows that its session in the group is over, and that another process took its place."""
+"""A worker detects that its session in the group is over, and that another process took its place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_then_it_is_not_and_says_why(parts: StandIn) -> None:
     answer = parts.server().health.readiness()
     assert answer["ready"] is False
     assert answer["waiting_for"] == ["Kafka has not answered a heartbeat of this worker for 6 s"]
-    assert await exports(parts)  # nobody else has its partitions yet
+    assert await exports(parts)  # no other worker has its partitions yet
 
 
 async def test_when_the_session_is_over_it_exports_no_manager_until_it_is_heard_again(parts: StandIn) -> None:

@@ -1,4 +1,4 @@
-"""By which settings the tables of a group are made: the log of agreements, and what is told of a change."""
+"""The log of the settings that made a group's tables, and the messages about a change."""
 
 from __future__ import annotations
 

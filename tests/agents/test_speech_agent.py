@@ -1,4 +1,4 @@
-"""The speech agent without Kafka: what it folds, refuses, sends on and removes."""
+"""The speech agent without Kafka: it folds, refuses, sends on and removes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEXICON = lexicon()
 
 
 class Record(NamedTuple):
-    """A record as the client hands it out."""
+    """A record in the form of the client."""
 
     key: bytes | None
     value: bytes
@@ -48,7 +48,7 @@ class Sent(NamedTuple):
 
 
 class Outbox(list[Sent]):
-    """Takes what an agent sends."""
+    """Takes the records that an agent sends."""
 
     def add(self, *record: Any) -> None:
         self.append(Sent(*record))
@@ -300,7 +300,7 @@ def test_a_monologue_in_a_call_in_progress_is_seen_until_the_call_is_over() -> N
     parts.take(*talk)
     assert parts.agent.talking_ms(b"anna", AT) == pytest.approx(30 * 4_400 - 400, abs=10)
     assert parts.agent.talking_ms(b"bert", AT) == 0
-    assert parts.agent.talking_ms(b"anna", AT + 3_600_000) == 0  # nothing was heard for an hour
+    assert parts.agent.talking_ms(b"anna", AT + 3_600_000) == 0  # no utterance for an hour
     parts.take(said(99, text=f"{WORDS} again", start_ms=5_123 + 30 * 4_400))
     assert parts.agent.talking_ms(b"anna", AT) > 0
     parts.take(LEG)

@@ -1,4 +1,4 @@
-"""The store on disk: rows and checkpoint are one, a crash loses neither, what cannot be trusted is thrown away."""
+"""The store on disk: rows and checkpoint are written together, a crash loses neither, a doubtful store is deleted."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ while True:
 
 
 def expected(number: int) -> dict[bytes, bytes]:
-    """What the writer has written when it is done with `number`."""
+    """The rows that the writer has written after step `number`."""
     found = {}
     for n in range(1, number + 1):
         for i in range(20):

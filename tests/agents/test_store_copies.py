@@ -1,4 +1,4 @@
-"""Rows in memory with a copy on disk: after any crash the rows are those of the changelog, and only its end is read."""
+"""Rows in memory with a copy on disk: after any crash they are those of the changelog, and only its end is read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def started(store: Any, log: Log, kind: Any = None, least: int = 0) -> CopiedPar
     part: CopiedPartition[Any] = CopiedPartition(kind or Kind(), store)
     begin = resumes_at(store.checkpoint, DAY_MS)
     if begin is None and store.checkpoint != NO_CHECKPOINT:
-        assert store.checkpoint.at_ms == 0  # it was never whole
+        assert store.checkpoint.at_ms == 0  # it was never complete
         store.clear()
         part = CopiedPartition(kind or Kind(), store)
     else:
@@ -78,7 +78,7 @@ class PartitionStore(test_store_rows.PartitionStore):
 
 
 class CopiesMachine(RuleBasedStateMachine):
-    """A partition with a copy beside one without, restored from the same list that stands for the changelog."""
+    """A partition with a copy beside one without, both restored from one list that replaces the changelog."""
 
     keys = st.integers(0, 4).map(lambda number: b"k%d" % number)
 
@@ -126,9 +126,9 @@ class CopiesMachine(RuleBasedStateMachine):
 
     @rule(told=st.booleans())
     def crash(self, told: bool) -> None:
-        """Nothing is left but the changelog and the copy."""
+        """Only the changelog and the copy are left."""
         if self.writing is not None and told:
-            self.log += self.writing  # Kafka had taken them, and nobody was told
+            self.log += self.writing  # Kafka had taken them, and its answer was lost
         self.writing = None
         self.part.released = True
         whole_once = self.store.checkpoint.at_ms > 0

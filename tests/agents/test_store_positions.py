@@ -1,4 +1,4 @@
-"""A restore to disk comes to the same rows whatever it remembers of them, and reads none back."""
+"""A restore to disk has the same result with any number of remembered positions, and reads no row back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def restore(part: StoredPartition[int], log: Log, begin: int = 0) -> None:
 
 
 def plainly(log: Log) -> tuple[dict[bytes, int], dict[bytes, int]]:
-    """Return the rows that a log comes to, and those of them that must be written again: an older one came behind."""
+    """Return the rows of a log, and those that must be written again because an older record follows them."""
     rows: dict[bytes, int] = {}
     again: dict[bytes, int] = {}
     for key, at in log:
@@ -62,7 +62,7 @@ def test_a_restore_comes_to_the_same_rows_whatever_it_remembers(log: Any, step: 
         again: dict[bytes, int | None] = {}
         for begin in range(0, len(log), step):
             if begin in restarts:
-                again.update(part.dirty)  # of what is to be written again, a worker that comes back knows nothing
+                again.update(part.dirty)  # after a restart the worker no longer has the rows to write again
                 part = part_of(store)
             restore(part, log[begin : begin + step], begin)
         part.restored(len(log))

@@ -1,4 +1,4 @@
-"""Rows in the store: what is read is what was written last, through checkpoints, evictions, removals and crashes."""
+"""Rows in the store: a read gives the last written row, through checkpoints, evictions, removals and crashes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def part_of(store: Store) -> StoredPartition[Row]:
 
 
 def checkpoint(part: StoredPartition[Row], log: list[tuple[bytes, bytes | None]], foreign: int | None = None) -> None:
-    """Write what is dirty to the end of `log` and let the part know; `foreign` records of others come in between."""
+    """Write the dirty rows to the end of `log`, and acknowledge them; `foreign` records of others come in between."""
     records = [(key, None if row is None else row.packed) for key, row in part.take_dirty().items()]
     first = len(records) if foreign is None else min(foreign, len(records))
     acknowledged = [(len(log), first)] if first else []
@@ -66,7 +66,7 @@ def held(part: StoredPartition[Row]) -> dict[bytes, int]:
 
 
 class PartitionStore:
-    """A partition_store in memory. The real one is tried in `test_store.py`; here thousands of steps must be quick."""
+    """A partition store in memory, for thousands of quick steps. `test_store.py` tests the real one."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
@@ -87,7 +87,7 @@ class PartitionStore:
 
 
 class StoredRowsMachine(RuleBasedStateMachine):
-    """A part beside a plain dict and a list that stands for the changelog."""
+    """A partition beside a plain dict, and a list that replaces the changelog."""
 
     keys = st.integers(0, 4).map(lambda number: b"k%d" % number)
 
@@ -147,9 +147,9 @@ class StoredRowsMachine(RuleBasedStateMachine):
 
     @rule(back=st.integers(0, 30))
     def crash(self, back: int) -> None:
-        """Nothing is left but the changelog and the partition_store."""
+        """Only the changelog and the partition store are left."""
         if self.writing is not None and back % 2:
-            self.log += self.writing  # Kafka had taken them, and nobody was told
+            self.log += self.writing  # Kafka had taken them, and its answer was lost
             self.durable = self.then
         self.writing = None
         self.part.released = True
@@ -293,7 +293,7 @@ def test_a_changelog_that_is_another_is_not_recognised_and_the_shelf_can_be_clea
     fold(part, b"a", 1)
     fold(part, b"b", 2)
     checkpoint(part, log)
-    assert part.verified  # there was nothing that could have been of another one
+    assert part.verified  # there was no row that could have been of another one
     for other in (
         record(1, b"b", Row(3).packed),
         record(1, b"c", Row(2).packed),
@@ -320,7 +320,7 @@ def test_rows_that_were_whole_too_long_ago_are_not_begun_from(store: Store, monk
     was = store.partition(0).checkpoint
     checkpoint(part, [])
     assert store.partition(0).checkpoint is was
-    # A partition in which nothing happens stays young while somebody owns it.
+    # The checkpoint of a partition without changes stays recent while a worker owns the partition.
     monkeypatch.setattr(store_rows, "now_ms", lambda: was.at_ms + 2 * 3_600_000)
     checkpoint(part, [])
     assert store.partition(0).checkpoint.at_ms == was.at_ms + 2 * 3_600_000

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from agents.suspension import SuspendedError, SuspensionDetector, wakeful_clock, watch_loop
 from tests.agents.stand_in import eventually
 
-# A worker whose event loop does not come to any timer: only the thread can notice.
+# A worker whose event loop runs no timer: only the thread can detect the suspension.
 BUSY_PROCESS = """
 import os, time
 from agents.suspension import SuspensionDetector
@@ -67,7 +67,7 @@ class TestSuspensionDetector:
             assert process.stdout.readline() == "started\n"
             os.kill(process.pid, signal.SIGSTOP)
             try:
-                time.sleep(1.0)  # how long the process is suspended: the cause itself, nothing is awaited
+                time.sleep(1.0)  # the time of the suspension itself: there is no condition to wait for
             finally:
                 os.kill(process.pid, signal.SIGCONT)
             told, _ = process.communicate(timeout=10)

@@ -1,4 +1,4 @@
-"""Topics that were deleted and created again get another generation, and their tables what they need."""
+"""Topics that were deleted and created again get another generation, and their tables are rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that cannot be unpacked is an error that names its place, whichever way its records are taken."""
+"""A batch that cannot be unpacked is an error that names its place, in each way of taking records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `callpulse up` would start, on which ports, with which settings; and the files of the programs beside it."""
+"""The plan of `callpulse up`: its parts, ports and settings, and the files of the programs beside it."""
 
 from __future__ import annotations
 

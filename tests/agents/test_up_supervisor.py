@@ -1,4 +1,4 @@
-"""The supervisor of `callpulse up`, over small programs: what dies comes back, later each time; all ends in order."""
+"""The supervisor of `callpulse up`, over small programs: restarts with growing pauses, and the orderly end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def part(name: str, *command: str, stop: int = 0, is_needed: bool = False) -> Pa
 
 
 async def died(one: Supervised) -> None:
-    """Wait until the process has ended, and let its keeper see it."""
+    """Wait until the process has ended, and let the supervisor note it."""
     await eventually(lambda: one.pid is None)
     one.watch()
 

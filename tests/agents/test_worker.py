@@ -1,4 +1,4 @@
-"""How a worker ends: what hangs does not keep it alive, and a stop without Kafka is quick."""
+"""The end of a worker: a part that hangs does not keep it alive, and a stop without Kafka is quick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.agents.stand_in import StandIn, stand_in
 
 
 class Stopped:
-    """What a worker did when it was told to end. Its checkpoint hangs, as without Kafka."""
+    """The actions of a worker at its end. Its checkpoint hangs, as without Kafka."""
 
     def __init__(self, parts: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left: list[bool] = []

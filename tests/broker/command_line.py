@@ -1,7 +1,7 @@
-"""`callpulse COMMAND` run to its end, in a process that is forked from one that has imported the command line already.
+"""Runs `callpulse COMMAND` to its end, in a fork of a process that has imported the command line already.
 
-To import it takes a second of the processor, twice that where coverage is measured, and most commands take little more
-than that. `python -m agents.cli` itself is tested with commands that stay: the worker, the gateway, the listeners.
+The import takes a second of the processor, twice that where coverage is measured, and most commands take little more
+than that. `python -m agents.cli` itself is tested with long-running commands: the worker, the gateway, the listeners.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _SERVER.set_forkserver_preload([*_IMPORTED, "agents.worker", "holidays"])
 
 
 def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run a command in the project's folder with no variable but those of `environment`; return what it said.
+    """Run a command in the project's folder with only the variables of `environment`; return its output and status.
 
     Raises `subprocess.TimeoutExpired`, after it has ended the process.
     """
     words = ["callpulse", *map(str, arguments)]
     measured = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    resource_tracker.ensure_running()  # a helper of the server that outlives it: nothing of ours runs there
+    resource_tracker.ensure_running()  # a helper of the server that outlives it: it runs no code of callpulse
     if measured is not None:
         os.environ["COVERAGE_PROCESS_CONFIG"] = measured
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.NamedTemporaryFile("w+") as err:
@@ -53,7 +53,7 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
 
 
 def stop() -> None:
-    """End the server, and wait until it has written down what it covered."""
+    """End the server, and wait until it has written its coverage."""
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # there is no public way
 
 

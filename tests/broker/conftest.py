@@ -1,4 +1,4 @@
-"""Workers inside the test's own process, on topics of their own, for the tests that provoke faults in them."""
+"""Workers inside the test's own process, on topics of their own, for tests that cause faults in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process with a sink, which a test sends events to and kills, and ways in which it dies by itself."""
+"""A process with a sink: a test sends it events and kills it, or makes it die at a certain step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def event(number: int) -> CallAnswered:
 def run(settings: Settings, connection: socket.socket, other: socket.socket, prepare: Prepare | None) -> None:
     other.close()
     asyncio.run(_serve(settings, connection, prepare))
-    os._exit(0)  # what the test has at its own end is not ours
+    os._exit(0)  # without the exit handlers of the test's process
 
 
 async def _serve(settings: Settings, connection: socket.socket, prepare: Prepare | None) -> None:
@@ -45,7 +45,7 @@ async def _serve(settings: Settings, connection: socket.socket, prepare: Prepare
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
         async with asyncio.timeout(60):
-            while sink.spool.size:  # noqa: ASYNC110 - what is in it would be sent after the next start, too
+            while sink.spool.size:  # noqa: ASYNC110 - the next start would send its bundles
                 await asyncio.sleep(0.02)
     await writer.drain()
     writer.close()
@@ -65,7 +65,7 @@ def _fail(error: BaseException) -> None:
     os._exit(70)
 
 
-# -- what a test does to a process before it takes events
+# -- preparations of a process before it takes events
 
 
 def spool_now_and_then(sink: KafkaSink) -> None:
@@ -85,11 +85,11 @@ def die() -> None:
 
 
 def die_after_sync(sink: KafkaSink) -> None:
-    """Die when the spool has made a part durable, before a sender is told."""
+    """Die when the spool has made a part durable, before a sender gets its answer."""
     append = sink.spool.append
 
     def dying(bundles: object) -> int:
-        append(bundles)  # type: ignore[arg-type] # what append takes
+        append(bundles)  # type: ignore[arg-type] # the type that `append` takes
         die()
         return 0
 
@@ -110,7 +110,7 @@ def die_before_commit(_: KafkaSink) -> None:
 
 
 def die_after_commit(_: KafkaSink) -> None:
-    """Die when Kafka has committed a transaction, before it is known here."""
+    """Die when Kafka has committed a transaction, before the process gets the answer."""
 
     def patch(transactions: Transactions) -> None:
         commit = transactions._producer.commit_transaction
@@ -125,7 +125,7 @@ def die_after_commit(_: KafkaSink) -> None:
 
 
 def spooled(prepare: Prepare) -> Prepare:
-    """Do it with events that come by way of the spool."""
+    """Return the preparation for events that come by way of the spool."""
 
     def both(sink: KafkaSink) -> None:
         prepare(sink)
@@ -135,7 +135,7 @@ def spooled(prepare: Prepare) -> Prepare:
 
 
 def die_before_removal(sink: KafkaSink) -> None:
-    """Die when all that was spooled is committed, before the spool is emptied."""
+    """Die when all spooled bundles are committed, before the spool is emptied."""
 
     def dying(committed: int, *, active: bool = False) -> None:  # noqa: ARG001 - as `release`
         if sink.spool.size and not sink.spool.has_unread() and active:
@@ -150,6 +150,6 @@ def _patch_transactions(patch: Callable[[Transactions], None]) -> None:
 
     async def patched(self: Transactions, records: object, position: int) -> None:
         patch(self)
-        await send(self, records, position)  # type: ignore[arg-type] # what send takes
+        await send(self, records, position)  # type: ignore[arg-type] # the type that `send` takes
 
     Transactions.send = patched  # type: ignore[method-assign] # only in this process, which is to die

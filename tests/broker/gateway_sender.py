@@ -1,4 +1,4 @@
-"""A sender of events to a process with a sink: it keeps the answers, and sends again what has none."""
+"""A sender of events to a process with a sink: it keeps the answers, and sends unanswered events again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def in_topic(settings: Settings) -> list[int]:
 
 
 def check(sender: Sender) -> None:
-    """Every acknowledged event is there, and none twice."""
+    """Assert that every acknowledged event is in the topic, and none twice."""
     found = Counter(in_topic(sender.settings))
     lost = sorted(sender.stored - found.keys())
     assert not lost, f"{len(lost)} acknowledged and lost: {lost[:5]} to {lost[-5:]}"
@@ -73,7 +73,7 @@ class Sender:
         self._rest = b""
 
     def start(self, prepare: Prepare | None = None, *, within_s: float = 60, may_die: bool = False) -> None:
-        """Start a process, wait until it takes events, and send again what has no answer.
+        """Start a process, wait until it takes events, and send the unanswered events again.
 
         With `may_die` it may end before it takes any.
         """
@@ -110,7 +110,7 @@ class Sender:
         self.ended()
 
     def ended(self, within_s: float = 120) -> int | None:
-        """Wait until the process has ended, and take what it had answered."""
+        """Wait until the process has ended, and take its answers."""
         assert self._process is not None
         self._process.join(within_s)
         while self._is_open():

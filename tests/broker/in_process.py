@@ -1,4 +1,4 @@
-"""A worker's application inside the test's own event loop, without HTTP, with its faults in the test's hands."""
+"""A worker's application inside the test's own event loop, without HTTP, so that a test can cause faults in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_S = 10.0
 
 
 class BoundedThread(WorkerThread):
-    """A thread of Faust's that cannot keep a test from ending: Faust would wait for it for ever, at exit too."""
+    """A thread of Faust that cannot keep a test from ending: Faust would wait for it for ever, also at exit."""
 
     def __init__(self, service: Any, **kwargs: Any) -> None:
         super().__init__(service, daemon=True, **kwargs)
@@ -67,7 +67,7 @@ def settings_text(
 
 
 def settings_for(bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1") -> Settings:
-    """What `settings_text` says."""
+    """Return the settings of `settings_text`."""
     return load(settings_text(bootstrap, data_dir, group=group, worker=worker), {})
 
 
@@ -173,7 +173,7 @@ class Worker:
         self.app: Callpulse = self.parts.app
 
     async def start(self) -> Worker:
-        """Start, and wait until the tables are whole."""
+        """Start, and wait until the tables are restored."""
         await self.app.start()
         await wait_until(lambda: self.parts.state.owns_any or self.failures, "partitions are owned")
         return self
@@ -199,12 +199,12 @@ class Worker:
         return owned_rows(self.parts.state.tables[table])
 
     def calls(self) -> int:
-        """How many finished legs the rows of owned partitions count."""
+        """Return the number of finished legs that the rows of owned partitions count."""
         rows = self.rows("managers")
         return sum(sum(counts[INBOUND : OUTBOUND + 1]) for _, row in rows for counts in all_days(row).values())
 
     def open_leads(self) -> int:
-        """How many calls on open leads the outcome rows count."""
+        """Return the number of calls on open leads that the outcome rows count."""
         rows = self.rows("outcomes")
         return sum(sum(row.state.steps.get("sum", {}).values()) for _, row in rows)
 
@@ -219,7 +219,7 @@ class Worker:
 
 
 async def end_tasks() -> None:
-    """End what an application has left running: the event loop would wait for it for ever when it is closed."""
+    """End the tasks that an application has left: at its end the event loop would wait for them for ever."""
     deadline = time.monotonic() + STOP_S
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         if time.monotonic() > deadline:
@@ -245,7 +245,7 @@ async def wait_until_it_stays(condition: Callable[[], object], what: str, within
 
 
 async def wait_until(condition: Callable[[], object], what: str, within_s: float = 60.0) -> None:
-    """Wait until `condition` holds; fail with `what` was waited for after `within_s`."""
+    """Wait until `condition` holds; fail after `within_s`, with `what` as its description."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
@@ -254,4 +254,4 @@ async def wait_until(condition: Callable[[], object], what: str, within_s: float
 
 
 Start = Callable[[Settings], Awaitable[Worker]]
-"""Starts a worker; the fixture `start` ends those that are left."""
+"""A function that starts a worker; the fixture `start` ends those that are left."""

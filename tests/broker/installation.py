@@ -1,4 +1,4 @@
-"""An installation on the shared broker: names of its own, and the command line in it, run as a person would."""
+"""An installation on the shared broker: names of its own, and its command line."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Installation:
     def worker(self, *arguments: object, is_measured: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         """Run a worker, yield it with its URL, and kill it in the end.
 
-        What a killed process covered is lost, so to measure it only takes time: `is_measured` is for tests that end the
-        worker in good order.
+        The coverage of a killed process is lost, so measuring it only takes time: `is_measured` is for tests that end
+        the worker in good order.
         """
         with (
             (self.folder / "worker.log").open("wb") as log,
@@ -70,7 +70,7 @@ class Installation:
                 process.kill()
 
     def standing(self, url: str) -> dict[str, Any]:
-        """What `top --json` says."""
+        """Return the output of `top --json`."""
         said = self("top", url, "--json")
         assert said.returncode == 0, said.stderr
         found: dict[str, Any] = orjson.loads(said.stdout)

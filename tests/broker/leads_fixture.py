@@ -1,4 +1,4 @@
-"""Calls and CRM events for tests of leads, and what must hold of tables whatever happened on the way."""
+"""Calls and CRM events for tests of leads, and the invariants of the tables after any faults."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def annotated(number: int, lead: str, call: str, **more: Any) -> events.CallAnno
 
 
 def deal(number: int, lead: str, stage: str, **more: Any) -> events.DealStageChanged:
-    """A deal of the lead that comes to a stage."""
+    """A change of a deal of the lead to a stage."""
     fields: dict[str, Any] = {"deal": f"deal-{lead}", "amount": Decimal("99.90"), "currency": "EUR", **more}
     at = START_MS + number * 1000
     return events.DealStageChanged(v=1, id=f"d{number}", at=at, source="crm", lead=lead, stage=stage, **fields)
@@ -60,10 +60,10 @@ def linked(number: int, lead: str, old_key: str) -> events.LeadLinked:
 
 
 def story(calls: int, leads: int, seed: int, *, links: float = 0.0) -> list[Event]:
-    """Calls of `leads` leads, in random order with what the CRM says of them; a part of the calls come under old keys.
+    """Calls of `leads` leads, in random order with events of the CRM about them; some of the calls have old keys.
 
-    Each old key is linked to its lead once, somewhere on the way. Deals come under old keys, too, and a tenth of their
-    changes name another lead.
+    Each old key is linked to its lead once, at a random place. Deals have old keys, too, and a tenth of their changes
+    name another lead.
     """
     chance = random.Random(seed)
     made: list[Event] = []
@@ -107,7 +107,7 @@ async def send_events(settings: Settings, some: Iterable[Event]) -> None:
 
 
 async def all_folded(*workers: Worker, within_s: float = 120.0) -> None:
-    """Wait until nothing is left in any topic; facts that leads send each other lead to more."""
+    """Wait until all topics are read to their ends; facts between leads lead to further facts."""
     names = [workers[0].parts.name(topic) for topic in topics.TAKEN_IN]
     tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
     before: Mapping[TP, int] = {}
@@ -126,7 +126,7 @@ async def all_folded(*workers: Worker, within_s: float = 120.0) -> None:
         return watching.done() or any(worker.failures for worker in workers)
 
     async def watch() -> None:
-        while not await look():  # noqa: ASYNC110 - no event says that topics are read to their ends
+        while not await look():  # noqa: ASYNC110 - there is no event of topics read to their ends
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
@@ -151,7 +151,7 @@ def rows_of(*workers: Worker) -> dict[str, Any]:
 
 
 def claimed(*workers: Worker) -> Counter[tuple[str, str, int]]:
-    """What the leads' rows mean for their managers."""
+    """Return the totals of the leads' rows, by manager, measure and day."""
     fold = fold_of(workers[0].settings)
     total: Counter[tuple[str, str, int]] = Counter()
     for row in rows_of(*workers).values():
@@ -161,7 +161,7 @@ def claimed(*workers: Worker) -> Counter[tuple[str, str, int]]:
 
 
 def told(*workers: Worker) -> Counter[tuple[str, str, int]]:
-    """What the managers were told that their leads mean."""
+    """Return the sums in the managers' outcome rows, by manager, measure and day."""
     total: Counter[tuple[str, str, int]] = Counter()
     for worker in workers:
         for key, row in worker.rows("outcomes"):
@@ -172,20 +172,20 @@ def told(*workers: Worker) -> Counter[tuple[str, str, int]]:
 
 
 def expected(some: Sequence[Event]) -> tuple[int, dict[str, int]]:
-    """How many finished legs there are in all, and how many each lead has at the end, its old keys' among them."""
+    """Return the number of all finished legs, and of those that each lead has at the end, including its old keys'."""
     leads = {event.old_key: event.lead for event in some if isinstance(event, events.LeadLinked)}
     legs = {event.call: event.lead for event in some if isinstance(event, events.CallEnded)}
     return len(legs), Counter(leads.get(lead or "", lead or "") for lead in legs.values())
 
 
 def legs_by_lead(*workers: Worker) -> dict[str, int]:
-    """How many legs each lead's row holds; none without."""
+    """Return the number of legs in each lead's row, without rows that have none."""
     found = {lead: len(row.state.legs) for lead, row in rows_of(*workers).items()}
     return {lead: count for lead, count in found.items() if count}
 
 
 def holders(some: Sequence[Event]) -> dict[str, str]:
-    """Which lead has each deal at the end: the one that the last change names. No two are at the same time."""
+    """Return the holder of each deal at the end: the lead that the last change names. No two changes have one time."""
     leads = {event.old_key: event.lead for event in some if isinstance(event, events.LeadLinked)}
     changes = [event for event in some if isinstance(event, events.DealStageChanged)]
     last = {event.deal: event for event in sorted(changes, key=lambda event: event.at)}
@@ -193,7 +193,7 @@ def holders(some: Sequence[Event]) -> dict[str, str]:
 
 
 def assert_exact(some: Sequence[Event], *workers: Worker) -> None:
-    """Every leg and deal is with its lead, once, and what managers were told is what the rows say."""
+    """Assert that each leg and deal is with its lead, once, and that outcome rows are the totals of the leads' rows."""
     rows = rows_of(*workers).items()
     found = [(deal_id(deal), lead) for lead, row in rows for deal in row.state.deals]
     assert sorted(found) == sorted(holders(some).items())

@@ -1,4 +1,4 @@
-"""Find customers' numbers and secrets in whatever a run leaves behind, in the spellings in which they may hide."""
+"""Finds customers' numbers and secrets in the files and topics that a run leaves behind, in all their encodings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def customers(folders: Iterable[Path]) -> dict[str, str]:
 
 
 class Needles:
-    """What must be nowhere: customers' numbers (national number → country) and secrets."""
+    """The texts to search for: customers' numbers (national number → country) and secrets."""
 
     def __init__(self, numbers: Mapping[str, str], secrets: Collection[str]) -> None:
         self._nationals = [national.encode() for national in numbers]
@@ -56,7 +56,7 @@ class Needles:
         self._ends = {national[-_LAST:].encode() for national in numbers}
 
     def within(self, data: bytes) -> Iterator[str]:
-        """Yield what is in the data, with what stands around it."""
+        """Yield the findings in the data, with the bytes around each."""
         for form, what in self._forms.items():
             if (at := data.find(form)) >= 0:
                 yield f"{what}: {data[max(at - _AROUND, 0) : at + len(form) + _AROUND]!r}"
@@ -72,7 +72,7 @@ class Needles:
 
 
 def _forms(text: str) -> Iterator[bytes]:
-    """Yield the bytes of a text, plain and in the encodings that hide it from a search."""
+    """Yield the bytes of a text, plain and in the encodings that hide it from a plain search."""
     plain = text.encode()
     yield plain
     yield plain.hex().encode()

@@ -1,6 +1,6 @@
 """Kafka is away, slow and restarted while requests come in over HTTP: every 2xx is in the topic once.
 
-`python -m tests.broker.outage --minutes 10` runs it as long as an outage may last, and prints what it took.
+`python -m tests.broker.outage --minutes 10` runs it as long as an outage may last, and prints the figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MANAGERS: Final = 40
 CONNECTIONS: Final = 128
 SPOOL_MAX_BYTES: Final = 1 << 30
 MORE_MEMORY: Final = 200_000_000
-"""How much more memory the gateway may need than before, with the ids that it remembers (`gateway.memory_bytes`)."""
+"""Most bytes that the gateway's memory may grow by, with the ids that it remembers (`gateway.memory_bytes`)."""
 _CONFIG: Final = """\
 [gateway]
 data_dir = "{folder}"
@@ -61,7 +61,7 @@ _ANSWER_S: Final = 60.0
 
 
 class Phases(NamedTuple):
-    """Seconds of each part, one after the other. Slow: Kafka stands still for most of each second."""
+    """Seconds of each phase, in order. Slow: Kafka is suspended for most of each second."""
 
     up: float
     down: float
@@ -71,7 +71,7 @@ class Phases(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What a run took. Bytes are those of the gateway's process and of its spool."""
+    """The figures of a run. Bytes are those of the gateway's process and of its spool."""
 
     acknowledged: int
     refused: Counter[int]
@@ -85,7 +85,7 @@ class Taken(NamedTuple):
 
     @property
     def is_good(self) -> bool:
-        """Whether all that was acknowledged is there once, and memory and spool were bounded."""
+        """True if all acknowledged events are in the topic once, and memory and spool were bounded."""
         bounded = self.memory_most < self.memory_before + MORE_MEMORY and self.spool_most <= SPOOL_MAX_BYTES
         return bounded and not self.lost and not self.twice
 
@@ -100,7 +100,7 @@ class Taken(NamedTuple):
 
 
 class Load:
-    """Sends one event with each request, at a rate, and sends again what got no 2xx."""
+    """Sends one event with each request, at a rate, and sends events without a 2xx again."""
 
     def __init__(self, url: str, per_second: float) -> None:
         self._url = urlsplit(url)
@@ -152,7 +152,7 @@ def _request(number: int) -> bytes:
 
 
 def run(kafka: EmbeddedKafka, folder: Path, phases: Phases, per_second: float = 1_000) -> Taken:
-    """Run the phases with a gateway process of its own, and look into the topic afterwards."""
+    """Run the phases with a gateway process of its own, and read the topic afterwards."""
     here = Installation(kafka.bootstrap, folder)
     config = folder / "callpulse.toml"
     config.write_text(
@@ -187,7 +187,7 @@ def _gateway(here: Installation) -> Iterator[tuple[subprocess.Popen[bytes], dict
 
 
 class _Watch:
-    """The gateway's memory and spool, looked at twice a second."""
+    """The largest sizes of the gateway's memory and spool, measured twice a second."""
 
     def __init__(self, pid: int, status: str) -> None:
         self._pid = pid
@@ -245,14 +245,14 @@ async def _phases(kafka: EmbeddedKafka, pid: int, urls: dict[str, str], phases: 
             task.cancel()
         await asyncio.gather(watching, happening, return_exceptions=True)
     acknowledged = len(load.acknowledged)
-    assert acknowledged == max(load.acknowledged, default=-1) + 1  # what was refused was sent again
+    assert acknowledged == max(load.acknowledged, default=-1) + 1  # refused events were sent again
     return Taken(
         acknowledged, load.refused, down, before, watch.memory_most, watch.spool_most, drained, lost=[], twice=[]
     )
 
 
 async def _slow(kafka: EmbeddedKafka, seconds: float) -> None:
-    """Let Kafka stand still for nine tenths of the time."""
+    """Suspend Kafka for nine tenths of the time."""
     ends = time.monotonic() + seconds
     assert kafka.pid
     while time.monotonic() < ends:
@@ -265,7 +265,7 @@ async def _slow(kafka: EmbeddedKafka, seconds: float) -> None:
 
 
 async def _compared(here: Installation, taken: Taken) -> tuple[list[int], list[int]]:
-    """Return which acknowledged events are not in the topic, and which are there twice."""
+    """Return the acknowledged events that are not in the topic, and those that are in it twice."""
     times = array("B", bytes(taken.acknowledged))
     consumer = AIOKafkaConsumer(
         bootstrap_servers=here.bootstrap,

@@ -17,7 +17,7 @@ KEY_PASSWORD: Final = "key-pass-4712"  # noqa: S105 - of a key that lives for on
 WRONG_PASSWORD: Final = "wrong-pass-4713"  # noqa: S105 - opens nothing
 SECRETS: Final = (PASSWORD, KEY_PASSWORD, WRONG_PASSWORD)
 LISTENERS: Final = {"TLS": "SSL", "TLS_CLIENT": "SSL", "SASL": "SASL_PLAINTEXT", "SASL_TLS": "SASL_SSL"}
-"""Security protocols. TLS_CLIENT demands a certificate of the client, SASL takes PLAIN, SASL_TLS takes SCRAM."""
+"""Security protocols. TLS_CLIENT requires a certificate of the client, SASL takes PLAIN, SASL_TLS takes SCRAM."""
 _SCRAM: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _PACKAGE: Final = "org.apache.kafka.common.security"
 _OPENSSL_CONFIG: Final = "[req]\ndistinguished_name = name\nprompt = no\n[name]\nCN = callpulse\n"
@@ -105,7 +105,7 @@ def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
         ],
     ) as kafka:
         yield SecuredKafka(addresses, certificates)
-        kafka.kill()  # nothing that it would write down in good order is read again
+        kafka.kill()  # the data of the broker is not read again
 
 
 def ports_for(*names: str) -> list[int]:

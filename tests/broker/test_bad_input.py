@@ -1,4 +1,4 @@
-"""Records of the topics between the agents that are no facts: kept as they came, counted by reason, and passed over."""
+"""Records without a fact in the topics between the agents: kept unchanged, counted by reason, and passed over."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ VALUES: tuple[bytes | None, ...] = (
 
 
 def cases(fact: facts.Contact | facts.Outcome) -> list[tuple[bytes | None, bytes | None, str]]:
-    """Key, value and reason of records that are no facts, or are not what their key says."""
+    """Key, value and reason of records that are no facts, or whose key is wrong."""
     keys = (None, b"another", b"\xff\xfe")
     return [(b"m", value, "invalid_field") for value in VALUES] + [
         (key, facts.encode(fact), "wrong_key") for key in keys
@@ -79,14 +79,14 @@ async def test_what_is_no_fact_ends_in_rejected_and_the_partition_goes_on(
     for key, value, _ in bad:
         for partition in range(PARTITIONS):
             await producer.send(name, value, key, partition=partition)
-    # Behind them all comes a call, whose facts pass through the same partitions.
+    # A call follows them all, and its facts pass through the same partitions.
     good = call_ended(1, "m001")
     home = topics.partition_of(b"m001", PARTITIONS)
     await producer.flush()
     await producer.send_and_wait(worker.parts.name(topics.CALLS), events.encode(good), b"m001", partition=home)
     await producer.stop()
     await wait_until(lambda: worker.open_leads() == 1, "the call behind the bad records has come through")
-    # On a thread: the worker, which lives in this event loop, may have letters to send yet.
+    # On a thread: the worker, which runs in this event loop, may still have letters to send.
     letters = await asyncio.to_thread(
         consume, kafka.bootstrap, worker.parts.name(topics.REJECTED), at_least=len(bad) * PARTITIONS
     )

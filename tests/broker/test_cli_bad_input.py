@@ -1,4 +1,4 @@
-"""What is no event, through a real worker: refused with its reason and bytes, counted, and the rest goes on."""
+"""Records without an event, through a real worker: refused with reason and bytes, counted, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_what_is_no_event_ends_in_rejected_and_can_be_sent_back(bootstrap:
     home = topics.partition_of(b"anna", kafka.partitions)
     async with BatchProducer(kafka) as producer:
         for number, (key, value, _) in enumerate(CASES):
-            # All in one partition, each between two good events: it must go on behind every single one.
+            # All in one partition, each between two good events: the worker must go on behind each of them.
             await producer.add(callpulse.calls, key, value, partition=home)
             await producer.add(callpulse.calls, b"anna", good(number), partition=home)
     with callpulse.worker() as (_, url):
@@ -74,7 +74,7 @@ def good(number: int) -> bytes:
 
 
 def applied(callpulse: Installation, url: str) -> int:
-    """How many events the worker has applied."""
+    """Return the number of events that the worker has applied."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - a worker on this machine
         text = answer.read().decode()
     name = f'callpulse_events_applied_total{{topic="{callpulse.calls}"}} '
@@ -82,7 +82,7 @@ def applied(callpulse: Installation, url: str) -> int:
 
 
 async def all_letters(kafka: Kafka, count: int) -> list[dead_letters.Letter]:
-    """The dead letters, once there are so many."""
+    """Return the dead letters, once they are as many as expected."""
     deadline = time.monotonic() + 60
     while len(letters := await dead_letters.read(kafka, Filter())) < count:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The demo as a person runs it, and as a script does: it ends by itself, tells the truth, and leaves nothing behind."""
+"""The demo on a terminal and in a script: it ends by itself, shows the true figures, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL = ("--managers", "6", "--days", "0.5", "--no-board")
 @contextlib.contextmanager
 def demo(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A demo with a temporary folder of its own, ended when the test is over."""
-    # The folders for temporary files have short names: a test may look whether they are empty in the end.
+    # The folders for temporary files have short names, so that a test can check that they are empty in the end.
     environment = {**os.environ, "TMPDIR": str(tmp_path), "CALLPULSE_BOOTSTRAP": "127.0.0.1:1"}
     with (
         (tmp_path / "said").open("w") as said,
@@ -49,12 +49,12 @@ def demo(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def said(tmp_path: Path) -> str:
-    """What the demo said so far."""
+    """Return the output of the demo so far."""
     return (tmp_path / "said").read_text()
 
 
 def ports_of(tmp_path: Path) -> list[int]:
-    """The ports that the demo told."""
+    """Return the ports that the demo has printed."""
     return [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", said(tmp_path))]
 
 

@@ -1,4 +1,4 @@
-"""`callpulse import` into Kafka: each row once, however often and however the files overlap."""
+"""`callpulse import` into Kafka: each row once, also with overlapping files and repeated imports."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_importing_into_nothing_is_told(callpulse: Installation) -> None:
 
 
 async def keep_a_member(callpulse: Installation) -> None:
-    """Keep the state that the follower of a queue_log keeps, after one line of a member who is nobody known."""
+    """Keep the state that the follower of a queue_log keeps after one line of an unknown member."""
     source = QueueLogSource(QueueLogSettings(), AsteriskMapping(), b"a secret of the tests, long enough")
     source.take(
         f"{int(time.time()) - 60}|1794900030.1|sales|Eve of queues|CONNECT|3|1794900030.7|3".encode(), 0, 1 << 42

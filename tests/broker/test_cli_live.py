@@ -1,4 +1,4 @@
-"""`simulate`, `worker`, `top` and `replay` together: what is fed in is on the board."""
+"""`simulate`, `worker`, `top` and `replay` together: the board shows the events that are fed in."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_people_of_the_stories_call_and_the_settings_file_knows_them(
     settings = load(roster.read_text(encoding="utf-8"), {})
     people = keys - {f"queue:{team}" for team in settings.teams}
     assert people <= settings.managers.keys()
-    assert len(people) > len(settings.managers) // 2  # somebody may be away for all of three days
+    assert len(people) > len(settings.managers) // 2  # a manager may be away for all of three days
 
 
 def test_a_live_simulation_ends_in_good_order_when_it_is_told_to(callpulse: Installation) -> None:

@@ -1,4 +1,4 @@
-"""Record files through real parts: followed into Kafka over a kill, and compared with what was counted."""
+"""Record files through real parts: followed into Kafka over a kill, and reconciled with the figures."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def listen() -> Iterator[Callable[[Path, Path], Listening]]:
 
 
 def until_there(kafka: Kafka, count: int) -> list[dict[str, Any]]:
-    """Wait until the topic holds events with so many ids, and return one event for each id, the first that came."""
+    """Wait until the topic holds events with this number of ids, and return the first event of each id."""
     deadline = time.monotonic() + 60
     while True:
         found: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Dead letters through a real broker: listed without customers' words, sent back once, to where they came from."""
+"""Dead letters through a real broker: listed without customers' words, and sent back once to their topics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def an_installation(bootstrap: str) -> Kafka:
 
 
 def refused(kafka: Kafka, offset: int, value: bytes | None, reason: str, **more: Any) -> tuple[Any, Rejection]:
-    """A record of `calls` as a worker meets it, and why it refuses it."""
+    """A record of `calls`, and the reason for which a worker refuses it."""
     record = ConsumerRecord(
         topic=kafka.topic_prefix + more.get("topic", "calls"),
         partition=more.get("partition", 1),

@@ -1,4 +1,4 @@
-"""`leads` and `explain` with two workers and a real Kafka: the same list from either, and figures taken apart."""
+"""`leads` and `explain` with two workers and a real Kafka: the same list from either, and explained figures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Figures = dict[tuple[str, ...], float]
 
 
 def problem(manager: int, number: int, now_ms: int) -> list[Event]:
-    """A lead with three to six conversations of which nothing came."""
+    """A lead with three to six conversations without progress."""
     name, lead = MANAGERS[manager], f"lead-{manager:02d}-{number}"
     calls = [
         ended(
@@ -64,7 +64,7 @@ def problem(manager: int, number: int, now_ms: int) -> list[Event]:
 
 
 def success(manager: int, now_ms: int) -> list[Event]:
-    """A caller whom the CRM comes to know, who is called, has a proposal discussed, is written to, and buys."""
+    """The events of a caller who becomes a lead of the CRM, is called, gets a proposal and a message, and buys."""
     name, lead, old = MANAGERS[manager], f"crm-{manager}", f"phone:{manager:016x}"
     at = now_ms - 3 * DAY
     first = ended(at - 2 * DAY, f"{lead}/in", name, lead=old, direction="inbound", kind="inbound", talk_ms=5 * MINUTE)
@@ -85,12 +85,12 @@ def department(now_ms: int) -> list[Event]:
     made = [event for manager in range(12) for number in range(4) for event in problem(manager, number, now_ms)]
     made += [event for manager in range(12) for event in success(manager, now_ms)]
     made += [ended(now_ms - 5 * MINUTE, f"today-{name}", name, lead=f"new-{name}") for name in MANAGERS]
-    # A mentor looked at one lead: it needs no consultation any more.
+    # One lead had its consultation: it is no longer due.
     return [*made, consulted(now_ms - DAY, "lead-00-0")]
 
 
 class Place:
-    """Two workers that share the partitions of an installation of the test's own, and the command line beside them."""
+    """Two workers that share the partitions of the test's own installation, and its command line."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         group = unique("results")
@@ -136,11 +136,11 @@ id = "t1"
         return bool(sums[0] and sums[1] and won == len(MANAGERS) and due == self.listed_by_figures)
 
     listed_by_figures = (PROBLEMS - 1) + sum((m + n) % 4 >= 2 for m in range(12) for n in range(4))
-    """A stuck lead counts as due as well; one was consulted about."""
+    """A stuck lead counts as due as well; one lead had its consultation."""
 
     @staticmethod
     def figures(worker: WorkerProcess) -> Figures:
-        """What a worker exports of managers: (metric, manager, its other labels...)."""
+        """Return the samples of managers that a worker exports, by (metric, manager, its other labels...)."""
         scrape = worker.scrape()
         found: Figures = {}
         for line in scrape.text.splitlines() if scrape is not None else ():
@@ -152,7 +152,7 @@ id = "t1"
         return found
 
     def __call__(self, *arguments: object, config: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command as a person would."""
+        """Run a command on the command line."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("CALLPULSE_")}
         words = (*arguments, "--config", config or self.config)
         return command_line.run(*words, environment=environment | {"COLUMNS": "160"}, timeout_s=60)
@@ -186,7 +186,7 @@ class TestLeads:
         every = {f"lead-{manager:02d}-{number}" for manager in range(12) for number in range(4)} - {"lead-00-0"}
         assert (len(names), set(names)) == (PROBLEMS - 1, every)
         assert {lead["manager"] for lead in one["leads"]} == set(MANAGERS)
-        for worker in place.workers:  # neither has all of them by itself
+        for worker in place.workers:  # neither worker has all of them by itself
             assert 0 < sum(key[0] == "calls_in_progress" for key in place.figures(worker)) < len(MANAGERS)
 
     def test_it_says_of_each_lead_what_a_supervisor_must_know(self, place: Place) -> None:
@@ -251,7 +251,7 @@ class TestExplain:
                 ]
                 if value is None:
                     assert of == []
-                elif before[of[0]] == after.get(of[0]):  # else the moment has moved on meanwhile
+                elif before[of[0]] == after.get(of[0]):  # otherwise the clock has moved on meanwhile
                     assert value == pytest.approx(before[of[0]]), (name, label)
                     compared += 1
         assert compared >= {None: 60, "1h": 4, "7d": 8, "90d": 20, "previous": 0}[window]
@@ -313,7 +313,7 @@ class TestExplain:
 
 
 def is_of(labels: tuple[str, ...], window: str, label: str) -> bool:
-    """Tell whether a series has the window, if it has one, and the label."""
+    """Return whether a series has the window, if it has one, and the label."""
     return labels in {(window, label), (window,) if not label else (label,), () if not label else (label,)}
 
 

@@ -1,4 +1,4 @@
-"""Compressed batches: every codec of Kafka, from a producer or set on a topic, wherever callpulse reads records."""
+"""Compressed batches: every codec of Kafka, from a producer or set on a topic, in all readers of callpulse."""
 
 from __future__ import annotations
 

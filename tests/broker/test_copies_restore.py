@@ -25,12 +25,12 @@ def folder_of(settings: Settings, table: str) -> Path:
 
 
 def restored(worker: Worker) -> dict[str, int]:
-    """How many records of each changelog were read."""
+    """Return the number of records of each changelog that were read."""
     return {name: table.restored for name, table in worker.parts.state.tables.items()}
 
 
 def written(settings: Settings) -> dict[str, int]:
-    """How many records each changelog has."""
+    """Return the number of records in each changelog."""
     group = settings.kafka.group
     return {
         name: sum(
@@ -66,7 +66,7 @@ async def test_a_start_reads_only_the_end_of_every_changelog(start: Start, setti
     some, more = halves(21)
     await several_checkpoints(start, settings, some)
     there = written(settings)
-    assert there.pop("coaching") == 0  # nothing was heard
+    assert there.pop("coaching") == 0  # no calls were heard
     assert min(there.values()) > 10 * PARTITIONS
     found = await again(start, settings, some, more)
     assert max(found.values()) <= PARTITIONS, there
@@ -92,7 +92,7 @@ async def test_a_killed_worker_reads_what_came_since_its_last_checkpoint(start: 
 async def test_without_its_copies_a_worker_reads_the_changelogs_once(
     start: Start, settings: Settings, lost: str
 ) -> None:
-    """So it is with the folder of the release before, which has rows of leads only."""
+    """The folder of the release before is like this: it has rows of leads only."""
     some, more = halves(23)
     await several_checkpoints(start, settings, some)
     there = written(settings)

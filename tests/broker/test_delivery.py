@@ -1,4 +1,4 @@
-"""Batched delivery on real Kafka: the faults below it provoked, and shown to hurt without their counter-measures."""
+"""Batched delivery on real Kafka, with provoked faults in the layers below it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ N = 3000
 
 
 async def folded(worker: Worker, calls: int, within_s: float = 60.0) -> None:
-    """Wait until both hops are done: a lead that changes hands is counted twice for a moment, so sums tell little."""
+    """Wait until both hops are done. A sum is not enough: a lead that changes its owner counts twice for a moment."""
     await wait_until(lambda: worker.calls() >= calls, f"{calls} calls are folded", within_s)
     for topic in (topics.CONTACTS, topics.OUTCOMES):
         await worker.parts.outbox.drain()
@@ -62,7 +62,7 @@ async def test_every_record_is_folded_once_and_committed(start: Start, settings:
 
 
 def losing(monkeypatch: pytest.MonkeyPatch, every: int) -> list[Batch]:
-    """Let every nth batch vanish between the fetch and the agent, as Faust's queues do when it clears them."""
+    """Drop every nth batch between the fetch and the agent, as Faust does when it clears its queues."""
     lost: list[Batch] = []
     fetch = BatchConsumer._getmany
     seen = 0
@@ -177,7 +177,7 @@ async def test_a_send_that_fails_ends_the_worker_before_it_commits(start: Start,
 
 
 async def test_a_changelog_that_cannot_be_read_ends_the_worker(settings: Settings) -> None:
-    """Faust logs what goes wrong in a restore ("Error in recovery") and waits for ever."""
+    """Faust logs an error in a restore ("Error in recovery") and waits for ever."""
     worker = Worker(settings)
     worker.parts.state.open_stores()
     table = worker.parts.state.tables["managers"]
@@ -201,7 +201,7 @@ async def test_a_misrouted_record_is_sent_to_the_partition_of_its_key_and_counte
 
 
 async def test_a_group_that_reads_misrouted_records_anew_counts_none_twice(start: Start, settings: Settings) -> None:
-    """Between a record and its second copy lie ten hours of events, more than ids are remembered for."""
+    """Ten hours of events are between a record and its second copy, more than ids are remembered for."""
     manager = b"m001"
     home = topics.partition_of(manager, PARTITIONS)
 
@@ -296,7 +296,7 @@ async def restored_then_shared(start: Start, settings: Settings, second: Setting
 
 
 def in_memory(settings: Settings) -> Settings:
-    """The same without rows on disk, which a restore would read first."""
+    """The settings without rows on disk, which a restore would read first."""
     return msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, store="memory"))
 
 
@@ -319,7 +319,7 @@ async def test_without_a_fresh_start_faust_restores_only_what_is_new(
 
 
 async def test_two_workers_share_a_machine(start: Start, settings: Settings, bootstrap: str, tmp_path: Path) -> None:
-    """No fixed port, and a data folder each."""
+    """The workers have no fixed port, and a data folder each."""
     first = await start(settings)
     second = await start(settings_for(bootstrap, tmp_path, group=settings.kafka.group, worker="w2"))
     assert not first.app.conf.web_enabled

@@ -1,4 +1,4 @@
-"""What Faust's defects do where a counter-measure is taken out: each test of `test_delivery.py` could fail."""
+"""Faust's defects without the counter-measures: they show that each test of `test_delivery.py` can fail."""
 
 from __future__ import annotations
 

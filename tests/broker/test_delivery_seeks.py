@@ -1,4 +1,4 @@
-"""Seeks while records are being fetched: aiokafka fetches in a thread of its own; a seek from another loses a batch."""
+"""Seeks while records are fetched: aiokafka fetches in a thread of its own, and a seek in another loses a batch."""
 
 from __future__ import annotations
 

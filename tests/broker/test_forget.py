@@ -42,13 +42,13 @@ class CommandLine:
         self._environment = {"PATH": os.environ["PATH"], "CALLPULSE_CONFIG": str(config)}
 
     async def forget(self, *words: str, code: int = 0) -> tuple[dict[str, Any], str]:
-        """Return the report and what was said beside it."""
+        """Return the report and the messages beside it."""
         done = await asyncio.to_thread(command_line.run, "forget", *words, "--json", environment=self._environment)
         assert done.returncode == code, done.stderr
         return msgspec.json.decode(done.stdout) if done.stdout else {}, done.stderr
 
     async def shown(self, *words: str) -> str:
-        """Return what people see."""
+        """Return the output for people."""
         done = await asyncio.to_thread(command_line.run, "forget", *words, environment=self._environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -155,7 +155,7 @@ async def test_a_lead_is_forgotten_with_its_deal_and_transcripts_and_stays_so(
 async def test_a_crash_after_the_request_changes_nothing(
     start: Start, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker ends between any two steps; what it reads again was counted, or was forgotten."""
+    """The worker ends between any two steps; the records that it reads again are counted, or forgotten."""
     monkeypatch.setattr(expiry, "EMPTIED_KEPT_MS", 1_500)
     settings = with_speech(settings)
     command = CommandLine(settings, tmp_path)

@@ -1,4 +1,4 @@
-"""A portal of Bitrix24, a gateway process, Kafka and a worker process: what the portal says is in the figures, once."""
+"""A portal of Bitrix24, a gateway process, Kafka and a worker process: the figures count each call and deal once."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ identities = {{ extension = "201" }}
 
 
 def check(here: Installation) -> None:
-    """No number and no secret is in what is kept."""
+    """Assert that no kept file or record has a number or a secret."""
     prefix = here.environment["CALLPULSE_KAFKA__TOPIC_PREFIX"]
     topics = [consume(here.bootstrap, prefix + name) for name in ("calls", "crm", "cursors", "contacts")]
     kept = b"".join((record.key or b"") + (record.value or b"") for records in topics for record in records)
@@ -81,7 +81,7 @@ def check(here: Installation) -> None:
 
 
 def played(here: Installation, config: Path, portal: Portal, rows: list[Any]) -> None:
-    """What happens at the processes. It runs in a thread: the portal answers meanwhile."""
+    """The steps with the processes. They run in a thread: the portal answers meanwhile."""
     with here.worker("--config", config) as (_process, worker):
 
         def calls() -> float:

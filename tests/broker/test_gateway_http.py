@@ -1,4 +1,4 @@
-"""A gateway process, Kafka and a worker process: what is posted is in the figures, exactly."""
+"""A gateway process, Kafka and a worker process: the figures count exactly the posted events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NUMBER = "+74950000101"
 def gateway(
     here: Installation, config: Path, name: str, *, is_measured: bool = True
 ) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
-    """Run a gateway, and kill it in the end if the test has not ended it: then not `is_measured`."""
+    """Run a gateway, and kill it in the end if the test has not ended it. `is_measured` is for tests that end it."""
     environment = (here.environment if is_measured else unmeasured(here.environment)) | {
         "CALLPULSE_GATEWAY__DATA_DIR": str(here.folder / "gateway"),
         "CALLPULSE_GATEWAY__HTTP_PORT": "0",
@@ -115,7 +115,7 @@ def test_what_is_posted_is_in_the_figures(bootstrap: str, tmp_path: Path) -> Non
         batch = [ended(number) for number in range(1, 40)]
         status, told = post(one["url"], [*batch, {"v": 1}, ended(99, manager=NUMBER)])
         assert (status, told["accepted"], told["rejected"]) == (202, 39, 2)
-        # Again, packed, as lines, and as CloudEvents; and to the other gateway.
+        # Repeated: compressed, as lines, and as CloudEvents; and to the other gateway.
         lines = gzip.compress(b"\n".join(map(msgspec.json.encode, batch)))
         kinds = {"Content_Type": "application/x-ndjson", "Content_Encoding": "gzip"}
         assert post(one["url"], lines, **kinds)[1]["duplicates"] == 39

@@ -27,11 +27,11 @@ pytestmark = pytest.mark.broker
 AT = 1_795_435_200_000
 LATE = "c9"
 LATER_MS = 2_500
-"""A call whose event is certain only that long after its last statement."""
+"""The time after its last statement at which the event of a call is certain."""
 
 
 class Halves:
-    """An event for each call of which both halves are there."""
+    """A join that makes an event of each call with both halves."""
 
     keep_ms = 3_600_000
 
@@ -104,7 +104,7 @@ async def test_a_restart_goes_on_with_the_calls_that_are_open_and_stores_nothing
         await kafka.keep("x", [half(1, 2), half(3, 1), half(3, 2)])
         async with joining(settings, after):
             await until(after, 2)
-            await asyncio.sleep(0.5)  # so that more would come, if any did
+            await asyncio.sleep(0.5)  # time for further events, if there were any
     assert {event.id for event in before.events} == {"x:c2", f"x:{LATE}"}
     assert {event.id for event in after.events} == {"x:c1", "x:c3"}, "what was stored before is not stored again"
 

@@ -1,7 +1,7 @@
 """Nothing that was acknowledged is lost, and all of it is in the topic once: the gateway is killed at any moment.
 
-The sender sends again what has no answer, as senders do. So in the end every event is acknowledged, and each is in the
-topic exactly once. That is read by a consumer of its own, which knows nothing of positions and spools.
+The sender sends unanswered events again, as senders do. So in the end every event is acknowledged, and each is in the
+topic exactly once. A separate consumer, which does not use positions and spools, checks that.
 """
 
 from __future__ import annotations

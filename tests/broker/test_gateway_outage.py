@@ -1,4 +1,4 @@
-"""Kafka is away: the gateway goes on, and what it acknowledged comes once."""
+"""Kafka is away: the gateway goes on, and each acknowledged event is stored once."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_full_spool_refuses_and_takes_again_once_kafka_is_back(
 
 
 async def test_two_gateways_on_one_source_go_on_without_each_other(bootstrap: str, tmp_path: Path) -> None:
-    """What one of them acknowledged is there once. What was given to both may be there twice: the worker knows it."""
+    """An event that one gateway acknowledged is stored once. One that both got may be there twice: workers skip it."""
     settings = settings_of(bootstrap, tmp_path)
     await make_topics(settings)
     async with KafkaSink(settings, "one") as one, KafkaSink(settings, "two") as two:

@@ -1,4 +1,4 @@
-"""Two gateways share the polls: one asks at a time, doorbells reach it, and the other takes over from its cursor."""
+"""Two gateways share the polls: one polls at a time, doorbells reach it, and the other takes over from its cursor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Gateway:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while not condition():  # noqa: ASYNC110 - what is waited for is in other tasks
+        while not condition():  # noqa: ASYNC110 - the condition is in other tasks
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""What the long-running commands share: the port of their state, the end in good order, and the cursors."""
+"""The shared parts of the long-running commands: the port of their state, the orderly end, and the cursors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_a_cursor_is_there_after_a_restart_and_only_its_last_value_counts(
 
 
 async def test_a_cursor_behind_an_open_transaction_of_another_process_is_read(settings: Settings) -> None:
-    """It would be missed by whoever reads to the last stable offset only: the other's transaction begins before it."""
+    """A reader up to the last stable offset would miss the record: the other's transaction begins before it."""
     one = replace(settings.kafka, partitions=1)
     async with Cursors(settings.kafka) as held:
         other = await Transactions.begin(one, "other")

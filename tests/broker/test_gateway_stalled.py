@@ -1,4 +1,4 @@
-"""Kafka stands still while a transaction is on its way: nobody knows whether it is committed, until Kafka says so."""
+"""Kafka is suspended during a transaction: whether it is committed is not known until Kafka answers again."""
 
 from __future__ import annotations
 

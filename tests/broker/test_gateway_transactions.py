@@ -1,4 +1,4 @@
-"""Transactions of the gateway on a real Kafka: who is held up by one that stays open, and for how long."""
+"""Transactions of the gateway on a real Kafka: the readers that an open one delays, and the length of the delay."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_restart_frees_the_readers_behind_an_open_transaction_at_once(
     dead = await Transactions.begin(settings.kafka, "one")
     dead._producer.commit_transaction = asyncio.Event().wait  # as a process that is killed before its commit
     sending = asyncio.create_task(dead.send(records("open"), 1))
-    while not await ends(bootstrap, topic, "read_uncommitted"):  # noqa: ASYNC110 - Kafka tells nobody
+    while not await ends(bootstrap, topic, "read_uncommitted"):  # noqa: ASYNC110 - Kafka has no event for it
         await asyncio.sleep(0.02)
     sending.cancel()
     await dead._producer.client.close()

@@ -1,4 +1,4 @@
-"""A gateway process and Kafka: the transcript of an hour comes in whole, and no word of a refused one is anywhere."""
+"""A gateway process and Kafka: the transcript of an hour is stored whole, and no word of a refused one is anywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(280)]
 WORD: Final = "kanarienvogel"
 QUERY: Final = "call=c-1&manager=anna.weber&answered_at=2026-11-20T09:30:00Z"
 WORDS: Final = 4_500
-"""Of each side, as in an hour."""
+"""Words of each side in an hour."""
 
 
 def an_hour() -> bytes:

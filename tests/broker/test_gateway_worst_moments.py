@@ -1,4 +1,4 @@
-"""The gateway is killed between two steps that belong together: sync and answer, commit and removal, and so on."""
+"""The gateway is killed between two dependent steps: sync and answer, commit and removal, and so on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_killed_at_the_worst_moments(bootstrap: str, tmp_path: Path, prepare: Pr
 def test_killed_with_a_segment_of_which_kafka_has_a_part(
     bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the position says which part. A process that sent the segment from its start would send that part again."""
+    """Only the position tells the committed part. A process that sent the whole segment would repeat that part."""
     sender = sender_of(bootstrap, tmp_path)
     folder = Folder(tmp_path / "gateway")
     spool = Spool(tmp_path / "gateway" / "spool", 1 << 24)
@@ -71,7 +71,7 @@ def test_killed_with_a_segment_of_which_kafka_has_a_part(
         if len(commits) == 3:
             process.die()
 
-    with monkeypatch.context() as patched:  # what is forked has it, too
+    with monkeypatch.context() as patched:  # forked processes have it, too
         patched.setattr(pipeline, "_MOST_BYTES", 3_000)
         patched.setattr(Transactions, "send", dying)
         sender.start(may_die=True)

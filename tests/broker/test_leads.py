@@ -172,7 +172,7 @@ async def test_bad_events_of_the_crm_end_in_rejected_with_their_reason_and_the_t
     await send_events(settings, some)
     await all_folded(worker)
     assert_exact(some, worker)
-    # On a thread: the worker, which lives in this event loop, may have letters to send yet.
+    # On a thread: the worker, which runs in this event loop, may still have letters to send.
     letters = await asyncio.to_thread(
         consume, settings.kafka.bootstrap, worker.parts.name(topics.REJECTED), at_least=len(BAD)
     )
@@ -209,7 +209,7 @@ async def test_an_event_in_a_partition_that_is_not_its_leads_is_sent_to_the_righ
 
 
 async def test_a_crash_between_the_hops_loses_and_doubles_nothing(start: Start, settings: Settings) -> None:
-    """The first worker folds and tells, and never commits or writes a row."""
+    """The first worker folds and sends, and never commits or writes a row."""
     some = story(900, 60, seed=3, links=0.4)
     await send_events(settings, some[:600])
     first = Worker(settings)
@@ -232,7 +232,7 @@ async def test_a_crash_between_the_hops_loses_and_doubles_nothing(start: Start, 
 async def test_rows_in_the_changelog_and_not_on_the_disk_are_restored(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the changelog and the disk, the disk is behind."""
+    """After a kill between the changelog and the disk, the disk is behind."""
     some = story(600, 50, seed=4, links=0.3)
     await send_events(settings, some[:300])
     first = await start(settings)
@@ -271,7 +271,7 @@ async def test_links_across_partitions_go_on_through_rebalances(
     await all_folded(first, second)
     for worker in (first, second):
         of = {name: table.owned for name, table in worker.parts.state.tables.items()}
-        assert set(of.values()) == {of["leads"]}  # what concerns a key is on one worker, in every table
+        assert set(of.values()) == {of["leads"]}  # the rows of a key are on one worker, in every table
         crm = {
             tp.partition for tp in worker.app.delivery.tracker.snapshot() if tp.topic == worker.parts.name(topics.CRM)
         }

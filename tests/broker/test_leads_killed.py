@@ -25,7 +25,7 @@ KILLS = 6
 
 
 def configured(bootstrap: str, folder: Path) -> tuple[Path, Settings]:
-    """A settings file of an installation of the test's own, and what it says."""
+    """Write a settings file of the test's own installation; return its path and its settings."""
     text = settings_text(bootstrap, folder / "data", group=unique("killed"), commit="100ms", batch=50)
     config = folder / "callpulse.toml"
     config.write_text(text, encoding="utf-8")
@@ -46,7 +46,7 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
 
     share = -(-len(some) // KILLS)
     for number in range(KILLS):
-        # What comes now waits for this worker: none is killed with nothing to fold, however fast the others were.
+        # These events wait for this worker, so that it has records to fold when it is killed.
         sending = asyncio.create_task(send_events(settings, some[number * share : (number + 1) * share]))
         process = WorkerProcess("w1", config, tmp_path / "w1.log")
         try:
@@ -58,7 +58,7 @@ async def test_killed_at_random_moments_while_leads_are_linked(bootstrap: str, t
             process.kill()
         print("killed", number, "behind", committed())
         await sending
-    agreed = await agree(settings)  # what the killed workers recorded: how facts are marked
+    agreed = await agree(settings)  # as the killed workers recorded: it determines the mark of facts
     worker = await Worker(settings, agreed.topics, named_facts=agreed.named_facts, deal_rows=agreed.deal_rows).start()
     try:
         await all_folded(worker)

@@ -79,7 +79,7 @@ async def listed(server: AmiServer) -> None:
 
 
 def replayed(pbx: Pbx) -> list[Event]:
-    """What a listener that was never away makes of a session."""
+    """Return the events that a listener without a gap makes of a session."""
     return pbx.play(Asterisk(AsteriskMapping(), SECRET.encode()))
 
 
@@ -149,7 +149,7 @@ async def eventually_line(callpulse: Installation, url: str, manager: str, calls
 
 
 async def test_a_listener_that_is_killed_in_mid_session_goes_on_with_the_calls(callpulse: Installation) -> None:
-    """One call is talked over the kill, one rings, and one ends while nobody listens."""
+    """During the kill one call is in conversation, one rings, and one ends while no listener runs."""
     pbx = Pbx(now=time.time() - 300)
     customer, phone = talking(pbx)
     gone_customer = pbx.caller(TRUNK, "0201234567", "+31611111111")
@@ -194,7 +194,7 @@ async def test_a_listener_that_is_killed_in_mid_session_goes_on_with_the_calls(c
     expected = as_stored([made for event in heard for made in whole.feed(event, 0)])
     of_103 = [event for event in found if event["manager"] == "103"]
     others = [event for event in found if event["manager"] != "103"]
-    # What lived through the restart is uncertain: somebody who has records of all of it may correct it.
+    # Ends of calls that lasted over the restart are uncertain: a source with records of all of it may correct them.
     assert sorted(event["manager"] for event in others if event.pop("uncertain", False)) == ["101", "102"]
     for event in others:
         event["id"] = event["id"].replace(":uncertain:", ":ended:")
@@ -204,7 +204,7 @@ async def test_a_listener_that_is_killed_in_mid_session_goes_on_with_the_calls(c
 
 
 async def test_a_gap_is_filled_once_cel_is_read_beyond_its_end(callpulse: Installation, tmp_path: Path) -> None:
-    """The follower says in Kafka how far it has read, and the listener looks there."""
+    """The follower keeps in Kafka how far it has read, and the listener reads that."""
     settings = load("", callpulse.environment)
     rows = (FOLDER / "cel" / "cel-custom" / "Master.csv").read_bytes().splitlines(keepends=True)
     half = int(float(rows[len(rows) // 2].split(b'"')[3]) * 1000)
@@ -218,10 +218,10 @@ async def test_a_gap_is_filled_once_cel_is_read_beyond_its_end(callpulse: Instal
             following.read_until = source.read_until("asterisk")
             assert await following.step()
             async with asyncio.timeout(20):
-                while not state.gaps_filled:  # noqa: ASYNC110 - what changes it is not told
+                while not state.gaps_filled:  # noqa: ASYNC110 - the change has no event
                     await asyncio.sleep(0.05)
             assert (state.gaps_filled, state.unfilled) == (1, [NOW_MS])
-            for _ in range(3):  # nothing more is written: what there was until now is read
+            for _ in range(3):  # no further lines: everything until now is read
                 clock[0] += 60
                 assert not await following.step()
             async with asyncio.timeout(20):

@@ -1,4 +1,4 @@
-"""`callpulse listen files` as a process: a file that grows, over a restart, is in Kafka once."""
+"""`callpulse listen files` as a process: each row of a growing file is in Kafka once, also over a restart."""
 
 from __future__ import annotations
 

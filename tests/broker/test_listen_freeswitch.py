@@ -119,7 +119,7 @@ async def test_the_day_over_a_killed_listener_and_from_the_folder(callpulse: Ins
     truth = json.loads(moved((CDR / "expected.json").read_bytes(), by_s))
     async with running(callpulse, "listen", "json-cdr", str(folder)) as process:
         deadline = time.monotonic() + 60
-        while (wrong := differences(await stored(callpulse, len(heard)), truth)) and time.monotonic() < deadline:  # noqa: ASYNC110 - Kafka says nothing
+        while (wrong := differences(await stored(callpulse, len(heard)), truth)) and time.monotonic() < deadline:  # noqa: ASYNC110 - Kafka has no event for it
             await asyncio.sleep(0.5)
         assert wrong == []
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Records that retention deleted before they were read: they are counted and logged, and nothing stands still."""
+"""Records that retention deleted before they were read: they are counted and logged, and the worker goes on."""
 
 from __future__ import annotations
 

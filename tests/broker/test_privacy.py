@@ -38,7 +38,7 @@ logging.Handler.setLevel = lambda self, level: None
 logging.getLogger().setLevel(logging.DEBUG)
 runpy.run_module("agents.cli", run_name="__main__", alter_sys=True)
 """
-"""Runs the command line with every logger at debug, whatever it sets."""
+"""Program that runs the command line with every logger at debug, also those with a level of their own."""
 HTTP = FIXTURES / "sources"
 STORY_HTTP = HTTP / "storyA/cloudevents"
 BAD_HTTP = HTTP / "bad/cloudevents"
@@ -67,7 +67,7 @@ trunks = ["trunk-msk"]
 
 
 class Run(Installation):
-    """An installation whose processes log everything, and what they answered."""
+    """An installation whose processes log everything, and their answers."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         super().__init__(bootstrap, folder)
@@ -89,7 +89,7 @@ class Run(Installation):
         self.answers: list[tuple[str, bytes]] = []
 
     async def command(self, *arguments: object, **environment: str) -> bytes:
-        """Run a command to its end, and keep what it said."""
+        """Run a command to its end, and keep its output."""
         process = await self._start(*arguments, **environment)
         out, err = await asyncio.wait_for(process.communicate(), 300)
         name = " ".join(map(str, arguments[:2]))
@@ -99,7 +99,7 @@ class Run(Installation):
 
     @contextlib.asynccontextmanager
     async def process(self, *arguments: object, **environment: str) -> AsyncIterator[dict[str, str]]:
-        """Run a command that serves until SIGTERM, with its log among what is left; yield what it said first."""
+        """Run a command that serves until SIGTERM, with its log among the kept files; yield its first line."""
         name = f"{'-'.join(Path(str(word)).name for word in arguments)}-{secrets.token_hex(2)}"
         with (self.left / f"{name}.log").open("wb") as log:
             process = await self._start(*arguments, "--json", stderr=log, **environment)
@@ -153,7 +153,7 @@ class Run(Installation):
             await consumer.stop()
 
     async def everything(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Yield all that is left, by its place."""
+        """Yield all data that is left, by its place."""
         for topic in await self.topics():
             for record in await asyncio.to_thread(consume, self.bootstrap, topic):
                 headers = b"\n".join(name.encode() + b"=" + value for name, value in record.headers)
@@ -165,7 +165,7 @@ class Run(Installation):
 
 
 async def found(run: Run, needles: Needles) -> dict[str, str]:
-    """The places in which something is that must not be there."""
+    """Return the places in which a number or a secret is found."""
     places: dict[str, list[bytes]] = {}
     async for place, data in run.everything():
         places.setdefault(place, []).append(data)
@@ -174,7 +174,7 @@ async def found(run: Run, needles: Needles) -> dict[str, str]:
 
 
 def requests() -> Iterator[tuple[str, bytes]]:
-    """Every request of the fixtures, and some to nobody."""
+    """Yield every request of the fixtures, and some to unknown hooks."""
     for path in (*sorted((STORY_HTTP / "deliveries").glob("*.http")), *sorted(BAD_HTTP.glob("*.http"))):
         yield path.name, path.read_bytes()
     body = f'{{"number": "{NUMBER}"}}'
@@ -313,7 +313,7 @@ async def test_no_number_of_a_customer_and_no_secret_is_left_anywhere(bootstrap:
             print(place, what)
         assert leaks == {}
         assert sum(1 for store in run.left.rglob("CURRENT") for _ in rows(store.parent)) > 20
-        # The control: what is planted in each kind of place is found there.
+        # The control: a number or secret that is planted in each kind of place is found there.
         places = await planted(run)
         assert places <= (await found(run, needles)).keys()
 

@@ -1,4 +1,4 @@
-"""What the commands read of a topic: from a moment on, up to the end that it has now."""
+"""The records of a topic that commands read: from a moment on, up to its present end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconciliation through real parts: events, records that come late, the topic of results, and what is exported."""
+"""Reconciliation through real parts: events, records that come late, the topic of results, and the metrics."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def send(kafka: Kafka, ends: list[CallEnded]) -> None:
 
 
 class Worker:
-    """What a worker exports, with the topic of results followed in a real Kafka and the tables empty."""
+    """The metrics of a worker that follows the topic of results in a real Kafka, with empty tables."""
 
     def __init__(self, settings: Settings) -> None:
         self.ledger = Ledger()
@@ -60,7 +60,7 @@ class Worker:
         self._server = create_server(of.worker, self.ledger)
 
     async def exported(self) -> dict[str, Counter[str]]:
-        """Return the values by manager: what is left of a metric's name, or the result of its legs."""
+        """Return the values by manager, with the rest of the metric's name, or the result of its legs, as keys."""
         found: dict[str, Counter[str]] = {}
         text = (await self._server.exposition.text(EARLY_MS)).decode()
         for family in text_string_to_metric_families(text):
@@ -72,7 +72,7 @@ class Worker:
         return found
 
     async def until(self, version: int) -> dict[str, Counter[str]]:
-        """Return what is exported once so many results were read."""
+        """Return the metrics once this number of results was read."""
         deadline = time.monotonic() + 30
         while self.ledger.version < version:
             assert time.monotonic() < deadline, f"{self.ledger.version} of {version} results were read"

@@ -1,4 +1,4 @@
-"""TLS, certificates of clients, and passwords: the command line and a worker against a broker that demands them."""
+"""TLS, certificates of clients, and passwords: the command line and a worker with a broker that requires them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[2]
 CALLS: Final = 5
 MANAGER: Final = "m001"
 QUICK_S: Final = 10.0
-"""A refusal takes less than half a second; this is for a busy machine, and below the deadline of a client (15 s)."""
+"""Deadline of a refusal, which takes less than half a second: for a busy machine, and below a client's own (15 s)."""
 REFUSED: Final = (
     r"refuses to authenticate .* check kafka\.sasl_mechanism .* kafka\.sasl_username and kafka\.sasl_password"
 )
@@ -91,7 +91,7 @@ def test_topics_are_made_a_worker_commits_and_a_figure_is_explained(
 
 
 async def fold_and_commit(settings: Settings) -> None:
-    """Send a few calls and one record that is none, and let a worker fold and commit them."""
+    """Send a few calls and one record without an event, and let a worker fold and commit them."""
     topic = settings.kafka.topic_prefix + topics.CALLS.name
     async with BatchProducer(settings.kafka) as producer:
         for number in range(CALLS):
@@ -176,6 +176,6 @@ def test_a_worker_process_with_a_wrong_password_logs_no_secret(secured: SecuredK
 
 
 def assert_no_secret(*texts: str) -> None:
-    """Assert that none of the passwords is in what was printed or logged."""
+    """Assert that none of the passwords is in the output or the logs."""
     for text in texts:
         assert not [secret for secret in SECRETS if secret in text]

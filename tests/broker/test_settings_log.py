@@ -1,4 +1,4 @@
-"""Tables that were made by other settings are not gone on with, unless somebody says so."""
+"""A worker does not continue tables that other settings made, unless an operator accepts that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
-    await admin.create(settings.kafka)  # waits until the brokers know of them
+    await admin.create(settings.kafka)  # waits until the brokers have them
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Transcripts on real Kafka: what is heard in calls reaches their managers, exactly, and no text goes further."""
+"""Transcripts on real Kafka: the features of calls reach their managers exactly, and no text goes further."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ended(call: int) -> SpeechEnded:
 
 
 class Said:
-    """What one call contains, from which the figures follow by hand."""
+    """The content of one call, from which the expected figures are calculated by hand."""
 
     def __init__(self, call: int, chance: random.Random) -> None:
         self.call = call
@@ -96,7 +96,7 @@ def expected(said: Iterable[Said]) -> dict[tuple[str, str], int]:
         add(call, "heard", 1)
         add(call, "heard_kind:cold", 1)
         add(call, "heard_talk:cold", 90_000)
-        if len(set(call.roles)) == 2:  # the other side was heard: the talk can be told
+        if len(set(call.roles)) == 2:  # both sides were heard: the share of talk is known
             add(call, "talk_manager", 4_000 * call.roles.count("manager"))
             add(call, "talk_customer", 4_000 * call.roles.count("customer"))
             add(call, "fillers", sum(call.fillers))
@@ -153,7 +153,7 @@ async def test_what_is_heard_counts_whatever_the_order_and_repetition(start: Sta
     some: list[Event] = [event for call in said for event in (*call.events(), call.leg())]
     some += chance.sample(some, 60)
     chance.shuffle(some)
-    # The ends of transcripts come again at the end: what came after the first one is sent with the last.
+    # The ends of transcripts come again at the end: utterances after the first end are sent with the last.
     worker = await start(settings)
     await send(settings, some)
     await send(settings, [replace(ended(call.call), id=f"again-{call.call}") for call in said])
@@ -165,7 +165,7 @@ async def test_what_is_heard_counts_whatever_the_order_and_repetition(start: Sta
 
 
 async def commands_read_the_same(worker: Worker, settings: Settings, said: list[Said]) -> None:
-    """What `callpulse coaching` reads of topic `features` adds up to the same, without what is not the group's."""
+    """The facts of topic `features` that `callpulse coaching` reads have the same sums, without other groups' facts."""
     await worker.parts.outbox.drain()
     name, key = settings.kafka.topic_prefix + topics.FEATURES.name, b"m000"
     place = topics.partition_of(key, PARTITIONS)
@@ -255,7 +255,7 @@ async def test_a_leg_that_is_withdrawn_takes_its_transcript_back(start: Start, s
     await send(settings, [*said.events(), ended(3), cdr])
     await all_folded(worker)
     assert sums_of(worker)["m003", "heard"] == 1
-    # A hangup is better evidence than a record: nobody answered, so there was no talk.
+    # A hangup is better evidence than a record: the call was not answered, so there was no talk.
     await send(settings, [replace(cdr, ended_by="hangup", id="hangup", disposition="no_answer", talk_ms=0)])
     await all_folded(worker)
     await asyncio.sleep(0.5)

@@ -1,4 +1,4 @@
-"""A simulated month with transcripts through real Kafka and crashes: the figures are those of what was really said."""
+"""A simulated month with transcripts through real Kafka and crashes: the figures are those of the real speech."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEASURES: Final = ("heard", "talk_manager", "talk_customer", "interruptions", "s
 
 
 def expected(truth: list[Transcribed]) -> Counter[tuple[str, str]]:
-    """What was said, summed per manager. Nothing is read from a transcript."""
+    """Return the real speech of the simulation, summed per manager, without the transcripts."""
     sums: Counter[tuple[str, str]] = Counter()
     for each in truth:
         sums[each.manager, "heard"] += 1
@@ -79,5 +79,5 @@ async def test_a_month_of_transcripts_is_what_was_said(start: Start, settings: S
         await worker.crash()
         worker = await start(settings)
     await all_folded(worker, within_s=300)
-    # What came after the end of a transcript counts when callpulse ends it once more.
+    # Utterances after the end of a transcript count when callpulse ends it once more.
     await wait_until(lambda: found(worker) == expected(truth), "the figures are those of what was said", 120)

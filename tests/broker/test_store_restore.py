@@ -1,4 +1,4 @@
-"""Restoring leads from the worker's own disk: with it, behind it, without it, and with one that cannot be trusted."""
+"""Restoring leads from the worker's own disk: up to date, behind the changelog, missing, or not to be trusted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def folder_of(settings: Settings) -> Path:
 
 
 def restored(worker: Worker) -> int:
-    """How many records of the changelog of leads were read."""
+    """Return the number of records of the changelog of leads that were read."""
     return worker.parts.state.tables["leads"].restored
 
 
@@ -109,7 +109,7 @@ async def test_a_folder_that_was_spoilt_is_not_used(start: Start, settings: Sett
 async def test_the_folder_of_a_changelog_that_was_made_anew_is_not_used(
     start: Start, settings: Settings, records: int
 ) -> None:
-    """Its offsets say nothing, whether they are behind the end of the new one or before it."""
+    """Its offsets are meaningless, whether they are behind the end of the new changelog or before it."""
     some, _ = halves(6)
     await folded_and_stopped(start, settings, some)
     declared = topics.changelog("leads", settings.kafka.group)
@@ -122,7 +122,7 @@ async def test_the_folder_of_a_changelog_that_was_made_anew_is_not_used(
     await admin.start()
     try:
         await admin.delete_topics([declared.name])
-        while declared.name in await admin.list_topics():  # noqa: ASYNC110 - Kafka tells nobody
+        while declared.name in await admin.list_topics():  # noqa: ASYNC110 - Kafka has no event for it
             await asyncio.sleep(0.1)
         await admin.create_topics([NewTopic(declared.name, PARTITIONS, 1, topic_configs=declared.config)])
     finally:

@@ -1,7 +1,7 @@
-"""One day of a department, told by each system: its events through Kafka and a worker, and the figures of `/metrics`.
+"""One day of a department in the form of each system: its events through Kafka and a worker, and `/metrics`.
 
 Each system has managers of its own in one worker. Their figures are compared twice: with expected.json of the system,
-by plain arithmetic, and series by series with those of a department of which all is known.
+by plain arithmetic, and series by series with those of the complete department.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.sources.figures import Series, figures, story_end_ms
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(280)]
 
 KNOWN: Final = "truth"
-"""The department of which all is known."""
+"""The complete department, whose source loses nothing."""
 MINUTE_MS: Final = 60_000
 SINCE_MS: Final = 16 * MINUTE_MS
-"""How long ago the story ended: the leg whose end was lost has timed out by then."""
+"""Time since the end of the story: the leg whose end was lost has timed out by then."""
 EVENING_HOUR: Final = 20
-"""The hour on the clock of the managers when the figures are read: all of the story is of that day."""
+"""The managers' local hour at the reading of the figures: all of the story is on that day."""
 WITHIN_S: Final = 60
 PREFIX: Final = "callpulse_"
 NOT_COMPARED: Final = {"manager_info"}
@@ -39,7 +39,7 @@ Read = dict[Series, float]
 
 
 class Unknown(NamedTuple):
-    """What some systems cannot know, and the metrics of a manager that differ for that reason."""
+    """The losses of some systems, and the metrics of a manager that differ for that reason."""
 
     reason: str
     systems: tuple[str, ...]
@@ -47,7 +47,7 @@ class Unknown(NamedTuple):
 
 
 ESL: Final = ("freeswitch_esl", "amocrm", "hubspot", "pipedrive")
-"""Where the calls are those of FreeSWITCH's event socket."""
+"""The systems whose calls are those of FreeSWITCH's event socket."""
 MACHINES: Final = frozenset(
     {
         *("answered_calls", "attempts_per_contact", "calls_by_disposition", "calls_talked", "connect_ratio"),
@@ -133,7 +133,7 @@ UNKNOWN: Final = (
     Unknown("that a deal was deleted: its events do not say it", ("cloudevents",), frozenset({"open_leads_by_stage"})),
 )
 KNOWS_MORE: Final = {"cloudevents": frozenset({"presence"})}
-"""What a system says beyond story.json."""
+"""Figures of a system that are not in story.json."""
 TAKEN_BACK: Final = {"megafon": frozenset({"internal_calls"})}
 """Beside expected.json: the second part of a transferred call begins as a call, and is closed as an internal one."""
 
@@ -183,7 +183,7 @@ def as_expected(leg: Any) -> Any:
 
 
 def wrong(name: str, found: dict[str, Read]) -> list[str]:
-    """Where the figures of a department are not those of its expected.json."""
+    """Return the differences between the figures of a department and its expected.json."""
     told = DEPARTMENTS.get(name)
     calls, deals = (KNOWN, KNOWN) if told is None else (told.calls, told.deals)
     return [
@@ -202,7 +202,7 @@ def declared(name: str) -> set[str]:
 
 
 def unlike(name: str, found: dict[str, Read]) -> set[str]:
-    """The metrics of a department that differ from those of the one of which all is known."""
+    """Return the metrics of a department that differ from those of the complete one."""
     differing = set()
     for manager in TRUTH["managers"]:
         ours, all_known = (found.get(manager_of(one, manager), {}) for one in (name, KNOWN))
@@ -226,7 +226,7 @@ async def test_every_system_gives_the_same_figures_but_for_what_it_cannot_know(b
 
 
 def check(here: Installation, config: Path) -> None:
-    """Wait for the figures; then no department has others than it should."""
+    """Wait for the figures, and assert that each department has the expected ones."""
     with here.worker("--config", config) as (_process, worker):
 
         def differences() -> list[str]:

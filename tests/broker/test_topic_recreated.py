@@ -55,7 +55,7 @@ async def begin() -> AsyncIterator[Begin]:
 
 
 async def counted(worker: Worker, calls: int) -> None:
-    """Wait until the worker counts so many calls, of managers and of leads, and fail if it comes to another number."""
+    """Wait until the worker counts this number of calls, of managers and of leads, and fail if it counts another."""
     await wait_until_it_stays(
         lambda: worker.calls() == worker.open_leads() == calls or worker.failures, f"{calls} calls"
     )

@@ -1,4 +1,4 @@
-"""Somebody adds partitions to `calls`: `callpulse topics grow` and `callpulse rebuild` keep every figure."""
+"""An operator adds partitions to `calls`: `callpulse topics grow` and `callpulse rebuild` keep every figure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW_MS = int(time.time() * 1000)
 
 
 class StoppedError(Exception):
-    """The copy ends in the middle."""
+    """Interrupts the copy."""
 
 
 def calls(numbers: Iterable[int]) -> list[tuple[bytes, bytes]]:
@@ -44,7 +44,7 @@ def calls(numbers: Iterable[int]) -> list[tuple[bytes, bytes]]:
 
 
 def counted(url: str) -> float:
-    """The number of calls that a worker counts."""
+    """Return the number of calls that a worker counts."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
         text = answer.read().decode()
     found = samples(text, {"calls"})

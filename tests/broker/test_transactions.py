@@ -48,7 +48,7 @@ async def transactions(settings: Settings) -> AsyncIterator[Transactions]:
 
 
 def is_folded(worker: Worker) -> bool:
-    """Whether no partition has lag."""
+    """Return whether no partition has lag."""
     return not any(worker.parts.lag.now().values())
 
 
@@ -61,7 +61,7 @@ async def test_aborted_records_do_not_count_and_committed_ones_count_once(
     await transactions.producer.commit_transaction()
     worker = await start(settings)
     await wait_until(lambda: worker.calls() >= 3, "the committed calls are folded")
-    # One partition has aborted and committed transactions by turns, with records of no transaction between them.
+    # One partition has aborted and committed transactions in turn, with plain records between them.
     for number in range(8, 28, 2):
         await transactions.write([number])
         await transactions.producer.abort_transaction()

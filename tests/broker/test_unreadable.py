@@ -1,4 +1,4 @@
-"""A batch that cannot be read, through real processes: the last line names its place and what to do."""
+"""A batch that cannot be read, through real processes: the last line names its place and the remedy."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def send(settings: Settings, topic: str, partition: int, codec: str | None) -> N
 
 
 def assert_place_is_named(config: Path, *command: str, place: str) -> None:
-    """Run a command that cannot read zstd; its last line must say where it stands and what to do."""
+    """Run a command that cannot read zstd; its last line must name the place and the remedy."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_CRAMJAM, *command, "--config", str(config)],
         cwd=ROOT,

@@ -41,7 +41,7 @@ DEADLINE_S = 120.0
 
 
 class Up:
-    """A running `callpulse up`, and what it said once all ran."""
+    """A running `callpulse up`, and its output once all parts ran."""
 
     def __init__(self, process: subprocess.Popen[bytes], said: dict[str, Any]) -> None:
         self.process = process
@@ -51,7 +51,7 @@ class Up:
         return str(self.said["parts"][part]["url"])
 
     def calls(self) -> float:
-        """Return how many calls all workers know of."""
+        """Return the number of calls that all workers count."""
         texts = [got(f"{self.url(part)}/metrics") for part in self.said["parts"] if part.startswith("worker-")]
         return sum(
             sample.value

@@ -1,4 +1,4 @@
-"""A worker that is asked to end while it is still starting: it does so in good order, whenever that is."""
+"""A worker that gets a signal while it is still starting: it ends in good order at any moment."""
 
 from __future__ import annotations
 

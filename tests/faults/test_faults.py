@@ -193,7 +193,7 @@ def test_kill_9_of_one_broker_of_three_and_then_of_two_under_load(
         kafka.kill(2, 3)
         kafka.await_in_sync(names, [1])
         acknowledged = feeding.acknowledged
-        # Kafka may keep a record that it has not acknowledged. Only topics of sources may hold records without an event.
+        # Kafka may keep a record that it has not acknowledged. Only sources may write records without an event.
         sources = [place.topic(topic) for topic in (topics.CALLS, topics.CRM, topics.SPEECH)]
         assert {type(answer) for answer in kafka.send_one_to_each(sources)} <= REFUSALS
         assert feeding.acknowledged == acknowledged
