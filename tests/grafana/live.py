@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -209,38 +209,60 @@ def running(folder: Path) -> Iterator[Live]:
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
     routes = parsed((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(paging(routes, pager.address)), "utf-8")
-    commands = (
-        [
-            tool("prometheus"),
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{ports[0]}",
-            "--rules.alert.resend-delay=1s",
-        ],
-        [
-            tool("prometheus-alertmanager", "alertmanager"),
-            f"--config.file={folder}/alertmanager.yml",
-            f"--storage.path={folder}/alertmanager",
-            f"--web.listen-address=127.0.0.1:{ports[1]}",
-            "--cluster.listen-address=",
-        ],
-    )
+    watching = [
+        tool("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{ports[0]}",
+        "--rules.alert.resend-delay=1s",
+    ]
+    try:
+        with _started(folder, {prometheus: watching, alertmanager: _alertmanager(folder, ports[1])}):
+            yield Live(worker, pager, prometheus, alertmanager)
+    finally:
+        worker.stop()
+        pager.stop()
+
+
+@contextmanager
+def alerting(folder: Path, config: Any) -> Iterator[tuple[str, Pager]]:
+    """Run Alertmanager alone, with webhooks for its receivers. Give its address, and what takes its messages."""
+    pager, port = Pager(), free_port()
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(paging(config, pager.address)), "utf-8")
+    address = f"http://127.0.0.1:{port}"
+    try:
+        with _started(folder, {address: _alertmanager(folder, port)}):
+            yield address, pager
+    finally:
+        pager.stop()
+
+
+def _alertmanager(folder: Path, port: int) -> list[str]:
+    return [
+        tool("prometheus-alertmanager", "alertmanager"),
+        f"--config.file={folder}/alertmanager.yml",
+        f"--storage.path={folder}/alertmanager",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+
+
+@contextmanager
+def _started(folder: Path, commands: Mapping[str, list[str]]) -> Iterator[None]:
+    """Run the commands, each of which answers at its address; all are ended afterwards."""
     started: list[subprocess.Popen[bytes]] = []
     try:
-        for number, command in enumerate(commands):
+        for number, command in enumerate(commands.values()):
             with (folder / f"{number}.log").open("wb") as log:
                 started.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-        for url, process, number in zip((prometheus, alertmanager), started, (0, 1), strict=True):
-            written = folder / f"{number}.log"
-            eventually(partial(_ready, url, process, written), f"{url} is ready")
-        yield Live(worker, pager, prometheus, alertmanager)
+        for number, (url, process) in enumerate(zip(commands, started, strict=True)):
+            eventually(partial(_ready, url, process, folder / f"{number}.log"), f"{url} is ready")
+        yield
     finally:
         for process in started:
             process.terminate()
         for process in started:
             process.wait(timeout=20)
-        worker.stop()
-        pager.stop()
 
 
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:

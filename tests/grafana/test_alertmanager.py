@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
+from tests.grafana.live import alerting, eventually
 from tests.grafana.tooling import ROOT, rules, run
 from tests.yaml_text import parsed
 
@@ -94,6 +100,50 @@ def test_quiet_hours_are_those_of_the_team_and_never_those_of_operators(tmp_path
         assert bool(muted) == (route["receiver"] == "supervisors")
         assert set(muted) <= told.keys()
     assert all(part["location"] for parts in told.values() for part in parts)
+
+
+def _quiet_where_it_is_now(config: Any, location: str) -> None:
+    """Give all quiet hours the same times, half an hour around what the clock shows at the location."""
+    now = datetime.now(ZoneInfo(location))
+    begin, end = ((now + timedelta(minutes=minutes)).strftime("%H:%M") for minutes in (-30, 30))
+    spans = [(begin, end)] if begin < end else [("00:00", end), (begin, "24:00")]
+    for interval in config["time_intervals"]:
+        for part in interval["time_intervals"]:
+            if "times" in part:
+                part["times"] = [{"start_time": begin, "end_time": end} for begin, end in spans if begin < end]
+            else:
+                part["weekdays"] = [(now + timedelta(days=3)).strftime("%A").lower()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("location", "muted"), [("Asia/Yekaterinburg", {"ural", "siberia"}), ("Europe/Berlin", {"berlin"})]
+)
+def test_in_quiet_hours_nothing_is_told_and_everything_else_is(location: str, muted: set[str], tmp_path: Path) -> None:
+    config = parsed(merged(FOLDER / "examples/quiet-hours.yml", tmp_path).read_text("utf-8"))
+    _quiet_where_it_is_now(config, location)
+    teams = ("ural", "siberia", "berlin", "oslo")  # that of Oslo has no quiet hours
+    labels = [
+        {"alertname": name, "manager": team, "team": team, "audience": audience, "severity": "warning"}
+        for name, audience in (("SilenceOnShift", "supervisor"), ("LeadsStuck", "supervisor"), ("CallEndsLost", "ops"))
+        for team in teams
+    ]
+    with alerting(tmp_path, config) as (address, pager):
+        began = datetime.now(UTC).isoformat()
+        body = json.dumps([{"labels": each, "startsAt": began} for each in labels]).encode()
+        asked = urllib.request.Request(  # noqa: S310 - our own process on the loopback
+            f"{address}/api/v2/alerts", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 - as above
+            assert answer.status == 200
+        expected = {
+            ("ops" if each["audience"] == "ops" else "supervisors", each["alertname"], each["team"], "firing")
+            for each in labels
+            if each["audience"] == "ops" or each["team"] not in muted
+        }
+        eventually(lambda: {tuple(page) for page in pager.pages} >= expected, "what is not muted is told")
+        time.sleep(2)  # the slowest group waits 5 s, as those that are muted do: they have been flushed by now
+        assert {tuple(page) for page in pager.pages} == expected
 
 
 def test_a_message_has_the_text_since_when_the_command_the_board_and_the_runbook() -> None:

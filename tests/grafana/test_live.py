@@ -66,6 +66,14 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
             ("supervisors", *SILENT, "firing"),
         ]
 
+        # She calls: the supervisor hears that it has ended, and nobody hears anything else.
+        live.worker.says = department(newest_age_s=1, idle_s=0)
+        eventually(lambda: len(pages(live)) >= 6, "the end is told")
+        assert pages(live)[-2:] == [("supervisors", *SILENT, "firing"), ("supervisors", *SILENT, "resolved")]
+
+        live.worker.says = department(newest_age_s=1, idle_s=3600)
+        eventually(lambda: SILENT in live.firing(), "SilenceOnShift fires again")
+
         # A partition without a worker: what was said of managers may be wrong, so it is held back.
         live.worker.says = department(newest_age_s=1, idle_s=3600, partitions=1)
         eventually(lambda: ("PartitionsUnowned", "") in live.firing(), "PartitionsUnowned fires")
