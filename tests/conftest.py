@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests may use, and the order in which processes beside each other take the folders."""
+"""Fixtures of all folders of tests, and the order in which parallel processes take the folders."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.kafka_fixture import bootstrap, kafka, own_kafka
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
 LONG: Final = ("test_native.py", "faults", "broker", "oracle", "grafana", "history")
-"""Files and folders of which one can take minutes, the longest first."""
+"""Files and folders that can take minutes each, the longest first."""
 
 NOT_COUNTED: Final = ("faults", "oracle", "grafana", "benchmarks", "test_native.py")
-"""Folders, and a file, whose tests do not count for the coverage: they run much, or run what is measured elsewhere."""
+"""Folders, and a file, whose tests do not count for the coverage: they run long, or run code that others measure."""
 
-# Brokers of tests live for seconds: what the JVM's second compiler does for them costs more than it ever gives back.
+# Brokers of tests live for seconds: the JVM's second compiler costs them more time than it saves.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would all that the tests start and interrupt.
+# Background processes of a shell ignore Ctrl-C, and so would the processes that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# By the clock, an example takes as long as the other process lets it; pytest-timeout ends what hangs.
+# The time of an example depends on other processes, so it has no deadline; pytest-timeout ends tests that hang.
 settings.register_profile("beside others", deadline=None)
 settings.register_profile(QUICK, deadline=None, max_examples=USUAL // 10)  # --hypothesis-profile=quick
 settings.register_profile(THOROUGH, deadline=None, max_examples=USUAL * 10)  # --hypothesis-profile=thorough
@@ -40,25 +40,25 @@ settings.register_profile(  # --hypothesis-profile=fuzz: `make fuzz`, which ends
 )
 settings.load_profile("beside others")
 
-# A twentieth of the processor's time went into looking for garbage among thousands of tests and all that they import.
+# Garbage collection among thousands of tests and their imports took a twentieth of the processor's time.
 gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage no more in what was made before the first test: it stays to the end."""
+    """Exclude the objects from before the first test from garbage collection: they stay to the end."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With more than one process begin with what takes long, so that none is left alone with it in the end."""
+    """With more than one process begin with long tests, so that no process runs one alone at the end."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _turn(item.path))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Where coverage is measured (`make test`), pause it for a test that does not count, and for what that starts."""
+    """Where coverage is measured (`make test`), pause it for a test that does not count, and for its processes."""
     coverage = sys.modules.get("coverage")
     measured = coverage and coverage.Coverage.current()
     if measured is None or _counts(item):
@@ -74,9 +74,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def _counts(item: pytest.Item) -> bool:
-    """Tell whether what a test runs counts as covered: not where examples are drawn, for these reach lines by chance.
+    """Return whether a test counts for the coverage. Tests with drawn examples do not: they reach lines by chance.
 
-    To measure costs two to three times the processor's time, so slow tests are left out, but for those that wait for
+    Measuring takes two to three times the processor's time, so slow tests are left out, except those that wait for
     Kafka most of the time.
     """
     drawn = getattr(getattr(item, "function", None), "is_hypothesis_test", False)

@@ -1,4 +1,4 @@
-"""Print how much of the code the tests run, and what they do not run with the reason for each: the end of `make test`.
+"""Prints the share of the code that the tests run, and each gap with its reason: the end of `make test`.
 
 tests/uncovered.toml gives the reasons, by file and function, and the least shares of lines and branches.
 """
@@ -17,7 +17,7 @@ REASONS: Final = Path(__file__).with_name("uncovered.toml")
 
 
 class Gap(NamedTuple):
-    """What of one function no test runs: lines, and branches as (from, to); a negative end leaves the function."""
+    """The gaps of one function: untested lines, and branches as (from, to); a negative end leaves the function."""
 
     path: str
     function: str
@@ -25,7 +25,7 @@ class Gap(NamedTuple):
     branches: tuple[tuple[int, int], ...]
 
     def places(self) -> str:
-        """Return lines and branches in short; a branch from or to a line that is not run goes without saying."""
+        """Return lines and branches in short, without branches from or to a line that is not run."""
         branches = [(at, to) for at, to in self.branches if at not in self.lines and to not in self.lines]
         parts = [*spans(self.lines), *(f"{at}→{to if to > 0 else 'end'}" for at, to in branches)]
         return ", ".join(parts)
@@ -42,7 +42,7 @@ def spans(lines: tuple[int, ...]) -> Iterator[str]:
 
 
 def gaps(report: Mapping[str, Any]) -> list[Gap]:
-    """Return what is not covered, from the report that coverage.py writes as JSON."""
+    """Return the gaps in the report that coverage.py writes as JSON."""
     found = []
     for path, file in sorted(report["files"].items()):
         for function, part in file["functions"].items():
@@ -53,13 +53,13 @@ def gaps(report: Mapping[str, Any]) -> list[Gap]:
 
 
 def reason(reasons: Mapping[str, Mapping[str, str]], gap: Gap) -> str | None:
-    """Return why a gap is one: the reason of its function, or that of its whole file (`*`)."""
+    """Return the reason of a gap: that of its function, or that of its whole file (`*`)."""
     of_file = reasons.get(gap.path, {})
     return of_file.get(gap.function, of_file.get("*"))
 
 
 def stale(reasons: Mapping[str, Mapping[str, str]], report: Mapping[str, Any]) -> list[str]:
-    """Return the reasons that stand beside no function of the code."""
+    """Return the reasons that name no function of the code."""
     files = report["files"]
     return [
         f"{path} {function}"
@@ -99,7 +99,7 @@ def percent(total: Mapping[str, Any], what: str) -> float:
 
 
 def complaints(report: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
-    """Return what is below its least share."""
+    """Return the shares that are below their minimum."""
     return [
         f"{percent(report['totals'], what):.2f} % of the {what} are covered, and {least} % are the least."
         for what, least in declared["least_percent"].items()
@@ -108,7 +108,7 @@ def complaints(report: Mapping[str, Any], declared: Mapping[str, Any]) -> list[s
 
 
 def main(path: str) -> None:
-    """Print the report that coverage.py wrote as JSON; exit with 1 where less is covered than must be."""
+    """Print the report that coverage.py wrote as JSON; exit with 1 where a share is below its minimum."""
     declared = tomllib.loads(REASONS.read_text(encoding="utf-8"))
     report = orjson.loads(Path(path).read_bytes())
     wrong = complaints(report, declared)

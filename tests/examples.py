@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: all that it asks for in `make test`, a tenth in `make check`."""
+"""The number of examples of a property: all that it requests in `make test`, a tenth in `make check`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ THOROUGH: Final = "thorough"
 FUZZ: Final = "fuzz"
 """The profile of `make fuzz`: ten times the examples, of the tests that have the marker `fuzz`."""
 USUAL: Final = 100
-"""Examples of a property that asks for no number, outside the quick profile."""
+"""Examples of a property without a number of its own, outside the quick profile."""
 
 
 def examples(count: int, **more: Any) -> settings:
-    """Return the settings of a property that asks for `count` examples; the profile in use says which share it gets."""
+    """Return the settings of a property with `count` examples, of which the profile in use takes a share."""
     return settings(max_examples=max(10, count * settings().max_examples // USUAL), **more)

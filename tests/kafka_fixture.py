@@ -1,4 +1,4 @@
-"""One real Kafka for the whole test session, and small synchronous helpers to fill it and to look into it."""
+"""One real Kafka for the whole test session, and small synchronous helpers that fill and read it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 SESSION = uuid.uuid4().hex[:6]
 COUNTER = itertools.count(1)
 COORDINATOR_COMING = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
-"""What the first question about a group meets on a new broker, which first makes the topic of the offsets."""
+"""Errors of the first request about a group on a new broker, which first makes the topic of the offsets."""
 LARGEST_VALUE = 3 * 1024 * 1024
 
 
@@ -38,7 +38,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
     """The broker of the session. Tests share it: take topic and group names from `unique`, and do not harm it."""
     with EmbeddedKafka() as broker:
         yield broker
-        broker.kill()  # nobody wants what it would write down in good order of a thousand topics
+        broker.kill()  # an orderly end would write the state of a thousand topics for no use
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def unique(prefix: str) -> str:
 def eventually(condition: Callable[[], T], *, within_s: float = 30.0, every_s: float = 0.05, what: str = "") -> T:
     """Wait until the condition is true and return its value; fail the test at the deadline, showing the last value.
 
-    What takes long is looked at more and more seldom, up to every 0.3 s: to look may cost a scrape or a consumer.
+    The checks become less frequent, up to one in 0.3 s: a check may cost a scrape or a consumer.
     """
     began = time.monotonic()
     while not (value := condition()):
@@ -93,7 +93,7 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 4, **config: st
 def produce(
     bootstrap: str, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], *, partition: int | None = None
 ) -> list[tuple[int, int]]:
-    """Send (key, value) records in order; returns where each landed, as (partition, offset).
+    """Send (key, value) records in order; return the place of each, as (partition, offset).
 
     Without `partition`, keys decide by the Java client's partitioner.
     """
@@ -115,7 +115,7 @@ def consume(
 ) -> list[ConsumerRecord[bytes | None, bytes | None]]:
     """Read the topic from its start to its end, ordered by partition and offset.
 
-    With `at_least`, waits until so many records are there. `committed_only` leaves out aborted transactions.
+    With `at_least`, waits until the topic has this number of records. `committed_only` leaves out aborted transactions.
     """
 
     async def read() -> list[ConsumerRecord[bytes | None, bytes | None]]:
@@ -192,7 +192,7 @@ async def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartit
     while not (numbers := consumer.partitions_for_topic(topic)):
         if time.monotonic() > deadline:
             pytest.fail(f"topic {topic} does not exist")
-        await consumer._client.force_metadata_update()  # there is no public way to ask again
+        await consumer._client.force_metadata_update()  # there is no public way to request them again
         await consumer.topics()
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 

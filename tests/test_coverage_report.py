@@ -1,4 +1,4 @@
-"""The end of `make test`: what is not covered is listed with its reason, and what has none apart."""
+"""The end of `make test`: gaps in the coverage are listed with their reasons, those without one apart."""
 
 from __future__ import annotations
 

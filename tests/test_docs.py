@@ -93,7 +93,7 @@ def exists(path: str) -> bool:
 
 
 def resolves(name: str) -> bool:
-    """Whether a dotted name is something in a module, which may be named by the last part of its name alone."""
+    """Return whether a dotted name exists in a module. The last part of the module's name is enough."""
     first, *rest = name.split(".")
     starts = [first] if first in TOP else modules().get(first, [])
     return any(_leads_to_something(start, rest) for start in starts)
@@ -121,7 +121,7 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
         span
         for span in spans(page) - FOREIGN.keys()
         if PATH.fullmatch(span) and ("." in span or span.split("/")[0] in TOP) and span not in words()
-        if not span.startswith("/") and not exists(span)  # those of a machine are none of the project
+        if not span.startswith("/") and not exists(span)  # paths of a machine are not of the project
     }
     assert missing == set()
 

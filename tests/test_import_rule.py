@@ -53,18 +53,18 @@ FORBIDDEN_MODULES = {
 }
 FORBIDDEN_CALLS = {"open", "print", "input", "breakpoint", "eval", "exec", "__import__", "compile"}
 FORBIDDEN_ATTRIBUTES = {"now", "utcnow", "today", "fromtimestamp_now", "environ", "getenv", "perf_counter", "monotonic"}
-"""Where a module that is allowed would tell the time: `datetime.now()`, `date.today()`."""
+"""Calls that read the clock in modules that are allowed: `datetime.now()`, `date.today()`."""
 PURE = sorted((ROOT / "streams").rglob("*.py"))
 
 
 @cache
 def nodes(source: str) -> tuple[ast.AST, ...]:
-    """Return every node of a module. Several tests look at all of them, and to parse takes longest."""
+    """Return every node of a module. Cached, because several tests use all of them, and parsing takes longest."""
     return tuple(ast.walk(ast.parse(source)))
 
 
 def impurities(source: str) -> Iterator[str]:
-    """Yield what in a module breaks the rule, with its line."""
+    """Yield the violations of the rule in a module, with their lines."""
     for node in nodes(source):
         if isinstance(node, ast.Import):
             for name in node.names:
@@ -173,7 +173,7 @@ ORDER: Final = (
     "streams.explain",
     "streams.sources",
     "streams.simulator",
-    # The shell: the tools that need no worker, the parts of a worker, its agents, and the place where all are wired.
+    # The shell: the tools that need no worker, the parts of a worker, its agents, and the modules that connect them.
     "agents.exit",
     "agents.gc_tuning",
     "agents.suspension",
@@ -213,7 +213,7 @@ Graph = Mapping[str, set[str]]
 
 
 def imported(source: str, modules: Mapping[str, Path]) -> set[str]:
-    """Return which of `modules` a source imports."""
+    """Return those of `modules` that a source imports."""
     found = set()
     for node in nodes(source):
         if isinstance(node, ast.Import):
@@ -226,7 +226,7 @@ def imported(source: str, modules: Mapping[str, Path]) -> set[str]:
 
 
 def circle(graph: Graph) -> list[str]:
-    """Return a circle of the graph, or nothing."""
+    """Return a circle of the graph, or an empty list."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -235,7 +235,7 @@ def circle(graph: Graph) -> list[str]:
 
 
 def package_of(module: str) -> str:
-    """Return the package that a module belongs to; a module right under `streams` or `agents` stands for itself."""
+    """Return the package of a module; a module directly under `streams` or `agents` is its own package."""
     for whole in WHOLE:
         if module == whole or module.startswith(whole + "."):
             return whole
@@ -245,7 +245,7 @@ def package_of(module: str) -> str:
 
 
 def by_package(graph: Graph) -> Graph:
-    """Return which packages import which others."""
+    """Return the packages that each package imports."""
     packages: dict[str, set[str]] = {}
     for module, others in graph.items():
         package = package_of(module)

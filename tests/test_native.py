@@ -21,7 +21,7 @@ from tests.examples import QUICK
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULES: Final = {path.removesuffix(".py").replace("/", ".") for path in COMPILED}
-WITH_KAFKA: Final = (  # what a wrong build would harm first: delivery, crashes, leads, restores, and all figures
+WITH_KAFKA: Final = (  # the parts that a wrong build affects first: delivery, crashes, leads, restores, and all figures
     "tests/broker/test_delivery.py::test_every_record_is_folded_once_and_committed",
     "tests/broker/test_delivery.py::test_a_crash_between_checkpoints_recounts_nothing",
     "tests/broker/test_delivery.py::test_rows_written_and_offsets_not_committed_are_not_counted_twice",
@@ -75,7 +75,7 @@ class Native:
         self.environment = {**os.environ, "PYTHONPATH": python_path, "PYTHONSAFEPATH": "1"}
 
     def passes(self, *arguments: str) -> tuple[int, list[Seen]]:
-        """Run tests; return how many have passed, and what the processes have imported. Fail where one fails."""
+        """Run tests; return the number that passed, and the imported modules of the processes. Fail where one fails."""
         self._log.write_text("", encoding="utf-8")
         pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={self.folder} ."]
         done = subprocess.run(
@@ -93,7 +93,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Native:
     if shutil.which("cc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
         pytest.skip("no C compiler, or none of Python's headers: `make tools` installs them where it may")
     folder = tmp_path_factory.mktemp("native")
-    source = folder / "source"  # built apart, so that nothing of it stays in the project's folder
+    source = folder / "source"  # built in a separate folder, so that no file of it stays in the project's folder
     for name in ("streams", "agents"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
@@ -112,7 +112,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Native:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Return the names of the modules that a file imports, and of what it imports from them."""
+    """Return the names of the modules that a file imports, and of the names that it imports from them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
@@ -123,7 +123,7 @@ def imported(path: Path) -> Iterator[str]:
 
 @cache
 def passes_through(path: Path) -> bool:
-    """Tell whether a file of the tests imports what is compiled, itself or by way of a helper of the tests."""
+    """Return whether a file of the tests imports compiled modules, itself or by way of a helper of the tests."""
     names = set(imported(path))
     helpers = (ROOT / f"{name.replace('.', '/')}.py" for name in names if name.startswith("tests."))
     return bool(names & MODULES) or any(helper.exists() and passes_through(helper) for helper in helpers)
@@ -137,7 +137,7 @@ def without_kafka() -> list[str]:
 
 
 def assert_compiled(seen: list[Seen], native: Native) -> None:
-    """Every compiled module that any of the processes has imported came from the compiled build."""
+    """Assert that every compiled module that the processes have imported came from the compiled build."""
     assert "agents.calls" in {one.module for one in seen}
     foreign = [one for one in seen if not (one.origin.startswith(str(native.folder)) and one.origin.endswith(".so"))]
     assert foreign == []

@@ -1,4 +1,4 @@
-"""The repository speaks of itself alone: no paths of some machine, no secrets, no leftovers, no dead links."""
+"""The repository contains only itself: no paths of a machine, no secrets, no leftovers, no dead links."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOREIGN = {
     "a conflict that was not resolved": re.compile(r"^(?:<{7} |>{7} )", re.MULTILINE),
 }
 FIXTURES = "tests/fixtures/"
-"""Recordings of others, kept as they came."""
+"""Recordings of others, kept unchanged."""
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 SUPPRESSION = re.compile(
     r"(?:#\s*(?P<code>noqa(?::\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*)?|type:\s*ignore(?:\[[^\]]*\])?|pragma:\s*no cover)"
@@ -96,7 +96,7 @@ def test_nothing_is_left_to_be_done_in_a_comment() -> None:
 
 
 def unexplained(source: str) -> list[str]:
-    """Return the suppressions without a reason: none beside them, in a comment above, or at their like before."""
+    """Return the suppressions without a reason beside them, in a comment above, or at an earlier one of their kind."""
     explained: set[str] = set()
     found = []
     above = ""

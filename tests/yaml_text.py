@@ -8,5 +8,5 @@ import yaml
 
 
 def parsed(text: str) -> Any:
-    """Return what a text says."""
+    """Return the content of a text."""
     return yaml.load(text, yaml.CSafeLoader)

@@ -251,7 +251,7 @@ class Schedule(RuleBasedStateMachine):
                     old.rename(self.folder / f"queue_log.{number + 1}{ending}")
 
     def _is_known(self) -> bool:
-        """True if the file was read since it began, and a restart knows it: a follower cannot find a file never read."""
+        """True if the file was read since it began, and a restart knows it: a follower cannot find an unread file."""
         here = self.growing.position(None)
         if here is None or self.position is None or not self.path.exists():
             return False

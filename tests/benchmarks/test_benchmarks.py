@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic: a figure that is worked out wrongly is worse than none."""
+"""The arithmetic of the benchmarks."""
 
 import argparse
 from itertools import islice

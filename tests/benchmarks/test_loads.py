@@ -1,4 +1,4 @@
-"""The loads on leads: known answers that another fold comes to as well, and a million leads that are all heard of."""
+"""The loads on leads: known answers, checked by a separate fold, and a million leads with at least one event each."""
 
 import random
 from collections import Counter, deque
@@ -19,7 +19,7 @@ NOW_MS = 1_740_960_000_000
 
 
 def plain_sums(topics: list[list[plain_leads.Fact]], rng: random.Random) -> dict[str, int]:
-    """Fold contacts and events of the CRM as the peers do, the topics read in any order; return what they come to."""
+    """Fold contacts and events of the CRM as the peers do, the topics read in any order; return the sums."""
     leads: dict[str, plain_leads.State] = {}
     sums: Counter[str] = Counter()
     waiting = [deque(topic) for topic in topics]

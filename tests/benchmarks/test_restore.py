@@ -1,4 +1,4 @@
-"""What a restore has read is known: one that found its rows on disk is not taken for a fast one."""
+"""The benchmark of a restore counts the records read: a restore from disk does not pass for a fast one from Kafka."""
 
 import asyncio
 from pathlib import Path

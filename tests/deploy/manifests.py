@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes: as the files are, and, where kubectl is there, as kustomize makes them."""
+"""The manifests of deploy/kubernetes: from the files and, where kubectl is installed, from kustomize."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listed(folder: Path) -> list[Document]:
 
 @cache
 def files() -> tuple[Document, ...]:
-    """Return what the files say, with the labels that kustomize adds to pods."""
+    """Return the documents of the files, with the labels that kustomize adds to pods."""
     folders = [FOLDER / "base", *sorted(FOLDER.glob("components/*")), EXAMPLE]
     documents = [document for folder in folders for document in listed(folder)]
     for document in documents:
@@ -46,7 +46,7 @@ def files() -> tuple[Document, ...]:
 
 @cache
 def rendered() -> tuple[Document, ...]:
-    """Return what kustomize makes of the example; skip the test where kubectl is not installed."""
+    """Return the documents that kustomize makes of the example; skip the test where kubectl is not installed."""
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl here; the same test reads the files as they are")
     done = subprocess.run(["kubectl", "kustomize", EXAMPLE], capture_output=True, text=True, check=False, timeout=60)
@@ -60,7 +60,7 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 
 
 def problems(document: Document) -> list[str]:
-    """Return what the schema of its kind finds wrong with a document."""
+    """Return the errors of a document by the schema of its kind."""
     kind = f"{document['apiVersion']}/{document['kind']}"
     return [f"{kind} {list(error.instance_path)}: {error.message}" for error in _validator(kind).iter_errors(document)]
 

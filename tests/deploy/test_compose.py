@@ -44,7 +44,7 @@ SINGLE: Final = yaml.load((ROOT / "deploy/compose.single.yaml").read_text("utf-8
 
 
 def problems(document: Any) -> list[str]:
-    """Return what the schema of Compose finds wrong."""
+    """Return the errors by the schema of Compose."""
     return [f"{list(error.instance_path)}: {error.message}" for error in SCHEMA.iter_errors(document)]
 
 
@@ -140,7 +140,7 @@ class TestWorkers:
         shell, option, script = SERVICES["worker"]["entrypoint"]
         script = script.replace("$$", "$").replace("/var/lib/callpulse", str(tmp_path))
         stub = tmp_path / "callpulse"
-        # It says its name, and holds it until its standard input ends.
+        # It prints its name, and holds it until its standard input ends.
         stub.write_text('#!/bin/sh\necho "$1 $CALLPULSE_WORKER__ID"\nexec cat\n')
         stub.chmod(0o755)
         running: list[subprocess.Popen[str]] = []

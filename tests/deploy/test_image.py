@@ -1,4 +1,4 @@
-"""The image: what hadolint says of it, that it is small in rights, and that all it installs is locked."""
+"""The image: the findings of hadolint, its few rights, and the lock of all that it installs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entries(name: str) -> dict[str, set[str]]:
 
 
 def needed(name: str) -> set[str]:
-    """Return the names of what a dependency group, or the package itself, requires."""
+    """Return the names that a dependency group, or the package itself, requires."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = project["project"]["dependencies"] if name == "run" else project["dependency-groups"][name]
     return {re.split(r"[<>=!~ ]", one)[0].lower().replace("_", "-") for one in wanted}

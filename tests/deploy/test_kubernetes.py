@@ -1,4 +1,4 @@
-"""Kubernetes: the form of the manifests, what pods may do and reach, and that they name what callpulse has."""
+"""Kubernetes: the form of the manifests, the rights and connections of pods, and names that exist in callpulse."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class TestRights:
     @COMPONENT
     def test_no_service_is_named_in_variables(self, documents: Documents, name: str) -> None:
         assert pods(documents)[name]["spec"]["enableServiceLinks"] is False
-        with pytest.raises(SettingsError):  # this is why
+        with pytest.raises(SettingsError):  # this shows the reason
             load("", {"CALLPULSE_GATEWAY_SERVICE_HOST": "10.0.0.1"}, SOURCES)
 
     def test_no_secret_stands_in_a_manifest(self, documents: Documents) -> None:
@@ -180,7 +180,7 @@ class TestNetwork:
         assert allows(documents, pod(who), peer, port, way) is is_allowed
 
     def test_labels_are_not_added_to_selectors(self) -> None:
-        # There they would replace the names of Prometheus and of the DNS, and without kubectl no test would see it.
+        # There they would replace the names of Prometheus and of the DNS, and without kubectl no test would detect it.
         for path in FOLDER.rglob("kustomization.yaml"):
             assert not {"commonLabels", "namePrefix"} & read(path.read_text("utf-8"))[0].keys()
             assert "includeSelectors: true" not in path.read_text("utf-8")

@@ -1,7 +1,7 @@
-"""The manager interface of the demo for tests: it also behaves as badly as a real one can.
+"""The manager interface of the demo for tests: it also has the faults of a real one.
 
-What it says is what `tests/fixtures/asterisk/live` shows. It cuts what it sends at any byte, goes away in the
-middle of a line, stands still, drops those who do not read, and restarts.
+Its messages are those of `tests/fixtures/asterisk/live`. It cuts its output at any byte, closes in the middle of a
+line, stops answering, drops clients that do not read, and restarts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Account(manager_interface.Account):
 
 @dataclass
 class AmiServer(ManagerInterface):
-    """One PBX. With `chance`, what it sends is cut into pieces of any size."""
+    """One PBX. With `chance`, its output is cut into pieces of any size."""
 
     accounts: Sequence[manager_interface.Account] = (Account(),)
     chance: Random | None = None
@@ -55,7 +55,7 @@ class AmiServer(ManagerInterface):
         await super().write(session, last)
 
     def send_now(self, data: bytes) -> None:
-        """Send bytes to all clients without waiting for anybody, and drop those who are too far behind."""
+        """Send bytes to all clients without waiting, and drop those that are too far behind."""
         for session in self.up:
             session.writer.write(data)
             if session.writer.transport.get_write_buffer_size() > SLOW_READER_BYTES:
@@ -63,7 +63,7 @@ class AmiServer(ManagerInterface):
                 self.drop(session)
 
     def hang_up(self, session: Session) -> None:
-        """Close the connection of a client after what was sent."""
+        """Close the connection of a client after the sent bytes."""
         self.sessions.remove(session)
         session.writer.close()
 
@@ -94,7 +94,7 @@ def _pieces(data: bytes, chance: Random | None) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a recording holds of one connection: when it began, the list of channels that it was given, its events."""
+    """One connection of a recording: its beginning, its list of channels, its events."""
 
     begin_s: float
     listed: list[Ami]
@@ -102,7 +102,7 @@ class Connection:
 
 
 def connections_of(recording: bytes) -> list[Connection]:
-    """Split a recording of the interface where a greeting stands. Every message gets a `Timestamp`."""
+    """Split a recording of the interface at its greetings. Every message gets a `Timestamp`."""
     clock = RecordingClock()
     found = []
     for part in GREETING.split(recording):
@@ -113,7 +113,7 @@ def connections_of(recording: bytes) -> list[Connection]:
         if stamped or messages:
             begin_s = float(stamped[0]["Timestamp"]) if stamped else 1_795_900_000.0
             found.append(Connection(begin_s, listed, rest))
-    return found or [Connection(1_795_900_000.0, [], [])]  # nothing happened while it was recorded
+    return found or [Connection(1_795_900_000.0, [], [])]  # no events were recorded
 
 
 GREETING: Final = re.compile(rb"Asterisk Call Manager/[\d.]+\r?\n")

@@ -1,4 +1,4 @@
-"""The source of docs/adding-a-source.md, as it stands there."""
+"""The source of docs/adding-a-source.md, run from the page itself."""
 
 from __future__ import annotations
 

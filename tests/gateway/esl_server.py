@@ -1,6 +1,6 @@
-"""An event socket for tests: it says what the story says, and behaves as badly as a real one can.
+"""An event socket for tests: it sends the messages of the story, and has the faults of a real one.
 
-It cuts what it sends at any byte, goes away in the middle of a message, stands still, refuses, and restarts.
+It cuts its output at any byte, closes in the middle of a message, stops answering, refuses, and restarts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SMALL: Final = 1_000
 
 @dataclass
 class EslServer:
-    """One PBX. `rows` is its list of channels; `sizes` are those of the pieces in which it sends, again and again.
+    """One PBX. `rows` is its list of channels; `sizes` are those of the pieces in which it sends, in a cycle.
 
     - `stalled`: it takes everything and answers nothing.
     - `rude`: it refuses the address.
@@ -57,13 +57,13 @@ class EslServer:
         await self._server.wait_closed()
 
     def hang_up(self) -> None:
-        """Close all connections after what was sent."""
+        """Close all connections after the sent bytes."""
         for writer in self.up:
             writer.close()
         self.up.clear()
 
     async def send(self, data: bytes) -> None:
-        """Send bytes to all who are logged in."""
+        """Send bytes to all clients that are logged in."""
         for writer in list(self.up):
             await self._write(writer, data)
 

@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given, and fails when a test says so."""
+"""A sink that keeps events, and fails when a test sets it to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A poller in the test's own process, on a sink of the test, and an HTTP server that answers it as a test says.
+"""A poller in the test's own process, on a sink of the test, and an HTTP server with answers from a test.
 
 Waits take no time: `Time` is a clock that a wait moves.
 """
@@ -29,14 +29,14 @@ Handler = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 
 
 _context = cache(ssl.create_default_context)
-"""To read the authorities of the machine takes 30 ms."""
+"""Shared, because reading the authorities of the machine takes 30 ms."""
 
 BODY = web.RequestKey("body", bytes)
-"""Where a handler finds the body of its request."""
+"""The key of the body in the request of a handler."""
 
 
 class Time:
-    """A clock that moves when somebody waits, and as a test sets it."""
+    """A clock that moves with each wait, and when a test sets it."""
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -105,7 +105,7 @@ class Api:
 
 
 class Polling:
-    """A poller and what is around it."""
+    """A poller and the parts around it."""
 
     def __init__(self, poller: Poller, sink: MemorySink, cursors: MemoryCursors, metrics: GatewayMetrics) -> None:
         self.poller = poller

@@ -1,4 +1,4 @@
-"""A gateway's HTTP server in the test's own process, on a sink of the test, and what its tests send."""
+"""A gateway's HTTP server in the test's own process, on a sink of the test, and requests to it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MemorySink:
 
 
 class Counts:
-    """Notes what the metrics would count."""
+    """Records the calls that would count in the metrics."""
 
     def __init__(self) -> None:
         self.strangers: list[str] = []

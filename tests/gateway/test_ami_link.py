@@ -92,7 +92,7 @@ async def test_a_wrong_secret_is_tried_again_only_after_the_long_delay() -> None
         await server.until(lambda: server.refused >= 2)
         began = time.monotonic()
         await server.until(lambda: server.refused >= 4)
-        assert time.monotonic() - began >= 0.3  # two delays of 0.2 s, where another trouble has 0.01 s
+        assert time.monotonic() - began >= 0.3  # two delays of 0.2 s, instead of 0.01 s after other errors
         assert listener.state.gaps == 0
 
 
@@ -117,7 +117,7 @@ async def test_an_account_without_reporting_goes_on_without_lists(caplog: pytest
         await server.send(pbx.events)
         await server.until(lambda: len(sink.events) == 2)
         server.hang_up(server.up[0])
-        # Nobody can say whether the call goes on: its leg ends as not seen, and a real end would replace that.
+        # Whether the call goes on is not known: its leg ends as uncertain, and a real end would replace that.
         await server.until(lambda: len(sink.events) == 3)
         assert isinstance(sink.events[-1], CallEnded)
         assert sink.events[-1].ended_by == "timeout"
@@ -273,7 +273,7 @@ async def test_while_kafka_is_away_the_pbx_is_read_and_a_full_queue_closes_the_l
 
 
 async def test_a_burst_is_read_while_kafka_is_away_and_the_pbx_drops_nobody() -> None:
-    """Asterisk cuts off whoever is 3 MB behind. Here are eight, most of which no figure needs."""
+    """Asterisk disconnects a client that is 3 MB behind. Here are eight, most of which no figure needs."""
     sink = FakeSink()
     sink.closed = True
     event = {"Event": "VarSet", "Privilege": "dialplan,all", "Variable": "X", "Value": "x" * 900}
@@ -317,7 +317,7 @@ async def test_a_defect_of_the_sink_ends_the_listener() -> None:
 
 @pytest.mark.slow
 async def test_a_quiet_time_after_a_ringing_telephone_still_ends_its_leg() -> None:
-    """The telephone stopped at a time limit, the caller waits on, and nothing more is sent."""
+    """The telephone stopped at a time limit, the caller still waits, and no further events are sent."""
     pbx = Pbx(now=time.time())
     customer = pbx.caller("PJSIP/provider-trunk", "0201234567", "+31612345678")
     phone = pbx.ring(customer, "PJSIP/101")

@@ -1,4 +1,4 @@
-"""What a listener reads back at its start: all of it, or an error that says why, and never a part."""
+"""The events that a listener reads back at its start: all of them, or an error with the reason, and never a part."""
 
 from __future__ import annotations
 

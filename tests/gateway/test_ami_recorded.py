@@ -17,7 +17,7 @@ QUICK = {"02-out-answered-customer-hangs-up", "300-gap-with-coreshowchannels", "
 
 
 def replayed(parts: list[Connection]) -> list[Event]:
-    """What the translator makes of a recording, fed directly."""
+    """Return the events of a recording that is fed directly to the translator."""
     translator = Asterisk(MAPPING, SECRET)
     found: list[Event] = []
     for part in parts:

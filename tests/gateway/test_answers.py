@@ -1,4 +1,4 @@
-"""What a sender is told, and when it is known what became of an event whose sender could not wait."""
+"""The answers to senders, and the outcome of an event whose sender could not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hook of FreeSWITCH over real HTTP: its day, and what is no record, in the exact bytes of their requests."""
+"""The hook of FreeSWITCH over real HTTP: its day, and wrong inputs, in the exact bytes of their requests."""
 
 from __future__ import annotations
 

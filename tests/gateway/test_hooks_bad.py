@@ -1,7 +1,7 @@
-"""What no system should send, through the hook of every source: each is answered in the way of its source.
+"""Wrong inputs through the hook of every source: each gets an answer in the form of its source.
 
-The sources are those of the registry. Each is tried with every recipe at a real server; behind each recipe the sound
-delivery is taken as at first.
+The sources are those of the registry. Each is tested with every recipe at a real server; after each recipe the sound
+delivery is taken as before.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Sent(NamedTuple):
 
 
 class Tried:
-    """A system, its server, and what its hook should answer."""
+    """A system, its server, and the expected answers of its hook."""
 
     def __init__(self, name: str, served: Served, hook: Hook) -> None:
         self.push = PUSHED[name]
@@ -75,12 +75,12 @@ class Tried:
 
     @property
     def read(self) -> set[int]:
-        """The codes for what is authentic, whether it could be read or not."""
+        """The codes for authentic requests, readable or not."""
         return {self.answers.done, self.answers.refused}
 
     @property
     def any_of(self) -> set[int]:
-        """The codes for what this system may take as no delivery of its own."""
+        """The codes for requests that this system may take for those of others."""
         return self.read | {self.answers.unauthenticated}
 
     def request(self, body: bytes, headers: Headers, *more: str, method: str = "POST", framing: str = "") -> bytes:
@@ -136,7 +136,7 @@ async def tried(name: str, clock: Callable[[], int] = lambda: RECEIVED_MS) -> As
 
 
 def encodings(one: Tried) -> Iterator[Sent]:
-    """Encoded bodies, bombs of a hundred megabytes among them: no hook takes any, so none is unpacked."""
+    """Encoded bodies, some of them bombs of a hundred megabytes: hooks refuse them all, so none is unpacked."""
     headers, body = one.push.signed(one.push.said)
     for encoding, bomb in BOMBS.items():
         for what, data in (("bomb", bomb), ("sound body", gzip.compress(body))):
@@ -173,7 +173,7 @@ def sizes(one: Tried) -> Iterator[Sent]:
 
 
 def bytes_of(one: Tried) -> Iterator[Sent]:
-    """What stands where text should: authentic, so it is answered as what was read."""
+    """Other values in place of text: the request is authentic, so the answer is that of a readable one."""
     said = one.push.said
     opens, closes = (b"[", b"]") if said.startswith(b"[") else (b"{", b"}")
     made: dict[str, bytes] = {}
@@ -218,12 +218,12 @@ def bytes_of(one: Tried) -> Iterator[Sent]:
     }
     for what, body in made.items():
         headers, whole = one.push.signed(body)
-        is_lost = one.push.content_type == FORM or one.push.is_within  # the secret, in what cannot be read
+        is_lost = one.push.content_type == FORM or one.push.is_within  # the secret, in an unreadable body
         yield Sent(what, one.request(whole, headers), one.any_of if is_lost else one.read)
 
 
 def headers_of(one: Tried) -> Iterator[Sent]:
-    """Types that are others, and headers that stand twice."""
+    """Other content types, and repeated headers."""
     headers, body = one.push.signed(one.push.said)
     others = {name: value for name, value in headers.items() if name != "Content-Type"}
     for kind in ("", "text/plain", "multipart/form-data; boundary=x", "application/xml", "*/*", FORM, JSON, "\udcff"):

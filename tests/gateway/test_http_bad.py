@@ -1,4 +1,4 @@
-"""Wrong inputs, in the exact bytes of their requests: each is refused in the way that it deserves."""
+"""Wrong inputs, in the exact bytes of their requests: each is refused with the expected answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DIFFERS = {
     "10-type-is-a-number.http": "the contract's reason for any type that is none: unknown_type",
     "15-time-2099.http": "the contract takes moments up to 2100: it is only too far ahead",
 }
-"""Where the answer, or its reason, is another one, and why."""
+"""The inputs whose answer, or its reason, is another one, each with an explanation."""
 NUMBER = b"4950000101"
 
 
@@ -84,7 +84,7 @@ def test_there_are_cases_of_all_kinds() -> None:
 
 
 async def chunks(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
-    """Send a piece again and again, until the other side has enough; return how often."""
+    """Send a piece repeatedly until the other side closes; return the number of times."""
     for sent in range(most):
         if writer.is_closing():
             return sent

@@ -1,4 +1,4 @@
-"""`POST /v1/events`: forms of bodies, results in order, reasons, and what is never published."""
+"""`POST /v1/events`: forms of bodies, results in order, reasons, and data that is never published."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ async def test_events_that_are_not_stored_are_answered_so(served: Served) -> Non
     answer = await served.post(encoded([ended(1), {}]))
     assert (answer.status, answer.problem) == (503, "not-stored")
     assert 9 <= int(answer.headers["Retry-After"]) <= 12
-    assert served.sink.refused == []  # the sender will come again with them
+    assert served.sink.refused == []  # the sender will send them again
 
 
 async def test_after_the_deadline_the_events_may_be_there(served: Served) -> None:

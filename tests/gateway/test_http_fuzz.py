@@ -1,4 +1,4 @@
-"""Any bytes, headers and encodings: read without an exception, in linear time, with nobody's number in what is kept."""
+"""Any bytes, headers and encodings: read without an exception, in linear time, and without numbers in kept data."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_any_body_is_read(form: Form, headers: dict[str, str], body: bytes) -> N
             assert part.refused.reason in REASONS
             assert b"4950000101" not in part.refused.shape + part.refused.detail.encode()
             continue
-        # What is taken in is what the worker takes, and is the same when it is read again.
+        # The worker takes each stored event, and decodes it to the same event.
         stored = msgspec.json.encode(part)
         again: Event | Rejection = Decoder[Event](*TOPIC_EVENTS).decode(stored)
         assert again == part
@@ -195,7 +195,7 @@ def test_the_time_is_linear(kind: str, form: Form) -> None:
         return time.process_time() - begun
 
     one = two = math.inf
-    for _ in range(6):  # the best of several: whatever else the processor does only adds
+    for _ in range(6):  # the best of several: other work of the processor only adds time
         one, two = min(one, seconds(small)), min(two, seconds(large))
         if two < 3 * one + 0.002:  # twice as long, if it is linear; four times as long, if it is quadratic
             return

@@ -1,4 +1,4 @@
-"""Hooks of other systems: the worked example of docs/adding-a-source.md, as it stands there, behind a real server."""
+"""Hooks of other systems: the worked example of docs/adding-a-source.md itself, behind a real server."""
 
 from __future__ import annotations
 

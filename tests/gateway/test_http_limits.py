@@ -1,4 +1,4 @@
-"""Limits of the HTTP way in: slow and flooding senders harm themselves alone, and the end is in good order."""
+"""Limits of the HTTP way in: slow and flooding senders do not affect others, and the end is orderly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL = SETTINGS + "[gateway.http]\nmax_requests = 6\n"
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the condition is somebody else's
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
 
 
@@ -71,7 +71,7 @@ def test_with_k_sources_each_has_the_k_plus_first_part() -> None:
 
     assert [take("a"), take("b"), take("c")] == [6, 4, 2]
     with admission.admitted("d", 10, known=True):
-        assert admission.requests > 12  # a source that the settings know always may have one
+        assert admission.requests > 12  # a source of the settings always may have one
     with pytest.raises(ProblemError) as caught, admission.admitted("stranger", 10, known=False):
         pass
     assert caught.value.slug == "overloaded"

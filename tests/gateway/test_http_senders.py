@@ -1,4 +1,4 @@
-"""Who may send: tokens, signatures, networks, proxies and client certificates."""
+"""Senders: tokens, signatures, networks, proxies and client certificates."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def test_a_sender_sends_from_its_networks(network: str, status: int) -> No
         if status == 403:
             assert answer.problem == "network-not-allowed"
             assert served.counts.strangers == ["crm"]
-        # Nobody of these is believed: the peer is no trusted proxy.
+        # None of these headers counts: the peer is not a trusted proxy.
         forged = await served.post(encoded(ended()), X_Forwarded_For="10.0.0.1", Forwarded="for=10.0.0.1")
         assert forged.status == status
 

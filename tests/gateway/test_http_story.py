@@ -1,4 +1,4 @@
-"""A day of a department as CloudEvents, in the exact bytes of its requests: legs, deals and links come out."""
+"""A day of a department as CloudEvents, in the exact bytes of its requests: the expected legs, deals and links."""
 
 from __future__ import annotations
 

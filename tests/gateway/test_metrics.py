@@ -76,7 +76,7 @@ def test_the_skew_is_a_running_median_of_new_events_and_a_zone_is_flagged() -> N
     for number in range(101):
         metrics.stored("zone", [event(number, 3 * HOUR_MS + number)], ["accepted"])
         metrics.stored("mine", [event(number, number)], ["accepted"])
-        metrics.stored("mine", [event(number, 3 * HOUR_MS)], ["duplicate"])  # a retry is late for another reason
+        metrics.stored("mine", [event(number, 3 * HOUR_MS)], ["duplicate"])  # a retry is late for a different reason
     found = samples(metrics)
     assert found["source_skew_seconds", ("zone",)] == 3 * 3600 + 0.05
     assert found["source_skew_seconds", ("mine",)] == 0.05

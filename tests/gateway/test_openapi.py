@@ -65,7 +65,7 @@ def test_it_names_every_problem_but_a_defect() -> None:
 
 @schemathesis.serializer("application/x-ndjson", "application/ndjson", "application/jsonl")
 def as_it_is(_: Any, value: Any) -> bytes:
-    """Lines, or whatever stands in their place."""
+    """Lines, or other values in their place."""
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else msgspec.json.encode(value)
 
 

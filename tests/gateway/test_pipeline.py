@@ -1,4 +1,4 @@
-"""The pipeline beside transactions that a test ends when it likes."""
+"""The pipeline with transactions that a test ends."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_the_spool_is_emptied_when_spooling_begins_anew_during_its_last_tr
         pipeline._start_spooling()
         transactions.may_commit.set()
         async with asyncio.timeout(5):
-            while spool.size:  # noqa: ASYNC110 - no event says that the spool is empty
+            while spool.size:  # noqa: ASYNC110 - an empty spool has no event
                 await asyncio.sleep(0.01)
         assert transactions.sent == [RECORD]
         assert not pipeline.is_spooling

@@ -1,4 +1,4 @@
-"""Polls: the worked example of docs/adding-a-source.md, asked over real HTTP by the frame of all polls."""
+"""Polls: the worked example of docs/adding-a-source.md, polled over real HTTP by the frame of all polls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def row(number: int, **changed: Any) -> dict[str, Any]:
 
 
 class Dialit:
-    """Dialit itself: rows by a number that grows, `size` of them on a page."""
+    """The server of Dialit: rows by a growing number, `size` of them on a page."""
 
     def __init__(self, rows: int = 0, size: int = 100) -> None:
         self.rows = [row(number) for number in range(1, rows + 1)]
@@ -250,7 +250,7 @@ async def test_a_thousand_doorbells_become_a_few_polls(dialit: Polling, monkeypa
 
 
 class Odd:
-    """A source whose poll does what a test says."""
+    """A source whose poll comes from a test."""
 
     limits = Limits(per_second=1000, burst=10_000)
     every_ms = 60_000

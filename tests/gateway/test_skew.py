@@ -26,7 +26,7 @@ def around(middle_ms: int, spread_ms: int, count: int = 101) -> list[int]:
         (around(24 * HOUR_MS, 2_000), False),  # a nightly batch
         (around(2 * HOUR_MS + 7 * MINUTE_MS, 2_000), False),
         (around(HOUR_MS - 30 * MINUTE_MS, 60 * MINUTE_MS), False),  # late by all sorts of times
-        (around(3 * HOUR_MS, 2_000, 19), False),  # too few to say
+        (around(3 * HOUR_MS, 2_000, 19), False),  # too few for a result
         ([*around(3 * HOUR_MS, 2_000, 80), *around(0, 2_000, 21)], True),  # most of them
     ],
 )

@@ -1,4 +1,4 @@
-"""`callpulse sources test asterisk`: what it says about accounts, by what a real Asterisk sent them."""
+"""`callpulse sources test asterisk`: its reports about accounts, by the recorded events of a real Asterisk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spool: what was appended is there after a crash at any byte, and damage costs nothing but what it touches."""
+"""The spool: appended bundles survive a crash at any byte, and damage loses only the bundles that it touches."""
 
 from __future__ import annotations
 
@@ -122,10 +122,10 @@ def test_a_full_spool_takes_what_fits_and_more_once_segments_are_gone(tmp_path: 
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(0, 60), min_size=1, max_size=6), data=st.data())
 def test_a_torn_tail_is_cut_at_every_byte(sizes: list[int], data: st.DataObject) -> None:
-    """A crash leaves a beginning of what the last write wrote: each frame that is whole in it is there, no other is."""
+    """A crash leaves the beginning of the last write: each whole frame in it is kept, and no other."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        spool = Spool(folder, ROOM, fsync=lambda _: None)  # the crash is played: nothing needs to be durable
+        spool = Spool(folder, ROOM, fsync=lambda _: None)  # the crash is simulated: no file needs to be durable
         ends = []
         for position, size in enumerate(sizes, 1):
             spool.append([bundle(position, size)])
@@ -204,7 +204,7 @@ def test_a_file_from_before_the_first_sync_is_removed(tmp_path: Path) -> None:
 
 
 class Disk:
-    """An fsync that fails when it is told to."""
+    """An fsync that fails when it is set to."""
 
     def __init__(self) -> None:
         self.error: int | None = None
@@ -263,7 +263,7 @@ def _filled_after(room: int, write: Callable[[int, memoryview], int]) -> Callabl
 
 
 def test_a_sender_cannot_forge_a_frame(tmp_path: Path) -> None:
-    """A value that holds a whole segment is a value: its frames have another mark."""
+    """A value that contains a whole segment stays a value: its frames have another mark."""
     other = Spool(tmp_path / "other", ROOM)
     other.append([bundle(77)])
     inner = files(tmp_path / "other")[0].read_bytes()

@@ -1,4 +1,4 @@
-"""The templates of docs/sources/templates.md: what they post is taken in, with the lead key of the contract."""
+"""The templates of docs/sources/templates.md: the gateway accepts their posts, with the lead key of the contract."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ NODE = shutil.which("node")
 
 
 def of_uis(**more: str) -> dict[str, str]:
-    """What UIS posts by the template."""
+    """Return the post of UIS by the template."""
     text = (FOLDER / "uis-call.txt").read_text(encoding="utf-8")
     return dict(json.loads(re.sub(r"{{(\w+)}}", lambda macro: (CALL | more)[macro[1]], text)))
 
 
 def of_n8n(body: dict[str, str]) -> Any:
-    """What the workflow posts: its node *Lead key* by Python, its node *Event* by Node."""
+    """Return the post of the workflow: its node *Lead key* by Python, its node *Event* by Node."""
     flow = json.loads((FOLDER / "n8n-calls.json").read_bytes())
     nodes = {node["name"]: node["parameters"] for node in flow["nodes"]}
     assert (nodes["Lead key"]["action"], nodes["Lead key"]["type"], nodes["Lead key"]["encoding"]) == (

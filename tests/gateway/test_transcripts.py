@@ -1,4 +1,4 @@
-"""Transcripts over HTTP: what recognisers push becomes utterances, and a refused one leaves no word anywhere."""
+"""Transcripts over HTTP: pushes of recognisers become utterances, and a refused one leaves no word anywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.streams.transcripts import FILES, bodies, lines, read
 
 NOW_MS: Final = 1_795_167_600_000
 WORD: Final = "kanarienvogel"
-"""Stands for what was said: it must be nowhere after a refusal."""
+"""A spoken word: it must be nowhere after a refusal."""
 MORE: Final = f"""
 [sources.transcripts]
 tokens = ["{hashed(TOKEN)}"]
@@ -116,7 +116,7 @@ async def test_a_refused_transcript_leaves_no_word_anywhere(
 
 
 def traces(served: Served, answer: Answer, caplog: pytest.LogCaptureFixture) -> str:
-    """Everything that a request leaves, but the events that were taken."""
+    """Return all data that a request leaves, except the events that were taken."""
     letters = [(one.detail, one.where, one.shape.decode()) for one in served.sink.refused]
     return f"{letters} {answer.body.decode()} {dict(answer.headers)} {caplog.text}".lower()
 

@@ -1,4 +1,4 @@
-"""A real Prometheus that knows the made-up day of `scene.py` and goes on scraping it, with our rules.
+"""A real Prometheus with the invented day of `scene.py`, which it scrapes on, and with our rules.
 
 `python -m tests.grafana.backdrop --hours 9 --port 9090` keeps one running to look at boards over; Ctrl-C ends it.
 """
@@ -23,7 +23,7 @@ from tests.yaml_text import parsed
 
 
 def _text(scene: Scene, at: float) -> str:
-    """Return what a worker says at the moment."""
+    """Return the present metrics of a worker."""
     told = (sample for sample in scene.samples(at) if sample.name != "up")
     return "".join(f"{sample.name}{{{_inside(sample.labels)}}} {sample.value}\n" for sample in told)
 
@@ -74,10 +74,10 @@ def _past(folder: Path) -> Path:
 
 @contextmanager
 def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: int = 0) -> Iterator[str]:
-    """Run it: it knows the last `hours` and scrapes on. Give its address, and end it.
+    """Run a Prometheus with the last `hours`, which scrapes on. Yield its address, and end it.
 
-    With `passes` the recorded series that boards draw over time have a past too: each pass computes those that read the
-    ones of the pass before.
+    With `passes` the recorded series that boards draw over time have a past, too: each pass computes those that read
+    the ones of the earlier pass.
     """
     data, port, now = folder / "data", port or free_port(), time.time()
     worker = Worker()
@@ -106,7 +106,7 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
 
 @contextmanager
 def prometheus(folder: Path, data: Path, port: int) -> Iterator[str]:
-    """Run a Prometheus over a data folder with the configuration of `folder`; give its address once it answers."""
+    """Run a Prometheus over a data folder with the configuration of `folder`; yield its address once it answers."""
     address = f"http://127.0.0.1:{port}"
     command = (
         f"--config.file={folder}/prometheus.yml",

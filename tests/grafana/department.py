@@ -1,7 +1,7 @@
 """A simulated department in one process, at any moment: the folds of a worker, and its own exposition of them.
 
-Nothing is made up but the people: `streams.simulator` says what they do, the pure folds of all hops count it, and
-`agents.telemetry` writes the scrape. Kafka is left out, so what a worker counts of its own work is told here.
+Only the people are invented: `streams.simulator` makes their events, the pure folds of all hops count them, and
+`agents.telemetry` writes the scrape. Kafka is left out, so a worker's metrics of its own work are set here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOPICS: Final = ("calls", "crm")
 
 
 def people(managers: int, days: int, seed: int = 7) -> Department:
-    """Return a department of so many managers: 8 and 25 are the stories, others are invented."""
+    """Return a department of this number of managers: 8 and 25 are the stories, others are invented."""
     if managers not in (8, 25):
         return Department.make(seed, managers, max(1, managers // 12))
     made = stories.department(seed, days)
@@ -47,9 +47,9 @@ def people(managers: int, days: int, seed: int = 7) -> Department:
 
 
 class Running:
-    """The department since `start_ms`. `until` lets time pass, `scrape` is what a worker says then.
+    """The department since `start_ms`. `until` lets time pass, `scrape` returns the metrics of a worker then.
 
-    While `cut` is true, nothing arrives; what was held up arrives together when it is false again.
+    While `cut` is true, no events arrive; they arrive together when it is false again.
     """
 
     def __init__(self, department: Department, start_ms: int, end_ms: int) -> None:
@@ -81,7 +81,7 @@ class Running:
         self._loop.close()
 
     def until(self, now_ms: int) -> None:
-        """Let everything arrive and time out that does until then."""
+        """Let all events arrive, and all legs time out, that do until then."""
         for record in self._arriving(now_ms):
             self._held.append(record)
         if not self.cut:
@@ -93,14 +93,14 @@ class Running:
         self._show()
 
     def scrape(self) -> str:
-        """Return what the worker exports now."""
+        """Return the present metrics of the worker."""
         self.worker.checkpoint.count += 60
         self.worker.checkpoint.seconds = [0.02, 0.03]
         self.worker.metrics.histogram("loop_stall_seconds").observe(0.002)
         return self._loop.run_until_complete(self._exposition.text(self.now_ms)).decode()
 
     def gateway_scrape(self) -> str:
-        """Return what the process of the way in exports now."""
+        """Return the present metrics of the process of the way in."""
         self.gateway.refresh()
         return generate_latest(self.gateway.registry).decode()
 
@@ -130,7 +130,7 @@ class Running:
         self.gateway.acknowledgement.observe(0.01)
 
     def _show(self) -> None:
-        """Put rows that are new where the worker reads them."""
+        """Put new rows into the tables of the worker."""
         found: tuple[dict[str, Any], ...] = (self._folded.managers, self._folded.outcome_rows, self._folded.leads)
         for table, rows in zip(TABLES, found, strict=True):
             fresh = list(islice(rows.items(), self._shown[table], None))
@@ -141,5 +141,5 @@ class Running:
 
 
 def day_of(start_ms: int, day: int, hour: float) -> int:
-    """Return the moment at an hour of Berlin in winter, so many days after the start, which is a midnight of UTC."""
+    """Return the moment at an hour of Berlin in winter, `days` after the start, which is a midnight of UTC."""
     return start_ms + day * DAY_MS + int((hour - 1) * HOUR_MS)

@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on free ports of the loopback, over a worker that says what it is told."""
+"""A real Prometheus and a real Alertmanager on free ports of the loopback, over a worker with metrics from a test."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Worker:
 
 
 class Page(NamedTuple):
-    """What a receiver was told of one alert: firing or resolved."""
+    """A message to a receiver about one alert: firing or resolved."""
 
     receiver: str
     alert: str
@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
 
 class Pager:
-    """Takes what Alertmanager sends to webhooks: `/RECEIVER` is the address of each receiver."""
+    """Takes the messages of Alertmanager to webhooks: `/RECEIVER` is the address of each receiver."""
 
     def __init__(self) -> None:
         self.pages: list[Page] = []
@@ -94,7 +94,7 @@ class Pager:
 
 
 class Live:
-    """What runs, and what it knows."""
+    """The running programs, and queries of their state."""
 
     def __init__(self, worker: Worker, pager: Pager, prometheus: str, alertmanager: str) -> None:
         self.worker = worker

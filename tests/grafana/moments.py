@@ -1,9 +1,9 @@
-"""A real Prometheus that knows a simulated department at chosen moments, and answers every query of every board.
+"""A real Prometheus with the data of a simulated department at chosen moments, for every query of every board.
 
-Prometheus cannot scrape in the past. So what the worker would have said each minute is written by its own exposition
-(`department.py`), and promtool makes it, and what our rules record of it, into blocks of a Prometheus' data folder.
+Prometheus cannot scrape in the past. So the worker's own exposition (`department.py`) writes its metrics of each
+minute, and promtool makes blocks of a data folder of them, and of the series that our rules record from them.
 
-`python -m tests.grafana.moments --managers 40` prints which queries answer nothing; `--serve` and `--pictures` look at
+`python -m tests.grafana.moments --managers 40` prints the queries without a result; `--serve` and `--pictures` show
 the boards as if a moment were now.
 """
 
@@ -41,7 +41,7 @@ Labels = Mapping[str, str]
 
 
 class Moment(NamedTuple):
-    """A time to look at the boards: hours of Berlin on the first day (`first`), or on the last."""
+    """A time at which boards are shown: hours of Berlin on the first day (`first`), or on the last."""
 
     hour: float
     first: bool = False
@@ -98,7 +98,7 @@ def _lines(text: str, target: str, at: int) -> Iterator[str]:
 
 
 def exported(history: History) -> Iterator[tuple[int, list[str]]]:
-    """Yield the moment of each scrape and its lines, as OpenMetrics of the past has them."""
+    """Yield the moment of each scrape and its lines, as OpenMetrics with timestamps."""
     department = people(history.managers, history.days, history.seed)
     running = Running(department, MONDAY_MS, MONDAY_MS + (history.days + 1) * DAY_MS)
     try:
@@ -118,7 +118,7 @@ def exported(history: History) -> Iterator[tuple[int, list[str]]]:
 
 
 def store(folder: Path, found: Iterable[tuple[int, list[str]]]) -> None:
-    """Make blocks of the lines; a file for each block, for promtool reads each file once a block."""
+    """Make blocks of the lines; a file for each block, because promtool reads each file once a block."""
     files: dict[int, Any] = {}
     for at, lines in found:
         block = at // BLOCK_S
@@ -160,7 +160,7 @@ def windows(times: list[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def record(folder: Path, history: History) -> None:
-    """Record what the rules say, level by level, and the alerts that fire."""
+    """Record the series of the rules, level by level, and the alerts that fire."""
     rules = [rule for path in RULES for group in parsed(path.read_text("utf-8"))["groups"] for rule in group["rules"]]
     spans = list(windows(history.scraped()))
     for level in levels(rules):
@@ -218,7 +218,7 @@ def _fired(address: str, rule: Mapping[str, Any], span: tuple[int, int, int]) ->
 
 @contextmanager
 def known(folder: Path, history: History, port: int = 0) -> Iterator[str]:
-    """Run a Prometheus that knows the history, and give its address."""
+    """Run a Prometheus with the history, and yield its address."""
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": {}}), "utf-8")
     store(folder, exported(history))
     record(folder, history)
@@ -256,7 +256,7 @@ def _columns(panel: Any) -> set[str]:
 
 
 def filled(expr: str, manager: str = ".+") -> str:
-    """Return the query as Grafana sends it: all teams, and all managers or the one that the board is about."""
+    """Return the query in the form that Grafana sends: all teams, and all managers or the one of the board."""
     spans = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "9h"}
     for word, span in spans.items():
         expr = expr.replace(word, span)
@@ -264,7 +264,7 @@ def filled(expr: str, manager: str = ".+") -> str:
 
 
 def ask(address: str, query: Query, at: int, manager: str) -> list[dict[str, str]]:
-    """Return the labels of everything that the query finds at the moment."""
+    """Return the labels of all series of the query at the moment."""
     one = manager if query.board == "manager" else ".+"
     asked = urllib.parse.urlencode({"query": filled(query.expr, one), "time": at})
     answer = get(f"{address}/api/v1/query?{asked}", PATIENT_S)
@@ -273,7 +273,7 @@ def ask(address: str, query: Query, at: int, manager: str) -> list[dict[str, str
 
 
 def main() -> None:
-    """Look at the boards from the command line."""
+    """Show the boards from the command line."""
     from tests.grafana.moments_command import main as command  # noqa: PLC0415 - it imports this module
 
     command()

@@ -1,4 +1,4 @@
-"""The command line of `moments.py`: which queries find nothing, and the boards as if a moment were now."""
+"""The command line of `moments.py`: the queries without a result, and the boards as if a moment were now."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOURS = {"team-now": 9, "manager": 9, "operations": 9, "sources": 9}
 
 @contextmanager
 def shifted(address: str, moment_s: int, port: int = 0) -> Iterator[str]:
-    """Answer for the Prometheus at `address` as if the moment were now; give the address."""
+    """Answer for the Prometheus at `address` as if the moment were now; yield the address."""
     by = int(time.time()) - moment_s
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,7 +84,7 @@ def pictures(address: str, at: int, name: str, command: Path, folder: Path, mana
 
 
 def main() -> None:
-    """Look at the boards from the command line."""
+    """Show the boards from the command line."""
     asked = argparse.ArgumentParser(prog="python -m tests.grafana.moments", description=__doc__)
     asked.add_argument("--managers", type=int, default=8, help="8 and 25 are the stories, others are invented")
     asked.add_argument("--days", type=int, default=36, help="days of history before the last one")

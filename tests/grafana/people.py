@@ -1,4 +1,4 @@
-"""The people of the made-up department: what each is like, and so what the boards should show."""
+"""The people of the invented department: their way of working, and so the expected content of the boards."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _by_kind(cold: int = 0, targeted: int = 0, inbound: int = 0, repeat: int = 0
 
 PEOPLE: Final = (
     Person("anna", "berlin", 14, 0.42, 170, _by_kind(1400, 400, 60, 40), _by_kind(30, 18, 6, 4), 760),
-    # The busy noise-maker: most calls of all, short ones, and few deals.
+    # Busy noise: most calls of all, short ones, and few deals.
     Person(
         "jonas",
         "berlin",
@@ -90,7 +90,7 @@ PEOPLE: Final = (
         drift=0.9,
         without_progress=(21, 6, 1, 0, 0),
     ),
-    # Stopped calling an hour ago; and won none of the week's proposals.
+    # Stopped calling an hour ago, and won none of the week's proposals.
     Person(
         "marek",
         "berlin",
@@ -121,7 +121,7 @@ PEOPLE: Final = (
         without_progress=(80, 45, 24, 15, 11),
         slow=2.4,
     ),
-    # Inherited warm clients: converts most, and is as good as anybody with such leads.
+    # Inherited warm clients: the highest conversion, which is the usual one for such leads.
     Person(
         "ines",
         "lisbon",
@@ -176,7 +176,7 @@ PEOPLE: Final = (
     ),
     Person("tim", "inbound", 8, 0.75, 260, _by_kind(0, 10, 700, 60), _by_kind(0, 1, 64, 6), 640, inbound=0.85),
     Person("olena", "inbound", 9, 0.75, 240, _by_kind(0, 8, 520, 50), _by_kind(0, 1, 61, 6), 470, inbound=0.85),
-    # In her second week: little is known of her.
+    # In her second week: few data.
     Person(
         "priya",
         "inbound",

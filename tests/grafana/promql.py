@@ -1,4 +1,4 @@
-"""What an expression of PromQL names: metrics, and the labels it asks of them; enough for our boards and rules."""
+"""The metrics in an expression of PromQL, with the labels of their selectors; enough for our boards and rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan", "by", "without"
 
 
 class Named(NamedTuple):
-    """A metric, and the labels that are asked of it."""
+    """A metric, and the labels of its selector."""
 
     metric: str
     labels: frozenset[str]

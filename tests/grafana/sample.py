@@ -1,4 +1,4 @@
-"""A line of a scrape, as the made-up day tells it."""
+"""A line of a scrape of the invented day."""
 
 from __future__ import annotations
 

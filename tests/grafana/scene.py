@@ -1,7 +1,7 @@
-"""A department on one working day, as the workers would export it: twelve people with a story each, all made up.
+"""A department on one working day in the form of the workers' metrics: twelve invented people with a story each.
 
-`Scene(now).samples(at)` is a scrape at that moment, with the names and labels of the catalogue. Boards are looked at
-and tested over it. The day began six and a half hours before `now`; lunch is behind everybody.
+`Scene(now).samples(at)` is a scrape at that moment, with the names and labels of the catalogue. Boards are shown and
+tested over it. The day began six and a half hours before `now`; the lunch breaks are over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHARES: Final = {"7d": 0.08, "30d": 0.34, "90d": 1.0}
 
 
 class Call(NamedTuple):
-    """A finished or running leg; talk None: nobody answered."""
+    """A finished or running leg; talk None: it was not answered."""
 
     start: float
     end: float
@@ -51,7 +51,7 @@ def _calls(who: Person, begin: float, now: float) -> list[Call]:
 
 
 class Scene:
-    """The department; `now` is the end of what is told, in seconds."""
+    """The department; `now` is the end of its day so far, in seconds."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -198,7 +198,7 @@ def _leads(who: Person) -> Iterator[tuple[str, float, Labels]]:
     urgent += [("consultation", 4)] * who.without_progress[3] + [("consultation", 3)] * (who.without_progress[2] // 2)
     for number, (why, talks_) in enumerate(urgent[:8]):
         reference = f"L-{4000 + 97 * len(who.name) + 13 * number + sum(map(ord, who.name)) % 500}"
-        caller = f"phone:{digest(reference, b'made up')}"  # the CRM does not know every fourth one
+        caller = f"phone:{digest(reference, b'made up')}"  # the CRM lacks every fourth one
         yield "lead_attention", talks_, {"lead": caller if number % 4 == 3 else reference, "why": why}
 
 

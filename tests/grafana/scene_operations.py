@@ -1,4 +1,4 @@
-"""The part of the made-up day that is about callpulse itself: its workers, its ways in, and what they store."""
+"""The part of the invented day about callpulse itself: its workers, its ways in, and the stored events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _histogram(name: str, at: float, within: dict[str, float], **labels: str) ->
 
 
 def operations(at: float) -> Iterator[Sample]:
-    """Yield what a worker says of itself at the moment."""
+    """Yield a worker's metrics of itself at the moment."""
     passed = at % 1e6
     yield Sample("callpulse_build_info", {"version": "1.4.0", "python": "3.13.1"}, 1)
     yield Sample("callpulse_group_generation", {}, 7)
@@ -51,7 +51,7 @@ def operations(at: float) -> Iterator[Sample]:
 
 
 def _polls(now: float, at: float) -> Iterator[Sample]:
-    """Two systems that are asked: the portal is read, and the CRM refuses its token since two hours."""
+    """Two polled systems: the portal is read, and the CRM has refused its token for two hours."""
     for source, every, refused in (("bitrix24", 60, False), ("hubspot", 60, True)):
         of = {"source": source}
         fails = refused and at > now - 2 * HOUR

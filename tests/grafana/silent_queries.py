@@ -1,6 +1,6 @@
-"""The queries of boards that find nothing at some moment, and why that is right: board, panel and letter, as patterns.
+"""The queries of boards without a result at some moment, with the reasons: board, panel and letter, as patterns.
 
-The panel says why, too: it has a text of its own for no data (`test_moments.py`).
+The panel has the reason, too, as its own text for no data (`test_moments.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NIGHT: Final = frozenset({"night"})
 
 
 class Silent(NamedTuple):
-    """Queries that find nothing at these moments, and the reason."""
+    """Queries without a result at these moments, and the reason."""
 
     why: str
     at: frozenset[str]
@@ -124,11 +124,11 @@ WITHOUT_WORKER: Final = (
     "sources: Events per minute A",
     "sources: Skew A",
 )
-"""What is known while no worker answers; everything else must be empty then, and Data on Team now says why."""
+"""Queries with a result while no worker answers; all others must be empty then. Data on Team now has the reason."""
 
 
 def reasons(query: Query, moment: str) -> Iterator[tuple[str, str]]:
-    """Yield why the query may find nothing at the moment, and by which pattern."""
+    """Yield the reasons for which the query may have no result at the moment, each with its pattern."""
     name = f"{query.board}: {query.panel} {query.ref}"
     for silent in SILENT:
         if moment in silent.at:

@@ -1,4 +1,4 @@
-"""What an alert tells: the number, what was expected, since when, a command that runs, and a board that exists."""
+"""The texts of alerts: the number, the expectation, the beginning, a command that runs, and a board that exists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.yaml_text import parsed
 
 ALERTS = [pytest.param(rule, id=f"{rule['alert']} {number}") for number, rule in enumerate(rules()) if "alert" in rule]
 NUMBER = re.compile(r"\$value|\| query|^No |nothing of it is understood|does not answer")
-"""A value in the summary, or the words for none at all; the warning about one process names that one."""
+"""A value in the summary, or the words for no value; the warning about one process names that one."""
 EXPECTED = re.compile(
     r"(?i)usual|expected|should|threshold|against|by the norm|conversations or more|no mentor has|takes seconds|"
     r"fewer than|more than|longer than|retention|closed them after"
@@ -32,14 +32,14 @@ SINCE = re.compile(
     r"humanizeDuration|\b(?:\d+|an?|two|four|last|the|one|for) (?:h|min|hour|days?|minute|quarter|week)\b|today"
 )
 SINCE_IT_FIRED = {"LeadsStuck", "SpoolFilling", "SourceZoneWrong", "SourceClockWrong", "RestoreSlow", "RecordsLost"}
-"""Alerts on a state of the moment. The time is that of the alert itself, which every receiver of ours prints."""
+"""Alerts on a present state. Their time is that of the alert itself, which every receiver of ours prints."""
 USAGE_ERROR = typer.BadParameter.__bases__[0]
 SPOKEN = re.compile(r"`(callpulse [^`]+)`")
 
 
 @cache
 def command() -> Any:
-    """Return the tree of commands; to make it takes seconds."""
+    """Return the tree of commands, cached because building it takes seconds."""
     return typer.main.get_command(app)
 
 
@@ -50,7 +50,7 @@ def filled(text: str) -> str:
 
 
 def parse(line: str) -> None:
-    """Parse a command line as `callpulse` does, and run nothing. Raises UsageError for one that it refuses."""
+    """Parse a command line as `callpulse` does, without running it. Raises UsageError for one that it refuses."""
     program, *words = shlex.split(line)
     assert program == "callpulse"
     current, parent = command(), None

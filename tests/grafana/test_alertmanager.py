@@ -1,4 +1,4 @@
-"""Who hears of which alert, and which alerts are held back by others: Alertmanager's own answers."""
+"""The receivers of alerts, and the alerts that inhibit others: Alertmanager's own answers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_configuration_names_no_alert_that_does_not_exist() -> None:
 
 
 def merged(example: Path, folder: Path) -> Path:
-    """Write the configuration with the sections of an example, as its head says, and return its path."""
+    """Write the configuration with the sections of an example, as its head describes, and return its path."""
     config, more = parsed(CONFIG.read_text("utf-8")), parsed(example.read_text("utf-8"))
     for route in config["route"]["routes"]:
         if route["receiver"] == "supervisors" and "routes" in more:

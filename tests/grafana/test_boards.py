@@ -1,4 +1,4 @@
-"""The boards: current, made of metrics that exist, and as Grafana's dashboard-linter wants them."""
+"""The boards: current, made of metrics that exist, and without findings of Grafana's dashboard-linter."""
 
 from __future__ import annotations
 

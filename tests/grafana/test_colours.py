@@ -1,4 +1,4 @@
-"""The colours of boards: a reader who does not see red or green tells each from each."""
+"""The colours of boards: a reader who does not see red or green can distinguish them all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 
-# Machado, Oliveira and Fernandes 2009, severity 1: what is seen of linear red, green and blue.
+# Machado, Oliveira and Fernandes 2009, severity 1: the perceived part of linear red, green and blue.
 SEEN = {
     "everything": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "no red": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
@@ -16,7 +16,7 @@ SEEN = {
 }
 COLOURS = {"green": GREEN, "yellow": YELLOW, "orange": ORANGE, "red": RED, "blue": BLUE, "grey": GREY}
 APART = 15
-"""Distance in CIELAB; about six times what one can just see of two fields beside each other."""
+"""Distance in CIELAB; about six times the just noticeable difference of two fields beside each other."""
 
 Triple = tuple[float, float, float]
 
@@ -31,7 +31,7 @@ def _each(value: float) -> float:
 
 
 def lab(colour: str, who: str) -> Triple:
-    """Return the colour in CIELAB (D65) as somebody sees it."""
+    """Return the colour in CIELAB (D65) as a kind of vision perceives it."""
     red, green, blue = (
         min(max(sum(a * b for a, b in zip(row, _linear(colour), strict=True)), 0.0), 1.0) for row in SEEN[who]
     )
@@ -43,7 +43,7 @@ def lab(colour: str, who: str) -> Triple:
 
 
 def distance(one: str, other: str, who: str) -> float:
-    """Return how far apart two colours are for somebody."""
+    """Return the distance of two colours for a kind of vision."""
     return float(sum((a - b) ** 2 for a, b in zip(lab(one, who), lab(other, who), strict=True)) ** 0.5)
 
 

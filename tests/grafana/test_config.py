@@ -140,7 +140,7 @@ FIXED = {
 }
 """Texts with a number that no configuration changes, and what it is."""
 NUMBERS = {"en": r"\d \w|\d to|\d %", "ru": r"\d \w|\d–|\d %"}
-"""How a number that a reader sees begins, among the words of a configuration."""
+"""Patterns of the numbers in a text of a configuration."""
 
 
 @pytest.fixture

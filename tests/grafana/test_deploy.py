@@ -1,4 +1,4 @@
-"""The deployment with compose, read as data: docker itself is not asked, for it is not everywhere."""
+"""The deployment with compose, read as data: docker itself is not used, because it is not always installed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_gateway_is_healthy_when_it_takes_events() -> None:
 
 
 def _with_listeners(text: str) -> Any:
-    """Return what a file says once the # of its examples of listeners is taken away."""
+    """Return the content of a file without the # before its examples of listeners."""
     return parsed(
         re.sub(
             r"^(  +)# (?=  |listen-|reconcile:|<<: |- job_name: callpulse-gateway-)", r"\1", text, flags=re.MULTILINE

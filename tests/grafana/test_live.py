@@ -15,7 +15,7 @@ SILENT = ("SilenceOnShift", "anna")
 
 
 def department(*, newest_age_s: float, idle_s: float, partitions: int = 2) -> Any:
-    """Return what a worker says of one manager on shift and of the feed."""
+    """Return a worker's metrics of one manager on shift and of the feed."""
 
     def says() -> str:
         lines = [
@@ -31,14 +31,14 @@ def department(*, newest_age_s: float, idle_s: float, partitions: int = 2) -> An
 
 
 def pages(live: Live) -> list[tuple[str, ...]]:
-    """Return the pages of all receivers, sorted; not those of the start, when nothing was scraped yet."""
+    """Return the pages of all receivers, sorted, without those from before the first scrape."""
     return sorted(tuple(page) for page in live.pager.pages if page.alert != "WorkerDown")
 
 
 @pytest.mark.slow
 def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_supervisor(tmp_path: Path) -> None:
     with running(tmp_path) as live:
-        # Everybody is quiet: the feed is to blame, and no manager.
+        # All managers are quiet: the feed is down, and no manager is silent.
         live.worker.says = department(newest_age_s=3600, idle_s=3600)
         eventually(lambda: ("FeedDown", "") in live.firing(), "FeedDown fires")
         assert SILENT not in live.firing()
@@ -48,7 +48,7 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         eventually(lambda: len(pages(live)) >= 2, "both are paged")
         assert pages(live) == [("ops", "FeedDown", "", "firing"), ("supervisors", "FeedDown", "", "firing")]
 
-        # Others call again, Anna does not: once the feed has been up for long enough, it is silence.
+        # Others call again, Anna does not: once the feed has been up for long enough, she is silent.
         live.worker.says = department(newest_age_s=1, idle_s=3600)
         eventually(lambda: ("FeedDown", "") not in live.firing(), "FeedDown ends")
         assert SILENT not in live.firing()
@@ -56,7 +56,7 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         eventually(
             lambda: live.delivered().get("SilenceOnShift") == ("active", ["supervisors"]), "the supervisor hears of it"
         )
-        # One page by the route of supervisors, and before it the end of the outage to both; nothing else to anybody.
+        # One page by the route of supervisors, and before it the end of the outage to both; no other pages.
         eventually(lambda: len(pages(live)) >= 5, "the supervisor is paged")
         assert pages(live) == [
             ("ops", "FeedDown", "", "firing"),
@@ -66,7 +66,7 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
             ("supervisors", *SILENT, "firing"),
         ]
 
-        # She calls: the supervisor hears that it has ended, and nobody hears anything else.
+        # She calls: the supervisor gets the end of the silence, and there are no other messages.
         live.worker.says = department(newest_age_s=1, idle_s=0)
         eventually(lambda: len(pages(live)) >= 6, "the end is told")
         assert pages(live)[-2:] == [("supervisors", *SILENT, "firing"), ("supervisors", *SILENT, "resolved")]
@@ -74,7 +74,7 @@ def test_an_outage_is_told_from_silence_and_holds_it_back_all_the_way_to_the_sup
         live.worker.says = department(newest_age_s=1, idle_s=3600)
         eventually(lambda: SILENT in live.firing(), "SilenceOnShift fires again")
 
-        # A partition without a worker: what was said of managers may be wrong, so it is held back.
+        # A partition without a worker: alerts on managers may be wrong, so they are held back.
         live.worker.says = department(newest_age_s=1, idle_s=3600, partitions=1)
         eventually(lambda: ("PartitionsUnowned", "") in live.firing(), "PartitionsUnowned fires")
         eventually(

@@ -1,4 +1,4 @@
-"""Every metric of the catalogue stands on a board or in a rule, or says here why not."""
+"""Every metric of the catalogue is on a board or in a rule, or has a reason here."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LONG = {
 }
 BRIEF = [path for path in CASES if path.stem not in LONG]
 
-# What the group of trends reads of other groups. It is evaluated twice an hour, so a minute more is no difference.
+# The series of other groups that the group of trends reads. It is evaluated twice an hour, so a minute does not matter.
 OF_OTHER_GROUPS = {
     "callpulse:feed_quiet",
     "callpulse:results_trusted",
@@ -163,7 +163,7 @@ def test_every_metric_of_a_rule_exists_and_has_the_labels_that_are_asked_of_it(r
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(path: Any) -> None:
-    # Of a worker that was cut off at any time of the last minutes: no rule needs to know it in the same evaluation.
+    # Of a worker that was cut off in the last minutes: no rule needs it in the same evaluation.
     own = {rule["record"] for rule in rules() if "record" in rule} - {"instance:callpulse_cut_off"} - OF_OTHER_GROUPS
     for group in parsed(path.read_text())["groups"]:
         ready: set[str] = set()

@@ -1,4 +1,4 @@
-"""The boards over a made-up day: every panel shows something, and what stands out is what was told."""
+"""The boards over an invented day: every panel has data, and the stories of the people stand out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Russian boards and alerts: every text has one, none is left over, and nothing but the texts differs."""
+"""The Russian boards and alerts: every text has a translation, none is left over, and only the texts differ."""
 
 from __future__ import annotations
 

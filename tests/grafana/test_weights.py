@@ -38,7 +38,7 @@ WEIGHT = re.compile(r"\((?P<weight>.+)\) and on \([^()]*\) \((?P<ratio>.+)\)", r
 
 
 class Selected(NamedTuple):
-    """A metric or a recorded series, and what is asked of its labels with `=`."""
+    """A metric or a recorded series, and the conditions on its labels with `=`."""
 
     name: str
     labels: dict[str, str]
@@ -67,7 +67,7 @@ def own_labels(name: str) -> set[str]:
 
 
 def aggregates(expr: str) -> Iterator[tuple[set[str], str]]:
-    """Every sum and mean in the expression: the labels that it keeps, and what it adds up."""
+    """Yield every sum and mean in the expression: the labels that it keeps, and its argument."""
     for found in AGGREGATE.finditer(expr):
         depth, end = 1, found.end()
         while depth:
@@ -77,7 +77,7 @@ def aggregates(expr: str) -> Iterator[tuple[set[str], str]]:
 
 
 def mistakes(expr: str) -> list[str]:
-    """What is added up in the expression and is a ratio that is not weighted with its denominator."""
+    """Return the ratios in sums of the expression that are not weighted with their denominator."""
     found = []
     for kept, argument in aggregates(expr):
         crossed = [

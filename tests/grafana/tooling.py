@@ -1,4 +1,4 @@
-"""Prometheus' own tools, which the tests of boards and rules run; and where the files lie that they look at."""
+"""Prometheus' own tools, which the tests of boards and rules run, and the paths of the tested files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "docker": "doc
 
 
 def tool(*names: str) -> str:
-    """Return the path of the program, under the first of its names that is there; without it the test fails."""
+    """Return the path of the program, by the first of its names that is installed; without it the test fails."""
     for name in names:
         if found := shutil.which(name):
             return found
@@ -33,7 +33,7 @@ def tool(*names: str) -> str:
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a tool to its end and return what it said."""
+    """Run a tool to its end and return its output."""
     return subprocess.run(
         [tool(str(command[0])), *command[1:]], capture_output=True, text=True, check=False, timeout=120, env=_ROOMY
     )

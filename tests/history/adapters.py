@@ -86,7 +86,7 @@ def of_lines(source: LineSource, lines: Iterable[bytes], now_ms: int) -> list[Ev
 
 
 def cel_source(of: Made, ended_by: SaidBy = "hangup", form: str = "csv") -> CelSource:
-    """Return the adapter of CEL. `ended_by` is "hangup" where it is all that is known."""
+    """Return the adapter of CEL. `ended_by` is "hangup" where CEL is the only source."""
     settings = CelSettings(format="json" if form == "json" else "csv", ended_by=ended_by)
     return CelSource(settings, MAPPING, SECRET, people=of.people)
 
@@ -265,7 +265,7 @@ def of_event_socket(of: Made, pieces: int = 1447) -> list[Event]:
 
 
 class Adapter(NamedTuple):
-    """An adapter: `read` renders a history as bytes and reads them. `losses` names what the system cannot know."""
+    """An adapter: `read` renders a history as bytes and reads them. `losses` are those of the system."""
 
     losses: str
     read: Callable[[Made], list[Event]]

@@ -1,4 +1,4 @@
-"""What a system does not know of a history, as changes of it. `losses.LOSSES` says which system lacks what."""
+"""The losses of systems, as changes of a history. `losses.LOSSES` assigns them to the systems."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def ends_of_transferers(history: History, _book: PhoneBook) -> None:
 
 
 def consultations(history: History, _book: PhoneBook) -> None:
-    """Make a call of its own of what two managers say to each other before one of them has the customer."""
+    """Make a separate call of the talk of two managers before one of them has the customer."""
     calls: list[Call] = []
     for call in history.calls:
         calls.append(call)

@@ -30,7 +30,7 @@ EVENING_MS = MONDAY_MS + 20 * HOUR_MS
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A department, and what happened in it until `end_ms`."""
+    """A department, and its history until `end_ms`."""
 
     text: str
     settings: Settings
@@ -68,5 +68,5 @@ def tables(of: Made, events: Sequence[Event], now_ms: int | None = None) -> Figu
 
 
 def differences(want: Figures, got: Figures) -> dict[tuple[str, tuple[str, ...]], tuple[float | None, float | None]]:
-    """Return the series that differ, with what was wanted and what came."""
+    """Return the series that differ, with the expected and the found value."""
     return {key: (want.get(key), got.get(key)) for key in sorted({*want, *got}) if want.get(key) != got.get(key)}

@@ -1,7 +1,7 @@
-"""What each system cannot know, or says in another way: one table, with the reason and the metrics that it concerns.
+"""The losses of each system, and its different forms: one table, with the reason and the metrics concerned.
 
-A loss changes the history as if the system's view of it were all there is. `known_to` applies those of one adapter, one
-after the other; what the adapter makes of the system's bytes must then give the same tables, series by series.
+A loss reduces the history to the system's view of it. `known_to` applies those of one adapter in order; the events
+that the adapter makes of the system's bytes must then give the same tables, series by series.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NONE: Final[frozenset[str]] = frozenset()
 
 
 class Loss(NamedTuple):
-    """`change` makes of a history what the systems of `adapters` can say of it. `metrics` differ then."""
+    """`change` reduces a history to the part that the systems of `adapters` can know. `metrics` differ then."""
 
     name: str
     adapters: tuple[str, ...]
@@ -46,7 +46,7 @@ class Loss(NamedTuple):
 
 
 def known_to(adapter: str, of: Made) -> History:
-    """Return what a system can know of a history."""
+    """Return the part of a history that a system can know."""
     known = copied(of.history)
     for loss in losses_of(adapter):
         loss.change(known, of.book)

@@ -1,4 +1,4 @@
-"""What may happen to what a system sends: it is lost, doubled, late, or in another order, as far as the system can."""
+"""Faults in the messages of a system: lost, doubled, late, or in another order, as far as the system allows."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One history through every adapter: the tables come out the same, but for what a system cannot know.
+"""One history through every adapter: the tables are the same, except for the losses of a system.
 
-The renderers follow the documentation of the systems and recorded sessions, and import no adapter. What they have in
-common with the adapters: who wrote them read the same documents. `test_rendering.py` holds the order of their events
-against the recordings. The tables are folded by the same code on both sides: `test_simulator_truth.py` is about that.
+The renderers follow the documentation of the systems and recorded sessions, and import no adapter. Adapters and
+renderers share the same documents as their base. `test_rendering.py` compares the order of their events with the
+recordings. The same code folds the tables on both sides: `test_simulator_truth.py` tests it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 POSTED: Final = ("amazon_connect", "freeswitch", "megafon", "twilio", "zadarma")
 """The losses of adapters that are slow to play and have few shapes of calls: two days are enough."""
 UNTOLD: Final = ("queue_log", "cdr", "mango", "amazon_connect", "freeswitch", "megafon", "twilio", "zadarma")
-"""Which do not tell a transfer, or not all of it."""
+"""The adapters whose systems report no transfers, or only a part of them."""
 DAYS: Final = [
     (name, seed)
     for name, one in ADAPTERS.items()
@@ -53,7 +53,7 @@ def test_a_day_gives_the_same_tables(adapter: str, seed: int) -> None:
 
 @pytest.mark.parametrize("adapter", [name for name, one in ADAPTERS.items() if one.losses not in UNTOLD])
 def test_every_transfer_is_told(adapter: str) -> None:
-    """No figure depends on transfers where all legs are there, so they are compared for themselves.
+    """No figure depends on transfers where all legs are present, so transfers are compared separately.
 
     A row of an export has one end, which may be a moment after the transfer.
     """
@@ -66,7 +66,7 @@ def test_every_transfer_is_told(adapter: str) -> None:
 
 
 def test_a_call_that_was_made_and_handed_over_to_nobody_was_not_missed() -> None:
-    """The rows of who dialled are written at the transfer, and those of the receiver's telephone long after that."""
+    """The rows of the dialling manager are written at the transfer, those of the receiver's telephone long after it."""
     of = made()
     one, two = list(of.book.extensions)[:2]
     at = MONDAY_MS + 10 * HOUR_MS

@@ -1,7 +1,7 @@
-"""A simulated department as a portal of Bitrix24 shows it, read by the poll and by the hook: the same calls and deals.
+"""A simulated department in a portal of Bitrix24, read by the poll and by the hook: the same calls and deals.
 
-Compared with the events of the simulator. What a portal cannot know is left out: milliseconds, the moment of the
-answer, the queue, and whether a machine answered.
+Compared with the events of the simulator, without the losses of a portal: milliseconds, the moment of the answer, the
+queue, and whether a machine answered.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CALL = tuple[str, str, int, int, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """What happened, what the portal shows of it, and what the poll makes of that."""
+    """The simulated records, the portal with them, and the events of the poll."""
 
     settings: Settings
     records: list[Record]
@@ -63,7 +63,7 @@ class Seen:
 
 
 def conduct(steps: Asking[Any], portal: Bitrix24) -> tuple[list[Event], bytes, Any]:
-    """A conversation with the portal: events, the cursor, and what is returned."""
+    """Conduct a poll of the portal; return its events, its last cursor and its result."""
 
     def run(method: str, parameters: dict[str, Parameter]) -> object:
         return bitrix24_rest.call(method, parameters, portal.rows)

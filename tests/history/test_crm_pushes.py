@@ -1,6 +1,6 @@
-"""A simulated department as the webhooks of Pipedrive and amoCRM tell it: the same deals come out of their adapters.
+"""A simulated department in webhooks of Pipedrive and amoCRM: their adapters give the same deals.
 
-What they cannot know is left out: fractions of seconds, and in amoCRM the decimals of an amount, currencies and leads.
+Their losses are left out: fractions of seconds, and in amoCRM the decimals of an amount, currencies and leads.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ region = "DE"
 
 @dataclass(frozen=True)
 class Seen:
-    """What happened, and what each adapter makes of the webhooks."""
+    """The simulated changes, and the events of each adapter from the webhooks."""
 
     stages: tuple[str, ...]
     changes: list[DealStageChanged]
@@ -92,7 +92,7 @@ def seen() -> Seen:
 
 
 def moved(events: list[Event]) -> Counter[tuple[int, str]]:
-    """When deals came to which stage; stages that the settings do not name are all alike."""
+    """Return the moments and stages of deals; stages that the settings do not name are all alike."""
     stages = seen().stages
     once = {event.id: event for event in events}.values()
     return Counter(
@@ -112,7 +112,7 @@ def test_every_change_of_a_deal_is_told_once_with_its_last_amount_and_owner(syst
 
 
 def last(events: list[Event], *, whole: bool = False) -> dict[str, tuple[Any, ...]]:
-    """The amount and the owner of each deal in the end."""
+    """Return the last amount and owner of each deal."""
     found: dict[str, tuple[Any, ...]] = {}
     for event in events:
         if isinstance(event, DealStageChanged):

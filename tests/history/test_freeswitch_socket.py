@@ -1,4 +1,4 @@
-"""A simulated day on the event socket of FreeSWITCH: what is said live is what the ends say.
+"""A simulated day on the event socket of FreeSWITCH: live events agree with the ends.
 
 The tables of a day and a week are compared in `test_adapters.py`.
 """
@@ -11,7 +11,7 @@ from tests.history.departments import made
 
 
 def test_starts_and_answers_say_what_the_ends_say() -> None:
-    """Also of calls to short numbers outside that nobody answers: no bridge says there that they are no extensions."""
+    """Also of unanswered calls to short external numbers: without a bridge they cannot be told from extensions."""
     events = of_event_socket(made())
     starts = {one.id.rpartition(":")[0]: one for one in events if isinstance(one, CallStarted)}
     answers = {one.id.rpartition(":")[0]: one.at for one in events if isinstance(one, CallAnswered)}

@@ -1,6 +1,6 @@
-"""A simulated department as an account of HubSpot shows it: polled, its deals give the tables of the events themselves.
+"""A simulated department in an account of HubSpot: the polled deals give the same tables as the events.
 
-The webhooks only ring. `UNTOLD` is what an account cannot say of a deal; the calls are those of a telephone system.
+The webhooks only ring. `UNTOLD` are the losses of an account about a deal; the calls are those of a telephone system.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ since = "30d"
 [sources.hubspot.stages]
 """
 UNTOLD: Final = {"product": None, "channel": None, "client_type": None}
-"""No property of a deal is known to be these."""
+"""Fields of an event for which a deal has no known property."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What happened, what the account has of it, and when polls and webhooks come to an end."""
+    """The simulated records, the account with them, and the moments at which polls and webhooks end."""
 
     settings: Settings
     account: HubSpot
@@ -90,7 +90,7 @@ def roster(department: Department) -> str:
 
 
 def conduct(steps: Asking[Any], account: HubSpot, now_ms: int) -> tuple[list[Event], bytes, Any]:
-    """A conversation with the account: events, the cursor, and what is returned."""
+    """Conduct a poll of the account; return its events, its last cursor and its result."""
     events: list[Event] = []
     response, cursor = None, b""
     while True:
@@ -124,7 +124,7 @@ def polled(of: Seen, every_ms: int) -> list[Event]:
 
 
 def known(events: Iterable[Event]) -> list[Event]:
-    """What an account can say of these events. A change without an owner leaves the deal with the one it has."""
+    """Return these events without the losses of an account. A change without an owner keeps the owner of the deal."""
     owners: dict[str, str | None] = {}
     found: list[Event] = []
     for one in events:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way of a history has the effect that is declared here, and no other."""
+"""Faults on the way of a history have the effects that are declared here, and no others."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def heard(of: Made) -> tuple[Event, ...]:
 
 @cache
 def written(of: Made) -> tuple[Event, ...]:
-    """Return what CEL says where the interface is listened to, too."""
+    """Return the events of CEL beside a live listener."""
     return tuple(of_lines(cel_source(of, "cdr"), cel.csv(of.facts), of.end_ms))
 
 
@@ -136,7 +136,7 @@ def test_the_order_of_rows_of_one_moment_changes_nothing(seed: int) -> None:
 
 
 def test_records_of_the_day_that_come_after_a_day_change_nothing() -> None:
-    """What was heard live is there already: the records of the whole day come afterwards. That needs the memory."""
+    """The live events come first, the records of the whole day after them. That needs the memory."""
     of = remembering(small())
     assert differences(want(of, "ami"), tables(of, [*heard(of), *written(of), *of_queues(of)])) == {}
 
@@ -188,7 +188,7 @@ def test_a_lost_hangup_costs_the_end_of_its_leg_and_nothing_else(seed: int) -> N
 
 
 def _cut(of: Made, since_ms: int, until_ms: int) -> list[Event]:
-    """Return what is heard if nobody listens for a while, and asks for the channels and the queues afterwards."""
+    """Return the events of a listener with a gap, which requests the channels and the queues afterwards."""
     listening, state = Asterisk(MAPPING, SECRET, people=of.people), State()
     before = [fact for fact in of.facts if fact.at_us < since_ms * 1000]
     after = [fact for fact in of.facts if fact.at_us >= until_ms * 1000]
@@ -221,7 +221,7 @@ def test_a_link_that_is_cut_costs_what_nobody_heard(minute: int, length: int) ->
     assert touched
     assert apart(events) == apart(heard(of))
     assert all(value == 0 for (name, _), value in tables(of, events).items() if name == "calls_in_progress")
-    # CEL knows all of it, and an end that was not heard in full gives way to it.
+    # CEL has all of it, and its end replaces an uncertain one.
     assert differences(want(of, "ami"), tables(of, in_order(events, written(of)))) == {}
 
 

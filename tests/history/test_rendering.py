@@ -1,6 +1,6 @@
-"""What is rendered has the order of recorded sessions: the renderers are held against a real Asterisk, not an adapter.
+"""Rendered events have the order of recorded sessions: the renderers are compared with a real Asterisk.
 
-Compared are the events that tell of a call, with whose they are. Left out: events that go with another one (caller ids,
+Compared are the events of calls, with their channels. Left out: events that accompany another one (caller ids,
 connected lines), and events of telephones that rang beside the one that was picked up.
 """
 
@@ -116,7 +116,7 @@ def test_rows_of_cel_are_rendered_as_they_were_written(name: str) -> None:
 def _rows(text: str) -> list[list[str]]:
     """Return the rows of each channel in their order, with the fields of `extra` that they have.
 
-    LINKEDID_END is left out: it is a row of whoever hung up last.
+    LINKEDID_END is left out: it is a row of the channel that hung up last.
     """
     found: dict[str, list[str]] = {}
     for row in csv.reader(text.splitlines()):

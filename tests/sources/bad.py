@@ -41,10 +41,10 @@ async def answered(
     differs: Iterable[str] = (),
     reasons: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return, in words, what is answered or stored in another way than it should be. `differs` names what may be.
+    """Return, in words, the wrong answers and stored events. `differs` names inputs that may differ.
 
-    With `reasons`, the reason of a dead letter must be the expected one, or the one that stands there for the input.
-    After each input the sound one is sent: it must be taken as at first.
+    With `reasons`, the reason of a dead letter must be the expected one, or the one in `reasons` for the input.
+    After each input the sound one is sent: it must be taken as before.
     """
     index = index_of(system)
     wrong: list[str] = []

@@ -15,7 +15,7 @@ from tests.sources.story import SECRET, ms_of
 def deal_differences(
     expected: Any, events: Sequence[Event], leads: dict[str, str], *, slack_ms: int = 0, has_currency: bool = True
 ) -> list[str]:
-    """What is not as expected, in words. `leads` has the lead that each deal must have, by the id of the deal."""
+    """Return the differences from the expectation, in words. `leads` has the expected lead of each deal, by its id."""
     wrong: list[str] = []
     changes = [one for one in events if isinstance(one, DealStageChanged)]
     if {one.deal for one in changes} != {deal["source_deal"] for deal in expected["deals"]}:
@@ -52,7 +52,7 @@ def _unlike(deal: Any, mine: Sequence[DealStageChanged], lead: str | None, slack
 
 
 def link_differences(expected: Any, events: Sequence[Event], prefix: str) -> list[str]:
-    """Which numbers are linked to another lead, to none, or to one too many. `prefix` stands before a lead's id."""
+    """Return the numbers with a wrong, missing or superfluous link to a lead. `prefix` is that of a lead's id."""
     found = {(one.lead, one.old_key) for one in events if isinstance(one, LeadLinked)}
     wanted = {
         (prefix + link["lead"], lead_key(number, SECRET.encode()))

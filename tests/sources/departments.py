@@ -1,7 +1,7 @@
 """Story A of each system through its real adapter: the events that a gateway would store of the whole day.
 
-A department has a telephone system and a CRM. One that tells only half of that is played with another one beside it:
-deals come from Pipedrive then, calls from the event socket of FreeSWITCH.
+A department has a telephone system and a CRM. A system with only one of the two is played with another one beside
+it: deals come from Pipedrive then, calls from the event socket of FreeSWITCH.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _NUMBERS: Final = {
 
 
 class Told(NamedTuple):
-    """Which system a department has for its calls, and which for its deals: the expected.json of both."""
+    """The systems of a department for its calls and for its deals: the expected.json of both."""
 
     play: Callable[[], Awaitable[list[Event]]]
     calls: str
@@ -198,11 +198,11 @@ DEPARTMENTS: Final[dict[str, Told]] = {
 }
 
 
-# -- what really happened
+# -- the truth
 
 
 def truth() -> list[Event]:
-    """The events of a source that knows all: story.json, said in the contract."""
+    """The events of a complete source: story.json in the form of the contract."""
     return [*_calls(), *_deals(), *_links()]
 
 

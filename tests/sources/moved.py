@@ -1,6 +1,6 @@
-"""A story at another time and in another time zone: every moment of its files is moved, in the form in which it stands.
+"""A story at another time and in another time zone: every moment of its files is moved, in its own form.
 
-Signatures do not fit any more. So a moved story is played with hooks that believe each request that was authentic.
+Signatures are not valid any more. So a moved story is played with hooks that accept each request that was authentic.
 """
 
 from __future__ import annotations

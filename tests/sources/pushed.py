@@ -1,4 +1,4 @@
-"""A sound delivery of each system that pushes, and how the system authenticates what it says.
+"""A sound delivery of each system that pushes, and the system's authentication of it.
 
     push = PUSHED["twilio"]
     headers, body = push.signed(push.said)
@@ -32,10 +32,10 @@ Sign: TypeAlias = Callable[[Any, Headers, bytes], Signed]
 
 
 class Push:
-    """What one system pushes. `table` is its part of the settings; `{key}` stands for a key of the fixtures.
+    """The delivery of one system. `table` is its part of the settings; `{key}` stands for a key of the fixtures.
 
-    `signs` says whether the authentication covers what is said. `until` splits a secret at the end off the body.
-    `is_within` says that the secret stands in the JSON: what is no object has none. A signature lasts `lasts_ms`.
+    `signs`: the authentication covers the content. `until` splits a secret at the end off the body. `is_within`: the
+    secret is in the JSON, so a value that is no object has none. A signature lasts `lasts_ms`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ tokens = ["{hashed(TOKEN)}"]
 
     @property
     def said(self) -> bytes:
-        """What the sound delivery says, without what authenticates it: a form, or JSON."""
+        """The content of the sound delivery, a form or JSON, without its authentication."""
         body = self._sound[1]
         if self.is_form_of_json:
             return unquote_to_bytes(dict(parse_qsl(body, keep_blank_values=True))[b"json"])
@@ -107,12 +107,12 @@ tokens = ["{hashed(TOKEN)}"]
 
     @property
     def is_form_of_json(self) -> bool:
-        """Whether the form has one field, and JSON in it."""
+        """True if the content is JSON in a field of a form."""
         return b"&json=" in self._sound[1]
 
     @property
     def is_json(self) -> bool:
-        """Whether JSON says what is said, in a form or by itself."""
+        """True if the content is JSON, in a form or by itself."""
         return self.content_type == JSON or self.is_form_of_json
 
     def signed(self, said: bytes) -> Signed:
@@ -121,7 +121,7 @@ tokens = ["{hashed(TOKEN)}"]
 
 
 class PlainPush(Push):
-    """A sender of JSON that shows nothing but the token of the URL, and has no fixtures of wrong inputs."""
+    """A sender of JSON that has only the token of the URL, and no fixtures of wrong inputs."""
 
     def __init__(self, said: bytes, *, tail: str) -> None:
         super().__init__("", "", tail=tail)

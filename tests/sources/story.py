@@ -1,10 +1,10 @@
-"""Plays a story of tests/fixtures/sources through a hook, and compares the legs that come out with expected.json.
+"""Plays a story of tests/fixtures/sources through a hook, and compares the resulting legs with expected.json.
 
     story = HookStory("mango", settings, MangoHook, MangoJoin)
     assert story.differences(story.play(story.deliveries)) == []
 
-A hook is played as the gateway uses it: authenticity, translation, the join of its statements if it has one, and what
-the gateway itself refuses.
+A hook is played as the gateway uses it: authenticity, translation, the join of its statements if it has one, and the
+gateway's own checks.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FIXTURES: Final = Path(__file__).parents[1] / "fixtures" / "sources"
 SECRET: Final = "a lead secret of the tests of stories"  # noqa: S105 - it protects nothing
 TOKEN: Final = "a-token-of-a-story"  # noqa: S105 - as above
 SLACK_MS: Final = 15_000
-"""How far a moment that a source does not say, and that is taken from the receipt, may be from the truth."""
+"""Allowed difference from the truth of a moment that a source does not send and that is taken from the receipt."""
 ACCEPTANCE: Final = Acceptance(future_ms=300_000)
 RANKS: Final = {"timeout": 0, "cdr": 2, "hangup": 3}
 
@@ -77,7 +77,7 @@ class Delivery(NamedTuple):
 
 
 def parsed(data: bytes, system: str, path: str, received_at_ms: int) -> Request:
-    """A request from its exact bytes. What stands behind `path` in its target stays behind the path of the hook."""
+    """A request from its exact bytes. The part behind `path` in its target stays behind the path of the hook."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
@@ -156,7 +156,7 @@ class HookStory:
     def orders(self, seeds: int = 5) -> Iterator[list[Delivery]]:
         """Other orders of the deliveries: reversed, then shuffled. Each delivery keeps its time of receipt.
 
-        Of deliveries that say the same, the first one has the first time of receipt in every order.
+        Of deliveries with the same content, the first one has the first time of receipt in every order.
         """
         yield _in_time(self.deliveries[::-1])
         for seed in range(seeds):
@@ -204,11 +204,11 @@ class HookStory:
         assert self.differences(self.play(self.deliveries, restarts=True)) == []
 
     def differences(self, events: Sequence[Event]) -> list[str]:
-        """What is not as expected.json says, in words."""
+        """Return the differences from expected.json, in words."""
         return differences(self.expected, self.truth, events)
 
     def numbers(self) -> set[bytes]:
-        """The customers' numbers of the story, without plus and country code: they must stand nowhere."""
+        """The customers' numbers of the story, without plus and country code: they must not appear anywhere."""
         return {leg["lead"][2:].encode() for leg in self.truth["legs"] if leg["lead"]}
 
 
@@ -225,7 +225,7 @@ def _in_time(deliveries: list[Delivery]) -> list[Delivery]:
 
 
 class Delivered(NamedTuple):
-    """What the gateway stores of one request, dead letters included."""
+    """The data that the gateway stores of one request, dead letters included."""
 
     events: list[Event]
     refused: list[Refused]
@@ -234,7 +234,7 @@ class Delivered(NamedTuple):
 
 
 class Gateway:
-    """A hook and its join, between a request and what is stored."""
+    """A hook and its join, from a request to the stored events."""
 
     def __init__(
         self,
@@ -274,7 +274,7 @@ class Gateway:
         )
 
     def joined(self, now_ms: int) -> Delivered:
-        """What the join makes of the statements, as far as it was not returned before."""
+        """Return the new results of the join of the statements."""
         found = Delivered([], [], [])
         for ready in self._calls.ready(now_ms):
             events, refused = _accepted(ready.events, now_ms)
@@ -370,9 +370,9 @@ def _leg(parts: dict[str, Any]) -> FoundLeg | None:
 
 
 def differences(expected: Any, truth: Any, events: Sequence[Event]) -> list[str]:
-    """What is not as expected, in words: legs too many, legs that are missing, fields that differ.
+    """Return the differences, in words: superfluous legs, missing legs, fields that differ.
 
-    `hangup` and `cdr` are both an end that the source said: which of the two decides only which of two ends is better.
+    `hangup` and `cdr` are both an end from the source: the kind only decides between two ends of one leg.
     """
     found = legs_of(events)
     wrong = _miscounted(events, found)
@@ -466,7 +466,7 @@ def rows_of(events: Iterable[Event]) -> dict[str, ManagerRow]:
 
 
 def _miscounted(events: Iterable[Event], found: dict[tuple[str, str], FoundLeg]) -> list[str]:
-    """Where the fold of managers counts another thing than the legs say."""
+    """Return the legs that the fold of managers counts differently."""
     wrong: list[str] = []
     rows = rows_of(events)
     for (call, manager), leg in found.items():
@@ -486,6 +486,6 @@ def _miscounted(events: Iterable[Event], found: dict[tuple[str, str], FoundLeg])
 
 
 def has_number(numbers: Iterable[bytes], events: Iterable[Event], more: Iterable[bytes] = ()) -> list[bytes]:
-    """The numbers that stand in events, or in other bytes that are stored."""
+    """Return the numbers in events, or in other stored bytes."""
     text = b"\n".join([*map(encode, events), *more])
     return [number for number in numbers if number in text]

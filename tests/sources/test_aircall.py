@@ -53,7 +53,7 @@ REASONS = {
 async def test_a_wrong_input_gets_its_answer_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = settings_text(index_of("aircall")["keys"]["token"])
-    # What nobody reads may be nested: from Python 3.13 on, this input is not too deep to be skipped.
+    # Unused fields may be nested: from Python 3.13 on, this input is not too deep to be skipped.
     differs = ["30-objects-1000-deep.http"] if sys.version_info >= (3, 13) else []
     assert await answered("aircall", wrong, AircallHook, AircallJoin, reasons=REASONS, differs=differs) == []
     assert "4950000101" not in caplog.text

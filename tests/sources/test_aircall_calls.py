@@ -1,4 +1,4 @@
-"""Calls of Aircall that the story of a day has not: transfers, voicemail, withheld callers, events that are lost."""
+"""Calls of Aircall that are not in the story of a day: transfers, voicemail, withheld callers, lost events."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def settings_of(more: str) -> Settings:
 
 
 class Line:
-    """A call as Aircall tells of it: each event has all that is known then. Moments are seconds from its start."""
+    """A call in the form of Aircall: each event has the whole state at its moment, in seconds from the start."""
 
     def __init__(self, direction: str = "inbound", **data: Any) -> None:
         self.data: Said = {
@@ -86,7 +86,7 @@ class Line:
 
 
 class Heard:
-    """A gateway that takes events, and what comes out of it."""
+    """A gateway that takes events, and its results."""
 
     def __init__(self, more: str = "") -> None:
         self.gateway = Gateway("aircall", settings_of(more), AircallHook, AircallJoin)
@@ -127,7 +127,7 @@ class Heard:
         return {manager: leg for (_, manager), leg in legs_of(self.events).items()}
 
     def counted(self) -> dict[str, Any]:
-        """What each leg counts as in the row of its manager: the fold's word."""
+        """Return the result of the call's leg in the row of each manager."""
         self.events += self.gateway.joined(2**42).events
         found = {}
         for manager, row in rows_of(self.events).items():

@@ -1,4 +1,4 @@
-"""The list of calls of Aircall: it repairs what was not pushed; and its users."""
+"""The list of calls of Aircall, which repairs lost pushes, and its users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USERS: Final = [
 
 
 def rows_of_day() -> list[dict[str, Any]]:
-    """The list of calls after the day: of each call, what its last event said. A11 goes on."""
+    """The list of calls after the day: each call as in its last event. A11 goes on."""
     rows: dict[int, dict[str, Any]] = {}
     for delivery in STORY.deliveries:
         if delivery.kind != "refused":
@@ -41,7 +41,7 @@ def rows_of_day() -> list[dict[str, Any]]:
 
 
 class Portal:
-    """The API of an account: checks the access, and has pages of two. `answers` come before what it knows.
+    """The API of an account: checks the access, and has pages of two. `answers` come before its own answers.
 
     At each request for calls one of `arriving` is added to the list, and the first call of all is removed if
     `is_shrinking`, so that its pages shift.
@@ -107,7 +107,7 @@ async def test_the_list_repairs_a_day_of_which_half_of_the_events_were_lost() ->
             name = next(one["call"] for one in STORY.expected["legs"] if one["source_call"] == call)
             rang_only = leg.disposition == "no_answer" and leg.direction == "inbound" and "queue:" not in manager
             if rang_only or name == "A11":
-                continue  # only its own events tell of a telephone that rang in vain; A11 has not ended
+                continue  # only its own events have a telephone that rang in vain; A11 has not ended
             found = legs[call, manager]
             assert (found.disposition, found.lead) == (leg.disposition, leg.lead), (seed, name, manager)
             if name not in {"A08", "A09"} or f"{name}-transferred" in files:

@@ -38,7 +38,7 @@ thresholds.retry_horizon = "24h"
 
 
 class WithoutLeads(HookStory):
-    """The story as its events tell it: no contact event has the customer's number."""
+    """The story in its events: no contact event has the customer's number."""
 
     def differences(self, events: Any) -> list[str]:
         return [text for text in super().differences(events) if ": lead is None instead of" not in text]

@@ -135,7 +135,7 @@ async def asked(time: Time, more: str = "", **given: Any) -> AsyncIterator[tuple
 
 
 UNSEEN = ("D3: amount", "D3: currency", "D3: manager", "D3: lead")
-"""What nobody can say of a deal that is gone when it is asked for. It counts nowhere."""
+"""The lost fields of a deal that is deleted before the poll. They count in no figure."""
 
 
 def differences(events: Sequence[Event], *, but: tuple[str, ...] = UNSEEN) -> list[str]:
@@ -163,7 +163,7 @@ async def test_pages_that_shift_while_they_are_read_lose_nothing() -> None:
 
         def grows(request: web.Request) -> web.Response:
             said = account(request)
-            if request.path == "/api/v4/events":  # somebody changes a contact between two pages
+            if request.path == "/api/v4/events":  # a contact is changed between two pages
                 number = len(account.changes)
                 new = {"id": f"n{number}", "type": "entity_linked", "entity_id": 1, "entity_type": "contact"}
                 account.changes.insert(0, {**new, "created_at": EVENING // 1000})
@@ -249,7 +249,7 @@ PUSHED = HookStory("amocrm", load(settings_text(), {}, SOURCES), AmocrmHook)
 
 
 def pushed(deliveries: Sequence[Delivery]) -> list[Event]:
-    """The events of the webhook alone. The token in the path is checked before: a forged one does not come so far."""
+    """The events of the webhook alone. The token in the path is checked before this step."""
     return PUSHED.play([one for one in deliveries if one.kind != "refused"])
 
 

@@ -127,7 +127,7 @@ def at_of(moment: tuple[int, Delivery | None]) -> int:
 
 
 def deal_differences(expected: Any, events: Sequence[Event], *, exact: bool) -> list[str]:
-    """What is not as expected. `exact`: the deletion came by its push, so its moment is known."""
+    """Return the differences. `exact`: the deletion came by its push, so its moment is known."""
     wrong: list[str] = []
     changes = [one for one in events if isinstance(one, DealStageChanged)]
     if {one.deal for one in changes} != {deal["source_deal"] for deal in expected["deals"]}:
@@ -173,7 +173,7 @@ def link_differences(expected: Any, events: Sequence[Event]) -> list[str]:
 
 
 def polled_legs(expected: Any) -> Any:
-    """What must come out with polls: what a push alone misses is there."""
+    """Return the expectation with polls, which have the events that a push misses."""
     return expected | {"legs": [{k: v for k, v in leg.items() if k != "push_only"} for leg in expected["legs"]]}
 
 

@@ -240,7 +240,7 @@ async def test_a_row_that_cannot_be_read_is_refused_alone_and_shows_no_number() 
     calls[1]["CALL_START_DATE"] = "2026-11-17 10:00"
     deals = {"1": [deal(1, NOW_MS - HOUR_MS, STAGE_ID=["x"])], "2": [deal(2, NOW_MS - HOUR_MS)]}
     async with asked({"statistic": calls, "deals": deals}, time) as (made, portal, _):
-        portal.call = tolerant(portal.call)  # type: ignore[method-assign]  # the portal does not filter what is odd
+        portal.call = tolerant(portal.call)  # type: ignore[method-assign]  # the portal does not filter odd rows
         assert await made.poller.once() == "done", made.poller.trouble
     assert {type(one) for one in made.sink.events} == {CallEnded, DealStageChanged}
     assert sorted(one.reason for one in made.sink.refused) == [

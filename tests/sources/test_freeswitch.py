@@ -22,7 +22,7 @@ STORY: Final = HookStory(SYSTEM, load(SETTINGS, {}, SOURCES), FreeSwitchHook, la
 
 
 def rendered(variant: str) -> list[Delivery]:
-    """The requests of one rendering; what could not be posted of the raw one is posted last."""
+    """The requests of one rendering; the raw records that could not be posted come last."""
     found = [one for one in STORY.deliveries if one.file.startswith(f"deliveries-{variant}/")]
     last = found[-1].request
     if variant == "raw":

@@ -1,4 +1,4 @@
-"""Whatever a system that posts states of calls sends, in whatever order: events of the contract, and no number."""
+"""Any input in any order of a system that posts states of calls gives events of the contract, and no number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nights on which the clocks change, calls over midnight with a restart of the gateway, and what else is rare."""
+"""Nights on which the clocks change, calls over midnight with a restart of the gateway, and other rare cases."""
 
 from __future__ import annotations
 

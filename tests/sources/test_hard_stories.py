@@ -1,4 +1,4 @@
-"""The day of the fixtures on nights on which the clocks change, and over midnight: told by each system in its form."""
+"""The day of the fixtures on nights on which the clocks change, and over midnight, in the form of each system."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MOSCOW: Final = 'timezone = "Europe/Moscow"'
 
 
 class System(NamedTuple):
-    """How the story of a system is played. `settings` has the zone of its local times as Moscow's."""
+    """The parts that play the story of a system. `settings` has Moscow as the zone of its local times."""
 
     settings: str
     hook: Callable[[Any], Any]
@@ -82,7 +82,7 @@ SYSTEMS: Final = {
 
 
 class Night(NamedTuple):
-    """When the story is told: what happened at `was` (UTC, on the day of the story) happens at `is_` in `zone`."""
+    """The shift of a story: the moment `was` (UTC, on the day of the story) becomes `is_` in `zone`."""
 
     was: str
     is_: str
@@ -98,7 +98,7 @@ def _utc(text: str) -> datetime:
 
 
 AUTUMN, SPRING = "2026-10-25T01:00:00", "2026-03-29T01:00:00"
-"""When the clocks change in Europe."""
+"""The nights on which the clocks change in Europe."""
 NIGHTS: Final = [
     Night("06:05:00", AUTUMN, "Europe/Berlin"),
     Night("08:42:00", SPRING, "Europe/Berlin"),
@@ -148,7 +148,7 @@ def test_the_day_comes_out_as_it_happened(system: str, night: Night, tmp_path: P
 def test_a_call_over_midnight_that_a_restart_of_the_pbx_cuts_is_open_and_no_other_call_changes(
     system: str, restart: str, tmp_path: Path
 ) -> None:
-    """Nothing more is said of the calls of that moment. What was said of them stays."""
+    """No later messages come about the calls of that moment. Earlier ones stay."""
     night = Night(restart, "2026-11-17T21:00:00", "Europe/Moscow")
     story = told(tmp_path, system, night)
     at_ms = ms_of("2026-11-17T21:00:00Z")
@@ -236,9 +236,9 @@ def channels(event: bytes) -> set[str]:
 def test_a_freeswitch_that_starts_anew_over_midnight_numbers_its_events_from_one_and_tells_the_calls_after(
     restart: str, *, has_list: bool
 ) -> None:
-    """Channels of before are gone without a word; the numbers of events begin anew, and the core has another id.
+    """Earlier channels are gone without an event; the numbers of events begin again, and the core has another id.
 
-    Without the list of channels, its id alone says so.
+    Without the list of channels, only the id shows that.
     """
     move = move_of(Night(restart, "2026-11-17T21:00:00", "Europe/Moscow"))
     at_ms = ms_of("2026-11-17T21:00:00Z")
@@ -262,7 +262,7 @@ def test_a_freeswitch_that_starts_anew_over_midnight_numbers_its_events_from_one
     played.now_ms = at_ms + BOOT_MS
     played.connection((empty_list if has_list else greeting) + sent(anew))
     cut = [leg for leg in expected["legs"] if leg["started_ms"] < at_ms < (leg["ended_ms"] or 0)]
-    calls = {leg["call"] for leg in cut} | {"A11"}  # of A11 the list tells, which is asked for later
+    calls = {leg["call"] for leg in cut} | {"A11"}  # A11 is in the list, which is requested later
     untold = {leg["source_call"] for leg in expected["legs"] if leg["call"] in calls}
     wrong = differences(played.events, expected)
     assert [text for text in wrong if not any(call in text for call in untold)] == []
@@ -273,7 +273,7 @@ def test_a_freeswitch_that_starts_anew_over_midnight_numbers_its_events_from_one
     assert {(ends[leg].ended_by, ends[leg].talk_ms, ends[leg].at >= at_ms) for leg in heard} == {("timeout", 0, True)}
 
 
-# -- what polls find
+# -- polls
 
 
 @pytest.mark.parametrize("night", SOME, ids=named)

@@ -46,7 +46,7 @@ GONE = {
 """The deal that is deleted in the afternoon, as it was before."""
 DELETED = "2026-11-17T14:00:00.000Z"
 OWNERS = {"16915081": "2026-11-17T10:10:00Z", "16915070": "2026-11-17T09:00:10Z"}
-"""When a deal was changed without a change of its stage."""
+"""The moments at which a deal was changed without a change of its stage."""
 
 
 def settings_text(url: str = "http://127.0.0.1:1", keys: Any = None, more: str = "") -> str:
@@ -298,7 +298,7 @@ async def test_the_poll_finds_the_second_deletion() -> None:
 
 async def test_wrong_inputs_are_answered_as_they_deserve_and_harm_nothing() -> None:
     text = settings_text(keys=index_of("hubspot")["keys"])
-    # A doorbell stores nothing: what counts of three items is that they start a poll.
+    # A doorbell stores no events: three items start a poll.
     problems = await answered("hubspot", text, HubspotHook, differs=("44-one-bad-among-three.http",))
     assert [one for one in problems if "not even the sound one" not in one] == []
 

@@ -1,4 +1,4 @@
-"""The statistics of Mango: they are asked for in two steps, and repair what was not pushed."""
+"""The statistics of Mango, which are requested in two steps, and repair lost pushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of MegaFon's virtual PBX: rows made from what really happened repair what was not pushed."""
+"""The history of MegaFon's virtual PBX: rows made from the truth repair lost pushes."""
 
 from __future__ import annotations
 

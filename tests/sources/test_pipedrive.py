@@ -65,7 +65,7 @@ def held(name: str) -> list[Any]:
 
 
 def bodies() -> list[Any]:
-    """What the webhooks of the story say of deals, each once, in the order in which it happened."""
+    """The bodies of the story's webhooks about deals, each once, in the order of their moments."""
     said = [json.loads(one.request.body) for one in STORY.deliveries if one.kind != "refused"]
     once = {one["meta"]["id"]: one for one in said if one["meta"]["entity"] == "deal"}
     return sorted(once.values(), key=lambda one: ms_of(one["meta"]["timestamp"]))
@@ -172,7 +172,7 @@ async def test_polls_of_a_day_tell_the_story(polls: int) -> None:
             assert await made.poller.once() == "done", made.poller.trouble
     assert differences(sink.events) == []
     assert sink.refused == []
-    if polls == 100:  # a changelog costs tokens: nobody asks for one again without an update
+    if polls == 100:  # a changelog costs tokens: it is not requested again without an update
         assert sum("changelog" in path for path, _, _ in api.requests) <= len(bodies()) + 1
 
 
@@ -426,7 +426,7 @@ def test_version_1_says_the_same_with_other_names() -> None:
 
 
 REASONS = {"11-time-2099.http": "future", "32-utf16.http": "not_json"}
-if sys.version_info >= (3, 12):  # Python reads more levels than this input has, so it is refused for what it is
+if sys.version_info >= (3, 12):  # Python reads more levels than this input has, so it is refused for its type
     REASONS["28-nested-1000-deep.http"] = "invalid_field"
 
 

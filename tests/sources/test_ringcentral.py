@@ -106,7 +106,7 @@ def test_the_token_may_come_in_the_newer_header(header: str, *, is_taken: bool) 
     assert RingCentralHook(STORY.settings).is_authentic(again) is is_taken
 
 
-# -- sessions that the story has not
+# -- sessions that are not in the story
 
 
 @cache
@@ -115,7 +115,7 @@ def settings_of(more: str) -> Settings:
 
 
 class Session:
-    """A session as RingCentral tells of it. Moments are seconds from its start."""
+    """A session in the form of RingCentral. Moments are seconds from its start."""
 
     def __init__(self, more: str = "") -> None:
         self.gateway = Gateway("ringcentral", settings_of(more), RingCentralHook, RingCentralJoin)
@@ -124,7 +124,7 @@ class Session:
         self.refused: list[Any] = []
 
     def request(self, party: int, owner: str, code: str, second: float, **more: Any) -> Request:
-        """What RingCentral posts next."""
+        """Return the next post of RingCentral."""
         self.sequence += 1
         direction = more.pop("direction", "Inbound")
         own, other = {"extensionId": IDS.get(owner, owner)}, more.pop("other", CUSTOMER)
@@ -155,7 +155,7 @@ class Session:
         return self.take([self.request(party, owner, code, second, **more)])
 
     def counted(self) -> dict[str, Any]:
-        """What each leg counts as in the row of its manager: the fold's word."""
+        """Return the result of the call's leg in the row of each manager."""
         self.events += self.gateway.joined(2**42).events
         found = {}
         for manager, row in rows_of(self.events).items():

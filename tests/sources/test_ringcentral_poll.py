@@ -1,4 +1,4 @@
-"""The call log of RingCentral: it repairs what was not pushed; its access, its limits, its users."""
+"""The call log of RingCentral, which repairs lost pushes; its access, its limits, its users."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ own_numbers = ["+74950001100"]
 
 
 class PushedStory(HookStory):
-    """The story without what Twilio never pushed: only the list of calls names the salesperson of A11."""
+    """The story without the data that Twilio never pushed: only the list of calls names the salesperson of A11."""
 
     def differences(self, events: Any) -> list[str]:
         return [text for text in super().differences(events) if not text.startswith("A11 gleb.ostrov: no such leg")]

@@ -1,4 +1,4 @@
-"""The list of calls of Twilio: it repairs what was not pushed, and names the salesperson of a call in progress."""
+"""The list of calls of Twilio, which repairs lost pushes, and names the salesperson of a call in progress."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Account:
 
 
 async def polled(account: Account, *, now_ms: int = EVENING, cursors: MemoryCursors | None = None) -> tuple[Any, Api]:
-    """What one poll finds: the sink, and the API with its requests."""
+    """The result of one poll: the sink, and the API with its requests."""
     api = Api(account)
     async with api.serving():
         source = twilio_poll(load(settings_text(KEYS, f'api_url = "{api.url}"'), {}, SOURCES))
@@ -101,7 +101,7 @@ def joined(statements: Sequence[Any]) -> list[Event]:
 
 
 def whole(events: Sequence[Event]) -> list[str]:
-    """What is not as expected once the list has been read: nothing is left out."""
+    """Return the differences once the list has been read, without exceptions."""
     expected = json.loads(json.dumps(STORY.expected))
     for leg in expected["legs"]:
         leg.pop("push_only", None)

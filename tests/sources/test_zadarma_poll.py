@@ -1,4 +1,4 @@
-"""The statistics of Zadarma: rows made from what really happened repair what was not pushed."""
+"""The statistics of Zadarma: rows made from the truth repair lost pushes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_a_call_without_any_push_has_its_legs_from_the_statistics() -> Non
     for leg in STORY.truth["legs"]:
         many = sum(one["call"] == leg["call"] and bool(one["answered"]) for one in STORY.truth["legs"]) > 1
         is_told = leg["answered"] or leg["direction"] == "outbound"
-        if many or leg["consult"] or not is_told:  # a row says nothing of transfers, and of telephones that rang
+        if many or leg["consult"] or not is_told:  # a row has neither transfers nor telephones that rang
             continue
         found = legs[IDS[leg["call"]], leg["manager"]]
         told = "answered" if leg["disposition"] == "voicemail" else leg["disposition"]

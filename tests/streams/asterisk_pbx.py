@@ -1,4 +1,4 @@
-"""A small PBX for tests: writes the AMI events that Asterisk 16 to 22 sends for what a test makes happen."""
+"""A small PBX for tests: writes the AMI events of Asterisk 16 to 22 for the actions of a test."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Pbx:
         self.emit("CoreShowChannelsComplete", EventList="Complete", ListItems=str(len(channels)))
 
     def play(self, translator: Asterisk, since: int = 0) -> list[Event]:
-        """Feed what was written since the event at `since`."""
+        """Feed the events since the one at `since`."""
         return [found for event in self.events[since:] for found in translator.feed(event, int(self.now * 1000))]
 
 

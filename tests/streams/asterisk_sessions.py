@@ -1,4 +1,4 @@
-"""What the tests of the Asterisk source share: the recorded sessions, and a short form of contract events."""
+"""Shared parts of the tests of the Asterisk source: the recorded sessions, and a short form of contract events."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def started(events: list[Event]) -> list[tuple[str, str]]:
 
 
 def assert_sound(events: list[Event]) -> None:
-    """Whatever was fed: a leg begins before it is answered or ends, ends once, and no id is used twice."""
+    """Assert for any input: a leg begins before it is answered or ends, ends once, and no id is used twice."""
     assert len({event.id for event in events}) == len(events)
     open_legs: set[tuple[str, str]] = set()
     balance: Counter[tuple[str, str]] = Counter()
@@ -90,7 +90,7 @@ def assert_sound(events: list[Event]) -> None:
 
 
 def is_idle(translator: Asterisk) -> bool:
-    """Tell whether nothing is left in it: no channel, bridge, conversation or waiting end."""
+    """Return whether it is empty: without a channel, bridge, joined conversation or waiting end."""
     channels = translator._channels
     conversations = translator._conversations
     return not (channels.by_uid or channels.bridges or conversations.by_linkedid or len(conversations.ends))

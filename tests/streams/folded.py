@@ -30,10 +30,10 @@ _CONTACTS: Final = "contacts/0"
 
 
 class Folded:
-    """Rows of managers, leads and outcomes, after `records` and, at `now_ms`, what times out.
+    """Rows of managers, leads and outcomes, after `records` and after the timeouts at `now_ms`.
 
-    `outcomes` counts what became of the events of topic `calls`, `crm` of the other: applied, rejected by reason, and
-    the fields that were folded. With `hasty`, legs time out after every so many records already, as where a worker
+    `outcomes` counts the results of the events of topic `calls`, `crm` those of the other: applied, rejected by reason,
+    and the fields that were folded. With `hasty`, legs also time out after this number of records, as where a worker
     reads a history within seconds.
     """
 
@@ -77,7 +77,7 @@ class Folded:
                 self._call(end)
 
     def row(self, manager: str) -> ManagerRow:
-        """Return the row of a manager, who may have done nothing."""
+        """Return the row of a manager, possibly without events."""
         row = self.managers.get(manager)
         if row is None:
             row = self.managers[manager] = ManagerRow(manager, self._local(manager))
@@ -136,7 +136,7 @@ class Folded:
     # -- reading
 
     def views(self, now_ms: int) -> Iterator[tuple[Manager, ManagerView]]:
-        """Yield everybody with what their rows say at `now_ms`."""
+        """Yield every manager with the figures of the rows at `now_ms`."""
         reader = ManagerReader(self.settings)
         for id_ in sorted(self.managers.keys() | self.settings.managers.keys()):
             manager = self.settings.manager(id_)

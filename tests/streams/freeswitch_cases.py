@@ -1,4 +1,4 @@
-"""The story of FreeSWITCH: its settings, its deliveries, and the legs that come out, by the plainest reading."""
+"""The story of FreeSWITCH: its settings, its deliveries, and the resulting legs, by the plainest reading."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ tokens = ["{hashed(TOKEN)}"]
 
 @lru_cache
 def settings(basic_auth: str = "", more: str = "") -> Settings:
-    """Return the settings of the story; `basic_auth` is what the PBX shows."""
+    """Return the settings of the story; `basic_auth` is the login of the PBX."""
     return load(text(basic_auth, more), {}, SOURCES)
 
 
@@ -70,7 +70,7 @@ def text(basic_auth: str = "", more: str = "") -> str:
 
 @lru_cache
 def parties() -> Parties:
-    """Return who is who in the story."""
+    """Return the people of the story."""
     found = settings()
     return parties_of(found, found.source(FreeSwitchMapping))
 
@@ -106,7 +106,7 @@ def pieces(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
 
 
 def joined(statements: Iterable[Statement]) -> list[Event]:
-    """Return what the statements give together."""
+    """Return the join of the statements."""
     by_call: dict[str, list[KeptStatement]] = {}
     for said in statements:
         by_call.setdefault(said.call, []).append(KeptStatement(0, said.body))
@@ -114,7 +114,7 @@ def joined(statements: Iterable[Statement]) -> list[Event]:
 
 
 class Played:
-    """What came of a stream of the event socket, over several connections."""
+    """The events of a stream of the event socket, over several connections."""
 
     def __init__(self, translator: FreeSwitch | None = None) -> None:
         self.translator = translator or FreeSwitch(parties())
@@ -124,7 +124,7 @@ class Played:
         self.now_ms = 1_794_895_326_240
 
     def connection(self, data: bytes, sizes: Sequence[int] = (65_536,), *, times: int = 1) -> EslSession:
-        """Play one connection; each message comes `times` times. What the PBX says of the time is believed."""
+        """Play one connection; each message comes `times` times. The clock of the PBX counts."""
         self.translator.begin_connection()
         session = EslSession(EslAccess(host="pbx.example", password=Secret("ClueCon-of-the-tests")))
         for piece in pieces(data, sizes):
@@ -147,7 +147,7 @@ class Played:
 
 
 def legs(events: Iterable[Event]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return what the legs count as: each id once, and of several ends the most reliable one."""
+    """Return the legs as they count: each id once, and of several ends the most reliable one."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for event in {event.id: event for event in reversed(list(events))}.values():
         if isinstance(event, CallTransferred):
@@ -170,7 +170,7 @@ def legs(events: Iterable[Event]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def differences(events: Iterable[Event], expected: dict[str, Any], *, slack_ms: int = 0) -> list[str]:
-    """Return what is otherwise than expected. With `slack_ms`, moments and talk may differ by as much."""
+    """Return the differences from the expectation. With `slack_ms`, moments and talk may differ by as much."""
     found = legs(events)
     wanted = {(leg["source_call"], leg["manager"]): leg for leg in expected["legs"]}
     said = [f"{leg} is too much" for leg in found.keys() - wanted.keys()]
@@ -189,7 +189,7 @@ def differences(events: Iterable[Event], expected: dict[str, Any], *, slack_ms: 
         for name, unit in (("started_ms", 1), ("answered_ms", 1), ("ended_ms", 1), ("talk_s", 1000)):
             value = leg[name]
             if name in ("ended_ms", "talk_s") and value is None:
-                continue  # the end is not known: what a timeout says of it counts nowhere
+                continue  # the end is not known: the fields of a timeout do not count
             if (made[name] is None) != (value is None) or (value and abs(made[name] - value) * unit > slack_ms + 0.5):
                 said.append(f"{key} has {name} {made[name]}, not {value}")
     return said

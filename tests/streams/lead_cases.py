@@ -65,7 +65,7 @@ def leg(call: str = "c1", at: int = NOON, manager: str = "anna", **more: Any) ->
 
 
 def dial(call: str = "c1", at: int = NOON, manager: str = "anna", **more: Any) -> Contact:
-    """Return a call that nobody answered."""
+    """Return an unanswered call."""
     said = {"disposition": "no_answer", "answered": False, "conversation": False, "talk_ms": 0, **more}
     return leg(call, at, manager, started_at=said.pop("started_at", at - 20_000), **said)
 
@@ -157,7 +157,7 @@ class Lead:
         return self
 
     def take_unchecked(self, *said: CrmEvents) -> Lead:
-        """Take events of which retention may drop some: what it dropped stays counted."""
+        """Take events of which retention may drop some: dropped ones stay counted."""
         for fact in said:
             self.seq += 1
             passed_on = Forwarded(src="crm/0", seq=self.seq, lead=fact.lead, event=fact)
@@ -277,12 +277,12 @@ CRM: st.SearchStrategy[CrmEvents] = st.one_of(
 
 @st.composite
 def histories(draw: st.DrawFn, most: int = 14) -> list[Said]:
-    """Draw what is said of a lead: legs by (call, manager), each once or with versions that replace each other."""
+    """Draw the events of a lead: legs by (call, manager), each once or with versions that replace each other."""
     notes: dict[tuple[object, ...], CallAnnotated] = {}
     said: list[Said] = [
         fact
         for fact in draw(st.lists(CRM, max_size=most))
-        # The same id is the same note: of two that differ, nothing but the order of arrival could decide.
+        # The same id is the same note: between two that differ, only the order of arrival could decide.
         if not isinstance(fact, CallAnnotated)
         or notes.setdefault((fact.call, fact.revision, fact.at, fact.id), fact) == fact
     ]

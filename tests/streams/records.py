@@ -1,4 +1,4 @@
-"""Record files of Asterisk for tests: the stories, and what must come out of them."""
+"""Record files of Asterisk for tests: the stories, and their expected legs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lines_of(data: bytes) -> list[bytes]:
 
 
 def read(source: LineSource, lines: Iterable[bytes], now_ms: int = NOW_MS) -> tuple[list[Event], list[Refused]]:
-    """Return the events and refusals of lines, and what comes when the file is quiet."""
+    """Return the events and refusals of lines, and the events once the file is quiet."""
     events: list[Event] = []
     refused: list[Refused] = []
     for place, line in enumerate(lines):
@@ -42,13 +42,13 @@ def read(source: LineSource, lines: Iterable[bytes], now_ms: int = NOW_MS) -> tu
 
 
 def expected_of(folder: str) -> list[dict[str, Any]]:
-    """Return the legs that a story must give."""
+    """Return the expected legs of a story."""
     held = json.loads((FOLDER / folder / "expected.json").read_text())
     return list(held["legs"])
 
 
 def story_differences(expected: Iterable[dict[str, Any]], events: list[Event], *, slack_ms: int = 0) -> list[str]:
-    """Return where the legs of a story differ. A value `unknown` is not compared; an end by timeout does not come."""
+    """Return the differences in the legs of a story. A value `unknown` is not compared; ends by timeout do not come."""
     ends = [event for event in events if isinstance(event, CallEnded)]
     found = []
     for leg in expected:
@@ -91,7 +91,7 @@ def _wrong(leg: dict[str, Any], end: CallEnded, transfers: list[CallTransferred]
 
 
 def shown(events: Iterable[Event]) -> str:
-    """Return everything that events say, to look for what must not be there."""
+    """Return all values of events, to search for forbidden ones."""
     return " ".join(repr(event) for event in events)
 
 

@@ -1,4 +1,4 @@
-"""What a manager's events come to, counted the slow way: from the list of all of them, with nothing kept in between."""
+"""The figures of a manager's events, counted the slow way: from the list of all events, without a state in between."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def counted_legs(events: Iterable[CallsEvent]) -> dict[str, Counted]:
 
 
 def _counted(known: list[Any]) -> Counted | None:
-    """Return what a leg counts: one for all stretches in which it was in progress, with the sum of their talk."""
+    """Return the count of a leg: one for all stretches in which it was in progress, with the sum of their talk."""
     starts = sorted((e for e in known if isinstance(e, CallStarted)), key=lambda e: (e.at, e.id))
     answers = [e.at for e in known if isinstance(e, CallAnswered)]
     transfers = [e for e in known if isinstance(e, CallTransferred)]
@@ -164,7 +164,7 @@ def _is_internal(known: list[Any]) -> bool:
 
 
 def _since(known: list[Any]) -> int | None:
-    """Return since when a leg is in progress, None for one that is not."""
+    """Return the moment since which a leg is in progress, None for one that is not."""
     begin, _ = stretches(known)[-1]
     if begin == 0 and any(isinstance(e, CallEnded | CallTransferred) for e in known):
         return None

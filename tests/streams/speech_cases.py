@@ -1,4 +1,4 @@
-"""Transcripts for the tests of speech: marks by hand, the labelled dialogues, and what real recognisers wrote."""
+"""Transcripts for the tests of speech: marks by hand, the labelled dialogues, and the output of real recognisers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def utterance(
 
 
 def marked(event: SpeechUtterance, *, nod: bool = False) -> UtteranceMarks:
-    """Return the times of an utterance as marks, without what its words say."""
+    """Return the times of an utterance as marks, without hits of its words."""
     return UtteranceMarks(
         revision=event.revision,
         final=event.final,
@@ -86,7 +86,7 @@ def events_of(dialogue: dict[str, Any]) -> Iterator[SpeechUtterance]:
 
 
 def whisper(call: str, *, timed: bool = True) -> Iterator[SpeechUtterance]:
-    """Yield what Whisper wrote of a recording: its segments, with the times of their words or without."""
+    """Yield Whisper's segments of a recording, with the times of their words or without."""
     for side, role in WHISPER_SIDES.items():
         path = FIXTURES / f"whisper/Auto_Repairs_{call}_UTC_{side}.whisper.json"
         for number, segment in enumerate(json.loads(path.read_text(encoding="utf-8"))["segments"]):
@@ -99,7 +99,7 @@ def whisper(call: str, *, timed: bool = True) -> Iterator[SpeechUtterance]:
 
 
 def heard(call: str) -> dict[str, UtteranceMarks]:
-    """Return when each side spoke in a recording, found in the audio: one utterance for each stretch."""
+    """Return the speech of each side in a recording, measured in the audio: one utterance for each stretch."""
     found = json.loads((FIXTURES / f"whisper/Auto_Repairs_{call}_UTC.speech.json").read_text(encoding="utf-8"))
     return {
         f"{side}-{number}": marks(role, (start, end), timed=True)

@@ -1,4 +1,4 @@
-"""Questions for the tests of speech: the shipped cues, sentences without punctuation, and what was measured on them."""
+"""Questions for the tests of speech: the shipped cues, sentences without punctuation, and measurements on them."""
 
 from __future__ import annotations
 

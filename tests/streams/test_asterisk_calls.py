@@ -1,4 +1,4 @@
-"""Calls that no recording holds, made on a small PBX: what their legs are."""
+"""Calls that are in no recording, made on a small PBX: their legs."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_redirect_between_bridges_takes_only_the_gap_from_the_talk() -> None:
     assert ends(played(pbx))["101"].talk_ms == 20_000
 
 
-# -- nobody answers
+# -- unanswered calls
 def test_a_missed_call_is_a_leg_of_the_telephone_that_rang_and_of_the_queue_pseudo_manager() -> None:
     pbx = Pbx()
     customer = pbx.caller(TRUNK, "0201234567", CUSTOMER)

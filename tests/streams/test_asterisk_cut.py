@@ -1,4 +1,4 @@
-"""Calls of a real Asterisk with the link cut at random moments: what the lists of channels make good, and what not.
+"""Calls of a real Asterisk with the link cut at random moments: the events that the lists of channels restore.
 
 The list that closes a gap is what Asterisk would answer then: it is built from the events before it.
 """
@@ -149,7 +149,7 @@ def whole(events: list[Ami]) -> list[Event]:
 
 
 def certain(event: Event) -> Event:
-    """The event as it would be if all of its leg had been heard. Uncertain ends are numbered by themselves."""
+    """The event without a gap in its leg. Uncertain ends have numbers of their own."""
     if not isinstance(event, CallEnded):
         return event
     return replace(event, id=OCCURRENCE.sub(":ended", event.id), uncertain=UNSET)
@@ -199,7 +199,7 @@ UNSURE = {
     "237-dial-local-nobody": "a dial behind a Local channel that reached its limit looks canceled",
     "66-followme": "the same",
 }
-"""Recordings in which a restart at some steady moment changes an end, and how; docs/asterisk.md says it in general."""
+"""Recordings in which a restart at some steady moment changes an end, with the change; see docs/asterisk.md."""
 
 
 def ends_of(found: list[Event]) -> dict[tuple[str, str], list[CallEnded]]:
@@ -211,7 +211,7 @@ def ends_of(found: list[Event]) -> dict[tuple[str, str], list[CallEnded]]:
 
 
 def is_same(one: CallEnded, other: CallEnded) -> bool:
-    """Whether two ends are the same to a board: times to the second of a list, talk to a twentieth."""
+    """Return whether two ends are the same on a board: times to the second of a list, talk to 50 ms."""
     fields = ("direction", "disposition", "ended_by", "lead", "internal")
     return (
         all(getattr(one, name) == getattr(other, name) for name in fields)

@@ -1,4 +1,4 @@
-"""How legs that nobody answered ended."""
+"""The dispositions of unanswered legs."""
 
 from __future__ import annotations
 

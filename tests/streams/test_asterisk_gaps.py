@@ -1,4 +1,4 @@
-"""Gaps in what was heard, made on a small PBX."""
+"""Gaps of the link, made on a small PBX."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_what_lived_through_a_gap_ends_uncertain_and_what_began_after_it_does_no
     phone = pbx.ring(new, "PJSIP/103")
     pbx.answer(new, phone)
     pbx.wait(60)
-    del pbx.events[since:]  # nobody listens
+    del pbx.events[since:]  # no listener
     translator.begin_connection()
     pbx.listing(*known, ringing, rung, new, phone)
     late = pbx.caller(TRUNK, "0201234567", "+31633333333")

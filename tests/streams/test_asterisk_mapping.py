@@ -1,4 +1,4 @@
-"""The settings of the Asterisk source: what is accepted, what is refused and in which words."""
+"""The settings of the Asterisk source: accepted values, and the errors of refused ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A listener that was started anew: what it had stored, and the list of channels, give the same legs."""
+"""A listener that was restarted: its stored events and the list of channels give the same legs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.streams.asterisk_sessions import brief, is_idle, translator_of
 
 
 def restarted(stored: list[Event]) -> Asterisk:
-    """A new translator that remembers what one before it had stored."""
+    """A new translator with the events that an earlier one stored."""
     translator = translator_of()
     translator.recall(stored)
     return translator
@@ -43,14 +43,14 @@ def test_a_call_in_progress_goes_on_with_all_its_talk_and_nothing_is_written_twi
 
 
 def sure(end: CallEnded) -> CallEnded:
-    """What an uncertain end would be if all had been heard: it is one, because nobody listened for a while."""
+    """Return an uncertain end as a certain one: it is uncertain only because of a gap."""
     assert end.uncertain is True
     assert ":uncertain:" in end.id
     return replace(end, uncertain=UNSET, id=end.id.replace(":uncertain:", ":ended:"))
 
 
 def ends_of_whole(pbx: Pbx) -> dict[str, CallEnded]:
-    """The ends of the same session for a listener that was never away."""
+    """The ends of the same session for a listener without a gap."""
     return ends(pbx.play(translator_of()))
 
 

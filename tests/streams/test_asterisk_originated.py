@@ -93,7 +93,7 @@ def test_a_first_party_that_is_seen_to_ring_before_it_is_seen_to_be_dialled_is_t
 
 
 def test_a_customer_whom_the_pbx_calls_first_is_the_lead_of_the_manager_it_rings_next() -> None:
-    # "Call me now" on a web page, or a dialler that hands over who answers.
+    # "Call me now" on a web page, or a dialler that hands answered calls over.
     pbx = Pbx()
     one, two = pbx.local("callme@click")
     pbx.dial(None, one)

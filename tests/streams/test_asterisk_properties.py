@@ -1,4 +1,4 @@
-"""What must hold for any session: mixed with another, repeated, cut anywhere, with holes in it, or plain garbage."""
+"""Invariants of any session: mixed with another, repeated, cut anywhere, with holes in it, or plain garbage."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_session_that_is_joined_at_any_place_has_sound_legs_and_leaves_nothing
         found = fed(translator, list(events[joined:]))
         assert is_idle(translator)
         assert_sound(found)
-        # Nobody talks who does not talk in the whole session.
+        # Only managers who talk in the whole session talk in the cut one.
         assert {manager for _, manager in answered(found)} <= {manager for _, manager in answered(list(alone(name)))}
 
 
@@ -207,7 +207,7 @@ def test_garbage_raises_nothing_and_leaves_nothing_behind(events: list[Ami]) -> 
     assert is_idle(translator)
     decoder: Decoder[CallsEvent] = Decoder("calls")
     for event in found:
-        assert decoder.decode(encode(event)) == event  # what the contract would not accept must not be written
+        assert decoder.decode(encode(event)) == event  # events that the contract refuses must not be written
 
 
 def leads_of(events: list[Event]) -> set[str]:

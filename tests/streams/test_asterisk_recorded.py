@@ -1,4 +1,4 @@
-"""The recorded sessions: which legs there were, who answered, how each ended; by hand and beside the peer's report."""
+"""The recorded sessions: their legs with manager and disposition, by hand and beside the peer's report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LEGS: dict[str, list[str]] = {
     "ab_success_a_hangup": [f"42 {A} outbound answered", f"42 {B} inbound answered"],
     # One PBX, two clients: the call leaves by the trunk and comes back by it. Two calls, each with an outside party.
     "ab_success_twoclients": ["287 260010001 outbound answered lead", f"297 {A} inbound answered lead"],
-    # A group of two mobiles, reached by the trunk; both pick up, one accepts first. One leg, of nobody we know.
+    # A group of two mobiles, reached by the trunk; both pick up, one accepts first. One leg, of an unknown person.
     "acceptance_group_pickup": ["1855 outside inbound answered lead"],
     # A's telephone sends the call on to B before it rings: A has no leg.
     "call_forwarding": [f"305 {B} inbound answered lead"],
@@ -118,9 +118,9 @@ def _who(channel: str) -> str:
     return endpoint if endpoint.isdigit() else "outside"
 
 
-# Where a party of the peer's report has no leg here, and why.
+# Parties of the peer's report without a leg here, with the reason.
 NO_LEG = {
-    # A customer at the other end of a trunk is nobody's manager. The peer reports channels, whoever is behind them.
+    # A customer at the other end of a trunk is no manager. The peer reports channels of any person.
     ("ab_success_twoclients", "outside"),
     ("ctd-account-world", "outside"),
     ("ctd-account-world-deny-b", "outside"),
@@ -183,7 +183,7 @@ REASONS = {
 }
 # The peer speaks of the caller's channel; where ours says something else, the reason stands here.
 OTHER_REASON = {
-    # The caller was put through to nobody. "completed" is the channel that an announcement had answered.
+    # The caller was not put through. "completed" is the channel that an announcement had answered.
     "a_created_no_answer": {"no_answer"},
     "queue_a_cancel": {"no_answer"},
     # "no-answer" is how the last dial ended. A had talked with B before, and a leg that talked was answered.

@@ -1,4 +1,4 @@
-"""Expectations: case by case, against a definition minute by minute, and what must always hold."""
+"""Expectations: case by case, against a definition minute by minute, and invariants."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Hours = Mapping[int, tuple[int, int]]
 
 
 def row_of(days: Mapping[int, Hours], zone: str = "Europe/Moscow", *, cold: bool = True) -> ManagerRow:
-    """A row whose day rows hold these, packed as they lie after a while, or as they are on the day itself."""
+    """A row with these day rows, packed as after some days, or as on the day itself."""
     row = ManagerRow("anna", local_time(zone))
     for day, hours in days.items():
         counts = [0] * WIDTH

@@ -1,4 +1,4 @@
-"""Unknown callers: what they are called, and which of them a short reference means."""
+"""Unknown callers: their shown names, and the caller of a short reference."""
 
 from __future__ import annotations
 

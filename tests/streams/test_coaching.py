@@ -1,4 +1,4 @@
-"""Coaching: what features of calls add up to, and what is made of them for a manager's training."""
+"""Coaching: the sums of the features of calls, and a manager's plan of training from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event contract: what is an event, what is refused and why, and that its documents are current."""
+"""The event contract: accepted events, refused records with their reasons, and current documents."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def raw(old: str, new: bytes) -> bytes:
 
 
 BAD: list[tuple[str, str, bytes | None, str]] = [
-    # what is wrong, topic, value, reason
+    # the error, topic, value, reason
     ("no value", "calls", None, "empty"),
     ("an empty value", "calls", b"", "empty"),
     ("a byte too much", "calls", changed(note="x" * (MAX_BYTES + 1 - len(changed(note="")))), "too_large"),

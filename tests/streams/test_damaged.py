@@ -1,4 +1,4 @@
-"""Real bytes of each system, damaged: what is left is read, nothing raises, and time grows with the size alone."""
+"""Real bytes of each system, damaged: the intact parts are read, nothing raises, and time is linear in the size."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def damaged(rows: list[bytes], begin: float, changes: list[Change]) -> list[byte
 
 
 def sound(events: Iterable[Event], shapes: Iterable[bytes]) -> None:
-    """Tell whether what came out may be published: the contract accepts it, and no number of a customer is in it."""
+    """Return whether the events may be published: the contract accepts them, and they have no number of a customer."""
     decoder: Decoder[CallsEvent] = Decoder("calls")
     for event in events:
         data = encode(event)
@@ -220,7 +220,7 @@ def test_a_damaged_session_of_a_real_asterisk_leaves_nothing_behind(
 def test_the_time_is_in_proportion_to_the_size(
     kind: str, place: float, changes: list[Change], piece: bytes, line: bool
 ) -> None:
-    """Whatever is repeated: eight times as much takes eight times as long, and not the square of it."""
+    """Any repeated input: eight times as much takes eight times as long, and not the square of it."""
     rows = CAPTURES[0].read_bytes().split(b"\r\n\r\n") if kind == "ami" else rows_of(kind)
     row = (damaged(rows, place, changes) or [b""])[0]
 
@@ -242,6 +242,6 @@ def test_the_time_is_in_proportion_to_the_size(
         return time.process_time() - begun
 
     small, large = seconds(250), seconds(2_000)
-    if large > max(0.5, 32 * small):  # perhaps the machine did something else
+    if large > max(0.5, 32 * small):  # the machine may have been busy
         small, large = min(seconds(250) for _ in range(3)), min(seconds(2_000) for _ in range(2))
     assert large <= max(0.5, 32 * small)

@@ -1,4 +1,4 @@
-"""One deal is one deal, whatever leads its events name, in whatever order they come."""
+"""A deal counts once, with any leads in its events, in any order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ KEY = deal_key("crm", "deal-1")
 
 
 def figures(world: Leads) -> dict[str, int]:
-    """What all leads claim, by measure, as managers were told it."""
+    """Return the totals of all leads by measure, which managers must have received."""
     assert world.received.totals == world.totals
     sums: Counter[str] = Counter()
     for (_, measure, _), n in world.totals.items():
@@ -187,7 +187,7 @@ def _named(said: Iterable[Said], leads: dict[str, str], drawn: st.DataObject, ke
 
 
 def _as_if_named_rightly(said: Iterable[Any]) -> Totals:
-    """What it comes to if every event of a deal names the lead that has it in the end."""
+    """Return the totals if every event of a deal named its last holder."""
     stages = ("dreaming", "qualified", "presentation", "proposal", "won", "lost")
     facts = list(said)
     newest: dict[str, tuple[tuple[int, int, str], str]] = {}
@@ -229,7 +229,7 @@ def _run(world: Leads, said: Iterable[Any], data: st.DataObject) -> None:
 
 @st.composite
 def with_deals(draw: st.DrawFn) -> list[Said]:
-    """Draw what is said of a lead, and more of its deals than of anything else."""
+    """Draw the events of a lead, most of them about its deals."""
     of_deals = st.one_of(stage_changes(), stage_changes(), stage_changes(), st.builds(deleted, MOMENTS, DEALS))
     return [*draw(histories(4)), *draw(st.lists(of_deals, min_size=3, max_size=10))]
 

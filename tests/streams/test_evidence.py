@@ -1,4 +1,4 @@
-"""The evidence behind figures: what explains a figure comes to the very value that is exported."""
+"""The evidence behind figures: the pieces of a figure add up to exactly the exported value."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def settings_of(zones: dict[str, str], more: str = "") -> Settings:
 
 
 def known_of(folds: Pipeline, manager: str) -> ManagerEvidence:
-    """What the topics hold of a manager: the calls once more, the rows of leads as they are written."""
+    """Return the evidence of a manager in the topics: the calls, folded again, and the written rows of leads."""
     log = CallLog(ManagerRow(manager, folds.local(manager)), folds.settings.thresholds)
     for partition in folds._logs["calls"].values():
         for offset, event in enumerate(partition):
@@ -97,7 +97,7 @@ def known_of(folds: Pipeline, manager: str) -> ManagerEvidence:
 
 
 def exported(folds: Pipeline, manager: str, now_ms: int) -> Told:
-    """What the worker exports of the manager."""
+    """Return the figures of the manager that the worker exports."""
     made = ManagerSeries(folds.settings)
     view = ManagerReader(folds.settings).read(folds.row(manager), now_ms, NO_ROSTER, folds.outcomes.get(manager))
     found: Told = {}
@@ -109,7 +109,7 @@ def exported(folds: Pipeline, manager: str, now_ms: int) -> Told:
 
 
 def explained(explainer: Explainer, known: ManagerEvidence, now_ms: int, told: Told) -> Told:
-    """What the pieces come to, for every figure and window, named as in `told`."""
+    """Return the sums of the pieces, for every figure and window, named as in `told`."""
     found: Told = {}
     for name, windows in explainer.windows.items():
         for window in windows:
@@ -123,7 +123,7 @@ def explained(explainer: Explainer, known: ManagerEvidence, now_ms: int, told: T
 
 
 def wrong(mine: Told, truth: Told) -> dict[tuple[str, str, str], Any]:
-    """The figures that are not what is exported."""
+    """Return the figures that differ from the exported ones."""
     found = {}
     for key, value in mine.items():
         true = truth[key]
@@ -159,7 +159,7 @@ class Case:
         return explainer.explain(metric, self.known, self.now_ms, window)
 
     def ids(self, metric: str, window: str | None = None) -> list[tuple[str, str, float]]:
-        """(what, id, what it adds) of each piece that is counted."""
+        """Return (kind, id, amount) of each counted piece."""
         return [(p.of, p.id, p.adds) for p in self(metric, window).pieces if p.role == "counted"]
 
 
@@ -206,7 +206,7 @@ def test_every_figure_of_every_manager_is_the_sum_of_its_evidence(more: str) -> 
 
 @st.composite
 def mornings(draw: st.DrawFn) -> list[Event]:
-    """A few legs of two managers and what the CRM says of their leads, in any order and much of it twice."""
+    """A few legs of two managers and the CRM's events of their leads, in any order and many of them twice."""
     made: list[Event] = []
     moments = st.integers(-3 * DAY, 30 * MINUTE).map(lambda ago: NOON + ago)
     for number in range(draw(st.integers(1, 8))):

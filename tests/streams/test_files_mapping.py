@@ -1,4 +1,4 @@
-"""What a mapping of files may say, and how a row is read by it."""
+"""The keys of a mapping of files, and the reading of a row by it."""
 
 from __future__ import annotations
 

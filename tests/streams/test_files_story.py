@@ -1,4 +1,4 @@
-"""A day of a department as exports of it: the same legs, deals and links come out as really happened."""
+"""A day of a department as exports of it: they give the true legs, deals and links."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ TRUNK = "sofia/external/84950000101@trunk-msk"
 
 
 def posted(hook: FreeSwitchHook, requests: Iterable[dict[str, Any]]) -> list[Event]:
-    """The events of authentic requests, and what they say together."""
+    """The events of authentic requests, and those of their join."""
     events, statements = [], []
     for one in requests:
         asked = request(CDR / one["file"], one["received_at_ms"])
@@ -73,7 +73,7 @@ def test_the_story_gives_its_legs_in_any_order_and_doubled(variant: str) -> None
 
 
 def one_by_one(order: Iterable[dict[str, Any]]) -> tuple[list[Event], list[Statement]]:
-    """What the records say if each comes to another process."""
+    """Return the events of the records if each comes to another process."""
     events, statements = from_folder(), []
     for one in order:
         translation = FreeSwitchHook(settings(BASIC)).translate(request(CDR / one["file"], 0))
@@ -83,7 +83,7 @@ def one_by_one(order: Iterable[dict[str, Any]]) -> tuple[list[Event], list[State
 
 
 def test_records_that_come_to_other_processes_are_joined() -> None:
-    """Without the join, what is in two records is known to the second, or from the pick-up on."""
+    """Without the join, data in two records is known to the second, or from the pick-up on."""
     for seed in range(2):
         order = deliveries("raw") * 2
         random.Random(seed).shuffle(order)
@@ -136,7 +136,7 @@ def test_bad_records_get_their_class_and_harm_nothing() -> None:
         assert got in {expect["class"], *expect.get("class_any", ())}, name
         if got == "ignored" and "reason" in expect:
             assert translation is not None
-            # From 3.12 on Python reads more levels than this input has, so it is refused for what it is.
+            # From 3.12 on Python reads more levels than this input has, so it is refused for its type.
             anyway = {"not_json"} if "deep" in name and sys.version_info >= (3, 12) else set()
             (refused,) = translation.refused
             assert refused.reason in {expect["reason"], *anyway}, name
@@ -146,7 +146,7 @@ def test_bad_records_get_their_class_and_harm_nothing() -> None:
 
 
 def record(callflow: Any = (), **variables: Any) -> Translation:
-    """What a record says that differs from a sound one in these variables; None: the variable is missing."""
+    """Return the translation of a sound record with these variables changed; None: the variable is missing."""
     held = BASE["variables"] | {"callflow": None} | variables
     document = BASE | {"variables": {name: value for name, value in held.items() if value is not None}}
     return translated(Legs(parties()), json.dumps(document | {"callflow": callflow}).encode())
@@ -213,7 +213,7 @@ def test_talk_begins_when_the_far_end_is_there() -> None:
 
 def test_a_call_to_a_colleague_is_internal_and_one_to_a_feature_code_is_none() -> None:
     for number in ("202", "600", "anna", "*97"):
-        assert record(sip_to_user=number, bridge_uepoch="0").events == []  # nobody was dialled
+        assert record(sip_to_user=number, bridge_uepoch="0").events == []  # no telephone was dialled
     (event,) = record(sip_to_user="202", bridge_uepoch="0", originated_legs="ARRAY::b;Outbound Call;202").events
     assert isinstance(event, CallEnded)
     assert (event.internal, event.lead) == (True, None)

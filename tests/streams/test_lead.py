@@ -1,4 +1,4 @@
-"""Lead rows: what comes twice, how much is kept, bytes, and what cannot be meant."""
+"""Lead rows: repeats, retention, bytes, and implausible values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lead means for its managers, one story of a supervisor after the other."""
+"""The contributions of a lead to its managers, one story of a supervisor after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deltas are the difference of all contributions, in any order of the facts and however often they come."""
+"""Deltas are the difference of all contributions, with facts in any order and any number of repeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An unknown caller becomes a lead: what is known of the old key, and what comes for it later, is the new lead's."""
+"""An unknown caller becomes a lead: earlier and later facts of the old key belong to the new lead."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Worker:
         self.kept = self.offset, {lead: dump(row) for lead, row in self.rows.items()}
 
     def crash(self) -> None:
-        """Lose all since the checkpoint, but not what was sent."""
+        """Lose all rows since the checkpoint, but not the sent facts."""
         self.offset, rows = self.kept
         self.rows = {lead: LeadRow(value) for lead, value in rows.items()}
 
@@ -81,7 +81,7 @@ class Leads:
         self.workers[place(fact.lead)].log.append(facts.contacts_decoder.decode(facts.encode(fact)))
 
     def say(self, *said: Said) -> Leads:
-        """Let the calls and the CRM agents say it."""
+        """Send the events through the agents of calls and of the CRM."""
         for fact in said:
             self.sent += 1
             if isinstance(fact, Contact):
@@ -124,7 +124,7 @@ class Leads:
 
     @property
     def totals(self) -> dict[tuple[str, str, int], int]:
-        """Return what all leads contribution."""
+        """Return the contributions of all leads."""
         sums: dict[tuple[str, str, int], int] = {}
         for worker in self.workers:
             for row in worker.rows.values():
@@ -245,7 +245,7 @@ def test_a_caller_linked_at_any_time_is_as_if_all_had_been_the_leads(said: list[
     order = in_order_of_their_sources(said, data.draw(st.permutations(range(len(said)))))
     named: list[Any] = [replace(fact, lead=data.draw(st.sampled_from(keys))) for fact in order]
     for position, fact in enumerate(named):
-        if isinstance(fact, Contact) and fact.withdrawn:  # takes back exactly what was said before
+        if isinstance(fact, Contact) and fact.withdrawn:  # withdraws exactly the earlier contributions
             said_of = next(was for was in reversed(named[:position]) if _same_leg(was, fact))
             named[position] = replace(fact, lead=said_of.lead)
     for new, old in ((keys[2], keys[1]), (keys[1], keys[0])):

@@ -1,4 +1,4 @@
-"""Links: which templates are taken, and what addresses they make of ids."""
+"""Links: accepted templates, and the addresses that they make of ids."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_a_call_counts_in_the_local_hour_and_day_in_which_it_ended() -> None:
     assert seen(row, midnight).counts["7d"][OUTBOUND] == 2
 
 
-# -- what others are told
+# -- emitted facts
 
 
 def test_the_lead_hears_of_every_finished_leg_and_of_what_replaced_it() -> None:
@@ -162,7 +162,7 @@ BY_WORTH: Final[tuple[tuple[EndedBy, dict[str, bool]], ...]] = (
     ("cdr", {"uncertain": True}),
     ("timeout", {}),
 )
-"""How an end is known, the most reliable way first."""
+"""The kinds of ends, the most reliable one first."""
 
 
 @pytest.mark.parametrize(("worse", "better"), [(place + 1, place) for place in range(len(BY_WORTH) - 1)])
@@ -398,7 +398,7 @@ def test_minutes_are_kept_for_an_hour_and_runs_for_two_days() -> None:
 
 
 def test_a_manager_of_whom_only_transfers_tell_stays_small() -> None:
-    """Transfers to an outside number: legs of which no source ever says anything else."""
+    """Transfers to an outside number: legs without any further event."""
     row = new_row()
     for hour in range(600):
         folded([started(f"c{hour}", NINE + hour * HOUR, source=SOURCE)], row)

@@ -1,4 +1,4 @@
-"""Manager rows in the changelog: what is written when, and what is made of it again."""
+"""Manager rows in the changelog: the written records, and the rows that are restored from them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_late_event_changes_a_day_that_was_written() -> None:
     folded(calls(7, 8), row)
     more = codec.changelog(KEY, row)
     assert [key for key, _ in more] == [KEY, KEY + b"\0%d" % row.local.day(NINE)]
-    assert restored(log + more[:1]) == row  # the live row alone says all of it
+    assert restored(log + more[:1]) == row  # the live row alone has all of it
     assert seen(restored(log + more), NINE + 5 * DAY).counts["7d"][OUTBOUND] == 3
 
 

@@ -1,4 +1,4 @@
-"""What is read of a manager: series as the catalogue lists them, and windows that keep up with the days."""
+"""The view of a manager: series in the order of the catalogue, and windows that follow the days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings are folded into rows, key by key, and what is told when one of them changes."""
+"""The settings that are folded into rows, key by key, and the messages about changes of them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ KEYS = {
     "speech.min_calls": READ,
     "timezone": FOLDED_HERE,
 }
-"""Every setting that is no source's: whether a fold reads it. A new one has to be put here, and thought about."""
+"""Every setting outside the sources, and whether a fold reads it. A new setting needs an entry here."""
 OF_TEAMS = {"id": READ, "name": READ, "timezone": FOLDED_HERE, "shifts": READ, "calendar": READ, "plan_deals": READ}
 OF_MANAGERS = {
     "id": READ,
@@ -244,9 +244,9 @@ def test_the_order_of_what_is_a_set_to_the_fold_says_nothing() -> None:
     ("was", "now", "changed"),
     [
         (roster(anna="Europe/Berlin"), roster(anna="Europe/Paris"), ['"Europe/Berlin" -> "Europe/Paris"']),
-        (roster(anna="Europe/Berlin"), "", ['"Europe/Berlin" -> "UTC"']),  # who has left is in the default zone
+        (roster(anna="Europe/Berlin"), "", ['"Europe/Berlin" -> "UTC"']),  # now in the default zone
         (roster(anna="UTC"), "", []),
-        ("", roster(anna="Europe/Berlin"), []),  # who is new may be anywhere
+        ("", roster(anna="Europe/Berlin"), []),  # a new manager may be in any zone
         (roster(anna="UTC"), roster(anna="UTC", bert="Asia/Tokyo"), []),
     ],
 )

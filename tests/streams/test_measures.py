@@ -1,4 +1,4 @@
-"""Measures: what is made is parsed again, and every measure that a lead contributes is registered."""
+"""Measures: a made name is parsed to the same parts, and every measure that a lead contributes is registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Russian meanings of metrics: each has one, none is left over, and they name the numbers of the settings."""
+"""The Russian meanings of metrics: one for each, none left over, with the numbers of the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle itself, on cases so small that the right figure can be written down without computing it."""
+"""The oracle itself, on cases whose right figure needs no calculation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WITHOUT_DEALS = {
     )
 }
 
-# -- everyone and every metric
+# -- every manager and every metric
 
 
 def test_a_manager_without_events_is_there_at_zero_and_without_ratios() -> None:
@@ -117,7 +117,7 @@ TALKS = (0, 6_000, 6_001, 59_999, 60_000, 60_001, 119_999, 120_000, 299_999, 300
 
 @cache
 def of_talks() -> Told:
-    """Return what is told of one call of each length, each a manager's own."""
+    """Return the answers for one call of each length, each of a separate manager."""
     return Told([ended(NOON, manager=f"m{talk_ms}", talk_ms=talk_ms) for talk_ms in TALKS], NOON)
 
 

@@ -1,4 +1,4 @@
-"""Outcome rows: what is told of many leads, summed by window for one manager, however telling and reading alternate."""
+"""Outcome rows: deltas of many leads, summed by window for one manager, with any order of folds and reads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Leads: TypeAlias = dict[str, Attention | None]
 
 
 def changes(today: int) -> st.SearchStrategy[list[Change]]:
-    """Draw what a fact may say: ages at the edges of the windows, and promises for next year."""
+    """Draw the changes of a fact: ages at the edges of the windows, and promises for next year."""
     by = st.sampled_from([1, 1, 2, -1, 1000])
     days = st.sampled_from(AGES).map(today.__sub__)
     later = st.sampled_from([today + 2, today + 400])
@@ -131,7 +131,7 @@ class TestWindows:
 
     @staticmethod
     def windows(measure: str) -> int:
-        """Return how many of the windows anybody asks for: entries are not kept for the others."""
+        """Return the number of windows that a metric reads: entries are not kept for the others."""
         return {32: 3, 92: 4, DAYS_KEPT: 5}[days_kept(measure)]
 
 

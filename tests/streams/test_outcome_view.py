@@ -1,4 +1,4 @@
-"""What is read of results: worked examples of every metric, one manager at a time."""
+"""The view of results: worked examples of every metric, one manager at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outcomes(*changes: tuple[str, int, int], leads: dict[str, Attention | None] 
 def read(
     row: OutcomeRow | None, settings: Settings | None = None, *, now: int = NINE, calls: Any = None, **more: Any
 ) -> dict[Key, float | None]:
-    """Return what is exported of a manager with these outcomes, by (metric, labels)."""
+    """Return the metrics of a manager with these outcomes, by (metric, labels)."""
     settings = settings or Settings()
     series = ManagerSeries(settings)
     view = ManagerReader(settings).read(calls or new_row(), now, outcome=row, **more)
@@ -44,7 +44,7 @@ def read(
     return found
 
 
-# What leads tell, and what is shown of it. TODAY - 89 is in no window of 30 days, TODAY - 90 only in `previous`.
+# Contributions of leads, and the metrics of them. TODAY - 89 is in no window of 30 days, TODAY - 90 only in `previous`.
 EXAMPLES: list[tuple[str, list[tuple[str, int, int]], dict[Key, Any]]] = [
     (
         "14 deals of 200 calls in which a proposal was discussed: 7 %",

@@ -1,4 +1,4 @@
-"""Who is who: identities of the roster, how they are compared, refused and looked up."""
+"""Identities of the roster: comparison, refusal and lookup."""
 
 from __future__ import annotations
 

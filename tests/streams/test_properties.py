@@ -189,12 +189,12 @@ def moments(history: list[CallsEvent]) -> st.SearchStrategy[int]:
 
 
 def is_sent(leg: Counted) -> bool:
-    """Whether others hear of a leg: its lead, or its transcript where somebody answered."""
+    """Return whether a leg emits facts: to its lead, or to its transcript where it was answered."""
     return leg.lead is not None or (leg.disposition == "answered" and leg.kind != "internal")
 
 
 def net_of(effects: list[ManagerEffect]) -> dict[str, Any]:
-    """Return what leads believe of each call once every fact has reached them."""
+    """Return the state of each call in its lead once every fact has arrived."""
     believed: dict[str, list[Any]] = {}
     for effect in effects:
         for told in effect.emitted:
@@ -224,7 +224,7 @@ def test_a_row_reads_as_a_recount_of_its_events_whatever_their_order(
     cache = ManagerCache()
     found = figures(seen(row, now, cache=cache))
     assert found == expected(history, now, found)
-    # Read again: what was kept from the first reading must not show.
+    # Read again: caches of the first read must not change the result.
     later = now + data.draw(st.sampled_from([0, HOUR, DAY, 2 * DAY, 30 * DAY]))
     found = figures(seen(row, later, cache=cache))
     assert found == expected(history, later, found)
@@ -399,7 +399,7 @@ def test_a_timeout_counts_the_same_whenever_it_is_sent_and_whichever_start_it_kn
 
 
 def results(row: ManagerRow) -> dict[str, Any]:
-    """Return what each leg counts as, whichever event says so."""
+    """Return the result of each leg, from any of its events."""
     found = {call: result_of(leg) for call, leg in {**row.past, **row.timed_out}.items()}
     return {call: result.packed()[:-1] for call, result in found.items() if result is not None}
 

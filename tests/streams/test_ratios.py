@@ -1,4 +1,4 @@
-"""The denominators that the catalogue names are those of the figures: checked on what a simulated department did."""
+"""The denominators that the catalogue names are those of the figures: checked on a simulated department."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COUNTED: Final = [
 
 @pytest.fixture(scope="module")
 def answers() -> Figures:
-    """What a department comes to in which every call has a lead, so that no denominator counts more than the ratio."""
+    """Return the figures of a department in which every call has a lead: no denominator counts more than its ratio."""
     department = Department.make(5, 5, 1)
     end_ms = START_MS + 9 * DAY_MS + 15 * HOUR_MS
     records = [

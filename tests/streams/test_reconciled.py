@@ -1,4 +1,4 @@
-"""What reconciliations say together: exactly the legs that differ, by day, and which days are final."""
+"""The results of reconciliations together: exactly the legs that differ, by day, and the final days."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FATES: tuple[Fate, ...] = ("same", "not heard", "not recorded", "other talk", "o
 
 
 class Truth(NamedTuple):
-    """A leg as it was, and what became of it."""
+    """A true leg, and its fate in figures and records."""
 
     number: int
     manager: str
@@ -202,7 +202,7 @@ def test_records_say_nothing_of_a_day_whose_calls_are_all_of_other_sources() -> 
     ]
 
 
-# -- what results say together
+# -- results together
 
 
 def result(day: int, manager: str = "anna", **more: Any) -> DayResult:
@@ -227,7 +227,7 @@ def standing(held: Ledger, today: int, manager: str = "anna") -> tuple[int | Non
 def test_days_are_final_or_provisional_and_days_before_the_first_do_not_count() -> None:
     held = ledger(result(0), result(1, missing=1, both=4), result(2))
     assert standing(held, 3) == (2, 1)
-    assert standing(held, 4) == (2, 2)  # nobody has reconciled day 3
+    assert standing(held, 4) == (2, 2)  # day 3 is not reconciled
     assert standing(held, 2) == (0, 1)
     assert standing(held, 9) == (2, 6)  # of days 2 to 8
     assert standing(held, 16) == (2, 7)

@@ -1,4 +1,4 @@
-"""What records say against what was counted: on the calls of a real Asterisk, with what was heard changed."""
+"""Records compared with counted legs: on the calls of a real Asterisk, with changes in the live events."""
 
 from __future__ import annotations
 

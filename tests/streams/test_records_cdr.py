@@ -205,7 +205,7 @@ def test_rows_claim_no_answered_leg_and_no_talk_that_was_not(name: str) -> None:
     for leg in real(name, custom=True):
         mine = [one for one in heard if one.manager == leg.end.manager and one.call in {leg.end.call} | leg.other_calls]
         if leg.end.disposition != "answered" or name in {"131-directed-pickup", "163-answered-elsewhere-same-moment"}:
-            continue  # who picks up for a colleague stands under the colleague's channel
+            continue  # a manager who picks up for a colleague is under the colleague's channel
         assert any(one.disposition == "answered" for one in mine)
         if leg.is_exact and name not in CLICKED:
             assert min(abs(one.talk_ms - leg.end.talk_ms) for one in mine) <= 1_100

@@ -37,7 +37,7 @@ UNKNOWN = {
     "226-outbound-dial-twice-in-one-call": "the numbers: the dialplan dials others than the extension",
     "229-join-two-customers-hang-up": "the same rows as a transfer to an outside number; live it is the same",
 }
-"""Scenarios in which CEL does not know what the script says, and what it is."""
+"""Scenarios in which CEL lacks facts of the script, with these facts."""
 
 
 def source(ended_by: Ended = "hangup", **settings: object) -> CelSource:

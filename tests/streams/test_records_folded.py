@@ -1,4 +1,4 @@
-"""What is heard live and what records say, through the fold of managers: nothing counts twice, gaps are repaired."""
+"""Live events and records through the fold of managers: nothing counts twice, gaps are repaired."""
 
 from __future__ import annotations
 

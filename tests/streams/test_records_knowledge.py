@@ -1,4 +1,4 @@
-"""What record files cannot know is declared once, and the documentation says the same. No input makes a reader fail."""
+"""The losses of record files are declared once, and the documentation agrees. No input makes a reader fail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_page_says_what_each_file_cannot_know(kind: str) -> None:
 
 
 def feed(source: LineSource, lines: list[bytes]) -> None:
-    """Feed lines. Whatever comes out can be encoded, and holds no number of the day's customers."""
+    """Feed lines, and assert that all events can be encoded, and hold no number of the day's customers."""
     for place, line in enumerate(lines):
         done = source.take(line, place, NOW_MS)
         for event in done.events:
@@ -104,7 +104,7 @@ def test_no_damage_to_a_day_makes_a_reader_fail(kind: str, data: st.DataObject) 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", ["cel", "cdr"])
 def test_a_carriage_return_outside_quotes_costs_its_row_at_most(kind: str) -> None:
-    """A name that somebody typed with one, say. csv has no rule for it, and the file goes on."""
+    """For example a name that was typed with one. csv has no rule for it, and the file goes on."""
     first, *others = LINES[kind]
     quote = first.index(b'"', first.index(b'"') + 1) + 1
     broken = first[:quote] + b"\rx" + first[quote:]

@@ -1,4 +1,4 @@
-"""The simulated department: the same from the same seed, with a rhythm, people of different manners, bounded faults."""
+"""The simulated department: the same from the same seed, with a rhythm, different personalities, bounded faults."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_nobody_dials_outside_their_shifts() -> None:
         for start in dials
         if not on_shift(department.settings, department.settings.manager(start.manager), start.at)
     ]
-    # A call that was handed over keeps its direction; its second leg may begin when the shift has just ended.
+    # A transferred call keeps its direction; its second leg may begin when the shift has just ended.
     assert len(dials) > 10_000
     first_legs = Counter(start.call for start in dials)
     assert all(first_legs[start.call] > 1 for start in outside)

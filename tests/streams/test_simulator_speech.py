@@ -1,4 +1,4 @@
-"""The simulated speaker: talks whose truth is known, and what a recogniser makes of them."""
+"""The simulated speaker: talks with a known truth, and their simulated transcripts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BELIEVING: Final = msgspec.structs.replace(SPEECH, plausible_overlap_share=1.0)
 IN_PIECES: Final = Recognition(
     crumbled=0.5, interims=0.5, revised=0.4, late=0.2, repeated=0.3, dropped=0, replaced=0, afterwards=0.3
 )
-"""All that changes an utterance on its way, and nothing that changes its words for good."""
+"""All faults that change an utterance on its way, and none that changes its final words."""
 
 HABITS = st.builds(
     Habits,
@@ -65,7 +65,7 @@ def transcribed(said: Talk, recognition: Recognition, seed: int = 1) -> list[Due
 
 
 def settled(events: Iterable[SpeechEvents]) -> dict[str, SpeechUtterance]:
-    """Keep of each utterance what the contract says: a final one, then the higher revision."""
+    """Keep of each utterance the version by the contract: a final one, then the higher revision."""
     kept: dict[str, SpeechUtterance] = {}
     for event in events:
         if isinstance(event, SpeechUtterance):

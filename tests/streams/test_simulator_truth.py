@@ -1,4 +1,4 @@
-"""The true answers of the simulator beside two other opinions: the batch oracle, and the fold of the tables."""
+"""The true answers of the simulator compared with the batch oracle and with the fold of the tables."""
 
 from __future__ import annotations
 
@@ -172,11 +172,11 @@ def test_the_truth_follows_leads_that_get_another_key(until: int | None) -> None
     assert differences(as_oracle(told), {key: value for key, value in theirs.items() if key[0] in METRICS}) == []
     crm = run.truth.crm
     assert sum(folded.crm[reason] for reason in REASONS) == crm["rejected"] > 0
-    assert folded.crm["applied"] == crm["produced"] - crm["rejected"]  # what comes twice is found out in the lead's row
+    assert folded.crm["applied"] == crm["produced"] - crm["rejected"]  # the lead's row detects repeats
 
 
 def told_of(measure: str) -> bool:
-    """Tell whether the simulator knows what a measure must be."""
+    """Return whether the simulator has the true value of a measure."""
     return any(measure == name or (name[-1] in "=:" and measure.startswith(name)) for name in MEASURES)
 
 

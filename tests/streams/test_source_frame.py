@@ -1,4 +1,4 @@
-"""The shape of a refused body: no digit and no word of a value is left, and it still shows what is wrong."""
+"""The shape of a refused body: it has no digit and no word of a value, and still shows the error."""
 
 from __future__ import annotations
 

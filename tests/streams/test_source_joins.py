@@ -1,4 +1,4 @@
-"""The open calls of a partition: what is joined, what a restart reads again, and when a call is forgotten."""
+"""The open calls of a partition: their joins, the statements that a restart reads again, and forgotten calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sources write numbers: every spelling that the rules admit is one key, and a withheld caller is none."""
+"""The spellings of numbers in sources: every spelling that the rules admit has one key, a withheld caller has none."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ US = NumberRules(region="US", dial_prefixes=("9",))
         (US, "9 1 212 555 0123", "+12125550123"),
         (US, "912125550123", "+12125550123"),
         (NumberRules(region="DE", dial_prefixes=("#31#",)), "#31#03023125000", "+493023125000"),
-        # what cannot be completed is its digits
+        # an incomplete number is its digits
         (NumberRules(), "8 (495) 000-01-01", "84950000101"),
         (RU, "442079460204", "442079460204"),
         (NumberRules(region="DE", shortest=5), "23125", "+4923125"),

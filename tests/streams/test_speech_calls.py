@@ -1,4 +1,4 @@
-"""Calls and phrases that were written before their author read the lexicon: floors under what it hears in them.
+"""Calls and phrases that were written before their author read the lexicon: floors under its hits in them.
 
 Those whose half is "unread" were only counted, never looked at while the lexicon was changed.
 """

@@ -1,4 +1,4 @@
-"""The calls of `make demo-speech`: what Whisper made of the voices, against what was spoken and when."""
+"""The calls of `make demo-speech`: Whisper's transcripts compared with the spoken words and their times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEARD: Final = {
     "en": ("do you have with your current supplier", "too expensive", "let us meet on thursday"),
     "ru": ("с какими трудностями", "слишком дорого", "посоветоваться с директором", "договоримся на четверг"),
 }
-"""What was heard as it was said. Other words were not: "Vector" is misheard in both languages."""
+"""Words that Whisper recognised. Others were not: "Vector" is misheard in both languages."""
 
 
 def events(language: str) -> list[SpeechEvents]:

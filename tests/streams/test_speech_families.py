@@ -1,4 +1,4 @@
-"""Families of objections in the shipped lexicon: what each hears, and a like sentence that is none."""
+"""Families of objections in the shipped lexicon: a sentence with a hit of each, and a similar one without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Russian phrases of sales calls, of our own: what the shipped lexicon hears in them.
+"""Russian phrases of sales calls, of our own: the hits of the shipped lexicon in them.
 
 Half "read" was looked at while the lexicon was written, half "unread" only counted. The floors are under both.
 """

@@ -1,4 +1,4 @@
-"""The English lexicon on phrases of ours as people say them in calls: floors under what it hears.
+"""The English lexicon on our own phrases, in the words of real calls: floors under its hits.
 
 The phrases whose `half` is "unread" were written after the lexicon, and nothing in it was changed for them.
 """
@@ -26,7 +26,7 @@ Turn = tuple[Role, str]
 
 
 class Phrase(Struct, frozen=True):
-    """A phrase with what it is. `after`: the stage in which the manager says it; `word`: where a filler begins."""
+    """A phrase with its label. `after`: the stage in which the manager says it; `word`: the place of a filler."""
 
     part: str
     half: str
@@ -71,7 +71,7 @@ def talk(turns: Sequence[Turn]) -> Conversation:
 
 
 def heard(phrase: Phrase) -> str:
-    """Return what is heard in a phrase: a stage, an outcome, "objection", or a filler's group."""
+    """Return the hit in a phrase: a stage, an outcome, "objection", or a filler's group."""
     if phrase.part == "stage":
         return talk((*BEFORE[phrase.after], (phrase.role, phrase.text))).stages[-1].stage
     if phrase.part == "next_step":

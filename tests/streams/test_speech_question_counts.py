@@ -1,4 +1,4 @@
-"""Questions of a call: which clarify in their context, how many there are, what is unknown, and how they are scored."""
+"""Questions of a call: clarifying ones in their context, counts, unknown counts, and their score."""
 
 from __future__ import annotations
 

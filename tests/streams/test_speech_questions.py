@@ -1,4 +1,4 @@
-"""Questions of one utterance: what counts as one, of which type, with punctuation and without."""
+"""Questions of one utterance: their detection and their type, with punctuation and without."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_subordinate_clauses_are_no_questions(language: str, mistaken: list[str]
         ("расскажите как у вас построен отдел продаж", [("open", 0)]),
         ("это для склада верно", [("tag", 3)]),
         ("вам удобно в четверг", [("yes_no", 0)]),
-        ("тёплый нужен", []),  # nothing in the words tells a yes-no question
+        ("тёплый нужен", []),  # the words do not show a yes-no question
         ("i see and how many do you take in a day", [("wh", 3)]),
         ("ten is plenty what made you download it", [("open", 3)]),
         ("twelve pounds does that work for you", [("yes_no", 2)]),

@@ -1,4 +1,4 @@
-"""The shipped lexicon on labelled dialogues: floors under what it measures now, and the rules of the score."""
+"""The shipped lexicon on labelled dialogues: floors under its present score, and the rules of the score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sides that look swapped: what is told from who says what."""
+"""Sides that look swapped: the detection by the hits of each side."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def marks(named: int, other: int, **more: Any) -> UtteranceMarks:
         ([marks(1, MARGIN)], False),
         ([marks(0, 1), marks(0, 1)], True),
         ([marks(0, 3), marks(2, 0)], False),
-        ([marks(0, 3, final=False)], False),  # what may still change tells nothing
+        ([marks(0, 3, final=False)], False),  # interim utterances do not count
         ([marks(0, 3), marks(9, 0, stretches=((LOOKED_AT_MS, LOOKED_AT_MS + 9),))], True),
-        ([marks(0, 3, hits=(Hit("filler", "like", "like", 0, 0),) * 9)], True),  # anybody may say it
+        ([marks(0, 3, hits=(Hit("filler", "like", "like", 0, 0),) * 9)], True),  # either side may say it
     ],
 )
 def test_the_reading_that_finds_more_is_the_right_one(utterances: list[UtteranceMarks], expected: bool) -> None:

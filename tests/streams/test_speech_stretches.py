@@ -1,4 +1,4 @@
-"""When somebody spoke, from the times of words: cases, the rule in steps of one millisecond, and two real calls."""
+"""Stretches of speech from the times of words: cases, the rule in steps of one millisecond, and two real calls."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def whisper_words(call: str, side: str) -> list[tuple[int, int]]:
 def test_real_recordings_say_that_the_end_of_a_long_word_is_the_speech() -> None:
     """Of the words of more than 1.2 s in two real calls, the last half second holds more speech than the first.
 
-    When each side spoke is known from the audio.
+    The true stretches of each side are measured in the audio.
     """
     firsts: list[int] = []
     lasts: list[int] = []

@@ -1,4 +1,4 @@
-"""Features of time: cases by hand, what a source cannot show, and that the order of utterances cannot matter."""
+"""Features of time: cases by hand, features that a source cannot show, and utterances in any order."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def test_overlap_is_when_both_speak() -> None:
         ((0, 10_000), (9_499, 12_003), (9_499,), ()),
         ((0, 10_000), (9_500, 12_003), (), ()),  # not longer than speech.overlap
         ((0, 10_000), (5_000, 10_001), (5_000,), ()),
-        ((0, 10_000), (5_000, 10_000), (), (5_000,)),  # both stop at once: nobody has the floor
+        ((0, 10_000), (5_000, 10_000), (), (5_000,)),  # both stop at once: neither side has the floor
         ((0, 10_000), (5_000, 5_501), (), (5_000,)),
         ((0, 10_000), (5_000, 5_500), (), ()),
-        ((0, 10_000), (0, 12_003), (), ()),  # both begin at once: nobody was cut off
+        ((0, 10_000), (0, 12_003), (), ()),  # both begin at once: neither side was interrupted
         ((0, 10_000), (10_000, 12_003), (), ()),
     ],
 )
@@ -184,7 +184,7 @@ def test_words_per_minute_are_of_the_sides_own_speech() -> None:
     assert found.customer.words == 7
 
 
-# -- what cannot be known is absent
+# -- unknown features are absent
 
 
 def between_sides(found: Timing) -> list[object]:
@@ -258,7 +258,7 @@ def moved(said: UtteranceMarks, by: int, grain: int = 1) -> UtteranceMarks:
 
 @pytest.mark.parametrize("offset", [0, 377])
 def test_whole_seconds_are_seen_in_the_times(offset: int) -> None:
-    """Also where an adapter moved them to the moment of answer, and cut off what came before it."""
+    """Also where an adapter moved them to the moment of answer, and cut off the part before it."""
     call = [moved(said, offset, 1_000) for said in (*CALL, manager((31_000, 35_000)))]
     absent_in_whole_seconds(timed(*call))
     absent_in_whole_seconds(timed(*call, capabilities=NOTHING))
@@ -357,7 +357,7 @@ CAPABILITIES = st.sampled_from([None, NOTHING, Capabilities(channels_apart=False
 
 
 def settled(deliveries: list[tuple[str, UtteranceMarks]]) -> Mapping[str, UtteranceMarks]:
-    """Keep of each utterance what the contract says: a final one, then the higher revision."""
+    """Keep of each utterance the version by the contract: a final one, then the higher revision."""
     kept: dict[str, UtteranceMarks] = {}
     for name, said in deliveries:
         before = kept.get(name)
@@ -396,7 +396,7 @@ def test_an_interim_counts_like_a_final(said: list[UtteranceMarks], capabilities
 
 @given(st.lists(MARKS, max_size=8))
 def test_an_utterance_in_pieces_counts_like_the_whole(said: list[UtteranceMarks]) -> None:
-    """Back-channels are told by the whole of an utterance, so they stay whole."""
+    """Back-channels are recognised by a whole utterance, so they stay whole."""
     whole = [one if one.back_channel else msgspec.structs.replace(one, words=len(one.stretches)) for one in said]
     pieces = [
         msgspec.structs.replace(one, stretches=(span,), words=1) if not one.back_channel else one

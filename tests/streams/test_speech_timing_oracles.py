@@ -1,4 +1,4 @@
-"""Features of time against oracles that know nothing of callpulse.
+"""Features of time compared with oracles that share no code with callpulse.
 
 A timeline in steps of 10 ms, by the words of the definitions; the package call-ai-metrics; and the figures that people
 and recognisers gave to real and written calls.
@@ -59,7 +59,7 @@ QUICK: Final = Speech(
 
 
 class Timeline:
-    """The definitions, step by step: what holds in a step follows from who spoke in which step."""
+    """The definitions, step by step: the state of a step follows from the speech of each side in the steps."""
 
     def __init__(self, said: list[UtteranceMarks]) -> None:
         self.length = max((span[1] for one in said for span in one.stretches), default=0) // STEP + 2
@@ -210,7 +210,7 @@ def its_report(sides: dict[Role, list[Span]]) -> CallReport:
 
 
 def agree(found: Timing, report: CallReport) -> None:
-    """Compare what both define alike.
+    """Compare the features that both define alike.
 
     It counts an interruption whoever has the floor after it: ours and `talk_overs` together. Its silence is our quiet.
     """
@@ -239,7 +239,7 @@ def test_call_ai_metrics_says_the_same_of_drawn_speech(manager: list[Span], cust
 @examples(200)
 @given(st.lists(st.tuples(st.sampled_from(ROLES), st.integers(3, 40), st.integers(1, 30)), min_size=2, max_size=12))
 def test_call_ai_metrics_says_the_same_of_turns(drawn: list[tuple[Role, int, int]]) -> None:
-    """Its turn goes on while the other talks along, ours does not: turns are compared where nobody does."""
+    """Its turn goes on while the other talks along, ours does not: turns without such talk are compared."""
     at = 0
     sides: dict[Role, list[Span]] = {"manager": [], "customer": []}
     for role, pause, length in drawn:
@@ -280,7 +280,7 @@ def test_call_ai_metrics_says_the_same_of_the_dialogues(dialogue: dict[str, Any]
         assert sorted(side.interruptions + side.talk_overs) == pytest.approx(its_moments)
 
 
-# -- what people labelled, and what recognisers counted
+# -- labels of people, and counts of recognisers
 
 
 @cache
@@ -323,7 +323,7 @@ def test_the_labelled_dialogues(dialogue: dict[str, Any], *, read: bool) -> None
 
 @pytest.mark.parametrize("call", RECORDINGS)
 def test_two_real_calls_by_the_words_of_whisper(call: str) -> None:
-    """Against the same definitions over when each side spoke in the audio.
+    """Compared with the same definitions over the stretches of each side in the audio.
 
     Its README has the share of the whole recording without any speech, in which nothing is bridged.
     """
@@ -378,7 +378,7 @@ def test_the_segments_of_whisper_are_not_believed_without_their_words(call: str)
 @pytest.mark.parametrize("shift", [-5_000, -3_000, 3_000, 5_000])
 @pytest.mark.parametrize("dialogue", dialogues(), ids=lambda dialogue: str(dialogue["id"]))
 def test_a_dialogue_with_different_zeros_is_not_believed(dialogue: dict[str, Any], shift: int) -> None:
-    """Where a shift brings the sides to speak at once at all: in short calls with long pauses it need not."""
+    """Only for shifts by which the sides speak at once: in short calls with long pauses they may not."""
     said = [marked(event) for event in events_of(dialogue)]
     spans = {
         role: union(

@@ -1,8 +1,8 @@
-"""The stories of the simulated department: each is seen in the measure that should show it, and in no other.
+"""The stories of the simulated department: each shows in its own measure, and in no other.
 
-A sign is a measure with a line drawn through it: those beyond it are the people, or teams, that a supervisor would look
-at. It is read from the series that workers export, after the folds of all hops; where it compares people with each
-other, as the recording rules do (`grafana/rules/results.yaml`).
+A sign is a measure with a limit: the people, or teams, beyond it are those that a supervisor would look at. It is read
+from the series that workers export, after the folds of all hops; where it compares people with each other, as the
+recording rules do (`grafana/rules/results.yaml`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STEPS = ("call", "presentation", "proposal", "won")
 
 
 class Figures:
-    """What is exported of the department of the stories, after so many days."""
+    """The exported series of the department of the stories, after a number of days."""
 
     def __init__(self, days: int, seed: int) -> None:
         made = department(seed, days)
@@ -97,7 +97,7 @@ Thirds = tuple[set[str], set[str]]
 
 
 def thirds(values: dict[str, float]) -> Thirds:
-    """Return who is in the lower and in the upper third, as the rules draw them."""
+    """Return the managers of the lower and of the upper third, by the limits of the rules."""
     deciles = quantiles(values.values(), n=10, method="inclusive")
     low, high = deciles[2], deciles[6]
     return {subject for subject, n in values.items() if n <= low < high}, {
@@ -147,7 +147,7 @@ def stuck(figures: Figures) -> Iterator[str]:
 
 
 def warm_ratio(figures: Figures) -> Iterator[str]:
-    """Wins a fifth more of the leads than the department does; fairly compared, nothing like it."""
+    """Wins a fifth more of the leads than the department does, but not when compared by kind of lead."""
     for subject in figures.teams:
         ratio = figures.of("first_call_deal_ratio", subject, "90d") / figures.usual_ratio
         index = figures.index(subject)
@@ -174,7 +174,7 @@ def leak(figures: Figures) -> Iterator[str]:
 
 
 def weekday_ratio(figures: Figures, team: str, over: str, under: str) -> dict[str, float]:
-    """Return what each weekday is to the mean of all days."""
+    """Return the ratio of each weekday to the mean of all days."""
     parts = {day: figures.of(over, team, day) for day in WEEKDAYS}
     wholes = {day: figures.of(under, team, day) for day in WEEKDAYS}
     mean = sum(parts.values()) / sum(wholes.values())
@@ -203,7 +203,7 @@ def drift(figures: Figures) -> Iterator[str]:
             yield subject
 
 
-SIGNS: Final[dict[str, tuple[str, tuple[Sign, ...]]]] = {  # by story: whom the signs must point at, and the signs
+SIGNS: Final[dict[str, tuple[str, tuple[Sign, ...]]]] = {  # by story: the expected people, and the signs
     "busy noise-maker": ("bruno.laut", (busy_noise,)),
     "quiet closer": ("clara.still", (quiet_closer,)),
     "only reminds": ("rita.mahn", (reminders, stuck)),
@@ -217,7 +217,7 @@ SIGNS: Final[dict[str, tuple[str, tuple[Sign, ...]]]] = {  # by story: whom the 
 
 
 def pointed_at(story: Story, figures: Figures) -> list[set[str]]:
-    """Return whom each sign of a story points at."""
+    """Return the people of each sign of a story."""
     return [set(sign(figures)) for sign in SIGNS[story.name][1]]
 
 

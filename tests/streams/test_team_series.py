@@ -1,4 +1,4 @@
-"""What the managers of a team add up to, and which values of a dimension are shown by name."""
+"""The series of a team from its managers, and the values of a dimension that are shown by name."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
         (8, (), {"a", "b", "c", "d"}),
         (2, (), {"b", "c", "other"}),  # most deals and proposals first, then by name
         (2, ("d",), {"d", "b", "other"}),  # the settings come first
-        (1, ("unheard-of",), {"b", "other"}),  # what does not occur takes no place
+        (1, ("unheard-of",), {"b", "other"}),  # a value that does not occur takes no place
     ],
 )
 def test_values_are_shown_by_name_up_to_the_limit(limit: int, listed: tuple[str, ...], names: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where keys lie: as the Java client places them, held against its own test vectors and a plain definition."""
+"""The partitions of keys: those of the Java client, compared with its own test vectors and a plain definition."""
 
 from __future__ import annotations
 

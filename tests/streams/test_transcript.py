@@ -1,4 +1,4 @@
-"""Transcript rows: whatever the order, the batches, the repetition and the revisions, a call has the same features."""
+"""Transcript rows: a call has the same features with any order, batches, repeats and revisions."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_is_sent_adds_up_to_what_counts(some: list[SpeechUtterance], order:
         records += [*some[place::5], known[name]]
     _, sent = row_of(*records, ended())
     before = None
-    for each in sent:  # each takes back exactly what the one before it added
+    for each in sent:  # each withdraws exactly the amounts of its predecessor
         assert each.before == before
         before = each.now
     assert (before is None) == (not any(one.text for one in final(some)))
@@ -188,7 +188,7 @@ def test_callpulse_ends_a_transcript_when_nothing_comes_any_more() -> None:
     assert not is_due(row.state, AT + KEPT_MS, 300_000)
     FOLD.utterance(row, utterance("u2"))
     assert not is_due(row.state, AT + 4_999, 300_000)
-    assert is_due(row.state, AT + 5_000, 300_000)  # what came after the end is sent soon
+    assert is_due(row.state, AT + 5_000, 300_000)  # utterances after the end are sent soon
 
 
 def test_a_call_is_in_progress_until_its_leg_or_its_transcript_is_over() -> None:

@@ -1,4 +1,4 @@
-"""A transcript that is forgotten: its row keeps its position and nothing else, and takes back nothing that it sent."""
+"""A transcript that is forgotten: its row keeps only its position, and withdraws no sent features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transcripts of each recogniser as events: what was said, what replaces what, and what the source can give."""
+"""Transcripts of each recogniser as events: utterances, revisions, and the capabilities of the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transcripts that are broken: what can be read is, what cannot is refused without a word of it, and nothing raises."""
+"""Damaged transcripts: readable parts are read, others are refused without a word of them, and nothing raises."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VALUES: Final[st.SearchStrategy[Any]] = st.one_of(
 
 
 def sound(found: Translation) -> None:
-    """Return whether what came out are events of the contract, and refusals say nothing of what was said."""
+    """Return whether all events are of the contract, and no refusal contains spoken words."""
     assert all(len(encode(event)) <= MAX_BYTES for event in found.events)
     for one in utterances(found):
         assert one.words == () or one.text

@@ -1,4 +1,4 @@
-"""Who is on no roster entry, and that the lines printed for them do add them."""
+"""People without a roster entry, and the printed lines, which add them."""
 
 from __future__ import annotations
 

@@ -47,10 +47,10 @@ def test_buckets_are_added_place_by_place_as_far_as_is_asked() -> None:
         #         ■■■■■■              nearer than the gap is one
         ([(0, 10), (14, 25)], [[0, 25]]),
         #  ■■■■■■     ■■■■■■
-        #        ■■■■                 what lies between joins both
+        #        ■■■■                 the one between joins both
         ([(0, 10), (20, 30), (12, 18)], [[0, 30]]),
         #      ■■
-        #  ■■■■■■■■■■■■               what covers all swallows it
+        #  ■■■■■■■■■■■■               a longer one covers it
         ([(5, 6), (0, 30)], [[0, 30]]),
         #  ■■■■■■■■■■■■
         #      ■■

@@ -51,7 +51,7 @@ def transferred(call: str, at: int, to: str = "boris", how: How = "blind", **mor
 
 
 def ended(call: str, at: int, *, begun: int, talk: int | None = None, by: EndedBy = "hangup", **more: Any) -> CallEnded:
-    """Return the end of a leg; `talk` None: nobody answered."""
+    """Return the end of a leg; `talk` None: it was not answered."""
     more = {
         "direction": "outbound",
         "kind": "cold",
@@ -76,7 +76,7 @@ def drawn(picture: str, start: int = NINE) -> list[CallsEvent]:
     """Return the events of a picture: a line a call, a column a minute, in the order of time.
 
     s start, a answer, e hangup, c CDR, o timeout from elsewhere, b blind and t attended transfer. Ends count the talk
-    since the answer of their line; without one nobody answered. Spaces and dots are time that passes.
+    since the answer of their line; a line without one is unanswered. Spaces and dots are time that passes.
     """
     events: list[CallsEvent] = []
     for line in picture.splitlines():
@@ -108,7 +108,7 @@ def new_row() -> ManagerRow:
 
 
 def folded(events: Iterable[CallsEvent], row: ManagerRow | None = None) -> tuple[ManagerRow, list[ManagerEffect]]:
-    """Return a row with `events` folded in the order given, and what each did."""
+    """Return a row with `events` folded in the order given, and the effect of each."""
     row = new_row() if row is None else row
     first = row.live.pos + 1
     return row, [FOLD.fold(row, event, first + place) for place, event in enumerate(events)]
@@ -119,5 +119,5 @@ def seen(row: ManagerRow, now: int, **more: Any) -> ManagerView:
 
 
 def on_shift(settings: Settings, manager: Manager, at_ms: int) -> bool:
-    """Tell whether the manager is planned to work at `at_ms`."""
+    """Return whether the manager is planned to work at `at_ms`."""
     return shift_bounds(settings, manager, at_ms) is not None

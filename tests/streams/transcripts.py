@@ -1,4 +1,4 @@
-"""What the tests of transcripts share: fixtures, a leg, and the events of a transcript."""
+"""Shared parts of the tests of transcripts: fixtures, a leg, and the events of a transcript."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILES: Final = {
     "yandex stream": ["yandex/stream.ndjson"],
     "yandex file": ["yandex/rest.ndjson"],
 }
-"""The fixtures, by the format and what is special about them."""
+"""The fixtures, by format and special property."""
 _decode = Decoder[SpeechEvents]("speech").decode
 
 
@@ -63,7 +63,7 @@ def utterances(translation: Translation) -> list[SpeechUtterance]:
 
 
 def standing(translation: Translation) -> list[SpeechUtterance]:
-    """Return what stands in the end, by the rules of the contract: final, then the higher revision, then the later."""
+    """Return the last utterances by the rules of the contract: final, then the higher revision, then the later one."""
     found: dict[str, SpeechUtterance] = {}
     for one in utterances(translation):
         held = found.get(one.utterance)

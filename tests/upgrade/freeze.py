@@ -1,8 +1,8 @@
-"""Freeze this release: `python -m tests.upgrade.freeze --release NAME`. README.md says when.
+"""Freezes this release: `python -m tests.upgrade.freeze --release NAME`. README.md has the occasions.
 
 A simulated department works one or two days a week for five weeks, and on two days half a year later, when leads
 are forgotten and days have left their windows. Some ends never come, some come days late. All chance is seeded, and no
-clock is asked: the files are always the same.
+clock is read: the files are always the same.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ currencies = ["EUR", "USD"]
 
 
 def freeze(release: str) -> Frozen:
-    """Let the department work, and return what this release makes of it."""
+    """Let the department work, and return the result of this release."""
     department = Department.make(SEED, managers=6, teams=3)
     planned = department.toml().replace("[[teams]]\n", "[[teams]]\nplan_deals = 12\n")
     text = _SETTINGS.format(release=release) + planned

@@ -1,4 +1,4 @@
-"""What is kept of a release: its files, how they are written and read. Plain MessagePack and JSON, no names of modules.
+"""The kept files of a release, and their writing and reading. Plain MessagePack and JSON, no names of modules.
 
 settings.toml     the settings of the installation
 input.xz          the records that sources sent: topic, key, value, moment of arrival
@@ -81,7 +81,7 @@ def releases() -> list[str]:
 
 
 def write(frozen: Frozen, folder: Path) -> None:
-    """Write the fixtures into `folder`. Raise FileExistsError where it is there: what is kept stays as it is."""
+    """Write the fixtures into `folder`. Raise FileExistsError if it exists: kept fixtures never change."""
     folder.mkdir(parents=True)
     (folder / _SETTINGS).write_text(frozen.settings, encoding="utf-8")
     for name in _PARTS:

@@ -38,7 +38,7 @@ Found = dict[str, list[list[tuple[bytes | None, bytes | None]]]]
 
 
 class Topics:
-    """The topics. In place of the outbox: what is added is there at once."""
+    """The topics. They replace the outbox: an added record is in its topic at once."""
 
     def __init__(self, names: Iterable[str], partitions: int, *, refuse: bool = True) -> None:
         self._refuse = refuse
@@ -54,14 +54,14 @@ class Topics:
         log.append(Record(key, value, len(log), self.now_ms, tuple(headers or ())))
 
     async def drain(self) -> None:
-        """Do nothing: nothing is ever under way."""
+        """Do nothing: no record is ever under way."""
 
     def acked(self, topic: str, partition: int) -> list[tuple[int, int]]:
-        """Return where the records lie that were added since the last time."""
+        """Return the places of the records that were added since the last call."""
         return self._acked.pop((topic, partition), [])
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:  # noqa: ARG002 - as the consumer's
-        """Commit nothing: the end of each log is what is folded."""
+        """Commit nothing: each log is folded up to its end."""
         return True
 
     def ends(self) -> dict[str, list[int]]:
@@ -170,7 +170,7 @@ class Installation:
     # -- work
 
     def agree(self, at_ms: int) -> None:
-        """Write down by which settings the tables are made."""
+        """Write the settings that the tables are made by."""
         self.topics.add(settings_topic(self.settings), 0, None, agreed(self.settings, at_ms))
 
     def work(self, arrivals: Iterable[Arrival], now_ms: int) -> None:
@@ -227,6 +227,6 @@ class Installation:
         return series(ManagerCollector(self._figures, lambda: now_ms).collect())
 
     def close(self) -> None:
-        """Close what lies on disk."""
+        """Close the store on disk."""
         for table in self._disk.values():
             table.store.close()

@@ -1,4 +1,4 @@
-"""Rows on a worker's disk without the project's own store: what RocksDB holds is read, and a folder is made of it."""
+"""Rows on a worker's disk without the project's own store: reads a RocksDB folder, and makes one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _options() -> Any:
 
 
 def read(folder: Path) -> Families:
-    """Return all that a database holds. Nobody may have it open."""
+    """Return all rows of a database. It must not be open elsewhere."""
     found: Families = {}
     rows = str(folder / "rows")
     names = [name for name in rocksdict.Rdict.list_cf(rows) if name != DEFAULT]

@@ -1,4 +1,4 @@
-"""An upgrade changes nothing: each frozen release is read, gone on with and made again by today's code, in memory."""
+"""An upgrade changes nothing: today's code reads, continues and repeats each frozen release, in memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def frozen(request: pytest.FixtureRequest) -> Frozen:
 
 @pytest.fixture(scope="module")
 def made(frozen: Frozen) -> Installation:
-    """What today's code makes of the records that the sources sent then."""
+    """Return an installation of today's code with the records that the sources sent then."""
     installation = Installation(settings_of(frozen.settings))
     installation.agree(frozen.readings[0].at_ms)
     go_on(installation, frozen, after=-1)
@@ -63,7 +63,7 @@ def made(frozen: Frozen) -> Installation:
 
 
 def go_on(installation: Installation, frozen: Frozen, after: int) -> None:
-    """Take in what arrived behind the reading `after`, with the checkpoints of then."""
+    """Take in the records behind the reading `after`, with the checkpoints of then."""
     begun_ms = frozen.readings[after].at_ms if after >= 0 else 0
     for reading in frozen.readings[after + 1 :]:
         installation.work((a for a in frozen.input if begun_ms <= a.at_ms < reading.at_ms), reading.at_ms)

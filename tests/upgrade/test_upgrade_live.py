@@ -1,4 +1,4 @@
-"""An upgrade on a real broker: a worker of today takes up the topics, and the folder, that a frozen release left."""
+"""An upgrade on a real broker: a worker of today takes over the topics and the folder of a frozen release."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module", params=releases())
 def left(request: pytest.FixtureRequest, kafka: EmbeddedKafka) -> Frozen:
-    """What the release left in Kafka when it was stopped: every topic, and the offsets that it had committed."""
+    """The state of Kafka after the release was stopped: every topic, and the committed offsets."""
     frozen = read(request.param)
     settings = settings_with(frozen, kafka.bootstrap, Path())
     asyncio.run(make_topics(settings))
@@ -65,7 +65,7 @@ async def commit(settings: Settings, frozen: Frozen) -> None:
         ends = {
             TopicPartition(topic, partition): len(log)
             for topic in source_names(settings)
-            if topic in frozen.topics  # a topic of today that the release had not
+            if topic in frozen.topics  # a topic of today that the release did not have
             for partition, log in enumerate(frozen.topics[topic])
         }
         consumer.assign(list(ends))
@@ -106,7 +106,7 @@ async def assert_as_it_was_left(frozen: Frozen, worker: Worker) -> None:
 
 
 def records(frozen: Frozen, worker: Worker, table: str) -> int:
-    """How many records the changelog of a table has."""
+    """Return the number of records in the changelog of a table."""
     return sum(len(log) for log in frozen.topics.get(changelog(worker.settings, table), ()))
 
 

@@ -1,4 +1,4 @@
-"""Today's code as the tests of upgrades see it: settings, names, codecs, the text of /metrics, the rows on disk.
+"""Today's code for the tests of upgrades: settings, names, codecs, the text of /metrics, the rows on disk.
 
 With `in_memory`, the one place at which these tests reach the production code.
 """
@@ -45,7 +45,7 @@ _DECODE_LEGS: Final = msgspec.msgpack.Decoder(dict[str, LegRecord]).decode
 
 
 class Record(NamedTuple):
-    """A record as an agent and a table see it."""
+    """A record with the fields that agents and tables use."""
 
     key: bytes | None
     value: bytes | None
@@ -98,17 +98,17 @@ def changelog(settings: Settings, table: str) -> str:
 
 
 def settings_topic(settings: Settings) -> str:
-    """Return the name of the topic that says by which settings the tables are made."""
+    """Return the name of the settings log."""
     return topics.settings_log(settings.kafka.group).name
 
 
 def kinds(settings: Settings) -> dict[str, Kind[Any]]:
-    """Return what writes and reads the changelog of each table."""
+    """Return the codec of each table's changelog."""
     return _kinds(settings)
 
 
 def on_disk(settings: Settings, folder: Path) -> dict[str, OnDisk[Any]]:
-    """Return where the rows lie of the tables that live on disk, in a worker's data folder."""
+    """Return the folders of the tables on disk, in a worker's data folder."""
     worker = msgspec.structs.replace(settings.worker, data_dir=str(folder))
     return _on_disk(msgspec.structs.replace(settings, worker=worker))
 
@@ -123,7 +123,7 @@ def agreed(settings: Settings, at_ms: int) -> bytes:
 
 
 def meaning_changes(settings: Settings, records: Sequence[tuple[bytes | None, bytes | None]]) -> list[str]:
-    """Return what today's settings mean otherwise than those that were written down. Fail if none were."""
+    """Return the differences in meaning of today's settings from the recorded ones. Fail if none were recorded."""
     _, last = last_that_counts([(offset, value) for offset, (_, value) in enumerate(records)])
     assert last is not None, "nothing was written down"
     return [str(change) for change in compatibility.changes(last.meaning, compatibility.of(settings))]

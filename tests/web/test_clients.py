@@ -1,4 +1,4 @@
-"""Commands and workers that log in at guarded ports, and what they say when they cannot."""
+"""Commands and workers that log in at guarded ports, and their errors where they cannot."""
 
 from __future__ import annotations
 

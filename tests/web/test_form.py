@@ -1,4 +1,4 @@
-"""The form of a web file: what is read, who may read what, and what is refused in which words."""
+"""The form of a web file: its keys, the rights to read paths, and the errors in words."""
 
 from __future__ import annotations
 

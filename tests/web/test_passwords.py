@@ -1,4 +1,4 @@
-"""Passwords: the right one is let in, bcrypt runs as seldom as possible, and never on the event loop."""
+"""Passwords: the right one is accepted, bcrypt runs as seldom as possible, and never on the event loop."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def slow() -> AsyncIterator[Slow]:
 )
 async def test_only_the_right_password_is_right(name: str, password: str, right: bool) -> None:
     held = Passwords()
-    for _ in range(2):  # the second time by heart
+    for _ in range(2):  # the second time from memory
         assert await held.is_right(HASHES, name, password, HERE) is right
     held.close()
 
