@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -27,7 +28,7 @@ STOP_S = 10.0
 
 
 class BoundedThread(WorkerThread):
-    """A thread of Faust that cannot keep a test from ending: Faust would wait for it for ever, also at exit."""
+    """A thread of Faust's that cannot keep a test from ending: Faust would wait for it for ever, at exit too."""
 
     def __init__(self, service: Any, **kwargs: Any) -> None:
         super().__init__(service, daemon=True, **kwargs)
@@ -36,6 +37,15 @@ class BoundedThread(WorkerThread):
         """Wait, as Faust does, but not for long."""
         self.is_stopped.wait(STOP_S)
         self.join(STOP_S)
+
+
+async def end_threads() -> None:
+    """End the consumers that a test has left: they draw random numbers, and Hypothesis forbids that in later tests."""
+    for thread in threading.enumerate():
+        if isinstance(thread, BoundedThread):
+            with suppress(RuntimeError):  # it has closed its loop by now
+                thread.service._stopped_set()
+            await asyncio.to_thread(thread.join, STOP_S)
 
 
 ServiceThread.Worker = BoundedThread
@@ -220,6 +230,7 @@ class Worker:
 
 async def end_tasks() -> None:
     """End the tasks that an application has left: at its end the event loop would wait for them for ever."""
+    await end_threads()
     deadline = time.monotonic() + STOP_S
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         if time.monotonic() > deadline:
