@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +18,11 @@ from tests.kafka_fixture import bootstrap, kafka, own_kafka
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
-LONG: Final = ("test_native.py", "faults", "broker", "oracle", "grafana", "history")
-"""Files and folders that can take minutes each, the longest first."""
+FIRST: Final = ("test_native.py", "faults")
+"""A file and a folder that take minutes: they begin, so that no process is left alone with them in the end."""
+
+COMPUTING: Final = ("grafana", "history", "oracle")
+"""Folders of slow tests that need no Kafka, the longest first; those of other folders come after them."""
 
 NOT_COUNTED: Final = ("faults", "oracle", "grafana", "benchmarks", "test_native.py")
 """Folders, and a file, whose tests do not count for the coverage: they run long, or run code that others measure."""
@@ -51,9 +54,28 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With more than one process begin with long tests, so that no process runs one alone at the end."""
+    """With more than one process begin with what takes long, and mix what waits for Kafka with what computes.
+
+    Three processes that all wait leave the processors idle, and three that all compute share two processors.
+    """
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _turn(item.path))
+        turns = _turns(items)
+        items.sort(key=lambda item: turns[item.path])
+
+
+def _turns(items: Iterable[pytest.Item]) -> dict[Path, float]:
+    """Return when the turn of each file comes: below 0 what begins, up to 1 what is mixed, then all brief files."""
+    marks: dict[Path, set[str]] = {}
+    for item in items:
+        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    turns = dict.fromkeys(marks, 2.0)
+    rest = [path for path in marks if _folder(path) not in FIRST]
+    waiting = sorted((path for path in rest if "broker" in marks[path]), key=lambda path: "slow" not in marks[path])
+    computing = [path for path in rest if "slow" in marks[path] and "broker" not in marks[path]]
+    computing.sort(key=lambda path: _place(COMPUTING, path))
+    for mixed in (waiting, computing):
+        turns |= {path: number / len(mixed) for number, path in enumerate(mixed)}
+    return turns | {path: _place(FIRST, path) - len(FIRST) for path in marks if _folder(path) in FIRST}
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -85,9 +107,9 @@ def _counts(item: pytest.Item) -> bool:
     return not drawn and not heavy and _folder(item.path) not in NOT_COUNTED
 
 
-def _turn(path: Path) -> int:
+def _place(folders: Sequence[str], path: Path) -> int:
     folder = _folder(path)
-    return LONG.index(folder) if folder in LONG else len(LONG)
+    return folders.index(folder) if folder in folders else len(folders)
 
 
 def _folder(path: Path) -> str:
