@@ -60,7 +60,7 @@ def _signing_secret(value: object) -> Secret:
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004
     return str(value)
 

@@ -60,7 +60,7 @@ class Secret:
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004
     return str(value)
 
@@ -130,7 +130,7 @@ def _time(value: object) -> str:
 def _days(value: object) -> tuple[Weekday, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         raise ValueError(f'weekdays such as "mon-fri" were expected, not {kind_of(value)}')  # noqa: TRY004
     chosen: set[int] = set()
     for part in parts:

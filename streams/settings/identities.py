@@ -106,7 +106,7 @@ def _several(value: object) -> object:
     if isinstance(value, list):
         return [_as_text(one) for one in value]
     if not isinstance(value, str | int) or isinstance(value, bool):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         raise ValueError(f"text or an array of texts was expected, not {kind_of(value)}")  # noqa: TRY004
     return [_as_text(value)]
 

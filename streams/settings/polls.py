@@ -15,7 +15,7 @@ _ADDRESS: Final = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(
 
 def _secret_url(value: object) -> Secret:
     if not isinstance(value, str):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         raise ValueError(f"text was expected, not {kind_of(value)}")  # noqa: TRY004
     text = value.strip()
     if text and _ADDRESS.fullmatch(text) is None:

@@ -1,1 +1,4 @@
-"""One module a source: what the source says in, contract events or a rejection out."""
+"""The sources, one module each.
+
+The input is what a system sends or writes; the output is contract events and refusals.
+"""

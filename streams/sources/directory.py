@@ -1,4 +1,4 @@
-"""The directory of a system, matched to the roster: its users by the managers that they are."""
+"""The directory of a system, matched to the roster: its users with their managers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Known(Struct, frozen=True):
 
 
 def matched(people: People, source: str, listed: Iterable[Listed]) -> Known:
-    """Return who is who. A user without an id is left out.
+    """Return the directory of the users. A user without an id is left out.
 
-    A user whom no identity of the roster names may still have the name that only one manager has.
+    A user without an identity on the roster may still have the name of exactly one manager.
     """
     known = Known()
     for one in listed:
@@ -41,12 +41,12 @@ def matched(people: People, source: str, listed: Iterable[Listed]) -> Known:
 
 
 def encoded(known: Known) -> bytes:
-    """Return a directory as it is kept."""
+    """Return the stored form of a directory."""
     return msgspec.json.encode(known)
 
 
 def decoded(kept: bytes | None) -> Known:
-    """Return a directory that was kept; an empty one where it is missing or of another release."""
+    """Return a stored directory; an empty one if it is missing or of another release."""
     try:
         return msgspec.json.decode(kept or b"{}", type=Known)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -9,7 +9,7 @@ MOST_FIELDS: Final = 100
 
 
 class FormError(ValueError):
-    """The body is no form that a source takes. The text says why, without a value."""
+    """The body is no form that a source reads. The text is the reason, without a value."""
 
 
 def fields(body: bytes) -> dict[str, bytes]:
@@ -36,7 +36,7 @@ def parsed(body: bytes, most_fields: int) -> dict[str, bytes]:
 
 
 def has_more(body: bytes, most_fields: int) -> bool:
-    """Return whether a form has more fields than that. It costs little, however many they are."""
+    """Return whether a form has more fields than that. This is fast even for many fields."""
     return body.count(b"&") >= most_fields
 
 

@@ -1,8 +1,8 @@
-"""The frame of all sources: what an adapter takes in, and what it returns.
+"""The frame of all sources: the input of an adapter, and its results.
 
-An adapter is pure. It turns what a system sends or writes into contract events, in the order in which they came, and
-says what it could not read. It makes the same event ids from a push, a poll and a file, so that each repairs the
-others and nothing counts twice.
+An adapter is pure. It turns the deliveries and files of a system into contract events, in their order, and refuses
+parts that it cannot read. It makes the same event ids from a push, a poll and a file, so that each repairs the others
+and no event counts twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _Json: TypeAlias = object
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """A part of a delivery that is no event, and why. `detail` quotes no value; `where` names the part ("row 7").
+    """A part of a delivery that is no event, and the reason.
+
+    `detail` quotes no value; `where` names the part ("row 7").
 
     `shape` is the part as `shape` describes it: it may be published.
     """
@@ -50,7 +52,7 @@ class UnreadableError(ValueError):
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """What a delivery says about a call, where only several deliveries together make an event.
+    """The contents of a delivery about a call, for systems of which only several deliveries make an event.
 
     `call` is the call's id at its system. `body` is the adapter's own JSON, at most a few hundred bytes. It may stand
     in a topic, so it has lead keys instead of numbers.
@@ -64,7 +66,7 @@ class Translation(Struct, kw_only=True):
     """The result of reading a delivery, a message or a row.
 
     `ignored` counts the parts that were understood and concern no figure. `statements` are for the source's `Join`.
-    `ring` starts a poll of the source now: the delivery says that something happened, and the poll reads what.
+    `ring` starts a poll of the source now: the delivery only signals a change, and the poll reads it.
     """
 
     events: list[Event] = []
@@ -103,7 +105,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Answers(Struct, frozen=True, kw_only=True):
-    """The status codes that a sender expects. Some systems disable a hook after a 4xx, and one wants exactly 200."""
+    """The status codes that a sender expects. Some systems disable a hook after a 4xx, and one requires exactly 200."""
 
     done: int = 200
     unauthenticated: int = 401
@@ -122,7 +124,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class Hook(Protocol):
-    """A source that is pushed to `/hooks/NAME/TOKEN`. An adapter extends this class.
+    """A source that pushes to `/hooks/NAME/TOKEN`. An adapter extends this class.
 
     The token is checked before any method is called. The methods are pure and never raise.
     """
@@ -131,11 +133,11 @@ class Hook(Protocol):
     methods: Collection[str] = ("POST",)
     """The methods of HTTP that its sender uses. All others are answered with 405."""
     cannot_know: Sequence[str] = ()
-    """What the system never says, in words, for `callpulse sources test`."""
+    """The facts that the system never sends, in words, for `callpulse sources test`."""
     has_subpaths: bool = False
-    """Whether its sender appends paths of its own to the URL. `Request.url` has them."""
+    """True if its sender appends paths of its own to the URL. `Request.url` has them."""
     most_fields: int | None = None
-    """How many fields a form of its sender has at most. One with more is answered with 413. None: it sends no forms."""
+    """The most fields of a form of its sender. One with more is answered with 413. None: it sends no forms."""
 
     def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002 - most sources need none
         """Return the answer to a request that only tests the URL; None: it is no such request.
@@ -145,7 +147,7 @@ class Hook(Protocol):
         return None
 
     def is_authentic(self, request: Request) -> bool:
-        """Return whether the request is its sender's. The body is not parsed before this."""
+        """Return whether the request comes from its sender. The body is not parsed before this."""
         ...
 
     def translate(self, request: Request) -> Translation:
@@ -154,7 +156,7 @@ class Hook(Protocol):
 
 
 class KeptStatement(NamedTuple):
-    """The body of a statement, and when Kafka received it, in milliseconds since epoch."""
+    """The body of a statement, and the moment at which Kafka received it, in milliseconds since epoch."""
 
     at_ms: int
     body: bytes
@@ -166,18 +168,18 @@ class Joined(Struct, frozen=True, kw_only=True):
     events: list[Event] = []
     again_ms: int | None = None
     missing: str = ""
-    """What no statement has said and the call's events need, in words without a value; "" for nothing."""
+    """Required facts that no statement has, in words without a value; "" for none."""
 
 
 class Join(Protocol):
     """Makes events of the statements about one call, for a source whose deliveries are not complete one by one.
 
-    The gateways keep the statements in the topic `statements`. They ask again at every new statement, and after a
-    restart, so an event that is returned again must have the same id.
+    The gateways keep the statements in the topic `statements`. They call the join again at every new statement, and
+    after a restart, so an event that is returned again must have the same id.
     """
 
     keep_ms: int
-    """How long after its last statement a call may get another one."""
+    """The longest time after its last statement in which a call may get another one."""
 
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
         """Return the events of one call. Pure; order and repeats of the statements make no difference. Never raises."""
@@ -185,9 +187,9 @@ class Join(Protocol):
 
 
 class ReadUntil(Struct, frozen=True):
-    """How far the records of a file are read: `newest_ms` gives the time of the newest one, 0 before there is one.
+    """The progress of a reader of records: `newest_ms` gives the time of the newest record, 0 before there is one.
 
-    It is kept under `key`, for a live listener that wants to know whether its gaps are filled.
+    It is stored under `key`, so that a live listener can check whether its gaps are filled.
     """
 
     key: str
@@ -203,12 +205,12 @@ class LineSource(Protocol):
 
     @property
     def unusable(self) -> str:
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
         ...
 
     @property
     def given_up(self) -> int:
-        """How many calls were given up, because their end was never written."""
+        """The number of calls that were given up, because their end was never written."""
         ...
 
     @property
@@ -238,8 +240,8 @@ def shape(data: bytes) -> bytes:
 
     Keys of JSON objects are kept where they look like names of fields, with their digits masked.
 
-    A refused body holds numbers and words of customers. Its shape has none of them, and still shows what is wrong with
-    it. It has at most `LONGEST_SHAPE` bytes. Of a very long body it is the shape of its beginning, whatever it is.
+    A refused body holds numbers and words of customers. Its shape has none of them, and still shows the problem. It has
+    at most `LONGEST_SHAPE` bytes. Of a very long body it is the shape of its beginning.
     """
     try:
         if len(data) > _LONGEST_PARSED:  # a megabyte of small values takes 0.3 s

@@ -1,8 +1,8 @@
-"""Hooks of telephone systems of which each request says one thing about a call: it rings, it is answered, it is over.
+"""Hooks of telephone systems that send a request for each state of a call: ringing, answered, over.
 
-A request is a *piece* of what is known of its call, and travels as a statement. The events of a call are a function of
-the set of its pieces, so the order of the requests, repeats and a restart make no difference. They are returned as soon
-as they are known, so that the boards are live.
+A request is a *piece* of its call, and travels as a statement. The events of a call are a function of the set of its
+pieces, so the order of the requests, repeats and a restart make no difference. They are returned as soon as they are
+known, so that the boards are live.
 
 A later piece may correct an end. The fold prefers a hangup to a CDR row, and of two alike the answered one, then that
 with the greater id. So an end that is only concluded has the rank of a CDR row, and the number of pieces behind an end
@@ -74,15 +74,15 @@ def decoded(body: bytes, form: type[S]) -> S:
 
 
 def statement(call: str, at_ms: int, piece: Struct) -> Statement:
-    """Return the statement of a piece that was heard at `at_ms`."""
+    """Return the statement of a piece that came at `at_ms`."""
     return Statement(call=call, body=msgspec.json.encode((call, at_ms, piece)))
 
 
 class GatheringHook(Hook, Generic[P]):
-    """A hook of which each request is a piece of one call, or of several. An adapter has `pieces`."""
+    """A hook of which each request is a piece of one call, or of several. An adapter implements `pieces`."""
 
     def pieces(self, request: Request) -> Sequence[tuple[str, P]]:
-        """Return what an authentic request says, with the id of the call; nothing: no leg is concerned.
+        """Return the pieces of an authentic request, with the id of the call; none if it concerns no leg.
 
         Raises UnreadableError.
         """
@@ -104,7 +104,7 @@ class GatheringHook(Hook, Generic[P]):
 
 
 class GatheringJoin(Generic[P]):
-    """The join of a `GatheringHook`. An adapter has `events`."""
+    """The join of a `GatheringHook`. An adapter implements `events`."""
 
     keep_ms = 6 * HOUR_MS
 
@@ -116,12 +116,12 @@ class GatheringJoin(Generic[P]):
         """Return all events of a call, from its pieces and the time of receipt of each. Never raises."""
         raise NotImplementedError
 
-    def again_ms(self, call: str, pieces: Mapping[P, int], now_ms: int) -> int | None:  # noqa: ARG002 - most wait for nothing
-        """Return when the same pieces give more events; None: never."""
+    def again_ms(self, call: str, pieces: Mapping[P, int], now_ms: int) -> int | None:  # noqa: ARG002 - most joins do not wait
+        """Return the moment at which the same pieces give more events; None: never."""
         return None
 
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
-        """Return the events of a call; `Join.join` says more. Of a repeated piece, the first receipt counts."""
+        """Return the events of a call, as `Join.join` describes. Of a repeated piece, the first receipt counts."""
         pieces: dict[P, int] = {}
         call = ""
         for statement in statements:
@@ -210,10 +210,10 @@ class LegEvents(Struct, frozen=True, kw_only=True):
 
         `talk_ms` is the time since the answer, unless given.
 
-        `uncertain`: it gives way to an end of which all was heard.
+        `uncertain`: an end of which all events came overrides it.
 
-        `pieces` is how many pieces it was concluded from, as far as they change it. Without `started_at` the leg is
-        the shortest that can be: the fold would take an end at its own start for another stretch.
+        `pieces` is the number of pieces that change it. Without `started_at` the leg is the shortest that can be: the
+        fold would count an end at its own start as another stretch.
         """
         started_at = at - 1 if started_at is None else min(started_at, at)
         if answered_at is not None:

@@ -9,15 +9,16 @@ from streams.contract.events import Event
 from streams.sources.frame import Join, KeptStatement
 
 MOST_STATEMENTS: Final = 1_000
-"""Of one call. A call with more is a defect of its system: what comes after them is left out."""
+"""Of one call. A call with more is a defect of its system: later statements are left out."""
 
 _Key: TypeAlias = tuple[str, str]
 
 
 class Ready(NamedTuple):
-    """Events of a call that were not returned before. They are new until `OpenCalls.done` is told about them.
+    """Events of a call that were not returned before.
 
-    `defect` says in words, without a value, that the join broke; there are no events then.
+    They are new until a call of `OpenCalls.done`. `defect` describes a failure of the join, without a value; there are
+    no events then.
     """
 
     source: str
@@ -27,14 +28,14 @@ class Ready(NamedTuple):
 
 
 class Incomplete(NamedTuple):
-    """A call of which a part is not counted, and what its statements never said."""
+    """A call of which a part is not counted, and the facts that its statements lack."""
 
     source: str
     missing: str
 
 
 class LeftOut(NamedTuple):
-    """Statements of a source that were left out since the last question, and of how many calls that had none before."""
+    """Statements of a source that were left out since the last query, and the number of calls that had none before."""
 
     source: str
     statements: int
@@ -86,13 +87,13 @@ class OpenCalls:
         self._due[key] = 0
 
     def left_out(self) -> list[LeftOut]:
-        """Return what was left out since the last question, by source."""
+        """Return the statements that were left out since the last query, by source."""
         found = list(self._left_out.values())
         self._left_out.clear()
         return found
 
     def ready(self, now_ms: int) -> Iterator[Ready]:
-        """Yield what the calls with new statements give, and those whose moment has come."""
+        """Yield the events of calls with new statements, and of calls whose moment has come."""
         for key in [key for key, due_ms in self._due.items() if due_ms <= now_ms]:
             source, call = key
             held = self._calls[key]
@@ -100,7 +101,7 @@ class OpenCalls:
             kept = [KeptStatement(at, body) for body, at in held.bodies.items()]
             try:
                 joined = self._joins[source].join(kept, now_ms)
-            except Exception as error:  # noqa: BLE001 - whatever a defect of an adapter raises; its text may quote values
+            except Exception as error:  # noqa: BLE001 - a defect of an adapter may raise any error; its text may quote values
                 yield Ready(source, call, [], f"a defect of the adapter: {type(error).__name__}")
                 continue
             held.missing = joined.missing
@@ -110,9 +111,9 @@ class OpenCalls:
                 yield Ready(source, call, events)
 
     def recall(self, at_ms: int) -> None:
-        """Note that all that the statements gave at a moment is stored: a gateway before this one did it.
+        """Note that all events of the statements at a moment are stored: an earlier gateway did it.
 
-        It also said what was left out.
+        It also reported the statements that were left out.
         """
         self._left_out.clear()
         for ready in self.ready(at_ms):
@@ -125,7 +126,7 @@ class OpenCalls:
             held.done.update(event.id for event in ready.events)
 
     def forget(self, now_ms: int) -> list[Incomplete]:
-        """Forget the calls to which no statement can come any more; return those that lack something."""
+        """Remove the calls to which no statement can come any more; return those that lack facts."""
         over = [
             key
             for key, held in self._calls.items()
@@ -138,5 +139,5 @@ class OpenCalls:
 
     @property
     def oldest_offset(self) -> int | None:
-        """The offset that a restart has to read from; None: nothing has to be read again."""
+        """The offset from which a restart has to read; None: no record has to be read again."""
         return min((held.first_offset for held in self._calls.values()), default=None)

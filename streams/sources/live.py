@@ -1,6 +1,6 @@
-"""What all live links have in common: the dialogue of a connection, and how to reach the other side.
+"""The common part of all live links: the dialogue of a connection, and the settings of the connection.
 
-A session is pure: bytes in, bytes out. Whoever has the connection moves them, watches the clock and connects again.
+A session is pure: bytes in, bytes out. The owner of the connection transfers them, watches the clock and reconnects.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Cause: TypeAlias = Literal["wrong_server", "unsupported", "refused"]
 
 
 class CannotListenError(Exception):
-    """The other side cannot be listened to before somebody changes something. The text says what to do.
+    """The listener cannot work before an operator changes something. The text is the remedy.
 
     After `refused` (the login was) another attempt soon would be one more failed login in the other side's log.
     """
@@ -29,7 +29,7 @@ class CannotListenError(Exception):
 
 
 class LinkAccess(Struct, frozen=True, kw_only=True):
-    """How to reach the other side, and how patient to be. The settings of a source extend it, with a port of its own.
+    """The address of the other side, and the timeouts. The settings of a source extend it, with a port of its own.
 
     Without `host` nothing listens. `queue_events` bounds the contract events that wait for Kafka; beyond it the
     listener hangs up until half of them are stored.
@@ -46,7 +46,7 @@ class LinkAccess(Struct, frozen=True, kw_only=True):
     queue_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together, and a host that is none."""
+        """Yield the contradictions between fields, and an invalid host."""
         if self.host != self.host.strip() or not self.host.isprintable():
             yield ("host",), "is no name or address of a host"
         if self.ca_file is not None and not self.tls:
@@ -61,7 +61,7 @@ class Session(Protocol):
     - `is_up`: the login was accepted.
     - `waits_for_ping`: a ping is not answered yet.
     - `said_goodbye`: the other side ended the session in good order.
-    - `clock_ahead_ms`: its clock minus ours, None while that is not known.
+    - `clock_ahead_ms`: its clock minus that of callpulse, None while unknown.
     """
 
     @property
@@ -78,7 +78,7 @@ class Session(Protocol):
         ...
 
     def ping(self, now_ms: int) -> None:
-        """Ask for an answer."""
+        """Send a ping."""
         ...
 
     def log_off(self) -> None:

@@ -1,4 +1,4 @@
-"""Local times of systems that post as things happen: the time of receipt says which of two equal times is meant."""
+"""Local times of systems that post at once: the time of receipt decides between two equal local times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streams.sources.times import Times
 from streams.units import MINUTE_MS
 
 Readings: TypeAlias = tuple[int, int]
-"""The two moments that a local time may mean, the earlier one first. They are the same but for one hour in a year."""
+"""The two moments that a local time may mean, the earlier one first. They differ only in one hour of a year."""
 
 _SLACK_MS: Final = MINUTE_MS
 
@@ -26,6 +26,6 @@ class LocalTimes:
 
 
 def settled(readings: Readings, heard_ms: int) -> int:
-    """Return the moment that is meant by a system that was first heard of it at `heard_ms`, soon afterwards."""
+    """Return the moment of the two that fits a first receipt at `heard_ms`, soon afterwards."""
     first, second = readings
     return second if second <= heard_ms + _SLACK_MS else first

@@ -1,7 +1,7 @@
-"""How long the senders of a source may send an event again, and whether the workers remember it so long.
+"""The span in which a source's senders may repeat an event, compared with the memory of the workers.
 
 A sender that tries again for a day, or an export of yesterday, repeats events whose ids the workers have forgotten by
-then, and they would count twice. The form of a source's settings says it as `memory_ms`.
+then, and they would count twice. The form of a source's settings has it as `memory_ms`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def needed(settings: Settings) -> dict[str, int]:
 
 
 def problems(settings: Settings) -> list[Problem]:
-    """Return what is wrong with `thresholds.retry_horizon`: nothing, or one problem that names the sources."""
+    """Return the problems of `thresholds.retry_horizon`: none, or one that names the sources."""
     held = settings.thresholds.retry_horizon_ms
     short = {key: span for key, span in needed(settings).items() if span > held}
     if not short:
@@ -55,5 +55,5 @@ def _is_inside(key: str, table: str) -> bool:
 
 
 def _hours(ms: int) -> str:
-    """Write a span as the documentation does: a day is 24 hours."""
+    """Write a span in the notation of the documentation: a day is 24 hours."""
     return f"{ms // 3_600_000}h" if ms % 3_600_000 == 0 else duration_text(ms)

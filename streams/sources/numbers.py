@@ -1,6 +1,6 @@
-"""How one source writes telephone numbers, and the one number, or none, that a text of it means.
+"""The notation of telephone numbers of a source, and the reading of its texts: one number, or none.
 
-The rules are settings of each source, because a text alone does not say: 442079460204 is a number in London or, with
+The rules are settings of each source, because a text alone is ambiguous: 442079460204 is a number in London or, with
 the digits of a city in front, one in the country of the department.
 """
 
@@ -41,12 +41,12 @@ _REMEMBERED: Final = 65_536
 
 
 class NumberRules(Struct, frozen=True, kw_only=True):
-    """How a source writes telephone numbers.
+    """The notation of telephone numbers of a source.
 
     - `region`: the ISO 3166 country of numbers without a country code. The default is `privacy.region`.
     - `international`: numbers without a plus begin with a country code, as 491713920001 does.
-    - `dial_prefixes`: digits that are dialled for an outside line and still stand before the number.
-    - `withheld`: what stands for a caller who shows no number, beside the usual words.
+    - `dial_prefixes`: digits that are dialled for an outside line and that records keep before the number.
+    - `withheld`: texts for a caller who shows no number, beside the usual words.
     - `shortest`: a number with fewer digits is an extension or a service.
     """
 
@@ -58,7 +58,7 @@ class NumberRules(Struct, frozen=True, kw_only=True):
 
 
 class _Reading(NamedTuple):
-    """A number that a text may mean. Of several, the one with the lowest `rank` is meant."""
+    """A possible number of a text. Of several, the one with the lowest `rank` is taken."""
 
     rank: int
     number: PhoneNumber
@@ -68,7 +68,7 @@ class Numbers:
     """Applies the rules of one source."""
 
     def __init__(self, rules: NumberRules, region: str | None = None) -> None:
-        """Take `region` where the rules name none."""
+        """Use `region` if the rules have none."""
         self._rules = rules
         self._region = rules.region or region
         self._country = phonenumbers.country_code_for_region(self._region) if self._region else 0
@@ -118,8 +118,8 @@ class Numbers:
     def _readings(self, form: str, stripped: int) -> Iterator[_Reading]:
         """Yield the possible numbers of a form. `stripped` is 1 after a dial prefix was taken away, else 0.
 
-        A plus, an exit code, the own country code and the trunk prefix ("8" in Russia, "0" in Germany) show what is
-        meant. Without them it is a guess, and a form that shows more goes first.
+        A plus, an exit code, the own country code and the trunk prefix ("8" in Russia, "0" in Germany) identify the
+        form. Without them it is a guess, and a form with more evidence goes first.
         """
         if _DIGITS.fullmatch(form) is None or len(form.lstrip("+")) < self._rules.shortest:
             return
@@ -148,7 +148,7 @@ def _parse(digits: str, region: str | None) -> PhoneNumber | None:
 
 
 def _plain(text: str) -> str:
-    """Return a text without what stands around and inside a number: a name, sip:, a host, spaces, brackets, dashes."""
+    """Return a text without the parts around and inside a number: a name, sip:, a host, spaces, brackets, dashes."""
     if len(text) <= _LONGEST and _DIGITS.fullmatch(text) is not None:
         return text
     folded = unicodedata.normalize("NFKC", text[:_LONGEST]).casefold().strip()

@@ -1,8 +1,8 @@
-"""Who is who: the one directory in which every source looks up whom it heard about.
+"""The directory in which every source looks up persons.
 
 A source knows a person by an extension, a device, a login, an e-mail address, a telephone number, or a user id of its
-own. The roster's `identities` say whose that is. A person on no roster entry is kept under a stable id, so that nobody
-vanishes: `callpulse unmapped` lists them.
+own. The roster's `identities` give the manager. A person without a roster entry is kept under a stable id, so that no
+calls are lost: `callpulse unmapped` lists them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from streams.settings.settings import Settings
 _LONGEST_KEY: Final = 90
 _TAIL: Final = 50
 _MARK: Final = 12  # hex digits
-_REMEMBERED: Final = 4096  # a department has fewer people; an export asks for one on each row
+_REMEMBERED: Final = 4096  # a department has fewer people; an export needs a look-up for each row
 UNKNOWN: Final = "unknown"
-"""The key of a person about whom a source says nothing."""
+"""The key of a person without any identity."""
 
 
 class Heard(NamedTuple):
-    """What a source says about one person. "" stands for nothing. `user` is the user id of the source itself."""
+    """The identities of one person in a source. "" stands for none. `user` is the user id of the source itself."""
 
     user: str = ""
     endpoint: str = ""
@@ -44,12 +44,12 @@ class Person(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether the person is on the roster."""
+        """True if the person is on the roster."""
         return bool(self.by)
 
 
 class People:
-    """The directory. `secret` keys the hash of what could be a telephone number; numbers are held as hashes only."""
+    """The directory. `secret` keys the hash of possible telephone numbers; numbers are held as hashes only."""
 
     def __init__(self, managers: Iterable[Manager], secret: bytes, region: str | None = None) -> None:
         self._secret = secret
@@ -65,7 +65,7 @@ class People:
                 self._identities.setdefault(self._key(identity.kind, identity.value.reveal()), manager.id)
         self._names = {name: next(iter(ids)) for name, ids in names.items() if len(ids) == 1}
         self.resolve = lru_cache(maxsize=_REMEMBERED)(self._resolve)
-        """Return who is meant. A person on no roster entry is `SOURCE:KEY`, by the first thing that was said."""
+        """Return the manager. A person without a roster entry is `SOURCE:KEY`, by the first identity."""
 
     @classmethod
     def of(cls, settings: Settings, secret: bytes) -> People:
@@ -73,7 +73,7 @@ class People:
         return cls(settings.managers.values(), secret, settings.privacy.region)
 
     def learn(self, source: str, managers: Mapping[str, str]) -> None:
-        """Take over what a source's own directory says: the manager's id by the user id. It replaces what it was."""
+        """Replace a source's own directory: the manager's id by the user id."""
         kept = {key: manager for key, manager in self._learned.items() if key[0] != source}
         new = {(source, normal("login", user, self._region)): manager for user, manager in managers.items()}
         if self._learned != kept | new:
@@ -81,7 +81,7 @@ class People:
             self.resolve.cache_clear()
 
     def identified(self, source: str, heard: Heard) -> Person | None:
-        """Return who has one of these identities, or None. The first one that somebody has decides.
+        """Return the manager with one of these identities, or None. The first known identity decides.
 
         The user id goes first, and the others after it. Last, the roster may have any of them under the source's name,
         or as it is published.
@@ -98,11 +98,11 @@ class People:
         return None
 
     def find(self, source: str, heard: Heard) -> Person | None:
-        """Return who is meant, or None for a person on no roster entry.
+        """Return the manager, or None for a person without a roster entry.
 
-        Identities come first, then what the source's directory says. Then the manager's `id` counts as extension,
-        endpoint, login and e-mail address, and as the user id of a source unless it is all digits. Last, a source's
-        user id may be a name that only one manager has.
+        Identities come first, then the source's directory. Then the manager's `id` counts as extension, endpoint, login
+        and e-mail address, and as the user id of a source unless it is all digits. Last, a source's user id may be a
+        name that only one manager has.
         """
         found = self.identified(source, heard)
         if found is not None:
@@ -128,9 +128,9 @@ class People:
         return Person(f"{source}:{UNKNOWN}", "")
 
     def public(self, name: str) -> str:
-        """Return a name as it may be published: its keyed hash if it could contain a telephone number.
+        """Return the publishable form of a name: its keyed hash if it could contain a telephone number.
 
-        A long name keeps its end, behind a part of its hash.
+        A long name keeps its end, after a part of its hash.
         """
         plain = " ".join("".join(char if char.isprintable() else " " for char in name).split())
         if may_be_number(plain):

@@ -1,4 +1,4 @@
-"""What a response to a poll means by its status, and how much a leaky bucket still holds."""
+"""The meaning of a response to a poll by its status, and the state of a leaky bucket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SERVER: Final = range(500, 600)
 
 
 def verdict(ask: Ask, response: Response) -> Verdict:
-    """Return what a response means by its status alone."""
+    """Return the meaning of a response by its status alone."""
     status = response.status
     if status in _SUCCESS or status in ask.allowed:
         return GOOD
@@ -54,7 +54,7 @@ class Bucket:
         self._at_s = now_s
 
     def left(self, now_s: float) -> float:
-        """Return how many requests may be sent now."""
+        """Return the number of requests that may be sent now."""
         self._left = min(self._limits.burst, self._left + max(0.0, now_s - self._at_s) * self._limits.per_second)
         self._at_s = max(self._at_s, now_s)
         return self._left
@@ -66,5 +66,5 @@ class Bucket:
         return max(0.0, -self._left / self._limits.per_second)
 
     def empty(self, now_s: float) -> None:
-        """Hold nothing any more: the system says that its limit is reached."""
+        """Empty the bucket: the system reported that its limit is reached."""
         self._left = min(0.0, self.left(now_s))

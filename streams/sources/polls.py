@@ -1,8 +1,8 @@
-"""The frame of polls: how an adapter asks a system for what it would have pushed, and for all that it never pushes.
+"""The frame of polls: requests of an adapter to a system, for data that was not pushed or never is.
 
 A poll is a generator: pure, without a clock, without HTTP. It yields `Ask` and is sent the `Response`; it yields
-`Found` when events up to a cursor are ready, and goes on once they are stored and the cursor is kept. What it did not
-reach is read again the next time, from the cursor, and has the same ids:
+`Found` when events up to a cursor are ready, and goes on once they and the cursor are stored. The next poll continues
+from the cursor. Events that are read again have the same ids:
 
     def poll(self, cursor, now_ms):
         response = yield from ask(Ask(path="deals", query={"after": cursor.decode()}))
@@ -24,14 +24,16 @@ from streams.units import DAY_MS, MINUTE_MS
 
 T = TypeVar("T")
 OVERLAP_MS: Final = 10 * MINUTE_MS
-"""How far a poll by time goes back behind its cursor, unless the adapter has a reason for another span: systems show
-some rows late, and ids make the repeats harmless."""
+"""The span by which a poll by time goes back before its cursor, unless the adapter has a reason for another one.
+
+Systems show some rows late, and ids make the repeats harmless.
+"""
 _LONGEST_MS: Final = 28 * DAY_MS
 """The longest span of one request. Systems that limit it allow a month."""
 
 
 class PollError(Exception):
-    """A poll cannot go on; its cursor stays. The text says why, in words for an operator and without any value."""
+    """A poll cannot go on; its cursor stays. The text is the reason, in words for an operator and without any value."""
 
 
 class DeniedError(PollError):
@@ -42,8 +44,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     """A request to the system, relative to the source's `base_url`. Its query, headers and body are in no log.
 
     `json` is a body of JSON, `form` one of a form; at most one of them is given. `allowed` are further status codes
-    that the adapter wants to see for itself, such as 404 for a contact that is gone. `headers` stand beside those of
-    the source.
+    that the adapter handles itself, such as 404 for a contact that is gone. `headers` stand beside those of the source.
     """
 
     method: Literal["GET", "POST"] = "GET"
@@ -55,12 +56,12 @@ class Ask(Struct, frozen=True, kw_only=True):
     allowed: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
-        """Return the method alone: a path, too, may hold a secret."""
+        """Return the method alone: a path may contain a secret, too."""
         return f"Ask({self.method})"
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """The answer. Names of headers are in lower case. `at_ms` is the time at which it came, by our clock."""
+    """The answer. Names of headers are in lower case. `at_ms` is the time of its receipt, by callpulse's clock."""
 
     status: int
     headers: Mapping[str, str]
@@ -84,7 +85,7 @@ class Response(Struct, frozen=True, kw_only=True):
         raise PollError("the answer is no JSON")
 
     def __repr__(self) -> str:
-        """Return the status alone: a body holds customers' data."""
+        """Return the status alone: a body contains customers' data."""
         return f"Response({self.status})"
 
 
@@ -100,7 +101,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class Pause(Struct, frozen=True):
-    """Wait before the next request: the system said that its limit is near."""
+    """A pause before the next request: the system reported that its limit is near."""
 
     seconds: float
 
@@ -114,7 +115,7 @@ Poll: TypeAlias = Asking[None]
 def ask(request: Ask) -> Asking[Response]:
     """Send a request and return the response. A poll writes `yield from` before it."""
     response = yield request
-    assert response is not None  # noqa: S101 - whoever conducts a poll answers an Ask with a Response
+    assert response is not None  # noqa: S101 - the conductor of a poll answers an Ask with a Response
     return response
 
 
@@ -126,10 +127,10 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What a response means. `wait`: repeat after `wait_s`, or after a growing pause where that is None.
+    """The meaning of a response. `wait`: repeat after `wait_s`, or after a growing pause if that is None.
 
-    `retry` is a fault that may pass: repeat a few times. `denied` is an access that is not valid. `broken` is all else
-    that no repeat mends; `why` says it in words.
+    `retry` is a fault that may pass: repeat a few times. `denied` is an access that is not valid. `broken` is any other
+    fault that no repeat repairs; `why` describes it.
     """
 
     kind: Literal["good", "wait", "retry", "denied", "broken"]
@@ -142,7 +143,7 @@ DENIED: Final = Verdict("denied", why="the access is not valid, or lacks a right
 
 
 class Polled(Protocol):
-    """A source that can be asked. All methods are pure."""
+    """A source with a poll. All methods are pure."""
 
     @property
     def limits(self) -> Limits:
@@ -169,16 +170,16 @@ class Polled(Protocol):
         ...
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read what is new since `cursor`; b"" is the first poll of all. May raise PollError."""
+        """Read the changes since `cursor`; b"" is the first poll of all. May raise PollError."""
         ...
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return what a response means where it says that in a way of its own, None where its status says it."""
+        """Return the meaning of a response in the system's own notation, None where the status alone decides."""
         ...
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """A person in a system's directory: what the roster may know them by, and a name to show."""
+    """A person in a system's directory: identities for the roster, and a name to show."""
 
     heard: Heard
     name: str = ""
@@ -190,16 +191,16 @@ class Directory(Protocol):
 
     @property
     def people(self) -> People:
-        """Where the source looks people up. It learns what the directory says."""
+        """The directory in which the source looks people up. It takes the system's own directory over."""
         ...
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users."""
+        """Request the users."""
         ...
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """A stage of a CRM: the key under which the settings map it, its name, and what the CRM itself says it is."""
+    """A stage of a CRM: the key under which the settings map it, its name, and its kind by the CRM."""
 
     key: str
     name: str
@@ -210,10 +211,10 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Staged(Protocol):
-    """A CRM that can be asked for its stages."""
+    """A CRM with a list of its stages."""
 
     def stages(self) -> Asking[list[Stage]]:
-        """Ask for the stages, in their order."""
+        """Request the stages, in their order."""
         ...
 
 
@@ -222,7 +223,7 @@ class Renewing(Protocol):
     """A source whose access ends after a while."""
 
     def renew(self) -> Asking[None]:
-        """Ask for a new access. `headers` returns it from then on."""
+        """Request a new access. `headers` returns it from then on."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""The results of reconciliations: one for each source of records, manager and local day, and what they say together.
+"""The results of reconciliations: one for each source of records, manager and local day, and their combination.
 
-A day is *final* once records that cover it agree that every call of theirs counts; until then it is *provisional*.
-Results are records of the topic `reconciliations`; of several with one key the last counts.
+A day is *final* once records cover it and every call of theirs counts; until then it is *provisional*. Results are
+records of the topic `reconciliations`; of several with one key the last counts.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from streams.sources.reconciliation import CountedLeg, LegDifference, ManagerDay
 from streams.units import MINUTE_MS
 
 LOOK_BACK_DAYS: Final = 7
-"""So many local days before today are looked at for provisional ones."""
+"""The number of local days before today that are checked for provisional ones."""
 KEPT_DAYS: Final = 14
-"""A ledger forgets days so long before a manager's newest."""
+"""The number of days before a manager's newest one after which a ledger drops results."""
 SETTLES_MS: Final = 10 * MINUTE_MS
-"""A day is not final earlier after its end: systems write records in batches, Asterisk every 5 min."""
+"""The delay after its end before a day is final: systems write records in batches, Asterisk every 5 min."""
 _SEPARATOR: Final = "\x1f"
 RESULTS: Final = ("both", "missing", "lost_end", "extra", "other_talk", "other_disposition")
 """The fields of a result that count legs, as the metric names them."""
 
 
 class DayResult(Struct, frozen=True, kw_only=True):
-    """What a reconciliation found on one manager's local day (days since 1970-01-01). Times in milliseconds.
+    """The result of a reconciliation for one manager's local day (days since 1970-01-01). Times in milliseconds.
 
-    `source` is whose calls the records hold, `records` their kind. `counted` and `unreached` are as in `ManagerDay`;
-    `elsewhere` counts the manager's legs of sources that the records do not hold. The day lasts from `since` to
-    `until`, and was reconciled `at`. `has_records`: there were any at all.
+    `source` is the source of the calls in the records, `records` is their kind. `counted` and `unreached` are as in
+    `ManagerDay`; `elsewhere` counts the manager's legs of sources that the records do not hold. The day lasts from
+    `since` to `until`, and was reconciled `at`. `has_records`: there were any at all.
     """
 
     v: Literal[1] = 1
@@ -70,12 +70,12 @@ class DayResult(Struct, frozen=True, kw_only=True):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing is left to come for the calls that the records hold."""
+        """True if no call of the records is still missing from the figures."""
         return not self.why_provisional
 
     @property
     def why_provisional(self) -> str:
-        """Return why the day is not final, in words; "" for a final one."""
+        """Return the reason why the day is not final, in words; "" for a final one."""
         if self.at < self.until + SETTLES_MS:
             return "the day is not over"
         if not self.has_records:
@@ -88,7 +88,7 @@ class DayResult(Struct, frozen=True, kw_only=True):
 
 
 class FoundDay(Struct, frozen=True):
-    """What was found on one manager's day: the result to keep, the legs that differ, and the ends that are missing."""
+    """The findings of one manager's day: the result to keep, the legs that differ, and the ends that are missing."""
 
     result: DayResult
     differences: tuple[LegDifference, ...]
@@ -103,10 +103,10 @@ def find(
     local: Callable[[str], LocalTime],
     now_ms: int,
 ) -> list[FoundDay]:
-    """Return what is found on each of the days, of every manager of the roster and all others who have a leg.
+    """Return the findings of each day, for every manager on the roster and all others who have a leg.
 
     `counted` are the legs of all sources. A manager whose legs of a day are all of sources that the records do not hold
-    is left out: the records say nothing about that day. `local` gives a manager's local time.
+    is left out: the records are no evidence of that day. `local` gives a manager's local time.
     """
     own: list[CountedLeg] = []
     elsewhere: Counter[tuple[int, str]] = Counter()
@@ -160,7 +160,7 @@ def _result(
 
 
 class Standing(Struct, frozen=True):
-    """How the days of a manager before today stand.
+    """The state of the days of a manager before today.
 
     `final` is the newest day that is final for all sources, by its results; None if there is none. `provisional` counts
     the others among the last days. `newest` has the newest result of each source.
@@ -181,7 +181,7 @@ class Ledger:
         self._held: dict[str, dict[int, dict[tuple[str, str], DayResult]]] = {}
 
     def take(self, value: bytes | None) -> bool:
-        """Take a record of the topic in; return whether it is a result that this release can read."""
+        """Store a record of the topic; return whether it is a result that this release can read."""
         try:
             result = msgspec.json.decode(value or b"", type=DayResult)
         except msgspec.MsgspecError:
@@ -200,11 +200,11 @@ class Ledger:
         return self._versions.get(manager, 0)
 
     def managers(self) -> Iterator[str]:
-        """Yield the managers of whom there are results."""
+        """Yield the managers with results."""
         yield from self._held
 
     def standing(self, manager: str, today: int) -> Standing | None:
-        """Return how the days before `today` stand, None for a manager without results of the last `KEPT_DAYS`.
+        """Return the state of the days before `today`, None for a manager without results of the last `KEPT_DAYS`.
 
         Days before the first one that was reconciled are left out.
         """

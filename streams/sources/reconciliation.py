@@ -1,7 +1,7 @@
-"""Reconciliation: what records say about a day against what was counted, per manager, and the ends that repair it.
+"""Reconciliation: recorded calls of a day compared with counted ones, per manager, and the ends that repair the counts.
 
 A leg is one manager's part in a call, as the tables count it. Records are legs that a system wrote down itself: CEL or
-CDR of Asterisk, an export, the call log of a CRM. Whoever reads them makes `Records`.
+CDR of Asterisk, an export, the call log of a CRM. Their readers make `Records`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from streams.contract.events import QUEUE_PREFIX, CallEnded, Disposition
 from streams.tables.manager.legs import TIMEOUT, Finished, is_uncertain
 
 Difference: TypeAlias = Literal["missing", "lost end", "extra", "talk", "disposition"]
-"""`missing`: not counted. `lost end`: counted by a timeout. `extra`: in no record. Else the two say otherwise."""
+"""`missing`: not counted. `lost end`: counted by a timeout. `extra`: in no record. Else the two differ."""
 _MOST_LISTED: Final = 10_000
 _UNANSWERED_ALIKE: Final = frozenset(("canceled", "no_answer"))
 
 
 class CountedLeg(Struct, frozen=True):
-    """A leg that the tables count. `source` is whose call it is."""
+    """A leg that the tables count. `source` is the source of its call."""
 
     call: str
     manager: str
@@ -32,7 +32,7 @@ class CountedLeg(Struct, frozen=True):
 
 
 class RecordLeg(Struct, frozen=True):
-    """A leg that records say. `end` has what it counts as, `repairs` are the events that make it count.
+    """A leg in records. `end` has its result, `repairs` are the events that make it count.
 
     `is_exact`: its talk is that of the two parties. `other_calls` are ids that the call may have elsewhere; they go
     before that of `end`.
@@ -45,7 +45,7 @@ class RecordLeg(Struct, frozen=True):
 
 
 class LegDifference(Struct, frozen=True, kw_only=True):
-    """A leg on which the two do not agree. Talk is in ms; None for a leg that one of them does not have."""
+    """A leg on which records and counts differ. Talk is in ms; None for a leg that one of them does not have."""
 
     kind: Difference
     call: str
@@ -78,27 +78,27 @@ class ManagerDay(Struct, frozen=True, kw_only=True):
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing differs."""
+        """True if there is no difference."""
         return not self.differences
 
 
 class Reconciled(Struct, frozen=True):
-    """The result: each manager's day, and the ends to send so that what is missing counts."""
+    """The result: each manager's day, and the ends to send so that missing legs count."""
 
     days: tuple[ManagerDay, ...]
     repairs: tuple[CallEnded, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing differs."""
+        """True if there is no difference."""
         return all(day.agrees for day in self.days)
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What is compared. `since_ms` and `until_ms` are the first and last moment of the records.
+    """The scope of the comparison. `since_ms` and `until_ms` are the first and last moment of the records.
 
-    `knows_cancels`: records tell calls that were canceled from those that nobody answered. `knows_missed`: they know
-    the legs of `queue:`, which stand for missed calls.
+    `knows_cancels`: records distinguish canceled calls from unanswered ones. `knows_missed`: they have the legs of
+    `queue:`, which stand for missed calls.
     """
 
     since_ms: int
@@ -109,10 +109,10 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """What a source of records says. `name` is the kind of records, such as `cel`.
+    """The records of a source. `name` is the kind of records, such as `cel`.
 
     `source` is the telephone system as its events name it; `others` are further sources whose calls the records hold,
-    as the log of a CRM may. `refused` counts what could not be read.
+    as the log of a CRM may. `refused` counts unreadable parts.
     """
 
     name: str

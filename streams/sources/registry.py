@@ -1,6 +1,6 @@
 """The sources of events: their settings, hooks, joins and polls. A new source is an entry here.
 
-The settings import no source; whoever loads them hands the forms over: `load(text, environ, SOURCES)`.
+The settings import no source; their caller passes the forms: `load(text, environ, SOURCES)`.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ MakePolled: TypeAlias = Callable[[Settings], Polled | None]
 
 
 class Source(NamedTuple):
-    """A source by what it consists of. Only the settings are always there.
+    """The parts of a source. Only the settings are mandatory.
 
     `settings` is the form of its table under `[sources]`; that of a source with a hook extends `Access`. `hook` reads
-    what is pushed to `/hooks/NAME/TOKEN`, `join` makes events of the hook's statements. `poll` returns None where the
-    settings do not say where to ask.
+    requests to `/hooks/NAME/TOKEN`, `join` makes events of the hook's statements. `poll` returns None without the
+    settings for it.
     """
 
     settings: type[Struct] | Named

@@ -16,15 +16,15 @@ Subject: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 class HttpSender(Access, frozen=True, kw_only=True):
     """A sender of events to `/v1/events`: the table `[sources.http.NAME]`.
 
-    With `tokens` it shows one, with `secrets` it signs as Standard Webhooks does, with `certificates` its client
-    certificate has one of these names (common name or DNS name); it does each of them that is set.
+    With `tokens` it sends one, with `secrets` it signs as Standard Webhooks does, with `certificates` its client
+    certificate has one of these names (common name or DNS name). It must fulfil each of them that is set.
     """
 
     secrets: tuple[SigningSecret, ...] = ()
     certificates: tuple[Subject, ...] = ()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield why nobody could, or anybody might, send."""
+        """Yield the reasons why no sender, or any sender, could send."""
         if not (self.tokens or self.secrets or self.certificates):
             yield (
                 ("tokens", "secrets", "certificates"),

@@ -19,7 +19,7 @@ def median(values: Sequence[int]) -> int:
 
 
 def nearest_zone(value_ms: int) -> int:
-    """Return the difference of two time zones that a skew is within a minute of, in milliseconds; 0 for none."""
+    """Return the difference of two time zones nearest to a skew, in milliseconds; 0 if it is over a minute away."""
     nearest = round(value_ms / _QUARTER_MS) * _QUARTER_MS
     is_near = abs(value_ms - nearest) <= _NEAR_MS and abs(nearest) <= _LARGEST_OFFSET_MS
     return nearest if is_near else 0

@@ -1,7 +1,7 @@
 """Moments and spans as systems write them: unix time, ISO 8601, a pattern in a time zone; seconds, `mm:ss`, `h:mm:ss`.
 
-A local time that exists twice, when the clock goes back, is refused unless `fold` says which is meant. One that never
-existed, when the clock goes forward, is always refused. No error quotes a value.
+A local time that exists twice, when the clock goes back, is refused unless `fold` decides between the two. One that
+never existed, when the clock goes forward, is always refused. No error quotes a value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from streams.contract.events import EARLIEST_MS, LATEST_MS, LONGEST_MS
 from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 
 Fold: TypeAlias = Literal["first", "second"]
-"""Which of two equal local times is meant: the one before the clock went back, or the one after."""
+"""The choice between two equal local times: the one before the clock went back, or the one after."""
 SpanForm: TypeAlias = Literal["auto", "seconds", "milliseconds", "minutes", "clock"]
-"""How spans are written. `clock` is `mm:ss` or `h:mm:ss`; `auto` is `clock` where there is a colon, else seconds."""
+"""The notations of spans. `clock` is `mm:ss` or `h:mm:ss`; `auto` is `clock` with a colon, else seconds."""
 Written: TypeAlias = str | int | float
 
 _UNIX: Final = {"unix": 1_000_000, "unix_ms": 1_000, "unix_us": 1}  # microseconds in each
@@ -50,7 +50,7 @@ _CENTURY: Final = 69  # as in POSIX: 69 to 99 are of the twentieth century
 
 
 class TimeError(ValueError):
-    """A moment or a span that cannot be read. The text says why, without the value."""
+    """A moment or a span that cannot be read. The text is the reason, without the value."""
 
 
 class Times:

@@ -1,4 +1,4 @@
-"""Who was heard and is on no roster entry, and the lines that add them to it."""
+"""Persons in events without a roster entry, and the lines that add them to the roster."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNCOUNTED = "a member of a queue: these lines count for nobody"
 
 
 class Stranger(Struct, kw_only=True):
-    """A person on no roster entry, as one source names them: events, the first and the last by their times.
+    """A person without a roster entry, by the name in one source: events, the first and the last by their times.
 
-    `lines` add the person to the roster. `note` says why there are none, or whose the person is by now. `is_counted`
-    is false for somebody whose calls count for nobody.
+    `lines` add the person to the roster. `note` has the reason if there are none, or the present manager. `is_counted`
+    is false for a person whose calls count for no manager.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Stranger(Struct, kw_only=True):
 
 
 class Unmapped:
-    """Collects the people of events. `ignored` are ids that stand for nobody, such as `outside`."""
+    """Collects the people of events. `ignored` are ids that stand for no person, such as `outside`."""
 
     def __init__(self, settings: Settings, people: People, ignored: Iterable[str] = ()) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class Unmapped:
         self._ignored = frozenset(ignored)
         self._strangers: dict[tuple[str, str], Stranger] = {}
         self.refused_parts: Counter[str] = Counter()
-        """Parts of deliveries that were refused, by source. Who is in them is not known."""
+        """Parts of deliveries that were refused, by source. The people in them are unknown."""
 
     def take(self, source: str, manager: str, at_ms: int, *, refused: bool = False) -> None:
         """Take the manager of one event. A time of 0 is not known."""
@@ -61,14 +61,14 @@ class Unmapped:
             _between(one, at_ms, at_ms)
 
     def take_uncounted(self, source: str, key: str, count: int, first_ms: int, last_ms: int) -> None:
-        """Take somebody whom a source names by `key`, `count` times, and who has no events: nobody is known."""
+        """Add a person whom a source names by `key`, `count` times, and who has no events."""
         manager = f"{source}:{key}"
         one = self._strangers.setdefault((source, manager), Stranger(source=source, manager=manager, is_counted=False))
         one.events += count
         _between(one, first_ms, last_ms)
 
     def take_directory(self, source: str, known: Known) -> None:
-        """Take the users of a source's directory who are nobody on the roster, whether they were heard or not."""
+        """Add the users of a source's directory who are not on the roster, with or without events."""
         for user, name in known.strangers.items():
             manager = f"{source}:{user}"
             one = self._strangers.setdefault((source, manager), Stranger(source=source, manager=manager))

@@ -13,7 +13,7 @@ from streams.sources.gathering import GatheringHook
 
 
 class AircallHook(GatheringHook[Said]):
-    """Takes the webhooks of calls. Aircall switches a webhook off that is not answered with 200."""
+    """Reads the webhooks of calls. Aircall switches a webhook off that is not answered with 200."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     cannot_know = (
@@ -37,6 +37,6 @@ class AircallHook(GatheringHook[Said]):
         return request.body.replace(self._token, b"")
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Said]]:
-        """Return what a request says. Raises UnreadableError."""
+        """Return the piece in a request. Raises UnreadableError."""
         found = self._reader.pushed(request.body, request.received_at_ms)
         return [] if found is None else [found]

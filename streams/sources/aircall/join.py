@@ -1,7 +1,7 @@
-"""The events of a call of Aircall, by what its webhooks and its list of calls say.
+"""The events of a call of Aircall, made of its webhooks and its list of calls.
 
-A call has one user at a time. Each piece has the whole call as it was at that moment, so a later piece repairs most of
-what a lost one would have said. The moment of a transfer stands in its own event alone.
+A call has one user at a time. Each piece has the whole call as it was at that moment, so a later piece replaces most of
+a lost one. Only the event of a transfer has its moment.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from streams.units import MINUTE_MS, SECOND_MS
 
 _NOBODY: Final = f"{NAME}:{UNKNOWN}"
 SETTLE_MS: Final = MINUTE_MS
-"""How long what is only concluded waits for events on their way: a missed call of which `call.ended` has not come yet,
-and the user of a call of which a transfer was not heard of."""
+"""The delay of conclusions, since events may be on their way.
+
+Conclusions are a missed call without `call.ended` so far, and the user of a call with an unreported transfer.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Spell:
-    """A user has the call from `begun` to `until`, which is 0 while it lasts. `answered` is 0 for never.
+    """The time in which a user has the call: from `begun` to `until`, 0 while it lasts.
 
-    `talked_until` is set where the talk was over before. `waited`: its talk may hold the ringing of the telephone.
-    `guessed`: it may be another user's talk. `is_first`: it began with the call. `is_new`: it is known when it began.
+    `answered` is 0 for never. `talked_until` is set if the talk was over before. `waited`: its talk may include the
+    ringing of the telephone. `guessed`: it may be another user's talk. `is_first`: it began with the call. `is_new`:
+    its beginning is known.
     """
 
     user: str
@@ -46,7 +49,7 @@ class _Spell:
 
 
 class _Call:
-    """All that is said of a call, in the order in which it happened."""
+    """All pieces of a call, in the order of their moments."""
 
     def __init__(self, pieces: Mapping[Said, int]) -> None:
         self.said = sorted(pieces, key=lambda one: (one.at, one.kind in FINAL, msgspec.json.encode(one)))
@@ -70,7 +73,7 @@ class _Call:
         self._ends = len({msgspec.structs.replace(one, kind="ended", at=one.ended) for one in finals})
 
     def known(self, until: int) -> int:
-        """Return how many pieces there are that may change an end at `until`."""
+        """Return the number of pieces that may change an end at `until`."""
         return 1 + self._ends + sum(at <= until for at in self._moments)
 
 
@@ -83,8 +86,8 @@ class AircallJoin(GatheringJoin[Said]):
         self._queues = own.queues
         self._default_queue = own.default_queue
 
-    def again_ms(self, call: str, pieces: Mapping[Said, int], now_ms: int) -> int | None:  # noqa: ARG002 - the pieces say it
-        """Return when what is only concluded is believed."""
+    def again_ms(self, call: str, pieces: Mapping[Said, int], now_ms: int) -> int | None:  # noqa: ARG002 - the pieces have the moments
+        """Return the moment from which conclusions count."""
         all_ = _Call(pieces)
         due_ms = max(pieces.values()) + SETTLE_MS
         is_waiting = (_is_missed(all_) and not all_.is_complete) or any(one.guessed for one in _spells(all_))
@@ -117,7 +120,7 @@ class AircallJoin(GatheringJoin[Said]):
             if spell.answered:
                 yield maker.answered(spell.answered)
         if spell.until:
-            # The fold would take an end at its own start for another stretch.
+            # The fold would count an end at its own start as another stretch.
             until = max(spell.until, spell.begun + 1)
             talk_ms = max(0, (spell.talked_until or until) - spell.answered) if spell.answered else None
             yield maker.ended(
@@ -130,7 +133,10 @@ class AircallJoin(GatheringJoin[Said]):
             )
 
     def _rang(self, call: str, all_: _Call, user: str, rang: int, *, is_theirs: bool) -> Iterator[Event]:
-        """Yield the leg of a user whose telephone rang in vain; `is_theirs`: the user had the call in the end."""
+        """Yield the leg of a user whose telephone rang without an answer.
+
+        `is_theirs`: the user had the call in the end.
+        """
         maker = self._maker(call, all_, user)
         declined = all_.declined.get(user, 0)
         if declined > rang:
@@ -173,7 +179,7 @@ def _first_of(said: Sequence[Said], kind: str) -> dict[str, int]:
 
 
 def _spells(call: _Call) -> list[_Spell]:
-    """Return who had the call, one after the other. Nobody of an inbound call that was not answered."""
+    """Return the spells of the users who had the call, in order. An inbound call without an answer has none."""
     if not (call.outbound or call.answered):
         return _missed(call)
     holder = _first(call)
@@ -186,7 +192,7 @@ def _spells(call: _Call) -> list[_Spell]:
             holder = _handed(call, holder, call.final, done)
             holder.user = holder.user or _NOBODY
             holder.until = call.final.ended
-            # The last transfer that the end tells of must be one that was heard of.
+            # The last transfer that the end names must be one that an event reported.
             last = call.moves[-1] if call.moves else None
             holder.guessed |= bool(call.final.by) and (last is None or (last.by or last.user) != call.final.by)
         done.append(holder)
@@ -202,9 +208,9 @@ def _missed(call: _Call) -> list[_Spell]:
 
 
 def _first(call: _Call) -> _Spell | None:
-    """Return the spell of who had the call first, None while that is not known.
+    """Return the spell of the user who had the call first, None while the user is not known.
 
-    Only what was said before any transfer names this user for certain.
+    Only pieces before any transfer name this user for certain.
     """
     until = call.moves[0].at if call.moves else 1 << 62
     for one in call.said:
@@ -230,9 +236,9 @@ def _begun(call: _Call, user: str, *, is_new: bool) -> _Spell:
 
 
 def _moved(call: _Call, holder: _Spell, move: Said, done: list[_Spell]) -> _Spell | None:
-    """Return who has the call after a transfer, None for nobody of the department."""
+    """Return the user who has the call after a transfer, None for a person outside the department."""
     holder = _handed(call, holder, move, done)
-    holder.waited = False  # who transfers a call has answered it
+    holder.waited = False  # a user who transfers a call has answered it
     returned = _returned(call, move)
     if returned:
         done.append(_Spell(user=move.to, begun=move.at, answered=0, until=returned))
@@ -253,12 +259,12 @@ def _handed(call: _Call, holder: _Spell, said: Said, done: list[_Spell]) -> _Spe
     if not user or user == holder.user or not call.answered:
         return holder
     if done and done[-1].user == user and holder.waited and (said.moved or said.by != holder.user):
-        # The transfer to `holder` came back, or `holder` transferred it back: no event says which.
+        # The transfer to `holder` came back, or `holder` transferred it back: no event tells the two apart.
         mine = done.pop()
         done.append(_Spell(user=holder.user, begun=holder.begun, answered=0, until=said.at, guessed=True))
         mine.guessed = True
         return mine
-    # A transfer was not heard of. Nothing says when it was, so all of the talk is the last user's.
+    # No event reported a transfer, and its moment is unknown, so all of the talk is the last user's.
     holder.until, holder.talked_until = max(holder.answered, holder.begun + 1), holder.answered
     holder.guessed = True
     done.append(holder)
@@ -266,7 +272,7 @@ def _handed(call: _Call, holder: _Spell, said: Said, done: list[_Spell]) -> _Spe
 
 
 def _returned(call: _Call, move: Said) -> int:
-    """Return when a transfer turned out to be none, 0 for one that stands."""
+    """Return the moment at which a transfer proved to be none, 0 for a real one."""
     later = [one for one in call.moves if one.at >= move.at and one is not move and one.to in {"", move.to}]
     return later[0].at if later and later[0].kind == "returned" else 0
 

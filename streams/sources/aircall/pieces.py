@@ -1,4 +1,4 @@
-"""What Aircall says about a call: an event of a webhook, or an entry of the list of calls."""
+"""Pieces of a call of Aircall: an event of a webhook, or an entry of the list of calls."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class _Envelope(Struct, kw_only=True):
 
 
 class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of a call at the moment `at`. Moments are in milliseconds, 0 for one that is not known.
+    """The state of a call at the moment `at`. Moments are in milliseconds, 0 for an unknown one.
 
-    `user` has the call, or its telephone rings; `by` transferred it to `to`, as far as they are users. "" is nobody.
+    `user` has the call, or its telephone rings; `by` transferred it to `to`, as far as they are users, else "".
     """
 
     kind: Kind
@@ -100,7 +100,7 @@ class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def moved(self) -> bool:
-        """Whether it says that the call was transferred, or came back."""
+        """True if the call was transferred, or came back."""
         return self.kind in {"transferred", "external", "returned"}
 
 
@@ -114,7 +114,7 @@ class Reader:
         self._numbers = Numbers(own.numbers, settings.privacy.region)
 
     def pushed(self, body: bytes, now_ms: int) -> tuple[str, Said] | None:
-        """Return the id of the call and what an event says; None for one that concerns no figure.
+        """Return the id of the call and the piece of an event; None for one that concerns no figure.
 
         Raises UnreadableError.
         """
@@ -134,7 +134,7 @@ class Reader:
         return self._said(call, kind, self._at(envelope.timestamp, "timestamp", now_ms), now_ms)
 
     def listed(self, row: bytes, now_ms: int) -> tuple[str, Said] | None:
-        """Return the id of a call and what the list says of it; None while it goes on. Raises UnreadableError."""
+        """Return the id of a call and its piece in the list; None while it goes on. Raises UnreadableError."""
         call = decoded(row, _Call)
         return self._said(call, "listed", 0, now_ms) if call.status == _OVER else None
 

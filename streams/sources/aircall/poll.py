@@ -1,7 +1,7 @@
 """The list of calls of Aircall, and its users. An entry of the list is a piece of its call, as a webhook is.
 
 The list is sorted by the beginning of the calls. Its pages are asked for behind the last call that was read, so that a
-call that is added or removed meanwhile moves nothing between them.
+call that is added or removed meanwhile shifts no rows between them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class _User(Struct):
 
 
 class AircallPoll:
-    """Asks `calls` and `users`. Aircall allows 60 requests a minute to a company; half of them are left to others."""
+    """Polls `calls` and `users`.
+
+    Aircall allows 60 requests a minute to a company; this poll leaves half of them to others.
+    """
 
     limits = Limits(per_second=0.5, burst=10)
     every_ms = 5 * MINUTE_MS
@@ -80,18 +83,18 @@ class AircallPoll:
         return {"Authorization": f"Basic {self._access}"}
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return until when to wait, where Aircall says so; None where the status says what a response means."""
+        """Return the moment until which Aircall demands a pause; None where the status alone decides."""
         reset = response.headers.get("x-aircallapi-reset", "")
         if response.status != _TOO_MANY or "retry-after" in response.headers or not reset.isdecimal():
             return None
         return Verdict("wait", max(1.0, int(reset[:12]) - response.at_ms / SECOND_MS))
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
+        """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
         until_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
         kept = str(until_ms).encode()
         since_ms = until_ms - OVERLAP_MS
-        # A long call that ended just now began long ago.
+        # A long call that ended just now began much earlier.
         from_s, page = (since_ms - self._max_call_ms) // SECOND_MS, 1
         for _ in range(_MOST_PAGES):
             query = {"from": str(from_s), "to": str(now_ms // SECOND_MS + 1), "order": "asc", "per_page": str(_PAGE)}
@@ -108,7 +111,7 @@ class AircallPoll:
         yield Found(translation=Translation(), cursor=str(now_ms).encode(), until_ms=now_ms)
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users."""
+        """Request the users."""
         found: dict[str, Listed] = {}
         for page in range(1, _MOST_PAGES):
             query = {"per_page": str(_PAGE), "page": str(page), "order": "asc"}

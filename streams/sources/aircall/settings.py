@@ -22,10 +22,11 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 class AircallSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.aircall]`.
 
-    - `webhook_token`: the token that Aircall made for the webhook; it stands in each request.
-    - `api_id`, `api_token`: the API key by which the list of calls and the users are asked for.
-    - `api_url`: where they are asked for, if not at Aircall's own address.
-    - `queues`: the names of Aircall's numbers, by their ids: what missed a call. One without a name is `default_queue`.
+    - `webhook_token`: the token that Aircall made for the webhook; each request contains it.
+    - `api_id`, `api_token`: the API key for the list of calls and the users.
+    - `api_url`: the address of the API, if not Aircall's own.
+    - `queues`: the names of Aircall's numbers, by their ids: the queues of missed calls. One without a name is
+      `default_queue`.
     """
 
     webhook_token: SecretForm = Secret()
@@ -37,7 +38,7 @@ class AircallSettings(Access, frozen=True, kw_only=True):
     default_queue: Label = "inbound"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook or the poll from working."""
+        """Yield the problems that keep the hook or the poll from working."""
         if self.tokens and not self.webhook_token.reveal():
             yield ("webhook_token", "tokens"), "is needed beside tokens: it stands in each request"
         if bool(self.api_id) is not bool(self.api_token.reveal()):

@@ -1,4 +1,4 @@
 """Amazon Connect: contact events, which EventBridge posts to an API destination, become legs.
 
-Enter at `hook.py` (an event becomes a statement) and `join.py` (the contacts of a call become its legs).
+Begin with `hook.py` (an event becomes a statement) and `join.py` (the contacts of a call become its legs).
 """

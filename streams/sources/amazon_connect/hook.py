@@ -19,7 +19,7 @@ _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_ut
 
 
 class ConnectHook(Hook):
-    """Takes `/hooks/amazon_connect/TOKEN`. EventBridge tries again for a day after any answer but a 2xx."""
+    """Reads `/hooks/amazon_connect/TOKEN`. EventBridge tries again for a day after any answer but a 2xx."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
 

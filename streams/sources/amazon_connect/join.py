@@ -22,7 +22,7 @@ from streams.sources.gathering import LegEvents
 from streams.units import DAY_MS, SECOND_MS
 
 SETTLE_MS: Final = 10 * SECOND_MS
-"""How long a call without an agent waits before it counts as missed: the event of its agent may be on its way."""
+"""The delay before a call without an agent counts as missed: the event of its agent may be on its way."""
 _OUTBOUND: Final = frozenset(("OUTBOUND", "EXTERNAL_OUTBOUND", "CALLBACK", "API"))
 
 
@@ -35,7 +35,7 @@ class ConnectJoin:
         self._queue = settings.source(ConnectSettings).queue
 
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
-        """Return the events of the legs; `Join.join` says more."""
+        """Return the events of the legs, as `Join.join` describes."""
         contacts = _contacts(statements)
         lead = next((one.lead for one in contacts if one.lead), None)
         outbound = any(one.method in _OUTBOUND for one in contacts if not one.previous)
@@ -75,7 +75,8 @@ def _events(leg: LegEvents, contact: Said, follower: Said | None) -> Iterator[Ev
     """Yield the events of an agent's leg. `follower` is the contact to which the agent transferred the call."""
     is_outbound = leg.direction == "outbound"
     answered = contact.system if is_outbound and not contact.previous else contact.agent
-    # When the telephone of an inbound call rings is not said. A transfer begins when its contact does.
+    # No event tells the moment at which the telephone of an inbound call rings. A transfer begins when its contact
+    # does.
     started = contact.initiated if is_outbound or contact.previous else contact.agent
     if started is not None:
         yield leg.started(started)
@@ -100,7 +101,7 @@ def _order(contact: Said) -> tuple[int, str]:
 
 
 def _contacts(statements: Sequence[KeptStatement]) -> list[Said]:
-    """Return each contact with all that its statements say together."""
+    """Return each contact with the union of its statements."""
     said: defaultdict[str, list[Said]] = defaultdict(list)
     for one in statements:
         try:

@@ -18,7 +18,7 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class ConnectSettings(Access, frozen=True, kw_only=True):
-    """How EventBridge authenticates, and what contacts do not say.
+    """Authentication of EventBridge, and facts that contact events lack.
 
     - `api_key`: the value of the connection's API key, in the header `api_key_header`. Empty: the token in the URL
       decides alone.

@@ -1,7 +1,7 @@
-"""What a contact event says: a statement without any number.
+"""Contact events as statements without any number.
 
 A contact is one agent's part in a call; a transfer begins another contact, which names the first one. Events may come
-late, twice, in another order, or not at all. Each has all that is known at its moment. Source: AWS, "Amazon Connect
+late, twice, in another order, or not at all. Each has the whole state at its moment. Source: AWS, "Amazon Connect
 contact events".
 """
 
@@ -39,7 +39,7 @@ _Fields: TypeAlias = Mapping[str, Any]
 
 
 class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One statement. Moments are in milliseconds since epoch; None: not yet, or not said."""
+    """One statement. Moments are in milliseconds since epoch; None: not yet, or not in the event."""
 
     contact: str
     root: str
@@ -56,7 +56,7 @@ class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
     machine: bool = False
 
     def statement(self) -> Statement:
-        """Return it as it is kept."""
+        """Return its stored form."""
         return Statement(call=self.root, body=msgspec.json.encode(self))
 
 
@@ -70,7 +70,7 @@ class Reader:
         self._numbers = Numbers(settings.numbers, region)
 
     def read(self, envelope: _Fields, latest_ms: int) -> Said | None:
-        """Return what an event says, None for one that concerns no call. A moment after `latest_ms` is refused.
+        """Return the statement of an event, None for one that concerns no call. A moment after `latest_ms` is refused.
 
         Raises UnreadableError.
         """
@@ -115,7 +115,7 @@ class Reader:
         )
 
     def _manager(self, arn: str) -> str:
-        """Return whose an agent's ARN is. The roster has the ARN, or the id at its end."""
+        """Return the manager with an agent's ARN. The roster has the ARN, or the id at its end."""
         if not arn:
             return ""
         whole = self._people.identified(NAME, Heard(user=arn))

@@ -22,11 +22,11 @@ _DIRECTIONS: Final[Mapping[str, Direction]] = MappingProxyType({"call_in": "inbo
 _STATUSES: Final[Mapping[int, Disposition]] = MappingProxyType(
     {1: "voicemail", 2: "answered", 3: "no_answer", 4: "answered", 5: "failed", 6: "no_answer", 7: "busy"}
 )
-"""`call_status`: a message was left, call back later, not there, a conversation, a wrong number, not reached, busy."""
+"""`call_status`: a message was left, call back later, absent, a conversation, a wrong number, not reached, busy."""
 
 
 def ended(note: Note, people: People, numbers: Numbers, secret: bytes) -> CallEnded | Refused | None:
-    """Return the end of the call of a note, why there is none, or None for a note of another kind."""
+    """Return the end of the call of a note, the reason why there is none, or None for a note of another kind."""
     direction = _DIRECTIONS.get(note.note_type)
     if direction is None:
         return None

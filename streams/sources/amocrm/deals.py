@@ -1,7 +1,7 @@
-"""The events of deals, from the changes of the account and from the deals as they are now.
+"""The events of deals, from the changes of the account and the present state of the deals.
 
-A change says what it changed. What else the deal was at that moment follows from the changes after it: each has the
-value before it. Who made a change (`created_by`) is not whose deal it is.
+A change has the changed value only. The rest of the deal at that moment follows from the later changes: each has the
+value before it. The author of a change (`created_by`) is not the manager of the deal.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class Deals:
         self._currency = currency
 
     def stage(self, status: int) -> str:
-        """Return our stage. One that the settings do not name counts as another one."""
+        """Return the stage of the settings. A stage that the settings do not name counts as `other`."""
         known = {WON: "won", LOST: "lost"}.get(status)
         return known or self._stages.get(str(status)) or str(status)[:100]
 
     def manager(self, user: int) -> str | None:
-        """Return whose deal it is; None for nobody's."""
+        """Return the manager of the deal; None without one."""
         return self._people.resolve(NAME, Heard(user=str(user))).manager if user else None
 
     def events(self, deal: int, changes: Sequence[Change], now: Deal | None) -> Iterator[Event]:
-        """Yield the events of the changes of one deal. `now` is the deal as it is, None for one that is gone.
+        """Yield the events of the changes of one deal. `now` is the present deal, None for one that is gone.
 
         `changes` are all since a moment, in any order.
         """
@@ -97,13 +97,13 @@ class Deals:
 
 
 def _then(read: Callable[[Any], Any], kind: str, later: Sequence[Change], now: Any) -> Any:
-    """Return what a value was, by the first of the later changes that changed it; `now` where none did."""
+    """Return an earlier value, by the first of the later changes of it; `now` without such a change."""
     following = next((change for change in later if change.type == kind), None)
     return now if following is None else read(following.value_before) or now
 
 
 def amount_of(price: str | None) -> str | None:
-    """Return a price as the contract takes it. The account writes whole numbers, and 0 for none."""
+    """Return a price in the form of the contract. The account writes whole numbers, and 0 for none."""
     text = (price or "").strip().strip('"')
     return None if text in ("", "null") or not text.strip("0.,") else text[:64]
 

@@ -1,4 +1,4 @@
-"""The webhook of amoCRM: a doorbell where the account can be asked, else the changes of deals themselves.
+"""The webhook of amoCRM: a doorbell if there is a poll of the account, else the changes of deals themselves.
 
 Its body is a form with brackets, as PHP writes lists: `leads[status][0][id]`. It names no contact of a deal. So without
 the API a deal is a lead of its own, and no number belongs to it.
@@ -35,7 +35,7 @@ Entry = dict[str, str]
 
 
 class AmocrmHook(Hook):
-    """Takes `/hooks/amocrm/TOKEN`. The account signs nothing: the token is all that authenticates."""
+    """Reads `/hooks/amocrm/TOKEN`. The account signs nothing: the token is the only authentication."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
     most_fields = _MOST_FIELDS

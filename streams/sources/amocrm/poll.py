@@ -1,7 +1,7 @@
 """The poll of amoCRM: the changes since the last one, the deals and contacts that they concern, notes of calls.
 
-The list of changes has the newest first. What is added while pages are read moves others to later pages, where they are
-read again; so nothing is missed, and repeats have the same ids.
+The list of changes has the newest first. A change that is added while pages are read moves others to later pages, where
+they are read again. So no change is missed, and repeats have the same ids.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ T = TypeVar("T")
 
 
 class _Cursor(Struct):
-    """Up to when changes and contacts are read, in milliseconds, and the account's currency."""
+    """The moments up to which changes and contacts are read, in milliseconds, and the account's currency."""
 
     until: int
     currency: str = ""
 
 
 class AmocrmPoll:
-    """Asks the account by its API, version 4."""
+    """Polls the account by its API, version 4."""
 
     limits = Limits(per_second=5, burst=5)
     pushed: tuple[type[Event], ...] = ()
@@ -73,16 +73,16 @@ class AmocrmPoll:
         return {"Authorization": f"Bearer {self._own.token.reveal()}"}
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return what an answer means that is no HTTP error of the usual kind."""
+        """Return the meaning of an answer that is no HTTP error of the usual kind."""
         return Verdict("broken", why="the account is not paid for") if response.status == 402 else None  # noqa: PLR2004 - payment required
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users of the account."""
+        """Request the users of the account."""
         users = yield from self._pages("api/v4/users", {}, "users", User, [])
         return [Listed(heard=Heard(user=str(one.id), email=one.email or ""), name=one.name or "") for one in users]
 
     def stages(self) -> Asking[list[Stage]]:
-        """Ask for the stages of all pipelines, in their order."""
+        """Request the stages of all pipelines, in their order."""
         pipelines, _ = yield from self._page("api/v4/leads/pipelines", {}, "pipelines", Pipeline, [])
         return [
             Stage(
@@ -97,7 +97,7 @@ class AmocrmPoll:
         ]
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read what is new since the cursor."""
+        """Read the changes since the cursor."""
         at = _read(cursor, now_ms - self._own.since_ms)
         if not at.currency:
             at.currency = ((yield from ask(Ask(path="api/v4/account"))).json(Account)).currency
@@ -178,7 +178,7 @@ class AmocrmPoll:
 
 
 def amocrm_poll(settings: Settings) -> AmocrmPoll | None:
-    """Return the poll of the account, or None where the settings do not say how to ask it."""
+    """Return the poll of the account, or None without the settings for it."""
     own = getattr(settings.sources, "amocrm", None)
     return AmocrmPoll(settings) if isinstance(own, AmocrmSettings) and own.is_asked else None
 

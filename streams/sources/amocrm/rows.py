@@ -1,4 +1,4 @@
-"""What the API of amoCRM answers: events, deals (it calls them leads), contacts, users, pipelines, notes of calls."""
+"""Answers of the API of amoCRM: events, deals (it calls them leads), contacts, users, pipelines, notes of calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Change(Struct, frozen=True):
-    """An event of the account. `created_at` is when it happened, in unix seconds."""
+    """An event of the account. `created_at` is its moment, in unix seconds."""
 
     id: str
     type: str
@@ -34,7 +34,7 @@ class Around(Struct, frozen=True):
 
 
 class Deal(Struct, frozen=True):
-    """A deal as it is now. A price of 0 stands for none."""
+    """The present state of a deal. A price of 0 stands for none."""
 
     id: int
     status_id: int
@@ -79,7 +79,7 @@ class Contact(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True):
-    """A note of a call. `params` is what the integration wrote."""
+    """A note of a call. `params` are those of the integration that wrote it."""
 
     id: int
     note_type: str
@@ -124,12 +124,12 @@ class Account(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """One page of a list. Its rows are read one by one: one that cannot be read costs no other."""
+    """One page of a list. Its rows are read one by one: one that cannot be read does not affect others."""
 
     held: dict[str, msgspec.Raw] = msgspec.field(name="_embedded", default_factory=dict)
     links: dict[str, msgspec.Raw] = msgspec.field(name="_links", default_factory=dict)
 
     @property
     def has_next(self) -> bool:
-        """Whether there is another page."""
+        """True if there is another page."""
         return "next" in self.links

@@ -21,14 +21,14 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class AmocrmSettings(Access, frozen=True, kw_only=True):
-    """How the account is asked, and what its stages are.
+    """Access to the account, and its stages.
 
     - `address`: that of the account: `https://NAME.amocrm.ru`, or `https://NAME.kommo.com`.
     - `token`: a long-lived token of an integration of its own.
-    - `stages`: ours by the id of the account's status. 142 is won and 143 is lost, in every pipeline.
+    - `stages`: those of the settings by the id of the account's status. 142 is won and 143 is lost, in every pipeline.
     - `calls`: count the notes of calls, which integrations of telephone systems write. Only where no other source has
       these calls.
-    - `every`: the period of the poll. `since`: how far the first one reads back.
+    - `every`: the period of the poll. `since`: the span that the first one reads back.
     """
 
     address: SecretUrl = Secret()
@@ -41,11 +41,11 @@ class AmocrmSettings(Access, frozen=True, kw_only=True):
 
     @property
     def is_asked(self) -> bool:
-        """Whether the settings say how to ask the account."""
+        """True if the settings suffice for a poll of the account."""
         return bool(self.address and self.token)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the poll from working."""
+        """Yield the problems that keep the poll from working."""
         if bool(self.address) != bool(self.token):
             yield ("address", "token"), "is needed beside the other: the account is asked with both"
         if any(has_number(name) for name in self.stages.values()):

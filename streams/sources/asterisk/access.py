@@ -1,4 +1,4 @@
-"""The settings of the manager interface: where the PBX is, who logs in, and how patient the listener is."""
+"""The settings of the manager interface: address, login and timeouts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _IS_NEEDED: Final = (
 
 
 class AmiAccess(LinkAccess, frozen=True, kw_only=True):
-    """How to reach the manager interface of one PBX. Without `host` nothing listens to it.
+    """The connection to the manager interface of one PBX. Without `host` there is no listener.
 
-    `login` is how the secret is sent: `md5` answers a challenge, so that it is not on the wire; `plain` sends it.
+    `login` is the form of the login: `md5` answers a challenge, so that the secret is not sent; `plain` sends it.
     """
 
     port: Port = 5038
@@ -27,7 +27,7 @@ class AmiAccess(LinkAccess, frozen=True, kw_only=True):
     login: Literal["md5", "plain"] = "md5"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together, and a secret that cannot be sent."""
+        """Yield the contradictions between fields, and a secret that cannot be sent."""
         yield from super().conflicts()
         if self.host and not self.secret:
             yield ("secret", "host"), _IS_NEEDED

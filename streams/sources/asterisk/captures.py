@@ -49,7 +49,7 @@ def read_recording(data: bytes) -> Iterator[Read]:
 
 
 def is_unsupported(event: Mapping[str, str]) -> bool:
-    """Tell whether an event has the form of Asterisk 11 or older, which has no Linkedid and other bridge events."""
+    """Return whether an event has the form of Asterisk 11 or older, which has no Linkedid and other bridge events."""
     names = {name.casefold() for name in event}
     kind = next((value for name, value in event.items() if name.casefold() == "event"), "").casefold()
     if kind == "newchannel":
@@ -67,7 +67,7 @@ def _text(data: bytes, prefix: re.Pattern[bytes] | None) -> Iterator[Read]:
 
 
 def _line_prefix(data: bytes) -> re.Pattern[bytes] | None:
-    """Return the pattern of what a logger wrote before each line, by the first line in which an event begins."""
+    """Return the pattern of a logger's text before each line, by the first line in which an event begins."""
     for line in data.split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]:
         if _HEADER.match(line):
             return None
@@ -115,7 +115,7 @@ def _line(text: str, place: int) -> int:
 
 
 def _event(event: object, line: int) -> Iterator[Read]:
-    assert isinstance(event, dict)  # noqa: S101 - tells mypy; a JSON object is nothing else
+    assert isinstance(event, dict)  # noqa: S101 - for mypy; a JSON object is nothing else
     fields = {str(name): _value(value) for name, value in event.items()}
     names = {name.casefold(): name for name in fields}
     if "event" in names:

@@ -1,4 +1,4 @@
-"""Which channels, bridges and dials there are now, and which parties can hear each other.
+"""The present channels, bridges and dials, and the parties that can hear each other.
 
 Two halves of a Local channel (`;1` and `;2`) are one connection. Parties can talk when bridges and such connections
 link them. An answered call is defined by that, and not by a dial status.
@@ -38,14 +38,14 @@ class ChannelRegistry:
                 self.join_halves(channel, self.by_uid[other])
 
     def miss(self) -> None:
-        """Take note that something was not heard: of the channels, and so of the legs that they have."""
+        """Note a gap: events of the channels, and so of their legs, were missed."""
         for channel in self.by_uid.values():
             channel.unheard = True
             if channel.leg is not None:
                 channel.leg.uncertain = True
 
     def listed(self) -> None:
-        """Take note that a list has all channels: what is not heard of one concerns the leg that it has now, if any."""
+        """Note that a list has all channels: a later gap concerns only the leg that a channel has by then."""
         for channel in self.by_uid.values():
             if channel.unheard and channel.leg is not None:
                 channel.leg.uncertain = True

@@ -19,7 +19,7 @@ _CALLERS_OF_A_LINE: Final = 2
 
 
 class Endpoint(Struct):
-    """An endpoint, whom it is taken for, the setting that decided, and the number of its channels.
+    """An endpoint, its role, the setting that decided this, and the number of its channels.
 
     `name` is the technology and the endpoint, shortened if it could be a telephone number.
     """
@@ -70,7 +70,7 @@ class RecordingChecks:
         return sorted(self._endpoints.values(), key=lambda one: (order[one.role], one.name, one.reason))
 
     def warnings(self) -> Iterator[str]:
-        """Yield what seems to be wrong with the recording or with its settings."""
+        """Yield likely problems of the recording or of its settings."""
         if self._long_calls and not self._bridges:
             yield (
                 f"{self._long_calls} calls were answered and lasted for minutes, but there is no bridge event, so they "

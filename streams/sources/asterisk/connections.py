@@ -1,4 +1,4 @@
-"""Which parties are connected: after an event of a bridge, and after a list of channels."""
+"""Connections of parties: after an event of a bridge, and after a list of channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Connections:
         self._conversations = conversations
 
     def update(self, channel: Channel, handed_over: Conversation | None, now: int) -> None:
-        """Take notice of whom a channel is connected with. `handed_over`: the conversation that was transferred."""
+        """Note the parties with which a channel is connected. `handed_over`: the conversation that was transferred."""
         parties = self._channels.parties(channel)
         if len(parties) > 1:
             conversations = dict.fromkeys(party.conversation for party in parties)
@@ -30,7 +30,7 @@ class Connections:
         self._conversations.meet(parties, now)
 
     def take_up(self, listed: Iterable[str], new: AbstractSet[str], now: int) -> None:
-        """Take up the calls of a list of channels. `new` are those that were not known before it."""
+        """Continue the calls of a list of channels. `new` are those that were not known before it."""
         for uid in listed:
             channel = self._channels.by_uid.get(uid)
             if channel is None:
@@ -47,9 +47,10 @@ class Connections:
                 self._conversations.refresh([channel.leg], now)
 
     def resume(self, now: int) -> None:
-        """Go on with open legs of before the start whose channel is there, although the list alone gives them none.
+        """Continue the legs of channels that were open before the start, although the list alone gives them no leg.
 
-        After that the list is complete. Who was answered, and is not connected now, counts as having talked until now.
+        After that the list is complete. A manager who was answered, and is not connected now, counts as talking until
+        now.
         """
         memory = self._conversations.memory
         for known in memory.legs() if memory is not None else ():

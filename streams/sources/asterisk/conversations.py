@@ -34,7 +34,7 @@ class Conversations:
         self._writer = writer
         self.ends = PendingEnds(channels, writer)
         self.memory: Memory | None = None
-        """What was known before a start, until the first list of channels is complete."""
+        """The memory from before a start, until the first list of channels is complete."""
         self.by_linkedid: dict[str, Conversation] = {}
         """Conversations by each of their Linkedids."""
 
@@ -104,7 +104,7 @@ class Conversations:
         if not channels:
             return
         if leg.answered_at is not None and all(len(self._channels.parties(channel)) == 1 for channel in channels):
-            return  # cut off by what joined the two: it may still be connected again
+            return  # ended by the join of the two: it may still be connected again
         mine = into.legs.get(leg.manager)
         if mine is None:
             mine = self.begin(channels[0], leg.manager, "inbound", now)
@@ -126,7 +126,10 @@ class Conversations:
     def begin(
         self, channel: Channel, manager: str, direction: Direction, at: int, *, internal: bool | None = None
     ) -> PbxLeg:
-        """Begin a leg with its first channel. `internal`: between colleagues; None: by who is in the conversation."""
+        """Begin a leg with its first channel.
+
+        `internal`: between colleagues; None: the parties of the conversation decide.
+        """
         conversation = channel.conversation
         if self.memory is not None and (leg := resumed(self.memory, channel, manager, self._writer)) is not None:
             self.by_linkedid.setdefault(conversation.id, conversation)
@@ -183,7 +186,7 @@ class Conversations:
                 self.attach(caller, mine)
 
     def redial(self, channel: Channel, dial_string: str) -> None:
-        """Correct the lead of a call by the dial string of a channel, which is known only now."""
+        """Correct the lead of a call by the dial string of a channel, which was not known before."""
         conversation, caller = channel.conversation, self._channels.by_uid.get(channel.caller_uid)
         exten = "" if caller is None else caller.exten
         before = self._parties.lead_of(dialled_number(channel, exten))
@@ -217,7 +220,7 @@ class Conversations:
             self.attach(channel, mine)
 
     def meet(self, parties: list[Channel], now: int) -> None:
-        """Process that `parties` are connected. Managers without a leg (a conference, a gap) get one."""
+        """Process a connection of `parties`. Managers without a leg (a conference, a gap) get one."""
         if len({self._parties.identity(channel) for channel in parties}) > 1:
             for channel in parties:
                 channel.talked = True
@@ -375,7 +378,7 @@ class Conversations:
         self.ends.channel_gone(channel.uid, now)
         met = [party.leg for party in self._channels.parties(channel) if party.leg is not None and party is not channel]
         leg = channel.leg
-        if leg is None and ended_by == "hangup":  # why a call failed is known from its hangup alone
+        if leg is None and ended_by == "hangup":  # only the hangup tells why a call failed
             self._count_failed(channel, cause, now)
         channel.end_cause = cause
         self._channels.remove(channel)

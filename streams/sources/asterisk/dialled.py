@@ -30,7 +30,7 @@ def dialled_number(channel: Channel, exten: str) -> str:
 
 
 def attempted_number(channel: Channel) -> str:
-    """Return the number that a channel dialled in vain, because no trunk was available.
+    """Return the number that a channel dialled without success, because no trunk was available.
 
     The arguments of its Dial application come first: the extension may begin with a prefix for an outside line.
     """
@@ -41,7 +41,7 @@ def attempted_number(channel: Channel) -> str:
 
 
 def is_line(channel: Channel) -> bool:
-    """Tell whether a channel is a line to the outside, by how it was called.
+    """Return whether a channel is a line to the outside, by the number under which it was called.
 
     A line is dialled by its endpoint and another number, a telephone by its endpoint alone. A call that asks for the
     name of the endpoint that it comes from, with another number as the caller's, arrives on a registered line.

@@ -1,7 +1,7 @@
 """The disposition of an unanswered leg, from dial statuses and hangup causes.
 
 Dial statuses are those of Asterisk's `DialEnd`, causes the ISDN causes of `HangupRequest` and `Hangup`. The cause
-decides what the status leaves open: Asterisk reports most refusals as NOANSWER.
+decides where the status is ambiguous: Asterisk reports most refusals as NOANSWER.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REDIRECTED: Final = 23  # the telephone forwarded the call
 
 
 class Dial(NamedTuple):
-    """How a dial to one channel ended: its first status, and the hangup cause of the channel. "" and 0: unknown."""
+    """The end of a dial to one channel: its first status, and the hangup cause of the channel. "" and 0: unknown."""
 
     status: str = ""
     cause: int = 0

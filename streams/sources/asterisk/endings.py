@@ -26,7 +26,7 @@ class _End(NamedTuple):
 
 
 class PendingEnds:
-    """Ended legs that wait for what their caller does."""
+    """Ended legs that wait for an event of their caller."""
 
     def __init__(self, channels: ChannelRegistry, writer: EventWriter) -> None:
         self._channels = channels
@@ -38,7 +38,7 @@ class PendingEnds:
         return len(self._ends)
 
     def add(self, leg: PbxLeg, channel: Channel, at: int, ended_by: EndedBy) -> None:
-        """Write the end of a leg if its disposition is clear, else let it wait. `channel` was its last channel."""
+        """Write the end of a leg if its disposition is clear, else keep it waiting. `channel` was its last channel."""
         end = _End(leg, channel, at, ended_by, self._channels.added)
         if self._is_canceled(end):
             self._write(end, "canceled")
@@ -73,7 +73,7 @@ class PendingEnds:
             self._write(end, "canceled" if self._is_canceled(end) else "no_answer")
 
     def _is_canceled(self, end: _End) -> bool:
-        """Tell whether the caller hung up, or another telephone that was dialled at the same time was picked up."""
+        """Return whether the caller hung up, or another telephone that was dialled at the same time was picked up."""
         if end.channel.end_cause == _ANSWERED_ELSEWHERE:
             return True
         caller = self._channels.by_uid.get(end.channel.caller_uid)

@@ -32,7 +32,7 @@ def cause_of(ami: Ami) -> int:
 
 
 def age_ms(ami: Ami) -> int:
-    """Return how long a listed channel has existed: `Duration` of CoreShowChannels, `Seconds` of Status."""
+    """Return the age of a listed channel: `Duration` of CoreShowChannels, `Seconds` of Status."""
     found = _DURATION.fullmatch(ami.get("duration", ""))
     if found is not None:
         return int(found[1]) * HOUR_MS + int(found[2]) * MINUTE_MS + int(found[3]) * SECOND_MS

@@ -14,7 +14,7 @@ _WAITING: Final = _PARKING | {"bridgewait"}
 
 
 class Listed(NamedTuple):
-    """Uniqueids by a list of channels: those that ended in the gap, unseen; all of the list; those not known before."""
+    """Uniqueids by a list of channels: those that ended in the gap; all of the list; those not known before."""
 
     ended: list[str]
     all: list[str]
@@ -30,7 +30,7 @@ class ChannelListing:
         self._listed: set[str] = set()
 
     def clear(self) -> None:
-        """Forget a list that is not complete."""
+        """Drop a list that is not complete."""
         self._before, self._listed = None, set()
 
     def begin_entry(self, uid: str) -> bool:
@@ -46,7 +46,7 @@ class ChannelListing:
         bridge, application = ami.get("bridgeid", ""), ami.get("application", "").lower()
         if is_new:
             channel.at = now - age_ms(ami)
-            # Dial and Queue bridge a channel only after an answer, and whoever parks it has talked with it.
+            # Dial and Queue bridge a channel only after an answer, and a party that parks it has talked with it.
             channel.talked |= application in _PARKING or (bridge != "" and application in _DIALLING)
         if bridge and application not in _WAITING:
             self._channels.enter(channel, bridge)
@@ -56,7 +56,7 @@ class ChannelListing:
             channel.dialling_since = channel.at
 
     def complete(self, *, is_whole: bool) -> Listed:
-        """Return what a list shows that is complete. Only a whole list shows ends."""
+        """Return the result of a complete list. Only a complete list shows ends."""
         before, listed = self._before or set(), self._listed
         if not listed:
             before = set(self._channels.by_uid)

@@ -1,7 +1,7 @@
-"""The settings that map channels to managers, and how they are applied.
+"""The settings that map channels to managers, and their application.
 
-A channel's name is `TECHNOLOGY/ENDPOINT-SERIAL`. At its end is a manager, an outside party (a customer, or anyone else
-behind a trunk), or no person: a Local half, a recorder, a conference announcer.
+A channel's name is `TECHNOLOGY/ENDPOINT-SERIAL`. At its end is a manager, an outside party (a customer, or another
+person behind a trunk), or no person: a Local half, a recorder, a conference announcer.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class AsteriskMapping(Struct, frozen=True, kw_only=True):
     region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
     """ISO 3166 country of numbers without a country code."""
     numbers: NumberRules = NumberRules()
-    """How the PBX writes customers' numbers; its `region` is that of the mapping unless it has its own."""
+    """The notation of customers' numbers at the PBX; its `region` is that of the mapping unless it has its own."""
     ami: AmiAccess = AmiAccess()
     cel: CelSettings = CelSettings()
     queue_log: QueueLogSettings = QueueLogSettings()
@@ -127,7 +127,7 @@ Role: TypeAlias = Literal["manager", "trunk", "outside"]
 
 
 class Classified(NamedTuple):
-    """Whom a channel belongs to, and why: `reason` names the setting that decided."""
+    """The owner of a channel; `reason` names the setting that decided this."""
 
     role: Role
     manager: str | None
@@ -157,7 +157,7 @@ class Directory:
         self._voicemail = _compile(mapping.voicemail_apps)
 
     def classify(self, end: ChannelEnd) -> Classified:
-        """Return whom the far end of a channel belongs to."""
+        """Return the owner of the far end of a channel."""
         trunk = self._trunk_reason(end)
         for place, (by, pattern, template) in enumerate(self._rules):
             for value in _values(by, end, trunk=bool(trunk)):
@@ -175,7 +175,7 @@ class Directory:
         return Classified("outside", None, "no rule, no trunk, not internal")
 
     def _identified(self, *heard: Heard) -> Person | None:
-        """Return who has one of these identities; the first of `heard` goes before the second."""
+        """Return the manager with one of these identities; the first of `heard` goes before the second."""
         if self._people is None:
             return None
         found = (self._people.identified(self.mapping.source, one) for one in heard)
@@ -217,11 +217,11 @@ class Directory:
         return None
 
     def is_extension(self, number: str) -> bool:
-        """Tell whether a number is that of a telephone of the PBX."""
+        """Return whether a number is that of a telephone of the PBX."""
         return self._internal.fullmatch(number) is not None
 
     def is_voicemail(self, application: str) -> bool:
-        """Tell whether a dialplan application records a message."""
+        """Return whether a dialplan application records a message."""
         return self._voicemail.fullmatch(application) is not None
 
     def queue_name(self, queue: str | None) -> str:
@@ -253,7 +253,10 @@ def _values(by: str, end: ChannelEnd, *, trunk: bool) -> tuple[str, ...]:
 
 
 def _heard(end: ChannelEnd, number: str, *, trunk: bool) -> tuple[Heard, ...]:
-    """Return what a channel says about its manager, the surest first. The user id of this source is the account."""
+    """Return the identities in a channel's names, the most reliable first.
+
+    The user id of this source is the account.
+    """
     if trunk:  # it inherits the caller's account and number
         return Heard(endpoint=end.endpoint), Heard(number=number)
     return Heard(endpoint=end.endpoint, extension=end.endpoint), Heard(extension=end.extension), Heard(user=end.account)

@@ -1,7 +1,6 @@
-"""What a listener knew before it was started anew, read from the contract events that it had stored.
+"""The state of a listener before a restart, read from the contract events that it had stored.
 
-Asterisk lists which channels there are, but not since when they talk, nor which leg a manager has in the call. The
-events that are stored say it.
+Asterisk lists its channels, but neither the beginnings of talks nor the legs of managers. The stored events have them.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class OpenLeg(NamedTuple):
 class Memory:
     """The legs that are open after `events`, which are those of one source in the order in which they were stored.
 
-    Legs and numbers of occurrences are taken out as their channels are seen again.
+    Legs and numbers of occurrences are removed when their channels occur again.
     """
 
     def __init__(self, source: str, events: Iterable[Event] = ()) -> None:
@@ -81,11 +80,11 @@ class Memory:
         return parts[0], parts[1], int(parts[2])
 
     def occurrences(self, uid: str) -> Mapping[str, int]:
-        """Take how many events of each name a channel has had."""
+        """Remove and return the number of events of each name of a channel."""
         return self._occurrences.pop(uid, {})
 
     def has_talked(self, call: str) -> bool:
-        """Tell whether somebody was answered in a call."""
+        """Return whether a call was answered."""
         return call in self._answered
 
     def find(self, manager: str, call: str, uids: Iterable[str]) -> OpenLeg | None:
@@ -97,7 +96,7 @@ class Memory:
         return None
 
     def take(self, leg: OpenLeg) -> None:
-        """Forget an open leg, which goes on."""
+        """Remove an open leg, which continues."""
         del self._legs[leg.start.call, leg.start.manager]
 
     def legs(self) -> list[OpenLeg]:
@@ -105,7 +104,7 @@ class Memory:
         return list(self._legs.values())
 
     def close(self, now: int) -> list[CallEnded]:
-        """Return an end by timeout for each open leg that was not taken, and forget everything."""
+        """Return an end by timeout for each open leg that was not taken, and clear the memory."""
         ends = [self._end(leg, now) for leg in self._legs.values()]
         self._legs.clear()
         self._occurrences.clear()

@@ -31,7 +31,10 @@ _AGE: Final = re.compile(r"(\d+)\.(\d+)$")
 
 
 class Channel:
-    """One channel. `dialled_by` is the Uniqueid of the channel that dials it, "" for an originate, None for nobody."""
+    """One channel.
+
+    `dialled_by` is the Uniqueid of the channel that dials it, "" for an originate, None without a dial.
+    """
 
     __slots__ = (
         "account",
@@ -106,7 +109,7 @@ class Channel:
         self.resolved = False
         self.leg: PbxLeg | None = None
         self.done = False  # transferred its call: it takes no further part
-        self.unheard = False  # something of it was not heard, and no list of channels has come since
+        self.unheard = False  # an event of it may have been missed, and no list of channels has come since
         self.occurrences: dict[str, int] = {}
         self.conversation: Conversation
 
@@ -122,12 +125,12 @@ class Channel:
 
     @property
     def dial(self) -> Dial:
-        """How the dial to this channel ended, with the cause that its far end gave."""
+        """The end of the dial to this channel, with the cause that its far end gave."""
         return Dial(self.dial_status, self.request_cause)
 
     @property
     def own_dials(self) -> tuple[Dial, ...]:
-        """How the last dials by this channel ended: its own, and the one behind a Local channel."""
+        """The ends of the last dials by this channel: its own, and the one behind a Local channel."""
         return tuple(
             Dial(dialled.dial_status, dialled.request_cause or dialled.end_cause)
             for dialled in (self.own_dialled, self.inner_dialled)
@@ -136,7 +139,7 @@ class Channel:
 
     @property
     def is_party(self) -> bool:
-        """Whether a person can be at the end of the channel."""
+        """True if a person can be at the end of the channel."""
         return not self.is_local and not self.is_pseudo
 
     def occurrence(self, event: str) -> int:
@@ -176,12 +179,12 @@ class PbxLeg:
         self.started_at = started_at
         self.answered_at: int | None = None
         self.connected_since: int | None = None
-        self.resumes_at: int | None = None  # since when it talks, if it was answered before anybody listened
+        self.resumes_at: int | None = None  # beginning of its talk, if it was answered before the start of the listener
         self.talk_ms = 0
         self.queue: str | None = None
         self.is_consultation = False  # within the call of a customer who waits
         self.is_internal = False  # between colleagues: no outside party takes part, and it has no lead
-        self.uncertain = first.unheard  # not all of it was heard
+        self.uncertain = first.unheard  # some of its events may have been missed
 
     @property
     def lead(self) -> str | None:
@@ -190,15 +193,15 @@ class PbxLeg:
 
     @property
     def ends_internal(self) -> bool:
-        """Whether the leg is internal at its end.
+        """True if the leg is internal at its end.
 
-        A consultation that nobody answered is not: the same telephone may ring again in this call, for the customer.
+        A consultation without an answer is not: the same telephone may ring again in this call, for the customer.
         """
         return self.is_internal and not (self.is_consultation and self.answered_at is None)
 
     @property
     def is_standing(self) -> bool:
-        """Whether it is the leg of an agent who stays connected and waits for calls."""
+        """True if it is the leg of an agent who stays connected and waits for calls."""
         return all(channel.standing for channel in self.channels.values())
 
 
@@ -254,7 +257,7 @@ class Conversation:
 
 
 def is_pseudo(technology: str) -> bool:
-    """Tell whether Asterisk makes channels of a technology for itself, without a party at their end."""
+    """Return whether Asterisk makes channels of a technology for itself, without a party at their end."""
     return technology.casefold() in _PSEUDO_TECHNOLOGIES
 
 

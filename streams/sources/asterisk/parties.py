@@ -36,7 +36,7 @@ class Parties:
         return channel.classified.manager
 
     def has_outside_party(self, conversation: Conversation) -> bool:
-        """Tell whether an outside party without a leg, such as a customer, takes part."""
+        """Return whether an outside party without a leg, such as a customer, takes part."""
         return any(
             channel.is_party and channel.leg is None and self.manager_of(channel) is None
             for channel in conversation.channels.values()
@@ -72,7 +72,7 @@ class Parties:
         return None
 
     def began_it(self, channel: Channel) -> bool:
-        """Tell whether a manager's channel began its conversation, and so is the caller in it."""
+        """Return whether a manager's channel began its conversation, and so is the caller in it."""
         conversation = channel.conversation
         if channel.uid != conversation.id and channel.uid not in conversation.first:
             return False
@@ -83,7 +83,7 @@ class Parties:
         )
 
     def is_campaign(self, conversation: Conversation) -> bool:
-        """Tell whether the PBX called an outside party first, to give it to whoever is free: an outbound call."""
+        """Return whether the PBX called an outside party first, to connect it with a free manager: an outbound call."""
         if not conversation.originated or not conversation.first:
             return False
         rung = [self._channels.by_uid[uid] for uid in conversation.first if uid in self._channels.by_uid]
@@ -92,12 +92,12 @@ class Parties:
         return conversation.queue is not None or any(channel.standing for channel in conversation.channels.values())
 
     def is_between_outsiders(self, caller: Channel, channel: Channel) -> bool:
-        """Tell whether the PBX placed a call to an outside party, and connects it with another outside party."""
+        """Return whether the PBX placed a call to an outside party, and connects it with another outside party."""
         conversation = channel.conversation
         return conversation.originated and caller.uid in conversation.first and self.manager_of(channel) is None
 
     def is_consultation(self, channel: Channel) -> bool:
-        """Tell whether a telephone is called on behalf of a manager who put the outside party on hold.
+        """Return whether a telephone is called on behalf of a manager who put the outside party on hold.
 
         Asterisk's transfer feature dials through a Local channel that is bridged with the manager.
         """
@@ -111,13 +111,13 @@ class Parties:
         return bool(asking) and all(self.manager_of(party) is not None for party in asking)
 
     def is_internal(self, channel: Channel, manager: str) -> bool:
-        """Tell whether a leg that begins with `channel` is between colleagues, as far as is known yet."""
+        """Return whether a leg that begins with `channel` is between colleagues, as far as known yet."""
         if manager == self._directory.mapping.outside_manager:
             return False
         return self.is_consultation(channel) or not self.has_outside_party(channel.conversation)
 
     def was_missed(self, channel: Channel) -> bool:
-        """Tell whether a channel is an outside caller that was never connected with a party."""
+        """Return whether a channel is an outside caller that was never connected with a party."""
         return (
             channel.is_party
             and not channel.talked

@@ -52,7 +52,10 @@ class PresenceTracker:
         self._listed: set[tuple[str, _Place]] = set()
 
     def take(self, ami: Mapping[str, str], now: int) -> Iterator[ManagerPresence]:
-        """Yield the presence that an event of a queue member or an agent changes. No rule for the member: nothing."""
+        """Yield the presence that an event of a queue member or an agent changes.
+
+        Nothing for a member without a rule.
+        """
         name, agent = ami["event"].lower(), ami.get("agent", "")
         interface = ami.get("interface", "") or ami.get("location", "") or (f"Agent/{agent}" if agent else "")
         label = ami.get("membername", "") or (ami.get("name", "") if name in LIST_EVENTS else "") or agent
@@ -73,21 +76,21 @@ class PresenceTracker:
             member.pauses[place] = _reason(ami) if ami.get("paused") == "1" else None
         if name in LIST_EVENTS:
             self._listed.add((manager, place))
-            if member.emitted is None:  # a list says how it is, not that anything has changed
+            if member.emitted is None:  # a list shows a state, not a change
                 member.emitted = member.state
         yield from self._changed(manager, member, now)
 
     def recall(self, presences: Mapping[str, tuple[PresenceState, str]]) -> None:
-        """Take the states that were written before a start: a list that says otherwise shows a change."""
+        """Take the states that were written before a start: a different state in a list is a change."""
         for manager, state in presences.items():
             self._members.setdefault(manager, _Member()).emitted = state
 
     def begin_list(self) -> None:
-        """Forget what was listed so far: a list begins, or will never be complete."""
+        """Drop the entries of a list so far: a list begins, or will never be complete."""
         self._listed = set()
 
     def list_complete(self, now: int) -> Iterator[ManagerPresence]:
-        """Drop the memberships that a complete list of queues did not name: they ended while nobody listened."""
+        """Drop the memberships that a complete list of queues did not name: they ended in a gap."""
         listed, self._listed = self._listed, set()
         if not listed:
             return

@@ -58,7 +58,7 @@ def replay(
     """Yield the contract events of one recorded session, and with `close` an end for every leg that it leaves open.
 
     Several recordings are several sessions: their channels must not share one translator. No end is dated before the
-    last time seen. `checks` takes what the recording shows about its settings. `people` has the roster's identities.
+    last time seen. `checks` collects signs of wrong settings. `people` has the roster's identities.
     """
     translator = Asterisk(mapping or AsteriskMapping(), secret, checks, people)
     clock = RecordingClock()

@@ -1,6 +1,6 @@
-"""What an account of manager.conf lacks, told from what it is sent and from what it may ask for.
+"""Missing rights of an account of manager.conf, concluded from its events and the lists that it may request.
 
-Asterisk does not say which classes of events an account may read. It shows in what comes, once there are calls.
+Asterisk does not name the classes of events that an account may read. The events of calls reveal them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _QUEUE_EVENTS: Final = frozenset(("queuecallerjoin", "agentcalled", "agentconnec
 
 
 class Missing(Struct, frozen=True):
-    """Something that the account lacks: `what`, the `cost` of going without it, and the `line` of manager.conf."""
+    """A missing right: `what` is missing, its `cost`, and the `line` of manager.conf."""
 
     what: str
     cost: str
@@ -24,7 +24,7 @@ class Missing(Struct, frozen=True):
 
 
 class HeardEvents:
-    """Counts what an account is sent. `take` wants header names in lower case."""
+    """Counts the events that an account gets. `take` needs header names in lower case."""
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
@@ -45,15 +45,15 @@ class HeardEvents:
         self.listed += name == "coreshowchannel"
 
     def any_of(self, names: AbstractSet[str]) -> bool:
-        """Tell whether an event of these was heard."""
+        """Return whether one of these events has come."""
         return not names.isdisjoint(self.names)
 
 
 def missing(heard: HeardEvents, denied: AbstractSet[str], new_calls: int | None) -> Iterator[Missing]:
-    """Yield what the account lacks for certain.
+    """Yield the rights that are certainly missing.
 
-    `denied` are the lists that it may not ask for. `new_calls` is how many calls the PBX counted meanwhile, None if it
-    does not say.
+    `denied` are the lists that it may not request. `new_calls` is the number of calls that the PBX counted meanwhile,
+    None if unknown.
     """
     if "CoreShowChannels" in denied:
         yield Missing(
@@ -82,7 +82,7 @@ def missing(heard: HeardEvents, denied: AbstractSet[str], new_calls: int | None)
 
 
 def not_seen(heard: HeardEvents) -> list[str]:
-    """Return the classes of `read` of which nothing came, so that it is not known whether the account has them."""
+    """Return the classes of `read` without any event: it is unknown whether the account has them."""
     classes = {
         "call": _CALL_EVENTS,
         "dialplan": frozenset(("newexten",)),

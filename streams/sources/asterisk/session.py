@@ -1,4 +1,4 @@
-"""One session of the manager interface, without any input or output: what to send, and what the answers mean.
+"""One session of the manager interface, without any input or output: the bytes to send, and the meaning of answers.
 
 The order: greeting, login, then the clock, the version, the rights and the lists of channels and queues. Events may
 come from the login on, between the answers.
@@ -18,7 +18,7 @@ from streams.sources.live import CannotListenError
 State: TypeAlias = Literal["greeting", "challenge", "login", "up"]
 
 CLASSES: Final = "call,agent,dialplan,system"
-"""The classes of events that are asked for at the login. An account with more rights does not send the others."""
+"""The classes of events that are requested at the login. An account with more rights does not send the others."""
 _USED: Final = HANDLED | {b"fullybooted"}
 _USED_NAMES: Final = frozenset(name.decode() for name in _USED)
 _MD5: Final = "MD5"
@@ -30,11 +30,11 @@ _LISTS: Final = ("CoreShowChannels", "QueueStatus")
 
 
 class AmiError(CannotListenError):
-    """The PBX cannot be listened to before somebody changes something."""
+    """The listener cannot work before an operator changes something."""
 
 
 class Received(NamedTuple):
-    """What a piece of the stream completed: events, in their order, and lines that could not be read."""
+    """The result of a piece of the stream: complete events, in their order, and lines that could not be read."""
 
     events: list[dict[str, str]]
     bad: list[BadLine]
@@ -46,9 +46,9 @@ class AmiSession:
     - `state`: `up` once the login was accepted.
     - `interface`, `asterisk`: the versions, "" while they are not known (`asterisk` needs `write = reporting`).
     - `actions`: the actions that the account may use, None while that is not known.
-    - `clock_ahead_ms`: the PBX's clock minus ours, None before the first answer to a ping.
-    - `denied`: lists that the account may not ask for.
-    - `pending`: lists that were asked for, and are not complete.
+    - `clock_ahead_ms`: the PBX's clock minus that of callpulse, None before the first answer to a ping.
+    - `denied`: lists that the account may not request.
+    - `pending`: lists that were requested, and are not complete.
     """
 
     def __init__(self, access: AmiAccess) -> None:
@@ -77,7 +77,7 @@ class AmiSession:
 
     @property
     def is_up(self) -> bool:
-        """Whether the login was accepted."""
+        """True if the login was accepted."""
         return self.state == "up"
 
     @property
@@ -87,11 +87,11 @@ class AmiSession:
 
     @property
     def waits_for_ping(self) -> bool:
-        """Whether a ping is not answered yet."""
+        """True if a ping is not answered yet."""
         return bool(self._pings)
 
     def ping(self, now_ms: int) -> None:
-        """Ask for an answer, which also tells the PBX's clock; and again for a list that a booting PBX did not know."""
+        """Send a ping, whose answer has the PBX's clock. Request again a list that a booting PBX did not know."""
         self._pings[self._send("Ping")] = now_ms
         if self._unknown and self._retries > 0:
             self._retries -= 1
@@ -100,19 +100,19 @@ class AmiSession:
             self._unknown = []
 
     def ask_for_lists(self) -> None:
-        """Ask for the channels and the queues, except where the account may not."""
+        """Request the channels and the queues, except those that the account may not read."""
         self._unknown = []
         for action in _LISTS:
             if action not in self.denied and action not in self.pending.values():
                 self.pending[self._send(action)] = action
 
     def ask_for_counts(self) -> None:
-        """Ask how many calls the PBX has counted; `new_calls` is the difference to the first time."""
+        """Request the number of calls that the PBX has counted; `new_calls` is the difference to the first answer."""
         self._send("CoreStatus")
 
     @property
     def new_calls(self) -> int | None:
-        """How many calls the PBX counted between the first and the last answer, None if there were not two."""
+        """The number of calls that the PBX counted between the first and the last answer, None without two answers."""
         return self._counts[-1] - self._counts[0] if len(self._counts) > 1 else None
 
     def log_off(self) -> None:
@@ -146,8 +146,8 @@ class AmiSession:
     # -- the login
 
     def _greeted(self) -> bool:
-        """Tell whether the greeting is complete. It is the only line that is no part of a message."""
-        assert self._start is not None  # noqa: S101 - tells mypy; the caller has looked
+        """Return whether the greeting is complete. It is the only line that is no part of a message."""
+        assert self._start is not None  # noqa: S101 - for mypy; the caller has checked it
         line, newline, _ = self._start.partition(b"\n")
         begun = line[: len(_GREETING)]
         if begun != _GREETING[: len(begun)] or len(line) > _GREETING_BYTES:
@@ -253,7 +253,7 @@ class AmiSession:
         if name.endswith("Complete") and event.get("ActionID", "") in self.pending:
             del self.pending[event["ActionID"]]
         elif name == "FullyBooted":
-            self.ask_for_lists()  # asked while it was booting, it may not have known its queues
+            self.ask_for_lists()  # during its start the PBX may not have known its queues
         received.events.append(event)
 
     def _send(self, action: str, fields: dict[str, str] | None = None) -> str:

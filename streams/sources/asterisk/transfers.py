@@ -1,4 +1,4 @@
-"""Transfers: which leg ends, and who receives the call."""
+"""Transfers: the leg that ends, and the receiver of the call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Attended(NamedTuple):
 
 
 class Transfers:
-    """Hands legs over, by the events of transfers."""
+    """Moves legs to other managers, by the events of transfers."""
 
     def __init__(self, channels: ChannelRegistry, conversations: Conversations) -> None:
         self._channels = channels
@@ -66,6 +66,6 @@ class Transfers:
         )
 
     def _is_ringing(self, target: Channel) -> bool:
-        """Tell whether nobody has answered yet behind the Local channel that is the target of a transfer."""
+        """Return whether the Local channel that is the target of a transfer leads to no answered party yet."""
         half = self._channels.by_uid.get(target.other_half or "")
         return target.is_local and half is not None and half.bridge is None

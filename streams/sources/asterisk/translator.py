@@ -46,7 +46,7 @@ class Asterisk:
         """Raise ValueError for a mapping that cannot be used. `secret` keys the hash of telephone numbers.
 
         `checks` takes all events and channels of a recording. `people` has the identities of the roster. `ended_by` is
-        what ends say that were seen: "cdr" for events made of records, over which a hangup that was heard wins.
+        that of observed ends: "cdr" for events made of records, which a live hangup overrides.
         """
         self._checks = checks
         self._directory = Directory(mapping, secret, people)
@@ -71,33 +71,33 @@ class Asterisk:
         if handler is None or self._repeats.is_repeat(ami):
             return []
         now = event_time(ami, received_at_ms)
-        if "timestamp" in ami:  # estimated times of a recording say little about how long a caller stayed
+        if "timestamp" in ami:  # estimated times of a recording are no evidence of the time for which a caller stayed
             self._conversations.ends.settle(now)
         handler(self, ami, now)
         return self._writer.take()
 
     def settle(self, now_ms: int) -> list[Event]:
-        """Return the ends that waited for a second for what their caller does, at the PBX's time `now_ms`.
+        """Return the ends that have waited for a second for an event of their caller, at the PBX's time `now_ms`.
 
-        Every event with a `Timestamp` does the same. This is for the time in which none comes.
+        Every event with a `Timestamp` has the same effect. Call this while none comes.
         """
         self._conversations.ends.settle(now_ms)
         return self._writer.take()
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Take up where a listener before this one ended. Call it before the first event.
+        """Continue from the end of an earlier listener. Call it before the first event.
 
         `events` are those of this source that were stored, in their order, as far back as a leg may have been open.
-        Open legs go on with what the first list of channels shows; those that it does not show end by timeout.
+        Open legs continue if the first list of channels shows them; the others end by timeout.
         """
         memory = Memory(self._directory.mapping.source, events)
         self._conversations.memory = memory
         self._presences.recall(memory.presences)
 
     def begin_connection(self) -> None:
-        """Take note that nothing was heard for a while: legs that are open end uncertain.
+        """Note a gap: ends of open legs are uncertain.
 
-        Lists that a connection before this one did not complete are forgotten.
+        Lists that an earlier connection did not complete are dropped.
         """
         self._channels.miss()
         self._listing.clear()
@@ -106,9 +106,8 @@ class Asterisk:
     def finish(self, now_ms: int) -> list[Event]:
         """Return an end by timeout for each open leg, and clear all state.
 
-        For the end of a recording, or for a gap after which nothing is known. A call that continues is taken up again
-        from CoreShowChannels or from its next event. Its real end, under the same call and manager, then replaces this
-        one.
+        For the end of a recording, or for a gap after which nothing is known. A call that continues is found again by
+        CoreShowChannels or by its next event. Its real end, under the same call and manager, then replaces this one.
         """
         for channel in self._channels.by_uid.values():
             self._check(channel)
@@ -153,7 +152,7 @@ class Asterisk:
         return channel
 
     def _remember(self, channel: Channel) -> None:
-        """Let a channel that a listener before this one knew go on with the ids of its events."""
+        """Continue the ids of events of a channel that an earlier listener knew."""
         memory = self._conversations.memory
         if memory is not None:
             uid = self._directory.call_name(channel.uid)
@@ -254,7 +253,7 @@ class Asterisk:
                 self._conversations.ring(channel, now)
 
     def _pager(self, channel: Channel) -> Channel | None:
-        """Return the party whose call a channel is dialled in without a source, as the Page application does."""
+        """Return the party in whose call a channel is dialled without a source, as the Page application does."""
         head = self._channels.by_uid.get(channel.conversation.id)
         if head is None or head is channel or not head.is_party or head.dialled_by is not None:
             return None
@@ -386,7 +385,7 @@ class Asterisk:
             self._listing.entry(channel, ami, now, is_new=is_new)
 
     def _list_complete(self, ami: Ami, now: int) -> None:
-        """Update connections after a list. Channels that are missing in it ended in the gap, unseen."""
+        """Update connections after a list. Channels that are missing in it ended in the gap."""
         is_whole = ami.get("event", "").lower() == "coreshowchannelscomplete"
         listed = self._listing.complete(is_whole=is_whole)
         for uid in listed.ended:

@@ -79,7 +79,7 @@ class AmiParser:
     def _ordinary(self, data: bytes, place: int, read: list[Read]) -> tuple[int, int]:
         """Read whole messages as long as they are ordinary: as Asterisk writes them, without a line that is odd.
 
-        Return where they end, and the place up to which lines have to be looked at one by one.
+        Return their end, and the place up to which lines have to be read one by one.
         """
         wanted = self._wanted
         while (end := data.find(_END, place)) >= 0:
@@ -98,7 +98,7 @@ class AmiParser:
         return place, len(data)
 
     def _read_ordinary(self, message: bytes) -> dict[str, str] | None:
-        """Return the headers of a message, or None if a line of it is odd.
+        """Return the headers of a message, or None if it has an odd line.
 
         Odd are lines without a blank after the colon, a header that comes twice, output of a command, names with
         blanks around them, and line ends other than the usual ones.
@@ -186,7 +186,7 @@ def _name_of(message: bytes) -> bytes:
 
 
 def _is_ordinary(name: str) -> bool:
-    """Tell whether the name of a header, as it was cut off before ": ", is the same if the line is read by itself."""
+    """Return whether the name of a header, as it was cut off before ": ", is the same if the line is read by itself."""
     if not name or ":" in name or name != name.strip(_BLANKS) or name.startswith("Asterisk Call Manager/"):
         return False
     return name == "Event" or name.casefold() != "event"

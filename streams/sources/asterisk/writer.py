@@ -1,4 +1,4 @@
-"""Contract events of legs: how a leg's start, answer, transfer and end are written."""
+"""Contract events of legs: start, answer, transfer and end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EventWriter:
     """Writes contract events. An id consists of Uniqueid, event and occurrence, so a replay gives the same ids."""
 
     def __init__(self, directory: Directory, seen: EndedBy = "hangup") -> None:
-        """`seen` is what an end says that was seen."""
+        """`seen` is the `ended_by` of ends that were observed."""
         self._directory = directory
         self._seen = seen
         self._source = directory.mapping.source
@@ -113,7 +113,7 @@ class EventWriter:
         )
 
     def missed(self, caller: Channel, lead: str | None, at: int, ended_by: EndedBy) -> None:
-        """Write the leg of the queue's pseudo-manager for an inbound call that nobody answered."""
+        """Write the leg of the queue's pseudo-manager for an inbound call without an answer."""
         conversation = caller.conversation
         leg = PbxLeg(conversation, self._directory.queue_name(conversation.queue), "inbound", caller, caller.at)
         leg.queue = conversation.queue
@@ -126,7 +126,7 @@ class EventWriter:
         return self._directory.call_name(conversation.id)
 
     def is_plain(self, call: str) -> bool:
-        """Tell whether the name of a call in events is the Linkedid itself, and no hash of it."""
+        """Return whether the name of a call in events is the Linkedid itself, and no hash of it."""
         return self._directory.call_name(call) == call
 
     def _id(self, channel: Channel, event: str) -> str:

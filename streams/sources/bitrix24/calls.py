@@ -28,7 +28,7 @@ _ANSWERED: Final = "200"
 _DISPOSITIONS: Final[Mapping[str, Disposition]] = MappingProxyType(
     {"304": "no_answer", "480": "no_answer", "486": "busy", "603": "busy", "603-S": "canceled"}
 )
-"""CALL_FAILED_CODE. All others are `failed`: a wrong number, no way, no money, blocked."""
+"""CALL_FAILED_CODE. All others are `failed`: a wrong number, no route, no credit, blocked."""
 _LONGEST_ID: Final = 100
 _LONGEST_DURATION: Final = 6
 
@@ -49,7 +49,7 @@ class Calls:
         return self._numbers.lead(number, self._secret)
 
     def manager(self, user: str) -> str | None:
-        """Return the manager that a user of the portal is; None for nobody."""
+        """Return the manager who is a user of the portal; None for no user."""
         is_nobody = user.strip() in {"", "0"}
         return None if is_nobody else self.people.resolve(NAME, Heard(user=user)).manager
 

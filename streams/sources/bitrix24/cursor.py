@@ -1,4 +1,4 @@
-"""How far the portal is read, and what is remembered of its deals."""
+"""The progress of the poll of the portal, and checksums of its deals."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from streams.sources.bitrix24.deals import DealRow
 from streams.sources.polls import PollError
 
 MOST_DEALS: Final = 2_000
-"""Deals that are remembered: those with the greatest ids."""
+"""The number of deals with a checksum: those with the greatest ids."""
 
 
 class Cursor(Struct, kw_only=True):
     """Ids and moments up to which rows are read; 0: none is read yet, and reading begins at `since_ms`.
 
-    `deals` has a checksum of the state of each deal that is remembered, `semantics` what the portal calls a stage.
+    `deals` has a checksum of the state of each kept deal, `semantics` the portal's semantics of each stage.
     """
 
     since_ms: int = 0
@@ -33,7 +33,7 @@ class Cursor(Struct, kw_only=True):
 
     @classmethod
     def read(cls, kept: bytes, since_ms: int) -> Cursor:
-        """Return a cursor that was kept, or the first one. Raises PollError for one of another release."""
+        """Return a stored cursor, or the first one. Raises PollError for one of another release."""
         if not kept:
             return cls(since_ms=since_ms)
         try:
@@ -42,11 +42,11 @@ class Cursor(Struct, kw_only=True):
             raise PollError("the cursor is of another release of callpulse") from None
 
     def written(self) -> bytes:
-        """Return the cursor as it is kept."""
+        """Return the stored form of the cursor."""
         return msgspec.json.encode(self)
 
     def is_news(self, row: DealRow) -> bool:
-        """Return whether a deal is not as it was when it was read last, and remember it."""
+        """Return whether a deal has changed since it was read last, and keep its checksum."""
         said = (row.STAGE_ID, bytes(row.OPPORTUNITY), row.CURRENCY_ID, row.ASSIGNED_BY_ID, row.CONTACT_ID, row.LEAD_ID)
         mark = crc32(repr((*said, row.COMPANY_ID)).encode())
         was = self.deals.get(row.ID)

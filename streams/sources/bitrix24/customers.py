@@ -13,7 +13,7 @@ from streams.sources.bitrix24.deals import Id, customer, number
 from streams.sources.bitrix24.settings import NAME
 
 KINDS: Final = ("contact", "lead", "company")
-"""The kinds of customers, as methods and our ids name them."""
+"""The kinds of customers, by their names in methods and in ids of leads."""
 CUSTOMER_FIELDS: Final = ("ID", "DATE_MODIFY", "PHONE", "LEAD_ID")
 
 
@@ -33,7 +33,7 @@ class CustomerRow(Struct, frozen=True):
 
 
 def links(kind: str, row: CustomerRow, calls: Calls, at_ms: int) -> Iterator[LeadLinked]:
-    """Yield the links of a customer: its numbers, and the portal's lead that it was made of."""
+    """Yield the links of a customer: its numbers, and the portal's lead from which it was converted."""
     lead = customer(kind, row.ID)
     for phone in row.PHONE:
         key = calls.lead_key(phone.VALUE)

@@ -1,6 +1,6 @@
-"""Deals: a row of the stage history is a change of stage, a row of a deal is its state when it was modified last.
+"""Deals: a row of the stage history is a change of stage, a row of a deal is its state after its last change.
 
-Who changed a deal is not whose it is: `ASSIGNED_BY_ID` is the manager, `MODIFY_BY_ID` is not read.
+The author of a change is not the manager of the deal: `ASSIGNED_BY_ID` is the manager, `MODIFY_BY_ID` is not read.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def deal_lead(deal: int) -> str:
 
 
 def customer(kind: str, id_: int) -> str:
-    """Return the lead that a contact, a company or a lead of the portal is. `kind` is one of these words."""
+    """Return the lead that stands for a contact, a company or a lead of the portal. `kind` is one of these words."""
     return f"{NAME}:{kind}:{id_}"
 
 
@@ -75,7 +75,7 @@ def lead_of(deal: DealRow) -> str:
 
 
 class Deals:
-    """Makes events of rows. `semantics` has what the portal said about its stages, by their ids; it grows."""
+    """Makes events of rows. `semantics` has the portal's semantics of stages, by their ids; it grows."""
 
     def __init__(self, calls: Calls, stages: Mapping[str, str], semantics: dict[str, str]) -> None:
         self._moment: Callable[[str], int] = calls.moment
@@ -84,17 +84,17 @@ class Deals:
         self.semantics = semantics
 
     def learn(self, stage: str, semantic: str | None) -> None:
-        """Remember what a stage is."""
+        """Keep the semantics of a stage."""
         if semantic is not None and semantic in _SEMANTICS and stage not in self.semantics:
             self.semantics[stage] = semantic
 
     def stage(self, stage: str) -> str:
-        """Return our stage. One that the settings do not name counts as another one."""
+        """Return the stage of the settings. A stage that the settings do not name counts as `other`."""
         semantic = self.semantics.get(stage, "")
         return _SEMANTICS.get(semantic) or self._stages.get(stage) or stage.casefold()[:100] or "?"
 
     def moved(self, row: HistoryRow, lead: str) -> DealStageChanged:
-        """Return a change of stage. What else the deal was at that time is not known. Raises UnreadableError."""
+        """Return a change of stage. The rest of the deal at that time is unknown. Raises UnreadableError."""
         return DealStageChanged(
             v=1,
             id=f"{NAME}:deal:{row.OWNER_ID}:stage:{row.ID}",
@@ -106,7 +106,7 @@ class Deals:
         )
 
     def state(self, row: DealRow) -> DealStageChanged:
-        """Return a deal as it was when it was modified last: its amount and its manager. Raises UnreadableError."""
+        """Return a deal after its last change: its amount and its manager. Raises UnreadableError."""
         at = self._moment(row.DATE_MODIFY)
         amount = _amount(row.OPPORTUNITY)
         return DealStageChanged(
@@ -123,15 +123,18 @@ class Deals:
         )
 
     def modified_ms(self, row: DealRow) -> int:
-        """Return when a deal was modified last. Raises UnreadableError."""
+        """Return the moment of the last change of a deal. Raises UnreadableError."""
         return self._moment(row.DATE_MODIFY)
 
 
 def _amount(written: msgspec.Raw) -> str | None:
-    """Return an amount as it is written. Nothing and zero stand for none: the portal cannot tell them apart."""
+    """Return an amount as it is written.
+
+    An empty value and zero stand for none: the portal does not distinguish them.
+    """
     text = bytes(written).decode("utf-8", "replace").strip('"')
     try:
         is_none = text in {"", "null"} or not Decimal(text)
     except InvalidOperation:
-        is_none = False  # the contract counts what it cannot read
+        is_none = False  # the contract counts unreadable amounts
     return None if is_none else text[:64]

@@ -44,7 +44,7 @@ class _Status(Struct):
 
 
 def listed() -> Asking[list[Listed]]:
-    """Ask for the active users. Raises PollError."""
+    """Request the active users. Raises PollError."""
     found: list[Listed] = []
     for start in range(0, _MOST_USERS, _PAGE):
         command = Command("user.get", {"FILTER": {"ACTIVE": "Y"}, "sort": "ID", "order": "ASC", "start": start})
@@ -59,7 +59,7 @@ def listed() -> Asking[list[Listed]]:
 
 
 def stages() -> Asking[list[Stage]]:
-    """Ask for the stages of all pipelines of deals, in their order. Raises PollError."""
+    """Request the stages of all pipelines of deals, in their order. Raises PollError."""
     first = {"categories": Command("crm.category.list", {"entityTypeId": 2})}
     categories = _decoded((yield from batch(first))["categories"], _Categories).categories
     entities = {_PREFIX: _DEFAULT}

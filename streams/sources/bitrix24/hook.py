@@ -1,4 +1,4 @@
-"""What the portal posts: the end of a call, which is whole, and doorbells, which only say that something happened."""
+"""Requests of the portal: the end of a call, which is complete, and doorbells, which only start a poll."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_ID: Final = 18
 
 
 class Bitrix24Hook(Hook):
-    """Takes `/hooks/bitrix24/TOKEN`. The portal never sends anything again."""
+    """Reads `/hooks/bitrix24/TOKEN`. The portal never repeats a request."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
     most_fields = MOST_FIELDS
@@ -44,7 +44,7 @@ class Bitrix24Hook(Hook):
         self.people = self._calls.people
 
     def is_authentic(self, request: Request) -> bool:
-        """Return whether the form has the application token, the only thing by which the portal shows itself."""
+        """Return whether the form has the application token, the only authentication of the portal."""
         if request.headers.get("content-type", "").partition(";")[0].strip().casefold() != FORM:
             return False
         try:
@@ -92,7 +92,7 @@ class Bitrix24Hook(Hook):
 
 
 def deleted(deal: int, at_ms: int) -> DealDeleted:
-    """Return the event of a deal that is gone. Whose it was makes no difference to it."""
+    """Return the event of a deal that is gone. It does not need the deal's manager."""
     return DealDeleted(
         v=1, id=f"{NAME}:deal:{deal}:deleted", at=at_ms, source=NAME, lead=deal_lead(deal), deal=str(deal)
     )

@@ -45,7 +45,7 @@ _TEXT: Final = msgspec.json.Decoder(dict[str, object])
 
 
 class Bitrix24Poll:
-    """Asks a portal by its incoming webhook. One request, a batch, is enough while there is little news."""
+    """Polls a portal by its incoming webhook. One request, a batch, is enough for few changes."""
 
     pushed: tuple[type[Event], ...] = (CallEnded, DealDeleted)
 
@@ -59,23 +59,23 @@ class Bitrix24Poll:
         self.people = self._calls.people
 
     def headers(self) -> Mapping[str, str]:
-        """Return none: the address is the access."""
+        """Return no headers: the address is the access."""
         return MappingProxyType({})
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return what an error of the portal means."""
+        """Return the meaning of an error of the portal."""
         return verdict(response)
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users of the portal."""
+        """Request the users of the portal."""
         return directory.listed()
 
     def stages(self) -> Asking[list[Stage]]:
-        """Ask for the stages of all pipelines."""
+        """Request the stages of all pipelines."""
         return directory.stages()
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read what is new since the cursor."""
+        """Read the changes since the cursor."""
         at = Cursor.read(cursor, now_ms - self._own.since_ms)
         lists = self._lists(at, now_ms)
         yield from read(lists)
@@ -114,7 +114,7 @@ class Bitrix24Poll:
             began: Mapping[str, str] = {} if at.calls else {">=CALL_START_DATE": iso(at.since_ms)}
             if at.calls and now_ms - at.calls_again_ms >= _CALLS_AGAIN_EVERY_MS:
                 # The record of a long call may have a smaller id than those of short calls that were read before. The
-                # last look may be long ago: the gateway was away.
+                # last poll may be long ago, after an outage of the gateway.
                 after, began = 0, {">=CALL_START_DATE": iso(max(at.since_ms, at.calls_again_ms - _LONGEST_CALL_MS))}
                 at.calls_again_ms = now_ms
             lists["calls"] = List("voximplant.statistic.get", began, after=after)
@@ -129,7 +129,7 @@ class Bitrix24Poll:
         at.forget()
 
     def _sweep(self, at: Cursor, made: _Made, now_ms: int) -> Poll:
-        """Look which of the deals that are remembered exist no more: deleted, or merged into another one."""
+        """Find the known deals that exist no more: deleted, or merged into another one."""
         there = yield from by_ids("crm.deal.list", ("ID",), at.deals)
         gone = at.deals.keys() - there.keys()
         if len(gone) > max(_FEW_GONE, len(at.deals) // 2):
@@ -141,7 +141,7 @@ class Bitrix24Poll:
 
 
 class _Made:
-    """Turns the rows of one poll into events. What cannot be read is refused by itself."""
+    """Turns the rows of one poll into events. Each unreadable row is refused by itself."""
 
     def __init__(self, own: Bitrix24Settings, calls: Calls, at: Cursor, now_ms: int) -> None:
         self.translation = Translation()
@@ -214,7 +214,7 @@ class _Made:
                 self._refuse(error.reason, f"a row of the stage history: {error}", msgspec.json.encode(row))
 
     def states(self) -> None:
-        """Make the events of deals that are not as they were when they were read last."""
+        """Make the events of deals that have changed since they were read last."""
         for row in self.by_id.values():
             try:
                 modified = self._deals.modified_ms(row)
@@ -223,7 +223,7 @@ class _Made:
             except UnreadableError as error:
                 self._refuse(error.reason, f"a deal: {error}", msgspec.json.encode(row))
                 continue
-            # What is modified while pages are read may be on one that was read before: the next poll sees it.
+            # A deal that is modified while pages are read may be on an earlier page: the next poll reads it.
             self._at.deals_ms = max(self._at.deals_ms, min(modified, self._now_ms))
             if number(row.CONTACT_ID) and number(row.LEAD_ID):
                 key, contact = customer("lead", number(row.LEAD_ID)), customer("contact", number(row.CONTACT_ID))
@@ -244,5 +244,5 @@ def _modified(after_ms: int, at: Cursor) -> dict[str, str]:
 
 
 def bitrix24_poll(settings: Settings) -> Bitrix24Poll | None:
-    """Return the poll of the portal, or None where no webhook is set."""
+    """Return the poll of the portal, or None without a webhook."""
     return Bitrix24Poll(settings) if settings.source(Bitrix24Settings).webhook else None

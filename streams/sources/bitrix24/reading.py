@@ -28,7 +28,7 @@ class _Items(Struct):
 class List:
     """A list that is read by pages behind the last id. `after` is the id behind which it begins.
 
-    A row that is added meanwhile is on a later page or in a later poll; one that is removed moves no other.
+    A row that is added meanwhile is on a later page or in a later poll; one that is removed shifts no other.
     """
 
     def __init__(self, method: str, filtered: Mapping[str, Param], fields: Iterable[str] = (), after: int = 0) -> None:
@@ -56,7 +56,7 @@ class List:
         return Command(self.method, params)
 
     def take(self, result: Raw) -> None:
-        """Take a page. Raises PollError for one that leads nowhere."""
+        """Add a page. Raises PollError for one without progress."""
         rows, ids = _rows(self.method, result)
         new = [row for row, id_ in zip(rows, ids, strict=True) if id_ > self._after]
         self.rows += new
@@ -104,5 +104,5 @@ def by_ids(method: str, fields: Iterable[str], ids: Iterable[int]) -> Asking[dic
 
 
 def iso(ms: int) -> str:
-    """Return a moment as filters of the portal take it."""
+    """Return a moment in the form of the portal's filters."""
     return datetime.fromtimestamp(ms // _MILLISECONDS, UTC).isoformat()

@@ -1,4 +1,4 @@
-"""The portal's REST interface: several calls in one request (`batch`), and what its errors mean."""
+"""The portal's REST interface: several calls in one request (`batch`), and the meanings of its errors."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Command(NamedTuple):
 
 
 class Failure(Struct, frozen=True):
-    """Why a command of a batch failed."""
+    """The error of a command of a batch."""
 
     error: int | str = ""
 
 
 class Timing(Struct, frozen=True):
-    """How many seconds of the portal a method has used within ten minutes."""
+    """The seconds of the portal's time that a method has used within ten minutes."""
 
     operating: float = 0.0
 
@@ -63,7 +63,7 @@ class _Error(Struct, frozen=True):
 
 
 def batch(commands: Mapping[str, Command]) -> Asking[dict[str, Raw]]:
-    """Call several methods in as few requests as it takes; return their results by the same names.
+    """Call several methods in as few requests as possible; return their results by the same names.
 
     Raises:
         PollError: a method failed.
@@ -97,7 +97,7 @@ def batch(commands: Mapping[str, Command]) -> Asking[dict[str, Raw]]:
 
 
 def verdict(response: Response) -> Verdict | None:
-    """Return what an error of the portal means; None where its status says it."""
+    """Return the meaning of an error of the portal; None where its status alone decides."""
     if response.status < 400:  # noqa: PLR2004 - no error
         return None
     try:
@@ -116,7 +116,7 @@ def _shown(code: str) -> str:
 
 
 def query(params: Mapping[str, Param]) -> str:
-    """Return parameters as PHP writes them: `filter[>ID]=5&select[0]=ID`."""
+    """Return parameters in PHP's notation: `filter[>ID]=5&select[0]=ID`."""
     return "&".join(f"{quote(name)}={quote(value, safe='')}" for name, value in _flat(params))
 
 

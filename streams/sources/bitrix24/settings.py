@@ -21,16 +21,16 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class Bitrix24Settings(Access, frozen=True, kw_only=True):
-    """How the portal is asked, and what its stages are.
+    """Access to the portal, and its stages.
 
     - `webhook`: the address of the incoming webhook, a secret.
-    - `application_token`: what the outgoing webhook shows.
-    - `stages`: ours by the portal's `STAGE_ID`. The portal's own word decides what is won and lost.
-    - `calls`, `deals`: what is read.
-    - `every`: the period of the poll. `since`: how far the first one reads back.
-    - `sweep`: how often the poll looks whether deals that it knows still exist.
-    - `per_second`, `burst`: the limit of the portal's plan, less what other applications of the portal need.
-    - `queue`: the name of what has missed calls that the portal books to nobody.
+    - `application_token`: the token in requests of the outgoing webhook.
+    - `stages`: those of the settings by the portal's `STAGE_ID`. The portal's semantics decide what is won and lost.
+    - `calls`, `deals`: whether they are read.
+    - `every`: the period of the poll. `since`: the span that the first one reads back.
+    - `sweep`: the period of the check whether known deals still exist.
+    - `per_second`, `burst`: the limit of the portal's plan, minus the share of other applications of the portal.
+    - `queue`: the name of the queue of missed calls without a user in the portal.
     """
 
     webhook: SecretUrl = Secret()
@@ -47,7 +47,7 @@ class Bitrix24Settings(Access, frozen=True, kw_only=True):
     numbers: NumberRules = NumberRules(international=True)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook or the poll from working."""
+        """Yield the problems that keep the hook or the poll from working."""
         if self.tokens and not self.application_token:
             yield ("application_token", "tokens"), "is needed beside tokens: the outgoing webhook shows it"
         if not (self.calls or self.deals):

@@ -22,11 +22,11 @@ from streams.sources.files.rows import RowError
 from streams.units import SECOND_MS
 
 _TALKED: Final = ("answered", "voicemail")
-_SLACK_MS: Final = SECOND_MS  # moments and spans are rounded each for itself
+_SLACK_MS: Final = SECOND_MS  # moments and spans are rounded separately
 
 
 class _Way(NamedTuple):
-    """Which way a call went, whose it is, and the number of the other side where no column has it."""
+    """The direction of a call, its manager, and the number of the other side if no column has it."""
 
     direction: Direction
     internal: bool
@@ -68,7 +68,8 @@ class CallRows:
             return []
         call = cells.text(row, "call")
         lead, numbers = (None, []) if way.internal else self._parties.lead(cells, row, way.other)
-        # Without ids of calls, two customers may be called in one second. Their numbers may be spelt otherwise later.
+        # Without ids of calls, two customers may be called in one second. A later export may spell their numbers
+        # differently.
         key = self._parties.hashed(cells.key(row) if call else f"{cells.key(row)}\x1f{lead}")
         common: dict[str, Any] = {
             "v": 1,

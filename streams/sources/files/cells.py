@@ -1,4 +1,4 @@
-"""The cells of a row by what they say: which columns, constants for all rows, words with a meaning, moments, spans."""
+"""The cells of a row by their meaning: columns, constants for all rows, words with a meaning, moments, spans."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from streams.sources.times import TimeError, Times, span
 _EMPTY: Final = frozenset({"", "-", "\u2013", "\u2014", "null", "none", "n/a", "\\n"})
 _MOST_NAMED: Final = 5
 CALL_KEY: Final = ("call", "started", *PEOPLE, "caller", "callee")
-"""What makes a row of calls unique, where `key` is not set; and the lead's number, if the file names no calls."""
+"""The columns that make a row of calls unique without `key`; and the lead's number, if the file names no calls."""
 DEAL_KEY: Final = ("deal", "changed", "stage", "amount", *PEOPLE)
-"""What makes a row of deals unique, where `key` is not set."""
+"""The columns that make a row of deals unique without `key`."""
 
 
 class Cells:
@@ -37,7 +37,7 @@ class Cells:
         _check_columns([*names, *mapping.key], places, header)
         self._names = {_folded(name) for name in (*names, *mapping.key) if isinstance(name, str)}
         self.last_name = next((cell for cell in reversed(header or ()) if _folded(cell) in self._names), "")
-        """The last cell of the header that is used, as it is written there."""
+        """The last used cell of the header, as it is written there."""
         self._at = {name: tuple(_place(one, places) for one in column.column) for name, column in used.items()}
         self._key = tuple(_place(name, places) for name in mapping.key)
         self._width = None if header is None else len(header)
@@ -60,12 +60,12 @@ class Cells:
         self._decimal = mapping.decimal
         self.left_out: Counter[str] = Counter()
         self.people = tuple(name for name in PEOPLE if self.has(name))
-        """Which columns and constants name the manager."""
+        """The columns and constants that name the manager."""
         unique = CALL_KEY if mapping.what == "calls" else DEAL_KEY
         self._unique = tuple(name for name in unique if self.has(name))
 
     def has(self, name: str) -> bool:
-        """Return whether the file says this at all."""
+        """Return whether the file has this field."""
         return name in self._at or name in self._constants
 
     def names(self, row: Sequence[str]) -> bool:
@@ -73,7 +73,10 @@ class Cells:
         return bool(self._names) and self._names <= {_folded(cell.removeprefix("\ufeff")) for cell in row}
 
     def check(self, row: Sequence[str]) -> None:
-        """Refuse a row with another number of cells than the header, but for empty ones behind. Raises RowError."""
+        """Refuse a row with another number of cells than the header, except for empty ones at its end.
+
+        Raises RowError.
+        """
         if self._width is not None and len(row) != self._width:
             if len(row) < self._width:
                 raise RowError("missing_field", "has fewer cells than the header")
@@ -83,7 +86,7 @@ class Cells:
             raise RowError("missing_field", "has fewer cells than the columns that are set")
 
     def text(self, row: Sequence[str], name: str) -> str:
-        """Return what the row says, without outer spaces; "" for nothing, also for words such as "null" or "-"."""
+        """Return the text of a cell, without outer spaces; "" for none, also for words such as "null" or "-"."""
         at = self._at.get(name)
         if at is None:
             return self._constants.get(name, "")
@@ -91,7 +94,7 @@ class Cells:
         return "" if text.casefold() in _EMPTY else text
 
     def key(self, row: Sequence[str]) -> str:
-        """Return what makes the row unique: the columns of `key`, or else those of `CALL_KEY` or `DEAL_KEY`."""
+        """Return the unique key of the row: the columns of `key`, or else those of `CALL_KEY` or `DEAL_KEY`."""
         if self._key:
             return "\x1f".join([row[at].strip() for at in self._key])
         return "\x1f".join([self.text(row, name) for name in self._unique])
@@ -115,7 +118,7 @@ class Cells:
             return None
 
     def renamed(self, name: str, text: str) -> str:
-        """Return what a text means by the value map of `name`, or the text itself."""
+        """Return the meaning of a text in the value map of `name`, or the text itself."""
         return self._words[name].get(_folded(text), text)
 
     def moment(self, row: Sequence[str], name: str) -> int | None:
@@ -151,7 +154,7 @@ class Cells:
             raise RowError("invalid_field", f"{name} {error}") from None
 
     def money(self, row: Sequence[str]) -> tuple[str | None, str | None]:
-        """Return amount and currency as the contract writes them. What cannot be read is left out, and counted."""
+        """Return amount and currency in the form of the contract. An unreadable value is left out, and counted."""
         text, named = self.text(row, "amount"), self.text(row, "currency")
         currency = read_currency(named)
         if named and currency is None:

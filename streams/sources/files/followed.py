@@ -1,4 +1,4 @@
-"""A file of a mapping that is followed while it grows: line by line, and from which line a restart has to read."""
+"""A file of a mapping that is followed while it grows: line by line, with the line from which a restart has to read."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class _State(Struct):
 class FollowedFile:
     """Reads the lines of one file, and of those that follow it after a rotation.
 
-    Each of them may begin with the same header. `future_ms` is how far a row may be dated after now. What follows files
-    asks it as it asks the record files of Asterisk.
+    Each of them may begin with the same header. `future_ms` is the greatest span of a row's date after now. The
+    follower of files uses it like the record files of Asterisk.
     """
 
     def __init__(self, name: str, mapping: FileMapping, people: People, secret: bytes, future_ms: int) -> None:
@@ -35,13 +35,13 @@ class FollowedFile:
         self._first: int | None = None
         self._waiting: int | None = None
         self.unusable = ""
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
         if mapping.encoding in _NO_LINES:
             self.unusable = f"a file in {mapping.encoding} cannot be followed; import it when it is whole"
 
     @property
     def given_up(self) -> int:
-        """None: a row stands for itself."""
+        """None: each row is independent."""
         return 0
 
     @property

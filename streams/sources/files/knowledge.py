@@ -1,4 +1,4 @@
-"""What a file of a mapping cannot know: what follows from the columns that it has."""
+"""The facts that a file of a mapping lacks, by its columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streams.sources.files.mapping import FileMapping
 
 
 def cannot_know(mapping: FileMapping) -> Iterator[str]:
-    """Yield what no row of such a file says."""
+    """Yield the facts that no row of such a file has."""
     given = {*mapping.columns.used(), *mapping.constants}
     if mapping.what == "deals":
         yield "calls"

@@ -1,4 +1,4 @@
-"""The settings of a kind of file, `[sources.files.NAME]`: how it is written, and which column says what."""
+"""The settings of a kind of file, `[sources.files.NAME]`: its notation, and the meaning of its columns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "how": ("blind", "attended"),
     }
 )
-"""What the values of a map may say. A stage and a manager may be any text, and a stage `deleted` or `ignore`, too."""
+"""The allowed values of a map. A stage and a manager may be any text, and a stage `deleted` or `ignore`, too."""
 
 
 def _encoding(value: object) -> str:
@@ -70,7 +70,7 @@ def _delimiter(value: object) -> str:
 
 def _column(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | list | dict):
-        # A Parse refuses with ValueError, whatever is wrong.
+        # A Parse refuses every error with ValueError.
         kind = kind_of(value)
         raise ValueError(f"the name of a column, its number, or an array of them was expected, not {kind}")  # noqa: TRY004  as above
     table: dict[str, Any] = dict(value) if isinstance(value, dict) else {"column": value}
@@ -83,9 +83,9 @@ ColumnName: TypeAlias = str | int
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """Where a value stands: the name of a column, or its number, from 1. Several are joined with a space.
+    """The place of a value: the name of a column, or its number, from 1. Several are joined with a space.
 
-    The other fields say how the values of this column are written, where it is not as the file says.
+    The other fields are the notation of this column's values, if it differs from that of the file.
     """
 
     column: Annotated[tuple[ColumnName, ...], Meta(min_length=1, max_length=16)]
@@ -95,7 +95,7 @@ class Column(Struct, frozen=True, kw_only=True):
     spans: SpanForm | None = None
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what cannot be a column."""
+        """Yield names that cannot be columns."""
         if any(name == "" or (isinstance(name, int) and name < 1) for name in self.column):
             yield ("column",), "must be the name of a column, or its number, from 1"
 
@@ -104,9 +104,9 @@ ColumnForm: TypeAlias = Annotated[Column, Parse(_column)] | None
 
 
 class Columns(Struct, frozen=True, kw_only=True):
-    """Which column says what. Of calls: `call` to `how`. Of deals: `deal` to `client_type`. Of both: the rest.
+    """The columns by their meaning. Of calls: `call` to `how`. Of deals: `deal` to `client_type`. Of both: the rest.
 
-    `manager` is the person as the source names people; `extension` to `manager_number` say the same otherwise.
+    `manager` is the source's name of the person; `extension` to `manager_number` are other identities of the person.
     `caller` and `callee` stand for exports without a direction: the one that is an extension is the manager's.
     """
 
@@ -144,7 +144,7 @@ class Columns(Struct, frozen=True, kw_only=True):
     manager_number: ColumnForm = None
 
     def used(self) -> dict[str, Column]:
-        """Return the columns that are set, by what they say."""
+        """Return the columns that are set, by their meaning."""
         held = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return {name: column for name, column in held if column is not None}
 
@@ -153,7 +153,7 @@ Words: TypeAlias = Mapping[str, str]
 
 
 class ValueMaps(Struct, frozen=True, kw_only=True):
-    """What the words of a file mean. Case and repeated spaces make no difference."""
+    """The meanings of the words of a file. Case and repeated spaces make no difference."""
 
     direction: Words = MappingProxyType({})
     disposition: Words = MappingProxyType({})
@@ -163,7 +163,7 @@ class ValueMaps(Struct, frozen=True, kw_only=True):
     manager: Words = MappingProxyType({})
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield words that mean nothing."""
+        """Yield words without a meaning."""
         for name, allowed in WORDS.items():
             for meaning in getattr(self, name).values():
                 if meaning not in allowed:
@@ -172,16 +172,16 @@ class ValueMaps(Struct, frozen=True, kw_only=True):
 
 
 class FileMapping(Struct, frozen=True, kw_only=True):
-    """A kind of file. `what` its rows are, how it is written, where each value stands, and what its words mean.
+    """A kind of file: the kind of its rows (`what`), its notation, its columns, and the meanings of its words.
 
-    `source` is what events and the roster's identities call the system; the default is the name of the table. `key`
-    names the columns that make a row unique: a row with the same values there is the same row. `constants` are
-    values that no column has. `queue_prefix` begins a manager's name that is the name of a queue. `internal` matches
-    the numbers of extensions, for `caller` and `callee`; its first group, if it has one, is the extension.
+    `source` is the name of the system in events and in the roster's identities; the default is the name of the table.
+    `key` names the columns that make a row unique: a row with the same values there is the same row. `constants` are
+    values that no column has. `queue_prefix` is the prefix of a manager's name that is the name of a queue. `internal`
+    matches the numbers of extensions, for `caller` and `callee`; its first group, if it has one, is the extension.
     """
 
     memory_ms: ClassVar[int] = DAY_MS
-    """An export of yesterday may hold calls that were seen live."""
+    """An export of yesterday may have calls that a live source reported."""
 
     what: Literal["calls", "deals"]
     source: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = None
@@ -207,7 +207,7 @@ class FileMapping(Struct, frozen=True, kw_only=True):
     numbers: NumberRules = NumberRules()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what is missing, has no effect, or cannot be."""
+        """Yield fields that are missing, without effect, or impossible."""
         used = self.columns.used()
         yield from self._unknown(used)
         if missing := list(self._missing({*used, *self.constants})):
@@ -230,7 +230,7 @@ class FileMapping(Struct, frozen=True, kw_only=True):
             yield ("default_queue",), "looks like a telephone number; these must not be published"
 
     def _unknown(self, used: Mapping[str, Column]) -> Iterator[Conflict]:
-        """Yield columns and constants that rows of this kind do not have, and constants that cannot be."""
+        """Yield columns and constants that rows of this kind do not have, and impossible constants."""
         known = _CALLS if self.what == "calls" else _DEALS
         for place, names in (("columns", used), ("constants", self.constants)):
             for name in names:

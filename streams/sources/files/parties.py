@@ -1,4 +1,4 @@
-"""Whose a row is: the manager, the queue, and the lead with its numbers."""
+"""The parties of a row: the manager, the queue, and the lead with its numbers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Parties:
         return None
 
     def manager(self, cells: Cells, row: Sequence[str]) -> str | None:
-        """Return the manager of a row, on the roster or not; None where it names nobody."""
+        """Return the manager of a row, on the roster or not; None if it names none."""
         said = {name: cells.text(row, name) for name in cells.people}
         if not any(said.values()):
             return None
@@ -77,7 +77,7 @@ class Parties:
         return self._people.resolve(self._source, Heard(user=text, extension=text)).manager
 
     def side(self, text: str) -> Side:
-        """Return one side of a call: an extension by its form, or because the roster knows it; or a number outside."""
+        """Return one side of a call: an extension by its form, or because the roster has it; or a number outside."""
         found = self._internal.fullmatch(text)
         name = found[1] if found is not None and found.re.groups and found[1] else text
         known = self._people.find(self._source, self._heard(name))

@@ -24,7 +24,7 @@ class FileReader:
     """Reads one file of a mapping. Feed its bytes in order, in pieces of any size, and then `finish`.
 
     `name` is that of the mapping; events carry it unless the mapping says another source. `latest_ms` is the latest
-    moment that a row may have. `header` is what a reader before this one found, where reading goes on behind it.
+    moment that a row may have. `header` is that of an earlier reader, if reading continues after it.
     """
 
     def __init__(
@@ -60,24 +60,23 @@ class FileReader:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the last row goes on in the next line."""
+        """True if the last row goes on in the next line."""
         return self._rows.is_waiting
 
     @property
     def left_out(self) -> Counter[str]:
-        """How often a value could not be read that cost its row nothing, by what it was."""
+        """The numbers of unreadable values that did not make their row unreadable, by kind."""
         return Counter() if self._cells is None else self._cells.left_out
 
     def feed(self, data: bytes) -> Translation:
-        """Return what the rows say that end in `data`.
+        """Return the events of the rows that end in `data`.
 
-        Raises:
-            UnreadableFileError: the file is something else than the mapping says.
+        Raises: UnreadableFileError: the file does not fit the mapping.
         """
         return self._read(row for line in self._lines.feed(data) for row in self._rows_of(line))
 
     def finish(self) -> Translation:
-        """Return what the last rows say, whose end is the end of the file. Raises UnreadableFileError."""
+        """Return the events of the last rows, which end with the file. Raises UnreadableFileError."""
         last = [row for line in self._lines.finish() for row in self._rows_of(line)]
         found = self._read([*last, *self._rows.finish()])
         if self._translate is None and not self._mapping.header:
@@ -100,7 +99,7 @@ class FileReader:
         self._translate = kind(self._source, self._cells, self._parties)
 
     def _is_header(self, cells: list[str] | RowError) -> TypeGuard[list[str]]:
-        """Tell whether a row names the columns: files may stand one after the other, each with its header."""
+        """Return whether a row names the columns: files may stand one after the other, each with its header."""
         if isinstance(cells, RowError) or not self._mapping.header or self._mapping.format == "json":
             return False
         return (self._probe in cells or cells[0][:1] == _MARK) and self._cells is not None and self._cells.names(cells)
@@ -142,7 +141,7 @@ class FileReader:
 
 
 def _check_characters(text: str) -> None:
-    """Refuse a row with bytes that its encoding does not know, or with control characters. Raises RowError."""
+    """Refuse a row with invalid bytes of its encoding, or with control characters. Raises RowError."""
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise RowError("not_utf8", "holds bytes that the encoding of the file does not know")
     if any(char < " " and char not in "\t\n\r" for char in text):

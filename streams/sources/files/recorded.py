@@ -1,4 +1,4 @@
-"""Exported files of calls for a reconciliation: the legs that their rows say."""
+"""Exported files of calls for a reconciliation: the legs of their rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _EVER_MS: Final = 1 << 62
 def of_files(
     files: Iterable[Iterable[bytes]], name: str, mapping: FileMapping, secret: bytes, people: People
 ) -> Records:
-    """Return what exported files of the mapping `name` say. Raises UnreadableFileError for one that is something else.
+    """Return the records in exported files of the mapping `name`. Raises UnreadableFileError for another kind of file.
 
-    They know what occurs in them: an export without canceled calls may call them something else.
+    The files show whether they distinguish canceled and missed calls: an export without canceled calls may use another
+    word.
     """
     ends: list[CallEnded] = []
     refused = 0

@@ -15,7 +15,7 @@ _MOST_CHARS: Final = 1 << 16
 
 
 class RowError(Exception):
-    """A row that is no event, and why; the detail quotes no value."""
+    """A row that is no event, and the reason; the detail quotes no value."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -24,7 +24,7 @@ class RowError(Exception):
 
 
 class Row(NamedTuple):
-    """A row: the number of its first line, its text, and its cells, or why it has none."""
+    """A row: the number of its first line, its text, and its cells, or the reason why it has none."""
 
     line: int
     text: str
@@ -34,8 +34,8 @@ class Row(NamedTuple):
 class CsvRows:
     """Puts lines together to rows.
 
-    A quote that is never closed would take in all that follows. So a row has at most 100 lines and 64 Ki characters:
-    beyond that its first line is refused, and reading goes on with the next.
+    An unclosed quote would include all lines after it. So a row has at most 100 lines and 64 Ki characters: beyond that
+    its first line is refused, and reading goes on with the next.
     """
 
     def __init__(self, delimiter: str, quote: str) -> None:
@@ -49,7 +49,7 @@ class CsvRows:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the last row goes on in the next line."""
+        """True if the last row goes on in the next line."""
         return bool(self._lines)
 
     def feed(self, line: Line) -> Iterator[Row]:
@@ -92,7 +92,7 @@ class CsvRows:
         return row
 
     def _give_up(self) -> list[Line]:
-        """Return the lines behind the first one, the last of them first, and forget them all."""
+        """Return the lines after the first one, the last of them first, and drop all lines."""
         rest = self._lines[:0:-1]
         self._clear()
         return rest

@@ -1,4 +1,4 @@
-"""Bytes of a file as lines of text: what the file really is, its encoding, and lines of bounded length."""
+"""Bytes of a file as lines of text: its real format, its encoding, and lines of bounded length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _NULS: Final = 4  # text in UTF-16 has a NUL in half of its bytes; one in a dama
 
 
 class UnreadableFileError(Exception):
-    """No row of the file can be read as the settings say. The text says what the file seems to be, and quotes none."""
+    """No row of the file can be read with the settings.
+
+    The text names the likely format of the file, and quotes no value.
+    """
 
 
 class Line(NamedTuple):
@@ -37,7 +40,7 @@ class Line(NamedTuple):
 
 
 class Lines:
-    """Splits the bytes of one file into lines. Bytes that the encoding does not know become lone surrogates."""
+    """Splits the bytes of one file into lines. Invalid bytes of the encoding become lone surrogates."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -52,8 +55,7 @@ class Lines:
     def feed(self, data: bytes) -> Iterator[Line]:
         """Yield the lines that end in `data`.
 
-        Raises:
-            UnreadableFileError: the first bytes show that the file is something else.
+        Raises: UnreadableFileError: the first bytes show that the file has another format.
         """
         if data and not self._seen_first:
             check(data[:_HEAD], self._encoding)
@@ -88,7 +90,7 @@ class Lines:
 
 
 def check(head: bytes, encoding: str) -> None:
-    """Refuse a file whose first bytes are not in `encoding`, with what they seem to be. Raises UnreadableFileError."""
+    """Refuse a file whose first bytes are not in `encoding`, with their likely encoding. Raises UnreadableFileError."""
     for begin, what in _KINDS:
         if head.startswith(begin):
             raise UnreadableFileError(what)

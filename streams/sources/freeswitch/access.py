@@ -1,4 +1,4 @@
-"""The settings of the event socket: where the PBX is, its password, and how patient the listener is."""
+"""The settings of the event socket: address, password and timeouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IS_NEEDED: Final = (
 
 
 class EslAccess(LinkAccess, frozen=True, kw_only=True):
-    """How to reach the event socket of one PBX. Without `host` nothing listens to it.
+    """The connection to the event socket of one PBX. Without `host` there is no listener.
 
     `user` is a user of the directory, as `201@pbx.example`; without it the password is that of the socket itself.
     `subscription`: `calls` are the events of calls alone; with `all`, gaps of `Event-Sequence` show lost events.
@@ -30,7 +30,7 @@ class EslAccess(LinkAccess, frozen=True, kw_only=True):
     subscription: Literal["calls", "all"] = "calls"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together, and a password that cannot be sent."""
+        """Yield the contradictions between fields, and a password that cannot be sent."""
         yield from super().conflicts()
         if self.host and not self.password:
             yield ("password", "host"), _IS_NEEDED

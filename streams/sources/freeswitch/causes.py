@@ -1,6 +1,6 @@
 """The disposition of an unanswered leg, from the hangup causes of FreeSWITCH.
 
-The names are those of `switch_cause_t`; a cause that is not known here is a failure.
+The names are those of `switch_cause_t`; an unknown cause is a failure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CANCELED: Final = frozenset(
 NOT_THERE: Final = frozenset(
     ("USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT", "UNREGISTERED", "NO_ROUTE_DESTINATION", "UNALLOCATED_NUMBER")
 )
-"""The telephone is not there, so it did not ring."""
+"""Causes of an unreachable telephone, which did not ring."""
 BLIND: Final = "BLIND_TRANSFER"
 ATTENDED: Final = "ATTENDED_TRANSFER"
 

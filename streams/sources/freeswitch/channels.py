@@ -1,4 +1,4 @@
-"""The channels that are up, as the event socket and the list of channels describe them."""
+"""The channels that are up, by the event socket and the list of channels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _MOST: Final = 50_000
 
 
 class LiveChannel:
-    """One channel. `variables` holds what is known so far, by the names of `read_record`."""
+    """One channel. `variables` holds the known ones, by the names of `read_record`."""
 
     __slots__ = (
         *(
@@ -69,18 +69,18 @@ class LiveChannel:
         self.uuid = uuid
         self.variables: dict[str, str] = {"uuid": uuid}
         self.answered = False
-        self.created = False  # all of its events were heard
-        self.is_up = False  # it is answered, though the list does not say since when
+        self.created = False  # all of its events came
+        self.is_up = False  # it is answered, at a moment that the list does not have
         self.peer: LiveChannel | None = None
         self.bridged = False
         self.other_name = ""  # that of the channel that dialled it, or of the first one that it dialled
         self.heard_at = 0
-        self.is_old = False  # nothing was heard of it on this connection
+        self.is_old = False  # no event of it came on this connection
         self.hung_up_at = 0
         self.last_us = "0"  # the moment of the youngest event, by the PBX
 
     def update(self, event: Event, at_us: str) -> None:
-        """Take what an event says of this channel. `at_us` is its moment."""
+        """Apply an event of this channel. `at_us` is its moment."""
         held = self.variables
         self.is_old = False
         self.last_us = max(self.last_us, at_us, key=int)
@@ -105,7 +105,7 @@ class LiveChannel:
         self.answered = held.get("answer_uepoch", "0") != "0"
 
     def bridge(self, peer: LiveChannel, at_us: str = "") -> None:
-        """Connect two channels. Without a moment it is not known since when they are."""
+        """Connect two channels. Without `at_us`, the beginning of the connection is unknown."""
         for one, other in ((self, peer), (peer, self)):
             if at_us and one.variables.get("bridge_uepoch", "0") == "0":
                 one.variables["bridge_uepoch"] = at_us
@@ -114,7 +114,7 @@ class LiveChannel:
             one.bridged, one.peer = True, other
 
     def take_row(self, row: Mapping[str, object], now_ms: int) -> None:
-        """Take what the list of channels says of a channel that was not known."""
+        """Apply an entry of the list of channels to a new channel."""
         for column, name in _ROW.items():
             if isinstance(value := row.get(column), str) and value:
                 self.variables[name] = value
@@ -127,7 +127,7 @@ class LiveChannel:
         self.is_up = row.get("callstate") in _ACTIVE
 
     def record(self) -> Record:
-        """Return what is known of the channel, as if it ended with its youngest event where its end is not known.
+        """Return the record of the channel. If its end is unknown, the record ends with its newest event.
 
         Raises UnreadableError.
         """
@@ -136,7 +136,7 @@ class LiveChannel:
         known = held | ({"end_uepoch": self.last_us} if ended == "0" else {})
         if not self.bridged:
             known = {name: value for name, value in known.items() if name not in ("last_bridge_to", "bridge_channel")}
-            known["bridge_channel"] = self.other_name  # who did not answer is inside or outside, too
+            known["bridge_channel"] = self.other_name  # a party without an answer is inside or outside, too
             if "bridge_uepoch" not in held and self.created:
                 known["bridge_uepoch"] = "0"
         return read_record(known, (), held.get("context", ""))
@@ -161,7 +161,7 @@ class LiveChannels:
         return self._held.get(uuid)
 
     def add(self, uuid: str) -> LiveChannel:
-        """Return a channel, a new one where it is not known."""
+        """Return a channel, a new one if it is unknown."""
         found = self._held.get(uuid)
         if found is None:
             if len(self._held) >= _MOST:

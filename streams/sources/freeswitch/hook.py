@@ -1,4 +1,4 @@
-"""The hook of FreeSWITCH: what mod_json_cdr posts to `/hooks/freeswitch/TOKEN`."""
+"""The hook of FreeSWITCH: records that mod_json_cdr posts to `/hooks/freeswitch/TOKEN`."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class FreeSwitchHook(Hook):
         own = settings.source(FreeSwitchMapping)
         shown = f"{own.username}:{own.password.reveal()}".encode()
         self._authorization = base64.b64encode(shown) if own.password else b""
-        # A repeat of a record gives the same events, whatever came before: the join alone knows the others.
+        # A repeat of a record gives the same events, whatever came before: only the join has the other records.
         self._legs = Legs(parties_of(settings, own), Memory(0))
 
     def is_authentic(self, request: Request) -> bool:
-        """Return whether the request shows the username and the password. Without a password, the token is enough."""
+        """Return whether the request has the username and the password. Without a password, the token suffices."""
         if not self._authorization:
             return True
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
@@ -48,13 +48,13 @@ class FreeSwitchHook(Hook):
 
 
 def parties_of(settings: Settings, mapping: FreeSwitchMapping, secret: bytes = b"") -> Parties:
-    """Return who is who, by the mapping and the roster. Without `secret`, that of the settings keys the numbers."""
+    """Return the directory of the mapping and the roster. Without `secret`, that of the settings keys the numbers."""
     secret = secret or settings.privacy.lead_secret.reveal().encode()
     return Parties(mapping, People.of(settings, secret), secret)
 
 
 def translated(legs: Legs, body: bytes, content_type: str = "") -> Translation:
-    """Return what a record says, or why it says nothing. Never raises."""
+    """Return the events of a record, or a refusal. Never raises."""
     try:
         events = legs.take(read_body(body, content_type))
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""What two records say together: when a click-to-dial dialled the far end, and the millisecond of a transfer.
+"""Joins of two records: the dial of the far end in a click-to-dial, and the millisecond of a transfer.
 
 Each of the two makes a statement. The records may come to one process after the other, or to two gateways.
 """
@@ -18,7 +18,7 @@ from streams.units import DAY_MS, SECOND_MS
 
 
 class Placed(Struct, frozen=True, tag="placed"):
-    """The leg of a click-to-dial, as the record of its manager's telephone says it. `channel` is that telephone's.
+    """The leg of a click-to-dial, by the record of its manager's telephone. `channel` is that telephone's.
 
     `unanswered` is its disposition if the far end did not answer.
     """
@@ -57,7 +57,7 @@ _DECODER: Final[msgspec.json.Decoder[Said]] = msgspec.json.Decoder(Said)
 
 
 def encoded(said: Said) -> bytes:
-    """Return what was said as the body of a statement."""
+    """Return the parts as the body of a statement."""
     return msgspec.json.encode(said)
 
 
@@ -94,7 +94,7 @@ def exact_received(received: Received, at: int) -> CallEnded:
 
 
 def is_moment_of(received: Received, handed_over: HandedOver) -> bool:
-    """Tell whether a telephone left at the transfer: in its second, or in the next one, when it was hung up."""
+    """Return whether a telephone left at the transfer: in its second, or in the next one, when it was hung up."""
     return handed_over.manager == received.source and 0 <= handed_over.at // SECOND_MS - received.second <= 1
 
 
@@ -103,8 +103,8 @@ class FreeSwitchJoin:
 
     keep_ms = DAY_MS
 
-    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:  # noqa: ARG002 - nothing waits for it
-        """Return the legs that two records say together; `Join.join` says more."""
+    def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:  # noqa: ARG002 - no statement waits for the time
+        """Return the legs that two records make together, as `Join.join` describes."""
         said = [one for statement in statements if (one := _decoded(statement.body)) is not None]
         return Joined(events=[*_placed(said), *_received(said)])
 

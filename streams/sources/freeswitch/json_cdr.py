@@ -22,7 +22,8 @@ _FIELD: Final = b"cdr="
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACES: Final = re.compile(rb"[\r\n\t]")
 _MOST_PROFILES: Final = 100
-# What encode-values escapes, and an unescaped record always has: blanks and colons of times, the @ of a channel's name.
+# Characters that encode-values escapes, and that an unescaped record always has: blanks and colons of times, the @ of a
+# channel's name.
 _UNESCAPED: Final = re.compile(r"[ :@]")
 _TELLING: Final = ("start_stamp", "channel_name", "sip_from_uri", "caller_id")
 
@@ -53,7 +54,7 @@ def read_document(document: bytes | str) -> Record:
         texts = {name: unquote(text) for name, text in texts.items()}
     flows = _flows(found.get("callflow"))
     profiles = tuple(_profile(flow) for flow in flows)
-    # A record is written with the present caller profile first, and the one that came in last.
+    # A record has the present caller profile first, and the original one last.
     first = _strings(flows[0].get("caller_profile")) if flows else {}
     more = {name: first[name] for name in ("caller_id_number", "destination_number") if first.get(name)}
     return read_record({**texts, **more}, profiles, first.get("context", ""))
@@ -63,7 +64,7 @@ _NEEDED: Final = frozenset(("uuid", "direction", "channel_name", "call_uuid", "h
 
 
 def _text(name: str, held: _Json) -> str | None:
-    """Return the text of a variable; None for what is none. Raises UnreadableError for one that is needed."""
+    """Return the text of a variable; None for another value. Raises UnreadableError for a required one."""
     if isinstance(held, str) and (name != "direction" or held):
         return held
     is_count = isinstance(held, int) and not isinstance(held, bool)

@@ -1,9 +1,9 @@
 """The legs that the channels of FreeSWITCH are evidence of: one record in, the ends of legs out.
 
 A record is that of one channel. Almost every leg is in one record, that of the manager's telephone, so the order of the
-records makes no difference, and a lost one costs its own leg alone. Two things are in two records: when a click-to-dial
-dialled the far end, and the millisecond of an attended transfer. Until both are there, the leg counts with what one
-record says, as `ended_by = "cdr"`. `Memory` joins them in one process, and `FreeSwitchJoin` over several.
+records makes no difference, and a lost one costs its own leg alone. Two facts need two records: the moment at which a
+click-to-dial dialled the far end, and the millisecond of an attended transfer. Until both are there, the leg counts by
+one record, as `ended_by = "cdr"`. `Memory` joins them in one process, and `FreeSwitchJoin` over several.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REFUSED: Final = ("busy", "failed")
 
 
 class _Leg(Struct, frozen=True, kw_only=True):
-    """What a leg has beyond its record. None and "" stand for what the record says; an answer of 0 is none.
+    """The differences of a leg from its record. None and "" stand for the value of the record; an answer of 0 is none.
 
     `key` is the begin of the event's id. `is_exact`: the moments are those of the leg, to the millisecond.
     """
@@ -55,7 +55,7 @@ class _Leg(Struct, frozen=True, kw_only=True):
 
 
 class Memory:
-    """What is kept of records until others come: at most `most` entries of each kind, and nothing after a restart."""
+    """The parts of records that wait for others: at most `most` entries of each kind, and none after a restart."""
 
     def __init__(self, most: int = MOST) -> None:
         self.far_ends: Recent[str, FarEnd] = Recent(most)
@@ -80,7 +80,7 @@ class Legs:
         return list(self._events(record))
 
     def statements(self) -> list[Statement]:
-        """Return what the record that was taken last says, and only another one completes."""
+        """Return the parts of the last record that only another record completes."""
         return list(self._statements)
 
     def _say(self, record: Record, said: Said) -> None:
@@ -112,14 +112,14 @@ class Legs:
             yield from self._placed(record, manager)
 
     def _rung(self, record: Record, manager: str) -> Iterator[Event]:
-        """Yield the leg of a telephone that was rung on behalf of somebody."""
+        """Yield the leg of a telephone that was rung on behalf of another channel."""
         answered_at = record.connected_at
         disposition = "answered" if answered_at else _unanswered(record, record.cause)
         did_ring = record.rang_at != 0 or record.answered_at
         if not did_ring and (record.cause in causes.NOT_THERE or disposition in _REFUSED):
             return
         if self._memory.consulted.get(record.uuid) or any(one.how == "attended" for one in record.transfers):
-            return  # the record of the one who asked has this leg: this channel went on in another call
+            return  # the record of the consulting telephone has this leg: this channel went on in another call
         lead = self._parties.lead(record.caller)
         internal = lead is None and self.is_colleague(record, record.caller)
         call = record.member or record.call
@@ -171,13 +171,13 @@ class Legs:
         return self._parties.lead(*destinations, *(number for _, number in record.legs))
 
     def is_colleague(self, record: Record, number: str) -> bool:
-        """Tell whether the other party is inside: by its channel, where that is known, else by its number."""
+        """Return whether the other party is inside: by its channel, if known, else by its number."""
         if record.bridged_name:
             return self._parties.of_name(record.bridged_name).role == "manager"
         return bool(number) and bool(self._parties.manager_of(number))
 
     def _handed_over(self, record: Record, manager: str) -> Iterator[Event]:
-        """Remember when a manager handed a call over, and yield what waited for this moment."""
+        """Keep the moment of a manager's transfer, and yield the legs that waited for it."""
         if record.cause not in (causes.ATTENDED, causes.BLIND):
             return
         second, left = record.ended_at // SECOND_MS, HandedOver(manager, record.ended_at)
@@ -192,7 +192,7 @@ class Legs:
     # -- outside parties
 
     def _missed(self, record: Record) -> Iterator[Event]:
-        """Yield the leg of the queue if nobody talked with a caller from outside."""
+        """Yield the leg of the queue if no manager talked with a caller from outside."""
         is_unknown = record.bridged_at is None and bool(record.answered_at or record.bridged_to)
         if record.bridged_at or record.queue_result == "answered" or (is_unknown and not record.queue_result):
             return
@@ -219,7 +219,7 @@ class Legs:
         if placed is not None:
             yield exact_placed(placed, far)
         elif self._memory.managers.get(record.originator) is None:
-            self._say(record, far)  # whether it is a click-to-dial is not known yet
+            self._say(record, far)  # it may be a click-to-dial, which is unknown yet
 
     def _transfers(self, record: Record) -> Iterator[Event]:
         """Yield the transfers of an outside party, and the legs of those who received it in an attended one."""

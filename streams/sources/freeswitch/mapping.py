@@ -24,16 +24,16 @@ class FreeSwitchMapping(Access, frozen=True, kw_only=True):
     """Settings of the FreeSWITCH source. Patterns are regular expressions that must match as a whole, in any case.
 
     A channel leads to the outside if it goes over a gateway, if its profile or its host matches `trunks`, or if it came
-    in a context of `trunk_contexts` without a login. Else the roster's identities say whose it is, and one whose user
-    matches `internal` is a manager that is on no roster entry. All others are outside parties.
+    in a context of `trunk_contexts` without a login. Else the roster's identities decide its manager, and one whose
+    user matches `internal` is a manager without a roster entry. All others are outside parties.
 
-    - `username`, `password`: what mod_json_cdr shows (`cred`). Without a password the token of the URL alone counts.
+    - `username`, `password`: those of mod_json_cdr (`cred`). Without a password the token of the URL alone counts.
     - `default_queue`: NAME of the pseudo-manager `queue:NAME` for unanswered calls outside any queue.
     - `voicemail_apps`: applications of the dialplan that record a message.
     - `err_log_dir`: the folder with the records that could not be posted.
     """
 
-    memory_ms: ClassVar[int] = DAY_MS  # what could not be posted waits in err-log-dir, and is read in the morning
+    memory_ms: ClassVar[int] = DAY_MS  # records in err-log-dir may be read in the next morning
     source: Annotated[str, Meta(min_length=1, max_length=32)] = "freeswitch"
     username: Annotated[str, Meta(max_length=128)] = "callpulse"
     password: SecretForm = Secret()

@@ -15,7 +15,7 @@ _MOST: Final = 50_000
 
 
 class OpenLegs:
-    """Knows what was written of legs, so that nothing is written twice and a gap can end them."""
+    """Keeps the written events of legs, so that no event is written twice and a gap can end them."""
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties
@@ -23,7 +23,7 @@ class OpenLegs:
         self._answered: dict[str, int] = {}
 
     def is_open(self, key: str) -> bool:
-        """Tell whether the start of a leg was written."""
+        """Return whether the start of a leg was written."""
         return key in self._started
 
     def started(self, key: str) -> CallStarted | None:
@@ -43,7 +43,7 @@ class OpenLegs:
         )
 
     def exact(self, event: Event) -> Event:
-        """Return an end that one record alone says, with the start and the answer that were heard."""
+        """Return an end of one record, with the start and the answer that were reported live."""
         if not isinstance(event, CallEnded) or event.ended_by != "cdr":
             return event
         key = self._key(event.id)
@@ -62,7 +62,7 @@ class OpenLegs:
         )
 
     def note(self, events: Iterable[Event]) -> list[Event]:
-        """Return the events, and remember what they open and close."""
+        """Return the events, and note the legs that they open and close."""
         found = []
         for event in events:
             self._note(event)
@@ -70,18 +70,18 @@ class OpenLegs:
         return found
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Take what was stored before a start."""
+        """Take the events that were stored before a start."""
         for event in events:
             self._note(event)
 
     def ends(self, is_gone: Callable[[str], bool], at: int) -> Iterator[Event]:
-        """Yield ends, as not seen, for the open legs whose key is gone."""
+        """Yield ends, as timeouts, for the open legs whose key is gone."""
         for key, start in list(self._started.items()):
             if is_gone(key):
                 yield self._end(key, start, at, "timeout")
 
     def rest_of(self, channel: str, at: int) -> Iterator[Event]:
-        """Yield ends for legs that are still open when their channel is over: its record did not say all of them."""
+        """Yield ends for legs that are still open when their channel is over: its record did not have all of them."""
         for key, start in list(self._started.items()):
             if key == channel or key.startswith(f"{channel}:"):
                 yield self._end(key, start, at, "hangup")

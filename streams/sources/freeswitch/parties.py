@@ -1,7 +1,7 @@
-"""Who is at the end of a channel: a manager, somebody outside, or no person.
+"""The party at the end of a channel: a manager, an outside party, or no person.
 
-The direction that FreeSWITCH states is that of the switch: a telephone that dials out has an inbound channel. So a
-leg's direction comes from who is internal, and from whether the PBX dialled the channel.
+The direction that FreeSWITCH states is that of the switch: a telephone that dials out has an inbound channel. So the
+internal party, and whether the PBX dialled the channel, decide a leg's direction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLAIN_ID: Final = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 
 
 class Party(NamedTuple):
-    """Whom a channel belongs to, and the setting that decided. `manager` is "" for everybody else."""
+    """The owner of a channel, and the setting that decided this. `manager` is "" for other parties."""
 
     role: Role
     manager: str = ""
@@ -32,7 +32,7 @@ class Party(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A channel's name `TECHNOLOGY/PROFILE/USER@HOST`. "" for what it does not say."""
+    """A channel's name `TECHNOLOGY/PROFILE/USER@HOST`. "" for a missing part."""
 
     technology: str
     profile: str = ""
@@ -65,7 +65,7 @@ class Parties:
         self._voicemail = _compiled(mapping.voicemail_apps)
 
     def of(self, record: Record) -> Party:
-        """Return whose a channel is."""
+        """Return the owner of a channel."""
         name = name_of(record.name)
         if name.technology.lower() in _MACHINES:
             return Party("machine", "", "a channel of the PBX itself")
@@ -80,7 +80,7 @@ class Parties:
         return self._internal_party((*users, user_of(record.agent) if record.member else ""))
 
     def of_name(self, text: str) -> Party:
-        """Return whose a channel is, by its name alone."""
+        """Return the owner of a channel, by its name alone."""
         name = name_of(text)
         if name.technology.lower() in _MACHINES:
             return Party("machine", "", "a channel of the PBX itself")
@@ -88,7 +88,7 @@ class Parties:
         return Party("outside", "", trunk) if trunk else self._internal_party((name.user,))
 
     def manager_of(self, user: str) -> str:
-        """Return the manager of an extension or user, "" for nobody inside."""
+        """Return the manager of an extension or user, "" for none."""
         return self._internal_party((user_of(user),)).manager
 
     def number(self, text: str) -> str | None:
@@ -105,7 +105,7 @@ class Parties:
         return None
 
     def queue(self, text: str) -> str:
-        """Return the name of a queue as it may be published; "" stands for no queue."""
+        """Return the publishable name of a queue; "" stands for no queue."""
         return self._people.public(user_of(text) or self.mapping.default_queue)
 
     def queue_manager(self, text: str) -> str:
@@ -113,11 +113,14 @@ class Parties:
         return QUEUE_PREFIX + self.queue(text)
 
     def is_voicemail(self, application: str) -> bool:
-        """Tell whether an application of the dialplan records a message."""
+        """Return whether an application of the dialplan records a message."""
         return self._voicemail.fullmatch(application) is not None
 
     def public_id(self, text: str) -> str:
-        """Return an id as it may be published. One that somebody made by hand could be a number: its keyed hash."""
+        """Return the publishable form of an id.
+
+        An id that was set by hand could be a number: of such, the keyed hash.
+        """
         if _UUID.fullmatch(text) or (_PLAIN_ID.fullmatch(text) and not may_be_number(text)):
             return text
         return digest(text, self._secret)

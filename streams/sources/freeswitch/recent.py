@@ -1,4 +1,4 @@
-"""A mapping that keeps what was used last, up to a number of entries."""
+"""A mapping that keeps the entries that were used last, up to a number."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _HOW: Final[Mapping[str, How]] = {"bl_xfer": "blind", "att_xfer": "attended"}
 
 
 class Transfer(NamedTuple):
-    """An entry of `transfer_history`: its second, and from whom to whom. A blind one does not say from whom."""
+    """An entry of `transfer_history`: its second, and the two parties. A blind one does not have the first."""
 
     second: int
     how: How
@@ -35,20 +35,20 @@ class Transfer(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A stretch of the dialplan: where it went, and when it ended by a transfer (0: it did not)."""
+    """A stretch of the dialplan: its destination, and the moment at which a transfer ended it (0: none did)."""
 
     destination: str
     transferred_at: int = 0
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """One channel. Moments are milliseconds; 0 is never, None is not said. "" is not said, too.
+    """One channel. Moments are milliseconds; 0 is never; None and "" stand for missing values.
 
     - `is_originated`: the PBX dialled it, on behalf of the channel `originator` or, without one, by itself.
     - `caller`, `dialled`: the caller's number, and the number that was dialled first.
     - `profiles`: the stretches of the dialplan, the oldest first.
     - `legs`: the ids of the channels that were dialled on its behalf, and their numbers.
-    - `queue_result`: how the wait of a caller ended, `answered` or `cancel`.
+    - `queue_result`: the end of a caller's wait, `answered` or `cancel`.
     - `member`: the id of the waiting caller for whom a queue rang this agent.
     """
 
@@ -83,7 +83,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def connected_at(self) -> int:
-        """When the far end could first be talked with: it was answered, and bridged where that is said. 0: never."""
+        """The earliest moment of a talk with the far end: its answer, and its bridge if recorded. 0: never."""
         if not self.answered_at or self.bridged_at is None:
             return self.answered_at
         return max(self.answered_at, self.bridged_at) if self.bridged_at else 0
@@ -92,7 +92,7 @@ class Record(Struct, frozen=True, kw_only=True):
 def read_record(variables: Mapping[str, str], profiles: tuple[Profile, ...] = (), context: str = "") -> Record:
     """Return the channel of these variables. Raises UnreadableError.
 
-    A caller profile may say more: its fields stand in `variables` as `caller_id_number` and `destination_number`.
+    The fields of a caller profile are in `variables` as `caller_id_number` and `destination_number`.
     """
     get = variables.get
     uuid = _id(_needed(variables, "uuid"))

@@ -1,4 +1,4 @@
-"""One session of the event socket, without any input or output: what to send, and what the answers mean.
+"""One session of the event socket, without any input or output: the bytes to send, and the meaning of answers.
 
 The order: the request to log in, the login, the subscription, the list of channels, a ping. Events may come between.
 """
@@ -21,25 +21,25 @@ EVENTS: Final = (
     *("CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER", "CHANNEL_BRIDGE"),
     *("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "HEARTBEAT"),
 )
-"""The events that are asked for."""
+"""The events that are requested."""
 _LIST: Final = "show channels as json"
 _GOODBYE: Final = "text/disconnect-notice"
 _PING: Final = "strmicroepoch"
-_MOST_RATE: Final = 3  # heartbeats between two lists that were asked for because of a heartbeat
+_MOST_RATE: Final = 3  # heartbeats between two lists that were requested because of a heartbeat
 
 State: TypeAlias = Literal["greeting", "login", "up"]
 Row: TypeAlias = dict[str, object]
 
 
 class Listed(Struct, frozen=True):
-    """The channels that the PBX has. `asked_at_ms` is when it was asked."""
+    """The channels that the PBX has. `asked_at_ms` is the moment of the request."""
 
     rows: Sequence[Row]
     asked_at_ms: int
 
 
 class Unread(Struct, frozen=True):
-    """A message that could not be read, and why."""
+    """A message that could not be read, and the reason."""
 
     detail: str
 
@@ -50,8 +50,8 @@ Received: TypeAlias = list[Event | Listed | Unread]
 class EslSession:
     """The state of one connection. It never raises.
 
-    - `error`: why nothing more can be read, None as long as it can.
-    - `is_listed`: the list of channels that was asked for has come, or is refused.
+    - `error`: the reason why no more can be read, None before an error.
+    - `is_listed`: the requested list of channels has come, or is refused.
     - `denied`: the PBX gives no list of channels.
     - `lost`: events that were sent and did not come, known only with a subscription to all events.
     """
@@ -74,17 +74,17 @@ class EslSession:
 
     @property
     def is_up(self) -> bool:
-        """Whether the login was accepted."""
+        """True if the login was accepted."""
         return self._state == "up"
 
     @property
     def waits_for_ping(self) -> bool:
-        """Whether a ping is not answered yet."""
+        """True if a ping is not answered yet."""
         return any(name == _PING for name, _ in self._answers)
 
     @property
     def is_listed(self) -> bool:
-        """Whether no list of channels is on its way."""
+        """True if no list of channels is on its way."""
         return self.is_up and not self._commands and not any(name == _LIST for name, _ in self._answers)
 
     def take_output(self) -> bytes:
@@ -93,11 +93,11 @@ class EslSession:
         return output
 
     def ping(self, now_ms: int) -> None:
-        """Ask for the PBX's clock."""
+        """Request the PBX's clock."""
         self._api(_PING, now_ms)
 
     def ask_for_channels(self, now_ms: int) -> None:
-        """Ask which channels there are, unless that is refused or on its way."""
+        """Request the list of channels, unless it is refused or on its way."""
         if not self.denied and not any(name == _LIST for name, _ in self._answers):
             self._since_list = 0
             self._api(_LIST, now_ms)
@@ -111,7 +111,7 @@ class EslSession:
         return self._parser.is_torn
 
     def receive(self, data: bytes, received_at_ms: int) -> Received:
-        """Take a piece of the stream of any size. Never raises; `error` says why nothing more can be read."""
+        """Take a piece of the stream of any size. Never raises; `error` has the reason why no more can be read."""
         received: Received = []
         if self.said_goodbye or self.error is not None:
             return received
@@ -123,13 +123,13 @@ class EslSession:
                 return received
             if frame.kind == _GOODBYE:
                 self.said_goodbye = True
-                return received  # what may follow is not for us
+                return received  # later bytes have no meaning
         if self._parser.broken:
             self.error = CannotListenError("wrong_server", self._unexpected(self._parser.broken))
         return received
 
     def expect_channels(self, count: int, event: Event, now_ms: int) -> None:
-        """Compare a heartbeat with the `count` of channels that are known. If it says otherwise, ask for the list."""
+        """Compare a heartbeat with the `count` of channels that are known. If it differs, request the list."""
         self._since_list += 1
         said = event.get("Session-Count", "")
         if said.isascii() and said.isdigit() and said != str(count) and self._since_list >= _MOST_RATE:
@@ -220,7 +220,7 @@ class EslSession:
             received.append(event)
 
     def _count_lost(self, event: Event, now_ms: int) -> None:
-        """Count what is missing. The numbers are those of one core, and begin anew when it starts."""
+        """Count missing events. The numbers are those of one core, and begin anew when it starts."""
         core, text = event.get("Core-UUID", ""), event.get("Event-Sequence", "")
         if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004  no 64-bit number has more
             return
@@ -240,7 +240,7 @@ class EslSession:
 
 
 def _rows(body: bytes) -> list[Row] | None:
-    """Return the rows of a list; None for what is no list."""
+    """Return the rows of a list; None for a body that is no list."""
     try:
         found = msgspec.json.decode(body, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -26,7 +26,7 @@ from streams.sources.freeswitch.session import Listed, Unread
 from streams.sources.freeswitch.wire import Event as Message
 
 _LATE_MS: Final = 3_000
-"""How long the last event of a channel may take after its hangup."""
+"""The longest delay of the last event of a channel after its hangup."""
 _QUIET_MS: Final = 1_000
 _RINGING: Final = frozenset(("CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER"))
 
@@ -47,11 +47,11 @@ class FreeSwitch:
         return len(self._channels)
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Go on with the legs that a listener before this one had stored, and whose end it had not."""
+        """Continue the legs that an earlier listener had stored without their ends."""
         self._open.recall(events)
 
     def begin_connection(self) -> None:
-        """Note that a connection begins: its list of channels says which of those that are known are still there."""
+        """Note that a connection begins: its list of channels shows which of the known ones still exist."""
         for channel in self._channels:
             channel.is_old = True
 
@@ -77,12 +77,12 @@ class FreeSwitch:
         events: list[Event] = []
         for channel in self._channels:
             if channel.hung_up_at and now_ms - channel.hung_up_at > _LATE_MS:
-                with contextlib.suppress(ValueError):  # what cannot be read has no end here
+                with contextlib.suppress(ValueError):  # an unreadable channel has no end here
                     events += self._open.note(map(_uncertain, self._over(channel)))
         return events
 
     def finish(self, now_ms: int) -> list[Event]:
-        """Return the ends of all open legs, as not seen: the PBX started anew, or nothing more will come."""
+        """Return the ends of all open legs, as timeouts: the PBX started anew, or no more events will come."""
         events = self._open.note(self._open.ends(lambda _: True, now_ms))
         self._channels.clear()
         return events
@@ -135,7 +135,7 @@ class FreeSwitch:
     def _name_each_other(self, channel: LiveChannel) -> None:
         """Note the name of the channel that dialled this one, and there the name of this one.
 
-        A short number may be an extension or a service outside: only the other channel says so before a bridge.
+        A short number may be an extension or a service outside: before a bridge only the other channel decides.
         """
         held = channel.variables
         asking = self._channels.get(held.get("originator") or held.get("cc_member_session_uuid", ""))
@@ -242,7 +242,7 @@ class FreeSwitch:
     # -- the list of channels
 
     def _listed(self, listed: Listed, now_ms: int) -> Iterator[Event]:
-        """Yield the ends of legs whose channels are gone, and the beginnings of legs that were not known."""
+        """Yield the ends of legs whose channels are gone, and the beginnings of unknown legs."""
         rows = {str(row.get("uuid", "")): row for row in listed.rows}
         rows.pop("", None)
         for channel in self._channels:
@@ -263,7 +263,7 @@ class FreeSwitch:
             yield from self._taken_up(channel, new, now_ms)
 
     def _taken_up(self, channel: LiveChannel, new: list[LiveChannel], now_ms: int) -> Iterator[Event]:
-        """Yield the beginning of the leg of a channel that only the list names; what it cannot read is left out."""
+        """Yield the beginning of the leg of a channel that only the list names; an unreadable channel is left out."""
         try:
             yield from self._created(channel)
             yield from self._rings(channel)
@@ -276,7 +276,7 @@ class FreeSwitch:
 
 
 def _uncertain(event: Event) -> Event:
-    """Return an end that was not described by the last event of its channel. Its id leaves that of a record free."""
+    """Return an end without the last event of its channel. Its id leaves that of a record free."""
     if not isinstance(event, CallEnded):
         return event
     return replace(event, id=event.id.removesuffix(":ended") + ":hangup", uncertain=True)

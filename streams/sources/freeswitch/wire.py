@@ -25,7 +25,7 @@ Event: TypeAlias = Mapping[str, str]
 
 
 class FramingError(Exception):
-    """Where messages begin and end is not known any more: the connection is of no use. No value is quoted."""
+    """The borders of messages are lost, so the connection cannot be used any more. No value is quoted."""
 
 
 class Frame(Struct, frozen=True, gc=False):
@@ -43,7 +43,7 @@ class Frame(Struct, frozen=True, gc=False):
 class EslParser:
     """Reads the byte stream of one connection, in pieces of any size. It keeps at most one message.
 
-    `broken` says why nothing more can be read, "" as long as it can.
+    `broken` is the reason why no more can be read, "" before an error.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class EslParser:
 
     @property
     def is_torn(self) -> bool:
-        """Whether a message has begun and is not complete."""
+        """True if a message has begun and is not complete."""
         return self._headers is not None or bool(self._buffer.strip(_BLANK))
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -121,7 +121,7 @@ def _after_blank(data: bytearray, place: int) -> int:
 
 
 def _end_of_headers(data: bytearray, place: int) -> tuple[int, int]:
-    """Return where the next empty line begins, and where it ends; -1 for none."""
+    """Return the places at which the next empty line begins and ends; -1 for none."""
     found = [(at, at + len(end)) for end in _ENDS if (at := data.find(end, place)) >= 0]
     return min(found, default=(-1, -1))
 

@@ -1,5 +1,5 @@
-"""The open way in: senders that speak callpulse's own events, plain or as CloudEvents, over HTTP.
+"""The open way in: senders of callpulse's own events, plain or as CloudEvents, over HTTP.
 
-Enter at `batch.py` (a request's body becomes events and refusals). `acceptance.py` refuses what a worker would refuse,
-`signatures.py` checks who signed, `openapi.py` describes it all.
+Begin with `batch.py` (a request's body becomes events and refusals). `acceptance.py` refuses events that a worker would
+refuse, `signatures.py` checks signatures, `openapi.py` makes the description of the interface.
 """

@@ -1,4 +1,4 @@
-"""Which event is taken in: one that the worker takes, and that has no telephone number where a name belongs."""
+"""Acceptance of events: the worker must accept them, and names must not be telephone numbers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from streams.sources.frame import Refused, Translation
 from streams.tables.lead.fold import refusal
 
 OTHER: Final = "other"
-"""Stands where a label could be a number. The worker counts such a label as `other`, too."""
+"""The replacement of a label that could be a number. The worker counts such a label as `other`, too."""
 UNREADABLE: Final = "?"
-"""Stands for an amount or a currency that cannot be read: its text may be anything. The worker counts it as folded."""
+"""The replacement of an unreadable amount or currency, whose text may be anything. The worker counts it as folded."""
 FUTURE: Final = Rejection("future", "at is after the event's arrival by more than the setting thresholds.future")
 
 _NAMES: Final = ("source", "manager", "to_manager", "mentor")
@@ -42,14 +42,17 @@ _FEWEST_BARE: Final = 10
 
 
 class Acceptance:
-    """Decodes events, and refuses what the worker would refuse, by the same reasons. Keeps nothing between calls."""
+    """Decodes events, and refuses those that the worker would refuse, by the same reasons.
+
+    Keeps no state between calls.
+    """
 
     def __init__(self, future_ms: int) -> None:
         self._decode = Decoder[Event](*TOPIC_EVENTS).decode
         self._future_ms = future_ms
 
     def event(self, value: bytes, received_at_ms: int) -> Event | Rejection:
-        """Return the event that may be stored, or why there is none. Never raises."""
+        """Return the event that may be stored, or the reason why there is none. Never raises."""
         event = self._decode(value)
         if isinstance(event, Rejection):
             return event
@@ -57,7 +60,7 @@ class Acceptance:
         return rejection or _publishable(event)
 
     def of(self, event: Event, received_at_ms: int) -> Event | Rejection:
-        """Return an event that an adapter made, as it may be stored, or why it may not."""
+        """Return an event of an adapter in the form that may be stored, or a refusal."""
         return self.event(msgspec.json.encode(event), received_at_ms)
 
     def all(self, translation: Translation, received_at_ms: int) -> tuple[list[Event], list[Refused]]:
@@ -82,7 +85,7 @@ class Acceptance:
 
 
 class _Fields(NamedTuple):
-    """The fields of a kind of event that are looked at: names, keys and ids with the test for a number."""
+    """The checked fields of a kind of event: names, keys and ids with the test for a number."""
 
     tested: tuple[tuple[str, Callable[[str], bool]], ...]
     labels: tuple[str, ...]
@@ -101,7 +104,7 @@ def _fields(kind: type[Event]) -> _Fields:
 
 
 def _with_number(event: Event) -> Rejection | None:
-    """Return a refusal of an event that would publish what could be a customer's number."""
+    """Return a refusal of an event that could publish a customer's number."""
     for field, could_be_number in _fields(type(event)).tested:
         text = getattr(event, field)
         if text is not None and could_be_number(text):
@@ -117,7 +120,11 @@ _ADVICE: Final = {
 
 
 def _publishable(event: Event) -> Event:
-    """Return the event without what could be a number, or a text of anybody, where the worker counts none of it."""
+    """Return the event in its publishable form.
+
+    Labels that could be numbers become `other`, such optional fields None. Unreadable amounts and currencies get a
+    placeholder.
+    """
     fields = _fields(type(event))
     changes: dict[str, Any] = {}
     for field in fields.labels:

@@ -29,7 +29,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _SPEECH: Final = b"speech."
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _PARAMETER: Final = re.compile(r'\s*charset\s*=\s*"?([^";\s]*)"?\s*', re.IGNORECASE)
-# An unterminated string matches as a single quotation mark, which ends the search: the text is looked at once.
+# An unterminated string matches as a single quotation mark, which ends the search: the text is scanned once.
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{},]', re.DOTALL)
 _ANOTHER_TYPE: Final = Rejection(
     "invalid_field", "`type` of the data is not that of the CloudEvent without its `callpulse.`"
@@ -43,7 +43,7 @@ class TooManyError(Exception):
 
 
 class Unread(Struct, frozen=True):
-    """A part that is no event. `id` is the one that it names, if it names one."""
+    """A part that is no event. `id` is its id, if it has one."""
 
     id: str | None
     refused: Refused
@@ -60,7 +60,7 @@ _identified: Final = msgspec.json.Decoder(_Identified).decode
 
 
 def form_of(headers: Mapping[str, str]) -> Form | None:
-    """Return the form of a body by its Content-Type, or None for one that is not understood. It is never guessed."""
+    """Return the form of a body by its Content-Type, or None for an unknown one. It is never guessed."""
     kind, *parameters = headers.get("content-type", "").split(";")
     form = FORMS.get(kind.strip().lower())
     for parameter in parameters:
@@ -71,7 +71,7 @@ def form_of(headers: Mapping[str, str]) -> Form | None:
 
 
 class BatchReader:
-    """Reads bodies. Keeps nothing between calls."""
+    """Reads bodies. Keeps no state between calls."""
 
     def __init__(self, acceptance: Acceptance) -> None:
         self._acceptance = acceptance
@@ -169,7 +169,7 @@ def _elements_of_deep(body: bytes) -> list[bytes] | Rejection:
 
 def _unread(value: bytes, rejection: Rejection, *, where: str, headers: Mapping[str, str]) -> Unread:
     if _SPEECH in value or _SPEECH.decode() in headers.get("ce-type", ""):
-        # The lengths of words and the names of fields are more than a dead letter may hold of what was said.
+        # The lengths of words and the names of fields are more than a dead letter may hold of spoken words.
         masked = f"{len(value)} bytes of a transcript".encode()
     else:
         # Of a large part only the beginning is masked: the rest would take long and be cut off.
@@ -186,7 +186,7 @@ def _id_of(value: bytes) -> str | None:
 
 
 def results(parts: Iterable[Part], stored: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what became of each part, in their order. `stored` has a word for each event among them."""
+    """Return the result of each part, in their order. `stored` has a word for each event among them."""
     words = iter(stored)
     made: list[dict[str, Any]] = []
     for part in parts:

@@ -1,6 +1,6 @@
 """CloudEvents 1.0 in JSON: the envelope around an event, in the structured and in the binary mode.
 
-The envelope's `type` is `callpulse.` and the event's type, its `data` the event. What the event leaves out comes from
+The envelope's `type` is `callpulse.` and the event's type, its `data` the event. Missing fields of the event come from
 the envelope: `id` from `source` and `id`, `at` from `time`, `type` from `type`.
 """
 
@@ -57,7 +57,7 @@ _decode: Final = msgspec.json.Decoder(Envelope).decode
 
 
 def from_structured(value: bytes, sender: str) -> Unwrapped | Rejection:
-    """Return the event inside a CloudEvent in JSON, or why there is none. Never raises."""
+    """Return the event inside a CloudEvent in JSON, or the reason why there is none. Never raises."""
     try:
         envelope = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -90,7 +90,7 @@ def _unwrapped(envelope: Envelope, data: bytes, sender: str) -> Unwrapped | Reje
     try:
         held = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Unwrapped(data, kind)  # the decoder of events says what is wrong with it
+        return Unwrapped(data, kind)  # the decoder of events refuses it
     made: dict[str, Any] = {"v": VERSION, "id": _event_id(envelope), "type": kind, "source": sender}
     if "at" not in held and envelope.time is not None:
         at = _milliseconds(envelope.time)
@@ -101,7 +101,7 @@ def _unwrapped(envelope: Envelope, data: bytes, sender: str) -> Unwrapped | Reje
 
 
 def _wrong(envelope: Envelope, data: bytes) -> Rejection | None:
-    """Return what is wrong with the attributes."""
+    """Return the problem of the attributes."""
     for name in _REQUIRED:
         value = getattr(envelope, name)
         if value is None:

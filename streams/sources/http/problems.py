@@ -1,4 +1,4 @@
-"""The problems of the HTTP way in: what each means, its status, and its stable name."""
+"""The problems of the HTTP way in: meaning, status and stable name of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 TYPE: Final = "urn:callpulse:problem:"
-"""Begins the `type` of a problem; its name follows."""
+"""The prefix of the `type` of a problem; its name follows."""
 
 Slug: TypeAlias = Literal[
     "malformed-request",
@@ -36,7 +36,7 @@ Slug: TypeAlias = Literal[
 
 
 class Problem(Struct, frozen=True):
-    """A problem: its status code, its title, and what a sender does about it."""
+    """A problem: its status code, its title, and the remedy for the sender."""
 
     status: int
     title: str

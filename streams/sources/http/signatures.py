@@ -21,21 +21,21 @@ TIMESTAMP: Final = "webhook-timestamp"
 SIGNATURE: Final = "webhook-signature"
 TOLERANCE_MS: Final = 5 * 60 * SECOND_MS
 _MOST: Final = 16
-"""How many signatures of a request are looked at. A sender that changes its secret sends two."""
+"""The most signatures of a request that are checked. A sender that changes its secret sends two."""
 _LONGEST_ID: Final = 256
 
 Verdict: TypeAlias = Literal["valid", "missing", "stale", "wrong"]
 
 
 def is_signed(headers: Mapping[str, str]) -> bool:
-    """Return whether a request says that it is signed. Names of headers are in lower case."""
+    """Return whether a request has a signature. Names of headers are in lower case."""
     return SIGNATURE in headers
 
 
 def verdict(secrets: Sequence[Secret], headers: Mapping[str, str], body: bytes, now_ms: int) -> Verdict:
     """Return whether one of the `secrets` signed the `body` within the tolerance of `now_ms`.
 
-    Each secret is compared with each signature, whatever the outcome of those before: the time tells nothing.
+    Each secret is compared with each signature, whatever the outcome of those before, so the time reveals nothing.
     """
     identifier, stamp, given = (headers.get(name, "") for name in (ID, TIMESTAMP, SIGNATURE))
     if not (identifier and stamp and given):

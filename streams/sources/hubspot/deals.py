@@ -1,7 +1,7 @@
 """The events of deals, from the history of their stage, amount and owner.
 
-Each moment of the history gives one event with what the deal was then. Who made a change (`updatedByUserId`) is not
-whose deal it is.
+Each moment of the history gives one event with the deal's state then. The author of a change (`updatedByUserId`) is not
+the manager of the deal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ISO: Final = Times("iso")
 
 
 class Value(Struct, frozen=True):
-    """A value of a property, and since when."""
+    """A value of a property, and the moment from which it holds."""
 
     timestamp: str
     value: str | None = None
@@ -55,7 +55,7 @@ def moment(text: str) -> int:
 
 
 class Deals:
-    """Makes the events of deals. `semantics` has what the account says of its stages: won or lost."""
+    """Makes the events of deals. `semantics` has the account's won and lost stages."""
 
     def __init__(self, stages: Mapping[str, str], semantics: Mapping[str, str], people: People) -> None:
         self._stages = stages
@@ -63,11 +63,14 @@ class Deals:
         self._people = people
 
     def stage(self, stage: str) -> str:
-        """Return our stage. One that neither the settings nor the account name counts as another one."""
+        """Return the stage of the settings.
+
+        A stage that neither the settings nor the account name counts as `other`.
+        """
         return self._stages.get(stage) or self._semantics.get(stage) or stage.casefold()[:100] or "?"
 
     def events(self, deal: Deal, contact: str, since_ms: int) -> Iterator[DealStageChanged]:
-        """Yield what the deal was at each moment of its history since `since_ms`. Raises TimeError."""
+        """Yield the deal's state at each moment of its history since `since_ms`. Raises TimeError."""
         histories = {name: _by_time(deal.history.get(name, ())) for name in HISTORY}
         moments = sorted({at for history in histories.values() for at, _ in history})
         for at in moments:
@@ -94,5 +97,5 @@ def _by_time(values: Sequence[Value]) -> list[tuple[int, str]]:
 
 
 def _value_at(history: Sequence[tuple[int, str]], at: int) -> str:
-    """Return what a property was at a moment, "" for nothing."""
+    """Return the value of a property at a moment, "" for none."""
     return next((value for when, value in reversed(history) if when <= at), "")

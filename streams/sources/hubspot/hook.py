@@ -1,4 +1,4 @@
-"""The webhook of an app: a doorbell. Deletions and merges it says itself, because no list shows them as fast.
+"""The webhook of an app: a doorbell. It reports deletions and merges itself, because no list shows them as fast.
 
 Signature: base64 of HMAC-SHA256 over method, URL, body and timestamp (version 3); it is valid for five minutes. Source:
 HubSpot, "Validating requests", and its library for Python.
@@ -32,11 +32,11 @@ _ACTIONS: Final = frozenset(
 _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_utf8", RecursionError: "too_deep"}
 _MOST_MERGED: Final = 100
 _MOST_ITEMS: Final = 1_000
-"""Of one webhook. HubSpot sends fewer than 100."""
+"""The most items of one webhook. HubSpot sends fewer than 100."""
 
 
 class HubspotHook(Hook):
-    """Takes `/hooks/hubspot/TOKEN`. HubSpot tries again for a day after a 5xx, and not after a 4xx."""
+    """Reads `/hooks/hubspot/TOKEN`. HubSpot tries again for a day after a 5xx, and not after a 4xx."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     cannot_know = ("calls", "the contact of a deal that is deleted")
@@ -63,7 +63,7 @@ class HubspotHook(Hook):
         return bool(self._key) and hmac.compare_digest(signed, given) and abs(age_ms) <= _VALID_MS
 
     def translate(self, request: Request) -> Translation:
-        """Ring, and return the deletions. One item that cannot be read costs no other."""
+        """Ring, and return the deletions. One item that cannot be read does not affect others."""
         try:
             items = msgspec.json.decode(request.body, type=list[msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -122,7 +122,7 @@ def deleted(deal: str, at_ms: int) -> Event:
 
 
 def merged_away(deal: str, at_ms: int) -> Event:
-    """Return the event of a deal that was merged into another one. That is for good, and no list has its moment."""
+    """Return the event of a deal that was merged into another one. A merge is permanent, and no list has its moment."""
     return _gone(deal, at_ms, "merged")
 
 
@@ -155,7 +155,7 @@ def _id(value: Any) -> str:
 
 
 def _merged(item: Mapping[str, Any], at_ms: int) -> Iterator[Event]:
-    """Yield the deals that a merge took away: all but the one that remains."""
+    """Yield the deals that a merge removed: all except the one that remains."""
     merged = item.get("mergedObjectIds")
     remains = item.get("newObjectId", item.get("primaryObjectId"))
     for one in merged[:_MOST_MERGED] if isinstance(merged, list) else ():

@@ -48,7 +48,11 @@ _MODIFIED: Final = {"deals": "hs_lastmodifieddate", "contacts": "lastmodifieddat
 
 
 class _Cursor(Struct, kw_only=True):
-    """Up to when deals and contacts are read, in milliseconds; when deletions and stages were; won and lost stages."""
+    """The progress of the poll.
+
+    `until` is the moment up to which deals and contacts are read, `swept` and `staged` are those of the last reading of
+    deletions and of stages. `semantics` has the won and lost stages. Moments in milliseconds.
+    """
 
     until: int
     swept: int = 0
@@ -57,7 +61,7 @@ class _Cursor(Struct, kw_only=True):
 
 
 class HubspotPoll:
-    """Asks the account by its API, version 3."""
+    """Polls the account by its API, version 3."""
 
     limits = Limits(per_second=4, burst=10)
     pushed: tuple[type[Event], ...] = (DealDeleted,)
@@ -75,12 +79,12 @@ class HubspotPoll:
         """Return the authorisation."""
         return {"Authorization": f"Bearer {self._own.token.reveal()}"}
 
-    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status says it
-        """Return None: the status says what a response means."""
+    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status alone decides
+        """Return None: the status alone decides."""
         return None
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the owners, whose ids deals have."""
+        """Request the owners, whose ids deals have."""
         found: list[Listed] = []
         after = ""
         for _ in range(_MOST_PAGES):
@@ -94,7 +98,7 @@ class HubspotPoll:
         raise PollError("the list of owners has no end")
 
     def stages(self) -> Asking[list[Stage]]:
-        """Ask for the stages of all pipelines, in their order."""
+        """Request the stages of all pipelines, in their order."""
         page = yield from self._get("crm/v3/pipelines/deals", {})
         return [
             Stage(
@@ -109,7 +113,7 @@ class HubspotPoll:
         ]
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read what is new since the cursor."""
+        """Read the changes since the cursor."""
         at = _read(cursor, now_ms - self._own.since_ms)
         if now_ms - at.staged >= DAY_MS:
             known = yield from self.stages()
@@ -135,7 +139,10 @@ class HubspotPoll:
         yield Found(translation=made, cursor=msgspec.json.encode(at), until_ms=now_ms)
 
     def _modified(self, kind: str, since_ms: int, made: Translation) -> Asking[list[str]]:
-        """Return the ids of what was modified since a moment. Pages go on behind the last row's moment."""
+        """Return the ids of objects that were modified since a moment.
+
+        The next page begins after the last row's moment.
+        """
         name = _MODIFIED[kind]
         found: dict[str, None] = {}
         from_ms, after = since_ms, ""
@@ -225,7 +232,7 @@ class HubspotPoll:
 
 
 def hubspot_poll(settings: Settings) -> HubspotPoll | None:
-    """Return the poll of the account, or None where no token is set."""
+    """Return the poll of the account, or None without a token."""
     own = getattr(settings.sources, "hubspot", None)
     return HubspotPoll(settings) if isinstance(own, HubspotSettings) and own.token else None
 

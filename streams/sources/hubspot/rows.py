@@ -1,4 +1,4 @@
-"""What the API of HubSpot answers: pages, objects, associations, owners and pipelines."""
+"""Answers of the API of HubSpot: pages, objects, associations, owners and pipelines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 
 class Next(Struct):
-    """Where the next page is."""
+    """The cursor of the next page."""
 
     after: str = ""
 
@@ -21,14 +21,14 @@ class Paging(Struct):
 
 
 class Page(Struct):
-    """One page. Its rows are read one by one: one that cannot be read costs no other."""
+    """One page. Its rows are read one by one: one that cannot be read does not affect others."""
 
     results: list[Raw] = []
     paging: Paging | None = None
 
     @property
     def after(self) -> str:
-        """Where the next page is, "" for the last one."""
+        """The cursor of the next page, "" on the last one."""
         return self.paging.next.after if self.paging is not None and self.paging.next is not None else ""
 
 
@@ -41,7 +41,7 @@ class Row(Struct, rename="camel"):
 
 
 class To(Struct, rename="camel"):
-    """What an object is associated with."""
+    """An object that another one is associated with."""
 
     to_object_id: int
 
@@ -78,12 +78,12 @@ class StageRow(Struct, rename="camel"):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the deal is over: won or lost."""
+        """True if the deal is over: won or lost."""
         return str(self.metadata.get("isClosed", "")).lower() == "true"
 
     @property
     def is_won(self) -> bool:
-        """Whether the deal is won. Accounts have several such stages."""
+        """True if the deal is won. Accounts have several such stages."""
         try:
             return self.is_closed and float(str(self.metadata.get("probability", ""))) == 1.0
         except ValueError:

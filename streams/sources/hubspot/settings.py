@@ -21,14 +21,15 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class HubspotSettings(Access, frozen=True, kw_only=True):
-    """How the account is asked, how its webhooks are signed, and what its stages are.
+    """Access to the account, signatures of its webhooks, and its stages.
 
     - `token`: the access token of a private app.
-    - `client_secret`: what webhooks are signed with. `public_url`: the URL as HubSpot has it, where the gateway sees
+    - `client_secret`: the key of the webhooks' signatures. `public_url`: the URL as HubSpot has it, if the gateway sees
       another one.
-    - `stages`: ours by the id of the account's stage. What they leave out is won or lost as the account says.
-    - `every`: the period of the poll. `since`: how far the first one reads back. `sweep`: how often the poll looks for
-      deals that were deleted.
+    - `stages`: those of the settings by the id of the account's stage. For others, the account decides what is won or
+      lost.
+    - `every`: the period of the poll. `since`: the span that the first one reads back. `sweep`: the period of the
+      search for deleted deals.
     """
 
     # HubSpot tries a webhook for a day.
@@ -45,7 +46,7 @@ class HubspotSettings(Access, frozen=True, kw_only=True):
     numbers: NumberRules = NumberRules()
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook or the poll from working."""
+        """Yield the problems that keep the hook or the poll from working."""
         if self.tokens and not (self.client_secret and self.token):
             yield (
                 ("client_secret", "tokens"),

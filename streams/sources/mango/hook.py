@@ -18,7 +18,7 @@ _PATH: Final = "/events/"
 
 
 class MangoHook(GatheringHook[Piece]):
-    """Takes `/events/call` and `/events/summary` below the URL of the hook. Other events are ignored."""
+    """Reads `/events/call` and `/events/summary` below the URL of the hook. Other events are ignored."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     most_fields = MOST_FIELDS
@@ -49,7 +49,7 @@ class MangoHook(GatheringHook[Piece]):
         return fields(request.body).get("json", b"")
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return what a request says, by the end of its path. Raises UnreadableError."""
+        """Return the pieces of a request, by the end of its path. Raises UnreadableError."""
         body = self.shown(request)
         _, found, what = request.url.partition(_PATH)
         if found and what not in {"call", "summary"}:

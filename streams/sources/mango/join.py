@@ -15,13 +15,13 @@ from streams.sources.mango.pieces import NAME, LegState, Piece, State, Summary
 from streams.sources.mango.settings import MangoSettings
 
 _REASONS: Final[Mapping[int, Disposition]] = MappingProxyType({1100: "canceled", 4201: "busy"})
-"""What a code says of an outbound leg that nobody answered; all others are no_answer or failed."""
+"""The disposition of an unanswered outbound leg, by its code; all others are no_answer or failed."""
 _FAILED_FROM: Final = 2000
 _UNREACHABLE: Final = range(4200, 4300)
 
 
 class MangoJoin(GatheringJoin[Piece]):
-    """A leg is what has one `call_id`; a summary adds what nothing else said."""
+    """A leg is the set of pieces with one `call_id`; a summary adds facts that the other pieces lack."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(Piece)
@@ -111,7 +111,7 @@ class MangoJoin(GatheringJoin[Piece]):
         yield replace(within, stem=f"{maker.stem}:to", manager=first.colleague, direction="inbound")
 
     def _missed(self, summary: Summary, states: list[State], *, talked: bool) -> Iterator[CallEnded]:
-        """Yield the end of a call that nobody answered, where a group or nobody was called."""
+        """Yield the end of an unanswered call to a group, or to no employee."""
         if summary.outbound or summary.answered or talked:
             return
         group = next((one.group for one in states if one.group), "" if summary.manager else summary.extension)
@@ -135,7 +135,7 @@ def _summarised(summary: Summary, what: str, manager: str) -> LegEvents:
 
 
 def _only_summarised(summary: Summary) -> CallEnded:
-    """Return the end of a leg of which nothing else came."""
+    """Return the end of a leg without other pieces."""
     return _summarised(summary, f"summary:{summary.manager}", summary.manager).ended(
         summary.ended,
         summary.rang,
@@ -147,9 +147,9 @@ def _only_summarised(summary: Summary) -> CallEnded:
 
 
 def _transfers(maker: LegEvents, first: State, after: Sequence[State]) -> Iterator[CallTransferred]:
-    """Yield the transfer by which a leg gave its call away: the beginnings of the legs after it say so."""
+    """Yield the transfer by which a leg gave its call away, concluded from the beginnings of the legs after it."""
     for begin in after:
-        # A call that comes back (return_blind) was given away by nobody.
+        # A call that comes back (return_blind) was not given away by a manager.
         is_begin = begin.seq <= 1 and begin.transfer in {"blind", "consultative"} and begin.manager != first.manager
         if is_begin and not (begin.colleague or first.colleague):
             yield maker.transferred(begin.at, begin.manager, attended=begin.transfer == "consultative")
@@ -161,7 +161,7 @@ def _first(leg: list[State], state: LegState) -> int:
 
 
 def _meaning(reason: int) -> Disposition:
-    """Return how a call ended that nobody answered, by the class of its code."""
+    """Return the disposition of an unanswered call, by the class of its code."""
     if reason in _REASONS:
         return _REASONS[reason]
     return "failed" if reason >= _FAILED_FROM and reason not in _UNREACHABLE else "no_answer"

@@ -1,4 +1,4 @@
-"""What Mango Office posts, as pieces: the state of a leg, or the summary of a call. They hold no number."""
+"""Requests of Mango Office as pieces: the state of a leg, or the summary of a call. They hold no number."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class _Summary(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True, kw_only=True, tag="state"):
-    """A leg came to a state. "" stands for nobody and nothing.
+    """A leg came to a state. "" stands for a missing value.
 
-    `manager` has the leg; `colleague` is at its other end in place of a customer. `taken_from` is the leg before it, of
-    which `transfer` says how it gave the call away. `first_of_two`: the PBX rings the manager, and calls the customer
+    `manager` has the leg; `colleague` is at its other end in place of a customer. `taken_from` is the leg before it,
+    which gave the call away in the way of `transfer`. `first_of_two`: the PBX rings the manager, and calls the customer
     by another leg after that.
     """
 
@@ -85,10 +85,10 @@ class State(Struct, frozen=True, kw_only=True, tag="state"):
 
 
 class Summary(Struct, frozen=True, kw_only=True, tag="summary"):
-    """A call is over. `extension` is that of an employee or a group, `manager` whose it is on the roster, or "".
+    """A call is over. `extension` is that of an employee or a group, `manager` its manager on the roster, or "".
 
-    `rang` is the moment at which the call was passed on to the first employee, `answered` is 0 for never. `listed`: the
-    statistics say it.
+    `rang` is the moment at which the call was passed on to the first employee, `answered` is 0 for never. `listed`: it
+    comes from the statistics.
     """
 
     entry: str
@@ -119,7 +119,7 @@ class PieceReader:
         self._seconds = Times("unix")
 
     def state(self, body: bytes, now_ms: int) -> State:
-        """Return what `/events/call` says. Raises UnreadableError."""
+        """Return the piece of `/events/call`. Raises UnreadableError."""
         call = decoded(body, _Call)
         if call.call_state not in _STATES:
             raise UnreadableError("unknown_type", "`call_state` is none that is known")
@@ -147,7 +147,7 @@ class PieceReader:
         )
 
     def summary(self, body: bytes, now_ms: int) -> Summary | None:
-        """Return what `/events/summary` says; None for a call between colleagues. Raises UnreadableError."""
+        """Return the piece of `/events/summary`; None for a call between colleagues. Raises UnreadableError."""
         call = decoded(body, _Summary)
         entry = checked_id(call.entry_id, "entry_id")
         started = self._at(call.create_time, "create_time", now_ms)
@@ -176,7 +176,7 @@ class PieceReader:
         )
 
     def row(self, row: Mapping[str, str], now_ms: int) -> Summary | None:
-        """Return what a row of the statistics says; None for a call between colleagues. Raises UnreadableError."""
+        """Return the piece of a row of the statistics; None for a call between colleagues. Raises UnreadableError."""
         entry = checked_id(row["entry_id"], "entry_id")
         created, finish, answer = (
             self._at(row[name], name, now_ms, 0) if row[name] != "0" else 0 for name in ("create", "finish", "answer")
@@ -216,7 +216,7 @@ class PieceReader:
         return at
 
     def _manager(self, side: _Side) -> str:
-        """Return who has a side of a leg, "" for nobody of the department."""
+        """Return the manager on a side of a leg, "" for a person outside the department."""
         extension, number = _text(side.extension), side.number or ""
         if extension:
             return self._people.resolve(NAME, Heard(extension=extension)).manager

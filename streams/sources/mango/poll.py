@@ -50,7 +50,7 @@ class _Key(Struct):
 
 
 class MangoPoll:
-    """Asks `stats/request`, then `stats/result`."""
+    """Polls `stats/request`, then `stats/result`."""
 
     limits = Limits(per_second=0.5)
     every_ms = 10 * MINUTE_MS
@@ -64,17 +64,17 @@ class MangoPoll:
         self._reader = PieceReader(settings)
 
     def headers(self) -> Mapping[str, str]:
-        """Return none: the form has the key and the signature."""
+        """Return no headers: the form has the key and the signature."""
         return {}
 
-    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status says it
-        """Return None: the status says what a response means."""
+    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status alone decides
+        """Return None: the status alone decides."""
         return None
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
+        """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
         for since_ms, until_ms in spans(cursor, now_ms):
-            # A long call that ended just now began long ago.
+            # A long call that ended just now began much earlier.
             body = yield from self._rows(since_ms - OVERLAP_MS - self._max_call_ms, until_ms)
             translation = self._translation(body, since_ms - OVERLAP_MS, until_ms)
             yield Found(translation=translation, cursor=str(until_ms).encode(), until_ms=until_ms)

@@ -23,10 +23,10 @@ class MangoSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.mango]`.
 
     - `api_key`, `api_salt`: the key of the PBX and the key of its signature, from the API connector.
-    - `api_url`: where the statistics are asked for, if not at Mango's own address.
+    - `api_url`: the address of the statistics, if not Mango's own.
     - `queues`: the names of the groups, by their extensions. A group without a name keeps its extension.
-    - `default_queue`: the name of what has missed calls outside any group.
-    - `clock_ahead`: how far Mango's timestamps are ahead of UTC.
+    - `default_queue`: the name of the queue of missed calls outside any group.
+    - `clock_ahead`: the span by which Mango's timestamps are ahead of UTC.
     """
 
     api_key: SecretForm = Secret()
@@ -38,7 +38,7 @@ class MangoSettings(Access, frozen=True, kw_only=True):
     clock_ahead_ms: Annotated[Span, Meta(ge=0, le=14 * HOUR_MS)] = 0
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook from working."""
+        """Yield the problems that keep the hook from working."""
         if self.tokens and not (self.api_key.reveal() and self.api_salt.reveal()):
             yield ("api_key", "api_salt", "tokens"), "is needed beside tokens, and so is api_salt: events are signed"
         if any(has_number(name) for name in self.queues.values()):

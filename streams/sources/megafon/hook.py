@@ -47,7 +47,7 @@ _AHEAD_MS: Final = 5 * MINUTE_MS
 
 
 class Event(Struct, frozen=True, kw_only=True, tag="event"):
-    """A part of a call came to a state. `manager` is "" for nobody."""
+    """A part of a call came to a state. `manager` is "" without one."""
 
     state: State
     manager: str
@@ -79,7 +79,7 @@ Piece: TypeAlias = Event | History | PartOf
 
 
 class MegafonHook(GatheringHook[Piece]):
-    """Takes the commands of the PBX. `contact` asks for a name: the answer has none."""
+    """Reads the commands of the PBX. `contact` requests a name: the answer has none."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     most_fields = MOST_FIELDS
@@ -111,7 +111,7 @@ class MegafonHook(GatheringHook[Piece]):
         return b"&".join(part for part in request.body.split(b"&") if not part.startswith(b"crm_token"))
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return what a command says. Raises UnreadableError."""
+        """Return the piece of a command. Raises UnreadableError."""
         try:
             form = {name: text(value) for name, value in fields(request.body).items()}
         except FormError as error:

@@ -1,8 +1,8 @@
 """The events of a call of MegaFon's virtual PBX.
 
-A call that is transferred goes on under another id. Its second part is heard of before the PBX says so, and has begun a
-leg under its own id by then. This leg is closed as an internal one without talk, which is no call of the figures, and
-goes on under the id of the first part.
+A call that is transferred goes on under another id. Events of its second part come before the command about the
+transfer, and have begun a leg under its own id by then. This leg is closed as an internal one without talk, which is no
+call of the figures, and goes on under the id of the first part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.sources.megafon.hook import Event, History, PartOf, Piece, State
 from streams.sources.megafon.settings import NAME, MegafonSettings
 
 _CLOSED: Final = 900
-"""The count of pieces by which the end of a leg under the id of a second part beats every other end of it."""
+"""The count of pieces by which the end of a leg under the id of a second part overrides every other end of it."""
 
 
 class _Record(NamedTuple):
@@ -42,7 +42,7 @@ class MegafonJoin(GatheringJoin[Piece]):
         super().__init__(Piece)
         self._default_queue = settings.source(MegafonSettings).default_queue
 
-    def events(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> Iterator[contract.Event]:  # noqa: ARG002 - it waits for nothing
+    def events(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> Iterator[contract.Event]:  # noqa: ARG002 - it does not wait
         """Yield the events of a part of a call."""
         part = min((one.first for one in pieces if isinstance(one, PartOf)), default="")
         heard = {piece: at for piece, at in pieces.items() if isinstance(piece, Event)}
@@ -132,14 +132,14 @@ class _Leg:
         leg = self._maker(call)
         rang, accepted = self._at.get("ringing", 0), self._at.get("accepted", 0)
         if self._record is not None and rang > self._record.heard:
-            rang = 0  # it comes late, and the record says it better
+            rang = 0  # it comes late, and the record is more exact
         if rang:
             yield leg.started(rang)
         if accepted:
             yield leg.answered(accepted)
         record = self._record
         if record is not None:
-            # A state is dated by its receipt, which may be later than a short call. No start may come behind its end.
+            # A state is dated by its receipt, which may be later than a short call. No start may be later than its end.
             yield leg.ended(
                 max(record.end, rang + 1),
                 record.start,
@@ -163,11 +163,11 @@ class _Leg:
         cancelled = self._at.get("cancelled", 0)
         pieces = 1 + bool(rang)
         if self._outbound:
-            if cancelled and rang:  # the record will say why
+            if cancelled and rang:  # the record will have the reason
                 yield leg.ended(max(cancelled, rang), rang, ended_by="cdr")
         elif cancelled or self._taken:
             ended = min(at for at in (cancelled, self._taken) if at)
-            # Only the record says who gave up: the caller, or the manager who refused.
+            # Only the record tells whether the caller gave up or the manager refused.
             ended_by: EndedBy = "hangup" if self._taken else "cdr"
             yield leg.ended(max(ended, rang), rang or None, ended_by=ended_by, pieces=pieces)
         elif rang and self._over:

@@ -1,7 +1,7 @@
 """The history of MegaFon's virtual PBX: calls of which the push was lost. A row is the record that `history` pushes.
 
-`GET crmapi/v1/history/json` with the header `X-API-KEY`. It has no pages: a span with as many rows as a request may
-have is asked for in halves.
+`GET crmapi/v1/history/json` with the header `X-API-KEY`. It has no pages: a span with the greatest number of rows of a
+request is requested in halves.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PATH: Final = "crmapi/v1/history/json"
 _MOST_ROWS: Final = 1_000
 _NO_HISTORY: Final = 501
 _ZONE_MS: Final = 14 * 60 * MINUTE_MS
-"""How far local times may be ahead of UTC."""
+"""The greatest span by which local times may be ahead of UTC."""
 
 
 class _Row(Struct):
@@ -57,7 +57,7 @@ class _Row(Struct):
     duration: int = 0
 
     def as_pushed(self) -> Mapping[str, str]:
-        """Return the fields that `cmd=history` has."""
+        """Return the fields of `cmd=history`."""
         return {
             "callid": str(self.uid),
             "type": "in" if self.type == "missed" else self.type,
@@ -77,7 +77,7 @@ class _Items(Struct):
 
 
 class MegafonPoll:
-    """Asks for the history of calls."""
+    """Polls the history of calls."""
 
     limits = Limits(per_second=0.2)
     every_ms = 10 * MINUTE_MS
@@ -96,16 +96,16 @@ class MegafonPoll:
         return {"X-API-KEY": self._key}
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return what it means that a PBX has no history; else the status says what a response means."""
+        """Return the meaning of the answer of a PBX without a history; else the status alone decides."""
         if response.status == _NO_HISTORY:
             return Verdict("broken", why="this PBX does not give its history: leave api_url and api_key out")
         return None
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
+        """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
         for since_ms, until_ms in spans(cursor, now_ms):
             made = Translation()
-            # A long call that ended just now began long ago. A PBX that writes local times may read them, too.
+            # A long call that ended just now began much earlier. A PBX that writes local times may read them, too.
             from_ms = since_ms - OVERLAP_MS - self._max_call_ms - self._ahead_ms
             rows = yield from self._rows(from_ms, until_ms + self._ahead_ms, made)
             for number, row in enumerate(rows, 1):
@@ -144,6 +144,6 @@ def _utc(at_ms: int) -> str:
 
 
 def megafon_poll(settings: Settings) -> MegafonPoll | None:
-    """Return the poll, if the settings say where to ask."""
+    """Return the poll, if the settings have an address."""
     own = getattr(settings.sources, NAME, None)
     return MegafonPoll(settings) if isinstance(own, MegafonSettings) and own.api_url and own.api_key else None

@@ -20,11 +20,11 @@ NAME: Final = "megafon"
 class MegafonSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.megafon]`.
 
-    - `crm_token`: the key of the CRM, which stands in each request.
-    - `api_url`, `api_key`: the address of the PBX and its key, by which the history of calls is asked for.
+    - `crm_token`: the key of the CRM, which each request contains.
+    - `api_url`, `api_key`: the address of the PBX and its key, for the history of calls.
     - `timezone`: the zone of `start`, for a PBX that writes local times in spite of their Z.
     - `duration`: whether `duration` is the talk, or the ringing (`wait`), too.
-    - `default_queue`: the name of what has missed calls that name neither a group nor a user.
+    - `default_queue`: the name of the queue of missed calls that name neither a group nor a user.
     """
 
     crm_token: SecretForm = Secret()
@@ -36,7 +36,7 @@ class MegafonSettings(Access, frozen=True, kw_only=True):
     default_queue: Annotated[str, Meta(min_length=1, max_length=100)] = "inbound"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook from working."""
+        """Yield the problems that keep the hook from working."""
         if self.tokens and not self.crm_token.reveal():
             yield ("crm_token", "tokens"), "is needed beside tokens: it stands in each request"
         if bool(self.api_url) is not bool(self.api_key):

@@ -1,7 +1,7 @@
-"""The events of deals: what a deal was at a moment, from a webhook or from its changelog.
+"""The events of deals: the state of a deal at a moment, from a webhook or from its changelog.
 
-Stage and status are two fields. A won or lost deal keeps the stage in which it was. Who made a change is not whose deal
-it is.
+Stage and status are two fields. A won or lost deal keeps the stage in which it was. The author of a change is not the
+manager of the deal.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def lead_of(deal: int, person: int) -> str:
 
 
 def links(person: int, numbers: Iterable[str], at_ms: int, rules: Numbers, secret: bytes) -> Iterator[LeadLinked]:
-    """Yield which lead the numbers of a person belong to."""
+    """Yield the links of a person's numbers to the lead."""
     lead = lead_of(0, person)
     for key in dict.fromkeys(rules.lead(number, secret) for number in numbers):
         if key is not None:
@@ -59,9 +59,9 @@ class Deals:
         self._people = people
 
     def event(self, deal: Deal, at_ms: int, changed: Collection[str]) -> DealStageChanged:
-        """Return what a deal was at a moment at which these fields were changed.
+        """Return the state of a deal at a moment at which these fields were changed.
 
-        The id has the moment and what the deal was: two changes within a second are two events.
+        The id has the moment and the state: two changes within a second are two events.
         """
         said = f"{deal.stage} {deal.status} {deal.owner} {deal.value} {deal.currency}"
         amount = None if is_zero(deal.value) and "value" not in changed else deal.value or None
@@ -79,10 +79,10 @@ class Deals:
         )
 
     def history(self, deal: Deal, changes: Sequence[Change] | None, since_ms: int) -> Iterator[Event]:
-        """Yield what a deal was at each of its changes since a moment, the last one first.
+        """Yield the state of a deal at each of its changes since a moment, the last one first.
 
-        `changes` is the changelog in any order; None: the account has none, and only what the deal is now is certain.
-        A change has the value before it, so the deal before a change follows from the deal after it. May raise
+        `changes` is the changelog in any order; None: the account has none, and only the present state is certain. A
+        change has the value before it, so the deal before a change follows from the deal after it. May raise
         UnreadableError.
         """
         made: list[Event] = []
@@ -106,7 +106,7 @@ class Deals:
         return (event for event in made if event.at >= since_ms)
 
     def _stage(self, deal: Deal) -> str:
-        """Return our stage. One that the settings do not name counts as another one."""
+        """Return the stage of the settings. A stage that the settings do not name counts as `other`."""
         if deal.status in ("won", "lost"):
             return deal.status
         return self._stages.get(str(deal.stage)) or str(deal.stage)
@@ -123,7 +123,7 @@ def _not_deleted(deal: Deal) -> Deal:
 def _with(deal: Deal, field: str, value: Any) -> Deal:
     """Return a deal with another value of a field. May raise UnreadableError.
 
-    Nothing is no stage and no status. All events of a deal have the person that it has now.
+    An empty value is no stage and no status. All events of a deal have the person that it has now.
     """
     name = FIELDS[field]
     if name == "person" or (value is None and name in ("stage", "status")):

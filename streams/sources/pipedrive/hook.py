@@ -1,9 +1,9 @@
-"""The webhook of Pipedrive: a doorbell where the account can be asked, else the deals and persons themselves.
+"""The webhook of Pipedrive: a doorbell if there is a poll of the account, else the deals and persons themselves.
 
-It has what a deal is after a change (`data`), and in `previous` only what was changed; a deletion has all in
-`previous`. A merge is two webhooks: one deal is deleted, the other one is changed. Version 1 says the same with other
-names: `current` for `data`, and all fields in `previous`. Nothing is signed: the token of the URL and HTTP Basic
-authentication are all that authenticates.
+It has the deal after a change (`data`), and in `previous` only the changed fields; a deletion has all in `previous`. A
+merge is two webhooks: one deal is deleted, the other one is changed. Version 1 has the same with other names: `current`
+for `data`, and all fields in `previous`. Requests are not signed: the token of the URL and HTTP Basic authentication
+are the only authentication.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _REASONS: Final[Mapping[type[Exception], Reason]] = {UnicodeDecodeError: "not_ut
 
 
 class _Change(Struct, frozen=True):
-    """A webhook of either version. `row` is what there is now, or was before a deletion."""
+    """A webhook of either version. `row` is the present state, or that before a deletion."""
 
     action: str
     entity: str
@@ -53,7 +53,7 @@ class _Change(Struct, frozen=True):
 
 
 class PipedriveHook(Hook):
-    """Takes `/hooks/pipedrive/TOKEN`. Pipedrive tries three more times after 3, 30 and 150 s."""
+    """Reads `/hooks/pipedrive/TOKEN`. Pipedrive tries three more times after 3, 30 and 150 s."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     cannot_know = ("calls", "the moment of a change of amount or owner, but for the time of the last update")
@@ -97,7 +97,7 @@ class PipedriveHook(Hook):
         return Translation(events=events, ignored=int(not events))
 
     def _change(self, body: Mapping[str, Any], now_ms: int) -> _Change | None:
-        """Return what the webhook says, None for an entity that concerns no figure. Raises UnreadableError."""
+        """Return the events of the webhook, None for an entity that concerns no figure. Raises UnreadableError."""
         meta = _object(body, "meta")
         entity, action = _text(meta, "entity", "object"), _ACTIONS.get(_text(meta, "action"))
         if entity in _OTHERS:
@@ -143,7 +143,7 @@ class PipedriveHook(Hook):
 
 
 def _moment(change: _Change, deal: Deal) -> int:
-    """Return when a deal became what it is: the moment that the account keeps for this kind of change."""
+    """Return the moment of a deal's change: the one that the account keeps for this kind of change."""
     if change.action == "create":
         return deal.added_ms or deal.updated_ms
     if "status" in change.changed:

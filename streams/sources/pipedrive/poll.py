@@ -1,6 +1,6 @@
 """The poll of Pipedrive: deals and persons that were updated since the last one, with the changelogs of the deals.
 
-Each request costs the account tokens of its day. So a deal that was not updated again is not asked for again, although
+Each request costs the account tokens of its day. So a deal that was not updated again is not requested again, although
 each poll goes back five minutes behind its cursor.
 """
 
@@ -52,10 +52,10 @@ _NOT_PAID: Final = 402
 class _Cursor(Struct, kw_only=True):
     """Moments in milliseconds.
 
-    - `until`: all changes of deals before it are read. `page`: so far the list of deals is read; it is later than
-      `until` where a poll ended on its way.
-    - `persons`, `swept`: up to when persons and deletions are read.
-    - `known`: when the deals were updated that are read already and will be listed again.
+    - `until`: all changes of deals before it are read. `page`: the moment up to which the list of deals is read; it is
+      later than `until` after an interrupted poll.
+    - `persons`, `swept`: the moments up to which persons and deletions are read.
+    - `known`: the update moments of deals that are read already and will be listed again.
     """
 
     until: int
@@ -66,7 +66,7 @@ class _Cursor(Struct, kw_only=True):
 
 
 class PipedrivePoll:
-    """Asks the account by its API: version 2, and version 1 for changelogs and users."""
+    """Polls the account by its API: version 2, and version 1 for changelogs and users."""
 
     limits = Limits(per_second=5, burst=10)
     pushed: tuple[type[Event], ...] = (DealDeleted,)
@@ -86,17 +86,20 @@ class PipedrivePoll:
         return {"x-api-token": self._own.token.reveal()}
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return what an answer means that is no HTTP error of the usual kind."""
+        """Return the meaning of an answer that is no HTTP error of the usual kind."""
         return Verdict("broken", why="the account is not paid for") if response.status == _NOT_PAID else None
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users of the account."""
+        """Request the users of the account."""
         page = (yield from ask(Ask(path="api/v1/users"))).json(Page)
         users = rows(page.data, as_form(User), "users", [])
         return [Listed(heard=Heard(user=str(one.id), email=one.email or ""), name=one.name or "") for one in users]
 
     def stages(self) -> Asking[list[Stage]]:
-        """Ask for the stages of all pipelines, in their order. None of them is won or lost: a deal's status says it."""
+        """Request the stages of all pipelines, in their order.
+
+        None of them is won or lost, which are values of a deal's status.
+        """
         pipelines = yield from self._all("api/v2/pipelines", as_form(Pipeline))
         stages = yield from self._all("api/v2/stages", as_form(StageRow))
         names = {one.id: one.name for one in pipelines}
@@ -105,7 +108,7 @@ class PipedrivePoll:
         return [Stage(key=str(one.id), name=one.name, pipeline=names.get(one.pipeline_id, "")) for one in stages]
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read what is new since the cursor."""
+        """Read the changes since the cursor."""
         at = _read(cursor, now_ms - self._own.since_ms)
         linked = yield from self._persons(at, now_ms)
         yield from self._updated(at, linked, now_ms)
@@ -162,7 +165,7 @@ class PipedrivePoll:
         yield self._found(made, at)
 
     def _events(self, deal: Deal, since_ms: int, made: Translation) -> Poll:
-        """Add what a deal was at each of its changes."""
+        """Add the state of a deal at each of its changes."""
         pages = yield from self._pages(f"api/v1/deals/{deal.id}/changelog", {})
         changes = [row for page in pages or () for row in rows(page, as_form(Change), "changelog", made.refused)]
         try:
@@ -216,7 +219,7 @@ _NONE: Final = Page()
 
 
 def pipedrive_poll(settings: Settings) -> PipedrivePoll | None:
-    """Return the poll of the account, or None where the settings do not say how to ask it."""
+    """Return the poll of the account, or None without the settings for it."""
     own = getattr(settings.sources, NAME, None)
     return PipedrivePoll(settings) if isinstance(own, PipedriveSettings) and own.is_asked else None
 

@@ -1,4 +1,4 @@
-"""Deals and persons as Pipedrive writes them: in its webhooks and its API, of version 2 and of version 1.
+"""Deals and persons in the form of Pipedrive's webhooks and API, of version 2 and of version 1.
 
 Version 1 has `user_id` for `owner_id`, `phone` for `phones`, and moments of UTC without an offset.
 """
@@ -36,7 +36,7 @@ class UnreadableError(ValueError):
 
 
 class Deal(Struct, frozen=True, kw_only=True):
-    """A deal at a moment. Moments in milliseconds, 0 for none. `person` and `owner` are 0 for nobody.
+    """A deal at a moment. Moments in milliseconds, 0 for none. `person` and `owner` are 0 for none.
 
     `value` is the amount in digits, "" for none.
     """
@@ -56,12 +56,12 @@ class Deal(Struct, frozen=True, kw_only=True):
 
     @property
     def closed_ms(self) -> int:
-        """When it was won or lost, 0 while it is open."""
+        """The moment at which it was won or lost, 0 while it is open."""
         return {"won": self.won_ms, "lost": self.lost_ms}.get(self.status, 0)
 
 
 class Page(Struct):
-    """One page of a list. Its rows are read one by one: one that cannot be read costs no other."""
+    """One page of a list. Its rows are read one by one: one that cannot be read does not affect others."""
 
     data: list[Raw] | None = None
     additional_data: dict[str, Any] | None = None
@@ -129,7 +129,7 @@ def deal_of(row: Mapping[str, Any]) -> Deal:
 
 
 def owner_of(row: Mapping[str, Any]) -> int:
-    """Return whose it is, 0 for nobody's. Raises UnreadableError."""
+    """Return the id of the owner, 0 for none. Raises UnreadableError."""
     return reference(next((row[name] for name in OWNERS if row.get(name) is not None), None), "the owner")
 
 
@@ -207,15 +207,15 @@ def rows(raws: Iterable[Raw] | None, read: Callable[[Raw], T], where: str, refus
 
 
 def as_form(form: type[T]) -> Callable[[Raw], T]:
-    """Return what reads a row as `form`."""
+    """Return the reader of a row as `form`."""
     return lambda raw: msgspec.json.decode(raw, type=form, strict=False)
 
 
 def as_deal(raw: Raw) -> Deal:
-    """Read a row as a deal. Raises UnreadableError and what msgspec raises."""
+    """Read a row as a deal. Raises UnreadableError and exceptions of msgspec."""
     return deal_of(msgspec.json.decode(raw, type=dict[str, Any]))
 
 
 def is_zero(value: str) -> bool:
-    """Return whether an amount is 0, which stands for none until somebody sets it."""
+    """Return whether an amount is 0, which stands for none until a user sets it."""
     return bool(value) and not Decimal(value)

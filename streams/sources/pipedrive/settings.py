@@ -21,13 +21,14 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class PipedriveSettings(Access, frozen=True, kw_only=True):
-    """How the account is asked, how its webhooks authenticate themselves, and what its stages are.
+    """Access to the account, authentication of its webhooks, and its stages.
 
     - `address`: that of the account: `https://NAME.pipedrive.com`. `token`: the API token of a user.
-    - `user`, `password`: what the webhooks have as HTTP authentication.
-    - `stages`: ours by the id of the account's stage. Won and lost are no stages there: a deal's status says it.
-    - `every`: the period of the poll. `since`: how far the first one reads back. `sweep`: how often the poll looks for
-      deals that were deleted.
+    - `user`, `password`: the HTTP authentication of the webhooks.
+    - `stages`: those of the settings by the id of the account's stage. Won and lost are no stages there, but values of
+      a deal's status.
+    - `every`: the period of the poll. `since`: the span that the first one reads back. `sweep`: the period of the
+      search for deleted deals.
     """
 
     address: SecretUrl = Secret()
@@ -42,11 +43,11 @@ class PipedriveSettings(Access, frozen=True, kw_only=True):
 
     @property
     def is_asked(self) -> bool:
-        """Whether the settings say how to ask the account."""
+        """True if the settings suffice for a poll of the account."""
         return bool(self.address and self.token)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook or the poll from working."""
+        """Yield the problems that keep the hook or the poll from working."""
         if bool(self.address) != bool(self.token):
             yield ("address", "token"), "is needed beside the other: the account is asked with both"
         if self.tokens and not self.password:

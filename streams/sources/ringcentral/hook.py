@@ -17,7 +17,10 @@ _HEADERS: Final = ("verification-token", _VALIDATION)
 
 
 class RingCentralHook(GatheringHook[Piece]):
-    """Takes notifications of telephony sessions. RingCentral wants exactly 200, and else ends the subscription."""
+    """Reads notifications of telephony sessions.
+
+    RingCentral requires exactly 200, and otherwise ends the subscription.
+    """
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     cannot_know = (
@@ -44,5 +47,5 @@ class RingCentralHook(GatheringHook[Piece]):
         return bool(self._token) and any(hmac.compare_digest(one, self._token) for one in given)
 
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
-        """Return what a notification says of its parties. Raises UnreadableError."""
+        """Return the states of the parties in a notification. Raises UnreadableError."""
         return list(self._reader.pushed(request.body, request.received_at_ms))

@@ -1,7 +1,7 @@
 """The events of a call of RingCentral, by the states of its parties and by the call log.
 
-What was pushed comes first: it has the moment of the answer. The call log closes a leg whose end was not pushed, gives
-its result to one of which the answer was not, and makes a leg where nothing was pushed; such ends are uncertain.
+Notifications come first: they have the moment of the answer. The call log closes a leg without a notified end, gives
+its result to one without a notified answer, and makes a leg without any notification; such ends are uncertain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streams.sources.ringcentral.settings import NAME, RingCentralSettings
 from streams.units import SECOND_MS
 
 SETTLE_MS: Final = 10 * SECOND_MS
-"""How long a missed call waits for notifications that are still on their way: those of another telephone."""
+"""The delay of a missed call, for notifications of another telephone that are still on their way."""
 
 
 class RingCentralJoin(GatheringJoin[Piece]):
@@ -30,7 +30,7 @@ class RingCentralJoin(GatheringJoin[Piece]):
         self._default_queue = settings.source(RingCentralSettings).default_queue
 
     def again_ms(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> int | None:
-        """Return when a missed call is believed."""
+        """Return the moment from which a missed call counts."""
         due_ms = max(pieces.values()) + SETTLE_MS
         return due_ms if due_ms > now_ms and _is_missed(_parties(call, pieces)) else None
 
@@ -94,7 +94,8 @@ class _Party:
         is_consulted = any(one.code == "gone" and one.reason == ATTENDED and one.is_elsewhere for one in ends)
         self.is_internal = is_consulted or first.colleague
         self.given_by = next((one.reason for one in ends if one.reason in TRANSFERS), "")
-        # Who transfers a call has answered it. If that was not heard, the talk may hold the ringing.
+        # A party that transfers a call has answered it. Without a notification of the answer, the talk may include the
+        # ringing.
         self.is_guessed = bool(self.given_by) and not self.answered
         if self.is_guessed:
             self.answered = self.began
@@ -103,7 +104,7 @@ class _Party:
 
     @property
     def is_vain(self) -> bool:
-        """Whether nobody answered, for certain."""
+        """True if the call was certainly not answered."""
         said = self.states
         return not self.answered and any(
             one.missed or one.code == "voicemail" or one.reason in REASONS or one.reason in TAKEN for one in said
@@ -111,7 +112,7 @@ class _Party:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it is over, and neither an answer was heard nor that there was none."""
+        """True if it is over, and neither an answer nor a missing answer was reported."""
         return bool(self.ended) and not self.answered and not self.is_vain
 
     def takes_over(self, other: _Party) -> None:
@@ -160,12 +161,12 @@ class _Party:
         ended_by: EndedBy | None = None,
         uncertain: bool = False,
     ) -> CallEnded:
-        """Return its end: of its own state, or of the call log, which says that it began at `logged_at`."""
+        """Return its end: of its own state, or of the call log, in which it began at `logged_at`."""
         if disposition is None:
             disposition = REASONS.get("" if self.end is None else self.end.reason, "no_answer")
         is_weak = self.is_guessed or self.is_only_end or (self.is_doubtful and not answered)
         began = (logged_at or None) if self.is_only_end else self.began
-        # The fold would take an end at its own start for another stretch.
+        # The fold would count an end at its own start as another stretch.
         return self.maker().ended(
             ended if began is None else max(ended, answered, began + 1),
             began,
@@ -193,7 +194,7 @@ def _parties(call: str, pieces: Mapping[Piece, int]) -> list[_Party]:
 
 
 def _is_missed(parties: Sequence[_Party]) -> bool:
-    """Return whether a queue missed a call: all its telephones rang in vain, for certain."""
+    """Return whether a queue missed a call: certainly none of its telephones answered."""
     rung = [one for one in parties if one.manager]
     is_queue = any(one.is_queued for one in parties) or len({one.manager for one in rung}) > 1
     is_inbound = all(not one.outbound and not one.is_internal for one in parties)
@@ -201,7 +202,7 @@ def _is_missed(parties: Sequence[_Party]) -> bool:
 
 
 def _by_log(call: str, logged: Logged, parties: Sequence[_Party], *, alone: bool) -> Iterator[CallEnded]:
-    """Yield what the call log adds to the legs of a manager. `alone`: nobody else talked in the call."""
+    """Yield the additions of the call log to the legs of a manager. `alone`: no other manager talked in the call."""
     answered = logged.disposition == "answered"
     lacking = next((one for one in reversed(parties) if not one.ended or one.is_doubtful or one.is_only_end), None)
     if lacking is not None and logged.ended + SECOND_MS >= lacking.began:
@@ -236,7 +237,7 @@ def _by_log(call: str, logged: Logged, parties: Sequence[_Party], *, alone: bool
 
 
 def _missed_by_log(logged: Sequence[Logged]) -> Logged | None:
-    """Return what the call log says of an inbound call that its queue missed; None for any other call."""
+    """Return the entry of the call log for an inbound call that its queue missed; None for any other call."""
     queue = [one for one in logged if not one.manager]
     if any(one.outbound or one.disposition == "answered" for one in logged):
         return None

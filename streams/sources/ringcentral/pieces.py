@@ -1,4 +1,4 @@
-"""What RingCentral says about a call: the state of a party, or a leg of the call log."""
+"""Pieces of a call of RingCentral: the state of a party, or a leg of the call log."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ REASONS: Final[Mapping[str, Disposition]] = MappingProxyType(
         "nosuchuser": "failed",
     }
 )
-"""What a reason says of a leg that nobody answered."""
+"""The disposition of an unanswered leg, by its reason."""
 TAKEN: Final = frozenset(("agentanswered", "pickup"))
-"""Reasons of a leg whose call somebody else answered."""
+"""Reasons of a leg whose call another party answered."""
 _RESULTS: Final[Mapping[str, Disposition]] = MappingProxyType(
     {
         "accepted": "answered",
@@ -75,7 +75,7 @@ _RESULTS: Final[Mapping[str, Disposition]] = MappingProxyType(
         "reply": "no_answer",
     }
 )
-"""What a result of the call log means; all others are failures."""
+"""The dispositions by the result in the call log; all others are failures."""
 _GOES_ON: Final = "in progress"
 _AHEAD_MS: Final = 5 * MINUTE_MS
 _ISO: Final = Times("iso")
@@ -152,9 +152,9 @@ class _Record(_Leg, kw_only=True, rename="camel"):
 
 
 class State(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="state"):
-    """A party came to a state at the moment `at`. "" stands for nobody and nothing.
+    """A party came to a state at the moment `at`. "" stands for a missing value.
 
-    `manager` has the party; "" is a queue. `colleague`: the other side is of the department, too. `missed`: nobody
+    `manager` has the party; "" is a queue. `colleague`: the other side is of the department, too. `missed`: it was not
     answered. `is_elsewhere`: the party went on in another session.
     """
 
@@ -174,7 +174,7 @@ class State(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="state"):
 
 
 class Logged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="logged"):
-    """What the call log says of an extension's part in a call. `manager` is "" for the part of a queue."""
+    """An extension's part in a call, by the call log. `manager` is "" for the part of a queue."""
 
     manager: str
     outbound: bool
@@ -213,7 +213,7 @@ class Reader:
                 yield session, state
 
     def logged(self, row: bytes, now_ms: int) -> tuple[str, Sequence[Logged]] | None:
-        """Return what a record of the call log says; None for a fax, a call that goes on, or one between colleagues.
+        """Return the pieces of a record of the call log; None for a fax, an open call, or one between colleagues.
 
         Raises UnreadableError.
         """

@@ -1,7 +1,7 @@
 """The call log of RingCentral, and its users. A record of the log becomes pieces of its call, as a notification does.
 
 The log is read by its dates, from now backwards, and behind the oldest record that was read: a record that comes late
-moves nothing between two pages. Its own way, a token of synchronisation, gives 250 changes at most.
+shifts no rows between two pages. The API's token of synchronisation gives 250 changes at most.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Subscription(Struct, rename="camel"):
 
 
 class RingCentralPoll:
-    """Asks `call-log`, of which RingCentral allows ten requests a minute to a user, and `extension`."""
+    """Polls `call-log`, of which RingCentral allows ten requests a minute to a user, and `extension`."""
 
     limits = Limits(per_second=0.1, burst=5)
     every_ms = 10 * MINUTE_MS
@@ -112,24 +112,24 @@ class RingCentralPoll:
         return {"Authorization": f"Bearer {self._access}"}
 
     def verdict(self, response: Response) -> Verdict | None:
-        """Return that an app or a credential is refused; None where the status says what a response means."""
+        """Return the refusal of an app or a credential; None where the status alone decides."""
         is_refused = response.status == _BAD_REQUEST and b'"invalid_' in response.body and b"error" in response.body
         return (
             DENIED if is_refused and (b"invalid_grant" in response.body or b"invalid_client" in response.body) else None
         )
 
     def renew(self) -> Asking[None]:
-        """Ask for an access token, by the credential."""
+        """Request an access token, by the credential."""
         form = {"grant_type": _GRANT, "assertion": self._jwt}
         headers = {"Authorization": f"Basic {self._basic}"}
         response = yield from ask(Ask(method="POST", path=_TOKEN, form=form, headers=headers))
         self._access = response.json(_Access).access_token
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
+        """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
         until_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
         since_ms, kept = until_ms - OVERLAP_MS, str(until_ms).encode()
-        # A long call that ended just now began long ago.
+        # A long call that ended just now began much earlier.
         from_ms, to_ms, page = since_ms - self._max_call_ms, now_ms, 1
         for _ in range(_MOST_PAGES):
             query = {"view": "Detailed", "type": "Voice", "perPage": str(_PAGE), "page": str(page)}
@@ -150,7 +150,7 @@ class RingCentralPoll:
             yield from self._keep_subscription()
 
     def listed(self) -> Asking[list[Listed]]:
-        """Ask for the users."""
+        """Request the users."""
         found: dict[str, Listed] = {}
         for page in range(1, _MOST_PAGES):
             query = {"status": "Enabled", "perPage": str(_MOST_USERS), "page": str(page)}

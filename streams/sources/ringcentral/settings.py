@@ -23,8 +23,8 @@ class RingCentralSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.ringcentral]`.
 
     - `verification_token`: the token that the subscription was made with; it stands in a header of each notification.
-    - `client_id`, `client_secret`, `jwt`: the app and the credential by which the call log and the users are asked for.
-    - `api_url`: where they are asked for, if not at RingCentral's own address.
+    - `client_id`, `client_secret`, `jwt`: the app and the credential for the call log and the users.
+    - `api_url`: the address of the API, if not RingCentral's own.
     - `queues`: the names of call queues, by the ids of their extensions.
     - `default_queue`: the name of a queue that neither the settings nor RingCentral names.
     """
@@ -40,11 +40,11 @@ class RingCentralSettings(Access, frozen=True, kw_only=True):
 
     @property
     def has_access(self) -> bool:
-        """Whether the settings say how to ask."""
+        """True if the settings suffice for a poll."""
         return bool(self.client_id and self.client_secret.reveal() and self.jwt.reveal())
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook or the poll from working."""
+        """Yield the problems that keep the hook or the poll from working."""
         if self.tokens and not self.verification_token.reveal():
             yield ("verification_token", "tokens"), "is needed beside tokens: it stands in each notification"
         if not self.has_access and (self.client_id or self.client_secret.reveal() or self.jwt.reveal()):

@@ -1,7 +1,7 @@
 """Amazon Contact Lens: the segments of its live stream, and the file that it writes after a call.
 
-`Utterance` segments are pieces of what a `Transcript` segment says later as a whole; both have the id of the
-transcript, so the whole replaces the pieces. Offsets count from the beginning of the contact. Words have no times.
+`Utterance` segments are pieces of a later, complete `Transcript` segment; both have the id of the transcript, so the
+whole replaces the pieces. Offsets count from the beginning of the contact. Words have no times.
 """
 
 from __future__ import annotations

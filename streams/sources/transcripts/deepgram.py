@@ -1,8 +1,8 @@
 """Deepgram: messages of a live stream, and the JSON of a file or of its callback.
 
-A live message is a window of the audio. `is_final` fixes it; `speech_final` only says that a pause follows, so an
-utterance of a speaker is several of ours. The window's channel and start name it: an interim result, the final one and
-a repeat of that have the same id. A file has `utterances`, or the words of each channel, which are cut at pauses.
+A live message is a window of the audio. `is_final` fixes it; `speech_final` only marks a pause after it, so an
+utterance of a speaker becomes several events. The window's channel and start name it: an interim result, the final one
+and a repeat of that have the same id. A file has `utterances`, or the words of each channel, which are cut at pauses.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _extra(message: Fields) -> Mapping[str, str]:
 
 
 def _named(extra: Json) -> Mapping[str, str]:
-    """Return the texts of `extra`. A key that was given twice has an array: its first value counts."""
+    """Return the texts of `extra`. A repeated key has an array: its first value counts."""
     found: dict[str, str] = {}
     if isinstance(extra, dict):
         for name, value in extra.items():
@@ -93,7 +93,10 @@ def _window(reading: Reading, message: Fields, asked: Asked) -> None:
 
 
 def _voices(reading: Reading, best: Fields, speech: Speech, leg: Leg, *, final: bool) -> None:
-    """Take a window of a stream with one channel, in which voices were told apart. It is certain when it is final."""
+    """Take a window of a stream with one channel, in which voices were distinguished.
+
+    It is certain when it is final.
+    """
     words = [fields(word, "words") for word in items(best, "words")]
     if not final or not words:
         reading.found.ignored += 1
@@ -218,7 +221,7 @@ def _joined(channel: int, run: Sequence[Fields], *, apart: bool) -> Fields:
 
 
 def _end(reading: Reading, speech: Speech, leg: Leg, asked: Asked, apart: bool | None) -> None:
-    """Take the end. Deepgram leaves out "um" and "uh" unless it is asked for them."""
+    """Take the end. Deepgram leaves out "um" and "uh" unless they are requested."""
     reading.end(
         speech,
         leg,

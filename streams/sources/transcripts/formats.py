@@ -15,7 +15,7 @@ from streams.sources.transcripts.values import documents
 
 
 class Format(NamedTuple):
-    """How a format is read, and what its recogniser never says."""
+    """The reader of a format, and the facts that its recogniser never gives."""
 
     read: Reader
     cannot_know: str
@@ -40,7 +40,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
 def translated(name: str, bodies: Sequence[bytes], asked: Asked) -> Translation:
     """Return the events of a transcript in the format `name`: of a request, or of files in their order.
 
-    A document that cannot be read is refused, with its size and nothing of what it says. Never raises.
+    An unreadable document is refused, with its size and without its contents. Never raises.
     """
     values = []
     refused = []
@@ -58,5 +58,5 @@ def translated(name: str, bodies: Sequence[bytes], asked: Asked) -> Translation:
 
 
 def size(body: bytes) -> bytes:
-    """Return what a dead letter holds of a transcript: its size."""
+    """Return the part of a transcript that a dead letter may hold: its size."""
     return f"{len(body)} bytes".encode()

@@ -16,7 +16,7 @@ _MOST_PARAMETERS: Final = 100
 
 
 class TranscriptsHook(Hook):
-    """Takes what recognisers push. Deepgram tries a callback again after any answer but a 2xx."""
+    """Reads requests of recognisers. Deepgram tries a callback again after any answer but a 2xx."""
 
     answers = Answers(done=200, refused=400, unauthenticated=401, unavailable=503)
     has_subpaths = True
@@ -27,7 +27,10 @@ class TranscriptsHook(Hook):
         self.people = People.of(settings, settings.privacy.lead_secret.reveal().encode())
 
     def is_authentic(self, request: Request) -> bool:  # noqa: ARG002 - the token in the URL decides
-        """Return whether the request is its sender's. The token in the URL is all that recognisers can show."""
+        """Return whether the request comes from its sender.
+
+        The token in the URL is the only authentication of recognisers.
+        """
         return True
 
     def translate(self, request: Request) -> Translation:

@@ -1,4 +1,4 @@
-"""Whose transcript it is: the leg, which side has which channel, and from when times count."""
+"""The leg of a transcript: the channel of each side, and the zero of its times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARAMETERS: Final = (
     *("call", "manager", "answered_at", "started_at", "lead", "manager_channel", "channel", "language"),
     *("manager_offset_ms", "customer_offset_ms", "roles", "more"),
 )
-"""What may be said about a leg: in the query of a hook, in Deepgram's `extra`, in the name of a file, by an option."""
+"""The parameters of a leg: in the query of a hook, in Deepgram's `extra`, in the name of a file, by an option."""
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
 _UNIX_MS: Final = re.compile(r"\d{12,13}", re.ASCII)
 _SIGNED: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
@@ -27,10 +27,10 @@ _NO_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Leg(Struct, frozen=True, kw_only=True):
-    """A leg, and how its recording lies in time.
+    """A leg, and the place of its recording in time.
 
-    `offset_ms` says, by role, how much later than the answer the zero of the side's times is. `guessed` is true where
-    roles come from telling voices apart, and not from channels.
+    `offset_ms` is, by role, the delay of the zero of the side's times after the answer. `guessed` is true if roles come
+    from the recognition of voices, and not from channels.
     """
 
     call: str
@@ -45,17 +45,17 @@ class Leg(Struct, frozen=True, kw_only=True):
     more: bool = False
 
     def role(self, channel: int) -> Role:
-        """Return whose channel it is. Raises UnreadableError for a third channel."""
+        """Return the side of a channel. Raises UnreadableError for a third channel."""
         if channel not in (0, 1):
             raise UnreadableError("invalid_field", "the channel is neither 0 nor 1: whose speech it is is not known")
         return "manager" if channel == self.manager_channel else "customer"
 
 
 class Asked:
-    """What was said about a leg beside the transcript.
+    """The data of a leg beside the transcript.
 
-    `parameters` are those of `PARAMETERS`. `manager` turns a name into the id of the roster. `received_at_ms` is when
-    utterances came in; None for a file, whose utterances are dated by their own times.
+    `parameters` are those of `PARAMETERS`. `manager` turns a name into the id of the roster. `received_at_ms` is the
+    moment at which utterances came in; None for a file, whose utterances are dated by their own times.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Asked:
         self._manager = manager
 
     def leg(self, said: Mapping[str, str] = _NO_MORE) -> Leg:
-        """Return the leg. `said` is what the transcript says itself; a parameter goes before it.
+        """Return the leg. `said` has the transcript's own data; a parameter goes before it.
 
         Raises:
             UnreadableError: the call, the manager or the moment of the answer is missing, or a value cannot be read.
@@ -103,7 +103,7 @@ class Asked:
 
 
 def tag(language: str | None) -> str | None:
-    """Return a language as a tag of BCP 47, None for what is none."""
+    """Return a language as a tag of BCP 47, None for another value."""
     return language if language and len(language) <= 35 and _LANGUAGE.fullmatch(language) else None  # noqa: PLR2004 - the contract's limit
 
 

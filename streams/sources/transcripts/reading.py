@@ -1,4 +1,4 @@
-"""What the readers of all formats do: a part that cannot be read costs itself and no other."""
+"""The common part of the readers of all formats. An unreadable part does not affect others."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Reading:
         self._speech: dict[tuple[str, str], Speech] = {}
 
     def speech(self, source: str, leg: Leg, received_at_ms: int | None) -> Speech:
-        """Return what makes the events of a leg: the same for all messages about it."""
+        """Return the maker of the events of a leg: the same for all messages about it."""
         return self._speech.setdefault((leg.call, leg.manager), Speech(source, leg, received_at_ms))
 
     @contextmanager
     def part(self, where: str) -> Iterator[None]:
-        """Refuse what is read within, if it cannot be read."""
+        """Refuse the part that is read inside, if it is unreadable."""
         try:
             yield
         except UnreadableError as error:
@@ -46,7 +46,7 @@ class Reading:
             self._unnamed += 1
 
     def done(self) -> Translation:
-        """Return what was read."""
+        """Return the result of the reading."""
         if self._unnamed:
             last = self.found.refused[-1]
             self.found.refused.append(

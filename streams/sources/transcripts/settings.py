@@ -14,13 +14,13 @@ NAME: Final = "transcripts"
 
 
 class Recogniser(Struct, frozen=True, kw_only=True):
-    """What the transcripts of a recogniser do not say.
+    """Facts that the transcripts of a recogniser lack.
 
     - `manager_channel`: the channel of the manager in a recording with two.
     - `language`: a tag of BCP 47, where the transcript names none.
-    - `manager_delay`, `customer_delay`: how much later the side's channel begins than the recording.
-    - `fillers`: "kept" where the recogniser was asked to write sounds and fillers as they are said, "dropped" where it
-      leaves them out; "usual" is what it does without being asked.
+    - `manager_delay`, `customer_delay`: the delay of the side's channel after the beginning of the recording.
+    - `fillers`: "kept" if the recogniser is configured to write sounds and fillers as they are said, "dropped" if it
+      leaves them out; "usual" is its default.
     """
 
     manager_channel: Literal[0, 1] = 0
@@ -31,7 +31,7 @@ class Recogniser(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptsSettings(Access, frozen=True, kw_only=True):
-    """Who may post transcripts to `/hooks/transcripts/TOKEN/FORMAT`, and a table for each format."""
+    """The access of senders to `/hooks/transcripts/TOKEN/FORMAT`, and a table for each format."""
 
     bitrix24: Recogniser = Recogniser()
     contact_lens: Recogniser = Recogniser()

@@ -1,4 +1,4 @@
-"""Utterances as a recogniser has them become events of the contract: in time, within the limits, with permanent ids."""
+"""Utterances of a recogniser become events of the contract: in time, within the limits, with permanent ids."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_KEY: Final = 100
 
 
 class Word(Struct, frozen=True):
-    """A word and its times, as the recogniser counts them."""
+    """A word and its times, counted like the recogniser's."""
 
     text: str
     start_ms: int
@@ -32,7 +32,7 @@ class Word(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """An utterance as the recogniser has it. `key` is its permanent name within the leg."""
+    """An utterance in the recogniser's form. `key` is its permanent name within the leg."""
 
     key: str
     role: Role
@@ -61,8 +61,8 @@ class Speech:
     def events(self, said: Said) -> list[Event]:
         """Return the events of an utterance: one, or several where it is longer than a record may be.
 
-        What was said before the answer is left out, so there may be none. An utterance that may still change and is too
-        long is left out, too: the final one comes.
+        Speech before the answer is left out, so there may be none. An utterance that may still change and is too long
+        is left out, too: the final one comes.
 
         Raises:
             UnreadableError: the utterance ends before it begins, or lies a week after the answer.
@@ -145,7 +145,7 @@ def capabilities_of(
     channels_apart: bool | UnsetType = UNSET,
     fine_times: bool | UnsetType = UNSET,
 ) -> Capabilities:
-    """Return what a recogniser can give; the settings say what it was asked for."""
+    """Return the capabilities of a recogniser; the settings have its configuration."""
     return Capabilities(
         word_times=word_times,
         punctuation=punctuation,
@@ -177,7 +177,7 @@ def _counted(said: Said, offset_ms: int) -> Said | None:
             return None
     fitted = [Word(one.text, max(one.start_ms, 0), max(one.start_ms, one.end_ms, 0)) for one in (heard if text else ())]
     start = max(start, 0)
-    # An utterance without text is no speech: it takes back what was said before.
+    # An utterance without text is no speech: it withdraws earlier speech.
     end = max(end, start) if text else start
     return msgspec.structs.replace(said, start_ms=start, end_ms=end, text=text, words=fitted)
 

@@ -66,7 +66,7 @@ def fields(value: Json, name: str) -> dict[str, Json]:
 
 
 def items(holder: Fields, *names: str) -> list[Json]:
-    """Return the array under the first of the names that is there; none: an empty one."""
+    """Return the array under the first of the names that is there, else an empty one."""
     value = first(holder, *names)
     if value is None:
         return []
@@ -127,7 +127,7 @@ def _place(value: float, unit: int, name: str) -> int:
 
 
 def share(value: Json) -> float | None:
-    """Return a confidence from 0 to 1; None for what is none."""
+    """Return a confidence from 0 to 1; None for another value."""
     try:
         found = number(value, "confidence")
     except UnreadableError:

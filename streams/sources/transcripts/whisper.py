@@ -1,8 +1,8 @@
 """Whisper: the JSON of faster-whisper, of openai-whisper, and `verbose_json` of OpenAI's interface.
 
-Whisper knows no speakers, so each side is a file of its own. Its segments are long and begin early; the words in them
-have the times that count. Two of its own rules are kept: a segment that compresses too well is a loop, and one that is
-improbable and probably silent is no speech.
+Whisper does not distinguish speakers, so each side is a file of its own. Its segments are long and begin early; the
+words in them have the times that count. Two of its own rules are kept: a segment that compresses too well is a loop,
+and one that is improbable and probably silent is no speech.
 """
 
 from __future__ import annotations

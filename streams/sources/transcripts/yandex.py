@@ -1,4 +1,4 @@
-"""Yandex SpeechKit, version 3: the messages of its stream as JSON, and what its interface returns for a file.
+"""Yandex SpeechKit, version 3: the messages of its stream as JSON, and the answers of its interface for a file.
 
 `final_index` names an utterance: a `partial`, the `final` and the `final_refinement`, which has punctuation, are
 revisions of it. Messages may have the names of gRPC (`final_index`) or of REST (`finalIndex`), and stand in `result`.
@@ -37,7 +37,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
         for number_, value in enumerate((one for document in documents for one in flat(document)), 1):
             with reading.part(f"message {number_}"):
                 messages.take(fields(value, "the message"))
-        # What REST returns for a file, and what stands in a file, is whole. A stream says when it is over.
+        # An answer of REST for a file, and a file, are complete. A stream marks its end.
         if messages.is_over or asked.received_at_ms is None:
             apart = UNSET if leg.guessed or len(messages.channels) < 2 else True  # noqa: PLR2004 - two sides
             capabilities = capabilities_of(
@@ -97,7 +97,7 @@ class _Messages:
         start = _place(best, "start_time_ms", "startTimeMs")
         end = _place(best, "end_time_ms", "endTimeMs")
         if words:
-            # The alternative is as long as the audio that was looked at; the words are what was said.
+            # The alternative is as long as the processed audio; the words have the times of speech.
             start, end = max(start, words[0].start_ms), words[-1].end_ms
         said = text(best, "text")
         if not said.strip() and not final:
@@ -137,7 +137,7 @@ def _index(holder: Mapping[str, Json]) -> int:
 
 
 def _partial_revision(cursors: Json) -> int:
-    """Return how much was heard of what may still change, in milliseconds: it grows until the final."""
+    """Return the length of the speech that may still change, in milliseconds: it grows until the final."""
     if not isinstance(cursors, dict):
         return 0
     return min(max(0, _place(cursors, "partial_time_ms", "partialTimeMs") // 10), MOST_REVISIONS)

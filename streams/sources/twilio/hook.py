@@ -19,7 +19,7 @@ _USED: Final = frozenset(
 
 
 class TwilioHook(Hook):
-    """Takes `/hooks/twilio/TOKEN`. Twilio tries again after an error of the connection, or as its URL says (`#rp=`)."""
+    """Reads `/hooks/twilio/TOKEN`. Twilio tries again after an error of the connection, or as its URL says (`#rp=`)."""
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
     most_fields = MOST_FIELDS
@@ -50,7 +50,7 @@ class TwilioHook(Hook):
             said = self._read(request)
         except UnreadableError as error:
             return Translation(refused=[error.refused(request.body)])
-        # Whose outbound call begins here, only the list of calls in progress has.
+        # Only the list of calls in progress has the salesperson of an outbound call that begins here.
         is_nobodys = not said.is_root and not said.callee.manager and said.status in _BEGINS
         return Translation(statements=[said.statement()], ring=is_nobodys)
 

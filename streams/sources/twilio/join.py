@@ -1,7 +1,7 @@
 """The statements about a call of Twilio become its legs.
 
-A child is a leg: the call to a salesperson's telephone, or a salesperson's call to a customer. Its parent says who the
-other side is. An inbound parent whose children nobody answered is a call that the queue missed.
+A child is a leg: the call to a salesperson's telephone, or a salesperson's call to a customer. Its parent names the
+other side. An inbound parent without an answered child is a call that the queue missed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from streams.sources.twilio.statements import ENDS, Party, Said
 from streams.units import HOUR_MS, SECOND_MS
 
 SETTLE_MS: Final = 10 * SECOND_MS
-"""How long a missed call waits for callbacks that are still on their way: those of another telephone."""
+"""The delay of a missed call, for callbacks of another telephone that are still on their way."""
 _BEFORE: Final = ("queued", "initiated", "ringing")
 _NO_PARENT: Final = "the parent of a call was never reported, so its salesperson is not known"
 
 
 class _Call(NamedTuple):
-    """What is known of one call of Twilio. `ended` is None while it goes on; `arrived_ms` is its last statement's."""
+    """The state of one call of Twilio. `ended` is None while it goes on; `arrived_ms` is its last statement's."""
 
     sid: str
     direction: str
@@ -40,13 +40,13 @@ class _Call(NamedTuple):
     disposition: Disposition | None
     arrived_ms: int
     pieces: int
-    """How many statements there are that may change its moments."""
+    """The number of statements that may change its moments."""
     listed: bool
-    """Whether all of the call is known: the list of calls has it."""
+    """True if the call is complete: the list of calls has it."""
 
 
 class _Sides(NamedTuple):
-    """Whose leg it is. `internal` is a call between colleagues."""
+    """The manager and the lead of a leg. `internal` is a call between colleagues."""
 
     manager: str
     lead: str | None
@@ -63,7 +63,7 @@ class TwilioJoin:
         self._queue = QUEUE_PREFIX + settings.source(TwilioSettings).queue
 
     def join(self, statements: Sequence[KeptStatement], now_ms: int) -> Joined:
-        """Return the events of the legs; `Join.join` says more."""
+        """Return the events of the legs, as `Join.join` describes."""
         calls = _calls(statements)
         call_root = next((said.root for said, _ in _read(statements)), "")
         root = next((call for call in calls if call.sid == call_root), None)
@@ -119,7 +119,7 @@ def _events(leg: LegEvents, call: _Call, *, is_root_known: bool) -> Iterator[Eve
 
 
 def _sides(child: _Call, root: _Call | None) -> _Sides | None:
-    """Return whose leg a child is; None while its parent has to be known for that."""
+    """Return the owner of a child's leg; None while its unknown parent decides this."""
     if child.callee.manager:
         return _rung(child, root)
     if root is None:
@@ -127,7 +127,7 @@ def _sides(child: _Call, root: _Call | None) -> _Sides | None:
     agent = root.callee if root.direction == "outbound-api" else root.caller
     if agent.manager:
         return _Sides(agent.manager, child.callee.lead or None, "outbound")
-    # A customer's call that is passed on to the telephone of somebody who is on no roster entry.
+    # A customer's call that is passed on to the telephone of a person without a roster entry.
     return _Sides(child.callee.phone, root.caller.lead or None, "inbound") if child.callee.phone else None
 
 
@@ -146,14 +146,14 @@ def _customer(root: _Call) -> Party:
 
 
 def _is_missed(root: _Call, children: Sequence[_Call]) -> bool:
-    """Return whether an inbound call is over and nobody answered. Its telephones must be known, or be none."""
+    """Return whether an inbound call is over without an answer. Its telephones must be known, or be none."""
     if root.direction != "inbound" or root.caller.manager or not (children or root.listed):
         return False
     return all(child.ended is not None and child.disposition != "answered" for child in children)
 
 
 def _began(root: _Call) -> int | None:
-    """Return when a parent began. A program answers it, and rings the telephones."""
+    """Return the moment at which a parent began. A program answers it, and rings the telephones."""
     return min((moment for moment in (root.started, root.answered) if moment is not None), default=None)
 
 
@@ -173,7 +173,7 @@ def _calls(statements: Sequence[KeptStatement]) -> list[_Call]:
 
 
 def _folded(sid: str, heard: Sequence[tuple[Said, int]]) -> _Call:
-    """Return what all statements about one call say together. Their order makes no difference."""
+    """Return the union of all statements about one call. Their order makes no difference."""
     every = sorted((said for said, _ in heard), key=lambda said: (said.at, msgspec.json.encode(said)))
     started = [said.at for said in every if said.status in _BEFORE]
     started += [said.created for said in every if said.created is not None]

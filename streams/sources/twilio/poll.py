@@ -1,7 +1,7 @@
-"""The list of calls of Twilio: what callbacks did not say, and whose calls in progress are.
+"""The list of calls of Twilio: facts that callbacks lack, and the salespersons of calls in progress.
 
-Each poll asks for the calls in progress, because an outbound call names its salesperson nowhere else before it is over.
-Every five minutes it reads all calls that may have ended since. The statements are those of the callbacks, so nothing
+Each poll requests the calls in progress, because an outbound call names its salesperson nowhere else before it is over.
+Every five minutes it reads all calls that may have ended since. The statements are those of the callbacks, so no call
 counts twice.
 """
 
@@ -37,13 +37,13 @@ class _Page(Struct):
 
 
 class _Cursor(Struct):
-    """Up to when all calls that ended are read."""
+    """The moment up to which all calls that ended are read."""
 
     until: int
 
 
 class TwilioPoll:
-    """Asks `Calls.json`."""
+    """Polls `Calls.json`."""
 
     limits = Limits(per_second=2, burst=10)
     every_ms = MINUTE_MS
@@ -64,8 +64,8 @@ class TwilioPoll:
         """Return the authorisation."""
         return {"Authorization": f"Basic {self._access}"}
 
-    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status says it
-        """Return None: the status says what a response means."""
+    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status alone decides
+        """Return None: the status alone decides."""
         return None
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
@@ -104,7 +104,7 @@ class TwilioPoll:
 
 
 def twilio_poll(settings: Settings) -> TwilioPoll | None:
-    """Return the poll, if the settings have an account whose list can be asked for."""
+    """Return the poll, if the settings have an account with a list."""
     own = getattr(settings.sources, "twilio", None)
     if not isinstance(own, TwilioSettings) or not own.account_sid or own.dialect == "telnyx":
         return None

@@ -17,16 +17,16 @@ Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class TwilioSettings(Access, frozen=True, kw_only=True):
-    """How callbacks are signed, and who is on the line.
+    """Signatures of callbacks, and the numbers and queue of the department.
 
-    - `auth_token`: what the callbacks are signed with: the auth token of Twilio, the signing key of SignalWire. Telnyx
-      signs in another way, which is not checked: there the token in the URL is all.
+    - `auth_token`: the key of the callbacks' signatures: the auth token of Twilio, the signing key of SignalWire.
+      Telnyx signs in another way, which is not checked: there the token in the URL is the only authentication.
     - `account_sid`: callbacks of another account are refused. Empty: any.
     - `public_url`: the URL as it was given to Twilio, with its query, where the gateway sees another one.
-    - `dialect`: who sends: `twilio`, `signalwire` (LaML) or `telnyx` (TeXML).
+    - `dialect`: the sender: `twilio`, `signalwire` (LaML) or `telnyx` (TeXML).
     - `own_numbers`: the numbers of the department. A call never has one of them as its lead.
-    - `queue`: the name of the queue of inbound calls that nobody answered. Callbacks name none.
-    - `api_url`: where to ask for the list of calls, if not at Twilio itself: `https://SPACE.signalwire.com/api/laml`.
+    - `queue`: the name of the queue of unanswered inbound calls. Callbacks name none.
+    - `api_url`: the address of the list of calls, if not Twilio's own: `https://SPACE.signalwire.com/api/laml`.
     - `api_user`, `api_token`: the access to it, if not the account and its auth token: an API key and its secret.
     """
 

@@ -21,7 +21,7 @@ Fields = Sequence[tuple[str, str]]
 
 
 def fields_of(body: bytes) -> Fields | None:
-    """Return the fields of a form in their order, empty ones too; None for what is no form, or has too many fields."""
+    """Return the fields of a form in their order, empty ones too; None for another body or too many fields."""
     try:
         return parse_qsl(
             body.decode("ascii", "surrogateescape"),
@@ -34,7 +34,7 @@ def fields_of(body: bytes) -> Fields | None:
 
 
 def is_signed(signature: str, key: str, url: str, fields: Fields) -> bool:
-    """Return whether a signature is that of a callback. An empty key signs nothing."""
+    """Return whether a signature is that of a callback. No signature is valid with an empty key."""
     if not key:
         return False
     given = signature.encode("utf-8", "surrogateescape")

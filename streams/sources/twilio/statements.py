@@ -1,7 +1,7 @@
-"""What a callback, or an entry of the list of calls, says about one call of Twilio: a statement without any number.
+"""Statements about one call of Twilio, by a callback or an entry of the list of calls, without any number.
 
-Twilio's word *call* is a leg of ours or less: a call of a customer and the call to the salesperson's telephone are two,
-a parent and its child. `root` is the parent's id, for a parent its own.
+Twilio's word *call* is a leg of callpulse or less: a call of a customer and the call to the salesperson's telephone are
+two, a parent and its child. `root` is the parent's id, for a parent its own.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ class Said(Struct, frozen=True, omit_defaults=True, kw_only=True):
     machine: bool = False
     created: int | None = None
     listed: bool = False
-    """Whether the list of calls says it, which has all children of a parent."""
+    """True if it comes from the list of calls, which has all children of a parent."""
 
     @property
     def is_root(self) -> bool:
-        """Whether the call is a parent, or has neither parent nor child."""
+        """True if the call is a parent, or has neither parent nor child."""
         return self.sid == self.root
 
     def statement(self) -> Statement:
-        """Return it as it is kept."""
+        """Return its stored form."""
         return Statement(call=self.root, body=msgspec.json.encode(self))
 
 
@@ -98,7 +98,7 @@ class Listed(Struct, kw_only=True):
 
 
 class Reader:
-    """Reads what Twilio says, by the settings."""
+    """Reads callbacks and the list of calls, by the settings."""
 
     def __init__(self, settings: TwilioSettings, people: People, secret: bytes, region: str | None = None) -> None:
         self._settings = settings
@@ -108,7 +108,10 @@ class Reader:
         self._own = {self._numbers.read(number) for number in settings.own_numbers} - {None}
 
     def callback(self, fields: Mapping[str, str], latest_ms: int) -> Said:
-        """Return what the fields of a callback say. A moment after `latest_ms` is refused. Raises UnreadableError."""
+        """Return the statement in the fields of a callback.
+
+        A moment after `latest_ms` is refused. Raises UnreadableError.
+        """
         for name in ("CallSid", "CallStatus", "Timestamp"):
             if not fields.get(name):
                 raise UnreadableError("missing_field", f"{name} is missing")
@@ -133,7 +136,7 @@ class Reader:
         )
 
     def listed(self, call: Listed) -> Said:
-        """Return what an entry of the list says: of a call in progress its parties, else all.
+        """Return the statement of an entry of the list: of a call in progress its parties, else all.
 
         Raises UnreadableError.
         """
@@ -160,7 +163,7 @@ class Reader:
             return said
 
     def party(self, text: str) -> Party:
-        """Return who is behind an address: `client:NAME`, `sip:NAME@HOST`, a number, or nothing."""
+        """Return the party behind an address: `client:NAME`, `sip:NAME@HOST`, a number, or none."""
         address = text.strip()
         folded = address.casefold()
         if folded.startswith(_CLIENT):

@@ -63,7 +63,7 @@ _AHEAD_MS: Final = 5 * MINUTE_MS
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """A notification, or a row of the statistics. `manager` is "" for one that names nobody.
+    """A notification, or a row of the statistics. `manager` is "" for one that names none.
 
     `disposition` is that of an end, and of a row.
     """
@@ -77,7 +77,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 
 
 class ZadarmaHook(GatheringHook[Piece]):
-    """Takes the notifications, and answers the test of the URL: `GET ?zd_echo=TEXT` wants the text back."""
+    """Reads the notifications, and answers the test of the URL: `GET ?zd_echo=TEXT` requires the text as the answer."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     most_fields = MOST_FIELDS
@@ -97,7 +97,7 @@ class ZadarmaHook(GatheringHook[Piece]):
         self._times = LocalTimes(FORM, own.timezone)
 
     def handshake(self, request: Request) -> Reply | None:
-        """Return the text that a test of the URL asks for. A GET is never anything else."""
+        """Return the text that a test of the URL requires. Every GET is such a test."""
         if request.method != "GET":
             return None
         try:
@@ -187,7 +187,7 @@ def duration_of(written: str) -> int:
 
 
 def disposition_of(written: str) -> Disposition:
-    """Return ours for a word of Zadarma. Raises UnreadableError."""
+    """Return the contract's word for a word of Zadarma. Raises UnreadableError."""
     found = DISPOSITIONS.get(" ".join(written.casefold().split()))
     if found is None:
         raise UnreadableError("invalid_field", "`disposition` is none that is known")

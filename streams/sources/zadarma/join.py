@@ -19,7 +19,7 @@ _SETTLE_MS: Final = 10 * SECOND_MS
 
 
 class _Call(NamedTuple):
-    """What is known of a call. Moments of others than the beginning are those of the receipt."""
+    """The state of a call. All moments except the beginning are those of the receipt."""
 
     id: str
     begun: int
@@ -30,11 +30,11 @@ class _Call(NamedTuple):
     end: Piece | None
     ended: int
     is_repaired: bool
-    """Whether the end is concluded from the statistics: a notification that comes later replaces it."""
+    """True if the end is concluded from the statistics: a notification that comes later replaces it."""
 
 
 class ZadarmaJoin(GatheringJoin[Piece]):
-    """Each manager whose telephone rang, or who answered, has a leg; a call that nobody answered is the queue's."""
+    """Each manager whose telephone rang, or who answered, has a leg; an unanswered call is the queue's."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(Piece)
@@ -49,7 +49,7 @@ class ZadarmaJoin(GatheringJoin[Piece]):
             yield from self._inbound(_inbound(call, pieces)._replace(is_repaired=is_repaired), now_ms)
 
     def again_ms(self, call: str, pieces: Mapping[Piece, int], now_ms: int) -> int | None:  # noqa: ARG002 - as in the class above
-        """Return when an end by nobody may be believed: the notification of the answer may be on its way."""
+        """Return the moment from which an unanswered end counts: the notification of the answer may be on its way."""
         ends = [at for piece, at in pieces.items() if piece.what == "end" and not piece.manager]
         return min(ends) + _SETTLE_MS if ends and now_ms < min(ends) + _SETTLE_MS else None
 
@@ -75,7 +75,7 @@ class ZadarmaJoin(GatheringJoin[Piece]):
 
 
 def _answered_legs(call: _Call) -> Iterator[Event]:
-    """Yield the legs of who answered. A leg ends with the next answer: the call was transferred."""
+    """Yield the legs of the managers who answered. A leg ends with the next answer: the call was transferred."""
     end = call.end
     moments = list(call.answers.values())
     for manager, answered in call.answers.items():
@@ -100,7 +100,7 @@ def _answered_legs(call: _Call) -> Iterator[Event]:
 
 
 def _inbound(call: str, pieces: Mapping[Piece, int]) -> _Call:
-    # A duration says that the call began before: of two readings of a local time only the first one may be possible.
+    # A duration proves that the call began earlier: of two readings of a local time only the first one may be possible.
     first = min(at - piece.duration_ms for piece, at in pieces.items())
     rings: dict[str, int] = {}
     answers: dict[str, int] = {}

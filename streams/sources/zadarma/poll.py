@@ -49,7 +49,7 @@ _PATH: Final = "v1/statistics/pbx/"
 _PAGE: Final = 1_000
 _MOST_PAGES: Final = 100
 _EXTENSION: Final = re.compile(r"\d{3,6}", re.ASCII)
-"""A shorter number is a scenario of the PBX."""
+"""The fewest digits of a number. A shorter one is a scenario of the PBX."""
 
 
 class _Page(Struct):
@@ -70,7 +70,7 @@ class _Row(Struct):
 
 
 class ZadarmaPoll:
-    """Asks for `statistics/pbx`. Zadarma allows three requests a minute."""
+    """Polls `statistics/pbx`. Zadarma allows three requests a minute."""
 
     limits = Limits(per_second=0.05)
     every_ms = 10 * MINUTE_MS
@@ -89,18 +89,18 @@ class ZadarmaPoll:
         self._zone = ZoneInfo(zone)
 
     def headers(self) -> Mapping[str, str]:
-        """Return none: each request has a signature of its own."""
+        """Return no headers: each request has a signature of its own."""
         return {}
 
-    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status says it
-        """Return None: the status says what a response means."""
+    def verdict(self, response: Response) -> Verdict | None:  # noqa: ARG002 - its status alone decides
+        """Return None: the status alone decides."""
         return None
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the calls that ended since the cursor, a moment in milliseconds; a day at the first time."""
+        """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
         for since_ms, until_ms in spans(cursor, now_ms):
             made = Translation()
-            # A long call that ended just now began long ago.
+            # A long call that ended just now began much earlier.
             rows = yield from self._rows(since_ms - OVERLAP_MS - self._max_call_ms, until_ms, made)
             for number, row in enumerate(rows, 1):
                 try:
@@ -127,7 +127,7 @@ class ZadarmaPoll:
     def _signed(self, query: Mapping[str, str]) -> Ask:
         query = dict(sorted(query.items()))
         text = urlencode(query)
-        # MD5 is Zadarma's choice: it protects nothing here, the HMAC does.
+        # MD5 is Zadarma's choice: the protection is the HMAC.
         covered = f"/{_PATH}{text}{md5(text.encode(), usedforsecurity=False).hexdigest()}"
         digest = hmac.new(self._secret.encode(), covered.encode(), "sha1").hexdigest()
         signature = base64.b64encode(digest.encode()).decode()

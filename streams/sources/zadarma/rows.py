@@ -14,10 +14,10 @@ _ENDS: Final = ("end", "out_end")
 
 
 def repaired(pieces: Mapping[Piece, int]) -> tuple[Mapping[Piece, int], bool]:
-    """Return what was heard of a call, with the end by its rows where none was heard, and whether that is so.
+    """Return the notifications of a call, with the end by its rows if none was notified, and whether that is so.
 
-    Rows say nothing that notifications do not. A row has the beginning of the call and its length, and not how long it
-    rang: an answer that was heard is dated better.
+    Rows have no facts that notifications lack. A row has the beginning of the call and its length, but not the time of
+    ringing: a notified answer is dated better.
     """
     heard = {piece: at for piece, at in pieces.items() if piece.what not in _ROWS}
     rows = sorted(

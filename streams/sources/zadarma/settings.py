@@ -21,11 +21,11 @@ class ZadarmaSettings(Access, frozen=True, kw_only=True):
     """The table `[sources.zadarma]`.
 
     - `secret`: the secret of the API keys, by which notifications and requests are signed.
-    - `api_key`: the key beside it, for the statistics. Without it nothing is asked for.
-    - `api_url`: where the statistics are asked for, if not at Zadarma's own address.
+    - `api_key`: the key beside it, for the statistics. Without it there is no poll.
+    - `api_url`: the address of the statistics, if not Zadarma's own.
     - `statistics_timezone`: the zone of the moments in them, if not that of the account.
-    - `timezone`: the zone of the account, in which Zadarma writes when a call began.
-    - `default_queue`: the name of what has the calls that nobody answered; Zadarma names no queue.
+    - `timezone`: the zone of the account, in which Zadarma writes the beginning of a call.
+    - `default_queue`: the name of the queue of unanswered calls; Zadarma names no queue.
     """
 
     secret: SecretForm = Secret()
@@ -37,7 +37,7 @@ class ZadarmaSettings(Access, frozen=True, kw_only=True):
     default_queue: Annotated[str, Meta(min_length=1, max_length=100)] = "inbound"
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what keeps the hook from working."""
+        """Yield the problems that keep the hook from working."""
         if self.tokens and not self.secret.reveal():
             yield ("secret", "tokens"), "is needed beside tokens: notifications are signed"
         if self.tokens and self.timezone is None:

@@ -1,7 +1,7 @@
-"""Rows of CDR, Asterisk's call detail records: `Master.csv`, or what `cdr_custom` writes.
+"""Rows of CDR, Asterisk's call detail records: `Master.csv`, or the files of `cdr_custom`.
 
 `Master.csv` has 16 columns; `loguniqueid`, `loguserfield` and `newcdrcolumns` of cdr.conf add others at its end. The
-number of columns tells which. Files of `cdr_custom` have the columns of the settings, or a header.
+number of columns identifies them. Files of `cdr_custom` have the columns of the settings, or a header.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Places(NamedTuple):
 
 
 class CdrRow(Struct, frozen=True, gc=False):
-    """One row: two channels that had to do with each other. Times and `talk_ms` (billsec) are in ms.
+    """One row: a pair of channels, such as a caller and a dialled channel. Times and `talk_ms` (billsec) are in ms.
 
     `linkedid` is "" in files without it, and so is `uniqueid`.
     """
@@ -97,17 +97,17 @@ class CdrReader:
 
     @property
     def unusable(self) -> str:
-        """Why the file cannot be read at all, "" if it can."""
+        """The reason why the file cannot be read at all, "" for a readable file."""
         return self._lines.unusable
 
     @property
     def number(self) -> int:
-        """How many lines came so far."""
+        """The number of lines so far."""
         return self._lines.number
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the last row goes on in the next line."""
+        """True if the last row goes on in the next line."""
         return self._rows.is_waiting
 
     def take(self, line: bytes) -> Iterator[CdrRow | Refused | None]:
@@ -154,7 +154,7 @@ class CdrReader:
         places = self._columns(len(fields))
         if places is None:
             return _bad("invalid_field", f"{len(fields)} columns", text, where)
-        fields.append("")  # what a file has no column for
+        fields.append("")  # a field without a column
         (
             said, billsec, channel, uniqueid, sequence, begun, answered, ended, linkedid, dstchannel, src, dst, context,
             account, peer_account, app, data,
@@ -184,7 +184,8 @@ class CdrReader:
     def _times(self, begun: str, answered: str, ended: str, uniqueid: str, talk_ms: int) -> tuple[int, int | None, int]:
         """Return start, answer and end. Raises TimeError.
 
-        In the hour that exists twice, the id of the channel says which start is meant, the start and the talk the rest.
+        In the hour that exists twice, the id of the channel decides the start, and the start and the talk decide the
+        rest.
         """
         start, answer, end = self._clock.known(begun), self._clock.known(answered), self._clock.known(ended)
         if start is not None and end is not None and (answer is not None or not answered):

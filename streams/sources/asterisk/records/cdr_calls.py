@@ -1,7 +1,7 @@
 """CDR as contract events: the rows of one call become the ends of its legs.
 
-A row is weak evidence. It says that there was a call and with whom, and whether it was answered. Its talk is exact only
-where Dial made the call, nobody had answered before, and nobody transferred; else it holds waiting and announcements.
+A row is weak evidence. It proves a call, its parties, and whether it was answered. Its talk is exact only if Dial made
+the call, there was no earlier answer, and no transfer; else it includes waiting and announcements.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PARTY_ITSELF: Final = frozenset(("appdial", "appdial2", "appqueue"))
 
 
 class CdrLeg(NamedTuple):
-    """What the rows of a call say about one manager. `is_exact`: the talk is that of the two parties."""
+    """The findings about one manager in the rows of a call. `is_exact`: the talk is that of the two parties."""
 
     end: CallEnded
     is_exact: bool
@@ -85,8 +85,8 @@ class CdrCalls:
     def oldest(self) -> int | None:
         """The place from which a restart has to read: that of the first row of all calls that may go on.
 
-        A complete call with rows before and behind that place is read as a whole, too: half of its rows would say
-        something else. None if no call may go on.
+        A complete call with rows before and after that place is read as a whole, too: half of its rows would give other
+        legs. None if no call may go on.
         """
         oldest = min((held.first_place for held in self._open.values()), default=None)
         if oldest is None:
@@ -119,14 +119,14 @@ class CdrCalls:
         return done
 
     def finish(self) -> list[CdrLeg]:
-        """Return the legs of all calls: no row comes for now."""
+        """Return the legs of all calls: no further row is expected."""
         return [leg for call in list(self._open) for leg in self._complete(call)]
 
     def _complete(self, call: str) -> list[CdrLeg]:
         held = self._open.pop(call)
         self._done.append((held.first_place, held.last_place))
         if not len(self._done) % _LOOK_EVERY:
-            _ = self.oldest  # forgets the calls that no restart reads
+            _ = self.oldest  # drops the calls that no restart reads
         return self.legs(call, held.rows)
 
     def legs(self, call: str, rows: list[CdrRow]) -> list[CdrLeg]:
@@ -152,7 +152,7 @@ class CdrCalls:
         ]
         head = rows[0]
         is_missed = not answered
-        # Rows of a call that was handed over may come long after the first: the channel that began it is not in them.
+        # Rows of a transferred call may come long after the first: the channel that began it is not in them.
         began_it = head.uniqueid in ("", head.linkedid)
         if head.linkedid and is_missed and began_it and first is not None and first.is_outside:
             legs.append(self._missed(name, others, rows, lead))
@@ -203,7 +203,7 @@ class CdrCalls:
     # -- legs
 
     def _parts(self, row: CdrRow, one: _Party, two: _Party) -> Iterable[_Part]:
-        """Yield whose part in the call a row shows."""
+        """Yield the manager whose part in the call a row shows."""
         app = row.app.casefold()
         if one.manager is not None and app not in _PARTY_ITSELF:
             tried = app == "dial" and row.disposition != "answered" and is_outside_number(row.dst)
@@ -280,7 +280,7 @@ class CdrCalls:
             mark = self._marks[manager] = digest(manager, self._secret)[:8]
         return mark
 
-    def _end(  # noqa: PLR0913 - an end is all of this
+    def _end(  # noqa: PLR0913 - an end has all these fields
         self,
         call: str,
         manager: str,
@@ -336,7 +336,7 @@ def _dialled(row: CdrRow, endpoint: str) -> str:
 
 
 def _union_ms(rows: Iterable[CdrRow]) -> int:
-    """Return how long at least one of the rows was answered. Rows of a conference overlap."""
+    """Return the time in which at least one of the rows was answered. Rows of a conference overlap."""
     total = until = 0
     for answer, end in sorted((row.answer or row.start, row.end) for row in rows):
         total += max(0, end - max(answer, until))

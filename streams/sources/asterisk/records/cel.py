@@ -56,17 +56,17 @@ class CelReader:
 
     @property
     def unusable(self) -> str:
-        """Why the file cannot be read at all, "" if it can."""
+        """The reason why the file cannot be read at all, "" for a readable file."""
         return self._lines.unusable
 
     @property
     def number(self) -> int:
-        """How many lines came so far."""
+        """The number of lines so far."""
         return self._lines.number
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the last row goes on in the next line."""
+        """True if the last row goes on in the next line."""
         return self._rows.is_waiting
 
     def take(self, line: bytes) -> Iterator[CelRow | Refused]:

@@ -1,8 +1,9 @@
 """CEL as contract events: each row becomes the events of the manager interface that it stands for.
 
-CEL says which channels there were, when they were answered, bridged, transferred and hung up, and why. It does not say
-that a telephone rings, whom a channel dials, or how a dial ended. The first follows from an end that is no refusal at
-once, the second from the channels of the call, the third from who hung up. What cannot be concluded is left out.
+CEL records channels, their answers, bridges, transfers and hangups with causes. It has no events for a ringing
+telephone, the target of a dial, or the result of a dial. The first follows from an end that is no immediate refusal,
+the second from the channels of the call, the third from the side that hung up. Facts that cannot be concluded are left
+out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _AT_ONCE_MS: Final = 1_000
 _PERHAPS_RANG: Final = frozenset((0, 16, 18, 19, 26, 31, 102, 127))
 """Hangup causes of a dial that was given up or reached its limit. With others, a telephone refused the call."""
 _DIALLED: Final = frozenset(("appdial", "appdial2", "appqueue"))
-"""What a dialled channel is said to run, until it runs something itself."""
+"""The application that CEL names for a dialled channel, until it runs one itself."""
 _MOST_CHANNELS: Final = 20_000
 _LOOK_EVERY: Final = 256
 _AFTER_AN_END: Final = frozenset(("HANGUP", "CHAN_END", "BRIDGE_EXIT", "LINKEDID_END", "APP_END"))
@@ -52,8 +53,8 @@ class CelEvents:
     ) -> None:
         """Raise ValueError for a mapping that cannot be used. `queues` has the names of queues by extension.
 
-        With `ended_by` "cdr", somebody else says what is heard live. Then a missed call is left out if CEL does not say
-        in which queue it was: under another name it would count twice.
+        With `ended_by` "cdr", another source reports calls live. Then a missed call is left out if CEL does not name
+        its queue: under another name it would count twice.
         """
         self._longest_call_ms = longest_call_ms
         self._queues = queues
@@ -64,7 +65,7 @@ class CelEvents:
         self._held: list[tuple[CelChannel, CelCall]] = []
         self._completed: dict[CelCall, int] = {}
         self._rows = 0
-        self.knows_applications = False  # whether any row says that an application began, Queue among them
+        self.knows_applications = False  # true if a row has the start of an application, Queue among them
         self.given_up = 0
         """Calls whose end was never written."""
 
@@ -104,7 +105,7 @@ class CelEvents:
         return self._ami.take()
 
     def quiet(self, now_ms: int) -> list[Event]:
-        """Return what waited for the next row, because none has come for seconds."""
+        """Return the events that waited for the next row, because none has come for seconds."""
         for call in dict.fromkeys(call for _, call in self._held):
             self._release(call)
         self._end_completed(max(self._completed.values(), default=0) + 2 * _WAIT_MS)
@@ -155,7 +156,7 @@ class CelEvents:
         self._ami.feed("DialBegin", at, source | names("Dest", channel) | {"DialString": string})
 
     def _application(self, row: CelRow, channel: CelChannel, call: CelCall) -> None:
-        """Take notice of the application that a channel runs."""
+        """Note the application that a channel runs."""
         if row.event == "APP_START":
             call.knows_applications = self.knows_applications = True
         if row.exten:
@@ -176,7 +177,7 @@ class CelEvents:
                     self._ami.asterisk.learn_dial_string(child.uid, dial_string(channel, child))
 
     def _was_dialled(self, app: str, row: CelRow, channel: CelChannel, call: CelCall) -> None:
-        """Take notice that a channel was dialled: by another one, or by the PBX itself."""
+        """Note that a channel was dialled: by another one, or by the PBX itself."""
         if channel.by is None and app == "appdial2":
             if row.event != "HANGUP":
                 channel.by = ""
@@ -190,7 +191,7 @@ class CelEvents:
         call.knows_applications = True
         self._ami.feed("QueueCallerJoin", row.at, names("", channel) | {"Queue": queue})
 
-    # -- what waits
+    # -- waiting events
 
     def _pass_time(self, row: CelRow) -> None:
         if self._held:
@@ -214,7 +215,7 @@ class CelEvents:
                 self._ring(channel)
 
     def _ring(self, channel: CelChannel) -> None:
-        """Feed that a telephone has begun to ring, now that something shows it."""
+        """Feed that a telephone has begun to ring, after a row that proves it."""
         at, channel.ring_at = channel.ring_at, None
         if channel in self._rings:
             self._rings.remove(channel)
@@ -222,7 +223,7 @@ class CelEvents:
             self._ami.feed("Newstate", at, names("", channel) | {"ChannelState": "5"})
 
     def _release(self, call: CelCall) -> None:
-        """Feed the hangups that waited, with how the dials to these channels ended: those in front first."""
+        """Feed the hangups that waited, with the ends of the dials to these channels: those in front first."""
         held = [channel for channel, of in self._held if of is call]
         self._held = [one for one in self._held if one[1] is not call]
         at = max((channel.held_at or 0 for channel in held), default=0)

@@ -11,16 +11,16 @@ from streams.sources.asterisk.translator import Asterisk
 
 
 class RecordedAsterisk(Asterisk):
-    """The state machine, for records: they may say late how a channel was dialled, or never that it ended."""
+    """The state machine, for records: the dial of a channel may become known late, and its end may be missing."""
 
     def lost(self, uids: Iterable[str], now_ms: int) -> list[Event]:
-        """End channels whose end was not seen and will not come, and return the contract events."""
+        """End channels whose end is missing, and return the contract events."""
         for uid in uids:
             self._gone(uid, 0, now_ms, "timeout")
         return self._writer.take()
 
     def learn_dial_string(self, uid: str, dial_string: str) -> None:
-        """Take notice of how a channel was dialled: the lead may become known."""
+        """Note the dial of a channel: the lead may become known."""
         channel = self._channels.by_uid.get(uid)
         if channel is not None and dial_string:
             self._conversations.redial(channel, dial_string)
@@ -69,7 +69,7 @@ class AmiFeed:
         told |= self._other("TransferTarget", row, "transfer_target_channel")
         kind = "App" if row.extra.get("app") else "Bridge"
         if row.extra.get("channel2_uniqueid") == channel.uid and channel.bridge:
-            kind = "Threeway"  # who transfers by a feature code has left the bridge, unless all three stay connected
+            kind = "Threeway"  # a transferer by a feature code has left the bridge, unless all three stay connected
         self.feed("AttendedTransfer", row.at, told | {"Result": "Success", "DestType": kind})
 
     def pickup(self, row: CelRow, channel: CelChannel) -> None:
@@ -102,5 +102,5 @@ def dial_string(dialler: CelChannel, channel: CelChannel) -> str:
 
 
 def is_of_queue(event: Event) -> bool:
-    """Tell whether an event is of the leg that stands for a missed call."""
+    """Return whether an event is of the leg that stands for a missed call."""
     return isinstance(event, CallEvent) and event.manager.startswith(QUEUE_PREFIX)

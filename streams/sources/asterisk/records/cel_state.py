@@ -1,4 +1,4 @@
-"""What the rows of CEL say about the channels of a call: who dials whom, which have ended, and which call is open."""
+"""The state of calls from the rows of CEL: channels, their dials and ends, and the open calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INNER: Final = 2
 
 
 class CelChannel:
-    """One channel, as far as CEL says. `by` is the channel that dials it, "" for an originate, None for nobody yet."""
+    """One channel, as far as CEL has it. `by` is the channel that dials it, "" for an originate, None if unknown."""
 
     __slots__ = (
         "answered", "app", "appdata", "at", "bridge", "by", "cause", "ended_at", "exten", "exten_now", "half",
@@ -34,24 +34,24 @@ class CelChannel:
         self.answered = False
         self.picked = False  # another telephone picked it up while it rang
         self.by: str | None = None
-        self.ring_at: int | None = None  # may have begun to ring, which nothing has shown yet
-        self.held_at: int | None = None  # hung up; the state machine has not heard it yet
+        self.ring_at: int | None = None  # may have begun to ring, without proof so far
+        self.held_at: int | None = None  # hung up; the hangup was not yet fed to the state machine
         self.cause = 0
         self.ended_at: int | None = None
         self.status = ""  # DIALSTATUS at its end
-        self.source = ""  # who hung up
+        self.source = ""  # the side that hung up
         found = _HALF.match(name)
         self.half = int(found[1]) if found is not None else 0
         self.is_pseudo = is_pseudo(name.partition("/")[0])
 
     @property
     def is_there(self) -> bool:
-        """Whether it has not been hung up."""
+        """True if it has not been hung up."""
         return self.held_at is None and self.ended_at is None
 
     @property
     def is_dialling(self) -> bool:
-        """Whether it runs an application that calls others, and talks with nobody."""
+        """True if it runs an application that calls others, and has no talk."""
         return self.is_there and not self.bridge and self.app.casefold() in DIALLING
 
     @property
@@ -70,11 +70,11 @@ class CelCall:
         self.channels: dict[str, CelChannel] = {}
         self.place = place
         self.at = at
-        self.knows_applications = False  # rows say which applications ran, Queue among them
+        self.knows_applications = False  # rows have the starts of applications, Queue among them
 
     @property
     def is_over(self) -> bool:
-        """Whether all its channels have ended, and the state machine has heard it."""
+        """True if all its channels have ended, and their ends were fed to the state machine."""
         return all(channel.ended_at is not None for channel in self.channels.values())
 
     def children(self, uid: str) -> Iterator[CelChannel]:
@@ -89,20 +89,20 @@ class CelCall:
         return next((one for one in self.channels.values() if one.name == name), None)
 
     def above(self, channel: CelChannel) -> CelChannel | None:
-        """Return what dials a channel: for the inner half of a Local channel, the outer half."""
+        """Return the channel that dials a channel: for the inner half of a Local channel, the outer half."""
         if channel.half == INNER:
             return self.other_half(channel)
         return self.channels.get(channel.by or "")
 
     def depth(self, channel: CelChannel) -> int:
-        """Return how many channels a dial went through."""
+        """Return the number of channels through which a dial went."""
         found, above = 0, self.above(channel)
         while above is not None and found <= len(self.channels):
             found, above = found + 1, self.above(above)
         return found
 
     def waits_for(self, channel: CelChannel) -> bool:
-        """Tell whether the end of a channel is to be read together with one that is still to come.
+        """Return whether the end of a channel is to be read together with one that is still to come.
 
         An unanswered channel waits for the one that dials it, and a channel that dials for those that it dials.
         """
@@ -117,11 +117,11 @@ class CelCall:
         return any(one.is_there and not one.answered and not one.half for one in self.children(channel.uid))
 
     def status_of(self, channel: CelChannel, dialler: CelChannel) -> str:
-        """Return how the dial to an unanswered channel ended that has hung up; "" where the caller's end decides.
+        """Return the result of the dial to an unanswered channel that has hung up; "" where the caller's end decides.
 
         The status of the last Dial is known from the dialler's hangup. It is that of all channels that were dialled at
-        once, so the cause of each decides what it means. A caller in a queue has no status of the queue: it is that of
-        an older Dial, so it counts who hung up.
+        once, so the cause of each decides its meaning. A caller in a queue has no status of the queue: it is that of an
+        older Dial, so the side that hung up decides.
         """
         siblings = [one for one in self.channels.values() if one.by == dialler.uid]
         if dialler.is_there:
@@ -138,10 +138,10 @@ class CelCall:
         return "" if dialler.source in ("", dialler.name) else "NOANSWER"
 
     def dialler(self, channel: CelChannel) -> CelChannel | None:
-        """Return the channel that dials `channel`, as the rows so far let it be known.
+        """Return the channel that dials `channel`, as far as the rows so far reveal it.
 
-        The one that runs Dial or Queue; else a Local half that nobody has been dialled by yet; else the first channel
-        of the call, or who is left of it, unless it talks with somebody.
+        The one that runs Dial or Queue; else a Local half that has dialled no channel yet; else the first channel of
+        the call, or a remaining one, unless it is in a talk.
         """
         others = [one for one in self.channels.values() if one is not channel and one.is_there and not one.is_pseudo]
         dialling = [one for one in others if one.is_dialling and one.half != 1]
@@ -185,7 +185,7 @@ class CelCalls:
         return self._by_linkedid.get(linkedid)
 
     def begins(self, linkedid: str) -> bool:
-        """Tell whether a call that is not known began after the first row: half a call would give wrong figures."""
+        """Return whether an unknown call began after the first row: half a call would give wrong figures."""
         found = _SECOND.search(linkedid)
         return found is not None and self._first_second is not None and int(found[1]) > self._first_second
 
@@ -219,7 +219,7 @@ class CelCalls:
         there.at = min(there.at, here.at)
 
     def close(self, call: CelCall) -> None:
-        """Forget a call."""
+        """Remove a call."""
         for linkedid in call.linkedids:
             self._by_linkedid.pop(linkedid, None)
         for uid in call.channels:

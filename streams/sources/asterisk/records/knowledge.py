@@ -1,4 +1,4 @@
-"""What each record file of Asterisk cannot know. docs/asterisk.md says the same; a test compares them."""
+"""The facts that each record file of Asterisk lacks. docs/asterisk.md lists the same; a test compares them."""
 
 from __future__ import annotations
 

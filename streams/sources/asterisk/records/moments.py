@@ -41,8 +41,8 @@ class Moments:
     def read(self, text: str, near_ms: int | None = None) -> int:
         """Return the moment in ms. Raises TimeError.
 
-        `near_ms`: of a local time that exists twice, the moment that is nearer to this one is meant. Without it, the
-        settings must say which.
+        `near_ms`: of a local time that exists twice, the moment nearer to this one is taken. Without it, the settings
+        must decide.
         """
         if self._is_iso and _ISO_TEXT.fullmatch(text) is not None:
             minute = text[:_TO_THE_MINUTE]
@@ -57,7 +57,7 @@ class Moments:
         return self._moment(text, near_ms)
 
     def _is_certain(self, minute: str) -> bool:
-        """Tell whether a minute exists once."""
+        """Return whether a minute exists once."""
         return len({one.moment(f"{minute}00") for one in self._both}) == 1
 
     def _moment(self, text: str, near_ms: int | None) -> int:

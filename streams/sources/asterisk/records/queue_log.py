@@ -1,4 +1,4 @@
-"""queue_log: what Asterisk's queues did with their calls and members, a line for each event.
+"""queue_log: the events of Asterisk's queues, their calls and members, a line for each event.
 
 A line is `epoch|callid|queue|agent|event|data...`. Times are whole seconds, UTC. `RINGNOANSWER` and `RINGCANCELED` give
 milliseconds, all other spans are seconds. Talk and waiting time are the queue's own figures.
@@ -73,7 +73,7 @@ class OpenCall(Struct):
 
 
 class UnmappedMember(Struct):
-    """A member that no rule and no roster entry names: how many lines, and when the first and the last was written."""
+    """A member that no rule and no roster entry names: the number of lines, and the first and the last moment."""
 
     lines: int = 0
     first_ms: int = 0
@@ -81,9 +81,9 @@ class UnmappedMember(Struct):
 
 
 class QueueLogState(Struct):
-    """What the lines so far say about calls that are open, and about who is a member of which queue.
+    """The state after the lines so far: open calls, and the members of queues.
 
-    `unmapped` are members whose calls count for nobody. Names that could be numbers are hashed.
+    `unmapped` are members whose calls count for no manager. Names that could be numbers are hashed.
     """
 
     calls: dict[str, OpenCall] = {}
@@ -126,7 +126,7 @@ class QueueLog:
 
     @staticmethod
     def knows(event: str) -> bool:
-        """Tell whether lines of this event concern a figure."""
+        """Return whether lines of this event concern a figure."""
         return event in _HANDLERS
 
     # -- callers
@@ -182,8 +182,8 @@ class QueueLog:
         call = self._call(line)
         self._close(line)
         if call.connected:
-            return []  # he talked with somebody before
-        started_at = min(call.entered_at, line.at) or line.at - waited  # where it was not seen that he came
+            return []  # the caller was in a talk before
+        started_at = min(call.entered_at, line.at) or line.at - waited  # if the caller's entry was not seen
         manager = self._directory.queue_name(line.queue)
         start = CallStarted(
             **self._fields(line, call, manager, "started", started_at),
@@ -194,7 +194,7 @@ class QueueLog:
         return [start, self._end(line, call, manager, started_at, None, 0, "no_answer")]
 
     def _leave(self, line: QueueLine) -> list[Event]:
-        # The dialplan goes on with the caller. Whether somebody talks with him later does not stand here.
+        # The dialplan goes on with the caller. The queue log does not show a later talk.
         self._close(line)
         return []
 
@@ -242,7 +242,7 @@ class QueueLog:
         ]
 
     def _manager(self, line: QueueLine) -> str | None:
-        """Return who a member is: a manager, or whoever has the calls that go to outside numbers."""
+        """Return the manager who is a member, or the one who has the calls that go to outside numbers."""
         found = self._member(line)
         return self._mapping.outside_manager or None if found is None and _is_device(line.agent) else found
 
@@ -320,7 +320,10 @@ class QueueLog:
 
 
 def _is_device(agent: str) -> bool:
-    """Tell whether a member is a telephone: its calls are somebody's, whoever that is. An agent of Asterisk is none."""
+    """Return whether a member is a telephone: its calls belong to a manager, even if unknown.
+
+    An agent of Asterisk is no telephone.
+    """
     technology, slash, _ = agent.partition("/")
     return bool(slash) and technology.casefold() != "agent"
 

@@ -1,4 +1,4 @@
-"""Presence of queue members, as queue_log says: who joined or left which queue, and who is paused."""
+"""Presence of queue members by queue_log: memberships of queues, and pauses."""
 
 from __future__ import annotations
 

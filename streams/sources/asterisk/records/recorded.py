@@ -1,4 +1,4 @@
-"""Record files of Asterisk for a reconciliation: the legs that CEL or CDR say."""
+"""Record files of Asterisk for a reconciliation: the legs in CEL or CDR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _EVER_MS: Final = 1 << 62
 def of_cel(
     files: Iterable[Iterable[bytes]], mapping: AsteriskMapping, secret: bytes, zone: str, people: People
 ) -> Records:
-    """Return what files of CEL say. Each is read for itself. `zone` is that of the PBX where its settings name none."""
+    """Return the records in files of CEL.
+
+    Each is read separately. `zone` is that of the PBX if its settings name none.
+    """
     ends: list[CallEnded] = []
     refused = 0
     knows_missed = True
@@ -36,7 +39,10 @@ def of_cel(
 def of_cdr(
     files: Iterable[Iterable[bytes]], mapping: AsteriskMapping, secret: bytes, zone: str, people: People
 ) -> Records:
-    """Return what files of CDR say. Each is read for itself. `zone` is that of the PBX where its settings name none."""
+    """Return the records in files of CDR.
+
+    Each is read separately. `zone` is that of the PBX if its settings name none.
+    """
     legs: list[RecordLeg] = []
     refused = 0
     for lines in files:

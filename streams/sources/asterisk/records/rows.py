@@ -1,7 +1,7 @@
-"""Rows of text files, out of lines: csv with quotes, whatever the file does to them.
+"""Rows of text files, made of lines: csv with quotes, even broken ones.
 
-A row may go on over several lines, inside quotes. A quote that is never closed must not swallow the rows behind it:
-the first line that is a whole row by itself ends the broken one.
+A row may go on over several lines, inside quotes. An unclosed quote must not include the rows after it: the first line
+that is a whole row by itself ends the broken one.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Lines:
 
     def __init__(self) -> None:
         self.number = 0
-        """How many lines came so far."""
+        """The number of lines so far."""
         self.unusable = ""
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
 
     def take(self, line: bytes) -> Iterator[str | Refused]:
-        """Yield the text of a line without its end, and what is wrong with the line. Unknown bytes become U+FFFD."""
+        """Yield the text of a line without its end, and a refusal of a bad line. Unknown bytes become U+FFFD."""
         self.number += 1
         if self.number == 1:
             if line.startswith(_UTF16):
@@ -60,7 +60,7 @@ class Lines:
 
 
 class RowAssembler:
-    """Makes rows of csv out of lines. `is_whole` tells whether the fields of one line are a row of this file."""
+    """Makes rows of csv out of lines. `is_whole` returns whether the fields of one line are a row of this file."""
 
     def __init__(self, separator: str, quote: str, is_whole: Callable[[Sequence[str]], bool]) -> None:
         self._separator = separator
@@ -78,11 +78,11 @@ class RowAssembler:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a row has begun that is not complete."""
+        """True if a row has begun that is not complete."""
         return bool(self._waiting)
 
     def take(self, text: str, where: str) -> Iterator[Fields | Refused]:
-        """Yield the rows that a line completes, and what is no row."""
+        """Yield the rows that a line completes, and refusals of text that is no row."""
         is_even = not self._quote or text.count(self._quote) % 2 == 0
         if not self._waiting:
             if is_even:
@@ -118,7 +118,7 @@ class RowAssembler:
         return refuse("invalid_field", "a quote that is never closed", line, self._where)
 
     def _parse(self, text: str) -> Fields:
-        """Return the fields of a text; none where csv knows none, as in a field that is longer than any."""
+        """Return the fields of a text; none if csv refuses it, for example because a field is too long."""
         if self._quote and self._quote not in text:
             return text.split(self._separator)
         try:
@@ -135,7 +135,7 @@ class RowAssembler:
 
 
 class _Unread:
-    """Lines for a reader of csv, which is made once and asked again for each row. The next line is the last one."""
+    """The input of a reader of csv, which is made once and used for each row. The next line is the last one."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

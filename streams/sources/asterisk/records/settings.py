@@ -19,7 +19,7 @@ ZoneName = Annotated[str, Meta(min_length=1, max_length=64)]
 Form = Annotated[str, Meta(min_length=1, max_length=64)]
 
 Begin = Literal["start", "end"]
-"""Where a file is read from that was never read before."""
+"""The place from which a new file is read."""
 
 CEL_COLUMNS: Final = (
     *("eventtype", "eventtime", "cid_name", "cid_num", "ani", "rdnis", "dnid", "exten", "context", "channame"),
@@ -43,7 +43,7 @@ CEL_NAMES: Final[Mapping[str, str]] = {
     "accountcode": "account",
     "extra": "extra", "eventextra": "extra",
 }  # fmt: skip
-"""The names of columns and of JSON fields that are read, and what they mean. Others are left out."""
+"""The names of columns and of JSON fields that are read, with their meaning. Others are left out."""
 CEL_REQUIRED: Final = ("event", "time", "channel", "uniqueid", "linkedid")
 
 
@@ -55,18 +55,18 @@ CDR_NAMES: Final[Mapping[str, str]] = {
     **{name: name for name in ("peeraccount", "sequence")},
     "calldate": "start",
 }
-"""The names of columns of CDR that are read. `cdr_custom` and databases name them alike."""
+"""The names of columns of CDR that are read. They are the same in `cdr_custom` and in databases."""
 CDR_REQUIRED: Final = ("src", "dst", "channel", "dstchannel", "lastapp", "start", "end", "billsec", "disposition")
 
 
 class CelSettings(Struct, frozen=True, kw_only=True):
-    """Where CEL is written, and how.
+    """The path of CEL, and its form.
 
     `time_format` "epoch" stands for seconds with a fraction, which Asterisk writes unless `dateformat` is set in
     cel.conf. Else it is the same text as `dateformat`, and `timezone` is that of the PBX ("" for the general one).
     """
 
-    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
+    memory_ms: ClassVar[int] = DAY_MS  # after a night without the follower, it continues in the morning
     path: Path = ""
     begin: Begin = "start"
     format: Literal["csv", "json"] = "csv"
@@ -77,7 +77,7 @@ class CelSettings(Struct, frozen=True, kw_only=True):
     timezone: Annotated[str, Meta(max_length=64)] = ""
     fold: Fold | None = None
     ended_by: Literal["cdr", "hangup"] = "cdr"
-    """"hangup" where no manager interface is listened to: CEL is then all that is known."""
+    """"hangup" without a listener of the manager interface: CEL is the only source then."""
     queues: dict[str, Annotated[str, Meta(min_length=1, max_length=100)]] = {}
     """The names of queues by the extension that callers dial, where CEL holds no APP_START."""
     longest_call_hours: Annotated[int, Meta(ge=1, le=168)] = 12
@@ -101,9 +101,9 @@ class CelSettings(Struct, frozen=True, kw_only=True):
 
 
 class QueueLogSettings(Struct, frozen=True, kw_only=True):
-    """Where `queue_log` is written. Its times are seconds since epoch."""
+    """The path of `queue_log`. Its times are seconds since epoch."""
 
-    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
+    memory_ms: ClassVar[int] = DAY_MS  # after a night without the follower, it continues in the morning
     path: Path = ""
     begin: Begin = "start"
     ended_by: Literal["cdr", "hangup"] = "cdr"
@@ -114,12 +114,12 @@ class QueueLogSettings(Struct, frozen=True, kw_only=True):
 
 
 class CdrSettings(Struct, frozen=True, kw_only=True):
-    """Where `Master.csv` is written, and how.
+    """The path of `Master.csv`, and its form.
 
     Without `columns` they follow from the number of columns: 16 without `loguniqueid` and `loguserfield`, and so on.
     """
 
-    memory_ms: ClassVar[int] = DAY_MS  # a follower that was down over night reads on in the morning
+    memory_ms: ClassVar[int] = DAY_MS  # after a night without the follower, it continues in the morning
     path: Path = ""
     begin: Begin = "start"
     columns: tuple[Column, ...] = ()
@@ -141,7 +141,7 @@ class CdrSettings(Struct, frozen=True, kw_only=True):
 
 
 def wrong_clock(form: str, zone: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the form and the zone of times; "" stands for the general zone."""
+    """Yield the problems of the form and the zone of times; "" stands for the general zone."""
     try:
         Moments(form)
     except ValueError as error:
@@ -153,6 +153,6 @@ def wrong_clock(form: str, zone: str) -> Iterator[tuple[str, str]]:
 
 
 def unknown_columns(columns: Sequence[str], required: Sequence[str], known: Mapping[str, str]) -> list[str]:
-    """Return what no column says and the rows cannot be read without."""
+    """Return the required fields without a column."""
     held = {known.get(name.casefold()) for name in columns}
     return [name for name in required if name not in held]

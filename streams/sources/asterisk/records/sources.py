@@ -1,4 +1,4 @@
-"""Record files as sources: lines in, contract events and refusals out, and from which line a restart has to read.
+"""Record files as sources: lines in, contract events and refusals out, and the line from which a restart has to read.
 
 A restart begins at the oldest line that is still needed, or behind the last line with the state that `snapshot` gave.
 Rows that are read twice give the same events, with the same ids.
@@ -39,7 +39,7 @@ RECORD_FILES: Final[Mapping[str, str]] = {
     "queue_log": "/var/log/asterisk/queue_log",
     "cdr": "/var/log/asterisk/cdr-csv/Master.csv",
 }
-"""The kinds of record files, and where Asterisk writes them."""
+"""The kinds of record files, and the paths to which Asterisk writes them."""
 
 
 class CelSource:
@@ -64,12 +64,12 @@ class CelSource:
 
     @property
     def unusable(self) -> str:
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
         return self._rows.unusable
 
     @property
     def given_up(self) -> int:
-        """How many calls were open for too long."""
+        """The number of calls that were open for too long."""
         return self.calls.given_up
 
     @property
@@ -79,7 +79,7 @@ class CelSource:
         return min(places, default=None)
 
     def read_until(self, source: str) -> ReadUntil:
-        """Return how far the rows are read. They fill the gaps of a listener whose events have this source."""
+        """Return the progress of the reader. The rows fill the gaps of a listener whose events have this source."""
         return ReadUntil(read_until_key(source), lambda: self.newest_ms)
 
     def take(self, line: bytes, place: int, now_ms: int) -> Translation:
@@ -100,7 +100,7 @@ class CelSource:
         return done
 
     def quiet(self, now_ms: int) -> list[Event]:
-        """Return what waited for the next row."""
+        """Return the events that waited for the next row."""
         return self.calls.quiet(now_ms)
 
     def snapshot(self) -> bytes:
@@ -123,12 +123,12 @@ class QueueLogSource:
 
     @property
     def unusable(self) -> str:
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
         return self._lines.unusable
 
     @property
     def given_up(self) -> int:
-        """How many calls were forgotten, because too many were open."""
+        """The number of calls that were dropped, because too many were open."""
         return self.log.given_up
 
     @property
@@ -170,7 +170,7 @@ class QueueLogSource:
 
 
 class CdrSource:
-    """CDR. Its state is rebuilt from the rows of the calls that may go on: they hold numbers, and are kept nowhere."""
+    """CDR. Its state is rebuilt from the rows of the calls that may go on: they hold numbers, and are not stored."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class CdrSource:
 
     @property
     def unusable(self) -> str:
-        """Why no line of the file can be read, "" for a file that can."""
+        """The reason why no line of the file can be read, "" for a readable file."""
         return self._rows.unusable
 
     @property
@@ -207,7 +207,7 @@ class CdrSource:
         return Translation(events=[leg.end for leg in legs], refused=refused)
 
     def legs(self, line: bytes, place: int, now_ms: int) -> tuple[list[CdrLeg], list[Refused]]:
-        """Return the legs of the calls that a line completes, and what is no row."""
+        """Return the legs of the calls that a line completes, and the refusals."""
         legs: list[CdrLeg] = []
         refused: list[Refused] = []
         place = place if self._row_place is None else self._row_place
@@ -221,7 +221,7 @@ class CdrSource:
         self._row_place = place if self._rows.is_waiting else None
         return legs, refused
 
-    def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - the rows say when
+    def quiet(self, now_ms: int) -> list[Event]:  # noqa: ARG002 - the rows have the moments
         """Return the legs of the calls whose last row has come."""
         return [leg.end for leg in self.calls.finish()]
 
@@ -234,7 +234,7 @@ class CdrSource:
 
 
 def read_until_key(source: str) -> str:
-    """Return the name of the cursor that says how far records have been read that fill gaps of a live connection."""
+    """Return the name of the cursor of the records that fill gaps of a live connection."""
     return f"{source}/read until"
 
 
@@ -255,12 +255,12 @@ def record_source(
 
 
 def record_key(source: str, kind: str) -> str:
-    """Return what the key of the cursor of a followed record file begins with; its path follows."""
+    """Return the prefix of the key of the cursor of a followed record file; its path follows."""
     return f"{source}/{kind} "
 
 
 def unmapped_members(snapshot: bytes) -> Mapping[str, UnmappedMember]:
-    """Return the members of a queue_log that nobody is known for, by the snapshot of its reader."""
+    """Return the members of a queue_log without a known manager, by the snapshot of its reader."""
     try:
         return msgspec.msgpack.decode(snapshot, type=QueueLogState).unmapped if snapshot else {}
     except msgspec.MsgspecError:
