@@ -41,7 +41,7 @@ END: Final = "<!-- results: end -->"
 
 
 def main() -> int:
-    """Run, and leave no process behind when told to end."""
+    """Run the benchmarks. A signal to end stops all processes that they started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     return _run()
@@ -70,7 +70,7 @@ def _run() -> int:
                     largest=options.largest,
                     only=options.peers,
                 )
-            except Exception as error:  # noqa: BLE001 - the figures of the other benchmarks are not to be lost
+            except Exception as error:  # noqa: BLE001 - an error must not lose the figures of the other benchmarks
                 result = Result(name, {}, [], [], [], [f"{type(error).__name__}: {error}"])
             results.append(result)
             print(result.text(), flush=True)

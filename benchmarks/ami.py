@@ -1,7 +1,7 @@
-"""AMI: how many events a second one process parses and turns into contract events. `python -m benchmarks.ami`.
+"""AMI: events a second that one process parses and turns into contract events. `python -m benchmarks.ami`.
 
 The input is a recorded day of a real Asterisk, multiplied: each copy has Uniqueids and times of its own, and several
-run at the same time. The figure beside it is how long it takes only to split the same bytes into messages.
+run at the same time. The figure beside it is the time to split the same bytes into messages.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def calls_only() -> bytes:
 
 
 def everything() -> bytes:
-    """Return many copies of a call as an account without a filter is sent it."""
+    """Return many copies of a call in the form that an account without a filter gets."""
     data = (FOLDER / "live" / "account-docs.ami").read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     return _many([_events(data)] * 40)
 

@@ -18,7 +18,7 @@ _BATCH_BYTES: Final = 64 * 1024
 
 
 def create(bootstrap: str, configs: Mapping[str, Mapping[str, str]], partitions: int = PARTITIONS) -> None:
-    """Make topics, name by name with their configuration; one that is there already stays as it is."""
+    """Make topics, name by name with their configuration; an existing topic is not changed."""
 
     async def make() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -61,7 +61,7 @@ def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
 
 
 async def started_producer(bootstrap: str) -> AIOKafkaProducer:
-    """Return a producer that keeps order and loses nothing."""
+    """Return a producer that keeps order and loses no record."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
@@ -74,7 +74,7 @@ async def started_producer(bootstrap: str) -> AIOKafkaProducer:
 
 
 async def send_batches(producer: Any, topic: str, records: Iterable[Record]) -> None:
-    """Hand records to the producer as whole batches: five times faster than one by one."""
+    """Pass records to the producer in whole batches: five times faster than one by one."""
     batches: dict[int, Any] = {}
     for partition, key, value in records:
         batch = batches.get(partition)

@@ -1,8 +1,8 @@
 """CDR: a million rows of call detail records through the reader, by processor time. `python -m benchmarks.cdr`.
 
 The rows are those of a simulated day of a department, written as Asterisk writes `Master.csv` and repeated day after
-day, each with dates and ids of its own, and with other customers on eight days in a row. The figure beside it is how
-long Python's csv module takes for the same rows.
+day, each with dates and ids of its own, and with other customers on eight days in a row. The figure beside it is the
+time that Python's csv module takes for the same rows.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def measure(_bootstrap: str = "", *, runs: int = 5, rows: int = MILLION, **_: An
 
 @lru_cache(maxsize=1)
 def _day() -> tuple[list[bytes], People]:
-    """Return the rows of a simulated day, and who has which extension in it."""
+    """Return the rows of a simulated day, and the extensions of its managers."""
     department = Department.make(SEED, MANAGERS, _TEAMS)
     end_ms = START_MS + DAY_MS
     arriving = simulate(department, START_MS, end_ms, faults=FaultRates.none(), internal=_INTERNAL)

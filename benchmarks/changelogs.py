@@ -1,4 +1,4 @@
-"""What a changelog holds: counted by reading all of it."""
+"""The contents of a changelog, counted by reading all of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Changelog(Struct, frozen=True):
 
 
 def written(bootstrap: str, topic: str) -> Changelog:
-    """Read a changelog and return what it holds."""
+    """Read a changelog and return its contents."""
 
     async def read() -> Changelog:
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=4 * 1024 * 1024)

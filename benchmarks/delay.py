@@ -1,4 +1,4 @@
-"""Delay: from handing an event to the producer until /metrics shows it, while 10,000 events a second flow."""
+"""Delay: from passing an event to the producer until /metrics shows it, while 10,000 events a second flow."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PAUSE_S: Final = 0.05
 
 
 def measure(bootstrap: str, **_: Any) -> Result:
-    """Send marks among the stream, scrape without end, and find when each mark was first seen."""
+    """Send marks in the stream, scrape without a pause, and find the moment at which each mark was first seen."""
     with Installation(bootstrap, MANAGERS) as installation:
         worker = installation.start()
         worker.wait_ready()
-        seen: list[tuple[float, int]] = []  # when a scrape was complete, and how many marks it showed
+        seen: list[tuple[float, int]] = []  # the moment at which a scrape was complete, and its number of marks
         with Paced(installation, rate=RATE, seconds=SECONDS) as paced:
             while paced.running:
                 count = marks_seen(worker.metrics())
@@ -52,7 +52,7 @@ def measure(bootstrap: str, **_: Any) -> Result:
 
 
 def delays_of(marks: list[float], seen: list[tuple[float, int]], warm_up_s: float = WARM_UP_S) -> list[float]:
-    """Return for every mark after the warm-up how long it took until a scrape showed it, seconds."""
+    """Return the time until a scrape showed it, in seconds, for every mark after the warm-up."""
     delays = []
     scrapes = iter(seen)
     at, count = next(scrapes)

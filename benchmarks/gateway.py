@@ -32,7 +32,7 @@ GOALS: Final = {"single": 2_500.0, "batch": 15_000.0}
 SECONDS: Final = 8.0
 WARM_S: Final = 1.0
 P99_S: Final = 0.1
-TOKEN: Final = "a-token-of-the-benchmark"  # noqa: S105 - it protects nothing
+TOKEN: Final = "a-token-of-the-benchmark"  # noqa: S105 - a token of a benchmark protects nothing
 MANAGERS: Final = 200
 _CONFIG: Final = """\
 [kafka]
@@ -122,7 +122,7 @@ class Measured:
         """Send as fast as answers come."""
         before = _cpu_s(server.pid)
         rate, times = asyncio.run(_load(server.url, kind, None))
-        requests = len(times) * (SECONDS + WARM_S) / SECONDS  # the first ones were not timed
+        requests = len(times) * (SECONDS + WARM_S) / SECONDS  # the first ones had no times
         self._rates[kind].append(rate)
         self._cpu_us[kind].append((_cpu_s(server.pid) - before) / requests * 1e6)
 
@@ -132,7 +132,7 @@ class Measured:
         self._p99[kind].append(percentile(times, 0.99))
 
     def figures(self) -> dict[str, float]:
-        """Return the best of all runs: one is slowed down by chance, never sped up."""
+        """Return the best of all runs: chance only makes a run slower."""
         return {
             **{kind: max(rates) for kind, rates in self._rates.items()},
             **{f"{kind}_p99": min(times) for kind, times in self._p99.items()},
@@ -216,7 +216,7 @@ async def _load(url: str, kind: str, rate: float | None) -> tuple[float, list[fl
 
 
 def _requests(kind: str) -> Request:
-    """Return what makes a request with events that nobody sent before. Only ids and managers differ."""
+    """Return a function that makes a request with new events. Only ids and managers differ."""
     now = time.time_ns() // 1_000_000
     numbers = itertools.count()
     run = uuid.uuid4().hex[:8]

@@ -26,7 +26,7 @@ BATCH: Final = 100
 SENDERS: Final = 16
 SINGLE_SENDERS: Final = 256
 RATE: Final = 1_250
-"""Single requests a second at which the latency is measured: half of what is promised."""
+"""Single requests a second at which the latency is measured: half of the target."""
 EVENTS_TARGET: Final = 15_000
 SINGLES_TARGET: Final = 2_500
 P99_TARGET_MS: Final = 100
@@ -67,7 +67,7 @@ async def closed_loop(store: Store, source: Iterator[Event], count: int, batch: 
 
 
 async def open_loop(store: Store, source: Iterator[Event], rate: int, seconds: float) -> list[float]:
-    """Return the latencies in seconds of single requests that come at a fixed rate, whatever the answers do."""
+    """Return the latencies in seconds of single requests that come at a fixed rate, independent of the answers."""
     latencies: list[float] = []
 
     async def send(due: float) -> None:
@@ -133,7 +133,7 @@ async def run(bootstrap: str, count: int) -> Result:
 
 
 async def _measure(store: Store, source: Iterator[Event], count: int) -> tuple[float, float, float, float]:
-    await closed_loop(store, source, 5_000, BATCH, SENDERS)  # to warm up
+    await closed_loop(store, source, 5_000, BATCH, SENDERS)  # the warm-up
     batches = await closed_loop(store, source, count, BATCH, SENDERS)
     singles = await closed_loop(store, source, count // 5, 1, SINGLE_SENDERS)
     latencies = await open_loop(store, source, RATE, 10)

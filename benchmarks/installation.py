@@ -1,4 +1,4 @@
-"""A whole installation for a benchmark: topics, a roster, and workers that are looked at over HTTP."""
+"""A whole installation for a benchmark: topics, a roster, and workers that are observed over HTTP."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WATCHED: Final = "benchmarks.watched_worker"
 START_DEADLINE_S: Final = 120.0
 CATCH_UP_DEADLINE_S: Final = 600.0
 POLL_S: Final = 0.02
-# What Prometheus 3 sends: an answer may be compressed, and the time of that counts.
+# The header of Prometheus 3: an answer may be compressed, and the time of the compression counts.
 PROMETHEUS_HEADERS: Final = {
     "Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.2",
     "Accept-Encoding": "gzip",
@@ -135,7 +135,7 @@ class Installation:
 
 
 class Worker:
-    """A process of `callpulse worker`, and what its port says."""
+    """A process of `callpulse worker`, and the answers of its port."""
 
     def __init__(
         self, installation: Installation, *, number: int, store: Store, name: str, port: int, module: str
@@ -171,7 +171,7 @@ class Worker:
             )
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-        """Return status and body as they came. Status 0 while nobody answers."""
+        """Return status and body unchanged. Status 0 without an answer."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
@@ -184,17 +184,17 @@ class Worker:
             return 0, b""
 
     def metrics(self) -> Metrics:
-        """Return what /metrics says now; nothing while it does not answer."""
+        """Return the present samples of /metrics; none while it does not answer."""
         status, body = self.get("/metrics")
         return Metrics(body if status == http.client.OK else b"")
 
     @property
     def ready(self) -> bool:
-        """Whether the worker has its tables and its partitions."""
+        """True if the worker has its tables and its partitions."""
         return self.get("/-/ready")[0] == http.client.OK
 
     def wait_ready(self) -> float:
-        """Return how long after its start the worker was ready, seconds."""
+        """Return the time from the start of the worker until it was ready, seconds."""
         self.wait(lambda: self.ready, "ready", START_DEADLINE_S)
         return time.time() - self.started_at
 
@@ -208,9 +208,9 @@ class Worker:
         self.wait(caught_up, f"through {records} records", CATCH_UP_DEADLINE_S, every_s=0.5)
 
     def wait_applied(self, events: Mapping[str, int], deadline_s: float) -> None:
-        """Wait until so many events of each topic (by name) have changed a table, and no topic has a lag.
+        """Wait until these numbers of events, by topic, have changed a table, and no topic has a lag.
 
-        Twice in a row: what the last of them caused may have been on its way to Kafka at the first look.
+        Both must hold twice in a row: at the first check, facts of the last events may have been on their way to Kafka.
         """
         looks = 0
 
@@ -224,7 +224,7 @@ class Worker:
         self.wait(applied, f"through {sum(events.values()):,} events", deadline_s, every_s=2)
 
     def wait(self, condition: Callable[[], bool], what: str, deadline_s: float, every_s: float = POLL_S) -> None:
-        """Wait for a condition; raise RuntimeError with the end of the log where it does not come true."""
+        """Wait for a condition; raise RuntimeError with the end of the log if it does not become true."""
         deadline = time.monotonic() + deadline_s
         while not condition():
             self.check()
@@ -238,7 +238,7 @@ class Worker:
             raise RuntimeError(f"the worker ended with status {self._process.returncode}: {self._log_end()}")
 
     def end(self, how: signal.Signals) -> None:
-        """End the process and wait until it is gone. Does nothing to one that is."""
+        """End the process and wait for its end. Does nothing to one that has ended."""
         if self._process.poll() is None:
             self._process.send_signal(how)
             try:
@@ -251,7 +251,7 @@ class Worker:
             self._connection = None
 
     def restored(self) -> Restored:
-        """End the worker in good order and return what it restored."""
+        """End the worker in good order and return its last restore."""
         self.end(signal.SIGTERM)
         return msgspec.json.decode(self.told.read_bytes(), type=Restored)
 
@@ -269,7 +269,7 @@ class Worker:
         return (int(of_user) + int(of_system)) / os.sysconf("SC_CLK_TCK")
 
     def peak_mib(self) -> float | None:
-        """Return the largest resident memory so far, MiB; None where the system does not tell."""
+        """Return the largest resident memory so far, MiB; None if the system does not report it."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         except OSError:
@@ -303,7 +303,7 @@ class Metrics:
 
     @property
     def series(self) -> int:
-        """How many samples the scrape has."""
+        """The number of samples of the scrape."""
         return sum(1 for line in self.text.splitlines() if line and not line.startswith(b"#"))
 
 
@@ -315,5 +315,5 @@ def free_port() -> int:
 
 
 def environment_note() -> str:
-    """Return what the figures of a worker depend on beside the machine."""
+    """Return the conditions of a worker's figures beside the machine."""
     return f"worker, broker, producer and poller share {os.cpu_count()} cores."

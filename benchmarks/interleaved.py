@@ -1,4 +1,4 @@
-"""Candidates in turn, run after run: what disturbs the machine for a while disturbs all of them."""
+"""Candidates in turn, run after run, so that a disturbance of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.workload import Record
 
 
 class Answers(Struct):
-    """The answers of each candidate by name, what could not be measured, and what was wrong."""
+    """The answers of each candidate by name, the candidates without a measurement, and the errors."""
 
     given: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     missing: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Answers(Struct):
         return median(told.cpu_seconds / told.events for told in self.given[name]) * 1e6
 
     def figures(self) -> dict[str, object]:
-        """Return all that was measured, for machines."""
+        """Return all measurements, for machines."""
         return {
             name: {
                 "events_per_second": spread(rates),
@@ -72,7 +72,10 @@ def interleave(
     measure: Callable[[Peer], Answer | None],
     complaint: Callable[[Peer, Answer], str | None],
 ) -> Answers:
-    """Let every peer run `runs` times, one after the other and all of them again. `complaint` says what is wrong."""
+    """Let every peer run `runs` times, one after the other and all of them again.
+
+    `complaint` returns an error of an answer.
+    """
     found = Answers()
     running = list(peers)
     for number in range(runs):

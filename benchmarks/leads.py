@@ -1,8 +1,8 @@
-"""Leads: contacts and events of the CRM through both hops, into lead rows on disk and on to what managers have of them.
+"""Leads: contacts and events of the CRM through both hops, into lead rows on disk and on to the outcomes of managers.
 
-The topics hold what a worker finds that comes back after some days: all contacts in `contacts`, all events in `crm`. An
-event of `crm` goes into `contacts` first, so it passes three agents; the outcomes of both pass one more. An event
-counts once, and the time runs until nothing is left in any topic.
+The topics hold the records that a worker finds after some days without one: all contacts in `contacts`, all events in
+`crm`. An event of `crm` goes into `contacts` first, so it passes three agents; the outcomes of both pass one more. An
+event counts once, and the time ends when no topic has a record left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Leads' memory: what a worker holds while it folds all that is said of a million leads, and after restores of them."""
+"""Memory of leads: that of a worker while it folds all facts about a million leads, and after restores of them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FOLD_DEADLINE_S: Final = 1_800.0
 
 
 class Held(Struct, frozen=True):
-    """Resident memory, MiB: now, and the most so far (None where the system does not tell).
+    """Resident memory, MiB: now, and the most so far (None if the system does not report it).
 
-    `restored` is what the worker had restored before, and the rows that it has.
+    `restored` is the last restore of the worker, with its rows.
     """
 
     now: float
@@ -35,12 +35,12 @@ class Held(Struct, frozen=True):
 
     @property
     def most(self) -> float:
-        """The most that is known."""
+        """The greatest known value."""
         return self.now if self.peak is None else self.peak
 
 
 def measure(bootstrap: str, **_: Any) -> Result:
-    """Fold, look; restore without the folder, with it and into memory, and look each time."""
+    """Fold and measure; restore without the folder, with it and into memory, and measure each time."""
     wrong: list[str] = []
     with Installation(bootstrap, SELLERS) as installation:
         now_ms = int(time.time() * 1000)
@@ -50,7 +50,7 @@ def measure(bootstrap: str, **_: Any) -> Result:
         worker = installation.start()
         worker.wait_ready()
         begun = time.time()
-        # What the CRM says passes through `contacts`, too.
+        # Events of the CRM pass through `contacts`, too.
         worker.wait_applied({installation.contacts: CONTACTS + EVENTS}, FOLD_DEADLINE_S)
         seconds = time.time() - begun
         held = {FOLD: _looked(worker, FOLD, wrong)}
@@ -61,8 +61,8 @@ def measure(bootstrap: str, **_: Any) -> Result:
 
 
 def _looked(worker: Worker, name: str, wrong: list[str]) -> Held:
-    """Return what a worker holds, and end it. What it does not know of the leads as it should, goes to `wrong`."""
-    metrics = worker.metrics()  # besides, whatever a scrape keeps is part of what the worker holds
+    """Return the memory of a worker, and end it. Differences of its figures from the expected ones go to `wrong`."""
+    metrics = worker.metrics()  # besides, the memory of a scrape is part of the worker's memory
     now, peak = worker.rss_mib(), worker.peak_mib()
     held = Held(now, peak, worker.restored())
     found = {

@@ -1,7 +1,7 @@
 """`python -m benchmarks.lexicon`: the time to read an utterance, and to find phrases among 100, 1,000 and 10,000.
 
-The texts are those of the labelled dialogues. The invented lexicons share the phrases that are said, so each finds the
-same: what differs is the number of phrases that nobody says.
+The texts are those of the labelled dialogues. The invented lexicons share the phrases that occur, so each finds the
+same: only the number of unused phrases differs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LETTERS = "абвгдежзиклмнопрстуфхцчшэюя"
 
 
 def invented(phrases: int) -> Lexicon:
-    """Return a lexicon of so many phrases: those that are said, and invented ones of two or three words."""
+    """Return a lexicon of this number of phrases: those that occur, and invented ones of two or three words."""
     chance = random.Random(7)
     words = ["".join(chance.choices(LETTERS, k=9)) for _ in range(4_000)]
     others = {" ".join(chance.choices(words, k=chance.choice((2, 3)))) for _ in range(phrases * 2)}
@@ -61,7 +61,7 @@ def said() -> list[SpeechUtterance]:
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Return microseconds an utterance by what is measured."""
+    """Return microseconds an utterance by the name of the measurement."""
     utterances = said()
     words = [(Words(event.text), event.role) for event in utterances]
     found: dict[str, float] = {}

@@ -1,8 +1,8 @@
-"""Load on a running worker: history that was, and a paced stream of events that are now.
+"""Load on a running worker: a past history, and a paced stream of present events.
 
-`python -m benchmarks.load JOB` sends a paced stream from a process of its own, so that neither the worker nor
-who measures it is disturbed. One manager, MARKED, gets numbered marks: finished calls and nothing else, so that the
-number of calls on /metrics says which mark has arrived.
+`python -m benchmarks.load JOB` sends a paced stream from a process of its own, so that it disturbs neither the worker
+nor the measurement. One manager, MARKED, gets only numbered marks, which are finished calls, so that the number of
+calls on /metrics is the number of the last mark.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def history(managers: Sequence[str], days: int, calls_a_day: int, *, now_ms: int
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """What to send: `rate` events a second for `seconds`, among them `marks_per_second` marks. Written to `marks`:
-    when each mark was sent, seconds since epoch, a line each."""
+    """The events to send: `rate` events a second for `seconds`, among them `marks_per_second` marks.
+
+    The file `marks` gets the moment of each mark, seconds since epoch, a line each.
+    """
 
     bootstrap: str
     topic: str
@@ -108,11 +110,11 @@ class Paced:
 
     @property
     def running(self) -> bool:
-        """Whether it still sends."""
+        """True while it sends."""
         return self._process.poll() is None
 
     def marks(self) -> list[float]:
-        """Return when each mark so far was sent, seconds since epoch."""
+        """Return the moments of the marks so far, seconds since epoch."""
         if not self._marks.exists():
             return []
         return [
@@ -122,7 +124,7 @@ class Paced:
         ]
 
     def achieved(self) -> float:
-        """Wait for the end and return the events a second that were really sent."""
+        """Wait for the end and return the real rate, events a second."""
         told, _ = self._process.communicate()
         if self._process.returncode:
             raise RuntimeError(f"the load ended with status {self._process.returncode}")
@@ -130,7 +132,7 @@ class Paced:
 
 
 def marks_seen(metrics: Metrics) -> int:
-    """Return how many marks have arrived on /metrics."""
+    """Return the number of marks that have arrived on /metrics."""
     return int(metrics.sum("calls", manager=MARKED, window="1h", direction="outbound"))
 
 
@@ -143,7 +145,7 @@ async def send(job: Pace) -> float:
     sent = marks = 0
     begun = time.time()
     try:
-        # A line to a file in the page cache does not block for as long as it would take to hand it to a thread.
+        # A line to a file in the page cache blocks for less time than passing it to a thread would take.
         with Path(job.marks).open("w", encoding="ascii", buffering=1) as file:  # noqa: ASYNC230
             while (passed := time.time() - begun) < job.seconds:
                 records: list[Record] = []
@@ -169,7 +171,7 @@ async def send(job: Pace) -> float:
 
 
 def _stream(managers: Iterator[str]) -> Iterator[CallStarted | CallAnswered | CallEnded]:
-    """Yield events for ever: every manager begins, answers and ends a call in turn. `at` is set when they are sent."""
+    """Yield events for ever: every manager begins, answers and ends a call in turn. The sender sets `at`."""
     number = 0
     groups = [[next(managers) for _ in range(50)] for _ in range(20)]
     rng = random.Random(2)

@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they say nothing."""
+"""The machine on which figures were measured, without which they have no meaning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES: Final = ("aiokafka", "faust-streaming", "msgspec", "orjson", "promethe
 
 
 def describe() -> dict[str, object]:
-    """Return the date and what is known of the machine. Figures of two machines are not comparable."""
+    """Return the date and the known properties of the machine. Figures of two machines are not comparable."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -1,4 +1,4 @@
-"""A million leads: one missed call each, or what a department knows of them after some months."""
+"""A million leads: one missed call each, or their history in a department after some months."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DAYS: Final = 80
 CALLS_A_LEAD: Final = 2
 MAILS: Final = LEADS // 3  # every third event of the CRM
 SOURCE: Final = "crm.example"
-_STEP: Final = 611_953  # shares no divisor with LEADS: so many leads further on is another one, until all have been
+_STEP: Final = 611_953  # shares no divisor with LEADS, so steps of this length reach all leads before one repeats
 _TALK_MS: Final = 150_000
 
 
 def missed_calls(source: str, managers: Sequence[str], leads: int = LEADS) -> Iterator[Record]:
-    """Yield the fact of one call of now for each lead. `source` is the topic that it is said to come from."""
+    """Yield the fact of one present call for each lead. `source` is the topic that the fact names as its origin."""
     now_ms = int(time.time() * 1000)
     for number in range(leads):
         yield _record(number, facts.encode(_contact(source, number, number, managers, now_ms, answered=False)))
@@ -38,7 +38,7 @@ def contacts(source: str, managers: Sequence[str], now_ms: int, leads: int = LEA
 
 
 def crm(managers: Sequence[str], now_ms: int, leads: int = LEADS) -> Iterator[Record]:
-    """Yield what the CRM says of each lead after its talk, in a third order: a note, a stage of a deal, an e-mail."""
+    """Yield the CRM's events of each lead after its talk, in a third order: a note, a stage of a deal, an e-mail."""
     for number in range(leads):
         talk = (number + leads // 2) % leads
         lead = _lead_of(talk, leads)

@@ -1,4 +1,4 @@
-"""What a benchmark hands back: figures, and what they are held against."""
+"""The results of a benchmark: figures, and their targets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISSED: Final = 2
 
 
 class Target(Struct, frozen=True):
-    """A promise, with the figure that was measured. `at_least` and `at_most`: one of the two is set."""
+    """A target, with the measured figure. `at_least` and `at_most`: one of the two is set."""
 
     name: str
     value: float
@@ -23,7 +23,7 @@ class Target(Struct, frozen=True):
 
     @property
     def met(self) -> bool:
-        """Whether the promise is kept."""
+        """True if the target is met."""
         if self.at_least is not None:
             return self.value >= self.at_least
         return self.at_most is not None and self.value <= self.at_most
@@ -36,14 +36,14 @@ class Target(Struct, frozen=True):
 
 
 class Result(Struct):
-    """The outcome of one benchmark: `figures` for machines, `table` for people, `notes` on what to know about them."""
+    """The outcome of one benchmark: `figures` for machines, `table` for people, `notes` about them."""
 
     name: str
     figures: Mapping[str, object]
     table: list[list[str]]
     targets: list[Target]
     notes: list[str]
-    wrong: list[str]  # answers that are not the known ones: the figures beside them are worth nothing
+    wrong: list[str]  # answers that are not the known ones: the figures beside them are invalid
 
     def text(self) -> str:
         """Return all of it as Markdown."""
@@ -58,7 +58,10 @@ class Result(Struct):
 
 
 def wrong_sums(name: str, told: Mapping[str, int] | None, known: Mapping[str, int]) -> str | None:
-    """Return in which sums an answer differs from the known ones, None where in none. Other sums do not matter."""
+    """Return the sums in which an answer differs from the known ones, None without a difference.
+
+    It ignores other sums.
+    """
     if told is None:
         return f"{name} gave no sums"
     differing = [

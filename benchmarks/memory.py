@@ -1,4 +1,4 @@
-"""Memory: what a worker holds with 1,000 managers and 90 days of history."""
+"""Memory of a worker with 1,000 managers and 90 days of history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLS_A_DAY: Final = 15
 
 
 def measure(bootstrap: str, **_: Any) -> Result:
-    """Fold the history, look; start again, look again."""
+    """Fold the history and measure; start again and measure."""
     with Installation(bootstrap, MANAGERS) as installation:
         past = history(installation.managers, DAYS, CALLS_A_DAY, now_ms=int(time.time() * 1000))
         broker.fill(bootstrap, installation.calls, past)
@@ -25,7 +25,7 @@ def measure(bootstrap: str, **_: Any) -> Result:
         worker = installation.start()
         empty = _settled(worker.wait_ready, worker.rss_mib)
         worker.wait_caught_up(records)
-        worker.metrics()  # whatever a scrape keeps is part of it
+        worker.metrics()  # the memory of a scrape is part of it
         folded, peak = worker.rss_mib(), worker.peak_mib()
         worker.end(signal.SIGTERM)
         again = installation.start()

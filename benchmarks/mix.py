@@ -1,9 +1,9 @@
-"""The simulated mix: what a department's telephones and its CRM say, with sums that are known beforehand.
+"""The simulated mix: events of a department's telephones and CRM, with sums that are known beforehand.
 
-The simulator lets 200 managers work through some days; every event arrives once and in time, because no peer but
-callpulse would come to the same sums otherwise. Calls that are not over at the cut are left out, because whoever closes
-calls by timeout would count them. The sums are added up here from the events themselves, after the fact and over all
-managers and days, and share no code with any of the folds that are measured.
+The simulator makes some days of 200 managers; every event arrives once and in time, because no peer except callpulse
+would get the same sums otherwise. Calls that are not over at the cut are left out, because a peer with timeouts would
+count them. The sums are added up here from the events themselves, after the fact and over all managers and days, and
+share no code with any of the folds that are measured.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _decode: Final = msgspec.json.decode
 
 
 class Mix(Struct, frozen=True):
-    """Records by topic, each list in the order of its events, and what they must come to.
+    """Records by topic, each list in the order of its events, and their expected sums.
 
-    `contacts` is what the calls agent tells the leads of `calls`. `sums` are over all managers and days; those of calls
-    have names that begin with `call`.
+    `contacts` are the facts that the calls agent makes of `calls` for leads. `sums` are over all managers and days;
+    those of calls have names that begin with `call`.
     """
 
     calls: list[Record]
@@ -59,7 +59,7 @@ class Mix(Struct, frozen=True):
 
 @lru_cache(maxsize=1)
 def make(events: int, managers: int = MANAGERS) -> Mix:
-    """Return about `events` events of both topics together: so many, less those of calls that are not over yet.
+    """Return about `events` events of both topics together: without those of calls that are not over yet.
 
     Raise ValueError for more than the managers have in four weeks: some sums are only kept for a month.
     """
@@ -109,7 +109,7 @@ def _open_calls(records: Iterable[tuple[str, bytes, bytes]]) -> set[str]:
 
 
 def _contacts(calls: Iterable[dict[str, Any]], place: Callable[[bytes], int]) -> Iterator[Record]:
-    """Yield what the calls agent tells the leads."""
+    """Yield the facts of the calls agent for leads."""
     offsets: dict[int, int] = defaultdict(int)
     for event in calls:
         partition = place(event["manager"].encode())
@@ -144,7 +144,7 @@ def _sums_of_calls(calls: Iterable[dict[str, Any]]) -> dict[str, int]:
 
 
 def _sums_of_leads(calls: Iterable[dict[str, Any]], crm: list[dict[str, Any]]) -> dict[str, int]:
-    """Add up what comes of leads: what is told under an old key is told of the lead that it became."""
+    """Return the sums of leads. Events under an old key count for the lead to which it is linked."""
     became = {event["old_key"]: event["lead"] for event in crm if event["type"] == "lead.linked"}
 
     def lead_of(event: dict[str, Any]) -> str:
@@ -182,7 +182,7 @@ def _sums_of_leads(calls: Iterable[dict[str, Any]], crm: list[dict[str, Any]]) -
 def _noted(
     legs: Iterable[dict[str, Any]], crm: Iterable[dict[str, Any]]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield each leg that something was noted of, with the newest note of it."""
+    """Yield each leg with a note, and its newest note."""
     by_call: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for leg in legs:
         by_call[leg["call"]].append(leg)
@@ -231,7 +231,7 @@ def _sums_of_deals(crm: Iterable[dict[str, Any]], was_called: Callable[[dict[str
         if newest["stage"] not in _CLOSED or not (
             any(map(was_called, changes)) or any(e.get("manager") for e in changes)
         ):
-            continue  # open, or nobody's
+            continue  # open, or without a lead
         sums[newest["stage"]] += 1
         if newest["stage"] == "won":
             amount = next((event["amount"] for event in changes if event.get("amount") is not None), None)

@@ -1,4 +1,4 @@
-"""Which callpulse is measured: the compiled wheel's, as it is deployed, where it has been built; else the source."""
+"""The callpulse that is measured: the compiled wheel, as it is deployed, if it has been built; else the source."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PURE_NOTE: Final = (
 
 @cache
 def is_built() -> bool:
-    """Tell whether there is a compiled callpulse, made of the sources as they are.
+    """Return whether there is a compiled callpulse of the present sources.
 
-    Asked once: a source that is edited while benchmarks run must not make the rest of them another callpulse's.
+    The result is cached: an edit of a source while benchmarks run must not change the measured callpulse.
     """
     compiled = list(NATIVE.rglob("*.so"))
     if not compiled:
@@ -35,6 +35,6 @@ def python(*, native: bool, executable: str = sys.executable) -> list[str]:
 
 
 def environment(*, native: bool) -> dict[str, str]:
-    """Return the environment in which `python` finds the callpulse that is meant."""
+    """Return the environment in which `python` finds the compiled callpulse, or the source."""
     path = [str(NATIVE), str(ROOT)] if native else [str(ROOT)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,7 +1,7 @@
 """Restore: a million leads from their changelog into memory, to disk and from disk, and from kill -9 to fresh metrics.
 
-What is on the worker's disk is not read from the changelog again, so each run removes the folder or leaves it, and what
-was read is counted inside the worker (`watched_worker`).
+Rows on the worker's disk are not read from the changelog again, so each run removes the folder or leaves it, and the
+records that were read are counted inside the worker (`watched_worker`).
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ FOLD_DEADLINE_S: Final = 900.0
 
 
 class Way(Struct, frozen=True, kw_only=True):
-    """One way to start. `reads`: the least and the most changelog records that it must read, or it was another way."""
+    """One way to start.
+
+    `reads`: the least and the most changelog records that it must read, otherwise it was another way.
+    """
 
     name: str
     title: str
     store: Store = "rocksdb"
-    folder: bool = False  # whether the rows on disk are there
+    folder: bool = False  # true if the rows on disk exist
     reads: tuple[int, int] = (LEADS, LEADS)
 
     def complaint(self, told: Restored) -> str | None:
-        """Return what is wrong with a restore, None where it is what is meant."""
+        """Return the error of a restore, None for an expected one."""
         if told.rows != LEADS:
             return f"{self.name}: {told.rows:,} lead rows were there in the end instead of {LEADS:,}"
         least, most = self.reads
@@ -51,13 +54,13 @@ class Way(Struct, frozen=True, kw_only=True):
 
 MEMORY: Final = Way(name="memory", title='into memory (`store = "memory"`)', store="memory")
 GONE: Final = Way(name="gone", title="the folder gone")
-# The last record of each partition is read, to know the changelog by.
+# The last record of each partition is read to identify the changelog.
 INTACT: Final = Way(name="intact", title="the folder as it was left", folder=True, reads=(1, PARTITIONS))
 WAYS: Final = (MEMORY, GONE, INTACT)
 
 
 class Start(Struct, frozen=True):
-    """One start of a worker: when it was begun and ready, seconds since epoch, and what it restored between."""
+    """One start of a worker: the moments of its beginning and readiness, seconds since epoch, and its restore."""
 
     started_at: float
     ready_at: float
@@ -125,7 +128,7 @@ def measure(bootstrap: str, *, runs: int, **_: Any) -> Result:
 
 
 def restart(installation: Installation, way: Way) -> Worker:
-    """Start a worker on what `way` leaves of the folder, and wait until it is ready."""
+    """Start a worker with the part of the folder that `way` keeps, and wait until it is ready."""
     if not way.folder and way.store == "rocksdb":
         installation.lose_rows("managers", "leads", "outcomes")
     worker = installation.start(way.store)
@@ -134,7 +137,7 @@ def restart(installation: Installation, way: Way) -> Worker:
 
 
 def _starts(bootstrap: str, runs: int) -> tuple[dict[str, list[Start]], list[float], list[str]]:
-    """Return the starts by way, the seconds to ready with nothing to restore, and what was wrong."""
+    """Return the starts by way, the seconds until ready without rows to restore, and the errors."""
     starts: dict[str, list[Start]] = {way.name: [] for way in WAYS}
     seconds, wrong = [], []
     with Installation(bootstrap, SELLERS) as empty, Installation(bootstrap, SELLERS) as full:
@@ -180,7 +183,7 @@ def _kill_to_fresh(bootstrap: str, runs: int) -> list[float]:
 
 
 def _kill_once(installation: Installation, worker: Worker, paced: Paced) -> tuple[Worker, float]:
-    """Kill a fresh worker, start the next one as a supervisor would, at once; return it and the time until fresh."""
+    """Kill a fresh worker and start the next one at once. Return it and the time until fresh metrics."""
     worker.wait(lambda: bool(paced.marks()), "fed", FRESH_DEADLINE_S)
     sent = len(paced.marks())
     worker.wait(lambda: marks_seen(worker.metrics()) >= sent, "fresh", FRESH_DEADLINE_S)

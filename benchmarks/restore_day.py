@@ -1,8 +1,8 @@
-"""Restore after a day: how long a restart takes once a shift of 1,000 managers is in the changelogs, not compacted.
+"""Restore after a day: the time of a restart with a shift of 1,000 managers in the changelogs, not compacted.
 
-The shift (of eight hours, or fewer) is fed in as fast as the worker writes checkpoints, in steps of a few events. So
-the changelogs of managers and outcomes get many records of each row, as at the rate of a real department, where a
-checkpoint comes every second and a second has eleven events. How many they got is counted. Then the worker is started
+The shift (of eight hours, or fewer) is sent as fast as the worker writes checkpoints, in steps of a few events. So the
+changelogs of managers and outcomes get many records of each row, as at the rate of a real department, where a
+checkpoint comes every second and a second has eleven events. Their records are counted. Then the worker is started
 again: with its folder, without the copies of managers and outcomes, and without the folder.
 """
 
@@ -60,7 +60,7 @@ WAYS: Final = (
 
 
 def _note(name: str, log: Changelog, hours: int) -> str:
-    """Return what the changelog of the table `name` has, for a person."""
+    """Return the contents of the changelog of the table `name`, for a person."""
     rate = log.size / (hours * HOUR_MS)
     return (
         f"Changelog of {name}: {log.records:,} records, {log.size / 1e6:,.0f} MB, "
@@ -69,7 +69,7 @@ def _note(name: str, log: Changelog, hours: int) -> str:
 
 
 def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
-    """Feed a shift of `hours`, then restart in all ways, `runs` times."""
+    """Send a shift of `hours`, then restart in all ways, `runs` times."""
     starts: dict[str, list[Start]] = {way.name: [] for way in WAYS}
     with Installation(bootstrap, MANAGERS, commit_interval=COMMIT_INTERVAL) as installation:
         events = _work(installation, hours)
@@ -128,7 +128,7 @@ def _row(what: str, values: list[float]) -> list[str]:
 
 
 def _work(installation: Installation, hours: int) -> int:
-    """Let a worker fold the shift; return the number of events. The worker has ended in good order."""
+    """Fold the shift in a worker; return the number of events. The worker has ended in good order."""
     worker = installation.start()
     worker.wait_ready()
     shift = list(shift_of(installation.managers, int(time.time() * 1000), hours))

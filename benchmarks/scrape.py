@@ -1,4 +1,4 @@
-"""Scrape: how long /metrics takes with 1,000 managers and 10,000 events a second, and how long the loop stalls."""
+"""Scrape: the time of /metrics with 1,000 managers and 10,000 events a second, and the stalls of the event loop."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def longest_stall(before: Metrics, after: Metrics) -> float:
 
 
 def stalls_over(before: Metrics, after: Metrics, limit_s: float) -> float:
-    """Return how many stalls may have been longer than `limit_s`: those above the last bucket bound up to it."""
+    """Return the number of stalls that may exceed `limit_s`: those above the last bucket bound up to it."""
     grown = _grown(before, after)
     within = [count for bound, count in grown.items() if bound <= limit_s]
     return max(grown.values(), default=0) - max(within, default=0)
 
 
 def _grown(before: Metrics, after: Metrics) -> dict[float, float]:
-    """Return by how much each cumulative bucket grew."""
+    """Return the growth of each cumulative bucket."""
     old = {labels["le"]: count for labels, count in before.samples("loop_stall_seconds_bucket")}
     new = after.samples("loop_stall_seconds_bucket")
     return {float(labels["le"]): count - old.get(labels["le"], 0) for labels, count in new}

@@ -1,4 +1,4 @@
-"""Speech: what it takes to read a transcript, from an event's bytes to the row of its leg, in one process."""
+"""Speech: the cost of reading a transcript, from an event's bytes to the row of its leg, in one process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.speech_work import SIZES, UTTERANCES, Found
 
 RATE: Final = 30_000
 FLAT: Final = 1.25
-"""Among 10,000 phrases it takes at most so many times as long as among 100."""
+"""The greatest factor of the time among 10,000 phrases over that among 100."""
 
 
 def measure(_bootstrap: str, **_: Any) -> Result:

@@ -1,4 +1,4 @@
-"""Speech delay: from handing an interim utterance to the producer until /metrics shows what it changes.
+"""Speech delay: from passing an interim utterance to the producer until /metrics shows its change.
 
 10,000 records a second of calls in progress flow meanwhile, ten interims to a final.
 """
@@ -22,12 +22,12 @@ SECONDS: Final = 40.0
 
 
 def measure(bootstrap: str, **_: Any) -> Result:
-    """Send marks among the stream, scrape without end, and find when each mark was first seen."""
+    """Send marks in the stream, scrape without a pause, and find the moment at which each mark was first seen."""
     with Installation(bootstrap, MANAGERS) as installation:
         worker = installation.start()
         worker.wait_ready()
         before_mib = worker.rss_mib()
-        seen: list[tuple[float, int]] = []  # when a scrape was complete, and how many marks it showed
+        seen: list[tuple[float, int]] = []  # the moment at which a scrape was complete, and its number of marks
         with Paced(
             installation, rate=RATE, seconds=SECONDS, module="benchmarks.speech_paced", topic=installation.speech
         ) as paced:
@@ -87,5 +87,5 @@ def measure(bootstrap: str, **_: Any) -> Result:
 
 
 def marks_seen(metrics: Metrics) -> int:
-    """Return how many marks have arrived on /metrics: the monologue of the marked manager has a second for each."""
+    """Return the number of marks on /metrics: the monologue of the marked manager has a second for each."""
     return round(metrics.sum("talking_seconds", manager=speech_paced.MARKED))

@@ -1,6 +1,6 @@
-"""Transcripts for benchmarks: what the labelled dialogues say, Russian and English in turn, in utterances of 20 words.
+"""Transcripts for benchmarks: texts of the labelled dialogues, Russian and English in turn, in utterances of 20 words.
 
-Half of the calls have times of words, as recognisers that are used live give them; the others have text alone.
+Half of the calls have times of words, like those of live recognisers; the others have text alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DIALOGUES: Final = Path(__file__).parents[1] / "tests" / "fixtures" / "speech" /
 WORDS: Final = 20
 WORD_MS: Final = 400
 INTERIMS: Final = 10
-"""So many interim versions come before a final utterance."""
+"""The number of interim versions before a final utterance."""
 _SOURCE: Final = "recogniser.example"
 
 
@@ -29,7 +29,7 @@ def texts() -> list[str]:
 
 
 def finals(calls: int, utterances: int, *, managers: int = 200, at_ms: int) -> Iterator[SpeechUtterance]:
-    """Yield `utterances` of each of `calls` calls, as they come when all calls go on at once."""
+    """Yield `utterances` of each of `calls` calls, in the order of calls that all go on at once."""
     said = cycle(texts())
     for number in range(utterances):
         for call in range(calls):

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.speech_paced JOB`: a paced stream of transcripts that are being made, in a process of its own.
+"""`python -m benchmarks.speech_paced JOB`: a paced stream of growing transcripts, in a process of its own.
 
-In every call somebody speaks all the time, and a recogniser says ten times what it has understood so far before an
-utterance is final. One manager, MARKED, talks without a pause; each mark is a version of one long utterance that is a
-second longer than the one before, so that the seconds on /metrics say which mark has arrived.
+In every call there is speech all the time, and a recogniser sends ten interim versions before an utterance is final.
+One manager, MARKED, talks without a pause; each mark is a version of one long utterance that is a second longer than
+the one before, so that the seconds on /metrics are the number of the last mark.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALL, _MANAGER, _ID = "@CALL", "@MANAGER", "@ID"
 
 
 def stream(managers: int, calls: int = CALLS) -> Iterator[Record]:
-    """Yield records for ever: the next version of what is said in each of `calls` calls, in turn.
+    """Yield records without end: the next version of an utterance in each of `calls` calls, in turn.
 
     `managers` have the calls, MARKED none of them. Half of the calls have times of words.
     """
@@ -53,7 +53,7 @@ def stream(managers: int, calls: int = CALLS) -> Iterator[Record]:
 
 
 def marks() -> Iterator[SpeechUtterance]:
-    """Yield the customer's word, and then one mark after the other. `at` is set when they are sent."""
+    """Yield an utterance of the customer, and then one mark after the other. The sender sets `at`."""
     event = SpeechUtterance(
         v=1,
         id="marked",

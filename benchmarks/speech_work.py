@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speech_work`: reads transcripts in this process, and prints what it took as JSON.
+"""`python -m benchmarks.speech_work`: reads transcripts in this process, and prints the times as JSON.
 
 A process of its own, so that the compiled callpulse can be measured from a benchmark that runs as source.
 """
@@ -40,10 +40,11 @@ _LETTERS: Final = "абвгдежзиклмнопрстуфхцчшэюя"
 
 
 class Found(Struct, frozen=True):
-    """What it took. Times in µs of processor time an utterance, by what is done; the median of the rounds.
+    """The cost of the work. Times in µs of processor time an utterance, by step; the median of the rounds.
 
-    `sizes`: the time to find phrases among so many, and how many were found. `bytes_of_record`: an event.
-    `bytes_of_row`: what an utterance adds to the record of its leg. `bytes_in_memory`: what it holds in the open leg.
+    `sizes`: the time to find phrases, by the number of phrases in the lexicon, and the number of those found.
+    `bytes_of_record`: an event. `bytes_of_row`: the part of an utterance in the record of its leg. `bytes_in_memory`:
+    its part of the open leg.
     """
 
     python: str
@@ -61,12 +62,12 @@ class Found(Struct, frozen=True):
 
 def main() -> None:
     """Measure and print."""
-    with without_the_start():  # workers, too, leave what was there at the start out of collections
+    with without_the_start():  # workers, too, exclude the objects of the start from collections
         print(msgspec.json.encode(measure()).decode())
 
 
 def measure() -> Found:
-    """Read the finals, and their interims, as the speech agent does; then the parts of it alone."""
+    """Read the finals, and their interims, like the speech agent; then the single steps."""
     shipped, speech = lexicon(), Speech()
     reader = Reader(shipped, speech)
     fold = TranscriptFold(reader, speech, shipped.version)
@@ -129,7 +130,7 @@ def _rows(fold: TranscriptFold, events: list[SpeechUtterance]) -> dict[bytes, Tr
 
 
 def _all(fold: TranscriptFold, values: list[bytes]) -> None:
-    """Do all that the agent does with records up to their changelog."""
+    """Do all steps of the agent with records up to their changelog."""
     rows: dict[bytes, TranscriptRow] = {}
     for value in values:
         event = _decode(value)
@@ -145,7 +146,7 @@ def _all(fold: TranscriptFold, values: list[bytes]) -> None:
 
 
 def _in_memory(fold: TranscriptFold, events: list[SpeechUtterance]) -> int:
-    _rows(fold, events)  # what is kept of words and phrases is not of these legs
+    _rows(fold, events)  # the caches of words and phrases are no part of these legs
     gc.collect()
     tracemalloc.start()
     rows = _rows(fold, events)
@@ -157,7 +158,7 @@ def _in_memory(fold: TranscriptFold, events: list[SpeechUtterance]) -> int:
 
 
 def _flatness(words: list[Words], events: list[SpeechUtterance]) -> tuple[dict[int, float], dict[int, int]]:
-    """Look for the same phrases among 100, 1,000 and 10,000, of which nobody says the others."""
+    """Find the same phrases among 100, 1,000 and 10,000; the others do not occur."""
     sizes: dict[int, float] = {}
     hits: dict[int, int] = {}
     made = {size: _invented(size) for size in SIZES}
@@ -169,7 +170,7 @@ def _flatness(words: list[Words], events: list[SpeechUtterance]) -> tuple[dict[i
 
 
 def _invented(phrases: int) -> Lexicon:
-    """Return a lexicon of so many phrases: those that are said, and invented ones of two or three words."""
+    """Return a lexicon of this number of phrases: those that occur, and invented ones of two or three words."""
     chance = random.Random(7)
     words = ["".join(chance.choices(_LETTERS, k=9)) for _ in range(4_000)]
     others = {" ".join(chance.choices(words, k=chance.choice((2, 3)))) for _ in range(phrases * 2)}

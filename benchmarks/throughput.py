@@ -23,7 +23,7 @@ def measure(bootstrap: str, *, runs: int, events: int, only: frozenset[str] = fr
 
 
 class _Bench:
-    """The topics, filled once, and what they must come to."""
+    """The topics, filled once, and their expected totals."""
 
     def __init__(self, bootstrap: str, events: int) -> None:
         self.bootstrap = bootstrap
@@ -38,7 +38,7 @@ class _Bench:
         self._warm_up()
 
     def load_of(self, peer: Peer) -> workload.Workload:
-        """Return what the peer has to work on."""
+        """Return the topic of the peer."""
         return self.short if peer.slow else self.full
 
     def run(self, peer: Peer) -> Answer | None:
@@ -47,7 +47,7 @@ class _Bench:
         return run_once(self.bootstrap, peer, SHORT if peer.slow else FULL, len(records), {"calls": records})
 
     def complaint(self, peer: Peer, told: Answer) -> str | None:
-        """Return what is wrong with an answer, None where it is the known one."""
+        """Return the error of an answer, None for the known one."""
         load = self.load_of(peer)
         if told.events != len(load.records):
             return f"{peer.name} processed {told.events} events instead of {len(load.records)}"
@@ -56,7 +56,7 @@ class _Bench:
         return None if told.totals == load.totals else f"{peer.name}: {told.totals} is not {load.totals}"
 
     def _warm_up(self) -> None:
-        """Bring the log into the page cache and the broker's JVM to speed: neither is what is measured."""
+        """Read the log once, to fill the page cache and to warm up the broker's JVM: neither is measured."""
         raw = next(peer for peer in PEERS if peer.name == "raw")
         for _ in range(2):
             self.run(raw)

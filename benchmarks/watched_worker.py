@@ -1,9 +1,9 @@
-"""`callpulse worker`, watched from inside: what it read of the changelog of leads, when, and how many rows it has then.
+"""`callpulse worker`, watched from inside: the records and times of its restore of leads, and its rows.
 
     python -m benchmarks.watched_worker FILE worker --config ...
 
-FILE is written when the worker is told to end. From outside, a restore that found all rows on disk looks like a very
-fast one; here the records that came from Kafka are counted, and the rows by reading each of them once.
+FILE is written when the worker gets the signal to end. From outside, a restore that found all rows on disk looks like a
+very fast one; here the records that came from Kafka are counted, and the rows by reading each of them once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ TABLE: Final = "leads"
 class Restored(Struct, kw_only=True):
     """The last restore of the leads. Moments are seconds since epoch.
 
-    `assigned_at`: the worker knows its partitions, and the restore begins. `read_at`: the first records are in hand.
-    `whole_at`: all are applied. `records` came from the changelog; `rows` are there in the end. `copied` came
-    from the changelogs of managers and outcomes since the worker started.
+    `assigned_at`: the partitions are assigned, and the restore begins. `read_at`: the first records are read.
+    `whole_at`: all are applied. `records` came from the changelog; `rows` is the number of rows at the end. `copied`
+    came from the changelogs of managers and outcomes since the worker started.
     """
 
     assigned_at: float
@@ -41,16 +41,16 @@ class Restored(Struct, kw_only=True):
 
     @property
     def records_per_second(self) -> float:
-        """Records a second, from the first in hand to the last one applied."""
+        """Records a second, from the first one read to the last one applied."""
         return self.records / (self.whole_at - self.read_at)
 
 
 def watch(file: Path) -> None:
-    """Let the table of leads note its restores, and the worker write the last one to `file` when it ends."""
+    """Make the table of leads note its restores, and the worker write the last one to `file` when it ends."""
     on_rebalance, on_changelog_event = RowTable.on_rebalance, RowTable.on_changelog_event
     on_recovery_completed, release_all = RowTable.on_recovery_completed, WorkerState.release_all
     told = Restored(assigned_at=0.0)
-    before = 0  # what the table had restored in earlier rounds
+    before = 0  # rows that the table had restored in earlier rounds
 
     async def begun(table: Any, *args: Any, **kwargs: Any) -> None:
         nonlocal told, before

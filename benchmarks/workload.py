@@ -1,9 +1,9 @@
 """The workload of the throughput benchmark: the same sales department every time, with totals known beforehand.
 
-200 managers telephone through working days, each in a loop of dialling, talking and a little wrap-up. The sequence is
-a function of nothing but the number of events; but for a few calls at the end, a smaller number gives a prefix of a
-larger one. The totals are summed up here, from the ends as they are made, and share no code with any of the folds that
-are measured.
+200 managers telephone through working days, each in a loop of dialling, talking and a short wrap-up. The sequence
+depends only on the number of events; except for a few calls at the end, a smaller number gives a prefix of a larger
+one. The totals are summed up here, from the ends as they are made, and share no code with any of the folds that are
+measured.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _Event = CallStarted | CallAnswered | CallEnded | ManagerPresence
 
 
 class Totals(Struct, frozen=True):
-    """What every peer's state must add up to, over all managers and days."""
+    """The expected totals of every peer's state, over all managers and days."""
 
     calls: int
     inbound: int
@@ -62,7 +62,7 @@ class Totals(Struct, frozen=True):
 
 
 class Workload(Struct, frozen=True):
-    """Records in the order of their events, and the totals that they must come to."""
+    """Records in the order of their events, and their expected totals."""
 
     records: list[Record]
     totals: Totals
@@ -74,7 +74,7 @@ class Workload(Struct, frozen=True):
 
 
 def make(events: int) -> Workload:
-    """Return the first `events` events of the department's life."""
+    """Return the first `events` events of the department."""
     place = partitioner(PARTITIONS)
     records: list[Record] = []
     ends: list[CallEnded] = []
@@ -87,7 +87,7 @@ def make(events: int) -> Workload:
 
 
 def _whole_calls(events: int) -> list[_Event]:
-    """Return `events` events without calls that are cut off: who closes those by timeout would come to other totals."""
+    """Return `events` events without calls that are cut off: a peer with timeouts would get other totals."""
     first = list(islice(_events(), events))
     ended = {event.call for event in first if isinstance(event, CallEnded)}
     whole = [event for event in first if isinstance(event, ManagerPresence) or event.call in ended]

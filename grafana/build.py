@@ -27,7 +27,7 @@ from streams.settings.settings import SettingsError
 FOLDER: Final = Path(__file__).parent
 TEMPLATES: Final = FOLDER / "templates"
 MADE: Final = {"dashboards": "*.json", "rules": "*.yaml"}
-"""The folders that this module writes, and which files of theirs are made by it."""
+"""The folders that this module writes, and the patterns of its files in them."""
 EVERY: Final = tuple(Config(language=language) for language in LANGUAGES)
 """The configurations of the files in this folder: the default one, in each language."""
 BOARDS: Final = {

@@ -1,4 +1,4 @@
-"""The common parts of all boards: the data source, the variables, panels with our defaults, and the board itself."""
+"""The common parts of all boards: the data source, the variables, panels with defaults, and the board itself."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from grafana.queries import NAMES, NO_QUEUE, TEAM_NAMES
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e8c81c", "#d97f00", "#d2382c", "#3d8fdd", "#6e7078"
-# Told from each other without red or green, too: by their lightness, and the green is a bluish one.
+# The colours also differ in lightness, and the green is bluish, for readers who cannot distinguish red and green.
 
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
-"""Of a series of names: the id is the value of the variable, the name is what the reader sees and searches."""
+"""Of a series of names: the id is the value of the variable, the name is its text for the reader."""
 
 UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
-"""What a number, and another panel, says where nothing is exported; panels with more to say have their own text."""
+"""The texts of a number, and of another panel, without exported values. Some panels have a text of their own."""
 
 Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 AnyPanel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
@@ -92,7 +92,7 @@ def number(
     *,
     empty: str = UNKNOWN,
 ) -> stat.Panel:
-    """Return one big number; `empty` is said where there is none."""
+    """Return one big number; `empty` is the text without one."""
     last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     return (
         described(stat.Panel(), title, description, unit)
@@ -108,7 +108,7 @@ def number(
 def bars(
     title: str, description: str, unit: str, targets: Sequence[Dataquery], *, empty: str = NO_FIGURES
 ) -> bargauge.Panel:
-    """Return horizontal bars, one a series; `empty` is said where there is none."""
+    """Return horizontal bars, one per series; `empty` is the text without any."""
     last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     return (
         described(bargauge.Panel(), title, description, unit)
@@ -137,7 +137,7 @@ def legend() -> shared.VizLegendOptions:
 def lines(
     title: str, description: str, unit: str, targets: Sequence[Dataquery], *, least: float | None = 0
 ) -> timeseries.Panel:
-    """Return lines over time. The axis begins at `least`; None: where the lines are."""
+    """Return lines over time. The axis begins at `least`; None: it fits the lines."""
     panel = (
         described(timeseries.Panel(), title, description, unit)
         .targets(list(targets))
@@ -152,7 +152,7 @@ def lines(
 
 
 def dashed() -> list[dashboard.DynamicConfigValue]:
-    """Return the properties of a line that is an expectation and no measurement."""
+    """Return the properties of a line that is an expectation, not a measurement."""
     return override(
         custom_lineStyle={"fill": "dash", "dash": [8, 8]},
         custom_fillOpacity=0,
@@ -185,7 +185,7 @@ def _picker(name: str, label: str, of: str, regex: str = "", *, many: bool = Tru
 
 
 def variables(*, one: bool = False, picked: bool = True) -> list[Builder[dashboard.VariableModel]]:
-    """Return what the reader may select: data source, team, manager; with `one` a single manager.
+    """Return the variables that the reader may select: data source, team, manager; with `one` a single manager.
 
     A board that is not about managers keeps their selection for the others, and does not show it (`picked` false).
     """
@@ -218,7 +218,7 @@ def _links(config: Config) -> dashboards.DashboardLink:
 
 
 def kiosk(name: str) -> dashboards.DashboardLink:
-    """Return the link to a board without Grafana's menus, for a screen on the wall. It keeps what was picked."""
+    """Return the link to a board without Grafana's menus, for a screen on the wall. It keeps the selection."""
     return (
         dashboards.DashboardLink("Full screen")
         .type(dashboard.DashboardLinkType.LINK)

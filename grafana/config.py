@@ -27,7 +27,7 @@ from streams.units import HOUR_MS, MINUTE_MS, SECOND_MS
 _MATCHER: Final = r'[a-zA-Z_]\w*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY_RUNBOOK: Final = "{{ with $externalLabels.runbooks }}{{ . }}/{{ end }}grafana/runbook.md"
-"""Where the runbook lies in this repository, below the address that Prometheus' external label `runbooks` gives."""
+"""The path of the runbook in this repository, below the address in Prometheus' external label `runbooks`."""
 SUPERVISORS_RUNBOOK: Final[Mapping[Language, str]] = {
     "en": REPOSITORY_RUNBOOK,
     "ru": REPOSITORY_RUNBOOK.replace("grafana/runbook.md", "docs/ru/runbook.md"),
@@ -47,7 +47,7 @@ _SHELL: Final = (
     r'{{ if match "^[0-9A-Za-z_.@:+][0-9A-Za-z_.@:+-]*$" $labels.LABEL }}{{ $labels.LABEL }}{{ else }}'
     r'{{ "\x27" }}{{ reReplaceAll "\x27" "\x27\\\x27\x27" $labels.LABEL }}{{ "\x27" }}{{ end }}'
 )
-"""In a command: the value of a label, quoted where a shell would read it otherwise. Senders choose such values.
+"""In a command: the value of a label, quoted for a shell. Senders choose such values.
 
 `\\x27` is a single quote, which would end the string of YAML.
 """
@@ -85,7 +85,7 @@ Ratio: TypeAlias = Annotated[Number, Meta(ge=0, le=1)]
 
 
 class Prometheus(Struct, frozen=True, kw_only=True):
-    """How Prometheus knows callpulse, and how often it evaluates the rules.
+    """The jobs and labels of callpulse in Prometheus, the intervals of rules, and addresses in alerts.
 
     `job` is that of the workers. Processes that take events in have jobs whose names begin with `gateway_job`, one job
     for each kind of process. `selector` are matchers of labels that every query of a metric gets. A scrape that was
@@ -104,7 +104,7 @@ class Prometheus(Struct, frozen=True, kw_only=True):
 
 
 class Alerts(Struct, frozen=True, kw_only=True):
-    """From where on the alerts fire; docs/alerts.md gives the reasons for the defaults."""
+    """The thresholds of the alerts; docs/alerts.md gives the reasons for the defaults."""
 
     silence_ms: Pause = 20 * MINUTE_MS
     feed_silence_ms: Pause = 10 * MINUTE_MS
@@ -143,16 +143,18 @@ class Alerts(Struct, frozen=True, kw_only=True):
     duplicates: Count = 100
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what two fields must not say together."""
+        """Yield the contradictions between fields."""
         if self.feed_silence_ms > self.silence_ms:
             why = f"is longer than silence ({duration_text(self.silence_ms)})"
             yield ("feed_silence_ms", "silence_ms"), f"{why}: managers would be called silent while the feed is down"
 
 
 class Boards(Struct, frozen=True, kw_only=True):
-    """How boards look. Each pair of ratios is where a colour changes, from the worse end to the better one.
+    """The look of boards.
 
-    `uid` begins the address of each board, and is the tag by which boards link to each other. The counts are the
+    Each pair of ratios has the values at which a colour changes, from the worse to the better one.
+
+    `uid` is the prefix of the address of each board, and the tag by which boards link to each other. The counts are the
     fewest deals or leads from which a figure is shown at all.
     """
 
@@ -185,16 +187,16 @@ class Config(Struct, frozen=True, kw_only=True):
 
     @property
     def uid(self) -> str:
-        """What begins the address of each board: boards in several languages may lie in one Grafana."""
+        """The prefix of the address of each board: one Grafana may have boards in several languages."""
         return self.boards.uid if self.language == "en" else f"{self.boards.uid}-{self.language}"
 
     @property
     def folder(self) -> str:
-        """The folder below the output in which the files of this language lie; English ones lie in the output."""
+        """The folder below the output with the files of this language; English ones are in the output itself."""
         return "" if self.language == "en" else self.language
 
     def words(self) -> Mapping[str, str]:
-        """Return what the words in templates and texts stand for.
+        """Return the values of the words in templates and texts.
 
         A span has three: `silence` is 20m as PromQL writes it, `silence.s` its seconds, `silence.text` is for readers.
         `length.N` is the N-th bound of the settings' histogram of talk, from 0 on.
@@ -245,7 +247,7 @@ def _words(field: str, value: object, language: Language) -> Iterator[tuple[str,
 
 
 def load(path: Path) -> Config:
-    """Return the configuration of a file. Raises SettingsError with everything that is wrong, OSError for no file."""
+    """Return the configuration of a file. Raises SettingsError with all problems, OSError without a file."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

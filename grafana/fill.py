@@ -16,7 +16,7 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def fill(text: str, words: Mapping[str, str]) -> str:
-    """Return the text with its words filled in. Raises ValueError for a word that nobody knows."""
+    """Return the text with its words filled in. Raises ValueError for an unknown word."""
 
     def word(match: re.Match[str]) -> str:
         if match[1] not in words:
@@ -29,7 +29,7 @@ def fill(text: str, words: Mapping[str, str]) -> str:
 def expand(text: str, missed_scrapes: str) -> str:
     """Return the text with `<<latest by (LABELS): METRIC>>` written out as the query of the newest export.
 
-    `current` is what is exported at the moment; `latest` also bridges the failed scrapes of `missed_scrapes`.
+    `current` has the present exports; `latest` also bridges the failed scrapes of `missed_scrapes`.
     """
 
     def export(match: re.Match[str]) -> str:
@@ -43,7 +43,7 @@ def expand(text: str, missed_scrapes: str) -> str:
 
 
 def current(metric: str, by: str) -> str:
-    """Return the query of a metric per label of `by`, without workers that Kafka has cut off."""
+    """Return the query of a metric per label of `by`, without workers that have lost their session."""
     return f"max by ({by}) ({metric} unless on (job, instance) instance:callpulse_cut_off)"
 
 

@@ -30,7 +30,7 @@ def with_lead_page(expr: str, template: str) -> str:
     named = {text for text, is_placeholder in pieces(template) if is_placeholder}
     kind = f"(?::({_PART}(?::{_PART})*))" + ("" if "lead.kind" in named else "?")
     front = f"(?:({_PART}){kind}:)" + ("" if named & {"lead.source", "lead.kind"} else "?")
-    # ${1} and not $1: what follows may be a letter.
+    # ${1} and not $1: the next character may be a letter.
     address = "".join(f"${{{_GROUPS[text]}}}" if is_placeholder else text for text, is_placeholder in pieces(template))
     every = f'label_replace({expr}, "{PAGE}", "{address}", "lead", "({front}({_PART}))")'
     return f'label_replace({every}, "{PAGE}", "", "lead", "{KEY_PREFIX}.*")'

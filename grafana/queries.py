@@ -1,8 +1,8 @@
 """PromQL that more than one panel needs.
 
-A manager may move between workers, and for the time of a scrape two of them export the row. A worker that Kafka has cut
-off may export old figures. So `fill.current` comes before any other arithmetic, and these functions are the only way in
-which a board reads a metric of a manager.
+A manager may move between workers, and for the time of a scrape two of them export the row. A worker that has lost its
+session may export old figures. So `fill.current` comes before any other arithmetic, and these functions are the only
+way in which a board reads a metric of a manager.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PICKED: Final = 'team=~"$team", manager=~"$manager"'
 """The managers that the reader of the board selected."""
 
 NO_QUEUE: Final = f'manager!~"{QUEUE_PREFIX}.*"'
-"""No pseudo-manager of a queue: `All` selects them too."""
+"""The value `All` of the variable selects pseudo-managers of queues too; this matcher excludes them."""
 
 NAMES: Final = "manager:callpulse_manager_info:name"
 
@@ -38,7 +38,7 @@ def manager(metric: str, *by: str, **labels: str) -> str:
 
 
 def queue(metric: str, *by: str, **labels: str) -> str:
-    """Return the query of a metric per queue: of the calls in it that nobody answered. Queues belong to no team."""
+    """Return the query of a metric per queue: of its unanswered calls. Queues belong to no team."""
     chosen = f'manager=~"{QUEUE_PREFIX}.*"{_equal(labels)}'
     return current(f"callpulse_{metric}{{{chosen}}}", ", ".join(("manager", *by)))
 
@@ -69,7 +69,7 @@ def team(metric: str, *by: str, **labels: str) -> str:
 
 
 def bound(ratio: str, of: str, sign: str) -> str:
-    """Return the query of an end of Wilson's 95 % interval of a ratio of so many; `sign` is + for the upper end."""
+    """Return the query of an end of Wilson's 95 % interval of a ratio of `of` trials; `sign` is + for the upper end."""
     part, middle = f"clamp_max({ratio}, 1)", "1.9208"
     half = f"1.96 * sqrt({part} * (1 - {part}) / ({of}) + 0.9604 / ({of}) ^ 2)"
     return f"({part} + {middle} / ({of}) {sign} {half}) / (1 + 3.8416 / ({of}))"
@@ -92,7 +92,7 @@ def mean(ratio: str, *by: str, **labels: str) -> str:
 
 
 def denominator(ratio: str, *by: str, **labels: str) -> str:
-    """Return the query of what a ratio divides by, per manager (and per label of `by`), of the managers picked.
+    """Return the query of a ratio's denominator, per manager (and per label of `by`), of the managers picked.
 
     Raises KeyError for a metric without a denominator that is exported.
     """
@@ -108,7 +108,7 @@ def denominator(ratio: str, *by: str, **labels: str) -> str:
 
 
 def usual() -> str:
-    """Return the query of the calls that are usual in the hour just gone.
+    """Return the query of the usual calls in the last hour.
 
     The manager's own expectation, leaning on the team's where history is thin; without any the own last four days.
     """
@@ -120,12 +120,12 @@ def expected(window: str) -> str:
     return f"sum by (manager, team) ({recorded('manager:callpulse_expected_calls:shrunk', window=window)})"
 
 
-# The states of a manager, in the order in which they want attention.
+# The states of a manager, the most urgent first.
 STATE_SILENT, STATE_NO_FEED, STATE_PAUSED, STATE_READY, STATE_TALKING, STATE_OFF = 5, 4, 3, 2, 1, 0
 
 
 def state() -> str:
-    """Return the query of what a manager does now, as one of the states above; the first that applies.
+    """Return the query of a manager's present state: the first of the states above that applies.
 
     The rules record the same as `manager:callpulse_state`, for panels that show its course.
     """

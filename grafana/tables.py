@@ -22,7 +22,7 @@ GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
 WIDE: Final = {"name": 130, "lead": 180, "alertname": 160, "instance": 150}
-"""How wide the columns of labels with long values are at least, in pixels; others 80."""
+"""The smallest widths of the columns of labels with long values, in pixels; others have 80."""
 
 HIDDEN: Final = "Id"
 """The head of the column with the manager's id. It is hidden: the link on the name needs it."""
@@ -88,7 +88,7 @@ def of_columns(
     exprs = (f"sort_desc({column.expr})" if down and column.head == sort else column.expr for column in columns)
     panel = panel.targets([common.row_query(expr, ref) for expr, ref in zip(exprs, refs, strict=True)])
     heads = {f"Value #{ref}": column.head for ref, column in zip(refs, columns, strict=True)}
-    if len(columns) == 1:  # Grafana leaves the letter out where there is one query
+    if len(columns) == 1:  # Grafana omits the letter if there is one query
         heads = {"Value": columns[0].head, **heads}
     panel = panel.transformations(arranged({**labels, **heads}))
     panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
@@ -113,7 +113,7 @@ def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.P
     """Return the panel with the widths of its label columns, the link on names, and the ids hidden."""
     for label, head in labels.items():
         properties = common.override(custom_minWidth=WIDE.get(label, 80))
-        if head in (HIDDEN, PAGE):  # the second one is what Grafana 12 reads
+        if head in (HIDDEN, PAGE):  # Grafana 12 reads the second one
             properties = common.override(custom_hidden=True, custom_hideFrom={"viz": True})
         if head == PAGE:  # Grafana drops a link without an address, and this is the address where there is none
             properties += common.override(noValue="")
@@ -128,7 +128,7 @@ def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.P
 
 
 def _with_labels(expr: str, labels: Mapping[str, str]) -> str:
-    """Return the query of a column with the labels of its rows: with the name, or without the team, as they ask."""
+    """Return the query of a column with the labels of its rows: with the name, or without the team, by these labels."""
     if "name" not in labels:
         return expr
     named = queries.with_name(expr)
@@ -160,7 +160,7 @@ def _to_manager() -> Mapping[str, object]:
 
 
 def _to_page_of_manager() -> Mapping[str, object]:
-    """Return the link from a name to the manager's page in the CRM. It is left out where the settings name none."""
+    """Return the link from a name to the manager's page in the CRM. It is left out without one in the settings."""
     return {"title": "${__value.text} in the CRM", "url": "<<manager_page>>", "targetBlank": True}
 
 

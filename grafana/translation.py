@@ -1,6 +1,6 @@
 """The texts of boards and alerts in another language. English is the key: `texts/ru.toml` holds the Russian of each.
 
-A section of the file belongs to one board or to the alerts; what several boards say alike stands in `all`. The sections
+A section of the file belongs to one board or to the alerts; texts of several boards are in `all`. The sections
 `values.*` hold words for values of labels, which are data and no text. A text without an entry stops the build.
 """
 
@@ -18,7 +18,7 @@ from streams.metrics.wording import Language
 FOLDER: Final = Path(__file__).parent / "texts"
 SHARED: Final = "all"
 PLACEHOLDER: Final = re.compile(r"<<[^<>]+>>|\{\{.*?\}\}|\$\{[^}]*\}|\$\w+")
-"""What stands for something else in a text: it is the same in every language."""
+"""The placeholders in a text: they are the same in every language."""
 _LENGTH: Final = re.compile(r"<<length\.\d+>>")
 _COUNTED: Final = "<<length.N>>"
 _FIELD: Final = re.compile(r"(?<=\$\{__data\.fields\.)[^}:]+(?=[:}])|(?<=\$\{__data\.fields\[\")[^\"]+(?=\"\]\})")
@@ -26,7 +26,7 @@ _FIELD: Final = re.compile(r"(?<=\$\{__data\.fields\.)[^}:]+(?=[:}])|(?<=\$\{__d
 _TEXTS: Final = frozenset(
     ("title", "description", "noValue", "label", "displayName", "text", "content", "legendFormat")
 )
-"""The keys of a board's JSON under which a reader's text stands."""
+"""The keys of a board's JSON that have texts for readers."""
 _SAID_BY_PROPERTY: Final = frozenset(("displayName", "noValue", "description"))
 _NO_TEXT: Final = frozenset(("expr", "query", "url", "regex", "rawQuery"))
 
@@ -48,7 +48,7 @@ class UntranslatedError(ValueError):
 
 
 class Translation:
-    """The texts of one language. `say` notes what is missing, and `check` raises it all at once."""
+    """The texts of one language. `say` notes missing texts, and `check` raises one error for all of them."""
 
     def __init__(self, language: Language, sections: Mapping[str, Mapping[str, Any]]) -> None:
         """Take the sections of the file."""
@@ -92,7 +92,7 @@ class Translation:
         return other
 
     def check(self) -> None:
-        """Raise UntranslatedError if `say` met a text without an entry: it names each, and where the entry belongs."""
+        """Raise UntranslatedError if `say` met a text without an entry: it names each text and its section."""
         if self._missing:
             lines = "\n".join(f"[{section}]\n{_toml(text)} = " for section, text in self._missing)
             raise UntranslatedError(

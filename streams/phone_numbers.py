@@ -50,7 +50,7 @@ def lead_key(number: str, secret: bytes, region: str | None = None) -> str | Non
     """Return the key of the lead behind `number`: `phone:` and 32 hex digits of an HMAC-SHA256, or None for no lead.
 
     No lead: extensions, service codes, withheld or anonymous callers. A number that cannot be completed to E.164 (no
-    `region` is set, or the region's plan does not know it) is keyed by its digits as they are: one spelling keeps one
+    `region` is set, or the region's plan does not have it) is keyed by its digits as they are: one spelling keeps one
     key, but another spelling of the same number gives another key.
     """
     if not is_outside_number(number):

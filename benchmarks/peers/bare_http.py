@@ -1,4 +1,4 @@
-"""The least that a gateway could be: an aiohttp handler that sends what came to Kafka, and waits."""
+"""The smallest possible gateway: an aiohttp handler that sends each body to Kafka, and waits."""
 
 from __future__ import annotations
 

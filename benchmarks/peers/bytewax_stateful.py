@@ -19,7 +19,7 @@ from streams.tables.manager.row import ManagerRow
 
 class _Nothing(StatelessSinkPartition[Any]):  # type: ignore[misc]  # Bytewax is installed for `make bench` only
     def write_batch(self, items: list[Any]) -> None:
-        """Drop the items; the tables are what is wanted."""
+        """Drop the items; only the tables count."""
 
 
 class _NoOutput(DynamicSink[Any]):  # type: ignore[misc]  # as above
@@ -29,14 +29,14 @@ class _NoOutput(DynamicSink[Any]):  # type: ignore[misc]  # as above
 
 
 class _Fold(StatefulBatchLogic[Any, None, None]):  # type: ignore[misc]  # as above
-    """The state of one manager. `snapshot` gives nothing: recovery is off, and a copy would only cost time."""
+    """The state of one manager. `snapshot` returns nothing: recovery is off, and a copy would only take time."""
 
     def __init__(self, progress: _Progress, row: ManagerRow) -> None:
         self._progress = progress
         self._row = row
 
     def on_batch(self, values: list[Any]) -> tuple[list[None], bool]:
-        """Fold the messages of a batch; nothing goes on from here."""
+        """Fold the messages of a batch; emit no items."""
         decode, fold, row = self._progress.decode, self._progress.fold, self._row
         for message in values:
             fold(row, decode(message.value), message.offset)
@@ -44,11 +44,11 @@ class _Fold(StatefulBatchLogic[Any, None, None]):  # type: ignore[misc]  # as ab
         return [], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> None:
-        """Return what recovery would store."""
+        """Return the state that recovery would store."""
 
 
 class _Progress:
-    """Counts events over all managers and stops the clock at the last."""
+    """Counts events over all managers and stops the clock at the last one."""
 
     def __init__(self, events: int) -> None:
         self.clock = Stopwatch()
@@ -75,7 +75,7 @@ def run(job: Job) -> None:
         return message.key.decode(), message
 
     def begin(_: None) -> _Fold:
-        row = own.new_row(f"row-{len(progress.rows)}")  # Bytewax does not tell the key
+        row = own.new_row(f"row-{len(progress.rows)}")  # Bytewax does not pass the key
         progress.rows.append(row)
         return _Fold(progress, row)
 

@@ -1,8 +1,8 @@
 """callpulse itself: the worker as the command line starts it, watched from inside its process.
 
-Variant `calls` has the calls agent alone: what the peers of that benchmark do is its work. The facts for the leads are
-sent all the same. The other variants are the whole worker: `worker` counts calls, `topology` calls and events of the
-CRM, `leads` what reaches the leads; these two answer with sums, and end when nothing is left in any topic.
+Variant `calls` has the calls agent alone, which does the work of the peers of that benchmark. The facts for the leads
+are sent all the same. The other variants are the whole worker: `worker` counts calls, `topology` calls and events of
+the CRM, `leads` the facts for leads; these two answer with sums, and end when no topic has a record left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COUNTED = {
     "topology": ("managers", "crm"),
     "leads": ("leads",),
 }
-"""By variant, the agents whose records are the events that were asked for."""
+"""The agents, by variant, whose records are the events of the job."""
 CONFIG = """\
 [kafka]
 bootstrap = "{bootstrap}"
@@ -42,7 +42,7 @@ store = "{store}"
 
 
 class Timed:
-    """Stands for an agent of which each fold is timed."""
+    """A proxy of an agent that times each fold."""
 
     def __init__(self, fold: Any) -> None:
         self.fold = fold
@@ -63,7 +63,7 @@ class Watch:
         self._durable = self._durable_at = 0.0
 
     def attach(self, worker: Any) -> None:
-        """Wrap what is watched: folds, where they are called (compiled agents stay as they are), and checkpoints."""
+        """Wrap folds at their calls (compiled agents are not changed), and checkpoints."""
         self._worker = worker
         consume = worker.loop.consume
         names = {id(agent): name for name, agent in worker.agents.items()}
@@ -91,7 +91,7 @@ class Watch:
             fold(partition, records)
             if counts:
                 self._seen += len(records)
-            # What the worker itself adds to the topic while it catches up is beyond what was asked for.
+            # Records that the worker itself adds to the topic during its catch-up are not part of the job.
             if counts and not self._whole and self._seen - len(records) >= self._job.events:
                 return
             self._last = time.monotonic()
@@ -125,7 +125,7 @@ async def main(job: Job) -> None:
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if job.variant == "leads":
-            kwargs["named_facts"] = False  # no group made the facts that wait in `contacts`
+            kwargs["named_facts"] = False  # no group made the facts in `contacts`
         worker = create_worker(*args, **kwargs)
         watch.attach(worker)
         return worker

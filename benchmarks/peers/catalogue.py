@@ -1,4 +1,4 @@
-"""The peers by name: how each is started, what it needs, and what one should know of it."""
+"""The peers by name: command, requirements and notes of each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchmarks.peers.job import Answer, Job
 ROOT: Final = Path(__file__).parents[2]
 KSTREAMS: Final = ROOT / "benchmarks" / "kstreams"
 KSTREAMS_BUILD: Final = ROOT / "build" / "kstreams"
-# Quix Streams wants other versions of shared packages than the tools of development do, so peers may have an
-# environment of their own beside the project's.
+# Quix Streams needs other versions of shared packages than the tools of development, so peers may have an environment
+# of their own beside the project's.
 PEERS_PYTHON: Final = (sys.executable, os.environ.get("CALLPULSE_BENCH_PYTHON"), str(ROOT / ".venv-bench/bin/python"))
 CALLPULSE: Final = "callpulse"
 RUN_DEADLINE_S: Final = 600
@@ -44,7 +44,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     native: bool = False
 
     def command(self, job: Job) -> list[str] | None:
-        """Return the command line, None where something it needs is not installed."""
+        """Return the command line, None if a requirement is not installed."""
         if self.module:
             python = _python_with(self.needs)
             return (
@@ -155,11 +155,11 @@ TOPOLOGY: Final[tuple[Peer, ...]] = (
 
 
 class PeerError(RuntimeError):
-    """A peer did not give an answer; the text says what it gave instead."""
+    """A peer gave no answer; the text has its output."""
 
 
 def run(peer: Peer, job: Job) -> Answer | None:
-    """Run the peer once, in a process of its own. None where it cannot run on this machine."""
+    """Run the peer once, in a process of its own. None if it cannot run on this machine."""
     command = peer.command(job)
     if command is None:
         return None

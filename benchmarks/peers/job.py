@@ -1,4 +1,4 @@
-"""What every peer is told, and what it answers: one JSON argument in, one JSON line out."""
+"""The job and the answer of a peer: one JSON argument in, one JSON line out."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Job(Struct, frozen=True, kw_only=True):
     run: str
     folder: str  # an empty folder for local state
     variant: str = ""
-    store: str = "rocksdb"  # where callpulse keeps lead rows
+    store: str = "rocksdb"  # the store of callpulse's lead rows
 
 
 class Answer(Struct, frozen=True, kw_only=True):
     """`seconds` from the first record in hand to the last one folded; `cpu_seconds` of the process in that time.
 
-    `durable_seconds`: until the last record was committed, where the peer knows. `totals`: what the calls come to, None
-    for the raw limit and where more than calls is folded. That comes to `sums` (`mix.Mix.sums`).
+    `durable_seconds`: until the last record was committed, if the peer reports it. `totals`: those of calls, None for
+    the raw limit and for peers that fold more than calls. These give `sums` (`mix.Mix.sums`).
     """
 
     events: int
@@ -69,7 +69,7 @@ class Stopwatch:
 
 
 def answer(events: int, elapsed: tuple[float, float], totals: Totals | None, durable: float | None = None) -> None:
-    """Write the answer and end the process at once: how a framework shuts down is not measured."""
+    """Write the answer and end the process at once: the shutdown of a framework is not measured."""
     _tell(Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], totals=totals, durable_seconds=durable))
 
 

@@ -1,9 +1,9 @@
-"""The aggregation as one writes it for a framework whose state is small values by key, not objects.
+"""The aggregation for a framework whose state is small values by key, not objects.
 
 Per manager: open legs, a ring of 64 minutes, a row a day (direction, answered, short, meaningful, talk time, kind,
-disposition, hour, histogram), presence and last activity. It does less than callpulse's own fold: no memory of ids,
-nothing that makes it independent of the order of events, no transfers, no timeouts. `kstreams` does the same in Java,
-with the same layout of a day.
+disposition, hour, histogram), presence and last activity. It does less than callpulse's own fold: no memory of ids, no
+independence of the order of events, no transfers, no timeouts. `kstreams` does the same in Java, with the same layout
+of a day.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DISPOSITIONS: Final = {disposition: DISPOSITION + place for place, disposition 
 
 
 def count(counts: list[int], end: Mapping[str, Any]) -> None:
-    """Add what a `call.ended` counts to the places that minutes and days share."""
+    """Add the counts of a `call.ended` to the places that minutes and days share."""
     outbound = end["direction"] == "outbound"
     counts[OUTBOUND if outbound else INBOUND] += 1
     if end["disposition"] == "answered":
@@ -60,7 +60,7 @@ def count(counts: list[int], end: Mapping[str, Any]) -> None:
 
 
 def count_day(counts: list[int], end: Mapping[str, Any]) -> None:
-    """Add what a `call.ended` counts to its day."""
+    """Add the counts of a `call.ended` to its day."""
     count(counts, end)
     hour = end["at"] % DAY_MS // HOUR_MS
     counts[_KINDS[end.get("kind")]] += 1

@@ -1,13 +1,13 @@
-"""The leads and their outcomes as one writes them for a framework whose state is values by key, not objects.
+"""The leads and their outcomes for a framework whose state is values by key, not objects.
 
 A lead is one JSON object: its legs by call and manager, the newest note of each call, its deals by id and the ids of
-its activities. What it means is worked out anew before and after each event, and the difference goes to the managers. A
-lead that was linked hands all it knows to the one that it became, and passes on what comes later. Without notes that
-wait for their call and links, notes and calls could come in no other order than the right one, and topics have none.
+its activities. Its contributions are computed anew before and after each event, and the difference goes to the
+managers. A lead that was linked sends its records to the new lead, and passes later ones on. Topics have no common
+order, so notes wait for their call and for links.
 
-It does less than callpulse's own fold: no memory of what has been applied, so an event that comes twice counts twice
-where it has no id; no windows of attempts, funnel steps, promises, reasons, breakdowns by product, channel and client
-type, time zones, bounds, or lists of leads that need help.
+It does less than callpulse's own fold: no memory of applied events, so a repeated event without an id counts twice; no
+windows of attempts, funnel steps, promises, reasons, breakdowns by product, channel and client type, time zones,
+bounds, or lists of leads that need help.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MOST_HOPS: Final = 8
 
 
 def empty() -> State:
-    """Return a lead of which nothing is known."""
+    """Return an empty lead."""
     return {"legs": {}, "notes": {}, "deals": {}, "touches": {}, "to": ""}
 
 
 def contact_of(event: Fact) -> Fact | None:
-    """Return what a `call.ended` tells its lead, None where it has none."""
+    """Return the fact of a `call.ended` for its lead, None without one."""
     if event.get("lead") is None:
         return None
     answered = event["disposition"] == "answered"
@@ -49,7 +49,7 @@ def contact_of(event: Fact) -> Fact | None:
 
 
 def apply(state: State, fact: Fact) -> list[Fact]:
-    """Apply a fact to the lead it is for; return what goes to managers (`outcome`) and to other leads."""
+    """Apply a fact to its lead; return the facts for managers (`outcome`) and for other leads."""
     if fact["type"] == "lead.linked":
         return [{"type": "linked", "lead": fact["old_key"], "to": fact["lead"]}]
     if fact["type"] == "linked":
@@ -108,7 +108,7 @@ def _merge(state: State, fact: Fact) -> None:
 
 
 def _counts(state: State) -> Counter[tuple[str, str, int]]:
-    """Return what the lead means: (manager, measure, day) → n."""
+    """Return the contributions of the lead: (manager, measure, day) → n."""
     counts: Counter[tuple[str, str, int]] = Counter()
     legs = sorted(state["legs"].values(), key=_begun)
     owner = legs[-1][0] if legs else None
@@ -132,7 +132,7 @@ def _counts(state: State) -> Counter[tuple[str, str, int]]:
 
 
 def _count_legs(counts: Counter[tuple[str, str, int]], state: State, owner: str | None, first: list[Any] | None) -> int:
-    """Count legs and what was noted of them; return the moment of the last progress."""
+    """Count legs and their notes; return the moment of the last progress."""
     progress_at = max(
         (change[0] for changes in state["deals"].values() for change in changes if change[2] != "lost"), default=0
     )
@@ -165,7 +165,7 @@ def _count_legs(counts: Counter[tuple[str, str, int]], state: State, owner: str 
 
 
 def _count_deals(counts: Counter[tuple[str, str, int]], deals: dict[str, list[list[Any]]], owner: str | None) -> bool:
-    """Count what was won and lost; return whether there are deals and all are closed."""
+    """Count won and lost deals; return whether there are deals and all are closed."""
     for changes in deals.values():
         at, _, stage = changes[-1][:3]
         manager = next((change[3] for change in reversed(changes) if change[3]), owner)

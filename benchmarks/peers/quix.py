@@ -12,7 +12,7 @@ from streams.units import DAY_MS
 
 
 class Fold:
-    """The function that Quix calls for every event. State is many small values a manager, as its store wants them."""
+    """The function that Quix calls for every event. State is many small values per manager, which suits its store."""
 
     def __init__(self, events: int) -> None:
         self._events = events

@@ -3,16 +3,16 @@
     calls ─► per manager ─► contacts ─► per lead ─► outcomes ─► per manager
     crm ───────────────────────┘ └─ links ◄─┘
 
-The same Kafka, topics, number of partitions, keys and commit interval as callpulse, and like it one process. State lies
-in RocksDB with changelog topics, three stores of it. Per manager, the state of calls is that of `quix.py`: open legs, a
+The same Kafka, topics, number of partitions, keys and commit interval as callpulse, and like it one process. State is
+in RocksDB with changelog topics, in three stores. Per manager, the state of calls is that of `quix.py`: open legs, a
 ring of minutes, a row a day. Per lead it is one value, `plain_leads`. Per manager, that of outcomes is a value a day
-with all its counts: one to read and one to write for each day that changes, and not one for each measure.
+with all its counts: one read and one write for each day that changes, and not for each measure.
 
 Events of the CRM go through `contacts`, as in callpulse. Quix can also join the two topics (`concat`), but then it
-keeps them in step by time, which it need not here, because `plain_leads` does not depend on order.
+synchronises them by time, which is not needed here, because `plain_leads` does not depend on order.
 
-Like its model it does less than callpulse: see `plain` and `plain_leads`; besides, it takes rows ahead of their offsets
-for good after a crash, writes no dead letters, and exports no metrics.
+Like its model it does less than callpulse: see `plain` and `plain_leads`. Besides, after a crash it keeps rows that are
+ahead of their offsets, it writes no dead letters, and it exports no metrics.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streams.units import DAY_MS
 
 
 class Topology:
-    """The functions that Quix calls, and the count of what is still on its way between them."""
+    """The functions that Quix calls, and the count of records on their way between them."""
 
     def __init__(self, events: int) -> None:
         self._left = events  # records of `calls` and `crm` not yet seen
@@ -40,7 +40,7 @@ class Topology:
         self._outcomes: dict[tuple[str, int], dict[str, int]] = {}
 
     def call(self, event: dict[str, Any], state: Any) -> list[dict[str, Any]]:
-        """Apply an event of `calls` to its manager; return what goes to the lead."""
+        """Apply an event of `calls` to its manager; return the fact for the lead."""
         self._clock.start()
         self._left -= 1
         at, kind = event["at"], event["type"]
@@ -69,7 +69,7 @@ class Topology:
         return event
 
     def lead(self, fact: dict[str, Any], state: Any) -> list[dict[str, Any]]:
-        """Apply what `contacts` holds to the lead; return what goes to managers and to other leads."""
+        """Apply a record of `contacts` to the lead; return the facts for managers and for other leads."""
         known = state.get("lead") or plain_leads.empty()
         told = plain_leads.apply(known, fact)
         state.set("lead", known)
@@ -78,7 +78,7 @@ class Topology:
         return told
 
     def outcome(self, fact: dict[str, Any], state: Any) -> None:
-        """Add changes to what the manager's leads come to."""
+        """Add changes to the sums of the manager's leads."""
         days: dict[int, dict[str, int]] = {}
         for measure, day, by in fact["changes"]:
             counts = days.get(day)
@@ -116,7 +116,7 @@ class Topology:
 
 
 def run(job: Job) -> None:
-    """Run the application until all is folded."""
+    """Run the application until all records are folded."""
     app = Application(
         broker_address=job.bootstrap,
         consumer_group=job.run,

@@ -1,4 +1,4 @@
-"""The limit: fetch with aiokafka, `orjson.loads`, nothing else."""
+"""The limit: only a fetch with aiokafka and `orjson.loads`."""
 
 from __future__ import annotations
 

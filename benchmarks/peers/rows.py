@@ -1,4 +1,4 @@
-"""callpulse's own fold for the peers that can hold its rows, and what its rows add up to."""
+"""callpulse's own fold for the peers that can hold its rows, and the sums of its rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUMS: Final = {
     "amount": "amount",
     "touch": "touches",
 }
-"""Measures of outcomes, without what stands behind their colon, by what `mix.Mix.sums` calls them."""
+"""Heads of the measures of outcomes, by their names in `mix.Mix.sums`."""
 
 
 def owned_rows(table: Any) -> Iterator[tuple[bytes, Any]]:
@@ -69,7 +69,7 @@ def totals(rows: Iterable[ManagerRow]) -> Totals:
 
 
 def sums(outcomes: Iterable[OutcomeRow]) -> dict[str, int]:
-    """Add up what the leads of all managers come to, by the names of `mix.Mix.sums`."""
+    """Add up the outcomes of all managers, by the names of `mix.Mix.sums`."""
     found: Counter[str] = Counter()
     for row in outcomes:
         for measure, days in row.state.steps.items():

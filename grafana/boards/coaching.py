@@ -1,4 +1,4 @@
-"""The board *Coaching*: what is heard in calls, per manager, beside the team and the own past."""
+"""The board *Coaching*: figures from transcripts, per manager, beside the team and the manager's own past."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _mean(metric: str) -> str:
 
 
 def coverage() -> stat.Panel:
-    """Return the share of answered calls that were heard."""
+    """Return the share of answered calls with a transcript."""
     return number(
         "Heard",
         "Answered calls of 30 days with a transcript ÷ answered calls, of all selected managers. All figures of this "
@@ -59,7 +59,7 @@ def flagged() -> stat.Panel:
 
 
 def talk_share() -> stat.Panel:
-    """Return the part of the manager in the talk."""
+    """Return the manager's share of the talk."""
     return number(
         "Talk share",
         "Speech of the manager ÷ speech of both sides, 30 days. No target: compare managers with the same kinds of "
@@ -85,7 +85,7 @@ def questions() -> stat.Panel:
 
 
 def next_steps() -> stat.Panel:
-    """Return how often a next step was heard, and how often the CRM has one."""
+    """Return the share of conversations with a next step, by transcripts and by the CRM."""
     return (
         number(
             "Next step",
@@ -104,7 +104,7 @@ def next_steps() -> stat.Panel:
 
 
 def objections() -> stat.Panel:
-    """Return how often an objection was taken up."""
+    """Return the share of objections that were taken up."""
     return number(
         "Objections met",
         "Objections to which the manager reacted ÷ objections that were heard, 30 days.",
@@ -116,7 +116,7 @@ def objections() -> stat.Panel:
 
 
 def talking(config: Config) -> table.Panel:
-    """Return who has talked for long in a call in progress."""
+    """Return the managers with a long monologue in a call in progress."""
     limit = config.settings.speech.long_turn_ms / 1000
     return tables.of_columns(
         "Talking without a pause now",
@@ -129,7 +129,7 @@ def talking(config: Config) -> table.Panel:
 
 
 def flags() -> bargauge.Panel:
-    """Return how many calls have each flag."""
+    """Return the number of calls by flag."""
     return bars(
         "Flags, 30 days",
         "Calls with each flag, of the selected managers. A flag is no verdict: listen to the moments that callpulse "
@@ -181,7 +181,7 @@ def habits() -> table.Panel:
 
 
 def movement() -> table.Panel:
-    """Return how far calls move beside how long they last, per manager and kind."""
+    """Return the progress of calls beside their length, per manager and kind."""
     columns: list[Column] = []
     for kind in KINDS:
         moves = manager("heard_stage_moves_per_call", window="30d", kind=kind)
@@ -202,7 +202,7 @@ def movement() -> table.Panel:
 
 
 def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:
-    """Return a habit of each selected manager over time, beside the mean of all that are selected."""
+    """Return a habit of each selected manager over time, beside the mean of all selected ones."""
     return lines(
         title,
         f"{text} Each point is of the 30 days before it. Dashed: the mean of the selected managers.",

@@ -275,7 +275,7 @@ def managers() -> table.Panel:
         tables.MANAGER,
         (
             Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
-            # Coloured where it is no chance: better than the others at the least, or worse at the most.
+            # Coloured if it is significant: the lower end is better than the others, or the upper end worse.
             Column(
                 "from",
                 recorded("manager:callpulse_mix_adjusted_index_lower:90d"),

@@ -15,7 +15,7 @@ from streams.units import DAY_S
 
 
 def crm_status() -> stat.Panel:
-    """Return whether callpulse knows the progress of leads: the state of the CRM's events."""
+    """Return the state of the CRM's events, on which the progress of leads depends."""
     states = {0: ("No CRM", RED), 1: ("Live", GREEN), 2: ("CRM silent", RED), 3: ("Catching up", ORANGE)}
     return (
         number(
@@ -165,7 +165,7 @@ def stages() -> bargauge.Panel:
 
 
 def ages() -> bargauge.Panel:
-    """Return how long they have been in their stage."""
+    """Return the time of leads in their stage."""
     return bars(
         "Days in stage",
         "How many days these leads have been in their stage, on average over all leads.",

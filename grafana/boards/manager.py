@@ -19,7 +19,7 @@ BELOW = ((None, RED), (-2, YELLOW), (-1, GREEN))
 
 
 def doing() -> stat.Panel:
-    """Return what the manager does now."""
+    """Return the manager's present state."""
     return (
         number(
             "Now",
@@ -34,7 +34,7 @@ def doing() -> stat.Panel:
 
 
 def since() -> stat.Panel:
-    """Return how long that has lasted."""
+    """Return the time since the state began."""
     return number(
         "For",
         "How long the call in progress has lasted, or how long no event has arrived.",
@@ -62,7 +62,7 @@ def usual_hour() -> stat.Panel:
 
 
 def deviation() -> stat.Panel:
-    """Return how unusual the hour is."""
+    """Return the deviation of the hour from the usual."""
     return number(
         "Against usual",
         "Standard deviations of the last hour above (+) or below (-) the usual. Between -1 and +1 is normal. Chance "
@@ -199,7 +199,7 @@ def norm() -> stat.Panel:
 
 
 def drift() -> stat.Panel:
-    """Return how the norm drifts."""
+    """Return the drift of the norm."""
     return number(
         "Norm drift",
         "Calls per deal, this quarter ÷ the one before. 1.3: a deal takes 30 % more calls than before. Find the "
@@ -262,7 +262,7 @@ def conversions() -> bargauge.Panel:
 
 
 def ends() -> bargauge.Panel:
-    """Return today's calls by how they ended."""
+    """Return today's calls by their result."""
     found = manager("calls_by_disposition", "disposition", window="today")
     return bars(
         "How calls end today",
@@ -294,7 +294,7 @@ def presentations() -> bargauge.Panel:
 
 
 def coaching_ratios() -> bargauge.Panel:
-    """Return the ratios that coaching works on."""
+    """Return the ratios for coaching."""
     asked = (
         ("dials answered", manager("connect_ratio", window="30d")),
         ("short calls", manager("short_call_ratio", window="today")),
@@ -315,7 +315,7 @@ def coaching_ratios() -> bargauge.Panel:
 
 
 def signature() -> stat.Panel:
-    """Return how this manager wins deals."""
+    """Return the manager's way of winning deals: long first calls, or many short ones."""
     said = {0: ("mixed", GREY), 1: ("long first call, quick close", GREEN), 2: ("many short calls", YELLOW)}
     return number(
         "How deals are won",
@@ -350,7 +350,7 @@ def stages() -> bargauge.Panel:
 
 
 def ages() -> bargauge.Panel:
-    """Return how long they have been in their stage."""
+    """Return the time of leads in their stage."""
     return bars(
         "Days in stage",
         "How many days these leads have been in their stage, on average.",

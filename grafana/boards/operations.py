@@ -1,4 +1,4 @@
-"""The board *Operations*: does callpulse itself run, completely and in time? For the engineer on call."""
+"""The board *Operations*: health, completeness and delay of callpulse itself. For the engineer on call."""
 
 from __future__ import annotations
 

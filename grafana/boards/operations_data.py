@@ -36,7 +36,7 @@ def freshness(config: Config) -> stat.Panel:
 
 
 def workers() -> stat.Panel:
-    """Return how many workers answer."""
+    """Return the number of workers that answer."""
     return number(
         "Workers up",
         "Workers of callpulse that answer Prometheus. When one stops, the others take over its managers: start it "
@@ -84,7 +84,7 @@ def delay(config: Config) -> stat.Panel:
 
 
 def rejected() -> stat.Panel:
-    """Return how many records were refused."""
+    """Return the number of refused records."""
     return number(
         "Rejected, last hour",
         "Records of all topics that were no valid event. They are kept as dead letters, and no figure counts them: "
@@ -96,7 +96,7 @@ def rejected() -> stat.Panel:
 
 
 def lost() -> stat.Panel:
-    """Return how many records retention deleted before they were read."""
+    """Return the number of records that retention deleted before they were read."""
     return number(
         "Lost, last day",
         "Records that Kafka's retention deleted before a worker read them. Figures lack them: runbook RecordsLost.",
@@ -107,7 +107,7 @@ def lost() -> stat.Panel:
 
 
 def restored() -> stat.Panel:
-    """Return how much of the tables is restored."""
+    """Return the restored share of the tables of the slowest worker."""
     return number(
         "Restored",
         "How much of its tables the slowest worker has. Below 100 % it restores after a start or a rebalance, which "
@@ -130,7 +130,7 @@ def ages() -> timeseries.Panel:
 
 
 def backlog() -> timeseries.Panel:
-    """Return what waits in each topic over time."""
+    """Return the records that wait in each topic over time."""
     return lines(
         "Waiting, by topic",
         "Do the workers keep up? A peak that falls was a burst or a restart. A line that climbs on needs another "

@@ -39,7 +39,7 @@ def way_in() -> stat.Panel:
 
 
 def spool(config: Config) -> stat.Panel:
-    """Return how full the fullest spool is."""
+    """Return the fill level of the fullest spool."""
     return number(
         "Spool",
         "How full the fullest spool is. It is empty while Kafka takes events; a full one refuses them. Bring Kafka "
@@ -51,7 +51,7 @@ def spool(config: Config) -> stat.Panel:
 
 
 def oldest(config: Config) -> stat.Panel:
-    """Return how long the oldest event has waited for Kafka."""
+    """Return the time for which the oldest event has waited for Kafka."""
     return number(
         "Oldest waits",
         "Age of the oldest event that is on a disk and not in Kafka. It is safe there, and no figure counts it yet.",
@@ -62,7 +62,7 @@ def oldest(config: Config) -> stat.Panel:
 
 
 def acknowledged() -> stat.Panel:
-    """Return how long senders wait for an answer."""
+    """Return the time for which senders wait for an answer."""
     return number(
         "Stored within",
         "99 of 100 deliveries of the last minutes were in Kafka or on disk within this time. Long: Kafka is slow, or "
@@ -74,7 +74,7 @@ def acknowledged() -> stat.Panel:
 
 
 def waiting() -> timeseries.Panel:
-    """Return what waits on disk over time."""
+    """Return the events that wait on disk over time."""
     return common.lines(
         "Spool",
         "What each process keeps on its disk because Kafka did not take it. It should fall to 0 within minutes after "
@@ -100,7 +100,7 @@ def answers() -> timeseries.Panel:
 
 
 def in_flight() -> stat.Panel:
-    """Return how many events are not stored yet."""
+    """Return the number of events that are not stored yet."""
     return number(
         "In flight",
         "Events that arrived and are neither in Kafka nor on a disk yet. They are lost if the process is killed now; "
@@ -112,7 +112,7 @@ def in_flight() -> stat.Panel:
 
 
 def spooled() -> stat.Panel:
-    """Return how many events took the way over the disk."""
+    """Return the number of events that went through the spool."""
     return number(
         "Spooled, last hour",
         "Events that went to the disk first, because Kafka did not take them. They are sent by themselves once it is "
@@ -124,7 +124,7 @@ def spooled() -> stat.Panel:
 
 
 def clocks(config: Config) -> stat.Panel:
-    """Return how many sources have a wrong clock or zone."""
+    """Return the number of sources with a wrong clock or zone."""
     zone = "max by (source) (callpulse_source_skew_zone) == 1"
     clock = f"abs(source:callpulse_source_clock_ahead_seconds:max) > {config.alerts.clock_ms / SECOND_MS:g}"
     return number(
@@ -138,7 +138,7 @@ def clocks(config: Config) -> stat.Panel:
 
 
 def troubled() -> stat.Panel:
-    """Return how many sources have an alert."""
+    """Return the number of sources with an alert."""
     return number(
         "Sources with an alert",
         "Sources that some alert is about. The board Sources says what each one lacks.",
@@ -149,7 +149,7 @@ def troubled() -> stat.Panel:
 
 
 def arrivals() -> timeseries.Panel:
-    """Return what each process of the way in takes, over time."""
+    """Return the events that each process of the way in takes in, over time."""
     return common.lines(
         "Events taken in per second",
         "Does every process of the way in work? A line that ends while others go on is a process that is down or cut "

@@ -1,4 +1,4 @@
-"""The middle of the board *Operations*: each worker, what became of records, the tables, and the cost of a scrape."""
+"""The middle of the board *Operations*: each worker, results of records, the tables, and the cost of a scrape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant
 from grafana.tables import Column, quiet, whole
 
 SCRAPE_TARGET_S: Final = 0.5
-"""What a scrape of a thousand managers should take at most; docs/benchmarks.md measures it."""
+"""The target of the time of a scrape of a thousand managers; docs/benchmarks.md has the measurement."""
 _STALL_S: Final = 0.2
 _COMMIT_S: Final = 1
 _AMBER: Final = ((None, GREY), (1, YELLOW))
@@ -28,7 +28,7 @@ def _of_topic(counter: str) -> str:
 
 
 def _slowest(histogram: str, span: str = "5m") -> str:
-    """Return the query of how long 99 of 100 take, by instance."""
+    """Return the query of the 99th percentile of a duration, by instance."""
     return f"histogram_quantile(0.99, sum by (instance, le) (rate(callpulse_{histogram}_bucket[{span}])))"
 
 
@@ -84,7 +84,7 @@ def workers() -> table.Panel:
 
 
 def versions() -> stat.Panel:
-    """Return which version runs, in how many processes."""
+    """Return the running versions, with the number of processes."""
     return (
         number(
             "Versions",
@@ -100,7 +100,7 @@ def versions() -> stat.Panel:
 
 
 def records() -> table.Panel:
-    """Return what became of the records of each topic."""
+    """Return the results of the records of each topic."""
     return tables.of_columns(
         "What became of the records",
         "Does each topic count? Of the last 24 hours. Read: taken from Kafka. Counted: changed a table. Repeats were "
@@ -130,7 +130,7 @@ def records() -> table.Panel:
 
 
 def reasons() -> bargauge.Panel:
-    """Return why records were rejected."""
+    """Return the reasons of rejected records."""
     each = "round(sum by (topic, reason) (increase(callpulse_rejected_total[24h])))"
     return bars(
         "Why records were rejected",
@@ -171,7 +171,7 @@ def of_tables() -> table.Panel:
 
 
 def rebalances() -> timeseries.Panel:
-    """Return how often partitions were handed out anew, over time."""
+    """Return the number of rebalances of partitions, over time."""
     return lines(
         "Partitions handed out anew",
         "Do workers come and go? A step for each start or stop of a worker is normal. Steps without one: a worker is "
@@ -182,7 +182,7 @@ def rebalances() -> timeseries.Panel:
 
 
 def scrapes() -> timeseries.Panel:
-    """Return what a scrape costs, over time."""
+    """Return the cost of a scrape, over time."""
     return lines(
         "Scrape cost",
         "How long Prometheus waits for each worker. It times out at its scrape_timeout, and then all figures of the "
@@ -193,7 +193,7 @@ def scrapes() -> timeseries.Panel:
 
 
 def commits() -> timeseries.Panel:
-    """Return how long commits take and how late the event loop is, over time."""
+    """Return the duration of commits and the delay of the event loop, over time."""
     return lines(
         "Commits and event loop",
         "99 of 100 commits, and delays of the event loop, are shorter, by worker. Long commits: Kafka or the disk is "
@@ -207,7 +207,7 @@ def commits() -> timeseries.Panel:
 
 
 def commit_rate() -> stat.Panel:
-    """Return how many commits there are a minute."""
+    """Return the number of commits a minute."""
     return number(
         "Commits a minute",
         "Do the workers make progress durable? Each commits once a second while records come in. 0 in working hours: "

@@ -1,4 +1,4 @@
-"""The row of the board *Sources* on reconciliation: records against what was counted, and which days are final."""
+"""The row of the board *Sources* on reconciliation: records against counted calls, and the days that are final."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _day(ends: str) -> str:
 
 
 def final_day() -> stat.Panel:
-    """Return the day up to which the figures of everybody are final."""
+    """Return the day up to which the figures of all managers are final."""
     return number(
         "Final for all up to",
         "The figures of every manager are final up to this day, but for days that are provisional. A day is final once "
@@ -53,7 +53,7 @@ def final_day() -> stat.Panel:
 
 
 def provisional() -> stat.Panel:
-    """Return how many days of managers are provisional."""
+    """Return the number of provisional days of managers."""
     return number(
         "Provisional days",
         "Days of managers that are not final, of the last 7 before today. Does callpulse reconcile --every run, and "

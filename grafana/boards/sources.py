@@ -1,4 +1,4 @@
-"""The board *Sources*: what comes in, from whom, and whether it is understood."""
+"""The board *Sources*: incoming events by source, and rejected parts of deliveries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _of_source(metric: str, span: str) -> str:
 
 
 def quiet_sources() -> stat.Panel:
-    """Return how many sources sent nothing lately."""
+    """Return the number of sources that sent nothing lately."""
     return number(
         "Quiet",
         "Sources that sent nothing for <<source_silence.text>>, understood or not. At night that is usual; by day look "
@@ -38,7 +38,7 @@ def quiet_sources() -> stat.Panel:
 
 
 def links_down() -> stat.Panel:
-    """Return how many live links are down."""
+    """Return the number of live links that are down."""
     return number(
         "Links down",
         "Live links that are down. The listener tries again by itself; callpulse sources test NAME says why it fails.",
@@ -50,7 +50,7 @@ def links_down() -> stat.Panel:
 
 
 def rejected() -> stat.Panel:
-    """Return how much was rejected."""
+    """Return the number of rejected parts of deliveries."""
     return number(
         "Rejected",
         "Parts of deliveries of the last hour that were no events. They are kept: callpulse rejected list says why.",
@@ -61,7 +61,7 @@ def rejected() -> stat.Panel:
 
 
 def wrong_tokens(config: Config) -> stat.Panel:
-    """Return how many requests were not their sender's."""
+    """Return the number of requests that failed authentication."""
     return number(
         "Wrong tokens",
         "Requests of the last hour with a wrong token or signature, or from a network that is not allowed. The log of "
@@ -128,7 +128,7 @@ def sources(config: Config) -> table.Panel:
 
 
 def reasons() -> bargauge.Panel:
-    """Return what was rejected, by source and reason."""
+    """Return the rejected parts of deliveries, by source and reason."""
     each = "round(sum by (source, reason) (increase(callpulse_source_rejected_total[24h])))"
     return bars(
         "Why parts were rejected",
@@ -196,7 +196,7 @@ def _polled(gauge: str) -> str:
 
 
 def lost() -> timeseries.Panel:
-    """Return what was sent and is not counted, over time."""
+    """Return the events that were sent and are not counted, over time."""
     return common.lines(
         "Lost on the way",
         "Per minute. Not heard: messages that FreeSWITCH numbered and that did not come (subscription all). It is "

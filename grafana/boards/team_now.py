@@ -44,7 +44,7 @@ def data_status() -> stat.Panel:
 
 
 def on_shift() -> stat.Panel:
-    """Return how many are on shift."""
+    """Return the number of managers on shift."""
     return number(
         "On shift",
         "Managers on shift now, by the roster and by their last presence.",
@@ -54,7 +54,7 @@ def on_shift() -> stat.Panel:
 
 
 def talking() -> stat.Panel:
-    """Return how many are on a call."""
+    """Return the number of managers on a call."""
     return number(
         "On a call",
         "Managers with a call in progress, ringing or answered.",
@@ -65,7 +65,7 @@ def talking() -> stat.Panel:
 
 
 def silent() -> stat.Panel:
-    """Return how many managers are silent, while the feed is up."""
+    """Return the number of silent managers, while the feed is up."""
     return number(
         "Silent on shift",
         "Managers on shift without any telephony event for more than <<silence.text>>. The panel shows unknown while "

@@ -165,7 +165,7 @@ def alerts() -> table.Panel:
 
 
 def queues() -> table.Panel:
-    """Return the calls that nobody answered, per queue."""
+    """Return the unanswered calls, per queue."""
     return tables.of_columns(
         "Unanswered calls in queues",
         "Inbound calls that ended in a queue before anybody answered. They belong to no manager.",

@@ -1,8 +1,8 @@
 """The event contract, version 1: every event that callpulse takes in, and how bytes become one.
 
-An event is one JSON object in UTF-8, at most 64 KiB, in a Kafka record of its own. `decode` takes the bytes and
-returns an event or a `Rejection`; it never raises. Unknown fields are ignored, so a source may say more than the
-contract asks; an unknown `type` or `v` is rejected, because guessing would make a figure wrong without a trace.
+An event is one JSON object in UTF-8, at most 64 KiB, in a Kafka record of its own. `decode` takes the bytes and returns
+an event or a `Rejection`; it never raises. Unknown fields are ignored, so an event may have more fields than the
+contract; an unknown `type` or `v` is rejected, because guessing would make a figure wrong without a trace.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class CallEnded(CallEvent, frozen=True, kw_only=True, gc=False, tag="call.ended"
     selects the window in which the leg counts. A leg that begins again (a parked call that comes back) ends again: each
     end has the `started_at` and the `talk_ms` of its own stretch. The leg counts as one, with the sum of their talk.
 
-    `uncertain` is true where the source did not see all of the leg, or cannot tell talk from waiting: what it says is
-    the best that it has, and an end of a source that saw all of it replaces this one.
+    `uncertain` is true where the source did not see all of the leg, or cannot distinguish talk from waiting. An end of
+    a source that saw all of the leg replaces this one.
     """
 
     direction: Direction

@@ -87,7 +87,7 @@ def problems(
 def names(sources: Struct) -> set[str]:
     """Return the names under which the events of `[sources]` may come.
 
-    These are the names of its tables, those inside a table of tables, and what a table says as `source`.
+    These are the names of its tables, those inside a table of tables, and the values of `source` in tables.
     """
     tables = {name: getattr(sources, name) for name in sources.__struct_fields__}
     tables |= {name: one for held in tables.copy().values() if isinstance(held, Mapping) for name, one in held.items()}

@@ -225,7 +225,7 @@ def _form(sources: tuple[tuple[str, type[Struct] | Named], ...]) -> type[_Docume
     held = msgspec.defstruct("Sources", tables, bases=(Sources,), frozen=True, kw_only=True)
     fields = [("sources", held, held())]
     made = msgspec.defstruct("_Form", fields, bases=(_Document,), frozen=True, kw_only=True)
-    return cast("type[_Document]", made)  # as `bases` says
+    return cast("type[_Document]", made)  # as in `bases`
 
 
 def _table(name: str, form: type[Struct] | Named) -> tuple[str, Any, Any]:

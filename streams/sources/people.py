@@ -1,8 +1,8 @@
 """The directory in which every source looks up persons.
 
-A source knows a person by an extension, a device, a login, an e-mail address, a telephone number, or a user id of its
-own. The roster's `identities` give the manager. A person without a roster entry is kept under a stable id, so that no
-calls are lost: `callpulse unmapped` lists them.
+A source identifies a person by an extension, a device, a login, an e-mail address, a telephone number, or a user id of
+its own. The roster's `identities` give the manager. A person without a roster entry is kept under a stable id, so that
+no calls are lost: `callpulse unmapped` lists them.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class LegDifference(Struct, frozen=True, kw_only=True):
 class ManagerDay(Struct, frozen=True, kw_only=True):
     """One manager's local day. `both` counts the legs that both have; the other counts are of those that differ.
 
-    `talk_difference_ms` is the talk of records minus the talk that was counted, over the legs of both whose talk both
-    know. `counted` are all legs that the tables count; `unreached` are those among them that lie outside the time of
+    `talk_difference_ms` is the talk of records minus the talk that was counted, over the legs in both whose talk both
+    have. `counted` are all legs that the tables count; `unreached` are those among them that lie outside the time of
     the records.
     """
 

@@ -67,7 +67,7 @@ class Talk(Struct, frozen=True, kw_only=True):
     """A talk and all its labels. Moments in ms from the moment of answer.
 
     `stages` are the stages in order, each with the utterance in which it begins; `interruptions` the moments at which a
-    side cut the other off; `silences` the stretches of 2 s and more in which nobody speaks.
+    side cut the other off; `silences` the stretches of 2 s and more without speech.
     """
 
     language: str

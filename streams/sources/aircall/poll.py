@@ -1,6 +1,6 @@
 """The list of calls of Aircall, and its users. An entry of the list is a piece of its call, as a webhook is.
 
-The list is sorted by the beginning of the calls. Its pages are asked for behind the last call that was read, so that a
+The list is sorted by the beginning of the calls. Its pages are requested after the last call that was read, so that a
 call that is added or removed meanwhile shifts no rows between them.
 """
 

@@ -126,10 +126,7 @@ class Conversations:
     def begin(
         self, channel: Channel, manager: str, direction: Direction, at: int, *, internal: bool | None = None
     ) -> PbxLeg:
-        """Begin a leg with its first channel.
-
-        `internal`: between colleagues; None: the parties of the conversation decide.
-        """
+        """Begin a leg with its first channel. `internal`: between colleagues; None: the parties decide."""
         conversation = channel.conversation
         if self.memory is not None and (leg := resumed(self.memory, channel, manager, self._writer)) is not None:
             self.by_linkedid.setdefault(conversation.id, conversation)

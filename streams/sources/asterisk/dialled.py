@@ -43,8 +43,8 @@ def attempted_number(channel: Channel) -> str:
 def is_line(channel: Channel) -> bool:
     """Return whether a channel is a line to the outside, by the number under which it was called.
 
-    A line is dialled by its endpoint and another number, a telephone by its endpoint alone. A call that asks for the
-    name of the endpoint that it comes from, with another number as the caller's, arrives on a registered line.
+    A line is dialled by its endpoint and another number, a telephone by its endpoint alone. A call to the name of the
+    endpoint that it comes from, with another number as the caller's, arrives on a registered line.
     """
     if channel.dialled_by is None:
         return (

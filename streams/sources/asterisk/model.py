@@ -96,7 +96,7 @@ class Channel:
         self.dial_string = ""
         self.attempt = ""  # arguments of the last Dial application that this channel ran
         self.dial_status = ""  # result of the dial to this channel: the first status decides
-        self.request_cause = 0  # cause of the far end that asked to hang up
+        self.request_cause = 0  # cause of the far end that requested the hangup
         self.end_cause = 0  # cause of the hangup
         self.hangup_requested = False
         self.caller_uid = ""  # the party that dials this channel, also through Local channels

@@ -91,7 +91,7 @@ class AmiSession:
         return bool(self._pings)
 
     def ping(self, now_ms: int) -> None:
-        """Send a ping, whose answer has the PBX's clock. Request again a list that a booting PBX did not know."""
+        """Send a ping, whose answer has the PBX's clock. Request again a list that a booting PBX did not have."""
         self._pings[self._send("Ping")] = now_ms
         if self._unknown and self._retries > 0:
             self._retries -= 1
@@ -175,7 +175,7 @@ class AmiSession:
         challenge = response.get("Challenge", "")
         if response["Response"] != "Success" or not challenge:
             raise self._refused(response, 'it offers no challenge: set sources.asterisk.ami.login = "plain", with tls')
-        # The interface knows no other digest. It proves the secret without sending it, and protects nothing stored.
+        # The interface has no other digest. It proves the secret without sending it, and protects no stored data.
         text = (challenge + self._access.secret.reveal()).encode()
         self._log_in({"AuthType": _MD5, "Key": hashlib.md5(text, usedforsecurity=False).hexdigest()})
 

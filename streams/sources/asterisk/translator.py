@@ -291,7 +291,7 @@ class Asterisk:
         swapped = self._channels.by_uid.get(ami.get("swapuniqueid", ""))
         before = self._channels.parties(channel)
         if ami.get("bridgetechnology", "").lower() == "holding_bridge":
-            # A parking lot or a waiting room: the channels in it hear music and not each other.
+            # A parking lot or a waiting room: the channels in it get music and are not connected with each other.
             self._channels.leave(channel)
             self._stand(channel)
         else:

@@ -23,7 +23,7 @@ _MARK: Final = "\ufeff"
 class FileReader:
     """Reads one file of a mapping. Feed its bytes in order, in pieces of any size, and then `finish`.
 
-    `name` is that of the mapping; events carry it unless the mapping says another source. `latest_ms` is the latest
+    `name` is that of the mapping; events carry it unless the mapping has another source. `latest_ms` is the latest
     moment that a row may have. `header` is that of an earlier reader, if reading continues after it.
     """
 

@@ -51,7 +51,7 @@ def read(documents: Documents, asked: Asked) -> Translation:
 
 
 class _Messages:
-    """Takes messages. It remembers the words of finals, because a refinement may have none."""
+    """Takes messages. It keeps the words of finals, because a refinement may have none."""
 
     def __init__(self, reading: Reading, speech: Speech, leg: Leg) -> None:
         self._reading = reading

@@ -19,7 +19,10 @@ _USED: Final = frozenset(
 
 
 class TwilioHook(Hook):
-    """Reads `/hooks/twilio/TOKEN`. Twilio tries again after an error of the connection, or as its URL says (`#rp=`)."""
+    """Reads `/hooks/twilio/TOKEN`.
+
+    Twilio tries again after an error of the connection, or by the rule in its URL (`#rp=`).
+    """
 
     answers = Answers(done=200, refused=200, unauthenticated=403, unavailable=503)
     most_fields = MOST_FIELDS

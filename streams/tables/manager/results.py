@@ -17,8 +17,8 @@ stretch is; otherwise its internal stretches are left out:
 
     starts            s                   s
     ends                 ]          (a)        ]        a start opens a stretch if an end or a transfer lies between
-    stretches         ■■■■                ■■■■■■        it and the start before it. An end belongs to the stretch in
-                                                        which it says that the leg started
+    stretches         ■■■■                ■■■■■■        it and the start before it. An end belongs to the stretch
+                                                        with the start that it names
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _EPOCH: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
 class Moments:
-    """Reads times of one form in one zone. It remembers minutes, because rows come in the order of time.
+    """Reads times of one form in one zone. It caches minutes, because rows come in the order of time.
 
     Raises:
         ValueError: the form or the zone cannot be used.
