@@ -35,7 +35,7 @@ BENCHMARKS: Final = (
     "gateway",
 )
 SIZING: Final = ("scaling", "growth", "rebuild-quarter")
-"""What the page on operations says of sizing. `make sizing` measures it; the rest is measured without it."""
+"""The benchmarks of sizing on the page on operations. Only `make sizing` runs them."""
 BEGIN: Final = "<!-- results: begin, written by `make bench` -->"
 END: Final = "<!-- results: end -->"
 
@@ -145,9 +145,9 @@ def _write(options: argparse.Namespace, described: dict[str, object], results: l
 
 
 def _measured(options: argparse.Namespace, described: dict[str, object], before: str, results: list[Result]) -> str:
-    """Return what stands between the marks: all anew, or what was there with the benchmarks that ran replaced.
+    """Return the text between the marks: a new one, or the old one with the benchmarks that ran replaced.
 
-    Each of these says then when and where it was measured.
+    Each of these then has its date and its machine.
     """
     measured = f"Measured on {str(described['date'])[:10]}: {machine.line(described)}.\n"
     if not native.is_built():

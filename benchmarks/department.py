@@ -1,7 +1,7 @@
-"""A department of any size as it is simulated: what its telephones and its CRM say in so many working days.
+"""A simulated department of any size: events of its telephones and its CRM in a number of working days.
 
 The simulator takes longer to make an event than the worker to fold it. So two processes simulate a half of the managers
-each, and hand over what arrived hour by hour.
+each, and pass the arrived records on hour by hour.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def start_of(days: int, now_ms: int) -> int:
 
 
 def end_of(days: int, start_ms: int) -> int:
-    """Return when `days` working days are over that begin on a Monday, `start_ms`."""
+    """Return the end of `days` working days that begin on a Monday, `start_ms`."""
     weeks, rest = divmod(days, DAYS_A_WEEK)
     return start_ms + (weeks * _WEEK_DAYS + rest) * DAY_MS
 
 
 def hours(managers: int, days: int, start_ms: int) -> Iterator[Hour]:
-    """Yield what arrives in `days` working days, an hour of a half of the managers at a time."""
+    """Yield the records of `days` working days, an hour of a half of the managers at a time."""
     context = multiprocessing.get_context("spawn")
     links: list[Connection] = []
     children = []
@@ -92,7 +92,7 @@ def later(records: Iterable[Record], days: int) -> Iterator[Record]:
 
 
 def fill(installation: Installation, hour: Hour) -> int:
-    """Append the records of an hour to the topics of an installation; return how many."""
+    """Append the records of an hour to the topics of an installation; return their number."""
     broker.fill(installation.bootstrap, installation.calls, hour.calls)
     broker.fill(installation.bootstrap, installation.crm, hour.crm)
     return len(hour.calls) + len(hour.crm)
@@ -115,7 +115,7 @@ def _made(number: int, managers: int) -> Department:
 
 
 def _simulate(link: Connection, number: int, managers: int, days: int, start_ms: int) -> None:
-    """Hand over the records hour by hour, and None behind the last. Runs in a process of its own."""
+    """Pass the records on hour by hour, and None after the last. Runs in a process of its own."""
     place = partitioner(PARTITIONS)
     hour = Hour(start_ms, [], [])
     end_ms = end_of(days, start_ms)

@@ -169,10 +169,10 @@ def _server(process: str, bootstrap: str, folder: Path) -> Iterator[Server]:
     ):
         try:
             assert running.stdout is not None
-            told = running.stdout.readline()
-            if not told:
+            first_line = running.stdout.readline()
+            if not first_line:
                 raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
-            yield Server(str(msgspec.json.decode(told)["url"]), running.pid)
+            yield Server(str(msgspec.json.decode(first_line)["url"]), running.pid)
         finally:
             running.send_signal(signal.SIGTERM)
             try:

@@ -1,8 +1,8 @@
-"""Growth: what an event, a scrape and the memory of a worker cost with more managers, more leads, more days of history.
+"""Growth: the costs of an event, of a scrape and of memory with more managers, more leads, more days of history.
 
-Each point is a whole worker of its own: it folds a history of so many managers, leads and days, and then calls of now,
-whose processor time is counted. Then every manager gets a call before each scrape, so that all rows have changed. One
-thing at a time grows, the others stay as at the point in the middle.
+Each point is a whole worker of its own: it folds a history of its numbers of managers, leads and days, and then present
+calls, whose processor time is counted. Then every manager gets a call before each scrape, so that all rows have
+changed. One size at a time grows; the others are those of the point in the middle.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 MOST_EVENT_TIMES: Final = 1.5
 MOST_SCRAPE_TIMES: Final = 1.3
-"""So many times as much as at the point in the middle may cost: an event; a scrape with more leads or days, or each
-series of a scrape with more managers."""
+"""The greatest factors of costs over the point in the middle.
+
+The costs are those of an event, and of a scrape with more leads or days, or of each series of a scrape with more
+managers.
+"""
 ANSWERED: Final = 0.45
 RING_MS: Final = 15_000
 LONGEST_TALK_MS: Final = 30 * MINUTE_MS
@@ -39,7 +42,7 @@ _Call = CallStarted | CallAnswered | CallEnded
 
 
 class Size(Struct, frozen=True, kw_only=True):
-    """The worker's world at a point. `grows` says which of them is another than in the middle."""
+    """The sizes at a point. `grows` names the one that differs from the middle."""
 
     grows: str = ""
     managers: int = 1_000
@@ -62,7 +65,7 @@ SCRAPES: Final = 5
 
 
 class Point(Struct, frozen=True, kw_only=True):
-    """What a worker of `size` took. `history` calls were folded before; processor time is that of its process."""
+    """The costs of a worker of `size`. `history` calls were folded before; processor time is that of its process."""
 
     size: Size
     history: int
@@ -79,7 +82,7 @@ class Point(Struct, frozen=True, kw_only=True):
 def measure(
     bootstrap: str, *, largest: bool = False, sizes: Sequence[Size] = SIZES, count: int = EVENTS, **_others: Any
 ) -> Result:
-    """Look at a worker at every point, and compare each with the one in the middle, whose `grows` is empty."""
+    """Measure a worker at every point, and compare each with the one in the middle, whose `grows` is empty."""
     points = [look(bootstrap, size, count) for size in (*sizes, *([LARGEST] if largest else []))]
     middle = next(point for point in points if not point.size.grows)
     figures = {"events": count, "points": [msgspec.to_builtins(point) for point in points]}
@@ -113,7 +116,7 @@ def measure(
 
 
 def compared(points: Sequence[Point], middle: Point) -> list[Target]:
-    """Return how many times as much as in the middle things cost at the points where more is there."""
+    """Return the factors of costs over the middle, for the points with larger sizes."""
     targets = []
     for point in points:
         size, grows = point.size, point.size.grows
@@ -150,7 +153,7 @@ def _row(point: Point) -> list[str]:
 
 
 def look(bootstrap: str, size: Size, events: int) -> Point:
-    """Let a worker fold the history and the events of now, and look at it."""
+    """Fold the history and the present events in a worker, and measure it."""
     with Installation(bootstrap, size.managers) as installation:
         now_ms = int(time.time() * 1000)
         count = max(size.leads, size.managers * size.days)
@@ -194,7 +197,7 @@ def past(managers: list[str], size: Size, count: int, now_ms: int) -> Iterator[R
 
 
 def present(managers: list[str], leads: int, events: int) -> Iterator[Record]:
-    """Yield about `events` events of now: calls of all managers in turn with any of their leads, three events each."""
+    """Yield about `events` present events: calls of all managers in turn with any of their leads, three events each."""
     rng = random.Random(6)
     place = partitioner(PARTITIONS)
     of_manager = cycle(range(len(managers)))
@@ -207,7 +210,7 @@ def present(managers: list[str], leads: int, events: int) -> Iterator[Record]:
 
 
 def _scrape(installation: Installation, worker: Worker, number: int) -> tuple[float, float, int]:
-    """Let every manager have a call, then scrape: return seconds, processor time and bytes sent."""
+    """Send a call of every manager, then scrape: return seconds, processor time and bytes sent."""
     rng = random.Random(number)
     now_ms = int(time.time() * 1000)
     place = partitioner(PARTITIONS)

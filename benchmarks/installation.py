@@ -79,8 +79,8 @@ class Installation:
     ) -> Worker:
         """Start a worker with its lead rows in `store`; it is not ready yet.
 
-        `name` is its `worker.id`, `port` its port instead of that of the installation, and `module` what runs it: it
-        takes a file that it writes, and then what `callpulse` takes.
+        `name` is its `worker.id`, `port` its port instead of that of the installation, and `module` the module that
+        runs it: its arguments are a file that it writes, and then those of `callpulse`.
         """
         started = len(self._workers)
         worker = Worker(self, number=started, store=store, name=name, port=port or self.port, module=module)
@@ -95,7 +95,7 @@ class Installation:
     def wait_caught_up(self, workers: Sequence[Worker]) -> int:
         """Wait until the group has folded and committed all that its topics hold; return the records of calls and crm.
 
-        No worker is asked, so it costs them nothing. Raise RuntimeError where one of `workers` has ended.
+        It does not query the workers, so it costs them nothing. Raise RuntimeError if one of `workers` has ended.
         """
 
         def check() -> None:
@@ -223,17 +223,17 @@ class Worker:
 
         self.wait(applied, f"through {sum(events.values()):,} events", deadline_s, every_s=2)
 
-    def wait(self, condition: Callable[[], bool], what: str, deadline_s: float, every_s: float = POLL_S) -> None:
+    def wait(self, condition: Callable[[], bool], goal: str, deadline_s: float, every_s: float = POLL_S) -> None:
         """Wait for a condition; raise RuntimeError with the end of the log if it does not become true."""
         deadline = time.monotonic() + deadline_s
         while not condition():
             self.check()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the worker was not {what} after {deadline_s:g} s: {self._log_end()}")
+                raise RuntimeError(f"the worker was not {goal} after {deadline_s:g} s: {self._log_end()}")
             time.sleep(every_s)
 
     def check(self) -> None:
-        """Raise RuntimeError with the end of the log where the process has ended."""
+        """Raise RuntimeError with the end of the log if the process has ended."""
         if self._process.poll() is not None:
             raise RuntimeError(f"the worker ended with status {self._process.returncode}: {self._log_end()}")
 
@@ -257,13 +257,13 @@ class Worker:
 
     def rss_mib(self) -> float:
         """Return the resident memory of the process, MiB."""
-        told = subprocess.run(
+        completed = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, text=True, check=True
         )
-        return int(told.stdout) / 1024
+        return int(completed.stdout) / 1024
 
     def cpu_s(self) -> float:
-        """Return the processor time of the process so far, seconds. Raise OSError where the system has no /proc."""
+        """Return the processor time of the process so far, seconds. Raise OSError if the system has no /proc."""
         stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
         of_user, of_system = stat.rpartition(")")[2].split()[11:13]
         return (int(of_user) + int(of_system)) / os.sysconf("SC_CLK_TCK")
@@ -308,7 +308,7 @@ class Metrics:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses now."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

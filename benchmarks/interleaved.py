@@ -28,7 +28,7 @@ class Answers(Struct):
 
     def rates(self) -> dict[str, list[float]]:
         """Return the events a second of every run."""
-        return {name: [told.events / told.seconds for told in answers] for name, answers in self.given.items()}
+        return {name: [answer.events / answer.seconds for answer in answers] for name, answers in self.given.items()}
 
     def medians(self) -> dict[str, float]:
         """Return the events a second of the median run."""
@@ -36,7 +36,7 @@ class Answers(Struct):
 
     def cpu_us(self, name: str) -> float:
         """Return the processor time an event of the median run, microseconds."""
-        return median(told.cpu_seconds / told.events for told in self.given[name]) * 1e6
+        return median(answer.cpu_seconds / answer.events for answer in self.given[name]) * 1e6
 
     def figures(self) -> dict[str, object]:
         """Return all measurements, for machines."""
@@ -46,8 +46,8 @@ class Answers(Struct):
                 "cpu_us_per_event": self.cpu_us(name),
                 "events": self.given[name][0].events,
                 "runs": len(rates),
-                "durable_seconds": [told.durable_seconds for told in self.given[name]],
-                "seconds": [told.seconds for told in self.given[name]],
+                "durable_seconds": [answer.durable_seconds for answer in self.given[name]],
+                "seconds": [answer.seconds for answer in self.given[name]],
             }
             for name, rates in self.rates().items()
         }
@@ -81,21 +81,21 @@ def interleave(
     for number in range(runs):
         for peer in list(running):
             try:
-                told = measure(peer)
+                answer = measure(peer)
             except PeerError as error:
                 _say(f"{peer.name}: {error}")
                 found.wrong.append(str(error))
                 running.remove(peer)
                 continue
-            if told is None:
+            if answer is None:
                 found.missing.append(f"{peer.title}: not measured, what it needs is not installed")
                 running.remove(peer)
                 continue
-            if (wrong := complaint(peer, told)) is not None:
+            if (wrong := complaint(peer, answer)) is not None:
                 _say(wrong)
                 found.wrong.append(wrong)
-            found.given[peer.name].append(told)
-            _say(f"run {number + 1}/{runs}  {peer.name:<10} {told.events / told.seconds:>12,.0f} events/s")
+            found.given[peer.name].append(answer)
+            _say(f"run {number + 1}/{runs}  {peer.name:<10} {answer.events / answer.seconds:>12,.0f} events/s")
     return found
 
 

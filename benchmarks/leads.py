@@ -28,8 +28,8 @@ def measure(bootstrap: str, *, runs: int, events: int, **_: Any) -> Result:
     def run(peer: Peer) -> Answer | None:
         return run_once(bootstrap, peer, "", count, topics)
 
-    def complaint(peer: Peer, told: Answer) -> str | None:
-        return wrong_sums(peer.name, told.sums, load.lead_sums)
+    def complaint(peer: Peer, answer: Answer) -> str | None:
+        return wrong_sums(peer.name, answer.sums, load.lead_sums)
 
     answers = interleave(LEADS, runs, run, complaint)
     medians = answers.medians()

@@ -73,23 +73,21 @@ def _looked(worker: Worker, name: str, wrong: list[str]) -> Held:
     }
     known = {"rows": LEADS, "leads given": LEADS, "leads talked to": LEADS, "e-mails": MAILS}
     wrong += [
-        f"{name}: {found[what]:,.0f} {what} instead of {count:,}"
-        for what, count in known.items()
-        if found[what] != count
+        f"{name}: {found[key]:,.0f} {key} instead of {count:,}" for key, count in known.items() if found[key] != count
     ]
     return held
 
 
 def _result(held: dict[str, Held], seconds: float, wrong: list[str]) -> Result:
     restores = {name: found.restored for name, found in held.items() if name != FOLD}
-    seconds_of = {name: told.whole_at - told.assigned_at for name, told in restores.items()}
+    seconds_of = {name: one.whole_at - one.assigned_at for name, one in restores.items()}
     figures = {
         "leads": LEADS,
         "contacts": CONTACTS,
         "crm": EVENTS,
         "fold_seconds": seconds,
         **{f"{name}_mib": {"now": found.now, "peak": found.peak} for name, found in held.items()},
-        "records_read": {name: told.records for name, told in restores.items()},
+        "records_read": {name: one.records for name, one in restores.items()},
         "restore_seconds": seconds_of,
     }
     titles = {way.name: f"after a restore, {way.title}" for way in WAYS}

@@ -125,10 +125,10 @@ class Paced:
 
     def achieved(self) -> float:
         """Wait for the end and return the real rate, events a second."""
-        told, _ = self._process.communicate()
+        output, _ = self._process.communicate()
         if self._process.returncode:
             raise RuntimeError(f"the load ended with status {self._process.returncode}")
-        return float(told)
+        return float(output)
 
 
 def marks_seen(metrics: Metrics) -> int:

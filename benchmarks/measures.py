@@ -57,17 +57,15 @@ class Result(Struct):
         return "\n".join(lines) + "\n"
 
 
-def wrong_sums(name: str, told: Mapping[str, int] | None, known: Mapping[str, int]) -> str | None:
+def wrong_sums(name: str, sums: Mapping[str, int] | None, known: Mapping[str, int]) -> str | None:
     """Return the sums in which an answer differs from the known ones, None without a difference.
 
     It ignores other sums.
     """
-    if told is None:
+    if sums is None:
         return f"{name} gave no sums"
     differing = [
-        f"{what} {told.get(what, 0):,} instead of {value:,}"
-        for what, value in known.items()
-        if told.get(what, 0) != value
+        f"{key} {sums.get(key, 0):,} instead of {value:,}" for key, value in known.items() if sums.get(key, 0) != value
     ]
     return f"{name}: {', '.join(differing)}" if differing else None
 

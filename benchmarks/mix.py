@@ -73,8 +73,8 @@ def make(events: int, managers: int = MANAGERS) -> Mix:
         event = _decode(value)
         if event.get("call") in open_calls:
             continue
-        told, to = (calls, mix.calls) if topic == "calls" else (crm, mix.crm)
-        told.append(event)
+        source, to = (calls, mix.calls) if topic == "calls" else (crm, mix.crm)
+        source.append(event)
         to.append((place(key), key, value))
     mix.contacts.extend(_contacts(calls, place))
     mix.sums.update(_sums_of_calls(calls))

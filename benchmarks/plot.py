@@ -40,8 +40,8 @@ Pairs = Sequence[tuple[float, float]]
 class Panel(Struct, frozen=True, kw_only=True):
     """One plot. `lines` are its series by name; `marks` are places on the x axis with a name.
 
-    `axis` is the x axis: `time` from 0, `counts` that are as far from each other, `log` with a logarithmic y axis, too.
-    Each point of the last two has its value above it.
+    `axis` is the x axis: `time` from 0, `counts` at equal distances, `log` with a logarithmic y axis, too. Each point
+    of the last two has its value above it.
     """
 
     title: str
@@ -76,7 +76,7 @@ def scaling(figures: Mapping[str, Any]) -> list[list[Panel]]:
 
 
 def growth(figures: Mapping[str, Any]) -> list[list[Panel]]:
-    """Return the plots of `growth`: a row for each thing that is measured, a column for each that grows."""
+    """Return the plots of `growth`: a row for each measure, a column for each size that grows."""
     rows: list[tuple[str, Callable[[Mapping[str, Any]], float]]] = [
         ("Processor time of an event, µs", lambda point: float(point["event_micros"])),
         ("Processor time of a scrape, s", lambda point: float(point["scrape_cpu_s"])),

@@ -1,9 +1,9 @@
-"""`callpulse worker` that writes down its progress: when it folded how many records of which partition.
+"""`callpulse worker` that writes its progress: the time, partition and number of records of each step of folding.
 
     python -m benchmarks.progress_worker FILE worker --config ...
 
-FILE gets a line for each step of folding, at once: seconds since epoch, topic, partition, records. So it says from when
-to when a partition stood still while it went from one worker to another, whichever of them had it.
+FILE gets a line for each step of folding, at once: seconds since epoch, topic, partition, records. So it shows the
+pause of a partition that moves from one worker to another.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Step(Struct, frozen=True):
 
 
 class Noted:
-    """Stands for an agent, and notes each of its steps."""
+    """A proxy of an agent that notes each of its steps."""
 
     def __init__(self, agent: Any, file: TextIO) -> None:
         self._fold = agent.fold
         self._file = file
 
     def fold(self, tp: Any, records: list[Any]) -> None:
-        """Fold as the agent does."""
+        """Fold like the agent."""
         self._fold(tp, records)
         self._file.write(f"{time.time():.4f} {tp.topic} {tp.partition} {len(records)}\n")
 
 
 def read(files: Iterable[Path]) -> list[Step]:
-    """Return the steps of all workers in the order of time. A line that is not whole yet is left out."""
+    """Return the steps of all workers in the order of time. An incomplete line is left out."""
     steps = []
     for file in files:
         for line in file.read_text(encoding="ascii").splitlines(keepends=True) if file.exists() else ():
@@ -55,7 +55,7 @@ def read(files: Iterable[Path]) -> list[Step]:
 
 
 def watch(file: TextIO) -> None:
-    """Let every worker of this process write its steps to `file`."""
+    """Make every worker of this process write its steps to `file`."""
     create = agents.app.create_worker
 
     def watched(*args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Rebuild of a quarter: how long a worker with empty tables takes to make them of what is in calls and crm.
+"""Rebuild of a quarter: the time in which a worker with empty tables makes them of calls and crm.
 
-A quarter of 1,000 managers is 25 million events, which take longer to invent than to fold. So two smaller numbers of
-working days are rebuilt, one after the other. The time of an event must be the same in both, and what one more day
-takes then says what a quarter takes. `--days 65` rebuilds a whole quarter.
+A quarter of 1,000 managers is 25 million events, which take longer to simulate than to fold. So two smaller numbers of
+working days are rebuilt, one after the other. The time of an event must be the same in both; then the time of a quarter
+follows from that of one more day. `--days 65` rebuilds a whole quarter.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from benchmarks.measures import Result, Target
 
 MOST_MINUTES: Final = 20
 MOST_TIMES: Final = 1.25
-"""So much longer may an event of the larger number of days take than one of the smaller."""
+"""The greatest factor of the time of an event of the larger number of days over one of the smaller."""
 
 
 class Size(Struct, frozen=True, kw_only=True):
-    """What is rebuilt: `few` and `days` working days of `managers`."""
+    """The size of a rebuild: `few` and `days` working days of `managers`."""
 
     managers: int = 1_000
     few: int = 1
@@ -32,7 +32,7 @@ class Size(Struct, frozen=True, kw_only=True):
 
 
 class Rebuilt(Struct, frozen=True):
-    """What a rebuild took: `seconds` from the worker's readiness until nothing is left, `ready_s` before it."""
+    """The time of a rebuild: `seconds` from the worker's readiness until no record is left, `ready_s` before it."""
 
     days: int
     events: int
@@ -45,12 +45,12 @@ class Rebuilt(Struct, frozen=True):
 
     @property
     def micros(self) -> float:
-        """Microseconds for each event of calls and crm, with all that follows of it."""
+        """Microseconds for each event of calls and crm, with all facts that follow from it."""
         return self.seconds / self.events * 1e6
 
 
 def measure(bootstrap: str, *, days: int = Size().days, size: Size | None = None, **_others: Any) -> Result:
-    """Invent the days once, and rebuild both numbers of them."""
+    """Simulate the days once, and rebuild both numbers of them."""
     size = size or Size(days=days, few=max(1, days // 2))
     start_ms = department.start_of(size.days, int(time.time() * 1000))
     with Installation(bootstrap, size.managers) as fewer, Installation(bootstrap, size.managers) as whole:
@@ -61,7 +61,7 @@ def measure(bootstrap: str, *, days: int = Size().days, size: Size | None = None
 
 
 def fill(whole: Installation, fewer: Installation, size: Size, start_ms: int) -> None:
-    """Fill the topics of both, those of `fewer` with what arrives in the first days."""
+    """Fill the topics of both, those of `fewer` with the records of the first days."""
     few_end_ms = department.end_of(size.few, start_ms)
     for hour in department.hours(size.managers, size.days, start_ms):
         department.fill(whole, hour)
@@ -70,7 +70,7 @@ def fill(whole: Installation, fewer: Installation, size: Size, start_ms: int) ->
 
 
 def minutes_of_quarter(few: Rebuilt, many: Rebuilt) -> float:
-    """Return how long a quarter takes, minutes: as long as it took, or by what each further day took."""
+    """Return the time of a quarter, minutes: as measured, or by the time of each further day."""
     if many.days >= QUARTER_DAYS:
         return (many.ready_s + many.seconds) / 60
     a_day = (many.seconds - few.seconds) / (many.days - few.days)

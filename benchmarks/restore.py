@@ -163,8 +163,8 @@ def _starts(bootstrap: str, runs: int) -> tuple[dict[str, list[Start]], list[flo
     return starts, seconds, wrong
 
 
-def _row(what: str, values: list[float], form: str) -> list[str]:
-    return [what, f"{median(values):{form}}", span(values, form)]
+def _row(head: str, values: list[float], form: str) -> list[str]:
+    return [head, f"{median(values):{form}}", span(values, form)]
 
 
 def _kill_to_fresh(bootstrap: str, runs: int) -> list[float]:

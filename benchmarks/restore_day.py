@@ -123,8 +123,8 @@ def measure(bootstrap: str, *, runs: int, hours: int, **_others: Any) -> Result:
     return Result("restore-day", figures, table, targets, notes, wrong)
 
 
-def _row(what: str, values: list[float]) -> list[str]:
-    return [what, f"{median(values):.2f}", span(values, ".2f")]
+def _row(head: str, values: list[float]) -> list[str]:
+    return [head, f"{median(values):.2f}", span(values, ".2f")]
 
 
 def _work(installation: Installation, hours: int) -> int:

@@ -1,9 +1,10 @@
 """Scaling: one worker folds a backlog, then two, then four of the same group; then all of them at a paced load.
 
-The backlog is what 1,000 managers and their CRM say in some working days. Another worker starts while much of it is
-left, so that partitions go from one worker to another under load. Each worker notes when it folded what: that gives the
-events a second of each phase and the longest time for which a partition stood still. Once nothing is left, events flow
-at a pace that all can take, and marks among them say how fresh /metrics is, with four workers, two and one.
+The backlog is the events of 1,000 managers and their CRM in some working days. Another worker starts while much of it
+is left, so that partitions move from one worker to another under load. Each worker notes its steps of folding with
+their times: they give the events a second of each phase and the longest pause of a partition. After the backlog, events
+flow at a pace that all can process, and marks among them give the freshness of /metrics, with four workers, two and
+one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ MARKS_DEADLINE_S: Final = 60.0
 
 
 class Size(Struct, frozen=True, kw_only=True):
-    """How much is measured. `days` is the number of working days, all like the first; `seconds` are those of a phase.
+    """The size of the benchmark.
+
+    `days` is the number of working days, all like the first; `seconds` are those of a phase.
 
     `counts` are the numbers of workers, in turn. Each paced load lasts `paced_seconds`, the first `warm_up_seconds` of
     which do not count.
@@ -48,7 +51,10 @@ class Size(Struct, frozen=True, kw_only=True):
 
 
 class Phase(Struct, frozen=True):
-    """What so many workers did: from when all of them folded until the next one started, or nothing was left."""
+    """The phase of a number of workers.
+
+    It begins once all of them fold, and ends with the start of the next one or with the backlog.
+    """
 
     workers: int
     begun: float
@@ -63,7 +69,7 @@ class Phase(Struct, frozen=True):
 
 
 class Pause(Struct, frozen=True):
-    """For how long a partition stood still: from one step of folding to the next, with records left between them."""
+    """A pause of a partition: from one step of folding to the next, with records left between them."""
 
     seconds: float
     begun: float
@@ -79,7 +85,7 @@ class Fresh(Struct, frozen=True):
 
 
 def measure(bootstrap: str, *, size: Size | None = None, **_others: Any) -> Result:
-    """Fold the backlog with more and more workers, then look how fresh fewer and fewer are."""
+    """Fold the backlog with more and more workers, then measure the freshness with fewer and fewer."""
     size = size or Size()
     with Installation(bootstrap, size.managers) as installation:
         backlog = _fill(installation, size)
@@ -107,7 +113,7 @@ def measure(bootstrap: str, *, size: Size | None = None, **_others: Any) -> Resu
 
 
 def _fill(installation: Installation, size: Size) -> int:
-    """Fill calls and crm; return how many records."""
+    """Fill calls and crm; return the number of records."""
     first_ms = department.start_of(size.days, int(time.time() * 1000))
     day = list(department.hours(size.managers, 1, first_ms))
     count = 0
@@ -124,7 +130,7 @@ def _start(installation: Installation, number: int) -> Worker:
 
 
 def _wait_folding(workers: Sequence[Worker]) -> None:
-    """Wait until each of them has folded something, or nothing is left that it could fold."""
+    """Wait until each of them has folded a record, or has no record left to fold."""
 
     def folding() -> bool:
         return all(progress_worker.read([worker.told]) or not worker.metrics().sum("lag_records") for worker in workers)
@@ -133,9 +139,9 @@ def _wait_folding(workers: Sequence[Worker]) -> None:
 
 
 def _freshness(installation: Installation, workers: Sequence[Worker], size: Size, before: int) -> tuple[Fresh, int]:
-    """Send marks among a paced load, and find when /metrics of the manager's worker showed each.
+    """Send marks in a paced load, and find the moment at which /metrics of the manager's worker showed each.
 
-    `before` marks were sent earlier. Return how many there are now, too.
+    `before` marks were sent earlier. Return the new number of marks, too.
     """
     seen: list[tuple[float, int]] = []
     owner: Worker | None = None
@@ -157,9 +163,10 @@ def _freshness(installation: Installation, workers: Sequence[Worker], size: Size
 
 
 def phases(steps: Sequence[Step], moments: Sequence[tuple[int, float, float]], sources: set[str]) -> list[Phase]:
-    """Return the phases in which anything was left to fold.
+    """Return the phases with records left to fold.
 
-    `moments` are the number of workers, when the last of them were started, and when all of them had folded something.
+    `moments` have the number of workers, the start of the last of them, and the moment at which all of them had folded
+    a record.
     """
     found = []
     last = max(step.at for step in steps if step.topic in sources)

@@ -90,7 +90,7 @@ async def send(job: Pace) -> float:
     said, marked = stream(job.managers), marks()
     key = MARKED.encode()
     first = next(marked)
-    sent = told = 0
+    sent = sent_marks = 0
     try:
         now_ms = int(time.time() * 1000)
         await broker.send_batches(producer, job.topic, [(place(key), key, encode(replace(first, at=now_ms)))])
@@ -98,10 +98,10 @@ async def send(job: Pace) -> float:
         with Path(job.marks).open("w", encoding="ascii", buffering=1) as file:  # noqa: ASYNC230 - the page cache
             while (passed := time.time() - begun) < job.seconds:
                 now = time.time()
-                due = int(passed * job.marks_per_second) - told
+                due = int(passed * job.marks_per_second) - sent_marks
                 records: list[Record] = []
                 for _ in range(due):
-                    told += 1
+                    sent_marks += 1
                     records.append((place(key), key, encode(replace(next(marked), at=int(now * 1000)))))
                     file.write(f"{now:.6f}\n")
                 records += [next(said) for _ in range(int(passed * job.rate) - sent - due)]

@@ -46,14 +46,14 @@ class _Bench:
         records = self.load_of(peer).records
         return run_once(self.bootstrap, peer, SHORT if peer.slow else FULL, len(records), {"calls": records})
 
-    def complaint(self, peer: Peer, told: Answer) -> str | None:
+    def complaint(self, peer: Peer, answer: Answer) -> str | None:
         """Return the error of an answer, None for the known one."""
         load = self.load_of(peer)
-        if told.events != len(load.records):
-            return f"{peer.name} processed {told.events} events instead of {len(load.records)}"
-        if told.totals is None:
+        if answer.events != len(load.records):
+            return f"{peer.name} processed {answer.events} events instead of {len(load.records)}"
+        if answer.totals is None:
             return None if peer.name == "raw" else f"{peer.name} gave no totals"
-        return None if told.totals == load.totals else f"{peer.name}: {told.totals} is not {load.totals}"
+        return None if answer.totals == load.totals else f"{peer.name}: {answer.totals} is not {load.totals}"
 
     def _warm_up(self) -> None:
         """Read the log once, to fill the page cache and to warm up the broker's JVM: neither is measured."""

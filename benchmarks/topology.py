@@ -29,8 +29,8 @@ def measure(bootstrap: str, *, runs: int, events: int, only: frozenset[str] = fr
     def run(peer: Peer) -> Answer | None:
         return run_once(bootstrap, peer, f"{CALLS},{CRM}", count, topics)
 
-    def complaint(peer: Peer, told: Answer) -> str | None:
-        return wrong_sums(peer.name, told.sums, load.sums)
+    def complaint(peer: Peer, answer: Answer) -> str | None:
+        return wrong_sums(peer.name, answer.sums, load.sums)
 
     answers = interleave(peers, runs, run, complaint)
     medians = answers.medians()

@@ -49,30 +49,30 @@ def watch(file: Path) -> None:
     """Make the table of leads note its restores, and the worker write the last one to `file` when it ends."""
     on_rebalance, on_changelog_event = RowTable.on_rebalance, RowTable.on_changelog_event
     on_recovery_completed, release_all = RowTable.on_recovery_completed, WorkerState.release_all
-    told = Restored(assigned_at=0.0)
+    last = Restored(assigned_at=0.0)
     before = 0  # rows that the table had restored in earlier rounds
 
     async def begun(table: Any, *args: Any, **kwargs: Any) -> None:
-        nonlocal told, before
+        nonlocal last, before
         if table.name == TABLE:
-            told, before = Restored(assigned_at=time.time()), table.restored
+            last, before = Restored(assigned_at=time.time()), table.restored
         await on_rebalance(table, *args, **kwargs)
 
     async def came(table: Any, event: Any) -> None:
-        if table.name == TABLE and not told.read_at:
-            told.read_at = time.time()
+        if table.name == TABLE and not last.read_at:
+            last.read_at = time.time()
         await on_changelog_event(table, event)
 
     async def completed(table: Any, *args: Any, **kwargs: Any) -> None:
         await on_recovery_completed(table, *args, **kwargs)
         if table.name == TABLE:
-            told.whole_at = time.time()
-            told.records = table.restored - before
+            last.whole_at = time.time()
+            last.records = table.restored - before
 
     def released(state: Any) -> None:
-        told.rows = sum(1 for _ in owned_rows(state.tables[TABLE]))
-        told.copied = sum(table.restored for name, table in state.tables.items() if name != TABLE)
-        file.write_bytes(msgspec.json.encode(told))
+        last.rows = sum(1 for _ in owned_rows(state.tables[TABLE]))
+        last.copied = sum(table.restored for name, table in state.tables.items() if name != TABLE)
+        file.write_bytes(msgspec.json.encode(last))
         release_all(state)
 
     replaced: dict[Any, dict[str, Any]] = {

@@ -101,9 +101,9 @@ def denominator(ratio: str, *by: str, **labels: str) -> str:
     if count is None:
         raise KeyError(f"{ratio} has no denominator")
     metric, fixed = metrics[count.metric], dict(count.labels)
-    asked = {name: value for name, value in labels.items() if name in metric.labels} | fixed
-    others = [name for name in metric.labels if name not in (*MANAGER, *by, *asked)]
-    found = manager(metric.name, *by, *others, **asked)
+    matched = {name: value for name, value in labels.items() if name in metric.labels} | fixed
+    others = [name for name in metric.labels if name not in (*MANAGER, *by, *matched)]
+    found = manager(metric.name, *by, *others, **matched)
     return f"sum by ({', '.join((*MANAGER, *by))}) ({found})" if others else found
 
 

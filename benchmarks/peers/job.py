@@ -78,6 +78,6 @@ def answer_sums(events: int, elapsed: tuple[float, float], sums: dict[str, int],
     _tell(Answer(events=events, seconds=elapsed[0], cpu_seconds=elapsed[1], sums=sums, durable_seconds=durable))
 
 
-def _tell(told: Answer) -> None:
-    os.write(1, b"\n" + msgspec.json.encode(told) + b"\n")  # Faust turns sys.stdout into its log
+def _tell(reply: Answer) -> None:
+    os.write(1, b"\n" + msgspec.json.encode(reply) + b"\n")  # Faust turns sys.stdout into its log
     os._exit(0)

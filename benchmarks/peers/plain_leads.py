@@ -192,5 +192,5 @@ def _difference(before: Counter[tuple[str, str, int]], after: Counter[tuple[str,
         if by:
             manager, measure, day = key
             changes.setdefault(manager, []).append([measure, day, by])
-    for manager, told in changes.items():
-        yield {"type": "outcome", "manager": manager, "changes": told}
+    for manager, changed in changes.items():
+        yield {"type": "outcome", "manager": manager, "changes": changed}

@@ -44,7 +44,7 @@ class Topology:
         self._clock.start()
         self._left -= 1
         at, kind = event["at"], event["type"]
-        told: list[dict[str, Any]] = []
+        emitted: list[dict[str, Any]] = []
         if kind == "manager.presence":
             state.set("presence", [event["state"], at])
         elif kind == "call.started":
@@ -56,10 +56,10 @@ class Topology:
         elif kind == "call.ended":
             self._ended(event, state)
             contact = plain_leads.contact_of(event)
-            told = [] if contact is None else [contact]
-        self._on_the_way += len(told)
+            emitted = [] if contact is None else [contact]
+        self._on_the_way += len(emitted)
         self._end_if_done()
-        return told
+        return emitted
 
     def crm(self, event: dict[str, Any]) -> dict[str, Any]:
         """Pass an event of `crm` on to its lead."""
@@ -71,11 +71,11 @@ class Topology:
     def lead(self, fact: dict[str, Any], state: Any) -> list[dict[str, Any]]:
         """Apply a record of `contacts` to the lead; return the facts for managers and for other leads."""
         known = state.get("lead") or plain_leads.empty()
-        told = plain_leads.apply(known, fact)
+        emitted = plain_leads.apply(known, fact)
         state.set("lead", known)
-        self._on_the_way += len(told) - 1
+        self._on_the_way += len(emitted) - 1
         self._end_if_done()
-        return told
+        return emitted
 
     def outcome(self, fact: dict[str, Any], state: Any) -> None:
         """Add changes to the sums of the manager's leads."""
@@ -133,8 +133,8 @@ def run(job: Job) -> None:
     work = Topology(job.events)
     app.dataframe(calls).apply(work.call, stateful=True, expand=True).to_topic(contacts, key=_lead)
     app.dataframe(crm).apply(work.crm).to_topic(contacts, key=_lead)
-    told = app.dataframe(contacts).apply(work.lead, stateful=True, expand=True)
-    told.to_topic(lambda fact, *_: outcomes if fact["type"] == "outcome" else contacts, key=_addressee)
+    emitted = app.dataframe(contacts).apply(work.lead, stateful=True, expand=True)
+    emitted.to_topic(lambda fact, *_: outcomes if fact["type"] == "outcome" else contacts, key=_addressee)
     app.dataframe(outcomes).apply(work.outcome, stateful=True)
     app.run()
 

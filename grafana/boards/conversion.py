@@ -177,19 +177,19 @@ def step_rates() -> table.Panel:
 def by(dimension: str, title: str, head: str) -> table.Panel:
     """Return the conversion by the values of a dimension."""
     deals = f"sum by (value) ({of_teams(WON, dimension=dimension)})"
-    asked = f"sum by (value) ({of_teams(ASKED, dimension=dimension)})"
-    ratio = f"(({deals} or {asked} * 0) / ({asked} > 0))"
+    proposals = f"sum by (value) ({of_teams(ASKED, dimension=dimension)})"
+    ratio = f"(({deals} or {proposals} * 0) / ({proposals} > 0))"
     return tables.of_columns(
         title,
         "Won deals and calls in which a proposal was discussed, 90 days, of the selected teams. Conversion: deals ÷ "
         "calls. At least and At most: its 95 % interval, which is wide with few calls. None: the CRM named no value.",
         {"value": head},
         (
-            Column("Won", f"{deals} or {asked} * 0", thresholds=((None, BLUE),)),
-            Column("Proposals", asked),
+            Column("Won", f"{deals} or {proposals} * 0", thresholds=((None, BLUE),)),
+            Column("Proposals", proposals),
             share("Conversion", ratio, 1),
-            share("At least", queries.bound(ratio, asked, "-"), 1),
-            share("At most", queries.bound(ratio, asked, "+"), 1),
+            share("At least", queries.bound(ratio, proposals, "-"), 1),
+            share("At most", queries.bound(ratio, proposals, "+"), 1),
         ),
         "Won",
     )

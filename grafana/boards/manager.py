@@ -243,7 +243,7 @@ def target() -> stat.Panel:
 
 def conversions() -> bargauge.Panel:
     """Return the conversion of several windows, its interval, and that of the team."""
-    asked = (
+    series = (
         ("7 days", manager("conversion_ratio", window="7d")),
         ("30 days", manager("conversion_ratio", window="30d")),
         ("90 days", manager("conversion_ratio", window="90d")),
@@ -256,7 +256,7 @@ def conversions() -> bargauge.Panel:
         "Won deals ÷ calls in which a proposal was discussed. At least and at most: the 95 % interval of the 90 days. "
         "It is wide with few calls.",
         "percentunit",
-        [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(asked)],
+        [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(series)],
         empty="No proposal was discussed yet",
     ).decimals(1)
 
@@ -295,7 +295,7 @@ def presentations() -> bargauge.Panel:
 
 def coaching_ratios() -> bargauge.Panel:
     """Return the ratios for coaching."""
-    asked = (
+    series = (
         ("dials answered", manager("connect_ratio", window="30d")),
         ("short calls", manager("short_call_ratio", window="today")),
         ("next step agreed", manager("next_step_ratio", window="30d")),
@@ -307,7 +307,7 @@ def coaching_ratios() -> bargauge.Panel:
             "Dials answered by a person (30 days). Short: calls under <<short>> of talk ÷ answered calls (today). Next "
             "steps agreed ÷ conversations, and next steps kept ÷ due (30 days).",
             "percentunit",
-            [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(asked)],
+            [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(series)],
         )
         .decimals(0)
         .max(1)

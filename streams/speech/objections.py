@@ -73,8 +73,8 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     the price is too high. A description of the present solution, at the beginning of the call, means that there is no
     need.
     """
-    told = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
-    if not told or said.steps("agreement", "named", "customer_offer", "refusal"):
+    presented = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
+    if not presented or said.steps("agreement", "named", "customer_offer", "refusal"):
         return {}
     cues = said.of("cue")
     long = said.marks.words >= RESISTING_WORDS

@@ -44,17 +44,17 @@ def question_counts(
     """
     own = [marks for marks in utterances.values() if marks.role == role and marks.words and not marks.back_channel]
     if _punctuated(utterances, capabilities):
-        told = QUESTION_TYPES
+        countable = QUESTION_TYPES
     elif all(marks.language[:2].lower() in ENGLISH for marks in own):
-        told = KNOWN_BY_ORDER
+        countable = KNOWN_BY_ORDER
     else:
-        told = KNOWN_BY_WORDS
-    by_type = dict.fromkeys(told, 0)
+        countable = KNOWN_BY_WORDS
+    by_type = dict.fromkeys(countable, 0)
     for marks in own:
         for question in marks.questions:
             if question.type in by_type:
                 by_type[question.type] += 1
-    if told == KNOWN_BY_WORDS:
+    if countable == KNOWN_BY_WORDS:
         return QuestionCounts(asked=None, by_type=by_type, clarifying=None)
     asked = sum([number for kind, number in by_type.items() if kind != "rhetorical"])
     clarified = sum([sum(each) for each in clarifying(utterances, role).values()])

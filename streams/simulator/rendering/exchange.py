@@ -27,10 +27,10 @@ class Exchange:
             (call[0].started_at - WAIT_MS, number, call) for number, call in enumerate(history.calls)
         ]
         begins += [(presence.at, number, presence) for number, presence in enumerate(history.presences)]
-        for begin_ms, _, what in sorted(begins, key=lambda begin: begin[:2]):
+        for begin_ms, _, item in sorted(begins, key=lambda begin: begin[:2]):
             while waiting and waiting[0][0] < begin_ms * 1000:
                 yield heappop(waiting)[2]
-            for fact in self._presence(what) if isinstance(what, Presence) else self._call(what):
+            for fact in self._presence(item) if isinstance(item, Presence) else self._call(item):
                 heappush(waiting, (fact.at_us, next(order), fact))
         while waiting:
             yield heappop(waiting)[2]

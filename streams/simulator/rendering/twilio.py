@@ -56,9 +56,9 @@ def signed(said: Mapping[str, str], auth_token: str, url: str) -> tuple[bytes, s
 
 def _call(call: Call, book: PhoneBook) -> Iterator[Post]:
     first = call[0]
-    told = list(_told(call))
+    reported = list(_told(call))
     parent = f"CA{first.call}"
-    over_at = max(_end(leg) for leg in told)
+    over_at = max(_end(leg) for leg in reported)
     inside = first.internal or first.direction == "outbound"
     caller = _telephone(first.manager, book) if inside else _number(first, book)
     callee = _number(first, book) if first.direction == "outbound" and not first.internal else OWN_NUMBER
@@ -66,7 +66,7 @@ def _call(call: Call, book: PhoneBook) -> Iterator[Post]:
     if not inside:
         yield _said(first.started_at, "ringing", about)
     yield _said(over_at, "completed", about, {"CallDuration": str(_seconds(over_at) - _seconds(first.started_at))})
-    for number, leg in enumerate(told):
+    for number, leg in enumerate(reported):
         is_out = leg.direction == "outbound" and not leg.internal
         if leg.internal and leg is first:
             continue  # the parent is this leg

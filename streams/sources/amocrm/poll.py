@@ -103,9 +103,9 @@ class AmocrmPoll:
             at.currency = ((yield from ask(Ask(path="api/v4/account"))).json(Account)).currency
         since = str((at.until - _OVERLAP_MS) // SECOND_MS)
         made = Translation()
-        asked = {"filter[type]": ",".join(TYPES), "filter[created_at][from]": since}
+        parameters = {"filter[type]": ",".join(TYPES), "filter[created_at][from]": since}
         by_deal: defaultdict[int, list[Change]] = defaultdict(list)
-        for change in (yield from self._pages("api/v4/events", asked, "events", Change, made.refused)):
+        for change in (yield from self._pages("api/v4/events", parameters, "events", Change, made.refused)):
             if change.entity_type in ("lead", ""):
                 by_deal[change.entity_id].append(change)
         deals = {one.id: one for one in (yield from self._by_ids("leads", by_deal, Deal, made.refused))}
@@ -122,9 +122,9 @@ class AmocrmPoll:
         yield Found(translation=made, cursor=msgspec.json.encode(_Cursor(now_ms, at.currency)), until_ms=now_ms)
 
     def _calls(self, made: Translation, since: str) -> Poll:
-        asked = {"filter[note_type]": "call_in,call_out", "filter[updated_at][from]": since}
+        parameters = {"filter[note_type]": "call_in,call_out", "filter[updated_at][from]": since}
         for kind in ("leads", "contacts", "companies"):
-            for note in (yield from self._pages(f"api/v4/{kind}/notes", asked, "notes", Note, made.refused)):
+            for note in (yield from self._pages(f"api/v4/{kind}/notes", parameters, "notes", Note, made.refused)):
                 event = ended(note, self.people, self._numbers, self._secret)
                 if isinstance(event, Refused):
                     made.refused.append(event)

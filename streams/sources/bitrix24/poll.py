@@ -152,14 +152,14 @@ class _Made:
         self._now_ms = now_ms
         self._linked: set[tuple[str, int]] = set()
 
-    def rows(self, what: str, raws: Iterable[Raw], form: type[T]) -> list[T]:
+    def rows(self, where: str, raws: Iterable[Raw], form: type[T]) -> list[T]:
         """Return the rows that have a form."""
         found = []
         for raw in raws:
             try:
                 found.append(msgspec.json.decode(raw, type=form, strict=False))
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                self._refuse("invalid_field", f"{what} has not the form that is expected", raw)
+                self._refuse("invalid_field", f"{where} has not the form that is expected", raw)
         return found
 
     def deals(self, raws: Iterable[Raw]) -> None:

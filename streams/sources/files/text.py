@@ -91,9 +91,9 @@ class Lines:
 
 def check(head: bytes, encoding: str) -> None:
     """Refuse a file whose first bytes are not in `encoding`, with their likely encoding. Raises UnreadableFileError."""
-    for begin, what in _KINDS:
+    for begin, likely in _KINDS:
         if head.startswith(begin):
-            raise UnreadableFileError(what)
+            raise UnreadableFileError(likely)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or head.count(0) * _NULS > len(head):
         if encoding not in _UTF16:
             raise UnreadableFileError(f'seems to be UTF-16, not {encoding}: set encoding = "utf-16"')

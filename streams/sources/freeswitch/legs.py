@@ -137,8 +137,8 @@ class Legs:
         colleague = self._parties.of_name(record.bridged_name) if record.bridged_name else Party("outside")
         if record.cause == causes.ATTENDED and record.bridged_to and colleague.role == "manager" and internal:
             self._memory.consulted.put(record.bridged_to, record.uuid)
-            asked = _Leg(manager=colleague.manager, direction="inbound", key=record.bridged_to, is_internal=True)
-            yield self._ended(record, asked)
+            consultation = _Leg(manager=colleague.manager, direction="inbound", key=record.bridged_to, is_internal=True)
+            yield self._ended(record, consultation)
 
     def _placed(self, record: Record, manager: str) -> Iterator[Event]:
         """Yield the leg of a telephone that the PBX rang first, and then dialled for (click-to-dial)."""
@@ -317,9 +317,9 @@ class Legs:
     def _call(self, record: Record, call: str = "") -> str:
         return self._parties.public_id(call or record.call)
 
-    def _id(self, key: str, what: str) -> str:
+    def _id(self, key: str, event: str) -> str:
         uuid, colon, rest = key.partition(":")
-        return f"{self._parties.source}:{self._parties.public_id(uuid)}{colon}{rest}:{what}"
+        return f"{self._parties.source}:{self._parties.public_id(uuid)}{colon}{rest}:{event}"
 
 
 def _unanswered(record: Record, cause: str) -> Disposition:

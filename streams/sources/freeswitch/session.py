@@ -182,8 +182,8 @@ class EslSession:
                     "event_socket.conf.xml, and after a change there: reload mod_event_socket",
                 )
             self._state = "up"
-            asked = "ALL" if self._access.subscription == "all" else " ".join(EVENTS)
-            self._command(f"event plain {asked}", "event")
+            events = "ALL" if self._access.subscription == "all" else " ".join(EVENTS)
+            self._command(f"event plain {events}", "event")
             self.ask_for_channels(now_ms)
             self.ping(now_ms)
         elif command == "event" and text.startswith("-ERR"):

@@ -51,10 +51,10 @@ class MangoHook(GatheringHook[Piece]):
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
         """Return the pieces of a request, by the end of its path. Raises UnreadableError."""
         body = self.shown(request)
-        _, found, what = request.url.partition(_PATH)
-        if found and what not in {"call", "summary"}:
+        _, found, kind = request.url.partition(_PATH)
+        if found and kind not in {"call", "summary"}:
             return []
-        if what == "summary" or (not found and b'"create_time"' in body):
+        if kind == "summary" or (not found and b'"create_time"' in body):
             summary = self._reader.summary(body, request.received_at_ms)
             return [] if summary is None else [(summary.entry, summary)]
         state = self._reader.state(body, request.received_at_ms)

@@ -48,10 +48,10 @@ class MangoJoin(GatheringJoin[Piece]):
         for leg in legs.values():
             if leg[0].manager:
                 yield from self._leg(leg, legs, after.get(leg[0].leg, []), summary, talked=talked)
-        told = {leg[0].manager for leg in legs.values() if not leg[0].colleague} | {""}
+        reported = {leg[0].manager for leg in legs.values() if not leg[0].colleague} | {""}
         for one in summaries:
-            if one.manager not in told:
-                told.add(one.manager)
+            if one.manager not in reported:
+                reported.add(one.manager)
                 yield _only_summarised(one)
         if summary is not None:
             yield from self._missed(summary, states, talked=talked)
@@ -123,10 +123,10 @@ class MangoJoin(GatheringJoin[Piece]):
         return self._queues.get(group) or group or self._default_queue
 
 
-def _summarised(summary: Summary, what: str, manager: str) -> LegEvents:
+def _summarised(summary: Summary, kind: str, manager: str) -> LegEvents:
     return LegEvents(
         source=NAME,
-        stem=f"{NAME}:{summary.entry}:{what}",
+        stem=f"{NAME}:{summary.entry}:{kind}",
         call=summary.entry,
         manager=manager,
         lead=summary.lead,

@@ -81,8 +81,8 @@ class MangoPoll:
 
     def _rows(self, from_ms: int, to_ms: int) -> Asking[bytes]:
         span = {"date_from": str(from_ms // SECOND_MS), "date_to": str(to_ms // SECOND_MS + 1)}
-        asked = yield from ask(self._signed("stats/request", {**span, "fields": ",".join(FIELDS)}))
-        key = asked.json(_Key).key
+        started = yield from ask(self._signed("stats/request", {**span, "fields": ",".join(FIELDS)}))
+        key = started.json(_Key).key
         for _ in range(_MOST_TRIES):
             yield Pause(_PAUSE_S)
             answer = yield from ask(self._signed("stats/result", {"key": key}))
@@ -90,8 +90,8 @@ class MangoPoll:
                 return answer.body
         raise PollError("the statistics are not ready after five minutes")
 
-    def _signed(self, path: str, asked: Mapping[str, str]) -> Ask:
-        text = msgspec.json.encode(asked).decode()
+    def _signed(self, path: str, fields: Mapping[str, str]) -> Ask:
+        text = msgspec.json.encode(fields).decode()
         sign = sha256(f"{self._key}{text}{self._salt}".encode()).hexdigest()
         return Ask(method="POST", path=path, form={"vpbx_api_key": self._key, "sign": sign, "json": text})
 

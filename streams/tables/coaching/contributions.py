@@ -88,10 +88,10 @@ def _questions(features: CallFeatures) -> Iterator[tuple[str, int]]:
     questions = features.questions
     if questions is None:
         return
-    asked = sum(questions.values())
-    yield measures.QUESTIONS, asked
+    expected = sum(questions.values())
+    yield measures.QUESTIONS, expected
     yield measures.QUESTIONED, 1
     yield measures.OPEN_QUESTIONS, sum(questions.get(kind, 0) for kind in _OPEN)
     if features.clarifying is not None:
         yield measures.CLARIFYING, features.clarifying
-        yield measures.CLARIFIABLE, asked
+        yield measures.CLARIFIABLE, expected

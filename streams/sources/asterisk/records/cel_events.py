@@ -171,8 +171,8 @@ class CelEvents:
             elif app == "queue":
                 self._in_queue(row, channel, call, row.appdata.partition(",")[0])
             else:
-                told = {"Application": row.app, "AppData": row.appdata}
-                self._ami.feed("Newexten", row.at, self._ami.of(row, channel) | told)
+                headers = {"Application": row.app, "AppData": row.appdata}
+                self._ami.feed("Newexten", row.at, self._ami.of(row, channel) | headers)
                 for child in call.children(channel.uid) if app in DIALLING else ():
                     self._ami.asterisk.learn_dial_string(child.uid, dial_string(channel, child))
 
@@ -270,8 +270,8 @@ class CelEvents:
         self._ring(channel)
         bridge, technology = row.extra.get("bridge_id", ""), row.extra.get("bridge_technology", "")
         channel.bridge = "" if technology == HOLDING else bridge
-        told = {"BridgeUniqueid": bridge, "BridgeTechnology": technology}
-        self._ami.feed("BridgeEnter", row.at, self._ami.of(row, channel) | told)
+        headers = {"BridgeUniqueid": bridge, "BridgeTechnology": technology}
+        self._ami.feed("BridgeEnter", row.at, self._ami.of(row, channel) | headers)
 
     def _exit(self, row: CelRow, channel: CelChannel, _call: CelCall) -> None:
         bridge = row.extra.get("bridge_id", "")

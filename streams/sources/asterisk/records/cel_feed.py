@@ -59,18 +59,18 @@ class AmiFeed:
 
     def blind_transfer(self, row: CelRow, channel: CelChannel) -> None:
         """Feed a blind transfer by `channel`."""
-        told = names("Transferer", channel) | self._other("Transferee", row, "transferee_channel")
-        self.feed("BlindTransfer", row.at, told | {"Result": "Success"})
+        described = names("Transferer", channel) | self._other("Transferee", row, "transferee_channel")
+        self.feed("BlindTransfer", row.at, described | {"Result": "Success"})
 
     def attended_transfer(self, row: CelRow, channel: CelChannel) -> None:
         """Feed an attended transfer by `channel`."""
-        told = names("OrigTransferer", channel) | self._other("SecondTransferer", row, "channel2")
-        told |= self._other("Transferee", row, "transferee_channel")
-        told |= self._other("TransferTarget", row, "transfer_target_channel")
+        described = names("OrigTransferer", channel) | self._other("SecondTransferer", row, "channel2")
+        described |= self._other("Transferee", row, "transferee_channel")
+        described |= self._other("TransferTarget", row, "transfer_target_channel")
         kind = "App" if row.extra.get("app") else "Bridge"
         if row.extra.get("channel2_uniqueid") == channel.uid and channel.bridge:
             kind = "Threeway"  # a transferer by a feature code has left the bridge, unless all three stay connected
-        self.feed("AttendedTransfer", row.at, told | {"Result": "Success", "DestType": kind})
+        self.feed("AttendedTransfer", row.at, described | {"Result": "Success", "DestType": kind})
 
     def pickup(self, row: CelRow, channel: CelChannel) -> None:
         """Feed that another telephone picked up the call that rings at `channel`."""
