@@ -157,3 +157,24 @@ def test_a_message_has_the_text_since_when_the_command_the_board_and_the_runbook
     assert done.returncode == 0, done.stderr
     for word in ("Since 20", "Command: ", "Board: ", "Runbook: "):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("page", ["https://crm.example/staff/anna", ""])
+def test_a_message_has_the_page_of_the_crm_if_there_is_one(page: str, tmp_path: Path) -> None:
+    told = {"summary": "silent", "dashboard_url": "/d/board", "runbook_url": "/runbook"} | (
+        {"crm_url": page} if page else {}
+    )
+    alert = {"status": "firing", "labels": {}, "annotations": told, "startsAt": "2026-01-05T10:00:00Z"}
+    (tmp_path / "data.json").write_text(json.dumps({"status": "firing", "alerts": [alert]}), "utf-8")
+    done = run(
+        "amtool",
+        "template",
+        "render",
+        f"--template.glob={FOLDER}/callpulse.tmpl",
+        f"--template.data={tmp_path}/data.json",
+        '--template.text={{ template "callpulse.text" . }}',
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        f"Board: /d/board\n{f'CRM: {page}' if page else ''}{chr(10) if page else ''}Runbook: /runbook\n" in done.stdout
+    )
