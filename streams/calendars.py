@@ -117,7 +117,7 @@ def is_working_day(calendar: Calendar, day: int) -> bool:
 
 
 def shift_bounds(settings: Settings, manager: Manager, at_ms: int) -> tuple[int, int] | None:
-    """Return when the shift that covers `at_ms` begins and ends, or None outside all shifts."""
+    """Return the begin and the end of the shift that covers `at_ms`, or None outside all shifts."""
     if not manager.shifts:
         return None
     today = local_time(manager.timezone).day(at_ms)

@@ -30,7 +30,10 @@ PREVIOUS: Final = "previous"
 
 
 def total(buckets: Sequence[Sequence[int]], width: int) -> list[int]:
-    """Return the sum of `buckets` place by place, for the first `width` places. Each bucket has at least so many."""
+    """Return the sum of `buckets` place by place, for the first `width` places.
+
+    Each bucket has at least `width` places.
+    """
     return [sum(places) for places in islice(zip(*buckets, strict=False), width)] if buckets else [0] * width
 
 

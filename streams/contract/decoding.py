@@ -64,7 +64,7 @@ class Decoder(Generic[E]):
 
 
 def why_not_json(value: bytes, otherwise: str) -> Rejection:
-    """Return why bytes that are no record, such as a batch of events, cannot be read. `otherwise`: they are JSON."""
+    """Return the reason why bytes that are no record, such as a batch, cannot be read. `otherwise`: they are JSON."""
     if (broken := _not_utf8(value)) is not None:
         return broken
     try:

@@ -181,7 +181,7 @@ def _without_loops(matches: list[Candidate], forms: list[str]) -> list[Candidate
 
 
 def _loop_from(said: list[Candidate], at: int, forms: list[str]) -> int:
-    """Return how many matches from `at` on follow each other with the same words between."""
+    """Return the number of matches from `at` on that follow each other with the same words between."""
     run = 1
     if at + 1 >= len(said):
         return run

@@ -146,7 +146,7 @@ TELLING_WORDS: Final = 9
 
 
 def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHeard | None) -> tuple[StageHeard, ...]:
-    """Return where stages begin, and add the objections to `objections`. One lasts until the talk leaves it.
+    """Return the beginnings of stages, and add the objections to `objections`. A stage lasts until the talk leaves it.
 
     A call to a wrong number has no more than its introduction.
     """

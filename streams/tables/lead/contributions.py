@@ -75,7 +75,7 @@ _WON_WITHOUT_CALL: Final = measures.by_dimension(measures.WON, "first_kind", NON
 
 
 def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield how often the lead was called: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
+    """Yield the counts of the lead's calls: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
 
     `calls:K` and `sum` count only while the lead is open.
 

@@ -223,7 +223,7 @@ class LeadSummary:
         return last
 
     def conversations_since(self, at_ms: int) -> int:
-        """Return how many conversations ended after a time."""
+        """Return the number of conversations that ended after a time."""
         count = 0
         for leg in self.legs:
             if leg.flags & FLAG_CONVERSATION and leg.at > at_ms:
