@@ -158,7 +158,7 @@ class SpeechAgent:
         """Send the ends that are due in `partitions`, and remove rows that are past their time.
 
         Rows that changed since the start are looked at each time, the others in rounds. Where transcripts are not read,
-        nobody would fold the ends: rows are removed only.
+        no agent would fold the ends: rows are removed only.
         """
         now = time.monotonic()
         self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}

@@ -80,7 +80,7 @@ def _turns(items: Iterable[pytest.Item]) -> dict[Path, float]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Where coverage is measured (`make test`), pause it for a test that does not count, and for its processes."""
+    """Pause the measuring of coverage (`make test`) for a test that does not count, and for its processes."""
     coverage = sys.modules.get("coverage")
     measured = coverage and coverage.Coverage.current()
     if measured is None or _counts(item):

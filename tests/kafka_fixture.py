@@ -187,7 +187,7 @@ def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[int, int]:
 
 
 async def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    """All partitions of a topic, as soon as the consumer knows them."""
+    """All partitions of a topic, as soon as the consumer has them."""
     deadline = time.monotonic() + 10
     while not (numbers := consumer.partitions_for_topic(topic)):
         if time.monotonic() > deadline:

@@ -49,7 +49,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def tracked() -> list[Path]:
-    """Files that git knows or would add; all files where this is no clone."""
+    """Files that git tracks or would add; all files where this is not a clone."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

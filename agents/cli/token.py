@@ -1,4 +1,4 @@
-"""`callpulse token`: make a token for a sender. Only its hash stands in the settings."""
+"""`callpulse token`: make a token for a sender. The settings hold only its hash."""
 
 from __future__ import annotations
 

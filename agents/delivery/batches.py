@@ -22,7 +22,7 @@ _LARGEST_PIECE: Final = 256
 
 
 class BatchedFetches(OrderedDict[Any, Any]):
-    """Stands for `Fetcher._records`: every fetch that is put into it is taken out by the batch."""
+    """Replaces `Fetcher._records`: every fetch that is put into it is taken out by the batch."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def take_by_batch(fetched: Any, most: int) -> None:
 
 
 class _Take:
-    """Stands for `FetchResult.getall`. It holds its result weakly: a cycle would stay after `gc.freeze`."""
+    """Replaces `FetchResult.getall`. It holds its result weakly: a cycle would stay after `gc.freeze`."""
 
     __slots__ = ("_fetched", "_piece")
 

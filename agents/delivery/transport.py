@@ -6,7 +6,7 @@ are restored the same way.
 
 Changes to Faust's consumer, with their reasons:
 
-- The records of a partition are wrapped in a batch that knows the offsets it stands for. Faust seeks from a thread
+- The records of a partition are wrapped in a batch with the offsets that it covers. Faust seeks from a thread
   other than the one that fetches, and a fetch under way puts the position back; here both happen in one thread.
 - Records of aborted transactions are not delivered, and those of open ones not yet.
 - A fetch waits for records for 50 ms, not for 1.5 s: a topic in which nothing happens would hold up all the others.

@@ -160,7 +160,7 @@ def _download(
                         progress(f"Apache Kafka {KAFKA_VERSION}: {done} of {len(jars)} jars")
             except EmbeddedKafkaError:
                 raise
-            except Exception as error:  # whatever requests or jgo raise: no network, no such artifact, proxy refused
+            except Exception as error:  # any error of requests or jgo: no network, no such artifact, proxy refused
                 raise EmbeddedKafkaError(
                     f"Kafka's jars are not in {cache} and could not be downloaded ({type(error).__name__}: {error}). "
                     "The first start needs Maven Central (or a mirror, named in ~/.config/jgo.conf): connect and start "

@@ -33,7 +33,7 @@ class Folder:
     """`path`, owned by this process until `close`.
 
     A position is about the microseconds since 1970, and grows with each one that is given out. They are reserved on
-    disk in large ranges, so that none is given out twice, whatever the clock does.
+    disk in large ranges, so that none is given out twice, even if the clock goes back.
     """
 
     def __init__(self, path: Path) -> None:

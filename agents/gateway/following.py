@@ -135,7 +135,7 @@ class GrowingFile:
         if not self._segments:
             return None
         where = self._place - len(self._rest) if place is None else place
-        # Nothing identifies an empty file, if it is renamed. The end of the file before it stands for its beginning.
+        # An empty file cannot be identified once it is renamed. The end of its predecessor replaces its beginning.
         begun = [number for number, one in enumerate(self._segments) if one.place <= where and one.file.length]
         if begun:
             del self._segments[: begun[-1]]

@@ -1,7 +1,7 @@
 """The origin of a request behind any number of proxies: the sender's address and the public URL.
 
-Headers of proxies are believed only from a trusted proxy, and only those of the kind that the settings name: a proxy
-passes headers of the other kind on as a client wrote them.
+Headers of proxies count only from a trusted proxy, and only those of the kind that the settings name: a proxy passes
+headers of the other kind on as a client wrote them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Hop(NamedTuple):
 
 
 class Proxies:
-    """The proxies that are believed. `networks` are theirs, `kind` is the kind of headers that they set."""
+    """The trusted proxies. `networks` are theirs, `kind` is the kind of headers that they set."""
 
     def __init__(self, networks: Iterable[str], kind: Kind = "x-forwarded") -> None:
         self._networks = networks_of(networks)
@@ -75,7 +75,7 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-@lru_cache(maxsize=4096)  # a sender asks many times
+@lru_cache(maxsize=4096)  # a sender sends many requests
 def address_of(text: str) -> Address | None:
     """Return an address, with or without a port and brackets. An IPv4 address within IPv6 is the IPv4 address."""
     text = text.strip().strip('"')

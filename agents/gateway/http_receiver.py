@@ -106,7 +106,7 @@ class Receiver:
 
 
 def lowered(request: web.BaseRequest) -> dict[str, str]:
-    """Return the headers with names in lower case; the values of a name that stands several times are joined."""
+    """Return the headers with names in lower case; the values of a repeated name are joined."""
     made: dict[str, str] = {}
     for name, value in request.headers.items():
         key = name.lower()

@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Session)
 
 
 class LinkError(Exception):
-    """The connection could not be opened, or it ended. The text says why; another attempt may help."""
+    """The connection could not be opened, or it ended. The text has the reason; another attempt may help."""
 
 
 class Place(NamedTuple):

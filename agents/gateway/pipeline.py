@@ -4,7 +4,7 @@ There is one order, that of the positions. While anything waits in the spool, al
 records of a key keep their order. Once the spool is read to its end, entries go straight to Kafka again.
 
 An entry that was sent, and whose transaction has no answer yet, may be spooled with its position. The position that
-Kafka has committed says later whether the spooled one is to be sent.
+Kafka has committed decides later whether the spooled one is sent.
 """
 
 from __future__ import annotations

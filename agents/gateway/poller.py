@@ -124,7 +124,7 @@ class Poller:
             result, trouble = "unauthenticated", str(error)
         except PollError as error:
             result, trouble = "failed", str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a defect of an adapter raises; its text may quote values
+        except Exception as error:  # noqa: BLE001 - a defect of an adapter may raise anything; its text may quote values
             result, trouble = "failed", f"a defect of the adapter: {type(error).__name__}"
         self.failures = 0 if result == "done" else self.failures + 1
         if trouble != self.trouble:

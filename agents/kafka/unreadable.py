@@ -48,7 +48,7 @@ def locating_errors(consumer: Any) -> Iterator[None]:
     try:
         yield
     except RecordTooLargeError as error:
-        # So aiokafka calls a batch that ends before its length: a broker sends whole ones, whatever their size.
+        # The error of aiokafka for a batch that ends before its length: a broker sends whole ones of any size.
         _, tp, offset, *_ = error.args
         cut = CorruptRecordException("the batch is cut off")
         raise UnreadableError(tp.topic, tp.partition, offset, cut) from error

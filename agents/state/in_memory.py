@@ -95,8 +95,8 @@ class MemoryPartition(Generic[Row]):
 class CopiedPartition(MemoryPartition[Row]):
     """The rows of one partition in memory, and their records in `store`.
 
-    `verified` says whether the changelog is known to be the one that the store was made from. The rows of the store are
-    read once that is known.
+    `verified` is true once the changelog is known to be the one that the store was made from. The rows of the store are
+    read then.
     """
 
     __slots__ = ("_checkpoint", "_store", "_unwritten")

@@ -174,7 +174,7 @@ class StoredRows(Generic[Row]):
 class StoredPartition(Generic[Row]):
     """The rows of one partition on disk; the counterpart of `tables.MemoryPartition`.
 
-    `verified` says whether the changelog is known to be the one that the store was made from.
+    `verified` is true once the changelog is known to be the one that the store was made from.
     """
 
     def __init__(self, store: PartitionStore, budget: CacheBudget, decode: Callable[[bytes], Row]) -> None:

@@ -59,21 +59,21 @@ def closed_port() -> int:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(callpulse: Runner, command: tuple[str, ...]) -> None:
-    said = callpulse(*command, "--help")
-    assert said.code == 0
-    assert f"callpulse {' '.join(command)}" in said.out
-    assert "For example" in said.out
+    done = callpulse(*command, "--help")
+    assert done.code == 0
+    assert f"callpulse {' '.join(command)}" in done.out
+    assert "For example" in done.out
 
 
 def test_without_a_command_the_help_is_shown_and_the_exit_code_tells_of_misuse(callpulse: Runner) -> None:
-    said = callpulse()
-    assert said.code == 2
-    assert "check-config" in said.out + said.err
+    done = callpulse()
+    assert done.code == 2
+    assert "check-config" in done.out + done.err
 
 
 def test_the_version_is_printed(callpulse: Runner) -> None:
-    said = callpulse("--version")
-    assert (said.code, said.out.split()[0]) == (0, "callpulse")
+    done = callpulse("--version")
+    assert (done.code, done.out.split()[0]) == (0, "callpulse")
 
 
 def test_the_package_runs_as_a_module_too() -> None:
@@ -88,53 +88,53 @@ def test_an_unknown_command_is_a_usage_error(callpulse: Runner) -> None:
 
 class TestCheckConfig:
     def test_the_example_of_the_project_is_in_order(self, callpulse: Runner) -> None:
-        said = callpulse("check-config", "--config", ROOT / "callpulse.example.toml")
-        assert said.code == 0, said.err
-        assert "kafka.bootstrap" in said.out
-        assert re.search(r"Nothing is wrong\. 12 managers in 3 teams, 1[0-8]\d series a manager at most\.", said.out)
-        assert r'"[a-z]+\\.[a-z]+"' in said.out  # the brackets are no markup
+        done = callpulse("check-config", "--config", ROOT / "callpulse.example.toml")
+        assert done.code == 0, done.err
+        assert "kafka.bootstrap" in done.out
+        assert re.search(r"Nothing is wrong\. 12 managers in 3 teams, 1[0-8]\d series a manager at most\.", done.out)
+        assert r'"[a-z]+\\.[a-z]+"' in done.out  # the brackets are no markup
 
     def test_every_problem_is_named_by_its_key_and_the_exit_code_is_two(
         self, callpulse: Runner, tmp_path: Path
     ) -> None:
         file = tmp_path / "wrong.toml"
         file.write_text('[kafka]\npartitions = 0\ngruop = "x"\n[thresholds]\nshort = 90\n')
-        said = callpulse("check-config", "--config", file)
-        assert said.code == 2
+        done = callpulse("check-config", "--config", file)
+        assert done.code == 2
         for key in ("kafka.partitions", "kafka.gruop", "thresholds.short"):
-            assert key in said.err
-        assert "3 things are wrong" in said.err
+            assert key in done.err
+        assert "3 things are wrong" in done.err
 
     def test_more_series_than_a_manager_may_have_are_refused_with_what_makes_them(
         self, callpulse: Runner, tmp_path: Path
     ) -> None:
         file = tmp_path / "wide.toml"
         file.write_text("[results]\nattention_series = 20\n")
-        said = callpulse("check-config", "--config", file)
-        assert said.code == 2
-        assert "results.attention_series" in said.err
-        assert re.search(r"make 19[1-9] series a manager, and at most 190 are allowed", said.err)
-        assert "thresholds.histogram makes 9" in " ".join(said.err.split())
+        done = callpulse("check-config", "--config", file)
+        assert done.code == 2
+        assert "results.attention_series" in done.err
+        assert re.search(r"make 19[1-9] series a manager, and at most 190 are allowed", done.err)
+        assert "thresholds.histogram makes 9" in " ".join(done.err.split())
 
     def test_json_tells_the_problems_to_scripts(self, callpulse: Runner, tmp_path: Path) -> None:
         file = tmp_path / "wrong.toml"
         file.write_text("[kafka]\npartitions = 0\n")
-        said = callpulse("check-config", "--config", file, "--json")
-        assert said.code == 2
-        assert [problem["key"] for problem in said.json["problems"]] == ["kafka.partitions"]
+        done = callpulse("check-config", "--config", file, "--json")
+        assert done.code == 2
+        assert [problem["key"] for problem in done.json["problems"]] == ["kafka.partitions"]
 
     def test_json_tells_every_setting_with_its_origin(self, callpulse: Runner) -> None:
-        said = callpulse("check-config", "--json", CALLPULSE_THRESHOLDS__SHORT="90s")
-        settings = {line["key"]: (line["value"], line["source"]) for line in said.json["settings"]}
+        done = callpulse("check-config", "--json", CALLPULSE_THRESHOLDS__SHORT="90s")
+        settings = {line["key"]: (line["value"], line["source"]) for line in done.json["settings"]}
         assert settings["thresholds.short"] == ('"90s"', "CALLPULSE_THRESHOLDS__SHORT")
         assert settings["kafka.partitions"] == ("4", "default")
 
     def test_a_secret_is_never_shown(self, callpulse: Runner) -> None:
         for more in ((), ("--json",)):
-            said = callpulse("check-config", *more, **SECRET)
-            assert said.code == 0
-            assert "horse" not in said.out + said.err
-            assert "(secret)" in said.out
+            done = callpulse("check-config", *more, **SECRET)
+            assert done.code == 0
+            assert "horse" not in done.out + done.err
+            assert "(secret)" in done.out
 
     def test_the_file_in_the_current_folder_is_read_without_being_named(
         self, callpulse: Runner, tmp_path: Path
@@ -155,10 +155,10 @@ class TestCheckConfig:
         file = tmp_path / "some.toml"
         if content is not None:
             file.write_bytes(content)
-        said = callpulse("check-config", "--config", file)
-        assert said.code == 2
-        assert told in said.err
-        assert "Traceback" not in said.err
+        done = callpulse("check-config", "--config", file)
+        assert done.code == 2
+        assert told in done.err
+        assert "Traceback" not in done.err
 
 
 class TestMetrics:
@@ -168,22 +168,22 @@ class TestMetrics:
         assert current == page(language), "run `make docs`"
 
     def test_the_meanings_are_said_in_russian_too(self, callpulse: Runner) -> None:
-        said = callpulse("metrics", "--language", "ru", "--json")
-        texts = {metric["name"]: metric["help"] for metric in said.json}
+        done = callpulse("metrics", "--language", "ru", "--json")
+        texts = {metric["name"]: metric["help"] for metric in done.json}
         assert len(texts) == len((*CATALOGUE, *GATEWAY_METRICS))
         assert texts["callpulse_calls_in_progress"] == "Звонки, которые начались и не закончились, без внутренних."
         assert "показатель" in callpulse("metrics", "--language", "ru").out
 
     def test_json_has_every_metric_with_its_full_name(self, callpulse: Runner) -> None:
-        said = callpulse("metrics", "--json")
-        assert [metric["name"] for metric in said.json] == [
+        done = callpulse("metrics", "--json")
+        assert [metric["name"] for metric in done.json] == [
             metric.full_name for metric in (*CATALOGUE, *GATEWAY_METRICS)
         ]
 
     def test_the_table_shows_name_and_meaning(self, callpulse: Runner) -> None:
-        said = callpulse("metrics")
-        assert "callpulse_calls_in_progress" in said.out
-        assert "Legs that have begun and not ended" in said.out
+        done = callpulse("metrics")
+        assert "callpulse_calls_in_progress" in done.out
+        assert "Legs that have begun and not ended" in done.out
 
     def test_the_meanings_name_the_numbers_of_the_settings(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "own.toml").write_text("[results]\nmentor_after = 4\n")
@@ -198,10 +198,10 @@ class TestMetrics:
 class TestReplayDryRun:
     def test_every_recording_comes_out_as_contract_events(self, callpulse: Runner) -> None:
         files = sorted(path for path in RECORDINGS.glob("*.json") if path.name != "peer_expected.json")
-        said = callpulse("replay", "ami", "--dry-run", *files)
-        assert said.code == 0, said.err
+        done = callpulse("replay", "ami", "--dry-run", *files)
+        assert done.code == 0, done.err
         decoder: Decoder[CallsEvent] = Decoder("calls")
-        events = [decoder.decode(line.encode()) for line in said.out.splitlines()]
+        events = [decoder.decode(line.encode()) for line in done.out.splitlines()]
         assert len(events) > len(files)
         assert not [event for event in events if isinstance(event, Rejection)]
 
@@ -224,8 +224,8 @@ class TestReplayDryRun:
         }
         file = tmp_path / "callpulse.toml"
         file.write_text("[sources.asterisk]\nrules = [{ by = 'endpoint', pattern = '.*', manager = 'anna' }]\n")
-        said = callpulse("replay", "ami", "--dry-run", recording)
-        assert {orjson.loads(line)["manager"] for line in said.out.splitlines()} == {"anna"} != managers
+        done = callpulse("replay", "ami", "--dry-run", recording)
+        assert {orjson.loads(line)["manager"] for line in done.out.splitlines()} == {"anna"} != managers
 
     def test_now_moves_a_session_as_a_whole(self, callpulse: Runner) -> None:
         recording = RECORDINGS / "ab_success_a_hangup.json"
@@ -248,20 +248,20 @@ class TestReplayDryRun:
         good = RECORDINGS / "ab_reject.json"
         torn = tmp_path / "torn.json"
         torn.write_bytes(good.read_bytes()[:-100])
-        said = callpulse("replay", "ami", "--dry-run", torn, good)
-        assert said.code == 1
-        assert "torn.json: line " in said.err
-        assert said.out.count("call.ended") > 0
+        done = callpulse("replay", "ami", "--dry-run", torn, good)
+        assert done.code == 1
+        assert "torn.json: line " in done.err
+        assert done.out.count("call.ended") > 0
 
     def test_a_missing_file_is_a_usage_error(self, callpulse: Runner) -> None:
-        said = callpulse("replay", "ami", "--dry-run", "nowhere.json")
-        assert said.code == 2
-        assert "nowhere.json cannot be read: No such file" in said.err
+        done = callpulse("replay", "ami", "--dry-run", "nowhere.json")
+        assert done.code == 2
+        assert "nowhere.json cannot be read: No such file" in done.err
 
     def test_without_a_secret_nothing_goes_to_kafka(self, callpulse: Runner) -> None:
-        said = callpulse("replay", "ami", RECORDINGS / "ab_reject.json")
-        assert said.code == 2
-        assert "CALLPULSE_LEAD_SECRET" in said.err
+        done = callpulse("replay", "ami", RECORDINGS / "ab_reject.json")
+        assert done.code == 2
+        assert "CALLPULSE_LEAD_SECRET" in done.err
 
 
 class TestKafkaOutOfReach:
@@ -274,20 +274,20 @@ class TestKafkaOutOfReach:
         self, callpulse: Runner, command: tuple[str, ...]
     ) -> None:
         port = closed_port()
-        said = callpulse(*command, "--bootstrap", f"127.0.0.1:{port}", **SECRET)
-        assert said.code == 70
-        assert f"Kafka at 127.0.0.1:{port}: nobody answers there" in said.err
-        assert "callpulse kafka" in said.err
-        assert "Traceback" not in said.err
+        done = callpulse(*command, "--bootstrap", f"127.0.0.1:{port}", **SECRET)
+        assert done.code == 70
+        assert f"Kafka at 127.0.0.1:{port}: nobody answers there" in done.err
+        assert "callpulse kafka" in done.err
+        assert "Traceback" not in done.err
 
     def test_a_name_that_nobody_knows_is_told(self, callpulse: Runner) -> None:
-        said = callpulse("topics", "check", "--bootstrap", "no-such-host.invalid:9092")
-        assert said.code == 70
-        assert "the name is not known here" in said.err
+        done = callpulse("topics", "check", "--bootstrap", "no-such-host.invalid:9092")
+        assert done.code == 70
+        assert "the name is not known here" in done.err
 
     def test_a_certificate_file_that_is_missing_is_told_by_its_key(self, callpulse: Runner) -> None:
-        said = callpulse(
+        done = callpulse(
             "topics", "check", CALLPULSE_KAFKA__SECURITY_PROTOCOL="SSL", CALLPULSE_KAFKA__SSL_CAFILE="nowhere.pem"
         )
-        assert said.code == 70
-        assert "kafka.ssl_cafile nowhere.pem cannot be used: No such file" in said.err
+        assert done.code == 70
+        assert "kafka.ssl_cafile nowhere.pem cannot be used: No such file" in done.err

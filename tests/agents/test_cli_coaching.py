@@ -67,21 +67,21 @@ def test_it_shows_flagged_calls_with_their_moments_and_the_habit_to_train(
     callpulse: Runner, reads: Callable[[list[Features]], None]
 ) -> None:
     reads(FACTS)
-    said = callpulse("coaching", "anna")
-    assert said.code == 0
-    assert "4 calls of anna with a transcript, 1 with a flag" in said.out
-    assert "1:05 на самом деле" in " ".join(said.out.split())
-    assert "1. longest monologue: 90, the team's better quarter 30 (3 cold calls, 2 to 5 min)" in said.out
-    assert "listen to: anna-2 at 1:01" in said.out
+    done = callpulse("coaching", "anna")
+    assert done.code == 0
+    assert "4 calls of anna with a transcript, 1 with a flag" in done.out
+    assert "1:05 на самом деле" in " ".join(done.out.split())
+    assert "1. longest monologue: 90, the team's better quarter 30 (3 cold calls, 2 to 5 min)" in done.out
+    assert "listen to: anna-2 at 1:01" in done.out
 
 
 def test_calls_whose_sides_look_swapped_are_named_and_compared_with_none(
     callpulse: Runner, reads: Callable[[list[Features]], None]
 ) -> None:
     reads([*FACTS[:12], *(fact("anna", n, monologue=90_000, swapped=True) for n in range(3))])
-    said = callpulse("coaching", "anna")
-    assert "In 3 of them the sides look swapped, the newest is anna-0" in said.out
-    assert "No habit stands out" in said.out
+    done = callpulse("coaching", "anna")
+    assert "In 3 of them the sides look swapped, the newest is anna-0" in done.out
+    assert "No habit stands out" in done.out
     assert "look swapped" not in callpulse("coaching", "a").out
 
 
@@ -97,10 +97,10 @@ def test_a_manager_without_transcripts_is_said_to_have_none(
     callpulse: Runner, reads: Callable[[list[Features]], None]
 ) -> None:
     reads(FACTS)
-    said = callpulse("coaching", "bert", "--days", "7")
-    assert said.code == 1
-    assert "there is no transcript of a call of manager 'bert' of these 7 days." in said.err
-    assert "Traceback" not in said.err
+    done = callpulse("coaching", "bert", "--days", "7")
+    assert done.code == 1
+    assert "there is no transcript of a call of manager 'bert' of these 7 days." in done.err
+    assert "Traceback" not in done.err
 
 
 def test_nothing_stands_out_in_a_team_of_one(callpulse: Runner, reads: Callable[[list[Features]], None]) -> None:

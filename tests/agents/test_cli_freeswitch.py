@@ -28,16 +28,16 @@ SECRET = {"CALLPULSE_LEAD_SECRET": "an example, 16 characters or more"}
 def test_what_is_missing_is_said(
     callpulse: Runner, arguments: tuple[str, ...], environment: dict[str, str], code: int, words: str
 ) -> None:
-    said = callpulse(*arguments, **environment)
-    assert (said.code, "Traceback" in said.err) == (code, False)
-    assert words in said.err + said.out
+    done = callpulse(*arguments, **environment)
+    assert (done.code, "Traceback" in done.err) == (code, False)
+    assert words in done.err + done.out
 
 
 def test_a_folder_that_another_process_uses_is_an_error_in_words(callpulse: Runner, tmp_path: Path) -> None:
     held = Folder(tmp_path / "freeswitch-json-cdr")
     try:
-        said = callpulse("listen", "json-cdr", ".", CALLPULSE_GATEWAY__DATA_DIR=str(tmp_path), **SECRET)
+        done = callpulse("listen", "json-cdr", ".", CALLPULSE_GATEWAY__DATA_DIR=str(tmp_path), **SECRET)
     finally:
         held.close()
-    assert said.code == 70
-    assert "freeswitch-json-cdr is in use by another process" in said.err
+    assert done.code == 70
+    assert "freeswitch-json-cdr is in use by another process" in done.err

@@ -25,12 +25,12 @@ def test_a_folder_that_another_process_uses_is_an_error_in_words(
 ) -> None:
     held = Folder(tmp_path / folder)
     try:
-        said = callpulse(*arguments, CALLPULSE_GATEWAY__DATA_DIR=str(tmp_path), **SECRET)
+        done = callpulse(*arguments, CALLPULSE_GATEWAY__DATA_DIR=str(tmp_path), **SECRET)
     finally:
         held.close()
-    assert said.code == 70
-    assert f"{folder} is in use by another process" in said.err
-    assert "Traceback" not in said.err
+    assert done.code == 70
+    assert f"{folder} is in use by another process" in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,6 @@ def test_a_new_token_comes_with_the_lines_for_the_settings_and_the_url_of_a_hook
 ) -> None:
     made = callpulse("token", "new", name, "--json").json
     assert (made["table"], made["path"]) == (table, path.format(token=made["token"]))
-    said = callpulse("token", "new", name)
-    assert f"[{table}]" in said.err
-    assert (f"https://HOST/hooks/{name}/{said.out.strip()}" in said.err) is path.startswith("/hooks")
+    done = callpulse("token", "new", name)
+    assert f"[{table}]" in done.err
+    assert (f"https://HOST/hooks/{name}/{done.out.strip()}" in done.err) is path.startswith("/hooks")

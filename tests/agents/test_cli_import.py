@@ -24,21 +24,21 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_dry_run_counts_what_is_understood(callpulse: Runner, config: Path) -> None:
-    said = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", CALLS / "calls-1.csv", CALLS / "calls-2.csv")
-    assert said.code == 0
-    assert said.err == ""
-    assert [line.partition(": ")[2] for line in said.out.splitlines()] == [
+    done = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", CALLS / "calls-1.csv", CALLS / "calls-2.csv")
+    assert done.code == 0
+    assert done.err == ""
+    assert [line.partition(": ")[2] for line in done.out.splitlines()] == [
         "12 rows, 12 events, 0 rows of no concern, 0 rows not understood.",
         "11 rows, 12 events, 0 rows of no concern, 0 rows not understood.",
     ]
 
 
 def test_the_events_of_a_dry_run_can_be_printed(callpulse: Runner, config: Path) -> None:
-    said = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", "--events", CALLS / "calls-1.csv")
-    events = [orjson.loads(line) for line in said.out.splitlines()]
+    done = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", "--events", CALLS / "calls-1.csv")
+    events = [orjson.loads(line) for line in done.out.splitlines()]
     assert len(events) == 12
     assert {event["source"] for event in events} == {"csv_ru"}
-    assert "4950000" not in said.out
+    assert "4950000" not in done.out
 
 
 def test_what_is_not_understood_is_told_by_reason_with_its_rows_and_a_shape(
@@ -47,10 +47,10 @@ def test_what_is_not_understood_is_told_by_reason_with_its_rows_and_a_shape(
     export = tmp_path / "export.csv"
     header = "Start time,Direction,Agent,Customer,Ring (s),Talk (s),Result,Call ID,Note\n"
     export.write_text(header + GOOD + GOOD.replace("Answered", "Blurred") * 7 + GOOD.replace(",10,", ",ten,"))
-    said = callpulse("import", "-m", "csv_en", "-c", config, "--dry-run", export)
-    assert said.code == 1
-    assert said.out.endswith(": 9 rows, 1 events, 0 rows of no concern, 8 rows not understood.\n")
-    assert said.err.splitlines() == [
+    done = callpulse("import", "-m", "csv_en", "-c", config, "--dry-run", export)
+    assert done.code == 1
+    assert done.out.endswith(": 9 rows, 1 events, 0 rows of no concern, 8 rows not understood.\n")
+    assert done.err.splitlines() == [
         f"  7 rows, invalid_field: {WORD} (line 3, line 4, line 5, line 6, line 7, ...)",
         "      9999-99-99 99:99:99,aaaaaaa,aaaaaaaa@a.aaa,+99999999999,9,99,aaaaaaa,,",
         "  1 rows, invalid_field: talk is no span of time (line 10)",
@@ -68,10 +68,10 @@ def test_a_file_that_is_something_else_does_not_keep_the_others_from_being_read(
 ) -> None:
     book = tmp_path / "book.csv"
     book.write_bytes(b"PK\x03\x04" + bytes(100))
-    said = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", book, CALLS / "calls-1.csv")
-    assert said.code == 1
-    assert "The file is a ZIP archive or an Excel workbook" in said.err
-    assert "12 rows, 12 events" in said.out
+    done = callpulse("import", "-m", "csv_ru", "-c", config, "--dry-run", book, CALLS / "calls-1.csv")
+    assert done.code == 1
+    assert "The file is a ZIP archive or an Excel workbook" in done.err
+    assert "12 rows, 12 events" in done.out
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_a_file_that_is_something_else_does_not_keep_the_others_from_being_read(
 def test_a_wrong_command_line_is_told_before_anything_is_read(
     callpulse: Runner, config: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    said = callpulse("import", "-c", config, *arguments)
-    assert said.code == 2
-    assert words in said.err
+    done = callpulse("import", "-c", config, *arguments)
+    assert done.code == 2
+    assert words in done.err
 
 
 def test_without_any_mapping_it_is_said_where_to_read_on(callpulse: Runner) -> None:
@@ -97,9 +97,9 @@ def test_without_any_mapping_it_is_said_where_to_read_on(callpulse: Runner) -> N
 
 
 def test_check_config_asks_for_a_memory_as_long_as_files_need(callpulse: Runner, config: Path) -> None:
-    said = callpulse("check-config", "-c", config, "--json")
-    assert said.code == 2
-    assert [problem["key"] for problem in said.json["problems"]] == ["thresholds.retry_horizon"]
+    done = callpulse("check-config", "-c", config, "--json")
+    assert done.code == 2
+    assert [problem["key"] for problem in done.json["problems"]] == ["thresholds.retry_horizon"]
     assert callpulse("check-config", "-c", config, CALLPULSE_THRESHOLDS__RETRY_HORIZON="24h").code == 0
     assert callpulse("check-config", "-c", EXAMPLE).code == 0
 

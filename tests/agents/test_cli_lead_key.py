@@ -34,8 +34,8 @@ def settings(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("spelling", [NUMBER, "0031 15 001 0001", "+31 (15) 001-00-01", "tel:+31-15-0010001"])
 def test_it_makes_the_key_of_the_contract_of_every_spelling(callpulse: Runner, spelling: str) -> None:
-    said = callpulse("lead-key", spelling)
-    assert (said.code, said.out.strip(), said.err) == (0, f"174605dd  {KEY}", "")
+    done = callpulse("lead-key", spelling)
+    assert (done.code, done.out.strip(), done.err) == (0, f"174605dd  {KEY}", "")
 
 
 def test_a_national_number_is_of_the_region_of_the_settings(callpulse: Runner) -> None:
@@ -70,20 +70,20 @@ def test_sources_that_read_a_number_in_another_way_have_a_line_each(callpulse: R
 def test_the_number_is_in_no_log_and_in_no_error(callpulse: Runner, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for arguments in ((NUMBER,), (NUMBER, "--source", "nobody"), ("+99999999999999999",), ("anonymous",), ("201",)):
-        said = callpulse("lead-key", *arguments)
-        assert arguments[0].lstrip("+") not in (said.out + said.err + caplog.text).replace(KEY, "")
+        done = callpulse("lead-key", *arguments)
+        assert arguments[0].lstrip("+") not in (done.out + done.err + caplog.text).replace(KEY, "")
 
 
 @pytest.mark.parametrize("text", ["201", "112", "anonymous", "", "crm-77"])
 def test_what_is_no_number_of_a_caller_is_told(callpulse: Runner, text: str) -> None:
-    said = callpulse("lead-key", text)
-    assert said.code == 1
-    assert "this is no number of a caller" in said.err
+    done = callpulse("lead-key", text)
+    assert done.code == 1
+    assert "this is no number of a caller" in done.err
 
 
 def test_it_needs_the_secret_and_a_source_that_reads_numbers(callpulse: Runner, settings: Path) -> None:
     assert callpulse("lead-key", NUMBER, "--source", "http").code == 2
     settings.write_text("")
-    said = callpulse("lead-key", NUMBER)
-    assert said.code == 2
-    assert "privacy.lead_secret is not set" in said.err
+    done = callpulse("lead-key", NUMBER)
+    assert done.code == 2
+    assert "privacy.lead_secret is not set" in done.err

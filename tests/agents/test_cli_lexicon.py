@@ -23,9 +23,9 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_sentence_shows_its_phrases_with_groups_and_sides(callpulse: Runner, config: Path) -> None:
-    said = callpulse("lexicon", "try", "На самом деле цена кусается", "-c", config, "--json")
-    assert said.code == 0
-    found = {(one["kind"], one["group"], one["side"], one["offset"]) for one in orjson.loads(said.out)["matches"]}
+    done = callpulse("lexicon", "try", "На самом деле цена кусается", "-c", config, "--json")
+    assert done.code == 0
+    found = {(one["kind"], one["group"], one["side"], one["offset"]) for one in orjson.loads(done.out)["matches"]}
     assert {("filler", "на самом деле", "both", 0), ("objection", "price", "customer", 14)} <= found
 
 
@@ -35,9 +35,9 @@ def test_a_sentence_without_a_phrase_is_said_to_be_one(callpulse: Runner, config
 
 
 def test_a_good_file_has_a_version(callpulse: Runner, config: Path) -> None:
-    said = callpulse("lexicon", "check", "-c", config, "--json")
-    answer = orjson.loads(said.out)
-    assert (said.code, answer["ok"]) == (0, True)
+    done = callpulse("lexicon", "check", "-c", config, "--json")
+    answer = orjson.loads(done.out)
+    assert (done.code, answer["ok"]) == (0, True)
     assert {"kind": "argument", "group": "green_roof"} in answer["groups"]
     assert "Nothing is wrong" in callpulse("lexicon", "check", "-c", config).out
 
@@ -46,18 +46,18 @@ def test_a_good_file_has_a_version(callpulse: Runner, config: Path) -> None:
 def test_a_wrong_file_is_refused_with_key_and_reason(callpulse: Runner, tmp_path: Path, as_json: bool) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text('[objection.price]\nadd = ["{dya}"]\nsid = "both"\n', encoding="utf-8")
-    said = callpulse("lexicon", "check", wrong, *(["--json"] if as_json else []))
-    assert said.code == 1
-    assert f"{wrong}: objection.price.sid" in said.out + said.err
-    assert "did you mean side?" in said.out + said.err
+    done = callpulse("lexicon", "check", wrong, *(["--json"] if as_json else []))
+    assert done.code == 1
+    assert f"{wrong}: objection.price.sid" in done.out + done.err
+    assert "did you mean side?" in done.out + done.err
 
 
 def test_dialogues_are_scored(callpulse: Runner, tmp_path: Path) -> None:
     one = tmp_path / "one.ndjson"
     one.write_text((DIALOGUES / "ru.ndjson").read_text(encoding="utf-8").splitlines()[0], encoding="utf-8")
-    said = callpulse("lexicon", "score", one, "--json", "--misses")
-    assert said.code == 0
-    answer = orjson.loads(said.out)
+    done = callpulse("lexicon", "score", one, "--json", "--misses")
+    assert done.code == 0
+    answer = orjson.loads(done.out)
     assert answer["dialogues"] == 1
     assert {"fillers", "stages", "objections", "questions"} <= answer["parts"].keys()
     assert answer["parts"]["fillers"]["all"]["right"] > 0
@@ -70,6 +70,6 @@ def test_what_is_no_dialogue_is_refused(callpulse: Runner, tmp_path: Path, conte
     path = tmp_path / "bad.ndjson"
     if content is not None:
         path.write_bytes(content)
-    said = callpulse("lexicon", "score", path)
-    assert said.code == 2
-    assert str(path) in said.err
+    done = callpulse("lexicon", "score", path)
+    assert done.code == 2
+    assert str(path) in done.err

@@ -74,14 +74,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     ],
 )
 def test_what_must_not_be_said_is_refused_in_words(callpulse: Runner, words: tuple[str, ...], message: str) -> None:
-    said = callpulse("reconcile", *words)
-    assert said.code == 2
-    assert message in said.err
+    done = callpulse("reconcile", *words)
+    assert done.code == 2
+    assert message in done.err
 
 
 def test_a_file_that_is_not_there_is_named(callpulse: Runner, tmp_path: Path) -> None:
-    said = callpulse("reconcile", "--day", "yesterday", "--cdr", tmp_path / "none.csv")
-    assert (said.code, "none.csv cannot be read: No such file or directory" in said.err) == (70, True)
+    done = callpulse("reconcile", "--day", "yesterday", "--cdr", tmp_path / "none.csv")
+    assert (done.code, "none.csv cannot be read: No such file or directory" in done.err) == (70, True)
 
 
 def test_without_a_file_those_of_the_settings_are_read_with_the_rotated_ones() -> None:

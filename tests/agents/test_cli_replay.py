@@ -31,8 +31,8 @@ def test_who_lists_whom_each_endpoint_is_taken_for_and_why(callpulse: Runner, tm
     pbx = Pbx()
     call(pbx, TRUNK, CUSTOMER)
     pbx.hangup(pbx.caller("PJSIP/anna", "102", "102"))
-    said = callpulse("replay", "ami", "--who", recording(tmp_path, pbx))
-    assert [re.split(r" {2,}", line) for line in said.out.splitlines()] == [
+    done = callpulse("replay", "ami", "--who", recording(tmp_path, pbx))
+    assert [re.split(r" {2,}", line) for line in done.out.splitlines()] == [
         ["ENDPOINT", "TAKEN FOR", "WHY", "CHANNELS"],
         ["PJSIP/101", "manager 101", "internal", "1"],
         ["PJSIP/provider-trunk", "trunk", "trunks", "1"],
@@ -59,31 +59,31 @@ def test_a_recording_without_bridge_events_is_warned_of(callpulse: Runner, tmp_p
     call(pbx, TRUNK, CUSTOMER)
     assert "Bridge" not in callpulse("replay", "ami", "--dry-run", recording(tmp_path, pbx)).err
     pbx.events = [event for event in pbx.events if not event["Event"].startswith("Bridge")]
-    said = callpulse("replay", "ami", "--dry-run", recording(tmp_path, pbx))
-    assert "must let Bridge events through" in said.err
+    done = callpulse("replay", "ami", "--dry-run", recording(tmp_path, pbx))
+    assert "must let Bridge events through" in done.err
 
 
 def test_a_line_that_is_taken_for_a_manager_is_warned_of(callpulse: Runner, tmp_path: Path) -> None:
     pbx = Pbx()
     call(pbx, "SIP/3211234", "+31611111111")
     call(pbx, "SIP/3211234", "+31622222222")
-    said = callpulse("replay", "ami", "--dry-run", recording(tmp_path, pbx))
-    assert "SIP/3211234 is taken for a manager, but calls with 2 outside numbers come from it" in said.err
+    done = callpulse("replay", "ami", "--dry-run", recording(tmp_path, pbx))
+    assert "SIP/3211234 is taken for a manager, but calls with 2 outside numbers come from it" in done.err
 
 
 @pytest.mark.parametrize("greeting", ["Asterisk Call Manager/1.1", "Asterisk Call Manager/1.3"])
 def test_a_recording_of_asterisk_11_is_refused(callpulse: Runner, tmp_path: Path, greeting: str) -> None:
     path = tmp_path / "old.txt"
     path.write_text(f"{greeting}\nEvent: Dial\nSubEvent: Begin\nChannel: SIP/1-1\n\n")
-    said = callpulse("replay", "ami", "--dry-run", path)
-    assert (said.code, said.out) == (1, "")
-    assert "Refused; nothing of these recordings was taken." in said.err
-    assert "Asterisk 11 or older" in said.err
+    done = callpulse("replay", "ami", "--dry-run", path)
+    assert (done.code, done.out) == (1, "")
+    assert "Refused; nothing of these recordings was taken." in done.err
+    assert "Asterisk 11 or older" in done.err
 
 
 def test_a_file_without_a_call_is_not_said_to_be_taken(callpulse: Runner, tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("nothing of the kind\n")
-    said = callpulse("replay", "ami", "--dry-run", path)
-    assert said.code == 1
-    assert "No call could be read." in said.err
+    done = callpulse("replay", "ami", "--dry-run", path)
+    assert done.code == 1
+    assert "No call could be read." in done.err

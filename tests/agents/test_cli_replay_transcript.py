@@ -22,9 +22,9 @@ def events(said: Said) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", ["bitrix24", "contact_lens file", "deepgram live", "whisper openai", "yandex stream"])
 def test_the_events_of_files_are_those_of_the_reader(callpulse: Runner, case: str) -> None:
     paths = [FIXTURES / name for name in FILES[case]]
-    said = callpulse("replay", "transcript", case.partition(" ")[0], *paths, *OPTIONS)
-    assert (said.code, said.err) == (0, "")
-    assert [event["id"] for event in events(said)] == [event.id for event in read(case).events]
+    done = callpulse("replay", "transcript", case.partition(" ")[0], *paths, *OPTIONS)
+    assert (done.code, done.err) == (0, "")
+    assert [event["id"] for event in events(done)] == [event.id for event in read(case).events]
 
 
 def test_options_say_whose_channel_it_is_and_where_the_zeros_are(callpulse: Runner) -> None:
@@ -63,17 +63,17 @@ def test_what_cannot_be_read_is_named_by_its_place_and_not_by_its_words(callpuls
     path = tmp_path / "talk.json"
     segments = [{"start": 2, "end": 1, "text": "kanarienvogel"}, {"start": 1, "end": 2, "text": "hallo"}]
     path.write_text(json.dumps(segments))
-    said = callpulse("replay", "transcript", "whisper", path, *OPTIONS, "--channel", "0")
-    assert said.code == 1
-    assert [event.get("text") for event in events(said)] == ["hallo", None]
-    assert said.err == (
+    done = callpulse("replay", "transcript", "whisper", path, *OPTIONS, "--channel", "0")
+    assert done.code == 1
+    assert [event.get("text") for event in events(done)] == ["hallo", None]
+    assert done.err == (
         "Not everything could be read; the rest was taken.\n"
         f"  {path}, segment 1: invalid_time, the utterance ends before it begins\n"
     )
     path.write_bytes(b"\xff\xfe\0\0")
-    said = callpulse("replay", "transcript", "whisper", path, *OPTIONS)
-    assert (said.code, said.out) == (1, "")
-    assert said.err == f"Nothing could be read.\n  {path}, the body: not_utf8, invalid UTF-8 at byte 0\n"
+    done = callpulse("replay", "transcript", "whisper", path, *OPTIONS)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"Nothing could be read.\n  {path}, the body: not_utf8, invalid UTF-8 at byte 0\n"
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_what_cannot_be_read_is_named_by_its_place_and_not_by_its_words(callpuls
     ],
 )
 def test_a_wrong_command_line_is_explained(callpulse: Runner, arguments: tuple[str, ...], text: str) -> None:
-    said = callpulse("replay", "transcript", *arguments, "--json")
-    assert said.code == 2
-    assert text in said.err
+    done = callpulse("replay", "transcript", *arguments, "--json")
+    assert done.code == 2
+    assert text in done.err
 
 
 def test_a_number_as_the_lead_is_refused(callpulse: Runner) -> None:
-    said = callpulse("replay", "transcript", "whisper", *SIDES, *OPTIONS, "--lead", "+31150010001")
-    assert (said.code, said.out) == (1, "")
-    assert "could be a telephone number" in said.err
-    assert "31150010001" not in said.err
+    done = callpulse("replay", "transcript", "whisper", *SIDES, *OPTIONS, "--lead", "+31150010001")
+    assert (done.code, done.out) == (1, "")
+    assert "could be a telephone number" in done.err
+    assert "31150010001" not in done.err

@@ -36,14 +36,14 @@ class TestExplain:
         ],
     )
     def test_a_figure_that_cannot_be_taken_apart_says_why(self, callpulse: Runner, measure: str, told: str) -> None:
-        said = callpulse("explain", "anna", measure)
-        assert said.code == 2
-        assert told in said.err
-        assert "Traceback" not in said.err
+        done = callpulse("explain", "anna", measure)
+        assert done.code == 2
+        assert told in done.err
+        assert "Traceback" not in done.err
 
     def test_an_unknown_figure_is_answered_with_those_that_there_are(self, callpulse: Runner) -> None:
-        said = callpulse("explain", "anna", "xyz")
-        assert "These can be explained: answered_calls, attempts_per_contact," in said.err
+        done = callpulse("explain", "anna", "xyz")
+        assert "These can be explained: answered_calls, attempts_per_contact," in done.err
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -55,19 +55,19 @@ class TestExplain:
         ],
     )
     def test_a_window_that_there_is_not_is_told(self, callpulse: Runner, arguments: tuple[str, ...], told: str) -> None:
-        said = callpulse("explain", "anna", *arguments)
-        assert (said.code, said.err.strip()) == (2, f"callpulse: {told}")
+        done = callpulse("explain", "anna", *arguments)
+        assert (done.code, done.err.strip()) == (2, f"callpulse: {told}")
 
     def test_without_a_broker_it_says_so(self, callpulse: Runner) -> None:
-        said = callpulse("explain", "anna", "--bootstrap", f"127.0.0.1:{closed_port()}")
-        assert said.code == 70
-        assert "nobody answers there" in said.err
+        done = callpulse("explain", "anna", "--bootstrap", f"127.0.0.1:{closed_port()}")
+        assert done.code == 70
+        assert "nobody answers there" in done.err
 
     def test_settings_that_make_too_many_series_are_told_by_their_key(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "callpulse.toml").write_text("[results]\nattention_series = 20\n")
-        said = callpulse("explain", "anna")
-        assert said.code == 2
-        assert "results.attention_series" in said.err
+        done = callpulse("explain", "anna")
+        assert done.code == 2
+        assert "results.attention_series" in done.err
 
     @pytest.mark.parametrize(
         ("value", "shown"),
@@ -128,18 +128,18 @@ class TestOneLead:
         monkeypatch.setattr(evidence, "read", read)
 
     def test_the_pieces_of_a_figure_are_those_of_the_lead(self, callpulse: Runner) -> None:
-        said = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", "crm-7")
-        assert said.code == 0
-        assert ("c-0" in said.out, "c-1" in said.out, "c-2" in said.out) == (True, True, False)
-        assert "2 of the 3 pieces of this figure are of crm-7." in said.err
+        done = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", "crm-7")
+        assert done.code == 0
+        assert ("c-0" in done.out, "c-1" in done.out, "c-2" in done.out) == (True, True, False)
+        assert "2 of the 3 pieces of this figure are of crm-7." in done.err
 
     @pytest.mark.parametrize("reference", ["174605dd", "unknown caller 174605dd", CALLER])
     def test_an_unknown_caller_is_named_by_the_short_reference(self, callpulse: Runner, reference: str) -> None:
-        said = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", reference)
-        assert "c-2" in said.out
-        assert "c-1" not in said.out
-        assert "unknown caller 174605dd" in said.out
-        assert CALLER not in said.out
+        done = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", reference)
+        assert "c-2" in done.out
+        assert "c-1" not in done.out
+        assert "unknown caller 174605dd" in done.out
+        assert CALLER not in done.out
         found = callpulse("explain", "anna", "calls", "--window", "30d", "--lead", reference, "--json").json
         assert [piece["lead"] for piece in found["pieces"]] == [CALLER]
         assert found["figures"] == {"inbound": 0, "outbound": 3}
@@ -152,19 +152,19 @@ class TestOneLead:
         assert "of crm-7" in callpulse("explain", "anna", "--lead", "crm-7").out
 
     def test_a_lead_that_there_is_not_is_told(self, callpulse: Runner) -> None:
-        said = callpulse("explain", "anna", "calls", "--lead", "00000000")
-        assert said.code == 1
-        assert "no call, lead or deal of manager 'anna' is of this lead" in said.err
+        done = callpulse("explain", "anna", "calls", "--lead", "00000000")
+        assert done.code == 1
+        assert "no call, lead or deal of manager 'anna' is of this lead" in done.err
 
     def test_several_callers_with_one_reference_are_listed(
         self, callpulse: Runner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = "phone:174605dd" + 24 * "0"
         monkeypatch.setattr(ManagerEvidence, "leads", lambda _: {CALLER, other})
-        said = callpulse("explain", "anna", "calls", "--lead", "174605dd")
-        assert said.code == 2
-        assert CALLER in said.err
-        assert other in said.err
+        done = callpulse("explain", "anna", "calls", "--lead", "174605dd")
+        assert done.code == 2
+        assert CALLER in done.err
+        assert other in done.err
 
     def test_with_links_json_has_the_pages_of_calls_deals_and_leads(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "callpulse.toml").write_text(LINKED)
@@ -185,25 +185,25 @@ class TestOneLead:
 class TestLeads:
     def test_a_worker_that_is_not_there_is_told(self, callpulse: Runner) -> None:
         port = closed_port()
-        said = callpulse("leads", f"127.0.0.1:{port}")
-        assert said.code == 70
-        assert f"the worker at http://127.0.0.1:{port} cannot be asked" in said.err
-        assert "Traceback" not in said.err
+        done = callpulse("leads", f"127.0.0.1:{port}")
+        assert done.code == 70
+        assert f"the worker at http://127.0.0.1:{port} cannot be asked" in done.err
+        assert "Traceback" not in done.err
 
     def test_the_worker_of_the_settings_is_asked_under_the_url_it_advertises(self, callpulse: Runner) -> None:
         url = f"http://127.0.0.1:{closed_port()}"
-        said = callpulse("leads", CALLPULSE_WORKER__ADVERTISED_URL=url)
-        assert said.code == 70
-        assert f"the worker at {url} cannot be asked" in said.err
+        done = callpulse("leads", CALLPULSE_WORKER__ADVERTISED_URL=url)
+        assert done.code == 70
+        assert f"the worker at {url} cannot be asked" in done.err
 
     def test_any_free_port_is_no_address(self, callpulse: Runner) -> None:
-        said = callpulse("leads", CALLPULSE_HTTP_PORT="0")
-        assert said.code == 2
-        assert "name the URL" in said.err
+        done = callpulse("leads", CALLPULSE_HTTP_PORT="0")
+        assert done.code == 2
+        assert "name the URL" in done.err
 
     def test_it_prints_one_form_at_a_time(self, callpulse: Runner) -> None:
-        said = callpulse("leads", "--csv", "--json")
-        assert (said.code, said.err.strip()) == (2, "callpulse: choose one of --csv and --json.")
+        done = callpulse("leads", "--csv", "--json")
+        assert (done.code, done.err.strip()) == (2, "callpulse: choose one of --csv and --json.")
 
 
 def test_what_others_wrote_is_shown_as_it_is_and_does_nothing_to_the_terminal() -> None:

@@ -18,10 +18,10 @@ def test_the_department_of_the_stories_gives_its_settings_and_says_whom_to_look_
     callpulse: Runner, tmp_path: Path
 ) -> None:
     file = tmp_path / "stories.toml"
-    said = callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
-    assert said.code == 70
+    done = callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
+    assert done.code == 70
     for story in STORIES:
-        assert f"{story.name}: {story.subject}. {story.sees}" in said.err
+        assert f"{story.name}: {story.subject}. {story.sees}" in done.err
     settings = load(file.read_text(encoding="utf-8"), {})
     assert {story.subject for story in STORIES} <= settings.managers.keys() | settings.teams.keys()
     checked = callpulse("check-config", "--config", file)
@@ -30,17 +30,17 @@ def test_the_department_of_the_stories_gives_its_settings_and_says_whom_to_look_
 
 
 def test_stories_for_which_the_history_is_too_short_are_not_announced(callpulse: Runner) -> None:
-    said = callpulse("simulate", "--stories", "--days", 60, *NOWHERE)
-    assert "busy noise-maker: bruno.laut" in said.err
-    assert "Thursday dip: ferry" in said.err
-    assert "norm that drifts" not in said.err
+    done = callpulse("simulate", "--stories", "--days", 60, *NOWHERE)
+    assert "busy noise-maker: bruno.laut" in done.err
+    assert "Thursday dip: ferry" in done.err
+    assert "norm that drifts" not in done.err
 
 
 @pytest.mark.parametrize("more", [("--managers", "5"), ("--always",)], ids=" ".join)
 def test_the_stories_take_no_other_people_and_shifts(callpulse: Runner, more: tuple[str, ...]) -> None:
-    said = callpulse("simulate", "--stories", *more, *NOWHERE)
-    assert said.code == 2
-    assert "--stories has its own managers and shifts" in said.err
+    done = callpulse("simulate", "--stories", *more, *NOWHERE)
+    assert done.code == 2
+    assert "--stories has its own managers and shifts" in done.err
 
 
 def test_the_people_of_the_stories_work_although_the_settings_name_others(callpulse: Runner, tmp_path: Path) -> None:
@@ -48,18 +48,18 @@ def test_the_people_of_the_stories_work_although_the_settings_name_others(callpu
     file = tmp_path / "stories.toml"
     callpulse("simulate", "--stories", "--roster", file, *NOWHERE)
     assert '"anna"' not in file.read_text(encoding="utf-8")
-    said = callpulse("simulate", "--roster", file, *NOWHERE)
-    assert said.code == 2
-    assert "the managers come from the settings here" in said.err
+    done = callpulse("simulate", "--roster", file, *NOWHERE)
+    assert done.code == 2
+    assert "the managers come from the settings here" in done.err
 
 
 def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: Runner, tmp_path: Path) -> None:
     roster, calls = tmp_path / "roster.toml", tmp_path / "calls.csv"
     made = ("--managers", 4, "--teams", 1, "--always", "--days", 0.1, "--roster", roster)
-    said = callpulse("simulate", *made, "--as", "csv")
-    assert said.code == 0
-    calls.write_text(said.out, encoding="utf-8")
-    rows = len(said.out.splitlines()) - 1
+    done = callpulse("simulate", *made, "--as", "csv")
+    assert done.code == 0
+    calls.write_text(done.out, encoding="utf-8")
+    rows = len(done.out.splitlines()) - 1
     assert rows > 20
     read = callpulse("import", "--config", roster, "--map", "calls", "--dry-run", calls)
     assert f"{rows} rows" in read.out + read.err
@@ -85,22 +85,22 @@ def test_a_history_is_written_as_an_export_that_the_roster_describes(callpulse: 
     ],
 )
 def test_a_history_is_written_as_another_system_would(callpulse: Runner, form: str, first: str) -> None:
-    said = callpulse("simulate", "--managers", 3, "--teams", 1, "--always", "--days", 0.05, "--as", form)
-    assert said.code == 0
-    assert said.out.startswith(first)
-    assert "--roster FILE would say it" in said.err
+    done = callpulse("simulate", "--managers", 3, "--teams", 1, "--always", "--days", 0.05, "--as", form)
+    assert done.code == 0
+    assert done.out.startswith(first)
+    assert "--roster FILE would say it" in done.err
 
 
 @pytest.mark.parametrize("more", [("--seconds", "0"), ("--json",), ("--rate", "5"), ("--speech", "0.5")], ids=" ".join)
 def test_what_is_written_is_a_history_and_nothing_else(callpulse: Runner, more: tuple[str, ...]) -> None:
-    said = callpulse("simulate", "--managers", 3, "--as", "ami", *more)
-    assert said.code == 2
-    assert "--as writes a history only" in said.err
+    done = callpulse("simulate", "--managers", 3, "--as", "ami", *more)
+    assert done.code == 2
+    assert "--as writes a history only" in done.err
 
 
 def test_people_of_the_settings_have_no_invented_extensions(callpulse: Runner, tmp_path: Path) -> None:
     file = tmp_path / "callpulse.toml"
     file.write_text('[[managers]]\nid = "anna"\n')
-    said = callpulse("simulate", "--config", file, "--as", "ami")
-    assert said.code == 2
-    assert "--as needs invented managers" in said.err
+    done = callpulse("simulate", "--config", file, "--as", "ami")
+    assert done.code == 2
+    assert "--as needs invented managers" in done.err

@@ -215,5 +215,5 @@ def test_the_command_finds_a_test_by_the_name_of_the_source(callpulse: Runner, t
         (("http.desk", "--at", "127.0.0.1:1"), 1, "nothing answers"),
         (("nothing",), 2, "asterisk, asterisk.cdr"),
     ):
-        said = callpulse("sources", "test", *arguments, "--config", config)
-        assert (said.code, told in said.out + said.err) == (code, True), (arguments, said)
+        done = callpulse("sources", "test", *arguments, "--config", config)
+        assert (done.code, told in done.out + done.err) == (code, True), (arguments, done)

@@ -77,31 +77,31 @@ def test_several_processes_are_added_up_and_unknown_sources_are_listed() -> None
 def test_a_process_that_does_not_answer_is_named(callpulse: Runner, tmp_path: Path) -> None:
     config = tmp_path / "callpulse.toml"
     config.write_text(TOML, encoding="utf-8")
-    said = callpulse("sources", "--config", config, "--at", "127.0.0.1:1", "--json")
-    assert said.code == 0
-    answer = json.loads(said.out)
+    done = callpulse("sources", "--config", config, "--at", "127.0.0.1:1", "--json")
+    assert done.code == 0
+    answer = json.loads(done.out)
     assert [row["source"] for row in answer["sources"]] == ["berlin"]
     assert "127.0.0.1:1" in answer["silent"][0]
 
 
 def test_a_source_that_cannot_be_tested_is_refused(callpulse: Runner) -> None:
-    said = callpulse("sources", "test", "nonsense")
-    assert said.code == 2
-    assert "asterisk" in said.err
+    done = callpulse("sources", "test", "nonsense")
+    assert done.code == 2
+    assert "asterisk" in done.err
 
 
 def test_a_test_without_a_host_says_what_to_set(callpulse: Runner) -> None:
-    said = callpulse("sources", "test", "asterisk")
-    assert said.code == 2
-    assert "sources.asterisk.ami.host" in said.err
+    done = callpulse("sources", "test", "asterisk")
+    assert done.code == 2
+    assert "sources.asterisk.ami.host" in done.err
 
 
 def test_a_test_that_finds_a_problem_ends_with_1(callpulse: Runner, tmp_path: Path) -> None:
     config = tmp_path / "callpulse.toml"
     config.write_text(TOML, encoding="utf-8")
-    said = callpulse("sources", "test", "asterisk", "--config", config, "--seconds", "0.2")
-    assert said.code == 1
-    assert "PROBLEM: 127.0.0.1:1 cannot be reached" in said.out
+    done = callpulse("sources", "test", "asterisk", "--config", config, "--seconds", "0.2")
+    assert done.code == 1
+    assert "PROBLEM: 127.0.0.1:1 cannot be reached" in done.out
 
 
 def test_a_polled_source_shows_how_far_it_is_read_and_what_was_answered() -> None:
@@ -151,9 +151,9 @@ def test_stages_become_a_block_that_can_be_pasted() -> None:
 
 
 def test_a_source_without_stages_is_refused(callpulse: Runner) -> None:
-    said = callpulse("sources", "stages", "asterisk")
-    assert said.code == 2
-    assert "cannot be asked for stages" in said.err
+    done = callpulse("sources", "stages", "asterisk")
+    assert done.code == 2
+    assert "cannot be asked for stages" in done.err
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,6 @@ def test_a_gateway_that_reads_numbers_does_not_start_without_the_secret_that_has
 ) -> None:
     config = tmp_path / "callpulse.toml"
     config.write_text(table, encoding="utf-8")
-    said = callpulse("gateway", "--config", config)
-    assert said.code == 2
-    assert "privacy.lead_secret is not set" in said.err
+    done = callpulse("gateway", "--config", config)
+    assert done.code == 2
+    assert "privacy.lead_secret is not set" in done.err

@@ -362,14 +362,14 @@ def address() -> Iterator[str]:
 
 class TestCommand:
     def test_once_prints_the_board(self, callpulse: Runner, address: str) -> None:
-        said = callpulse("top", address, "--once")
-        assert said.code == 0
-        assert "anna" in said.out
+        done = callpulse("top", address, "--once")
+        assert done.code == 0
+        assert "anna" in done.out
 
     def test_json_is_for_scripts(self, callpulse: Runner, address: str) -> None:
-        said = callpulse("top", address, "--json")
-        assert said.json["feed"]["workers_up"] == 1
-        assert [(line["manager"], line["calls"]) for line in said.json["lines"]] == [("anna", 34)]
+        done = callpulse("top", address, "--json")
+        assert done.json["feed"]["workers_up"] == 1
+        assert [(line["manager"], line["calls"]) for line in done.json["lines"]] == [("anna", 34)]
 
     def test_one_team_can_be_shown(self, callpulse: Runner, address: str) -> None:
         assert callpulse("top", address, "--json", "--team", "other").json["lines"] == []
@@ -380,18 +380,18 @@ class TestCommand:
     ) -> None:
         settings = tmp_path / "callpulse.toml"
         settings.write_text('managers = [{ id = "anna", name = "Anna Weber" }, { id = "bert" }]')
-        said = callpulse("top", manager, address, "--once", "--config", str(settings))
-        assert said.code == 0
-        assert "number 1 of 1 in the team" in said.out
+        done = callpulse("top", manager, address, "--once", "--config", str(settings))
+        assert done.code == 0
+        assert "number 1 of 1 in the team" in done.out
         told = callpulse("top", manager, address, "--json", "--config", str(settings)).json
         assert [line["manager"] for line in told["lines"]] == ["anna"]
 
     def test_the_worker_of_the_settings_is_asked_without_an_address(self, callpulse: Runner, address: str) -> None:
-        said = callpulse("top", "--json", CALLPULSE_HTTP_PORT=address.rpartition(":")[2])
-        assert said.json["feed"]["workers_up"] == 1
+        done = callpulse("top", "--json", CALLPULSE_HTTP_PORT=address.rpartition(":")[2])
+        assert done.json["feed"]["workers_up"] == 1
 
     def test_without_a_worker_it_says_where_it_looked(self, callpulse: Runner, address: str) -> None:
-        said = callpulse("top", f"http://{address}/elsewhere", "--once")
-        assert said.code == 70
-        assert "HTTP status 404" in said.err
-        assert "callpulse worker" in said.err
+        done = callpulse("top", f"http://{address}/elsewhere", "--once")
+        assert done.code == 70
+        assert "HTTP status 404" in done.err
+        assert "callpulse worker" in done.err

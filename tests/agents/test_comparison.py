@@ -61,19 +61,19 @@ def test_the_new_group_has_the_next_number() -> None:
 
 
 def test_running_workers_that_do_not_answer_are_named_before_anything_is_made(callpulse: Runner) -> None:
-    said = callpulse("rebuild", "http://127.0.0.1:1")
-    assert said.code == 70
-    assert "http://127.0.0.1:1/metrics" in said.err
-    assert "--no-compare" in said.err
+    done = callpulse("rebuild", "http://127.0.0.1:1")
+    assert done.code == 70
+    assert "http://127.0.0.1:1/metrics" in done.err
+    assert "--no-compare" in done.err
 
 
 def test_the_new_group_must_have_another_name(callpulse: Runner) -> None:
-    said = callpulse("rebuild", "--group", "callpulse")
-    assert said.code == 2
-    assert "must have another name than kafka.group, callpulse" in said.err
+    done = callpulse("rebuild", "--group", "callpulse")
+    assert done.code == 2
+    assert "must have another name than kafka.group, callpulse" in done.err
 
 
 def test_new_topics_must_have_another_prefix(callpulse: Runner) -> None:
-    said = callpulse("topics", "grow", "--partitions", 8, "--prefix", "")
-    assert said.code == 2
-    assert "--prefix must be another one" in said.err
+    done = callpulse("topics", "grow", "--partitions", 8, "--prefix", "")
+    assert done.code == 2
+    assert "--prefix must be another one" in done.err

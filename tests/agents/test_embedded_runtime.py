@@ -180,7 +180,7 @@ def test_a_java_that_was_chosen_is_not_replaced_in_silence(tmp_path: Path) -> No
         runtime.checked_java(tmp_path / "missing")
 
 
-@pytest.mark.slow  # asks Maven Central for 46 jars: about 25 s
+@pytest.mark.slow  # requests 46 jars from Maven Central: about 25 s
 def test_the_lock_is_what_the_versions_it_names_resolve_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no mvn, no java
     assert lock.resolve(tmp_path) == runtime.locked_jars(runtime.LOCK.read_text())

@@ -152,6 +152,6 @@ def test_an_emptied_row_that_was_filled_meanwhile_is_kept_as_long_as_others_when
 
 
 def test_the_key_of_a_deal_is_no_lead(callpulse: Runner) -> None:
-    said = callpulse("forget", DEAL)
-    assert (said.code, said.out) == (2, "")
-    assert "no name of a lead" in said.err
+    done = callpulse("forget", DEAL)
+    assert (done.code, done.out) == (2, "")
+    assert "no name of a lead" in done.err

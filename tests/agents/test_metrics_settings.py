@@ -9,8 +9,8 @@ from tests.agents.cli_runner import Runner
 
 @pytest.mark.parametrize("command", ["check-config", "worker"])
 def test_settings_for_too_many_series_are_refused_with_the_count(callpulse: Runner, command: str) -> None:
-    said = callpulse(command, CALLPULSE_RESULTS__ATTENTION_SERIES="20")
-    assert said.code == 2
-    assert "results.attention_series" in said.err
-    assert "these settings make 191 series a manager, and at most 190 are allowed" in " ".join(said.err.split())
-    assert "Traceback" not in said.err
+    done = callpulse(command, CALLPULSE_RESULTS__ATTENTION_SERIES="20")
+    assert done.code == 2
+    assert "results.attention_series" in done.err
+    assert "these settings make 191 series a manager, and at most 190 are allowed" in " ".join(done.err.split())
+    assert "Traceback" not in done.err

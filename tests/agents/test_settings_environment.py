@@ -117,8 +117,8 @@ def test_check_config_shows_where_a_secret_comes_from_and_not_what_it_is(
     path = tmp_path / "crm"
     path.write_text(TWO)
     monkeypatch.setenv(f"{HTTP}CRM__SECRETS_FILE", str(path))
-    said = callpulse("check-config", "--json")
-    assert (said.code, f"{HTTP}CRM__SECRETS_FILE" in said.out, TWO in said.out) == (0, True, False)
+    done = callpulse("check-config", "--json")
+    assert (done.code, f"{HTTP}CRM__SECRETS_FILE" in done.out, TWO in done.out) == (0, True, False)
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"], ids=["missing", "empty", "blank", "no text"])

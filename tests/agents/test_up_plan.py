@@ -217,8 +217,8 @@ class TestInstallService:
         config = tmp_path / "callpulse.toml"
         config.write_text(LISTENERS, encoding="utf-8")
         units = tmp_path / "units"
-        said = callpulse(*("up", "--install-service", "--config", config, "--service-folder", units, "--workers", "2"))
-        assert said.code == 0, said.err
+        done = callpulse(*("up", "--install-service", "--config", config, "--service-folder", units, "--workers", "2"))
+        assert done.code == 0, done.err
         assert sorted(path.name for path in units.iterdir()) == service_units.names()
         worker = (units / "callpulse-worker@.service").read_text(encoding="utf-8")
         assert f"ExecStart={Path(sys.executable).with_name('callpulse')} worker\n" in worker
@@ -226,21 +226,21 @@ class TestInstallService:
         assert (
             "systemctl enable --now callpulse-worker@worker-1 callpulse-worker@worker-2 callpulse-gateway "
             "callpulse-listen@ami callpulse-listen@cel callpulse-listen@json-cdr\n"
-        ) in said.out
-        assert f"echo CALLPULSE_HTTP_PORT=8788 > {tmp_path}/worker-worker-2.env" in said.out
-        assert f"echo CALLPULSE_GATEWAY__STATUS_PORT=8793 > {tmp_path}/listen-cel.env" in said.out
-        assert said.out.index("enable --now callpulse-kafka\n") < said.out.index("topics create")
+        ) in done.out
+        assert f"echo CALLPULSE_HTTP_PORT=8788 > {tmp_path}/worker-worker-2.env" in done.out
+        assert f"echo CALLPULSE_GATEWAY__STATUS_PORT=8793 > {tmp_path}/listen-cel.env" in done.out
+        assert done.out.index("enable --now callpulse-kafka\n") < done.out.index("topics create")
 
     def test_kafka_has_the_port_of_the_settings_and_none_is_started_where_it_runs_elsewhere(
         self, callpulse: Runner, tmp_path: Path
     ) -> None:
         (tmp_path / "callpulse.toml").touch()
         for bootstrap, port in (("127.0.0.1:9192", 9192), ("kafka-1:9092", 9092)):
-            said = callpulse(
+            done = callpulse(
                 *("up", "--install-service", "--service-folder", tmp_path / "units"), CALLPULSE_BOOTSTRAP=bootstrap
             )
-            assert said.code == 0, said.err
-            assert ("callpulse-kafka\n" in said.out) is (port != 9092)
+            assert done.code == 0, done.err
+            assert ("callpulse-kafka\n" in done.out) is (port != 9092)
             unit = (tmp_path / "units/callpulse-kafka.service").read_text(encoding="utf-8")
             assert f"kafka --port {port} --data-dir %S/callpulse/kafka\n" in unit
 
@@ -248,14 +248,14 @@ class TestInstallService:
         other = tmp_path / "other.toml"
         other.write_text("", encoding="utf-8")
         for arguments in ((), ("--config", other)):
-            said = callpulse("up", "--install-service", "--service-folder", tmp_path / "units", *arguments)
-            assert said.code == 2
-            assert "of the name callpulse.toml" in said.err
+            done = callpulse("up", "--install-service", "--service-folder", tmp_path / "units", *arguments)
+            assert done.code == 2
+            assert "of the name callpulse.toml" in done.err
         assert not (tmp_path / "units").exists()
 
     def test_a_folder_that_cannot_be_written_is_told(self, callpulse: Runner, tmp_path: Path) -> None:
         (tmp_path / "callpulse.toml").write_text("", encoding="utf-8")
         (tmp_path / "units").write_text("a file", encoding="utf-8")
-        said = callpulse("up", "--install-service", "--service-folder", tmp_path / "units")
-        assert said.code == 70
-        assert "--service-folder" in said.err
+        done = callpulse("up", "--install-service", "--service-folder", tmp_path / "units")
+        assert done.code == 70
+        assert "--service-folder" in done.err

@@ -159,9 +159,9 @@ def test_a_folder_is_used_once_at_a_time(callpulse: Runner, tmp_path: Path) -> N
     with _locked(tmp_path / "data"):
         pass
     with _locked(tmp_path / "data"):
-        said = callpulse("up", "--data-dir", tmp_path / "data")
-    assert said.code == 70
-    assert "is in use by `callpulse up`" in said.err
+        done = callpulse("up", "--data-dir", tmp_path / "data")
+    assert done.code == 70
+    assert "is in use by `callpulse up`" in done.err
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be used"), _locked(tmp_path / "file" / "data"):
         pass

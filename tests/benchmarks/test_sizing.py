@@ -1,4 +1,4 @@
-"""Scaling, growth and the rebuild of a quarter: their loads, and what is worked out of what was seen."""
+"""Scaling, growth and the rebuild of a quarter: their loads, and the figures calculated from measurements."""
 
 import xml.etree.ElementTree as ET
 from collections import Counter

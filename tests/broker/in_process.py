@@ -224,7 +224,7 @@ class Worker:
         return self.parts.metrics.registry.get_sample_value(f"callpulse_{name}", labels) or 0.0
 
     def committed(self) -> dict[Any, int]:
-        """Committed offsets of the source partitions, as the consumer knows them."""
+        """Return the committed offsets of the source partitions in the consumer."""
         return {tp: offset for tp, offset in self.parts.consumer._committed_offset.items() if offset}
 
 

@@ -71,7 +71,7 @@ class Installation:
 
     def standing(self, url: str) -> dict[str, Any]:
         """Return the output of `top --json`."""
-        said = self("top", url, "--json")
-        assert said.returncode == 0, said.stderr
-        found: dict[str, Any] = orjson.loads(said.stdout)
+        done = self("top", url, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = orjson.loads(done.stdout)
         return found

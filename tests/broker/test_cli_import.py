@@ -38,9 +38,9 @@ def callpulse(bootstrap: str, tmp_path: Path) -> Installation:
 
 
 def imported(callpulse: Installation, *arguments: object) -> list[dict[str, object]]:
-    said = callpulse("import", "--json", *arguments)
-    assert said.returncode == 0, said.stderr
-    found: list[dict[str, object]] = orjson.loads(said.stdout)
+    done = callpulse("import", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, object]] = orjson.loads(done.stdout)
     return found
 
 
@@ -69,11 +69,11 @@ def test_deals_and_their_links_come_into_crm_and_refused_rows_are_dead_letters(
     bad = tmp_path / "bad.csv"
     text = (CALLS / "calls-1.csv").read_bytes()
     bad.write_bytes(text.replace("Отвечен".encode("cp1251"), "Кто знает".encode("cp1251")))
-    said = callpulse("import", "-m", "csv_ru", bad)
-    assert said.returncode == 1
-    assert "without a meaning in values.disposition" in said.stderr
+    done = callpulse("import", "-m", "csv_ru", bad)
+    assert done.returncode == 1
+    assert "without a meaning in values.disposition" in done.stderr
     letters = orjson.loads(callpulse("rejected", "list", "--json", "--show-value").stdout)["letters"]
-    refused = said.stdout.partition("concern, ")[2].partition(" rows not")[0]
+    refused = done.stdout.partition("concern, ")[2].partition(" rows not")[0]
     assert len(letters) == int(refused) > 0
     assert {(letter["source"], letter["reason"]) for letter in letters} == {("csv_ru", "invalid_field")}
     assert "4950000" not in orjson.dumps(letters).decode()
@@ -81,10 +81,10 @@ def test_deals_and_their_links_come_into_crm_and_refused_rows_are_dead_letters(
 
 def test_importing_into_nothing_is_told(callpulse: Installation) -> None:
     callpulse.environment["CALLPULSE_KAFKA__TOPIC_PREFIX"] = "nowhere."
-    said = callpulse("import", "-m", "csv_ru", CALLS / "calls-1.csv")
-    assert said.returncode == 70
-    assert "callpulse topics create" in said.stderr
-    assert "Traceback" not in said.stderr
+    done = callpulse("import", "-m", "csv_ru", CALLS / "calls-1.csv")
+    assert done.returncode == 70
+    assert "callpulse topics create" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def keep_a_member(callpulse: Installation) -> None:
@@ -118,8 +118,8 @@ def test_who_is_on_no_roster_entry_is_listed_with_the_line_that_adds_them(
     assert one["events"] == strangers.count("Новый Сотрудник")
     assert told["refused"] == {"csv_ru": 1}
     asyncio.run(keep_a_member(callpulse))
-    said = callpulse("unmapped")
-    assert 'identities = { asterisk = "Eve of queues" }' in said.stdout
-    assert "lines count for nobody" in " ".join(said.stdout.split())
-    assert 'identities = { csv_ru = "новый сотрудник" }' in said.stdout
-    assert "Refused parts of csv_ru: 1" in said.stderr
+    done = callpulse("unmapped")
+    assert 'identities = { asterisk = "Eve of queues" }' in done.stdout
+    assert "lines count for nobody" in " ".join(done.stdout.split())
+    assert 'identities = { csv_ru = "новый сотрудник" }' in done.stdout
+    assert "Refused parts of csv_ru: 1" in done.stderr

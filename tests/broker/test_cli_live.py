@@ -77,9 +77,9 @@ def test_the_people_of_the_stories_call_and_the_settings_file_knows_them(
 ) -> None:
     assert callpulse("topics", "create").returncode == 0
     roster = tmp_path / "stories.toml"
-    said = callpulse("simulate", "--stories", "--days", 3, "--seconds", 0, "--clean", "--json", "--roster", roster)
-    assert said.returncode == 0, said.stderr
-    told = orjson.loads(said.stdout)
+    done = callpulse("simulate", "--stories", "--days", 3, "--seconds", 0, "--clean", "--json", "--roster", roster)
+    assert done.returncode == 0, done.stderr
+    told = orjson.loads(done.stdout)
     keys = {record.key.decode() for record in consume(callpulse.bootstrap, callpulse.calls, at_least=told["produced"])}
     settings = load(roster.read_text(encoding="utf-8"), {})
     people = keys - {f"queue:{team}" for team in settings.teams}
@@ -131,10 +131,10 @@ def test_a_recording_that_is_replayed_is_in_kafka_with_the_managers_as_keys(call
 
 
 def test_a_worker_without_its_topics_says_what_to_do_and_ends(callpulse: Installation) -> None:
-    said = callpulse("worker")
-    assert said.returncode == 70
-    assert "callpulse topics create" in said.stderr
-    assert "Traceback" not in said.stderr
+    done = callpulse("worker")
+    assert done.returncode == 70
+    assert "callpulse topics create" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_port_that_is_taken_is_told_by_its_setting(callpulse: Installation) -> None:
@@ -142,13 +142,13 @@ def test_a_port_that_is_taken_is_told_by_its_setting(callpulse: Installation) ->
     with callpulse.worker() as (_, url):
         callpulse.environment["CALLPULSE_HTTP_PORT"] = url.rpartition(":")[2]
         callpulse.environment["CALLPULSE_WORKER_ID"] += "-2"
-        said = callpulse("worker")
-    assert said.returncode == 70
-    assert "worker.http_port" in said.stderr
-    assert "Traceback" not in said.stderr
+        done = callpulse("worker")
+    assert done.returncode == 70
+    assert "worker.http_port" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_replaying_into_nothing_is_told(callpulse: Installation) -> None:
-    said = callpulse("replay", "ami", RECORDING)
-    assert said.returncode == 70
-    assert f"has no topic {callpulse.calls}" in said.stderr
+    done = callpulse("replay", "ami", RECORDING)
+    assert done.returncode == 70
+    assert f"has no topic {callpulse.calls}" in done.stderr

@@ -158,9 +158,9 @@ id = "t1"
         return command_line.run(*words, environment=environment | {"COLUMNS": "160"}, timeout_s=60)
 
     def json(self, *arguments: object) -> Any:
-        said = self(*arguments, "--json")
-        assert said.returncode == 0, said.stderr
-        return orjson.loads(said.stdout)
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return orjson.loads(done.stdout)
 
     def close(self) -> None:
         for worker in self.workers:
@@ -213,9 +213,9 @@ class TestLeads:
     def test_text_and_csv_tell_the_same(self, place: Place) -> None:
         url = place.workers[0].url
         found = place.json("leads", url, "--limit", 200)["leads"]
-        said = place("leads", url, "--csv", "--limit", 200)
-        assert (said.returncode, said.stderr) == (0, "")
-        rows = list(csv.DictReader(io.StringIO(said.stdout)))
+        done = place("leads", url, "--csv", "--limit", 200)
+        assert (done.returncode, done.stderr) == (0, "")
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
         assert rows == [{name: str(value) for name, value in lead.items()} for lead in found]
         shown = place("leads", url, "--limit", 200)
         assert shown.returncode == 0
@@ -229,8 +229,8 @@ class TestLeads:
         assert place.json("leads", url, "--limit", 5)["leads"] == found[:5]
 
     def test_nobody_in_need_is_told_as_such(self, place: Place) -> None:
-        said = place("leads", place.workers[0].url, "--manager", "nobody")
-        assert (said.returncode, said.stdout.strip()) == (0, "No lead needs help now.")
+        done = place("leads", place.workers[0].url, "--manager", "nobody")
+        assert (done.returncode, done.stdout.strip()) == (0, "No lead needs help now.")
 
 
 class TestExplain:
@@ -275,9 +275,9 @@ class TestExplain:
         assert sorted((piece["of"], piece["id"], piece["lead"]) for piece in pieces) == counted
 
     def test_a_person_can_read_it(self, place: Place) -> None:
-        said = place("explain", "m05", "callpulse_conversion_ratio")
-        assert (said.returncode, said.stderr) == (0, "")
-        first, second, *lines = said.stdout.splitlines()
+        done = place("explain", "m05", "callpulse_conversion_ratio")
+        assert (done.returncode, done.stderr) == (0, "")
+        first, second, *lines = done.stdout.splitlines()
         assert first == "conversion_ratio of m05, 30d: 1"
         assert second.startswith("Won deals divided by calls in which a proposal was discussed")
         assert lines[0].split()[:2] == ["when", "(UTC)"]
@@ -289,27 +289,27 @@ class TestExplain:
         assert any(line.split()[:3] == ["won_deals", "30d", "1"] for line in every.stdout.splitlines())
 
     def test_with_more_pieces_than_are_shown_it_says_so(self, place: Place) -> None:
-        said = place("explain", "m05", "calls", "--window", "30d", "--limit", 2)
-        assert "These are the newest 2 of " in said.stderr
-        assert said.stdout.count(" call ") == 2
+        done = place("explain", "m05", "calls", "--window", "30d", "--limit", 2)
+        assert "These are the newest 2 of " in done.stderr
+        assert done.stdout.count(" call ") == 2
 
     @pytest.mark.parametrize(
         ("manager", "told"),
         [("m5", "the topics hold nothing of manager 'm5'; did you mean m05?"), ("zoe", "nothing of manager 'zoe'.")],
     )
     def test_a_manager_of_whom_nothing_is_known_is_told(self, place: Place, manager: str, told: str) -> None:
-        said = place("explain", manager)
-        assert said.returncode == 1
-        assert told in said.stderr
-        assert said.stdout == ""
+        done = place("explain", manager)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert done.stdout == ""
 
     def test_without_its_topics_it_says_what_to_do(self, place: Place, tmp_path: Path) -> None:
         elsewhere = tmp_path / "callpulse.toml"
         elsewhere.write_text(place.config.read_text().replace(place.settings.kafka.group, unique("nowhere")))
-        said = place("explain", "m05", config=elsewhere)
-        assert said.returncode == 70
-        assert "callpulse topics create" in said.stderr
-        assert "Traceback" not in said.stderr
+        done = place("explain", "m05", config=elsewhere)
+        assert done.returncode == 70
+        assert "callpulse topics create" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def is_of(labels: tuple[str, ...], window: str, label: str) -> bool:
@@ -326,11 +326,11 @@ def test_leads_of_a_worker_that_died_are_missed_by_name_and_come_back(bootstrap:
         owned = {key[1] for key in place.figures(gone)}
         missing = sorted({topics.partition_of(name.encode(), 4) for name in owned})
         gone.kill()
-        said = place("leads", left.url, "--limit", 200, "--json")
-        found = orjson.loads(said.stdout)
-        assert said.returncode == 1
+        done = place("leads", left.url, "--limit", 200, "--json")
+        found = orjson.loads(done.stdout)
+        assert done.returncode == 1
         assert found["missing_partitions"] == missing
-        assert f"no worker answered for partition {', '.join(map(str, missing))}" in said.stderr
+        assert f"no worker answered for partition {', '.join(map(str, missing))}" in done.stderr
         assert found["leads"] == [lead for lead in whole["leads"] if lead["manager"] not in owned]
         assert place("leads", gone.url).returncode == 70
         eventually(

@@ -91,8 +91,8 @@ def played(here: Installation, config: Path, portal: Portal, rows: list[Any]) ->
             eventually(lambda: calls() == 3, within_s=90, what="3 calls of vera")
             eventually(lambda: value(worker, "won_deals", window="30d") >= 1, within_s=60, what="the deal")
             assert value(one["status"], "source_polls_total", source="bitrix24", result="done") >= 1
-            told = here("sources", "--at", one["status"], "--config", config)
-            assert "polled" in told.stdout, told.stdout
+            done = here("sources", "--at", one["status"], "--config", config)
+            assert "polled" in done.stdout, done.stdout
             process.kill()
         now_ms = time.time_ns() // 1_000_000
         rows.append(call(50, now_ms - MINUTE_MS, now_ms))

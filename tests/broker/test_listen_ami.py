@@ -242,7 +242,7 @@ async def test_a_wrong_secret_is_said_and_the_process_goes_on(callpulse: Install
         await asyncio.sleep(1)
         assert server.refused == 1
         assert process.returncode is None
-        said = await asyncio.to_thread(callpulse, "sources", "--at", url, "--json")
-        (row,) = orjson.loads(said.stdout)["sources"]
+        done = await asyncio.to_thread(callpulse, "sources", "--at", url, "--json")
+        (row,) = orjson.loads(done.stdout)["sources"]
         assert row["state"] == "not connected"
     assert "the username or the secret is wrong" in (callpulse.folder / "listener.log").read_text()

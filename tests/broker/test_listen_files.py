@@ -73,6 +73,6 @@ def test_a_file_that_grows_is_in_kafka_once_over_a_restart(callpulse: Installati
 
 
 def test_a_mapping_that_is_not_there_is_told(callpulse: Installation) -> None:
-    said = callpulse("listen", "files", "csv_enn", "calls.csv")
-    assert said.returncode == 2
-    assert "did you mean csv_en?" in said.stderr
+    done = callpulse("listen", "files", "csv_enn", "calls.csv")
+    assert done.returncode == 2
+    assert "did you mean csv_en?" in done.stderr

@@ -87,7 +87,7 @@ def test_topics_are_made_a_worker_commits_and_a_figure_is_explained(
     listed = callpulse("rejected", "list", "--config", config, "--json")
     assert listed.code == 0, listed.err
     assert [letter["reason"] for letter in listed.json["letters"]] == ["not_json"]
-    assert_no_secret(caplog.text, *(text for said in (made, explained, listed) for text in (said.out, said.err)))
+    assert_no_secret(caplog.text, *(text for done in (made, explained, listed) for text in (done.out, done.err)))
 
 
 async def fold_and_commit(settings: Settings) -> None:
@@ -152,12 +152,12 @@ def test_a_refusal_names_the_settings_to_check_and_no_secret(
 ) -> None:
     config = secured.config(tmp_path, listener, **security)
     begun = time.monotonic()
-    said = callpulse(*command, "--config", config)
+    done = callpulse(*command, "--config", config)
     assert time.monotonic() - begun < QUICK_S
-    assert said.code == INFRASTRUCTURE
-    assert re.search(advice, said.err)
-    assert said.err.count("\n") == 1, "no traceback"
-    assert_no_secret(said.out, said.err)
+    assert done.code == INFRASTRUCTURE
+    assert re.search(advice, done.err)
+    assert done.err.count("\n") == 1, "no traceback"
+    assert_no_secret(done.out, done.err)
 
 
 def test_a_worker_process_with_a_wrong_password_logs_no_secret(secured: SecuredKafka, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ tokens = ["{hashed(OTHER_TOKEN)}"]
 
 
 class MemorySink:
-    """Keeps events in memory, and knows their ids. `hold` lets it wait, `error` is raised instead."""
+    """Keeps events in memory, with their ids. `hold` lets it wait, `error` is raised instead."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -138,7 +138,7 @@ FIXED = {
         "медиана за последние 10 мин": "the window of the recorded median",
     },
 }
-"""Texts with a number that no configuration changes, and what it is."""
+"""Texts with a number that no configuration changes, and its meaning."""
 NUMBERS = {"en": r"\d \w|\d to|\d %", "ru": r"\d \w|\d–|\d %"}
 """Patterns of the numbers in a text of a configuration."""
 

@@ -278,7 +278,7 @@ def lines(draw: st.DrawFn) -> Line:
         line.answer(holder, next(second))
         had = {holder}
         for _ in range(draw(st.integers(0, 3))):
-            # Of a user who has the call twice, no single event says which of the two times it ended.
+            # For a user who has the call twice, no single event shows which of the two times it ended.
             fresh = [name for name in IDS if name not in had]
             if not fresh:
                 break

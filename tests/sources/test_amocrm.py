@@ -109,7 +109,7 @@ class Account:
         return answer({"_embedded": {name: part}, "_links": links}) if part else web.Response(status=204)
 
     def now(self, lead: Any) -> Any:
-        """The lead as it was at this moment, from what was changed after it."""
+        """The lead as it was at this moment, from the later changes."""
         lead = dict(lead)
         for change in self.changes:  # the newest first
             if change["entity_id"] == lead["id"] and change["created_at"] * 1000 > self.time.now_ms:

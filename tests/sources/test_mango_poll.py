@@ -72,7 +72,7 @@ async def test_a_call_without_any_push_has_its_leg_from_the_statistics_and_a_pus
     whole = legs_of(joined(STORY.deliveries, made.sink.statements))
     same = [key for key, leg in alone.items() if (leg.talk_ms, leg.ended) == (whole[key].talk_ms, whole[key].ended)]
     assert len(alone) == 12
-    assert len(same) == 9  # two calls are transferred, which no row says, and one is a group's
+    assert len(same) == 9  # two calls are transferred, which is in no row, and one is of a group
     for seed in range(3):
         some = random.Random(seed).sample(STORY.deliveries, len(STORY.deliveries) // 2)
         legs = legs_of(joined(some, made.sink.statements))

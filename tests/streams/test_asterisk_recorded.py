@@ -181,7 +181,7 @@ REASONS = {
     "busy": {"busy"},
     "no-answer": {"no_answer"},
 }
-# The peer speaks of the caller's channel; where ours says something else, the reason stands here.
+# The peer reports the caller's channel; where our result differs, the reason is here.
 OTHER_REASON = {
     # The caller was not put through. "completed" is the channel that an announcement had answered.
     "a_created_no_answer": {"no_answer"},

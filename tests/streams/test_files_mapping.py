@@ -578,13 +578,13 @@ extension = "who"
 @pytest.mark.parametrize(
     ("fold", "started", "answered", "ended", "talk_s", "minutes"),
     [
-        ("", "01:55:00", "01:55:10", "02:05:10", "600", 10),  # only the end exists twice: its talk says which it is
+        ("", "01:55:00", "01:55:10", "02:05:10", "600", 10),  # only the end exists twice: its talk decides
         ("", "01:55:00", "01:55:10", "02:05:10", "4200", 70),
         ("first", "02:50:00", "02:50:10", "02:10:10", "1200", 20),  # the clock goes back on the way
         ("first", "02:10:00", "02:10:10", "02:45:10", "5700", 95),
         ("second", "02:10:00", "02:10:10", "02:45:10", "2100", 35),
         ("second", "01:55:00", "01:55:10", "02:05:10", "600", 10),
-        ("", "02:10:00", "02:10:10", "02:45:10", "2100", None),  # nothing says when it began
+        ("", "02:10:00", "02:10:10", "02:45:10", "2100", None),  # the beginning is not known
     ],
 )
 def test_a_call_over_the_hour_that_exists_twice(

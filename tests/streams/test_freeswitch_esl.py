@@ -66,7 +66,7 @@ def test_starts_and_answers_come_when_they_happen() -> None:
 
 
 def test_both_ways_give_the_same_ids() -> None:
-    """So each repairs the other: half of what is pushed is lost, and the rest comes by the other way."""
+    """Each repairs the other: half of the pushed events are lost, and come by the other way."""
     hook = FreeSwitchHook(settings())
     said = [hook.translate(request(CDR / one["file"])) for one in deliveries("raw")]
     posted = [event for one in said for event in one.events] + joined([held for one in said for held in one.statements])

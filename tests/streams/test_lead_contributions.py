@@ -86,7 +86,7 @@ def test_calls_on_a_closed_lead_are_not_counted_among_those_on_open_leads() -> N
     assert folded.some("calls:", "sum") == {}
 
 
-# -- whose lead it is, and what was given
+# -- owners, and given leads
 
 
 def test_a_lead_belongs_to_the_manager_of_the_leg_that_was_begun_last() -> None:

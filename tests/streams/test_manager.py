@@ -179,7 +179,7 @@ def test_the_most_reliable_end_counts_in_whatever_order_the_ends_come(worse: int
 
 
 def test_an_uncertain_end_counts_where_nothing_better_is_known() -> None:
-    """A transfer of which only the moment is known says less; see the lines of `results.py`."""
+    """A transfer of which only the moment is known has less weight; see the lines of `results.py`."""
     uncertain = ended("c1", NINE + HOUR, begun=NINE, talk=MINUTE, uncertain=True)
     moved = transferred("c1", NINE + HOUR, "boris")
     events: list[CallsEvent] = [started("c1", NINE), answered("c1", NINE + 1), moved, uncertain]

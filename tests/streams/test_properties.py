@@ -294,7 +294,7 @@ def test_a_crash_at_any_record_of_any_checkpoint_changes_nothing(
         for pos in range(committed, stop):
             if pos > row.live.pos:
                 for slot, told in enumerate(FOLD.fold(row, arrived[pos], pos).emitted):
-                    assert facts.setdefault((pos, slot), told) == told  # sent again, it says the same
+                    assert facts.setdefault((pos, slot), told) == told  # sent again, it is the same
         records = RECORDS.changelog(KEY, row)
         cut = data.draw(st.one_of(st.none(), st.integers(0, len(records))), label="records written")
         if cut is not None and crashes < 20:

@@ -67,7 +67,7 @@ def answered(events: list[Event]) -> list[CallEnded]:
 def test_every_answered_leg_has_the_call_manager_and_talk_of_the_manager_interface() -> None:
     compared = 0
     for name, want in EXPECTED.items():
-        if name.startswith(("30", "31")) or want["expected"] == "won":  # sessions with gaps; whoever was first
+        if name.startswith(("30", "31")) or want["expected"] == "won":  # sessions with gaps; the first of two
             continue
         live, records = answered(events_of(name)), answered(real(name))
         for one, two in zip(live, records, strict=True):

@@ -652,7 +652,7 @@ def test_the_documentation_lists_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
     expected = {line.key: line.value for line in explain(load("", {}))}
     documented = {key: "(not set)" if told == "not set" else told.strip("`") for key, told in rows.items()}
-    # The rules of a source are on its own page; what is listed here of it must be true.
+    # The rules of a source are on its own page; those listed here must be true.
     listed = (key for key in expected if not key.startswith("sources.") or key in documented)
     assert documented == {key: expected[key] for key in listed}
 

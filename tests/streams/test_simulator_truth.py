@@ -133,7 +133,7 @@ def fold(run: Run, hasty: int | None = None) -> Folded:
 
 
 def activity(found: Figures) -> Figures:
-    """Return the series that the truth knows."""
+    """Return the series of the truth."""
     return {key: value for key, value in found.items() if key[0] in NAMES}
 
 

@@ -61,7 +61,7 @@ def test_what_follows_up_a_longer_turn_clarifies() -> None:
         ([marks("customer", 0, 12), marks("manager", 1, 5, "wh")], (True,)),
         ([marks("customer", 0, 7), marks("manager", 1, 5, "wh")], (False,)),  # nothing to follow up
         ([marks("customer", 0, 6), marks("customer", 1, 6), marks("manager", 2, 5, "wh")], (True,)),
-        ([marks("customer", 0, 12), marks("manager", 1, 17, "wh")], (False,)),  # tells something of its own first
+        ([marks("customer", 0, 12), marks("manager", 1, 17, "wh")], (False,)),  # begins with a statement
         ([marks("customer", 0, 12), marks("manager", 1, 5, "rhetorical")], (False,)),
         ([marks("customer", 0, 12), marks("manager", 1, 2), marks("manager", 2, 5, "wh")], (True,)),
         ([marks("customer", 0, 12), marks("manager", 1, 9), marks("manager", 2, 5, "wh")], (False,)),

@@ -212,7 +212,7 @@ def its_report(sides: dict[Role, list[Span]]) -> CallReport:
 def agree(found: Timing, report: CallReport) -> None:
     """Compare the features that both define alike.
 
-    It counts an interruption whoever has the floor after it: ours and `talk_overs` together. Its silence is our quiet.
+    It counts an interruption with either floor after it: ours and `talk_overs` together. Its silence is our quiet.
     """
     assert found.talk_share == pytest.approx(report["manager"].talk_share, abs=1e-6)
     assert found.quiet_share == pytest.approx(report.silence_share, abs=1e-6)
@@ -261,7 +261,7 @@ def test_call_ai_metrics_says_the_same_of_turns(drawn: list[tuple[Role, int, int
 def test_call_ai_metrics_says_the_same_of_the_dialogues(dialogue: dict[str, Any]) -> None:
     """It reads our speech, as it bridges no gap between 250 and 500 ms.
 
-    Its back-channels are told by their length alone, so no utterance is marked as one here.
+    It recognises back-channels by their length alone, so no utterance is marked as one here.
     """
     said = [marked(event) for event in events_of(dialogue)]
     sides: dict[Role, list[Span]] = {
@@ -433,7 +433,7 @@ def test_the_talk_times_of_contact_lens() -> None:
 def test_the_figures_of_post_call_analytics() -> None:
     """Its turns span pauses, so that both talk at once for a quarter of the time, and callpulse does not believe them.
 
-    Believed all the same, they say what its own figures say, as far as it measures the same: no time without talk,
+    Without that check they agree with its own figures, as far as it measures the same: no time without talk,
     and an interruption at 0.74 s, unless it is bridged to the "Mm" 490 ms before it. Its talk is
     measured inside the turns: the manager's six words in 5.1 s are less.
     """

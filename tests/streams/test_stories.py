@@ -130,7 +130,7 @@ def quiet_closer(figures: Figures) -> Iterator[str]:
 
 
 def reminders(figures: Figures) -> Iterator[str]:
-    """Seven of ten follow-ups remind of what was said before."""
+    """Seven of ten follow-ups are reminders."""
     reasons = ("spec_clarification", "sending_proposal", "price_objection", "reminder", "other")
     for subject in figures.teams:
         calls = {reason: figures.of("follow_up_calls", subject, "30d", reason) for reason in reasons}

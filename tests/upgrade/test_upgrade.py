@@ -74,7 +74,7 @@ def test_a_release_is_kept() -> None:
     assert "329236d" in RELEASES
 
 
-# -- what is frozen
+# -- the frozen fixtures
 
 
 def test_every_figure_is_told_of(frozen: Frozen) -> None:

@@ -160,35 +160,35 @@ def test_where_the_ports_are(tmp_path: Path) -> None:
 class TestCheckConfig:
     def test_good_files_pass(self, callpulse: Runner, tmp_path: Path, certificates: Certificates) -> None:
         guarded, client = written(tmp_path, **tls(certificates), **USERS), login(tmp_path, certificates)
-        said = callpulse(
+        done = callpulse(
             "check-config",
             CALLPULSE_WORKER__WEB_CONFIG=str(guarded),
             CALLPULSE_GATEWAY__STATUS_WEB_CONFIG=str(guarded),
             CALLPULSE_GATEWAY__HTTP__WEB_CONFIG=str(guarded),
             CALLPULSE_WORKER__WEB_CLIENT=str(client),
         )
-        assert said.code == 0, said.err
-        assert PASSWORD not in said.out
+        assert done.code == 0, done.err
+        assert PASSWORD not in done.out
 
     def test_bad_ones_are_named_by_their_keys(self, callpulse: Runner, tmp_path: Path) -> None:
         bad = written(tmp_path, basic_auth_users={"alice": "secret-4711"})
-        said = callpulse(
+        done = callpulse(
             "check-config",
             "--json",
             CALLPULSE_GATEWAY__STATUS_WEB_CONFIG=str(bad),
             CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"),
         )
-        assert said.code == 2
-        problems = {problem["key"]: problem["message"] for problem in said.json["problems"]}
+        assert done.code == 2
+        problems = {problem["key"]: problem["message"] for problem in done.json["problems"]}
         assert problems.keys() == {"gateway.status_web_config", "worker.web_client"}
         assert "basic_auth_users.alice: is no bcrypt hash" in problems["gateway.status_web_config"]
-        assert "secret-4711" not in said.out
+        assert "secret-4711" not in done.out
 
 
 def test_top_and_leads_log_in(callpulse: Runner, tmp_path: Path) -> None:
-    said = callpulse("top", "--once", CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"))
-    assert said.code == 2
-    assert "worker.web_client" in said.err
-    said = callpulse("leads", CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"))
-    assert said.code == 2
-    assert "worker.web_client" in said.err
+    done = callpulse("top", "--once", CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"))
+    assert done.code == 2
+    assert "worker.web_client" in done.err
+    done = callpulse("leads", CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"))
+    assert done.code == 2
+    assert "worker.web_client" in done.err

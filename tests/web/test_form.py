@@ -55,12 +55,12 @@ def test_prometheus_own_tool_takes_the_same_file_and_not_our_table(tmp_path: Pat
     for text, good in ((plain, True), (f"{plain}callpulse: {{}}\n", False)):
         path.write_text(text.replace("server.crt", "c.pem").replace("server.key", "c.pem"), encoding="utf-8")
         web_file(text)
-        said = subprocess.run(
+        done = subprocess.run(
             [tool("promtool"), "check", "web-config", path], capture_output=True, text=True, check=False, timeout=60
         )
-        # The certificate is missing on purpose: whether the form is read is told by what is missed.
-        assert ("c.pem" in said.stderr) is good, said.stderr
-        assert ("field callpulse not found" in said.stderr) is not good, said.stderr
+        # The certificate is missing on purpose: the error about it shows that the form was read.
+        assert ("c.pem" in done.stderr) is good, done.stderr
+        assert ("field callpulse not found" in done.stderr) is not good, done.stderr
 
 
 @pytest.mark.parametrize("text", ["", "{}", "# nothing\n", "tls_server_config: {}\nbasic_auth_users:\n"])

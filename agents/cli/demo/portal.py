@@ -33,7 +33,7 @@ from streams.units import DAY_MS
 
 MANAGERS: Final = 5
 QUEUE: Final = "portal"
-"""The queue of calls that nobody took: no team of the demo's other department has this name."""
+"""The queue of calls without a manager: no team of the demo's other department has this name."""
 _MOST_DAYS: Final = 1.0
 _HORIZON_MS: Final = 30 * DAY_MS
 _ANSWER_S: Final = 10.0

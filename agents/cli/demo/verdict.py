@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.simulator import Truth
 
 TOLERANCE: Final = 1e-9
-# The simulator knows the figures of activity. The oracle of the tests checks the results.
+# The simulator has the true figures of activity. The oracle of the tests checks the results.
 _LABELS: Final = {metric.name: metric.labels for metric in MANAGER_METRICS if metric.name in NAMES}
 Key = tuple[str, tuple[str, ...]]
 
