@@ -117,11 +117,11 @@ def has(supervisor: Supervisor, number: int) -> bool:
 
 
 def drill(supervisor: Supervisor, name: str, variables: Mapping[str, str]) -> str:
-    """Run a script; return what it said."""
+    """Run a script; return its output."""
     done = subprocess.run(
         [DRILLS / f"{name}.sh"],
         cwd=ROOT,
-        env=unmeasured(supervisor.place.environment) | {"WORKERS": supervisor.url} | variables,
+        env={**unmeasured(supervisor.place.environment), "WORKERS": supervisor.url, **variables},
         capture_output=True,
         text=True,
         check=False,
