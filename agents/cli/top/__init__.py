@@ -25,8 +25,9 @@ from agents.cli.common import (
     run,
 )
 from agents.cli.ports import client_of, worker_metrics
-from agents.cli.top.board import View, board
+from agents.cli.top.board import View, board, in_order, nobody
 from agents.cli.top.department import Department, plain, read_department
+from agents.cli.top.keys import LEAVE, moved, pressed
 from agents.cli.top.page import page
 from agents.telemetry.scrape import fetch_all
 from agents.web.client import NOBODY, WebClient
@@ -67,7 +68,8 @@ def top(
 
     Result stands beside activity: deals won in 30 days; conversion and the lower end of its 95 % interval, 90 days;
     promises kept, the next steps of 30 days; leads that are stuck; who stands out with many calls and few deals, or the
-    reverse. With a MANAGER of the roster, by id or name, it is the page of that manager.
+    reverse. With a MANAGER of the roster, by id or name, it is the page of that manager; on a terminal the arrow keys
+    choose a line, Enter shows its page, Esc all lines again, and q leaves.
 
     Reads the metrics of one or several workers; without URLs, of the worker that the settings describe. Red: on shift
     and silent for longer than a pause. The top line shows the age of the newest event: if it is old, silence means
@@ -126,15 +128,36 @@ async def watch(
     """Show the board on the terminal until it is cancelled or `ended` is set."""
     ended = ended or asyncio.Event()
     screen = Console()
-    with Live(Text("waiting for the workers"), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
+    with (
+        Live(Text("waiting for the workers"), console=screen, screen=screen.is_terminal, auto_refresh=False) as live,
+        pressed(shown=screen.is_terminal) as keys,
+    ):
+        view = view._replace(keys=keys is not None)
         while not ended.is_set():
             found = await look(urls, team, client)
-            live.update(drawn(found, view, screen.width, screen.height, order), refresh=True)
-            try:
-                async with asyncio.timeout(interval_s):
-                    await ended.wait()
-            except TimeoutError:
-                continue
+            until = asyncio.get_running_loop().time() + interval_s
+            key: str | None = ""
+            while key is not None:
+                live.update(drawn(found, view, screen.width, screen.height, order), refresh=True)
+                key = await _next(keys, ended, until)
+                if key == LEAVE:
+                    return
+                if key is not None:
+                    lines = [line.manager for line in in_order(found, order) if not nobody(line)]
+                    view = moved(view, key, lines)
+
+
+async def _next(keys: asyncio.Queue[str] | None, ended: asyncio.Event, until: float) -> str | None:
+    """Return the next key that is pressed, None where it is time to look again or the end."""
+    waiting = asyncio.create_task(ended.wait() if keys is None else keys.get())
+    ending = asyncio.create_task(ended.wait())
+    try:
+        rest = max(0.0, until - asyncio.get_running_loop().time())
+        await asyncio.wait((waiting, ending), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+        return str(waiting.result()) if keys is not None and waiting.done() else None
+    finally:
+        waiting.cancel()
+        ending.cancel()
 
 
 def drawn(found: Department, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:

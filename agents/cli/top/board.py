@@ -31,6 +31,10 @@ class View(NamedTuple):
     manager: str | None = None
     """The id of the manager whose page is shown; None for the board of all."""
     links: Links = Links()
+    chosen: str | None = None
+    """The id of the manager whose line is marked; None for nobody."""
+    keys: bool = False
+    """Whether keys are read, so that the board says which there are."""
 
 
 class Column(NamedTuple):
@@ -170,10 +174,12 @@ def board(
     department: Department, view: View, width: int, height: int | None = None, order: str = "team"
 ) -> RenderableType:
     """Return the board for a terminal of `width` columns and, where it must fit, `height` lines."""
-    lines = sorted(department.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
-    lines.sort(key=nobody)  # queues are below the people
-    room = len(lines) if height is None else max(1, height - 5)
-    shown, hidden = lines[:room], len(lines) - room
+    lines = in_order(department, order)
+    room = len(lines) if height is None else max(1, height - (6 if view.keys else 5))
+    at = next((place for place, line in enumerate(lines) if line.manager == view.chosen), 0)
+    first = min(max(0, at - room + 1), max(0, len(lines) - room))  # the marked line is in sight
+    shown = lines[first : first + room]
+    hidden = len(lines) - len(shown)
     columns = fitting(width)
     table = Table(box=None, header_style="bold dim", padding=(0, 1), pad_edge=False, expand=False)
     for column in columns:
@@ -186,11 +192,20 @@ def board(
             overflow="ellipsis",
         )
     for line in shown:
-        table.add_row(*(column.cell(line, view) for column in columns))
+        marked = "reverse" if line.manager == view.chosen else None
+        table.add_row(*(column.cell(line, view) for column in columns), style=marked)
     parts: list[RenderableType] = [header(department, view), table]
     if hidden > 0:
         parts.append(Text(f"… and {hidden} more: a larger window, --team or --sort shows them", style="dim"))
+    if view.keys:
+        parts.append(Text("↑ ↓ choose, Enter shows the page, q leaves", style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
+
+
+def in_order(department: Department, order: str) -> list[Line]:
+    """Return the lines of the board from the first to the last."""
+    lines = sorted(department.lines, key=ORDERS[order])  # type: ignore[arg-type]  # tuples of one shape compare
+    return sorted(lines, key=nobody)  # queues are below the people
 
 
 def fitting(width: int) -> Sequence[Column]:

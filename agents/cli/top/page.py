@@ -24,6 +24,8 @@ def page(department: Department, view: View, manager: str) -> RenderableType:
     if found.leads:
         parts += [Text("\nLeads that need help", style="bold"), _leads(found, view)]
     hint = f"callpulse explain, callpulse leads and callpulse coaching {found.manager} show what is behind it"
+    if view.keys:
+        hint += "\nEsc shows everybody, ↑ ↓ the manager before or after, q leaves"
     return Group(*parts, Text(f"\n{hint}", style="dim"))
 
 
