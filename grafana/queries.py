@@ -21,6 +21,10 @@ NO_QUEUE: Final = f'manager!~"{QUEUE_PREFIX}.*"'
 """The value `All` of the variable selects pseudo-managers of queues too; this matcher excludes them."""
 
 NAMES: Final = "manager:callpulse_manager_info:name"
+"""1 per manager, with the name of the manager and of the team as the labels `name` and `team_name`."""
+
+NAMES_OF_TEAMS: Final = "team:callpulse_team_info:name"
+"""1 per team, with its name as the label `name`."""
 
 TEAM_NAMES: Final = (
     "max by (team, name) (callpulse_team_info) and on (team) team:managers or on (team) "
@@ -43,9 +47,19 @@ def queue(metric: str, *by: str, **labels: str) -> str:
     return current(f"callpulse_{metric}{{{chosen}}}", ", ".join(("manager", *by)))
 
 
+def without_prefix(expr: str) -> str:
+    """Return the query of an expression per queue, with the queue's own name as the label `manager`."""
+    return f'label_replace({expr}, "manager", "$1", "manager", "{QUEUE_PREFIX}(.*)")'
+
+
 def with_name(expr: str) -> str:
-    """Return the query of an expression per manager, with the manager's name as the label `name`."""
-    return f"({expr}) * on (manager, team) group_left (name) {NAMES}"
+    """Return the query of an expression per manager, with the labels `name` and `team_name` of NAMES."""
+    return f"({expr}) * on (manager, team) group_left (name, team_name) {NAMES}"
+
+
+def with_team_name(expr: str) -> str:
+    """Return the query of an expression per team, with the team's name as the label `name`."""
+    return f"({expr}) * on (team) group_left (name) {NAMES_OF_TEAMS}"
 
 
 def _equal(labels: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from grafana_foundation_sdk.models import dashboard
 from grafana import common, pages, queries
 from grafana.common import GREY, RED, YELLOW
 from grafana.config import Config
+from grafana.widths import NARROW, width_of
 from streams.callers import REFERENCE_DIGITS, UNKNOWN_CALLER
 from streams.phone_numbers import KEY_PREFIX
 
@@ -21,8 +22,8 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"name": 130, "lead": 180, "alertname": 160, "instance": 150}
-"""The smallest widths of the columns of labels with long values, in pixels; others have 80."""
+WIDE: Final = {"name": 130, "team_name": 100, "lead": 180, "alertname": 160, "instance": 150}
+"""How wide the columns of labels with long values are at least, in pixels; others 80."""
 
 HIDDEN: Final = "Id"
 """The head of the column with the manager's id. It is hidden: the link on the name needs it."""
@@ -30,7 +31,7 @@ HIDDEN: Final = "Id"
 PAGE: Final = "CRM"
 """The head of the column with the address of the lead's page in the CRM. It is hidden, too."""
 
-MANAGER: Final = {"name": "Manager", "team": "Team", "manager": HIDDEN}
+MANAGER: Final = {"name": "Manager", "team_name": "Team", "manager": HIDDEN}
 """The labels of a row of a manager, and the heads of their columns."""
 
 LEAD: Final = {"name": "Manager", "manager": HIDDEN, "lead": "Lead", "why": "Why"}
@@ -95,7 +96,11 @@ def of_columns(
     panel = with_label_columns(panel, labels)
     for column in columns:
         properties = common.override(
-            noValue="·", unit=column.unit, custom_cellOptions=column.cell, custom_align="right"
+            noValue="·",
+            unit=column.unit,
+            custom_cellOptions=column.cell,
+            custom_align="right",
+            custom_minWidth=width_of(column.head),
         )
         if column.thresholds:
             properties += common.override(thresholds=common.steps(column.thresholds).build())
@@ -103,7 +108,7 @@ def of_columns(
     # Many columns in a screen's width: they share it evenly.
     return (
         panel.no_value(common.NO_FIGURES)
-        .min_width(60)
+        .min_width(NARROW)
         .cell_options(COLOURED)
         .thresholds(common.steps(((None, "text"),)))
     )
@@ -112,12 +117,12 @@ def of_columns(
 def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.Panel:
     """Return the panel with the widths of its label columns, the link on names, and the ids hidden."""
     for label, head in labels.items():
-        properties = common.override(custom_minWidth=WIDE.get(label, 80))
-        if head in (HIDDEN, PAGE):  # Grafana 12 reads the second one
+        properties = common.override(custom_minWidth=max(WIDE.get(label, 80), width_of(head)))
+        if head in (HIDDEN, PAGE):  # the second one is what Grafana 12 reads
             properties = common.override(custom_hidden=True, custom_hideFrom={"viz": True})
         if head == PAGE:  # Grafana drops a link without an address, and this is the address where there is none
             properties += common.override(noValue="")
-        if label == "name":
+        if label == "name" and "manager" in labels:
             properties += common.override(links=[_to_manager(), _to_page_of_manager()])
         if label == "lead":
             properties += common.override(mappings=_callers())
@@ -128,11 +133,11 @@ def with_label_columns(panel: table.Panel, labels: Mapping[str, str]) -> table.P
 
 
 def _with_labels(expr: str, labels: Mapping[str, str]) -> str:
-    """Return the query of a column with the labels of its rows: with the name, or without the team, by these labels."""
+    """Return the query of a column with the labels of its rows, and no others; names are joined to it."""
     if "name" not in labels:
         return expr
-    named = queries.with_name(expr)
-    return named if "team" in labels else f"max by ({', '.join(labels)}) ({named})"
+    named = queries.with_name(expr) if "manager" in labels else queries.with_team_name(expr)
+    return f"max by ({', '.join(labels)}) ({named})"
 
 
 def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
@@ -141,6 +146,9 @@ def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
     urgent, template = queries.manager("lead_attention", "lead", "why"), config.settings.links.lead
     if template:
         labels = {**labels, pages.PAGE: PAGE}
+    found = pages.with_lead_page(urgent, template)
+    if "manager" not in labels:  # the board of one manager does not name that one in each line
+        found = f"max by ({', '.join(labels)}) ({found})"
     return of_columns(
         "Leads that need help",
         "Leads without a next step or a new stage in several conversations in a row. After <<mentor_after>> a mentor "
@@ -148,7 +156,7 @@ def attention(config: Config, labels: Mapping[str, str]) -> table.Panel:
         "number of these conversations. At most <<attention_series>> leads per manager; callpulse leads lists all. An "
         "unknown caller is known by a number alone; callpulse lead-key makes the reference of a number.",
         labels,
-        (Column("In a row", pages.with_lead_page(urgent, template), thresholds=((None, YELLOW), (stuck, RED))),),
+        (Column("In a row", found, thresholds=((None, YELLOW), (stuck, RED))),),
         "In a row",
     ).no_value("No lead needs help. While Data is not Live, none is known.")
 

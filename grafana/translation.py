@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from grafana.widths import width_of
 from streams.metrics.wording import Language
 
 FOLDER: Final = Path(__file__).parent / "texts"
@@ -146,9 +147,19 @@ def _said(value: Any, say: Say, key: str = "") -> Any:
         said["renameByName"] = {name: say(head) for name, head in value["renameByName"].items()}
     if value.get("id") == "byName":
         said["options"] = say(value["options"])
+    if value.get("matcher", {}).get("id") == "byName":
+        said["properties"] = _widened(said["properties"], value["matcher"]["options"], said["matcher"]["options"])
     if value.get("id") in _SAID_BY_PROPERTY and isinstance(value.get("value"), str):
         said["value"] = say(value["value"])
     return said
+
+
+def _widened(properties: list[Any], head: str, said: str) -> list[Any]:
+    """Return the properties of a column with the width that its new head needs, where the old head set it."""
+    return [
+        one | {"value": width_of(said)} if one == {"id": "custom.minWidth", "value": width_of(head)} else one
+        for one in properties
+    ]
 
 
 def _with_units(value: Any, unit: Say) -> Any:

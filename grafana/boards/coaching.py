@@ -202,13 +202,14 @@ def movement() -> table.Panel:
 
 
 def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:
-    """Return a habit of each selected manager over time, beside the mean of all selected ones."""
-    return lines(
+    """Return a habit of each selected manager over time, beside the mean of all that are selected."""
+    panel = lines(
         title,
         f"{text} Each point is of the 30 days before it. Dashed: the mean of the selected managers.",
         unit,
         [query(queries.with_name(manager(metric, window="30d")), "{{name}}"), query(_mean(metric), "mean", "B")],
-    ).override_by_name("mean", common.dashed())
+    )
+    return panel.override_by_name("mean", common.dashed()).no_value("No call was heard: coaching needs transcripts")
 
 
 def board(config: Config) -> dashboards.Dashboard:

@@ -149,7 +149,7 @@ def step_rates() -> table.Panel:
     columns = []
     for step in STEPS:
         own = f"sum by (team) ({of_teams(rate, window='90d', step=step)})"
-        against = f'{own} / on () group_left () sum({every}{{window="90d", step="{step}"}})'
+        against = f'{own} / on () group_left () (sum({every}{{window="90d", step="{step}"}}) > 0)'
         columns += [
             share(f"To {step}", own),
             Column(
@@ -164,7 +164,7 @@ def step_rates() -> table.Panel:
         "Share of the leads at one step that reached the next. ÷ all: this rate ÷ the rate of all teams; 0.5 is half "
         "of the department's rate. Loses before: the step with the lowest rate, of the steps that <<funnel_leads>> "
         "leads or more could take.",
-        {"team": "Team"},
+        {"name": "Team"},
         (
             *columns,
             Column("Loses before", lost, more={"mappings": common.words(said), "custom.width": 120}),
@@ -316,7 +316,7 @@ def course() -> timeseries.Panel:
         "Conversion of the teams",
         "Won deals ÷ calls in which a proposal was discussed in the 90 days before, of the selected teams.",
         "percentunit",
-        [query(of_teams("team:callpulse_conversion_ratio:90d"), "{{team}}")],
+        [query(queries.with_team_name(of_teams("team:callpulse_conversion_ratio:90d")), "{{name}}")],
     )
 
 

@@ -286,7 +286,7 @@ def kinds() -> bargauge.Panel:
 def presentations() -> bargauge.Panel:
     """Return the share of presentations by kind of call."""
     return bars(
-        "Presentation, by kind of call",
+        "Presentation, by kind",
         "Answered calls with a presentation ÷ answered calls of that kind, 90 days.",
         "percentunit",
         [instant(manager("presentation_ratio", "kind", window="90d"), "{{kind}}")],

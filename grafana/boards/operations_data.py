@@ -50,7 +50,7 @@ def workers() -> stat.Panel:
 def unowned() -> stat.Panel:
     """Return the number of partitions without a worker."""
     return number(
-        "Partitions unowned",
+        "Unowned",
         "Partitions of calls without a worker, of those that had one today. Their managers are missing from the "
         "boards: start a worker, runbook PartitionsUnowned.",
         "none",
@@ -86,7 +86,7 @@ def delay(config: Config) -> stat.Panel:
 def rejected() -> stat.Panel:
     """Return the number of refused records."""
     return number(
-        "Rejected, last hour",
+        "Rejected, 1 h",
         "Records of all topics that were no valid event. They are kept as dead letters, and no figure counts them: "
         "callpulse rejected list.",
         "none",
@@ -98,7 +98,7 @@ def rejected() -> stat.Panel:
 def lost() -> stat.Panel:
     """Return the number of records that retention deleted before they were read."""
     return number(
-        "Lost, last day",
+        "Lost, 24 h",
         "Records that Kafka's retention deleted before a worker read them. Figures lack them: runbook RecordsLost.",
         "none",
         "sum(topic:callpulse_lost_records:lost1d) or vector(0)",

@@ -114,7 +114,7 @@ def in_flight() -> stat.Panel:
 def spooled() -> stat.Panel:
     """Return the number of events that went through the spool."""
     return number(
-        "Spooled, last hour",
+        "Spooled, 1 h",
         "Events that went to the disk first, because Kafka did not take them. They are sent by themselves once it is "
         "back. Often above 0: Kafka goes away often; look at the brokers.",
         "short",
@@ -140,7 +140,7 @@ def clocks(config: Config) -> stat.Panel:
 def troubled() -> stat.Panel:
     """Return the number of sources with an alert."""
     return number(
-        "Sources with an alert",
+        "Source alerts",
         "Sources that some alert is about. The board Sources says what each one lacks.",
         "none",
         'count(count by (source) (ALERTS{alertstate="firing", source!=""})) or vector(0)',

@@ -52,7 +52,7 @@ def workers() -> table.Panel:
                 Column("State", 'max by (instance) (up{job="<<job>>"})', more={"mappings": ups}),
                 whole("Partitions", 'max by (instance) (callpulse_partitions_owned{topic="calls"})'),
                 whole("Waiting", _of_instance("lag_records", "sum")),
-                Column("Records/s", "sum by (instance) (rate(callpulse_records_total[5m]))", more={"decimals": 1}),
+                Column("Records/s", "sum by (instance) (rate(callpulse_records_total[5m]))", more={"decimals": 2}),
                 Column(
                     "Restored",
                     _of_instance("restore_progress_ratio", "min"),
@@ -155,7 +155,7 @@ def of_tables() -> table.Panel:
                 Column(
                     "Written/s",
                     "sum by (table) (rate(callpulse_changelog_rows_total[5m]))",
-                    more={"decimals": 1},
+                    more={"decimals": 2},
                 ),
                 Column(
                     "Restored",
@@ -209,7 +209,7 @@ def commits() -> timeseries.Panel:
 def commit_rate() -> stat.Panel:
     """Return the number of commits a minute."""
     return number(
-        "Commits a minute",
+        "Commits/min",
         "Do the workers make progress durable? Each commits once a second while records come in. 0 in working hours: "
         "no record comes in, or the workers hang; callpulse worker ends itself then, runbook WorkerDown.",
         "none",

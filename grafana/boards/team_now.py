@@ -83,7 +83,7 @@ def calls_an_hour() -> stat.Panel:
         "Calls an hour",
         "Finished calls of the last 60 min, divided by the number of managers on shift.",
         "none",
-        f"avg({calls('1h')} and on (manager, team) {working})",
+        f"avg({calls('1h')} and on (manager, team) {working}) or sum({manager('on_shift')}) == 0",
     ).decimals(1)
 
 
@@ -119,7 +119,7 @@ def meaningful(config: Config) -> stat.Panel:
         "none",
         f"avg({manager('meaningful_calls', window='today')} and on (manager, team) {at_work})",
         ((None, BLUE), (config.settings.thresholds.meaningful_target[0], GREEN)),
-    ).decimals(0)
+    ).decimals(1)
 
 
 def day() -> statetimeline.Panel:
@@ -155,7 +155,7 @@ def alerts() -> table.Panel:
 def pace() -> timeseries.Panel:
     """Return the calls of the last hour beside the usual number."""
     panel = lines(
-        "Calls in the last hour, and usual ones",
+        "Calls of the last hour, and usual",
         "Finished calls of the last 60 min of all selected managers. Dashed: their usual number in this hour of this "
         "weekday, from their last eight weeks.",
         "none",

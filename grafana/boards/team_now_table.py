@@ -12,6 +12,9 @@ from grafana.config import Config
 from grafana.queries import calls, manager, recorded
 from grafana.tables import Column, quiet, share, whole
 
+LONG_S = 3600
+"""A call, or a time without an event, of so many seconds is worth a look: the end of the call may be lost."""
+
 
 def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Column, ...]:
     """Return the columns after name and team."""
@@ -19,7 +22,13 @@ def columns(config: Config, states: Mapping[int, tuple[str, str]]) -> tuple[Colu
     busy, idle = manager("longest_call_in_progress_seconds"), manager("idle_seconds")
     return (
         Column("Now", queries.state(), cell=tables.FILLED, more={"mappings": common.words(states)}),
-        Column("For", f"{busy} > 0 or {idle}", "s", more={"mappings": quiet(), "decimals": 0}),
+        Column(
+            "For",
+            f"{busy} > 0 or {idle}",
+            "s",
+            ((None, "text"), (LONG_S, ORANGE)),
+            more={"mappings": quiet(), "decimals": 0},
+        ),
         Column("1 hour", recorded("manager:callpulse_calls_1h:sum"), more={"mappings": quiet()}),
         whole("Usual", f"round({queries.usual()})", mappings=quiet()),
         Column("Calls", calls("today"), more={"mappings": quiet()}),
@@ -46,11 +55,11 @@ def managers(config: Config, states: Mapping[int, tuple[str, str]]) -> table.Pan
     """Return the table of managers, silent ones first."""
     return tables.of_columns(
         "Managers",
-        "For: how long the call has lasted, or how long no event has arrived. 1 hour: calls finished in the last "
-        "hour. Usual: the manager's usual number in this hour of this weekday. Calls, Connect, Short and "
-        "<<meaningful>> + are of today. By now: the usual number of calls by this time. Connect: dials answered by a "
-        "person ÷ dials. Short: calls under <<short>> of talk ÷ answered calls. <<meaningful>> +: meaningful calls; "
-        "the target is <<meaningful_target>> per day.",
+        "For: how long the call has lasted, or how long no event has arrived; orange from an hour on, because the end "
+        "of the call may be lost. 1 hour: calls finished in the last hour. Usual: the manager's usual number in this "
+        "hour of this weekday. Calls, Connect, Short and <<meaningful>> + are of today. By now: the usual number of "
+        "calls by this time. Connect: dials answered by a person ÷ dials. Short: calls under <<short>> of talk ÷ "
+        "answered calls. <<meaningful>> +: meaningful calls; the target is <<meaningful_target>> per day.",
         tables.MANAGER,
         columns(config, states),
         "Now",
@@ -144,7 +153,8 @@ def alerts() -> table.Panel:
         return f"count by (alertname, manager, team, severity) (ALERTS{{{', '.join(picked)}}})"
 
     of_managers = queries.with_name(firing('manager!=""'))
-    of_teams = "label_replace(" + firing('manager=""', 'team!=""') + ', "name", "<<team_word>> $1", "team", "(.*)")'
+    named = queries.with_team_name(firing('manager=""', 'team!=""'))
+    of_teams = f'label_replace({named}, "name", "<<team_word>> $1", "name", "(.*)")'
     others = firing('manager=""', 'team=""')
     heads = {"alertname": "Alert", "name": "Manager or team", "manager": tables.HIDDEN, "severity": "Severity"}
     severity = {
@@ -154,7 +164,7 @@ def alerts() -> table.Panel:
     panel = tables.with_label_columns(panel, {label: head for label, head in heads.items() if label != "name"})
     return (
         panel.with_target(common.row_query(f"{of_managers} or {of_teams} or {others}", "A"))
-        .transformations(tables.arranged(heads, hidden=("Value", "Value #A", "team")))
+        .transformations(tables.arranged(heads, hidden=("Value", "Value #A", "team", "team_name")))
         .override_by_name(
             "Severity",
             common.override(mappings=[{"type": "value", "options": severity}], custom_cellOptions=tables.TEXT),
@@ -165,14 +175,25 @@ def alerts() -> table.Panel:
 
 
 def queues() -> table.Panel:
-    """Return the unanswered calls, per queue."""
+    """Return the calls that nobody answered, per queue."""
+
+    def unanswered(window: str) -> str:
+        every = queries.queue("calls", "direction", window=window)
+        return queries.without_prefix(f"sum by (manager) ({every})")
+
     return tables.of_columns(
         "Unanswered calls in queues",
         "Inbound calls that ended in a queue before anybody answered. They belong to no manager.",
         {"manager": "Queue"},
         (
-            whole("1 hour", f"sum by (manager) ({queries.queue('calls', 'direction', window='1h')})"),
-            whole("Today", f"sum by (manager) ({queries.queue('calls', 'direction', window='today')})"),
+            whole(
+                "1 hour",
+                queries.without_prefix(f"sum by (manager) ({queries.queue('calls', 'direction', window='1h')})"),
+            ),
+            whole(
+                "Today",
+                queries.without_prefix(f"sum by (manager) ({queries.queue('calls', 'direction', window='today')})"),
+            ),
         ),
         "Today",
-    ).no_value("No calls in queues")
+    ).no_value("No calls in queues. While Data is not Live, none is known.")

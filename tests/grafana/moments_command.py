@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,16 +69,15 @@ def _moved(body: Any, by: int) -> Any:
     return body
 
 
-def pictures(address: str, at: int, name: str, command: Path, folder: Path, manager: str) -> None:
-    """Let `command` take a picture of each board at the moment, into the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+def pictures(address: str, at: int, chosen: Mapping[str, Path], command: Path, manager: str) -> None:
+    """Let `command` take pictures of boards at the moment; `chosen`: the file of each picture, by that of its board."""
     with shifted(address, at) as now:
-        for file in build.BOARDS:
+        for file, out in chosen.items():
+            out.parent.mkdir(parents=True, exist_ok=True)
             board = Path(file).stem
-            out = folder / f"{board}-{name.replace(' ', '-')}.png"
             span = ("--range", str(HOURS.get(board, 24) * 3600))
             picked = ("--var", f"manager={manager}") if board == "manager" else ()
-            asked = (command, build.FOLDER / "dashboards" / file, out, "--prometheus", now, *span, *picked)
+            asked = (command, build.FOLDER / file, out, "--prometheus", now, *span, *picked)
             subprocess.run(list(map(str, asked)), check=True, stdout=subprocess.DEVNULL)
             print(out, flush=True)
 
@@ -93,7 +92,10 @@ def main() -> None:
     asked.add_argument("--at", action="append", choices=MOMENTS, help="the moments; all of them without it")
     asked.add_argument("--serve", type=int, metavar="PORT", help="answer as if the first of the moments were now")
     asked.add_argument("--pictures", type=Path, nargs=2, metavar=("COMMAND", "FOLDER"), help="COMMAND BOARD PICTURE")
+    asked.add_argument("--board", action="append", choices=[Path(file).stem for file in build.BOARDS], help="of which")
+    asked.add_argument("--language", choices=("en", "ru"), default="en", help="the language of the pictures")
     given = asked.parse_args()
+    boards = "ru/dashboards" if given.language == "ru" else "dashboards"
     history = History(managers=given.managers, days=given.days, whole=given.whole)
     chosen = given.at or list(MOMENTS)
     with tempfile.TemporaryDirectory() as folder, known(Path(folder), history) as address:
@@ -106,7 +108,10 @@ def main() -> None:
                 print(f"  {query.board}: {query.panel} {query.ref}")
             if given.pictures:
                 command, into = given.pictures
-                pictures(address, at, name, command, into, given.manager)
+                of = given.board or [Path(file).stem for file in build.BOARDS]
+                mark = f"-{name.replace(' ', '-')}" if len(chosen) > 1 else ""
+                made = {f"{boards}/{board}.json": into / f"{board}{mark}.png" for board in of}
+                pictures(address, at, made, command, given.manager)
         if given.serve:
             with shifted(address, history.at(MOMENTS[chosen[0]]), given.serve) as now:
                 print(f"{now} answers as at the moment {chosen[0]}; Ctrl-C ends it", flush=True)

@@ -13,7 +13,6 @@ from tests.grafana.moments import MOMENTS, Query
 
 ALWAYS: Final = frozenset(MOMENTS)
 FIRST: Final = frozenset({"first day"})
-NIGHT: Final = frozenset({"night"})
 
 
 class Silent(NamedTuple):
@@ -30,7 +29,7 @@ SILENT: Final = (
         FIRST,
         (
             "team-now: Managers [DF]",
-            "team-now: Calls in the last hour, and usual ones B",
+            "team-now: Calls of the last hour, and usual B",
             "manager: Usual hour A",
             "manager: Against usual A",
             "manager: Usual by now A",
@@ -68,7 +67,6 @@ SILENT: Final = (
         ("manager: Norm drift A", "conversion: Norms and fair comparison, 90 days G"),
     ),
     Silent("all is well", ALWAYS, ("*: Active alerts A", "*: Why * rejected A")),
-    Silent("nobody is on shift", NIGHT, ("team-now: Calls an hour A",)),
     Silent("what the feed does not say is not known", frozenset({"feed down"}), ("team-now: Silent on shift A",)),
     Silent("no call has a transcript in this department", ALWAYS, ("coaching: *",)),
     Silent(
@@ -101,11 +99,11 @@ WITHOUT_WORKER: Final = (
     "team-now: Active alerts A",
     "operations: Newest event A",
     "operations: Workers up A",
-    "operations: Partitions unowned A",
+    "operations: Unowned A",
     "operations: Workers [AGJK]",
     "operations: Scrape cost A",
-    "operations: Rejected, last hour A",
-    "operations: Lost, last day A",
+    "operations: Rejected, 1 h A",
+    "operations: Lost, 24 h A",
     "operations: What became of the records *",
     "operations: Versions A",
     "operations: Way in A",
@@ -114,7 +112,7 @@ WITHOUT_WORKER: Final = (
     "operations: Spool* A",
     "operations: Oldest waits A",
     "operations: Wrong clocks A",
-    "operations: Sources with an alert A",
+    "operations: Source alerts A",
     "operations: Events taken in per second A",
     "operations: Time until stored ?",
     "sources: Quiet A",

@@ -13,7 +13,9 @@ import pytest
 
 from grafana import build
 from grafana.config import Config
+from grafana.widths import width_of
 from streams.metrics.reconciliation import RECONCILIATION_METRICS
+from streams.metrics.wording import Language
 from tests.grafana.promql import Named, named
 from tests.grafana.tooling import metrics, only, rules
 
@@ -76,6 +78,22 @@ def test_a_panel_says_what_it_shows_in_which_unit(panel: Any) -> None:
     assert panel["title"].strip()
     assert len(panel["description"]) > 30
     assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_titles_and_heads_of_columns_fit_on_a_screen_of_1400_pixels(language: Language) -> None:
+    cut: list[tuple[str, ...]] = []
+    for name, text in build.rendered(Config(language=language)).items():
+        for panel in panels(json.loads(text)) if "dashboards/" in name else ():
+            if panel["type"] != "row" and len(panel["title"]) > 5.4 * panel["gridPos"]["w"]:
+                cut.append((name, panel["title"]))
+            for column in panel.get("fieldConfig", {}).get("overrides", []) if panel["type"] == "table" else ():
+                widths = [
+                    one["value"] for one in column["properties"] if one["id"] in ("custom.minWidth", "custom.width")
+                ]
+                if widths and max(widths) < width_of(column["matcher"]["options"]):
+                    cut.append((name, panel["title"], column["matcher"]["options"]))
+    assert cut == []
 
 
 @pytest.mark.parametrize("panel", EACH_DRAWN)

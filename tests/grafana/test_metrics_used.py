@@ -15,7 +15,6 @@ WITHOUT = {
     "stage_moves_per_call": "the board Coaching has it by kind of call, of heard calls, beside talk time",
     "cost_per_won_deal": "calls_per_won_deal at a price that is the same for all; cost by channel is on Conversion",
     "talk_zscore": "calls_zscore judges the hour; talk of an hour varies too much to judge by",
-    "team_info": "the list of teams at the top of each board has names of it",
     "team_managers": "for joins of one's own: a board counts managers on shift",
     "source_gaps_filled_total": "source_gaps_unfilled says what is left to do",
     "source_gap_seconds_total": "gaps and open gaps say what is missing; the length of each is in the log",
