@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from msgspec.structs import replace
 
 from grafana import translation
-from grafana.boards import coaching, conversion, leads, manager, operations, sources, team_now
+from grafana.boards import coaching, conversion, leads, manager, operations, sources, team_now, wall
 from grafana.config import Config, load
 from grafana.fill import expand, fill, select
 from grafana.translation import Translation, UntranslatedError
@@ -32,6 +32,7 @@ EVERY: Final = tuple(Config(language=language) for language in LANGUAGES)
 """The configurations of the files in this folder: the default one, in each language."""
 BOARDS: Final = {
     "team-now.json": team_now.board,
+    "wall.json": wall.board,
     "manager.json": manager.board,
     "leads.json": leads.board,
     "conversion.json": conversion.board,

@@ -155,11 +155,12 @@ def _said(value: Any, say: Say, key: str = "") -> Any:
 
 
 def _widened(properties: list[Any], head: str, said: str) -> list[Any]:
-    """Return the properties of a column with the width that its new head needs, where the old head set it."""
-    return [
-        one | {"value": width_of(said)} if one == {"id": "custom.minWidth", "value": width_of(head)} else one
-        for one in properties
-    ]
+    """Return the properties of a column, at least as wide as its new head; as wide where the old head set the width."""
+
+    def width(given: int) -> int:
+        return max(0 if given == width_of(head) else given, width_of(said))
+
+    return [one | {"value": width(one["value"])} if one["id"] == "custom.minWidth" else one for one in properties]
 
 
 def _with_units(value: Any, unit: Say) -> Any:

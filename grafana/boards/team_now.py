@@ -265,4 +265,4 @@ def board(config: Config) -> dashboards.Dashboard:
             (19, 69, 5, 8, repeats()),
         ],
     )
-    return made.link(common.kiosk("team-now"))
+    return made.link(common.kiosk("wall"))

@@ -41,7 +41,7 @@ def _openmetrics(path: Path, scene: Scene, now: float, hours: float, instance: s
         file.write("# EOF\n")
 
 
-def _rules(folder: Path) -> list[Path]:
+def rules_now(folder: Path) -> list[Path]:
     """Write the rules, evaluated and alerting after two seconds; no other change."""
     made = []
     for path in RULES:
@@ -85,7 +85,7 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
     _openmetrics(folder / "scene.txt", scene, now, hours, worker.address)
     done = run("promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "scene.txt", data)
     assert done.returncode == 0, done.stderr
-    rules, past = _rules(folder), _past(folder)
+    rules, past = rules_now(folder), _past(folder)
     try:
         for number in range(passes + 1):
             last = number == passes

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,9 +131,13 @@ class Live:
 
 
 def get(url: str, timeout_s: float = 5) -> Any:
-    """Return the JSON of a page."""
-    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - our own process on the loopback
-        return json.load(answer)
+    """Return the JSON of a page. Raises HTTPError with a note of what was asked and what the answer says."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - our own process on the loopback
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        error.add_note(f"{urllib.parse.unquote_plus(url)}: {error.read().decode('utf-8', 'replace')}")
+        raise
 
 
 def eventually(condition: Callable[[], bool], what: str, deadline_s: float = 60) -> None:

@@ -260,7 +260,7 @@ def filled(expr: str, manager: str = ".+") -> str:
     spans = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "9h"}
     for word, span in spans.items():
         expr = expr.replace(word, span)
-    return re.sub(r"\$\{?\w+\}?", ".+", re.sub(r"\$\{?manager\}?", manager, expr))
+    return re.sub(r"\$\{?[a-z_]+\}?", ".+", re.sub(r"\$\{?manager\}?", manager, expr))
 
 
 def ask(address: str, query: Query, at: int, manager: str) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from tests.grafana.moments import MOMENTS, Query
 
 ALWAYS: Final = frozenset(MOMENTS)
 FIRST: Final = frozenset({"first day"})
+NIGHT: Final = frozenset({"night"})
 
 
 class Silent(NamedTuple):
@@ -67,7 +68,9 @@ SILENT: Final = (
         ("manager: Norm drift A", "conversion: Norms and fair comparison, 90 days G"),
     ),
     Silent("all is well", ALWAYS, ("*: Active alerts A", "*: Why * rejected A")),
-    Silent("what the feed does not say is not known", frozenset({"feed down"}), ("team-now: Silent on shift A",)),
+    Silent("what the feed does not say is not known", frozenset({"feed down"}), ("*: Silent on shift A",)),
+    Silent("nobody is silent", ALWAYS, ("wall: Who is silent A",)),
+    Silent("nobody is on a call", NIGHT, ("wall: Longest calls now A",)),
     Silent("no call has a transcript in this department", ALWAYS, ("coaching: *",)),
     Silent(
         "no value could not be read, no lead was linked twice, and there are no transcripts",
@@ -95,6 +98,7 @@ SILENT: Final = (
 
 WITHOUT_WORKER: Final = (
     "team-now: Data A",
+    "wall: Data A",
     "team-now: Managers by state ?",
     "team-now: Active alerts A",
     "operations: Newest event A",

@@ -135,10 +135,11 @@ def test_a_board_leads_to_the_others_and_keeps_what_was_picked(board: Any) -> No
     assert board["tags"] == ["callpulse"]
 
 
-def test_the_board_of_the_team_can_be_put_on_the_wall() -> None:
-    board = BOARDS["team-now.json"]
+def test_a_board_for_the_wall_fits_one_screen_and_the_board_of_the_team_leads_to_it() -> None:
+    board, wall = BOARDS["team-now.json"], BOARDS["wall.json"]
+    assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels(wall)) * 38 <= 1080
     (link,) = (link for link in board["links"] if link["type"] == "link")
-    assert link["url"] == f"/d/{board['uid']}?kiosk"
+    assert link["url"] == f"/d/{wall['uid']}?kiosk"
     assert (link["includeVars"], link["keepTime"], board["refresh"]) == (True, True, "10s")
 
 

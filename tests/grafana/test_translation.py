@@ -175,12 +175,12 @@ def test_a_text_without_a_translation_stops_the_build_and_says_where_it_belongs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = (translation.FOLDER / "ru.toml").read_text("utf-8")
-    (tmp_path / "ru.toml").write_text(whole.replace('"Silent on shift" = ', '"Quiet on shift" = '), "utf-8")
+    (tmp_path / "ru.toml").write_text(whole.replace('"Managers by state" = ', '"Managers by phase" = '), "utf-8")
     monkeypatch.setattr(translation, "FOLDER", tmp_path)
-    with pytest.raises(UntranslatedError, match=r'ru\.toml has no text [^\n]*\n\[team-now\]\n"Silent on shift" = $'):
+    with pytest.raises(UntranslatedError, match=r'ru\.toml has no text [^\n]*\n\[team-now\]\n"Managers by state" = $'):
         build.rendered(RUSSIAN)
     assert build.main(["--check", "--language", "ru"]) == 1
-    assert '[team-now]\n"Silent on shift" = ' in capsys.readouterr().err
+    assert '[team-now]\n"Managers by state" = ' in capsys.readouterr().err
     assert build.main(["--check", "--language", "en"]) == 0
 
 

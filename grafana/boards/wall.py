@@ -1,0 +1,93 @@
+"""The board *Team now, on a wall*: few figures in large type, for a screen that is read from across a room.
+
+It fits one screen without scrolling: 27 rows of Grafana's grid.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import bargauge, stat
+from grafana_foundation_sdk.builders import common as shared
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.models import common as options
+
+from grafana import common, queries
+from grafana.boards import leads, team_now
+from grafana.common import BLUE, RED, bars, instant, number
+from grafana.config import Config
+from grafana.queries import manager
+
+TILES: Final = 6
+"""How many managers a panel of tiles shows: more would be too small to read."""
+
+
+def _tiles(title: str, description: str, expr: str, colour: str) -> stat.Panel:
+    """Return a tile for each manager: the name and a time, in large type, the longest first."""
+    found = f"sort_desc(topk({TILES}, {queries.with_name(expr)}))"
+    return (
+        number(title, description, "s", found, ((None, colour),))
+        .targets([instant(found, "{{name}}")])
+        .text_mode(options.BigValueTextMode.VALUE_AND_NAME)
+        .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
+        .decimals(0)
+    )
+
+
+def silent() -> stat.Panel:
+    """Return the managers who are silent on shift, while the feed is up."""
+    return _tiles(
+        "Who is silent",
+        "Managers on shift without any telephony event for more than <<silence.text>>, and for how long: ask what "
+        "keeps them. At most six, the longest first. Nobody is named while the feed is silent.",
+        f"({manager('idle_seconds')} > {queries.SILENT}) unless on () callpulse:feed_quiet == 1",
+        RED,
+    ).no_value("Nobody. While Data is not Live, nobody is known.")
+
+
+def talking() -> stat.Panel:
+    """Return the managers with the longest calls in progress."""
+    return _tiles(
+        "Longest calls now",
+        "Calls in progress, and for how long: at most six, the longest first. Of more than an hour the end may be "
+        "lost.",
+        f"{manager('longest_call_in_progress_seconds')} > 0",
+        BLUE,
+    ).no_value("Nobody is on a call. While Data is not Live, nobody is known.")
+
+
+def won() -> bargauge.Panel:
+    """Return the deals won in a month, by team."""
+    deals = queries.with_team_name(f"sum by (team) ({manager('won_deals', window='30d')})")
+    return bars(
+        "Deals won in 30 days, by team",
+        "What the calls turn into: deals won in the last 30 days, of the eight teams with the most.",
+        "none",
+        [instant(f"sort_desc(topk(8, {deals}))", "{{name}}")],
+    ).text(shared.VizTextDisplayOptions().title_size(20).value_size(24))
+
+
+def board(config: Config) -> dashboards.Dashboard:
+    """Return the board."""
+    top = (
+        team_now.data_status(),
+        team_now.talking(),
+        team_now.silent(),
+        team_now.calls_an_hour(),
+        team_now.connect_ratio(),
+        team_now.short_calls(config),
+        team_now.meaningful(config),
+        leads.stuck(config),
+    )
+    return common.assemble(
+        config,
+        "wall",
+        "Team now, on a wall",
+        "Few figures in large type, for a screen that is read from across a room.",
+        [
+            *((6 * (place % 4), 6 * (place // 4), 6, 6, panel) for place, panel in enumerate(top)),
+            (0, 12, 24, 5, silent()),
+            (0, 17, 24, 5, talking()),
+            (0, 22, 24, 5, won()),
+        ],
+    )
