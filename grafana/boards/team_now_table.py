@@ -77,7 +77,9 @@ def workload(config: Config) -> table.Panel:
         "<<calls_per_lead_day>> today. Consult: leads that a mentor should discuss with the manager.",
         {"name": "Manager", "manager": tables.HIDDEN},
         (
-            Column("Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1}),
+            Column(
+                "Talk", manager("talk_time_seconds", window="today"), "s", more={"decimals": 1, "mappings": quiet()}
+            ),
             Column(
                 "Inside",
                 manager("internal_talk_seconds", window="today"),
