@@ -80,9 +80,19 @@ def arranged(heads: Mapping[str, str], hidden: Sequence[str] = ()) -> list[dashb
 
 
 def of_columns(
-    title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], sort: str, *, down: bool = True
+    title: str,
+    description: str,
+    labels: Mapping[str, str],
+    columns: Sequence[Column],
+    sort: str,
+    *,
+    down: bool = True,
+    then: str = "",
 ) -> table.Panel:
-    """Return a table with a column for each of the labels of its rows, then the columns; sorted by one of them."""
+    """Return a table with a column for each of the labels of its rows, then the columns; sorted by one of them.
+
+    Rows that are equal in it are sorted by the column `then`, the greatest first.
+    """
     columns = [column._replace(expr=_with_labels(column.expr, labels)) for column in columns]
     refs = [chr(ord("A") + index) for index in range(len(columns))]
     panel = common.described(table.Panel(), title, description, "none")
@@ -92,7 +102,8 @@ def of_columns(
     if len(columns) == 1:  # Grafana omits the letter if there is one query
         heads = {"Value": columns[0].head, **heads}
     panel = panel.transformations(arranged({**labels, **heads}))
-    panel = panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(down)])
+    order = [shared.TableSortByFieldState().display_name(sort).desc(down)]
+    panel = panel.sort_by([*order, *([shared.TableSortByFieldState().display_name(then).desc(True)] if then else [])])
     panel = with_label_columns(panel, labels)
     for column in columns:
         properties = common.override(

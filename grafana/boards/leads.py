@@ -151,6 +151,7 @@ def managers(config: Config) -> table.Panel:
             Column("Per lead", manager("calls_per_lead", window="30d"), more={"decimals": 1, "mappings": quiet()}),
         ),
         "Stuck",
+        then="Consult",
     )
 
 

@@ -63,6 +63,7 @@ def managers(config: Config, states: Mapping[int, tuple[str, str]]) -> table.Pan
         tables.MANAGER,
         columns(config, states),
         "Now",
+        then="For",
     )
 
 

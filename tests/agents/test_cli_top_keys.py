@@ -98,9 +98,15 @@ def test_what_is_no_terminal_has_no_keys() -> None:
 def on_a_terminal(address: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run `callpulse top` on a terminal; give the process and our end, and end it."""
     ours, its = pty.openpty()
-    termios.tcsetwinsize(its, (40, 120))
+    termios.tcsetwinsize(its, (24, 80))
     command = (sys.executable, "-m", "agents.cli", "top", address, "--interval", "60")
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env={**os.environ, "TERM": "xterm-256color"})
+    process = subprocess.Popen(
+        command,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+    )
     try:
         yield process, ours
         assert termios.tcgetattr(its)[3] & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON

@@ -20,12 +20,12 @@ def page(department: Department, view: View, manager: str) -> RenderableType:
     name = linked(name_of(found, view), view.links.of_manager(found.manager))
     name.stylize("bold")
     title = Text.assemble(name, (f"  {found.manager}  {found.team}", "dim"), "\n")
+    if view.keys:  # at the top, for a small window cuts the bottom
+        title.append("Esc shows everybody, ↑ ↓ the manager before or after, q leaves\n", style="dim")
     parts: list[RenderableType] = [top, title, _figures(found, department, view)]
     if found.leads:
         parts += [Text("\nLeads that need help", style="bold"), _leads(found, view)]
     hint = f"callpulse explain, callpulse leads and callpulse coaching {found.manager} show what is behind it"
-    if view.keys:
-        hint += "\nEsc shows everybody, ↑ ↓ the manager before or after, q leaves"
     return Group(*parts, Text(f"\n{hint}", style="dim"))
 
 
