@@ -293,4 +293,4 @@ _NOT_REMINDING: Final = ("need_discovery", "presentation")
 That is no need discovery and no presentation.
 """
 _TELLING_AFTER: Final = ("introduction", "need_discovery", "pain")
-_SUM_AFTER: Final = ("presentation", "need_discovery")
+_SUM_AFTER: Final = ("presentation", "need_discovery", "pain")

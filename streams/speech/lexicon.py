@@ -6,7 +6,7 @@ A group has a kind and a name. Within one kind the longest phrase wins; a phrase
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from streams.speech.marks import HitKind
 from streams.speech.matching import Automaton, Forms, Vocabulary
 from streams.speech.patterns import Context, Contexts, Notation, Term
 from streams.speech.questions import Questions
+from streams.speech.sides import TELLING
 from streams.speech.words import Words
 
 ENGINE: Final = 1
@@ -69,10 +70,14 @@ class Lexicon:
         if groups.problems:
             raise LexiconError(groups.problems)
         self._sides: dict[Role, tuple[Automaton, list[Phrase]]] = {}
+        self._telling: dict[Role, tuple[Automaton, list[Phrase]]] = {}
         for role, numbers in sides.items():
-            self._sides[role] = (
-                Automaton([terms[number] for number in numbers]),
-                [self._phrases[number] for number in numbers],
+            phrases = [self._phrases[number] for number in numbers]
+            telling = [number for number in numbers if self._phrases[number].kind in TELLING]
+            self._sides[role] = Automaton([terms[number] for number in numbers]), phrases
+            self._telling[role] = (
+                Automaton([terms[number] for number in telling]),
+                [self._phrases[number] for number in telling],
             )
         self._forms: Forms = Forms(terms)
         self._vocabulary: Vocabulary = self._new_vocabulary()
@@ -99,15 +104,33 @@ class Lexicon:
 
     def said(self, words: Words, side: Role, start_ms: int) -> list[Candidate]:
         """Return the phrases that this side said, in order. `start_ms` is less than 0 if it is not known."""
-        automaton, phrases = self._sides[side]
+        return self._counted(self._sides, words, side, start_ms, telling=False)
+
+    def telling(self, words: Words, side: Role, start_ms: int) -> list[Candidate]:
+        """Return those of the phrases that this side said which tell sides, stages and objections, in order."""
+        return self._counted(self._telling, words, side, start_ms, telling=True)
+
+    def _counted(
+        self,
+        sides: Mapping[Role, tuple[Automaton, list[Phrase]]],
+        words: Words,
+        side: Role,
+        start_ms: int,
+        *,
+        telling: bool,
+    ) -> list[Candidate]:
+        automaton, phrases = sides[side]
         if automaton.full():
             automaton.renew()
             self._vocabulary = self._new_vocabulary()
-        found = automaton.find(words, self._vocabulary, is_manager=side == "manager")
+        found = automaton.find(words, self._vocabulary, is_manager=side == "manager", telling=telling)
         return counted(found, phrases, words.forms, start_ms) if found else []
 
     def _new_vocabulary(self) -> Vocabulary:
-        return Vocabulary(self._sides["manager"][0], self._sides["customer"][0], self._forms)
+        sides, telling = self._sides, self._telling
+        return Vocabulary(
+            sides["manager"][0], sides["customer"][0], telling["manager"][0], telling["customer"][0], self._forms
+        )
 
 
 class _Loader:

@@ -14,10 +14,13 @@ from msgspec import Struct
 
 from streams.contract.events import Role
 
-HitKind: TypeAlias = Literal["filler", "stage", "objection", "reaction", "argument", "promise", "next_step", "cue"]
+HitKind: TypeAlias = Literal[
+    "filler", "stage", "objection", "reaction", "argument", "promise", "next_step", "cue", "answer"
+]
 """Kinds of groups in the lexicon. Within one kind the longest phrase wins; a phrase may count in several kinds.
 
-`cue` is for groups that only rules use, such as agreement, a named time, or a refusal.
+`cue` is for groups that only rules use, such as agreement, a named time, or a refusal. `answer` is
+what a customer's answer to something told is about: it tells the kind of an objection that no phrase tells.
 """
 QuestionType: TypeAlias = Literal["open", "wh", "yes_no", "or", "tag", "declarative", "rhetorical"]
 HIT_KINDS: Final[tuple[HitKind, ...]] = get_args(HitKind)

@@ -62,25 +62,39 @@ class Node:
 
 
 class Note:
-    """A note on a token by a `Vocabulary`: the node to which it leads in the automaton of each side, and its kind."""
+    """A note on a token by a `Vocabulary`: the node to which it leads in each automaton, and its kind."""
 
-    __slots__ = ("customer", "kind", "manager", "of")
+    __slots__ = ("customer", "kind", "manager", "of", "telling_customer", "telling_manager")
 
-    def __init__(self, of: Vocabulary, manager: Node | None, customer: Node | None, kind: int) -> None:
+    def __init__(self, of: Vocabulary, kind: int) -> None:
         self.of: Vocabulary = of
-        self.manager: Node | None = manager
-        self.customer: Node | None = customer
+        self.manager: Node | None = None
+        self.customer: Node | None = None
+        self.telling_manager: Node | None = None
+        self.telling_customer: Node | None = None
         self.kind: int = kind
 
 
 class Vocabulary:
-    """Notes on tokens for two automata, of the manager's phrases and of the customer's. The tokens hold the notes."""
+    """Notes on tokens for four automata. The tokens hold the notes.
 
-    __slots__ = ("_customer", "_forms", "_manager")
+    Each side has one automaton of all its phrases, and one of the phrases of stages and objections, which tell sides.
+    """
 
-    def __init__(self, manager: Automaton, customer: Automaton, forms: Forms) -> None:
+    __slots__ = ("_customer", "_forms", "_manager", "_telling_customer", "_telling_manager")
+
+    def __init__(
+        self,
+        manager: Automaton,
+        customer: Automaton,
+        telling_manager: Automaton,
+        telling_customer: Automaton,
+        forms: Forms,
+    ) -> None:
         self._manager: Automaton = manager
         self._customer: Automaton = customer
+        self._telling_manager: Automaton = telling_manager
+        self._telling_customer: Automaton = telling_customer
         self._forms: Forms = forms
 
     def note(self, token: Token) -> Note:
@@ -90,7 +104,11 @@ class Vocabulary:
             if known.of is self:
                 return known
         form = token.form
-        made = Note(self, self._manager.first(form), self._customer.first(form), self._kind(form))
+        made = Note(self, self._kind(form))
+        made.manager = self._manager.first(form)
+        made.customer = self._customer.first(form)
+        made.telling_manager = self._telling_manager.first(form)
+        made.telling_customer = self._telling_customer.first(form)
         token.phrases = made
         return made
 
@@ -132,15 +150,19 @@ class Automaton:
         """Drop all nodes and make a new first one. Earlier `Note`s are invalid then."""
         self._root = self._builder.root()
 
-    def find(self, words: Words, known: Vocabulary, *, is_manager: bool) -> list[Found]:
+    def find(self, words: Words, known: Vocabulary, *, is_manager: bool, telling: bool) -> list[Found]:
         """Return every place at which a phrase stands, in order of the first word; overlaps among them.
 
-        `known` is the vocabulary of which this automaton is the one of the manager, or of the customer.
+        `known` is the vocabulary of which this automaton is the one of the manager, or of the customer; `telling`: the
+        one of the phrases that tell sides.
         """
         found: list[Found] = []
         notes = [known.note(token) for token in words.tokens]
         for first, note in enumerate(notes):
-            node = note.manager if is_manager else note.customer
+            if telling:
+                node = note.telling_manager if is_manager else note.telling_customer
+            else:
+                node = note.manager if is_manager else note.customer
             if node is not None:
                 self._follow(node, words.forms, notes, first, found)
         return found

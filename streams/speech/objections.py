@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -16,8 +16,14 @@ _ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
 _TOLD_STAGES: Final = ("presentation", "proposal")
 _ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
 _PRICED_STAGES: Final = ("proposal", "objection")
-RESISTING_WORDS: Final = 4
+_KINDS: Final = ("price", "timing", "authority", "competitor", "trust")
+"""Groups of `answer` that are kinds of objections. An answer about none of them is about the need."""
+RESISTING_WORDS: Final = 3
 """The fewest words of an objection without a phrase of any kind."""
+SHORT_WORDS: Final = 4
+"""The most words of a customer's utterance after which the next one still answers the manager."""
+ANSWERING_WORDS: Final = 6
+"""The fewest words of a manager's utterance that tells something."""
 FAREWELL_WORDS: Final = 6
 """The most words of a refusal without a reason that ends the call, and of each utterance after it."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
@@ -50,43 +56,115 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
     kinds = said.of("objection")
     before = talk[said.number - 1] if said.number else None
     if not kinds and before is not None:
-        kinds = _unnamed_objection(said, before, now) or _taken_up(talk, said, before, now)
+        kinds = _unnamed_objection(said, _told_before(talk, said), now) or _taken_up(talk, said, before, now)
     if not kinds:
         return None
     last = said.number == len(talk) - 1
     bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
     if (said.steps("refusal") and (last or bare)) or (last and has_next_step and now == "next_step"):
         return None
-    answers = before is not None and before.marks.role == "manager" and bool(before.marks.questions)
-    if answers and now in _ASKING_STAGES and "contrast" not in said.of("cue") and not kinds.keys() - _ALSO_ANSWERS:
+    if before is not None and before.marks.role == "manager" and _only_answers(said, before, now, kinds):
         return None
-    kind, *also = sorted(kinds, key=lambda group: (kinds[group], group))
+    if before is not None and now in _ANSWERED_STAGES and kinds.keys() == {"need"}:
+        kinds = kinds | _about(said)
+    if before is not None and "sum" in said.of("cue") and _priced(before, now):
+        kinds = {"price": said.of("cue")["sum"]} | kinds
+    kind, *also = sorted(kinds, key=lambda group: (group == "need", kinds[group], group))
     reaction, adequate = _reaction(talk, said)
     return ObjectionHeard(kind, said.name, kinds[kind], tuple(also), reaction, adequate)
 
 
-def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
-    """Return the kind and the moment of an objection without a phrase of any kind, nothing if there is none.
+def _only_answers(said: Said, before: Said, now: str, kinds: Mapping[str, int]) -> bool:
+    """Return whether the words of an objection only answer a question about the situation, or for a time."""
+    if kinds.keys() == {"timing"} and before.steps("offer", "appointment") and before.steps("named"):
+        return said.steps("named")
+    if not before.marks.questions or now not in _ASKING_STAGES or "contrast" in said.of("cue"):
+        return False
+    return not kinds.keys() - _ALSO_ANSWERS - ({"trust"} if said.of("stage") else set())
 
-    After a presentation of the product or its price without a question, a customer's answer with "not", "only" or "too"
-    is an objection. Most of these mean that there is no need, or that the product does not fit. Another sum means that
-    the price is too high. A description of the present solution, at the beginning of the call, means that there is no
-    need.
+
+def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
+    """Return the kinds and the moments of an objection without a phrase of any kind, nothing if there is none.
+
+    Where the manager told of the product or its price and asked nothing, a customer who tells something and does not
+    take it as it is sets something against it. What it is about tells the kind.
     """
-    presented = before.marks.role == "manager" and not before.marks.questions and not said.marks.questions
-    if not presented or said.steps("agreement", "named", "customer_offer", "refusal"):
+    if before.marks.role != "manager" or _takes_it_as_it_is(said):
         return {}
-    cues = said.of("cue")
-    long = said.marks.words >= RESISTING_WORDS
-    priced = "sum" in before.of("cue") or "proposal" in before.of("stage")
-    if priced and now in _PRICED_STAGES and "sum" in cues:
-        return {"price": cues["sum"]}
-    tells = "asks_back" in cues or "pain" in said.of("stage")
-    if long and now in _TOLD_STAGES and "resistance" in cues and not tells:
-        return {"need": cues["resistance"]}
-    if long and now == "introduction" and "own_case" in cues and not said.of("stage"):
-        return {"need": cues["own_case"]}
-    return {}
+    if "exclaims" in said.of("answer") and _priced(before, now):
+        if "proposal" in before.of("stage") or not before.marks.questions:
+            return {"price": said.of("answer")["exclaims"]}
+        return {}
+    about = _about(said)
+    if "proposal" in said.of("stage") or (said.steps("refusal") and not about):
+        return {}
+    if before.marks.questions or said.marks.questions:
+        return _among_questions(said, before, now, about)
+    return _against_what_was_told(said, before, now, about)
+
+
+def _takes_it_as_it_is(said: Said) -> bool:
+    answer = said.of("answer")
+    return "settled" in answer or ("assent" in answer and "but" not in answer)
+
+
+def _about(said: Said) -> dict[str, int]:
+    """Return the kinds of objections that an answer may be about, with their moments."""
+    return {group: at_ms for group, at_ms in said.of("answer").items() if group in _KINDS}
+
+
+def _among_questions(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
+    """Return the kinds of an objection where the manager asked, or the customer asks back.
+
+    After an offer that ends in a question it has a word that sets it against the offer. A question of the customer
+    that has a question mark is an objection only where it doubts.
+    """
+    if now not in _TOLD_STAGES or said.steps("agreement", "named", "customer_offer"):
+        return {}
+    if before.marks.questions and not ("proposal" in before.of("stage") and "contrast" in said.of("cue")):
+        return {}
+    if any(question.marked for question in said.marks.questions):
+        return {kind: at_ms for kind, at_ms in about.items() if kind == "trust"}
+    return about
+
+
+def _against_what_was_told(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
+    """Return the kinds of an objection to something that was told.
+
+    Another sum says that a price is dear. What is about nothing is about the price that was told, or the need. A
+    problem that is told supports the offer. Against the manager's answer to an objection, only what is about something
+    is another one. At the beginning of a call, how it is done already is an objection, and that the time is bad.
+    """
+    cues, words = said.of("cue"), said.marks.words
+    priced = _priced(before, now)
+    if words < RESISTING_WORDS or (priced and "sum" in cues):
+        return {"price": cues["sum"]} | about if priced and "sum" in cues else {}
+    if now in _TOLD_STAGES:
+        problem = "pain" in said.of("stage") and not priced and not about.keys() & {"timing", "trust"}
+        other = {} if problem else {"price" if priced else "need": said.marks.start_ms}
+        return other and (about or other)
+    told = before.marks.words >= ANSWERING_WORDS
+    if now == "objection" and told and words > RESISTING_WORDS:
+        return about
+    if now != "introduction" or said.of("stage"):
+        return {}
+    if "own_case" in cues:
+        return about or {"need": cues["own_case"]}
+    return {kind: at_ms for kind, at_ms in about.items() if told and kind == "timing"}
+
+
+def _priced(before: Said, now: str) -> bool:
+    """Return whether a price was told in the utterance before."""
+    told = "proposal" in before.of("stage") or "sum" in before.of("cue")
+    return told and before.marks.role == "manager" and now in _PRICED_STAGES
+
+
+def _told_before(talk: Sequence[Said], said: Said) -> Said:
+    """Return the utterance that a customer answers: the one before, or that before a short one of the customer."""
+    before = talk[said.number - 1]
+    if said.number > 1 and before.marks.role == "customer" and before.marks.words <= SHORT_WORDS:
+        return talk[said.number - 2]
+    return before
 
 
 def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[str, int]:
@@ -99,7 +177,7 @@ def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[
         return {}
     if before.marks.role != "manager" or before.marks.questions or said.marks.words < RESISTING_WORDS:
         return {}
-    if said.steps("agreement", "named", "customer_offer", "refusal"):
+    if _takes_it_as_it_is(said) or said.steps("agreement", "named", "customer_offer", "refusal"):
         return {}
     if said.marks.questions and "sum" not in said.of("cue"):
         return {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from streams.contract.events import SpeechUtterance
+from streams.contract.events import Role, SpeechUtterance
 from streams.settings.speech import Speech
 from streams.speech.lexicon import Lexicon
 from streams.speech.marks import Hit, Question, UtteranceMarks
-from streams.speech.sides import LOOKED_AT_MS, TELLING
+from streams.speech.sides import LOOKED_AT_MS
 from streams.speech.stretches import stretches, unclear
 from streams.speech.words import Words, is_word
 
@@ -54,8 +54,8 @@ class Reader:
         return tuple(hits)
 
     def _as_other(self, event: SpeechUtterance, words: Words) -> int:
-        said = self._lexicon.said(words, "customer" if event.role == "manager" else "manager", event.start_ms)
-        return sum([one.phrase.kind in TELLING for one in said])
+        other: Role = "customer" if event.role == "manager" else "manager"
+        return len(self._lexicon.telling(words, other, event.start_ms))
 
     def _asked(self, words: Words, times: Moments) -> tuple[Question, ...]:
         asked = self._questions.find(words)

@@ -9,7 +9,7 @@ from streams.speech.conversation import Conversation, conversation
 from streams.speech.marks import Hit, HitKind, Question, UtteranceMarks
 
 Said = tuple[str, str]
-"""Side, and groups: "m", "stage.presentation objection.price ?wh"."""
+"""Side, and groups: "m", "stage.presentation objection.price ?wh". A customer without any says two words."""
 
 
 def call(*talk: Said) -> dict[str, UtteranceMarks]:
@@ -21,7 +21,7 @@ def marks(side: str, groups: str, start_ms: int) -> UtteranceMarks:
     role: Role = "manager" if side == "m" else "customer"
     hits: list[Hit] = []
     questions: list[Question] = []
-    words = 5
+    words = 5 if groups or side == "m" else 2
     for at, name in enumerate(groups.split()):
         if name.startswith("?"):
             questions.append(Question("wh", clarifying=False, marked=True, word=0, at_ms=start_ms))
@@ -48,6 +48,7 @@ def _kind(kind: str) -> HitKind:
         "reaction": "reaction",
         "next": "next_step",
         "cue": "cue",
+        "answer": "answer",
     }
     return kinds[kind]
 
@@ -192,21 +193,119 @@ OPENING: tuple[Said, ...] = (("m", ""), ("c", ""), ("m", "stage.presentation sta
     ("answer", "kind"),
     [
         ("cue.sum", ["price"]),
+        ("cue.sum words=2", ["price"]),
         ("cue.sum ?", []),
-        ("cue.sum cue.agreement", []),
-        ("cue.resistance", ["need"]),
-        ("cue.resistance cue.asks_back", []),
-        ("cue.resistance words=3", []),
+        ("cue.sum answer.assent", []),
+        ("words=5", ["price"]),
+        ("words=2", []),
+        ("words=2 answer.exclaims", ["price"]),
+        ("words=2 answer.exclaims answer.assent", []),
+        ("answer.authority", ["authority"]),
+        ("answer.assent", []),
+        ("answer.assent answer.but", ["price"]),
+        ("answer.settled answer.but", []),
+        ("stage.pain", ["price"]),
+        ("stage.proposal", []),
+        ("cue.refusal", []),
+        ("cue.refusal answer.competitor", ["competitor"]),
+        ("objection.need answer.trust", ["trust"]),
     ],
 )
 def test_what_is_set_against_a_price_is_an_objection(answer: str, kind: list[str]) -> None:
-    heard = conversation(call(*OPENING, ("c", answer), ("m", ""), ("c", "")))
+    talk = call(*OPENING, ("c", answer), ("m", ""), ("c", ""), ("m", "?"), ("c", "words=9"))
+    heard = conversation(talk)
     assert [one.kind for one in heard.objections] == kind
 
 
 @pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        ("words=5", ["need"]),
+        ("words=2", []),
+        ("answer.timing", ["timing"]),
+        ("answer.price answer.trust", ["price"]),
+        ("stage.pain", []),
+        ("stage.pain answer.price", []),
+        ("stage.pain answer.trust", ["trust"]),
+        ("answer.exclaims words=2", []),
+        ("?", []),
+        ("answer.price ?", []),
+        ("answer.trust ?", ["trust"]),
+        ("answer.trust ? cue.agreement", []),
+    ],
+)
+def test_what_is_set_against_the_product_is_an_objection(answer: str, kinds: list[str]) -> None:
+    heard = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer", "kinds"),
+    [
+        ("stage.proposal ?", "answer.authority cue.contrast", ["authority"]),
+        ("stage.proposal ?", "answer.authority", []),
+        ("stage.presentation ?", "answer.authority cue.contrast", []),
+        ("stage.proposal ?", "answer.exclaims words=1", ["price"]),
+        ("cue.sum ?", "answer.exclaims words=1", []),
+    ],
+)
+def test_after_an_offer_that_asks_an_objection_needs_a_word_against_it(
+    offer: str, answer: str, kinds: list[str]
+) -> None:
+    opening = (OPENED, ("c", ""), ("m", "stage.presentation stage.proposal"), ("c", "answer.assent"))
+    heard = conversation(call(*opening, ("m", offer), ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kinds"),
+    [
+        ("words=2", "answer.competitor", ["competitor"]),
+        ("words=5 answer.assent", "answer.competitor", []),
+        ("words=2", "answer.assent", []),
+    ],
+)
+def test_a_customer_who_says_a_word_and_then_more_still_answers(first: str, second: str, kinds: list[str]) -> None:
+    told = (OPENED, ("c", ""), ("m", "stage.presentation"))
+    heard = conversation(call(*told, ("c", first), ("c", second), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("manager", "answer", "kinds"),
+    [
+        ("words=9", "answer.authority", ["price", "authority"]),
+        ("words=9", "words=5", ["price"]),
+        ("words=9", "answer.authority words=3", ["price"]),
+        ("words=4", "answer.authority", ["price"]),
+    ],
+)
+def test_against_an_answer_to_an_objection_only_what_is_about_something_is_another(
+    manager: str, answer: str, kinds: list[str]
+) -> None:
+    first = (*OPENING, ("c", "objection.price"), ("m", f"{manager} reaction.option"))
+    heard = conversation(call(*first, ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(("answer", "kinds"), [("objection.timing next.named", []), ("objection.timing", ["timing"])])
+def test_who_names_another_time_for_an_appointment_does_not_object(answer: str, kinds: list[str]) -> None:
+    opening = (OPENED, ("c", ""), ("m", "stage.presentation"), ("c", "answer.assent"))
+    heard = conversation(call(*opening, ("m", "cue.offer next.named ?"), ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
     ("opening", "answer", "kind"),
-    [("", "cue.own_case", ["need"]), ("?", "cue.own_case", []), ("", "cue.own_case stage.need_discovery", [])],
+    [
+        ("", "cue.own_case", ["need"]),
+        ("", "cue.own_case answer.competitor", ["competitor"]),
+        ("?", "cue.own_case", []),
+        ("", "cue.own_case stage.need_discovery", []),
+        ("words=8", "answer.timing", ["timing"]),
+        ("words=4", "answer.timing", []),
+        ("words=8", "answer.competitor", []),
+    ],
 )
 def test_how_it_is_done_already_is_an_objection_at_the_beginning(opening: str, answer: str, kind: list[str]) -> None:
     heard = conversation(call(("m", opening), ("c", answer), ("m", ""), ("c", "")))
@@ -275,11 +374,12 @@ def test_a_call_to_remind_finds_no_need_and_presents_nothing() -> None:
 @pytest.mark.parametrize(
     ("said", "answer", "kinds"),
     [
-        ("words=6", "cue.taken_up", ["need"]),
-        ("words=6", "", []),
-        ("words=3", "cue.taken_up", []),
-        ("words=6 ?", "cue.taken_up", []),
-        ("words=6 cue.agreement", "cue.taken_up", []),
+        ("words=6 stage.pain", "cue.taken_up", ["need"]),
+        ("words=6 stage.pain", "", []),
+        ("words=2 stage.pain", "cue.taken_up", []),
+        ("words=6 stage.pain ?", "cue.taken_up", []),
+        ("words=6 stage.pain answer.assent", "cue.taken_up", []),
+        ("words=6 stage.pain cue.agreement", "cue.taken_up", []),
     ],
 )
 def test_what_the_manager_takes_up_is_an_objection(said: str, answer: str, kinds: list[str]) -> None:
@@ -289,7 +389,7 @@ def test_what_the_manager_takes_up_is_an_objection(said: str, answer: str, kinds
 
 @pytest.mark.parametrize(("problem", "kinds"), [("", ["need"]), (" stage.pain", [])])
 def test_who_tells_of_a_problem_sets_nothing_against_the_product(problem: str, kinds: list[str]) -> None:
-    answer = ("c", f"words=6 cue.resistance{problem}")
+    answer = ("c", f"words=6{problem}")
     heard = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), answer, ("m", ""), ("c", "")))
     assert [one.kind for one in heard.objections] == kinds
 
