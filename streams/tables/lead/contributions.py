@@ -74,8 +74,8 @@ _SINCE_NONE: Final = measures.labelled(measures.STAGE_SINCE, NONE)
 _WON_WITHOUT_CALL: Final = measures.by_dimension(measures.WON, "first_kind", NONE)
 
 
-def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield the counts of the lead's calls: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
+def days(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:
+    """Return the counts of the lead's calls: `calls:K`, `sum`, `over`, on the newest day of a leg and the 31 before it.
 
     `calls:K` and `sum` count only while the lead is open.
 
@@ -89,6 +89,7 @@ def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
         calls:3          +1    -1                 13-15    1
         calls:4    +1    -1                       > 15     0
     """
+    entries: list[Entry] = []
     owner = summary.owner
     counts = counts_by_day(summary.state)
     is_open = summary.counts_as_open
@@ -97,55 +98,62 @@ def days(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
         packed = counts[day]
         called = packed & CALLS_MASK
         if is_open:
-            yield owner, measures.CALLS_OF_DAY, day, called, "lead", ""
+            entries.append((owner, measures.CALLS_OF_DAY, day, called, "lead", ""))
         if is_open and later < measures.MOST:
             now = min(later + called, measures.MOST)
             if now > later:
-                yield owner, measures.CALLS_BY_NUMBER[now - 1], day, 1, "lead", ""
+                entries.append((owner, measures.CALLS_BY_NUMBER[now - 1], day, 1, "lead", ""))
                 if later:
-                    yield owner, measures.CALLS_BY_NUMBER[later - 1], day, -1, "lead", ""
+                    entries.append((owner, measures.CALLS_BY_NUMBER[later - 1], day, -1, "lead", ""))
             later = now
         if packed >> DIALS_SHIFT > policy.calls_per_day:
-            yield owner, measures.OVER_DIALLED, day, 1, "lead", ""
+            entries.append((owner, measures.OVER_DIALLED, day, 1, "lead", ""))
+    return entries
 
 
-def streaks(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield an open lead's conversations without progress, on its newest day: `streak:K`, `mentor`, `stuck`."""
+def streaks(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:
+    """Return an open lead's conversations without progress, on its newest day: `streak:K`, `mentor`, `stuck`."""
+    entries: list[Entry] = []
     legs = summary.legs
     if not legs or not summary.is_open:
-        return
+        return entries
     without = summary.conversations_since(summary.progress_at)
     if without:
         owner = summary.owner
         day = newest_day(legs)
-        yield owner, measures.STREAK_BY_NUMBER[min(without, measures.MOST) - 1], day, 1, "lead", ""
+        entries.append((owner, measures.STREAK_BY_NUMBER[min(without, measures.MOST) - 1], day, 1, "lead", ""))
         if without >= policy.stuck_after:
-            yield owner, measures.STUCK, day, 1, "lead", ""
+            entries.append((owner, measures.STUCK, day, 1, "lead", ""))
         if without >= policy.mentor_after and is_consultation_due(summary, policy):
-            yield owner, measures.CONSULTATION_DUE, day, 1, "lead", ""
+            entries.append((owner, measures.CONSULTATION_DUE, day, 1, "lead", ""))
+    return entries
 
 
-def stages(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield an open lead's stage and the day it entered it, on its newest day: `stage:S`, `since:S`."""
+def stages(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:
+    """Return an open lead's stage and the day it entered it, on its newest day: `stage:S`, `since:S`."""
+    entries: list[Entry] = []
     legs = summary.legs
     if not legs or not summary.is_open:
-        return
+        return entries
     owner = summary.owner
     day = newest_day(legs)
     deal = summary.lead_deal
     if deal is None:
-        yield owner, _STAGE_NONE, day, 1, "lead", ""
-        yield owner, _SINCE_NONE, day, legs[0].day, "lead", ""
+        entries.append((owner, _STAGE_NONE, day, 1, "lead", ""))
+        entries.append((owner, _SINCE_NONE, day, legs[0].day, "lead", ""))
     else:
-        yield owner, measures.labelled(measures.STAGE, deal.stage), day, 1, "deal", deal.id
-        yield (
-            owner,
-            measures.labelled(measures.STAGE_SINCE, deal.stage),
-            day,
-            policy.day(owner, deal.since),
-            "deal",
-            deal.id,
+        entries.append((owner, measures.labelled(measures.STAGE, deal.stage), day, 1, "deal", deal.id))
+        entries.append(
+            (
+                owner,
+                measures.labelled(measures.STAGE_SINCE, deal.stage),
+                day,
+                policy.day(owner, deal.since),
+                "deal",
+                deal.id,
+            )
         )
+    return entries
 
 
 def is_consultation_due(summary: LeadSummary, policy: LeadPolicy) -> bool:
@@ -174,18 +182,21 @@ def attention(summary: LeadSummary, policy: LeadPolicy) -> Attention | None:
     )
 
 
-def given(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:  # noqa: ARG001 - the signature of all components
-    """Yield the day on which the lead was given to the department, by the kind of its first call: `given:K`."""
+def given(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:  # noqa: ARG001 - the signature of all components
+    """Return the day on which the lead was given to the department, by the kind of its first call: `given:K`."""
+    entries: list[Entry] = []
     first = summary.first
     if first is not None:
-        yield summary.owner, measures.GIVEN_BY_KIND[summary.first_kind], first.day, 1, "call", first.call
+        entries.append((summary.owner, measures.GIVEN_BY_KIND[summary.first_kind], first.day, 1, "call", first.call))
+    return entries
 
 
-def reach(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield the steps of the funnel that the lead reached, on the day it did: `reach:STEP`."""
+def reach(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:
+    """Return the steps of the funnel that the lead reached, on the day it did: `reach:STEP`."""
+    entries: list[Entry] = []
     owner = summary.owner
     if not owner:
-        return
+        return entries
     presented = _reached(summary, policy, policy.presentation)
     conversation = _first_conversation(summary, presented)
     steps = (
@@ -196,7 +207,8 @@ def reach(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
     )
     for measure, reached in steps:
         if reached is not None:
-            yield owner, measure, policy.day(owner, reached[0]), 1, reached[1], reached[2]
+            entries.append((owner, measure, policy.day(owner, reached[0]), 1, reached[1], reached[2]))
+    return entries
 
 
 Reached: TypeAlias = tuple[int, Evidence, str]
@@ -239,22 +251,26 @@ def _reached_by_deals(summary: LeadSummary, rank: int) -> Reached | None:
     return reached
 
 
-def legs(summary: LeadSummary, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield the legs: `answered:K`, `talks`, `off_hours`."""
+def legs(summary: LeadSummary, policy: LeadPolicy) -> list[Entry]:
+    """Return the legs: `answered:K`, `talks`, `off_hours`."""
+    entries: list[Entry] = []
     noted = {id(leg): note for leg, note in summary.noted}
     for leg in summary.legs:
-        yield from one_leg(leg, kind_of(leg, noted.get(id(leg))), policy)
+        entries.extend(one_leg(leg, kind_of(leg, noted.get(id(leg))), policy))
+    return entries
 
 
-def one_leg(leg: LeadLeg, kind: int, policy: LeadPolicy) -> Iterator[Entry]:
-    """Yield the contributions of one leg of a kind."""
+def one_leg(leg: LeadLeg, kind: int, policy: LeadPolicy) -> list[Entry]:
+    """Return the contributions of one leg of a kind."""
+    entries: list[Entry] = []
     flags = leg.flags
     if flags & FLAG_ANSWERED:
-        yield leg.manager, measures.ANSWERED_BY_KIND[kind], leg.day, 1, "call", leg.call
+        entries.append((leg.manager, measures.ANSWERED_BY_KIND[kind], leg.day, 1, "call", leg.call))
     if flags & FLAG_CONVERSATION:
-        yield leg.manager, measures.CONVERSATIONS, leg.day, 1, "call", leg.call
+        entries.append((leg.manager, measures.CONVERSATIONS, leg.day, 1, "call", leg.call))
     if flags & FLAG_OUTBOUND and policy.is_off_hours(leg.manager, leg.started_at):
-        yield leg.manager, measures.OFF_HOURS, leg.day, 1, "call", leg.call
+        entries.append((leg.manager, measures.OFF_HOURS, leg.day, 1, "call", leg.call))
+    return entries
 
 
 def notes(summary: LeadSummary, policy: LeadPolicy, only: str | None = None) -> Iterator[Entry]:  # noqa: ARG001 - the signature of all components

@@ -62,7 +62,7 @@ def append(lead: str, summary: LeadSummary, policy: LeadPolicy, leg: LeadLeg) ->
     changes: ChangeList = []
     by_manager = {owner: changes}
     must_recount = earlier_legs.exceeds_days_kept or summary.state.forgotten
-    days = tuple(contributions.days(summary, policy)) if must_recount else None
+    days = contributions.days(summary, policy) if must_recount else None
     if days is None:
         _add_days(changes, policy, leg, earlier_legs, is_open=summary.counts_as_open)
     if summary.is_open:
