@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import http.client
 import random
+import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -65,7 +67,8 @@ SCRAPES: Final = 5
 
 
 class Point(Struct, frozen=True, kw_only=True):
-    """The costs of a worker of `size`. `history` calls were folded before; processor time is that of its process."""
+    """The costs of a worker of `size`. `history` calls were folded before; processor time is that of its process, and
+    `disk_mib` the size of its folder."""
 
     size: Size
     history: int
@@ -77,14 +80,23 @@ class Point(Struct, frozen=True, kw_only=True):
     series: int
     memory_mib: float
     peak_mib: float | None
+    disk_mib: float
 
 
 def measure(
     bootstrap: str, *, largest: bool = False, sizes: Sequence[Size] = SIZES, count: int = EVENTS, **_others: Any
 ) -> Result:
     """Measure a worker at every point, and compare each with the one in the middle, whose `grows` is empty."""
-    points = [look(bootstrap, size, count) for size in (*sizes, *([LARGEST] if largest else []))]
-    middle = next(point for point in points if not point.size.grows)
+    points: list[Point] = []
+    wrong: list[str] = []
+    for size in (*sizes, *([LARGEST] if largest else [])):
+        where = f"{size.managers:,} managers, {size.leads:,} leads, {size.days} days"
+        print(f"   {where}", file=sys.stderr)
+        try:
+            points.append(look(bootstrap, size, count))
+        except RuntimeError as error:  # the other points are not to be lost
+            wrong.append(f"{where}: {error}")
+    middle = next((point for point in points if not point.size.grows), None)
     figures = {"events": count, "points": [msgspec.to_builtins(point) for point in points]}
     table = [
         [
@@ -100,6 +112,7 @@ def measure(
             "plain",
             "memory",
             "peak",
+            "disk",
         ],
         *(_row(point) for point in points),
     ]
@@ -112,7 +125,7 @@ def measure(
         ),
         f"Before each of {SCRAPES} scrapes every manager has a call; the medians. The worker folds nothing meanwhile.",
     ]
-    return Result("growth", figures, table, compared(points, middle), notes, [])
+    return Result("growth", figures, table, [] if middle is None else compared(points, middle), notes, wrong)
 
 
 def compared(points: Sequence[Point], middle: Point) -> list[Target]:
@@ -149,6 +162,7 @@ def _row(point: Point) -> list[str]:
         f"{point.plain / 2**20:.1f} MiB",
         f"{point.memory_mib:,.0f} MiB",
         "not told" if point.peak_mib is None else f"{point.peak_mib:,.0f} MiB",
+        f"{point.disk_mib:,.0f} MiB",
     ]
 
 
@@ -167,6 +181,8 @@ def look(bootstrap: str, size: Size, events: int) -> Point:
         micros = (worker.cpu_s() - before) / events * 1e6
         looks = [_scrape(installation, worker, number) for number in range(SCRAPES)]
         metrics = worker.metrics()
+        memory_mib, peak_mib = worker.rss_mib(), worker.peak_mib()
+        worker.end(signal.SIGTERM)  # its files stay as they are from here on
         return Point(
             size=size,
             history=count,
@@ -176,8 +192,9 @@ def look(bootstrap: str, size: Size, events: int) -> Point:
             sent=max(sent for *_, sent in looks),
             plain=len(metrics.text),
             series=metrics.series,
-            memory_mib=worker.rss_mib(),
-            peak_mib=worker.peak_mib(),
+            memory_mib=memory_mib,
+            peak_mib=peak_mib,
+            disk_mib=sum(file.stat().st_size for file in installation.data.rglob("*") if file.is_file()) / 2**20,
         )
 
 

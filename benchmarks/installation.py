@@ -33,6 +33,7 @@ WORKER: Final = "bench"
 WATCHED: Final = "benchmarks.watched_worker"
 START_DEADLINE_S: Final = 120.0
 CATCH_UP_DEADLINE_S: Final = 600.0
+ANSWER_DEADLINE_S: Final = 120.0
 POLL_S: Final = 0.02
 # The header of Prometheus 3: an answer may be compressed, and the time of the compression counts.
 PROMETHEUS_HEADERS: Final = {
@@ -68,6 +69,7 @@ class Installation:
         self.changelog = topics.changelog("leads", self.name).name
         self._folder = tempfile.TemporaryDirectory(prefix="callpulse-bench-")
         self.folder = Path(self._folder.name)
+        self.data = self.folder / "data"
         self.config = self.folder / "callpulse.toml"
         self.port = free_port()
         self._workers: list[Worker] = []
@@ -173,7 +175,7 @@ class Worker:
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """Return status and body unchanged. Status 0 without an answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_DEADLINE_S)
         try:
             self._connection.request("GET", path, headers=headers or {})
             answer = self._connection.getresponse()

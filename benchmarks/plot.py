@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct
 
 WIDTH: Final = 300
-HEIGHT: Final = 200
+HEIGHT: Final = 206
 LEFT: Final = 62
-TOP: Final = 34
+TOP: Final = 40
 BOTTOM: Final = 34
 GAP: Final = 14
 STYLE: Final = """\

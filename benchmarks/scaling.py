@@ -44,9 +44,9 @@ class Size(Struct, frozen=True, kw_only=True):
     managers: int = 1_000
     days: int = 3
     counts: tuple[int, ...] = (1, 2, 4)
-    seconds: float = 8.0
+    seconds: float = 7.0
     rate: int = 2_000
-    paced_seconds: float = 15.0
+    paced_seconds: float = 13.0
     warm_up_seconds: float = 5.0
 
 

@@ -180,6 +180,7 @@ def point(event: float, scrape: float, series: int = 100, **size: Any) -> growth
         series=series,
         memory_mib=1.0,
         peak_mib=None,
+        disk_mib=1.0,
     )
 
 
