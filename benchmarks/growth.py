@@ -245,6 +245,7 @@ def _scrape(installation: Installation, worker: Worker, number: int) -> tuple[fl
     status, body = worker.get("/metrics", PROMETHEUS_HEADERS)
     seconds = time.monotonic() - begun
     if status != http.client.OK:
+        worker.check()
         raise RuntimeError(f"/metrics answered with status {status}")
     return seconds, worker.cpu_s() - before, len(body)
 

@@ -35,14 +35,32 @@ class Batch:
 
 
 class OffsetTracker:
-    """Next offsets of the partitions that this worker may fold now: the open ones."""
+    """Next offsets of the partitions that this worker may fold now: the open ones.
+
+    `rebalances` counts the rebalances that began. While one is on (`is_rebalancing`), nothing can be opened: Faust may
+    end a restore of the assignment before it, whose rows have been dropped meanwhile.
+    """
 
     def __init__(self) -> None:
         self._next: dict[TP, int] = {}
         self.gaps: int = 0
+        self.rebalances: int = 0
+        self.is_rebalancing: bool = False
+
+    def begin_rebalance(self) -> None:
+        """Open nothing more until the next assignment. Partitions that are open stay open until they are closed."""
+        self.rebalances += 1
+        self.is_rebalancing = True
+
+    def end_rebalance(self) -> None:
+        """Close all partitions, for each is restored again, and let them be opened."""
+        self.close()
+        self.is_rebalancing = False
 
     def open(self, offsets: Mapping[TP, int]) -> None:
         """Begin to fold the partitions of `offsets` at their offsets. Partitions that are open stay where they are."""
+        if self.is_rebalancing:
+            return
         for tp, offset in offsets.items():
             self._next.setdefault(tp, offset)
 

@@ -240,6 +240,7 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Seek the source partitions to their committed offsets and open the tracker there."""
+        rebalances = self.delivery.tracker.rebalances
         ours = {tp for tp in self.assignment() if tp.topic in self.delivery.sources}
         committed = await self._thread.call_thread(self._committed, ours)
         fresh = {tp for tp, offset in committed.items() if offset is None}
@@ -254,9 +255,10 @@ class BatchConsumer(driver.Consumer):
         for tp, offset in starts.items():
             self._read_offset[tp] = None
             self._committed_offset[tp] = offset
-        # A rebalance may have begun meanwhile: only partitions that are still assigned may be folded.
-        assigned = self.assignment()
-        tracker.open({tp: offset for tp, offset in starts.items() if tp in assigned})
+        # A rebalance may have begun meanwhile. Then all rows have been dropped, and another restore follows.
+        if tracker.rebalances == rebalances:
+            assigned = self.assignment()
+            tracker.open({tp: offset for tp, offset in starts.items() if tp in assigned})
 
     async def _warn_of_lost_records(self, committed: Mapping[TP, int]) -> None:
         """Log the partitions whose committed offset is above their end: Kafka has lost records of theirs."""
@@ -306,12 +308,18 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Make the folded state durable, and drop the partitions, before another worker can own them."""
+        self.delivery.tracker.begin_rebalance()
         try:
             await self.delivery.checkpoint()
         finally:
             self.delivery.tracker.close(revoked)
             self.delivery.release(revoked)
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let the partitions be opened once they are restored."""
+        self.delivery.tracker.end_rebalance()
+        await super().on_partitions_assigned(assigned, generation_id)
 
 
 class IdempotentProducer(driver.Producer):

@@ -164,7 +164,9 @@ class RowTable(faust.Table[Any, Any], Generic[Row]):
             raise
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust's signature
-        """Make the restored partitions the owned ones."""
+        """Make the restored partitions the owned ones, unless a rebalance has dropped their rows meanwhile."""
+        if self._tracker.is_rebalancing:
+            return
         ours = frozenset(tp.partition for tp in active_tps)
         self.release(set(self.parts) - ours)
         self._budget.share(len(ours))
