@@ -65,12 +65,16 @@ COMPILED = (
     "streams/tables/measures.py",
     "streams/tables/value.py",
     "streams/tables/changelog.py",
+    "streams/contract/origin.py",
     "streams/contract/topics.py",
     "agents/calls.py",
     "agents/crm.py",
     "agents/outcomes.py",
     "agents/speech.py",
     "agents/leads.py",
+    "agents/delivery/intake.py",
+    "agents/kafka/batch_sender.py",
+    "agents/state/in_memory.py",
     "agents/state/rows.py",
 )
 """The folds, what they stand on, and the loops that feed them.

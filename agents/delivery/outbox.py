@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from agents.kafka.batch_sender import BatchSender, Headers, Record
@@ -56,6 +56,16 @@ class Outbox:
         self._waiting[topic, partition].append((key, value, headers, None))
         self._count += 1
         if self._count == 1:
+            self._wake.set()
+
+    def add_all(self, topic: str, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Put records without headers in the queue of their partition."""
+        before = self._count
+        waiting = self._waiting[topic, partition]
+        for key, value in records:
+            waiting.append((key, value, None, None))
+            self._count += 1
+        if before == 0 and self._count:
             self._wake.set()
 
     def acked(self, topic: str, partition: int) -> list[tuple[int, int]]:

@@ -6,12 +6,13 @@ aiokafka's `send` makes a future for each record. A batch has one, and is four t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 Headers: TypeAlias = list[tuple[str, bytes]] | None
 Record: TypeAlias = tuple[bytes | None, bytes | None, Headers, int | None]
-"""Key, value, headers and timestamp (ms). None is the present time; most topics take the time of arrival anyway."""
+"""Key, value, headers and timestamp (ms). None is the time of sending; most topics take the time of arrival anyway."""
 
 
 class BatchSender:
@@ -43,7 +44,9 @@ class BatchSender:
         """
         producer = self._producer()
         batch, length = producer.create_batch(), 0
-        for key, value, headers, timestamp in records:
+        now_ms = int(time.time() * 1000)  # aiokafka would ask for the time of each record
+        for key, value, headers, given_ms in records:
+            timestamp = now_ms if given_ms is None else given_ms
             if batch.append(key=key, value=value, timestamp=timestamp, headers=headers or []) is None:
                 await self._enqueue(batch, topic, partition, length)
                 batch, length = producer.create_batch(), 0

@@ -17,9 +17,9 @@ from faust.types import TP
 
 from agents.delivery.offsets import OffsetTracker
 from agents.delivery.outbox import Outbox
+from agents.state.in_memory import Records, encode_until
 from agents.state.tables import AnyPartition, RowTable
 
-Records: TypeAlias = list[tuple[bytes, bytes | None]]
 Commit: TypeAlias = Callable[[Mapping[TP, int]], Awaitable[bool]]
 
 _STEP_S: Final = 0.005
@@ -62,8 +62,7 @@ class Checkpoint:
             writes = await self._encode()
             await self._outbox.drain()
             for table, partition, _, records in writes:
-                for key, value in records:
-                    self._outbox.add(table.changelog, partition, key, value)
+                self._outbox.add_all(table.changelog, partition, records)
             await self._outbox.drain()
             await self._keep(writes)
             committed = await self._commit(offsets)
@@ -79,11 +78,10 @@ class Checkpoint:
             for partition, part in list(table.parts.items()):
                 records: Records = []
                 writes.append(Writing(table, partition, part, records))
-                for key, row in part.take_dirty().items():
-                    records += [(key, None)] if row is None else table.kind.changelog(key, row)
-                    if time.monotonic() > deadline:
-                        await asyncio.sleep(0)
-                        deadline = time.monotonic() + _STEP_S
+                dirty = iter(part.take_dirty().items())
+                while not encode_until(deadline, table.kind, dirty, records):
+                    await asyncio.sleep(0)
+                    deadline = time.monotonic() + _STEP_S
                 self.rows_written[table.name] += len(records)
         return writes
 

@@ -7,13 +7,18 @@ because Kafka removes the replaced records of a row late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from agents.state.rocksdb import PartitionStore, StoreCheckpoint, checksum, now_ms
 from agents.state.rows import REFRESH_MS, advanced
 
 Row = TypeVar("Row")
+Records: TypeAlias = list[tuple[bytes, bytes | None]]
+"""Records of a changelog: key and value, None removes the row."""
+
+_ROWS_A_LOOK: Final = 8
 
 
 class Kind(Protocol[Row]):
@@ -27,6 +32,22 @@ class Kind(Protocol[Row]):
 
     def changelog(self, key: bytes, row: Row) -> Iterable[tuple[bytes, bytes | None]]:
         """Return the records that bring the changelog up to `row`, in the order they must be written."""
+
+
+def encode_until(deadline: float, kind: Kind[Any], rows: Iterator[tuple[bytes, Any]], records: Records) -> bool:
+    """Add the records of `rows`, None for a removed row, until the monotonic clock is past `deadline`.
+
+    Return whether all are added.
+    """
+    for count, (key, row) in enumerate(rows, 1):
+        if row is None:
+            records.append((key, None))
+        else:
+            records.extend(kind.changelog(key, row))
+        # To ask for the time may cost as much as to encode a small row.
+        if count % _ROWS_A_LOOK == 0 and time.monotonic() > deadline:
+            return False
+    return True
 
 
 class MemoryPartition(Generic[Row]):

@@ -213,10 +213,20 @@ def murmur2(key: bytes) -> int:
     length = len(key)
     h: i64 = 0x9747B28C ^ length
     count = length >> 2
-    words: tuple[int, ...] = _WORDS[count](key) if count < len(_WORDS) else struct.unpack_from(f"<{count}I", key)
-    for word in words:
-        k: i64 = (i64(word) * 0x5BD1E995) & 0xFFFFFFFF
-        h = ((h * 0x5BD1E995) & 0xFFFFFFFF) ^ (((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF)
+    k: i64
+    if _IS_COMPILED:  # no objects are made of its numbers
+        at: i64 = 0
+        end: i64 = 4 * i64(count)
+        while at < end:
+            k = i64(key[at]) | (i64(key[at + 1]) << 8) | (i64(key[at + 2]) << 16) | (i64(key[at + 3]) << 24)
+            k = (k * 0x5BD1E995) & 0xFFFFFFFF
+            h = ((h * 0x5BD1E995) & 0xFFFFFFFF) ^ (((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF)
+            at += 4
+    else:
+        words: tuple[int, ...] = _WORDS[count](key) if count < len(_WORDS) else struct.unpack_from(f"<{count}I", key)
+        for word in words:
+            k = (i64(word) * 0x5BD1E995) & 0xFFFFFFFF
+            h = ((h * 0x5BD1E995) & 0xFFFFFFFF) ^ (((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF)
     tail = length & 3
     if tail:
         h = ((h ^ int.from_bytes(key[length - tail :], "little")) * 0x5BD1E995) & 0xFFFFFFFF

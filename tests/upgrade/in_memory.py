@@ -53,6 +53,11 @@ class Topics:
         self._acked.setdefault((topic, partition), []).append((len(log), 1))
         log.append(Record(key, value, len(log), self.now_ms, tuple(headers or ())))
 
+    def add_all(self, topic: str, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Append records without headers."""
+        for key, value in records:
+            self.add(topic, partition, key, value)
+
     async def drain(self) -> None:
         """Do nothing: no record is ever under way."""
 
