@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct
@@ -59,11 +60,21 @@ class _Part(NamedTuple):
 
 
 class _Open(Struct):
-    """The rows of a call that may go on, and the places of the first and the last of them."""
+    """The rows of a call that may go on, and the places of the first and the last of them.
+
+    `newest_before` is the newest end of all rows before the first one, ms.
+    """
 
     rows: list[CdrRow]
     first_place: int
     last_place: int
+    newest_before: int
+
+
+class _Done(NamedTuple):
+    last_place: int
+    first_place: int
+    newest_before: int
 
 
 class CdrCalls:
@@ -74,9 +85,10 @@ class CdrCalls:
         self._directory = Directory(mapping, secret, people)
         self._mapping = mapping
         self._secret = secret
-        self._open: dict[str, _Open] = {}  # in the order of their last row
+        self._open: dict[str, _Open] = {}
+        self._due: list[tuple[int, int, str]] = []  # a heap: end and place of a call's last row, and the call
         self._newest = 0
-        self._done: list[tuple[int, int]] = []
+        self._done: list[_Done] = []
         self._parties: dict[tuple[str, str, str, str, str, bool], _Party] = {}
         self._leads: dict[str, str | None] = {}
         self._marks: dict[str, str] = {}
@@ -88,34 +100,42 @@ class CdrCalls:
         A complete call with rows before and after that place is read as a whole, too: half of its rows would give other
         legs. None if no call may go on.
         """
-        oldest = min((held.first_place for held in self._open.values()), default=None)
-        if oldest is None:
-            self._done.clear()
-            return None
-        for first, last in reversed(self._done):  # in the order of their last row
-            if last >= oldest:
-                oldest = min(oldest, first)
-        self._done = [(first, last) for first, last in self._done if last >= oldest]
+        oldest, _ = self._restart()
         return oldest
 
+    @property
+    def newest_before_oldest(self) -> int:
+        """The newest end of a row before `oldest`, ms: with it a restart completes each call at the same row."""
+        _, newest = self._restart()
+        return newest
+
+    def resume(self, newest_ms: int) -> None:
+        """Continue behind rows of which the newest ended at `newest_ms`."""
+        self._newest = newest_ms
+
     def take(self, row: CdrRow, place: int = 0) -> list[CdrLeg]:
-        """Return the legs of the calls that are complete now. `place` is that of the row, and grows."""
+        """Return the legs of the calls that are complete now. `place` is that of the row, and grows.
+
+        A call is complete once a row of any call ended long enough after its last row. So that depends on no other call
+        that is open.
+        """
         key = row.linkedid or row.uniqueid
         if not key:  # rows of one call cannot be joined: each is a call
             key = digest(f"{row.channel} {row.dstchannel} {row.start} {row.end}", self._secret)
-        held = self._open.pop(key, None) or _Open([], place, place)
+        held = self._open.get(key)
+        if held is None:
+            held = self._open[key] = _Open([], place, place, self._newest)
         if row not in held.rows:
             held.rows.append(row)
         held.last_place = place
-        self._open[key] = held
+        heappush(self._due, (held.rows[-1].end, place, key))
         self._newest = max(self._newest, row.end)
         done: list[CdrLeg] = []
-        while self._open:
-            call, first = next(iter(self._open.items()))
-            waits = first.rows[-1].end > self._newest - _SETTLE_MS
-            if waits and len(self._open) <= _MOST_OPEN:
-                break
-            done += self._complete(call)
+        while self._due and (self._due[0][0] <= self._newest - _SETTLE_MS or len(self._open) > _MOST_OPEN):
+            _, last_place, call = heappop(self._due)
+            known = self._open.get(call)
+            if known is not None and known.last_place == last_place:
+                done += self._complete(call)
         return done
 
     def finish(self) -> list[CdrLeg]:
@@ -124,10 +144,25 @@ class CdrCalls:
 
     def _complete(self, call: str) -> list[CdrLeg]:
         held = self._open.pop(call)
-        self._done.append((held.first_place, held.last_place))
+        self._done.append(_Done(held.last_place, held.first_place, held.newest_before))
         if not len(self._done) % _LOOK_EVERY:
             _ = self.oldest  # drops the calls that no restart reads
         return self.legs(call, held.rows)
+
+    def _restart(self) -> tuple[int | None, int]:
+        first = min(self._open.values(), key=lambda held: held.first_place, default=None)
+        if first is None:
+            self._done.clear()
+            return None, self._newest
+        oldest, newest = first.first_place, first.newest_before
+        self._done.sort()
+        for done in reversed(self._done):
+            if done.last_place < oldest:
+                break
+            if done.first_place < oldest:
+                oldest, newest = done.first_place, done.newest_before
+        self._done = [done for done in self._done if done.last_place >= oldest]
+        return oldest, newest
 
     def legs(self, call: str, rows: list[CdrRow]) -> list[CdrLeg]:
         """Return the legs of one call."""
