@@ -65,7 +65,7 @@ def waiting() -> stat.Panel:
         "Records waiting",
         "Telephony records in Kafka that no worker has processed yet. If they grow, add a worker, runbook WorkerLag.",
         "short",
-        'topic:callpulse_lag_records:sum{topic="calls"}',
+        'topic:callpulse_lag_records:sum{topic=~".*calls"}',
         ((None, GREEN), (1000, YELLOW), (100000, RED)),
     )
 
@@ -78,7 +78,7 @@ def delay(config: Config) -> stat.Panel:
         "From the event's own time until callpulse has counted it: the median of the last 10 min. Long with "
         "nothing waiting: the source sends late, or its clock is wrong. Runbook EventsDelayed.",
         "s",
-        'topic:callpulse_event_delay_seconds:median10m{topic="calls"}',
+        'topic:callpulse_event_delay_seconds:median10m{topic=~".*calls"}',
         ((None, GREEN), (limit / 12, YELLOW), (limit, RED)),
     )
 

@@ -50,7 +50,7 @@ def workers() -> table.Panel:
         _dotted(
             (
                 Column("State", 'max by (instance) (up{job="<<job>>"})', more={"mappings": ups}),
-                whole("Partitions", 'max by (instance) (callpulse_partitions_owned{topic="calls"})'),
+                whole("Partitions", 'max by (instance) (callpulse_partitions_owned{topic=~".*calls"})'),
                 whole("Waiting", _of_instance("lag_records", "sum")),
                 Column("Records/s", "sum by (instance) (rate(callpulse_records_total[5m]))", more={"decimals": 2}),
                 Column(
