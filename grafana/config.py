@@ -108,6 +108,7 @@ class Alerts(Struct, frozen=True, kw_only=True):
 
     silence_ms: Pause = 20 * MINUTE_MS
     feed_silence_ms: Pause = 10 * MINUTE_MS
+    break_ms: Pause = 90 * MINUTE_MS
     source_silence_ms: Pause = 30 * MINUTE_MS
     crm_silence_ms: Pause = 2 * HOUR_MS
     lag_ms: Annotated[Span, Meta(ge=SECOND_MS)] = MINUTE_MS

@@ -75,6 +75,7 @@ grafana = "https://boards.example"
 [alerts]
 silence = "26m"
 feed_silence = "12m"
+break = "95m"
 source_silence = "43m"
 crm_silence = "190m"
 lag = "98s"
