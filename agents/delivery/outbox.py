@@ -60,13 +60,13 @@ class Outbox:
 
     def add_all(self, topic: str, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Put records without headers in the queue of their partition."""
-        before = self._count
-        waiting = self._waiting[topic, partition]
-        for key, value in records:
-            waiting.append((key, value, None, None))
-            self._count += 1
-        if before == 0 and self._count:
+        added: list[Record] = [(key, value, None, None) for key, value in records]
+        if not added:
+            return
+        self._waiting[topic, partition] += added
+        if self._count == 0:
             self._wake.set()
+        self._count += len(added)
 
     def acked(self, topic: str, partition: int) -> list[tuple[int, int]]:
         """Return first offset and length of the batches that Kafka stored in a partition of a watched topic.

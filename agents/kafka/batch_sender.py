@@ -52,7 +52,8 @@ class BatchSender:
                 batch, length = producer.create_batch(), 0
                 batch.append(key=key, value=value, timestamp=timestamp, headers=headers or [])
             length += 1
-        await self._enqueue(batch, topic, partition, length)
+        if length:  # aiokafka answers an empty batch with None
+            await self._enqueue(batch, topic, partition, length)
 
     async def settle(self) -> None:
         """Wait until every batch in flight is stored or has failed."""

@@ -1,0 +1,49 @@
+"""The outbox beside a producer that keeps its batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from agents.delivery.outbox import Outbox
+
+
+class Batch(list[tuple[bytes, bytes]]):
+    """A batch of any size."""
+
+    def append(self, *, key: bytes, value: bytes, **_: Any) -> bool:  # type: ignore[override]  # as aiokafka's
+        super().append((key, value))
+        return True
+
+
+class Metadata:
+    """The place of a stored batch."""
+
+    offset = 0
+
+
+class Producer:
+    """Stores each batch at once, and answers an empty one with None, as aiokafka's does."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[str, int, list[tuple[bytes, bytes]]]] = []
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Metadata | None]:
+        self.stored.append((topic, partition, list(batch)))
+        answer: asyncio.Future[Metadata | None] = asyncio.get_running_loop().create_future()
+        answer.set_result(Metadata() if batch else None)
+        return answer
+
+
+async def test_rows_that_encode_to_no_record_send_no_batch() -> None:
+    producer, errors = Producer(), list[BaseException]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    outbox = Outbox(lambda: producer, errors.append)
+    outbox.add_all("changelog", 0, [])
+    outbox.add_all("changelog", 1, iter([(b"a", b"1"), (b"b", b"2")]))
+    await outbox.drain()
+    assert producer.stored == [("changelog", 1, [(b"a", b"1"), (b"b", b"2")])]
+    assert errors == []
