@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
-_VARIABLE = re.compile(r"\$\{?\w+\}?")
+_VARIABLE = re.compile(r"\$\{?[a-z_]+\}?")
 _SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{([^{}]*)\}")
 _MATCHER = re.compile(rf"(\w+)\s*(?:=~|!~|!=|=)\s*{_STRING}")
 _GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")

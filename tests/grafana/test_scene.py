@@ -29,7 +29,7 @@ def test_the_day_is_told_in_the_names_and_labels_of_the_catalogue_each_series_on
 
 def ask(address: str, expr: str) -> Any:
     """Return the values of an expression now, by their labels."""
-    filled = re.sub(r"\$\{?\w+\}?", ".+", expr.replace("$manager|", "$manager"))
+    filled = re.sub(r"\$\{?[a-z_]+\}?", ".+", expr.replace("$manager|", "$manager"))
     found = get(f"{address}/api/v1/query?query={urllib.parse.quote(filled)}")
     assert found["status"] == "success", found
     return {tuple(sorted(one["metric"].items())): float(one["value"][1]) for one in found["data"]["result"]}
