@@ -42,7 +42,7 @@ class Size(Struct, frozen=True, kw_only=True):
     """
 
     managers: int = 1_000
-    days: int = 3
+    days: int = 6
     counts: tuple[int, ...] = (1, 2, 4)
     seconds: float = 7.0
     rate: int = 2_000
@@ -107,6 +107,7 @@ def measure(bootstrap: str, *, size: Size | None = None, **_others: Any) -> Resu
         for count in reversed(size.counts):
             while len(workers) > count:
                 workers.pop().end(signal.SIGTERM)
+            _wait_owned(installation, workers)
             one, marks = _freshness(installation, workers, size, marks)
             fresh.append(one)
     return _result(size, backlog, steps, moments, fresh, installation)
@@ -136,6 +137,18 @@ def _wait_folding(workers: Sequence[Worker]) -> None:
         return all(progress_worker.read([worker.told]) or not worker.metrics().sum("lag_records") for worker in workers)
 
     workers[0].wait(folding, "folding", DRAIN_DEADLINE_S, every_s=0.2)
+
+
+def _wait_owned(installation: Installation, workers: Sequence[Worker]) -> None:
+    """Wait until the workers that are left own all partitions, with their rows restored."""
+
+    def owned() -> bool:
+        each = [
+            worker.metrics().sum("partitions_owned", topic=installation.calls) for worker in workers if worker.ready
+        ]
+        return len(each) == len(workers) and sum(each) >= PARTITIONS
+
+    workers[0].wait(owned, "owning all partitions", MARKS_DEADLINE_S, every_s=0.2)
 
 
 def _freshness(installation: Installation, workers: Sequence[Worker], size: Size, before: int) -> tuple[Fresh, int]:
