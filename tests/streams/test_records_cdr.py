@@ -9,6 +9,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.contract.events import CallEnded, CallTransferred, Event
 from streams.sources.asterisk import DRY_RUN_SECRET
@@ -233,3 +234,15 @@ def test_master_csv_of_the_real_one_is_read_by_its_number_of_columns() -> None:
     for name in EXPECTED:
         for leg in real(name, custom=False):
             assert leg.end.ended_by == "cdr"
+
+
+def test_a_call_waits_for_its_last_row_also_where_rows_have_one_place() -> None:
+    calls = CdrCalls(MAPPING, DRY_RUN_SECRET)
+    reader = CdrReader(CdrSettings(), "Europe/Moscow")
+    rows = [row for line in MASTER for row in reader.take(line) if isinstance(row, CdrRow)]
+    first, other = rows[0], next(row for row in rows if row.linkedid != rows[0].linkedid)
+    second = replace(first, sequence="later", end=first.end + 60_000)
+    assert calls.take(first) == calls.take(second) == []
+    assert calls.take(replace(other, end=second.end + 5_000)) == []
+    (held,) = (held for held in calls._open.values() if held.rows[0] == first)
+    assert held.rows == [first, second]

@@ -132,9 +132,10 @@ class CdrCalls:
         self._newest = max(self._newest, row.end)
         done: list[CdrLeg] = []
         while self._due and (self._due[0][0] <= self._newest - _SETTLE_MS or len(self._open) > _MOST_OPEN):
-            _, last_place, call = heappop(self._due)
+            end, last_place, call = heappop(self._due)
             known = self._open.get(call)
-            if known is not None and known.last_place == last_place:
+            # A later row of the call has an entry of its own. Rows of one line have the same place.
+            if known is not None and (known.rows[-1].end, known.last_place) == (end, last_place):
                 done += self._complete(call)
         return done
 
