@@ -1,4 +1,4 @@
-# Read by the drills, not run. docs/drills.md says what each needs.
+# The common part of the drills. docs/drills.md lists the variables of each.
 set -eu
 : "${WORKERS:?the addresses of all workers, such as 'http://w1:8787 http://w2:8787'}"
 CALLPULSE=${CALLPULSE:-callpulse}
@@ -33,14 +33,14 @@ all_ready() {
 exact() {
     group=drill-$(date +%s)-$$
     step "all tables anew in the group $group, and a comparison"
-    told=$($CALLPULSE rebuild --json --group "$group" "$@" $WORKERS)
-    case $told in
+    answer=$($CALLPULSE rebuild --json --group "$group" "$@" $WORKERS)
+    case $answer in
         *'"compared":true'*) ;;
-        *) echo "the workers did not answer at the end: $told" >&2; exit 1 ;;
+        *) echo "the workers did not answer at the end: $answer" >&2; exit 1 ;;
     esac
-    case $told in
+    case $answer in
         *'"differences":[]'*) echo "exact: no figure differs" ;;
-        *) echo "figures differ: $told" >&2; exit 1 ;;
+        *) echo "figures differ: $answer" >&2; exit 1 ;;
     esac
     echo "the topics $group-* can be deleted"
 }

@@ -19,8 +19,8 @@ HitKind: TypeAlias = Literal[
 ]
 """Kinds of groups in the lexicon. Within one kind the longest phrase wins; a phrase may count in several kinds.
 
-`cue` is for groups that only rules use, such as agreement, a named time, or a refusal. `answer` is
-what a customer's answer to something told is about: it tells the kind of an objection that no phrase tells.
+`cue` is for groups that only rules use, such as agreement, a named time, or a refusal. `answer` is for the topic of
+a customer's reply to a statement: it gives the kind of an objection that no phrase of one names.
 """
 QuestionType: TypeAlias = Literal["open", "wh", "yes_no", "or", "tag", "declarative", "rhetorical"]
 HIT_KINDS: Final[tuple[HitKind, ...]] = get_args(HitKind)

@@ -17,13 +17,13 @@ _TOLD_STAGES: Final = ("presentation", "proposal")
 _ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
 _PRICED_STAGES: Final = ("proposal", "objection")
 _KINDS: Final = ("price", "timing", "authority", "competitor", "trust")
-"""Groups of `answer` that are kinds of objections. An answer about none of them is about the need."""
+"""Groups of `answer` that are kinds of objections. An objection with none of them is of the kind `need`."""
 RESISTING_WORDS: Final = 3
 """The fewest words of an objection without a phrase of any kind."""
 SHORT_WORDS: Final = 4
 """The most words of a customer's utterance after which the next one still answers the manager."""
 ANSWERING_WORDS: Final = 6
-"""The fewest words of a manager's utterance that tells something."""
+"""The fewest words of a manager's utterance that counts as a statement."""
 FAREWELL_WORDS: Final = 6
 """The most words of a refusal without a reason that ends the call, and of each utterance after it."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
@@ -56,7 +56,7 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
     kinds = said.of("objection")
     before = talk[said.number - 1] if said.number else None
     if not kinds and before is not None:
-        kinds = _unnamed_objection(said, _told_before(talk, said), now) or _taken_up(talk, said, before, now)
+        kinds = _unnamed_objection(said, _replied_to(talk, said), now) or _taken_up(talk, said, before, now)
     if not kinds:
         return None
     last = said.number == len(talk) - 1
@@ -86,10 +86,10 @@ def _only_answers(said: Said, before: Said, now: str, kinds: Mapping[str, int]) 
 def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     """Return the kinds and the moments of an objection without a phrase of any kind, nothing if there is none.
 
-    Where the manager told of the product or its price and asked nothing, a customer who tells something and does not
-    take it as it is sets something against it. What it is about tells the kind.
+    The manager described the product or its price and asked nothing. A customer's statement that does not accept this
+    is an objection then. Its `answer` groups give the kind.
     """
-    if before.marks.role != "manager" or _takes_it_as_it_is(said):
+    if before.marks.role != "manager" or _accepts(said):
         return {}
     if "exclaims" in said.of("answer") and _priced(before, now):
         if "proposal" in before.of("stage") or not before.marks.questions:
@@ -100,24 +100,24 @@ def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
         return {}
     if before.marks.questions or said.marks.questions:
         return _among_questions(said, before, now, about)
-    return _against_what_was_told(said, before, now, about)
+    return _reply_to_statement(said, before, now, about)
 
 
-def _takes_it_as_it_is(said: Said) -> bool:
+def _accepts(said: Said) -> bool:
     answer = said.of("answer")
     return "settled" in answer or ("assent" in answer and "but" not in answer)
 
 
 def _about(said: Said) -> dict[str, int]:
-    """Return the kinds of objections that an answer may be about, with their moments."""
+    """Return the kinds of objections by the `answer` groups of an utterance, with their moments."""
     return {group: at_ms for group, at_ms in said.of("answer").items() if group in _KINDS}
 
 
 def _among_questions(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
-    """Return the kinds of an objection where the manager asked, or the customer asks back.
+    """Return the kinds of an objection if the manager asked a question, or the customer asks one.
 
-    After an offer that ends in a question it has a word that sets it against the offer. A question of the customer
-    that has a question mark is an objection only where it doubts.
+    After an offer that ends with a question, an objection needs a word of contrast. A customer's question with a
+    question mark is an objection only if it expresses doubt.
     """
     if now not in _TOLD_STAGES or said.steps("agreement", "named", "customer_offer"):
         return {}
@@ -128,12 +128,13 @@ def _among_questions(said: Said, before: Said, now: str, about: dict[str, int]) 
     return about
 
 
-def _against_what_was_told(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
-    """Return the kinds of an objection to something that was told.
+def _reply_to_statement(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
+    """Return the kinds of an objection to a statement of the manager.
 
-    Another sum says that a price is dear. What is about nothing is about the price that was told, or the need. A
-    problem that is told supports the offer. Against the manager's answer to an objection, only what is about something
-    is another one. At the beginning of a call, how it is done already is an objection, and that the time is bad.
+    A sum in reply to a price is an objection to the price. Without any `answer` group, the kind is the price if one was
+    named, else the need. A problem supports the offer, so it is no objection. In reply to the manager's answer to an
+    objection, an `answer` group is required. At the beginning of a call, two replies are objections: a description of
+    the customer's present solution, and a bad time for the call.
     """
     cues, words = said.of("cue"), said.marks.words
     priced = _priced(before, now)
@@ -154,13 +155,13 @@ def _against_what_was_told(said: Said, before: Said, now: str, about: dict[str, 
 
 
 def _priced(before: Said, now: str) -> bool:
-    """Return whether a price was told in the utterance before."""
+    """Return whether the manager named a price in the utterance before."""
     told = "proposal" in before.of("stage") or "sum" in before.of("cue")
     return told and before.marks.role == "manager" and now in _PRICED_STAGES
 
 
-def _told_before(talk: Sequence[Said], said: Said) -> Said:
-    """Return the utterance that a customer answers: the one before, or that before a short one of the customer."""
+def _replied_to(talk: Sequence[Said], said: Said) -> Said:
+    """Return the utterance that a customer replies to: the previous one; the one before it after a short own one."""
     before = talk[said.number - 1]
     if said.number > 1 and before.marks.role == "customer" and before.marks.words <= SHORT_WORDS:
         return talk[said.number - 2]
@@ -177,7 +178,7 @@ def _taken_up(talk: Sequence[Said], said: Said, before: Said, now: str) -> dict[
         return {}
     if before.marks.role != "manager" or before.marks.questions or said.marks.words < RESISTING_WORDS:
         return {}
-    if _takes_it_as_it_is(said) or said.steps("agreement", "named", "customer_offer", "refusal"):
+    if _accepts(said) or said.steps("agreement", "named", "customer_offer", "refusal"):
         return {}
     if said.marks.questions and "sum" not in said.of("cue"):
         return {}

@@ -148,16 +148,17 @@ async def watch(
 
 
 async def _next(keys: asyncio.Queue[str] | None, ended: asyncio.Event, until: float) -> str | None:
-    """Return the next key that is pressed, None where it is time to look again or the end."""
-    waiting = asyncio.create_task(ended.wait() if keys is None else keys.get())
+    """Return the next key, None at `until` or once `ended` is set."""
     ending = asyncio.create_task(ended.wait())
+    pressing = None if keys is None else asyncio.create_task(keys.get())
+    waiting = [task for task in (ending, pressing) if task is not None]
     try:
         rest = max(0.0, until - asyncio.get_running_loop().time())
-        await asyncio.wait((waiting, ending), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-        return str(waiting.result()) if keys is not None and waiting.done() else None
+        await asyncio.wait(waiting, timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+        return pressing.result() if pressing is not None and pressing.done() else None
     finally:
-        waiting.cancel()
-        ending.cancel()
+        for task in waiting:
+            task.cancel()
 
 
 def drawn(found: Department, view: View, width: int, height: int | None = None, order: str = "team") -> RenderableType:

@@ -32,9 +32,9 @@ class View(NamedTuple):
     """The id of the manager whose page is shown; None for the board of all."""
     links: Links = Links()
     chosen: str | None = None
-    """The id of the manager whose line is marked; None for nobody."""
+    """The id of the manager whose line is marked; None for no line."""
     keys: bool = False
-    """Whether keys are read, so that the board says which there are."""
+    """True if keys are read. The board then lists them."""
 
 
 class Column(NamedTuple):

@@ -1,4 +1,4 @@
-"""Keys of the live board: which were pressed, and what each does to what is shown."""
+"""Keys of the live board: reading them from the terminal, and their effect on the view."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NAMES: Final = {
     **dict.fromkeys(("\x1b", "\x7f", "\x08", "\x1b[D", "\x1bOD", "h"), BACK),
     **dict.fromkeys(("q", "Q", "\x04"), LEAVE),
 }
-"""What the terminal sends, and its meaning: arrows in both modes of terminals, Enter, Esc, Backspace, letters of vi."""
+"""The meaning of the sequences that a terminal sends: arrows in both modes, Enter, Esc, Backspace, letters of vi."""
 _PRESSED: Final = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _READ_BYTES: Final = 1024
 
 
 def names(text: str) -> Iterator[str]:
-    """Yield the meaning of each key in what the terminal sent; other keys are left out."""
+    """Yield the meaning of each key in the input of a terminal; other keys are left out."""
     for found in _PRESSED.findall(text):
         if found in _NAMES:
             yield _NAMES[found]
@@ -38,8 +38,8 @@ def names(text: str) -> Iterator[str]:
 def moved(view: View, key: str, order: Sequence[str]) -> View:
     """Return the view after the key; `order` has the managers' ids from the first line of the board to the last.
 
-    Up and down choose the line before or after; on the page of a manager, the one whose page is shown. Who is gone from
-    the board is followed by its first line.
+    Up and down choose the line before or after, and on the page of a manager the page before or after. If the chosen
+    manager is no longer on the board, the first line is chosen.
     """
     if not order:
         return view
@@ -56,10 +56,10 @@ def moved(view: View, key: str, order: Sequence[str]) -> View:
 
 @contextmanager
 def pressed(stream: TextIO | None = None, *, shown: bool = True) -> Iterator[asyncio.Queue[str] | None]:
-    """Give the queue of what is pressed; None where the stream, else standard input, is no terminal, or not `shown`.
+    """Yield a queue of the pressed keys; None if the stream (standard input by default) is no terminal, or not `shown`.
 
-    Keys come one by one and are not echoed meanwhile. Whatever ends it, the terminal is as it was afterwards; SIGTERM
-    counts as the key that leaves. It needs a running loop of the main thread.
+    Until the end the terminal sends each key at once and echoes none. The end restores its state, also after an error.
+    SIGTERM counts as the key that leaves. Requires a running event loop in the main thread.
     """
     stream = stream or sys.stdin
     if not shown or stream.closed or not stream.isatty():
