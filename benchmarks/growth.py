@@ -20,14 +20,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from benchmarks import broker
+from benchmarks import broker, outbound
 from benchmarks.installation import PROMETHEUS_HEADERS, Installation, Worker
-from benchmarks.load import SOURCE
 from benchmarks.measures import Result, Target
 from benchmarks.workload import OPENS_MS, PARTITIONS, Record
 from streams.contract.events import CallAnswered, CallEnded, CallStarted, encode
 from streams.contract.topics import partitioner
-from streams.units import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.units import DAY_MS, HOUR_MS
 
 MOST_EVENT_TIMES: Final = 1.5
 MOST_SCRAPE_TIMES: Final = 1.3
@@ -36,9 +35,6 @@ MOST_SCRAPE_TIMES: Final = 1.3
 The costs are those of an event, and of a scrape with more leads or days, or of each series of a scrape with more
 managers.
 """
-ANSWERED: Final = 0.45
-RING_MS: Final = 15_000
-LONGEST_TALK_MS: Final = 30 * MINUTE_MS
 _WORK_MS: Final = 9 * HOUR_MS
 _Call = CallStarted | CallAnswered | CallEnded
 
@@ -251,36 +247,10 @@ def _scrape(installation: Installation, worker: Worker, number: int) -> tuple[fl
 
 
 def _call(call: str, manager: str, lead: int, at: int, rng: random.Random) -> Iterator[_Call]:
-    yield CallStarted(
-        v=1,
-        id=f"s{call}",
-        at=at,
-        source=SOURCE,
-        call=call,
-        manager=manager,
-        lead=f"lead-{lead}",
-        direction="outbound",
-        kind="cold",
-    )
-    yield CallAnswered(v=1, id=f"a{call}", at=at, source=SOURCE, call=call, manager=manager)
+    yield outbound.started(call, manager, f"lead-{lead}", at)
+    yield outbound.answered(call, manager, at)
     yield _ended(call, manager, lead, at, rng)
 
 
 def _ended(call: str, manager: str, lead: int, at: int, rng: random.Random) -> CallEnded:
-    is_answered = rng.random() < ANSWERED
-    talk_ms = min(LONGEST_TALK_MS, int(rng.lognormvariate(11.4, 1.1))) if is_answered else 0
-    return CallEnded(
-        v=1,
-        id=f"e{call}",
-        at=at,
-        source=SOURCE,
-        call=call,
-        manager=manager,
-        lead=f"lead-{lead}",
-        direction="outbound",
-        kind="cold",
-        started_at=at - talk_ms - RING_MS,
-        answered_at=at - talk_ms if is_answered else None,
-        talk_ms=talk_ms,
-        disposition="answered" if is_answered else "no_answer",
-    )
+    return outbound.ended(call, manager, f"lead-{lead}", at, talk_ms=outbound.talk_of(rng))

@@ -22,17 +22,18 @@ from typing import Final, Self
 import msgspec
 from msgspec import Struct
 
-from benchmarks import broker
+from benchmarks import broker, outbound
 from benchmarks.installation import Installation, Metrics
 from benchmarks.peers.catalogue import ROOT
 from benchmarks.workload import OPENS_MS, PARTITIONS, Record
-from streams.contract.events import CallAnswered, CallEnded, CallStarted, encode
+from streams.contract.events import CallAnswered, CallEnded, CallStarted, Direction, encode
 from streams.contract.topics import partitioner
 from streams.units import DAY_MS, HOUR_MS
 
 MARKED: Final = "marked-manager"
-SOURCE: Final = "asterisk.pbx-1.example"
 LEADS_A_MANAGER: Final = 100
+OUTBOUND: Final = 0.85
+"""The share of outbound calls."""
 TICK_S: Final = 0.01
 _WORK_MS: Final = 9 * HOUR_MS
 
@@ -153,7 +154,7 @@ async def send(job: Pace) -> float:
                 due_marks = int(passed * job.marks_per_second) - marks
                 for _ in range(due_marks):
                     marks += 1
-                    mark = _ended(f"mark-{os.getpid()}-{marks}", MARKED, int(now * 1000), None)
+                    mark = outbound.ended(f"mark-{os.getpid()}-{marks}", MARKED, None, int(now * 1000), talk_ms=0)
                     key = MARKED.encode()
                     records.append((place(key), key, encode(mark)))
                     file.write(f"{now:.6f}\n")
@@ -182,43 +183,19 @@ def _stream(managers: Iterator[str]) -> Iterator[CallStarted | CallAnswered | Ca
         calls = [(manager, f"call-{os.getpid()}-{number}-{place}") for place, manager in enumerate(group)]
         for manager, call in calls:
             lead = f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}"
-            yield CallStarted(
-                v=1,
-                id=f"s{call}",
-                at=now_ms,
-                source=SOURCE,
-                call=call,
-                manager=manager,
-                lead=lead,
-                direction="outbound",
-                kind="cold",
-            )
+            yield outbound.started(call, manager, lead, now_ms)
         for manager, call in calls:
-            yield CallAnswered(v=1, id=f"a{call}", at=now_ms, source=SOURCE, call=call, manager=manager)
+            yield outbound.answered(call, manager, now_ms)
         for manager, call in calls:
             yield _ended(call, manager, now_ms, rng)
         group[:] = [next(managers) for _ in group]
 
 
-def _ended(call: str, manager: str, at: int, rng: random.Random | None) -> CallEnded:
-    """Return a finished call; without `rng` a mark: outbound, answered, no lead."""
-    answered = rng is None or rng.random() < 0.45
-    talk_ms = 0 if rng is None or not answered else min(1_800_000, int(rng.lognormvariate(11.4, 1.1)))
-    return CallEnded(
-        v=1,
-        id=f"e{call}",
-        at=at,
-        source=SOURCE,
-        call=call,
-        manager=manager,
-        lead=None if rng is None else f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}",
-        direction="outbound" if rng is None or rng.random() < 0.85 else "inbound",
-        kind="cold",
-        started_at=at - talk_ms - 15_000,
-        answered_at=at - talk_ms if answered else None,
-        talk_ms=talk_ms,
-        disposition="answered" if answered else "no_answer",
-    )
+def _ended(call: str, manager: str, at: int, rng: random.Random) -> CallEnded:
+    talk_ms = outbound.talk_of(rng)
+    lead = f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}"
+    direction: Direction = "outbound" if rng.random() < OUTBOUND else "inbound"
+    return outbound.ended(call, manager, lead, at, talk_ms=talk_ms, direction=direction)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
+from msgspec.structs import replace
 
-from benchmarks import broker, changelogs
+from benchmarks import broker, changelogs, outbound
 from benchmarks.changelogs import Changelog
 from benchmarks.installation import Installation, environment_note
-from benchmarks.load import SOURCE
 from benchmarks.measures import Result, Target, span, spread
 from benchmarks.restore import Start
 from benchmarks.workload import PARTITIONS, Record
@@ -34,7 +34,6 @@ from streams.units import HOUR_MS
 MANAGERS: Final = 1_000
 CALLS_AN_HOUR: Final = 16_900
 """With 45 % of them answered: 2.45 events a call, 11.5 a second."""
-ANSWERED: Final = 0.45
 LEADS_A_MANAGER: Final = 100
 STEP: Final = 250
 """Events between two checkpoints. Few managers have several of them, so most events make a record of their own."""
@@ -156,37 +155,13 @@ def _call(
     call: str, manager: str, at: int, latest: int, rng: random.Random
 ) -> Iterator[CallStarted | CallAnswered | CallEnded]:
     lead = f"lead-{manager}-{rng.randrange(LEADS_A_MANAGER)}"
-    is_answered = rng.random() < ANSWERED
-    talk_ms = min(1_800_000, int(rng.lognormvariate(11.4, 1.1))) if is_answered else 0
+    talk_ms = outbound.talk_of(rng)
     answered_at = min(latest, at + rng.randrange(5_000, 25_000))
-    yield CallStarted(
-        v=1,
-        id=f"s{call}",
-        at=at,
-        source=SOURCE,
-        call=call,
-        manager=manager,
-        lead=lead,
-        direction="outbound",
-        kind="cold",
-    )
-    if is_answered:
-        yield CallAnswered(v=1, id=f"a{call}", at=answered_at, source=SOURCE, call=call, manager=manager)
-    yield CallEnded(
-        v=1,
-        id=f"e{call}",
-        at=min(answered_at + talk_ms, latest),
-        source=SOURCE,
-        call=call,
-        manager=manager,
-        lead=lead,
-        direction="outbound",
-        kind="cold",
-        started_at=at,
-        answered_at=answered_at if is_answered else None,
-        talk_ms=talk_ms,
-        disposition="answered" if is_answered else "no_answer",
-    )
+    yield outbound.started(call, manager, lead, at)
+    if talk_ms is not None:
+        yield outbound.answered(call, manager, answered_at)
+    end = outbound.ended(call, manager, lead, min(answered_at + (talk_ms or 0), latest), talk_ms=talk_ms)
+    yield replace(end, started_at=at, answered_at=None if talk_ms is None else answered_at)
 
 
 async def _feed(installation: Installation, shift: Sequence[Record]) -> None:
