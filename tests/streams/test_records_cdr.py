@@ -244,5 +244,5 @@ def test_a_call_waits_for_its_last_row_also_where_rows_have_one_place() -> None:
     second = replace(first, sequence="later", end=first.end + 60_000)
     assert calls.take(first) == calls.take(second) == []
     assert calls.take(replace(other, end=second.end + 5_000)) == []
-    (held,) = (held for held in calls._open.values() if held.rows[0] == first)
+    (held,) = (held for held in calls.open._open.values() if held.rows[0] == first)
     assert held.rows == [first, second]

@@ -201,7 +201,7 @@ class CdrSource:
     @property
     def oldest(self) -> int | None:
         """The first row of the oldest call that may go on, or the first line of a row that goes on."""
-        places = [place for place in (self.calls.oldest, self._row_place) if place is not None]
+        places = [place for place in (self.calls.open.oldest, self._row_place) if place is not None]
         return min(places, default=None)
 
     def take(self, line: bytes, place: int, now_ms: int) -> Translation:
@@ -230,12 +230,12 @@ class CdrSource:
 
     def snapshot(self) -> bytes:
         """Return the newest end of the rows before `oldest`, ms in digits. The rest is rebuilt from the rows."""
-        return b"%d" % self.calls.newest_before_oldest
+        return b"%d" % self.calls.open.newest_before_oldest
 
     def restore(self, snapshot: bytes) -> None:
         """Continue behind the rows of `snapshot`. Raise ValueError for one of another form."""
         if snapshot:  # earlier releases had none
-            self.calls.resume(int(snapshot))
+            self.calls.open.resume(int(snapshot))
 
 
 def read_until_key(source: str) -> str:
