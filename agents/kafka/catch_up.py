@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
@@ -14,6 +14,7 @@ from streams.contract import topics
 from streams.settings.settings import Kafka
 
 _LOOK_S: Final = 0.5
+_READ_S: Final = 5.0
 # A record of `calls` leads to one of `contacts`, this to others of `contacts`, and these to some of `outcomes`.
 _HOPS: Final = 4
 
@@ -34,9 +35,14 @@ async def catch_up(
 
     Return the number of records of `calls` and `crm` that it has folded. `check` is called at each look and may raise.
     `advance` receives the number that were folded since the last look. Raise KafkaUnusableError.
+
+    A group commits the offset behind the last record. Offsets without a record may follow: the gateway writes in
+    transactions, and each of them ends with a marker. So offsets that stand still are read.
     """
-    consumer = AIOKafkaConsumer(**client_options(kafka), group_id=kafka.group, enable_auto_commit=False)
-    async with connected(consumer, kafka):
+    of_group = {"group_id": kafka.group, "enable_auto_commit": False, "isolation_level": "read_committed"}
+    consumer = AIOKafkaConsumer(**client_options(kafka), **of_group)
+    reader = AIOKafkaConsumer(**client_options(kafka), **of_group | {"group_id": None, "auto_offset_reset": "earliest"})
+    async with connected(consumer, kafka), connected(reader, kafka):
         tps = _partitions(kafka, topics.TAKEN_IN)
         sources = _partitions(kafka, (topics.CALLS, topics.CRM))
         consumer.assign(tps)
@@ -44,16 +50,41 @@ async def catch_up(
         seen = 0
         for _ in range(_HOPS):
             ends = await consumer.end_offsets(tps)
+            before: dict[TopicPartition, int] = {}
             while True:
                 check()
                 folded = {tp: await consumer.committed(tp) or 0 for tp in tps}
                 done = sum(max(0, folded[tp] - begins[tp]) for tp in sources)
                 advance(done - seen)
                 seen = done
-                if all(folded[tp] >= end for tp, end in ends.items()):
+                behind = {tp: (folded[tp], end) for tp, end in ends.items() if folded[tp] < end}
+                still = {tp: span for tp, span in behind.items() if before.get(tp) == folded[tp]}
+                if len(still) == len(behind) and len(await _without_records(reader, still)) == len(behind):
                     break
+                before = folded
                 await asyncio.sleep(_LOOK_S)
         return seen
+
+
+async def _without_records(
+    reader: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
+) -> set[TopicPartition]:
+    """Return the partitions that have no record from their first offset up to their second one, without that."""
+    empty: set[TopicPartition] = set()
+    left = {tp: end for tp, (_, end) in spans.items()}
+    reader.assign(list(left))
+    for tp, (begin, _) in spans.items():
+        reader.seek(tp, begin)
+    deadline = asyncio.get_running_loop().time() + _READ_S
+    while left and asyncio.get_running_loop().time() < deadline:
+        found = await reader.getmany(*left, timeout_ms=100)
+        for tp, end in list(left.items()):
+            records = found.get(tp)
+            if records or await reader.position(tp) >= end:
+                del left[tp]
+            if not records or records[0].offset >= end:
+                empty.add(tp)
+    return empty - left.keys()
 
 
 def _partitions(kafka: Kafka, some: Iterable[topics.Topic]) -> list[TopicPartition]:

@@ -151,17 +151,21 @@ def _request(number: int) -> bytes:
     return (_HEAD.format(token=TOKEN, length=len(body)) + body).encode()
 
 
+def configured(folder: Path, spool_max_bytes: int) -> Path:
+    """Write the settings of a gateway on free ports, with one sender whose token is `TOKEN`."""
+    config = folder / "callpulse.toml"
+    text = _CONFIG.format(folder=folder / "gateway", token=hashed(TOKEN), spool=spool_max_bytes)
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
 def run(kafka: EmbeddedKafka, folder: Path, phases: Phases, per_second: float = 1_000) -> Taken:
     """Run the phases with a gateway process of its own, and read the topic afterwards."""
     here = Installation(kafka.bootstrap, folder)
-    config = folder / "callpulse.toml"
-    config.write_text(
-        _CONFIG.format(folder=folder / "gateway", token=hashed(TOKEN), spool=SPOOL_MAX_BYTES), encoding="utf-8"
-    )
-    here.environment["CALLPULSE_CONFIG"] = str(config)
+    here.environment["CALLPULSE_CONFIG"] = str(configured(folder, SPOOL_MAX_BYTES))
     created = here("topics", "create")
     assert created.returncode == 0, created.stderr
-    with _gateway(here) as (process, urls):
+    with gateway(here) as (process, urls):
         taken = asyncio.run(_phases(kafka, process.pid, urls, phases, per_second))
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, (folder / "gateway.log").read_text(encoding="utf-8")
@@ -171,7 +175,8 @@ def run(kafka: EmbeddedKafka, folder: Path, phases: Phases, per_second: float = 
 
 
 @contextlib.contextmanager
-def _gateway(here: Installation) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+def gateway(here: Installation) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """Run a gateway; yield its process and its addresses: `url` of the events, `status` of the state."""
     command = [sys.executable, "-m", "agents.cli", "gateway", "--json"]
     with (
         (here.folder / "gateway.log").open("wb") as log,

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import orjson
 import pytest
 
-from agents.embedded import ports
+from agents.embedded import EmbeddedKafka, ports
 from streams.contract import events
+from tests.broker import outage
 from tests.broker.installation import ROOT, Installation
 from tests.broker.leads_fixture import annotated
 from tests.broker.test_topics_grow import calls, counted
 from tests.faults.workers import unmeasured
-from tests.kafka_fixture import eventually, produce
+from tests.grafana.live import prometheus
+from tests.kafka_fixture import consume, eventually, produce
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DRILLS = ROOT / "deploy/drills"
+OF_A_GATEWAY = ("GATEWAY", "STATUS", "TOKEN", "STOP_KAFKA", "START_KAFKA")
 DELETE = (
     "import asyncio, sys; from aiokafka.admin import AIOKafkaAdminClient as Client\n"
     "async def delete():\n"
@@ -32,10 +38,14 @@ DELETE = (
 
 
 class Supervisor:
-    """Starts and stops the worker for a script, as systemd does: a command is a file, and its end another one."""
+    """Starts and stops the worker for a script, as systemd does: a command is a file, and its end another one.
 
-    def __init__(self, place: Installation) -> None:
+    `more` are commands besides start, stop and kill.
+    """
+
+    def __init__(self, place: Installation, more: Mapping[str, Callable[[], None]]) -> None:
         self.place = place
+        self._actions = {"start": self.start, "stop": self.stop, "kill": self.kill, **more}
         self.url = f"http://127.0.0.1:{place.environment['CALLPULSE_HTTP_PORT']}"
         self.log = place.folder / "worker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,7 +54,7 @@ class Supervisor:
         self._thread.start()
 
     def command(self, name: str) -> str:
-        """Return the shell command for start, stop or kill."""
+        """Return the shell command for one of the commands."""
         asked = self.place.folder / f"{name}.asked"
         return f"touch {asked}; while [ -e {asked} ]; do sleep 0.1; done"
 
@@ -79,7 +89,7 @@ class Supervisor:
 
     def _run(self) -> None:
         while not self._over.wait(0.05):
-            for name, action in (("start", self.start), ("stop", self.stop), ("kill", self.kill)):
+            for name, action in self._actions.items():
                 asked = self.place.folder / f"{name}.asked"
                 if asked.exists():
                     action()
@@ -87,8 +97,8 @@ class Supervisor:
 
 
 @contextmanager
-def supervised(bootstrap: str, folder: Path) -> Iterator[Supervisor]:
-    """Yield a worker that counts 60 calls."""
+def supervised(bootstrap: str, folder: Path, **more: Callable[[], None]) -> Iterator[Supervisor]:
+    """Yield a worker that counts 60 calls. `more` are commands of the supervisor."""
     place = Installation(bootstrap, folder)
     place.environment |= {
         "CALLPULSE_KAFKA__PARTITIONS": "2",
@@ -97,7 +107,7 @@ def supervised(bootstrap: str, folder: Path) -> Iterator[Supervisor]:
         "WITHIN_S": "120",
     }
     assert place("topics", "create").returncode == 0
-    supervisor = Supervisor(place)
+    supervisor = Supervisor(place, more)
     try:
         supervisor.start()
         notes = [annotated(number, f"lead-{number % 20}", f"c{number}") for number in range(0, 60, 4)]
@@ -125,7 +135,7 @@ def drill(supervisor: Supervisor, name: str, variables: Mapping[str, str]) -> st
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr + supervisor.log.read_text()[-3000:]
     assert "exact: no figure differs" in done.stdout
@@ -159,6 +169,39 @@ def test_every_drill_ends_with_the_figures_that_the_events_give(bootstrap: str, 
         drill(supervisor, "copied-topics", {"PARTITIONS": "3", "PREFIX": prefix})
 
 
+def test_a_gateway_whose_spool_is_full_loses_nothing_that_it_acknowledged(
+    own_kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    (tmp_path / "watch").mkdir()
+    commands = {"stop_kafka": own_kafka.kill, "start_kafka": own_kafka.start}
+    with supervised(own_kafka.bootstrap, tmp_path, **commands) as supervisor:
+        here = supervisor.place
+        here.environment["CALLPULSE_CONFIG"] = str(outage.configured(tmp_path, spool_max_bytes=1 << 20))
+        with outage.gateway(here) as (_, urls):
+            jobs = {"callpulse-gateway": urls["status"], "callpulse": supervisor.url}
+            with prometheus(
+                tmp_path / "watch", {name: url.removeprefix("http://") for name, url in jobs.items()}
+            ) as watch:
+                variables = {
+                    "GATEWAY": urls["url"],
+                    "STATUS": urls["status"],
+                    "TOKEN": outage.TOKEN,
+                    "STOP_KAFKA": supervisor.command("stop_kafka"),
+                    "START_KAFKA": supervisor.command("start_kafka"),
+                    "PROMETHEUS": watch,
+                    "REQUESTS": "100",
+                }
+                told = drill(supervisor, "full-spool", variables)
+        print(told)
+        assert "EventsNotStored fires" in told
+        ids = [orjson.loads(record.value or b"")["id"] for record in consume(here.bootstrap, here.calls)]
+        found = Counter(one for one in ids if one.startswith("drill-"))
+        stored = re.search(r"the workers count (\d+) calls", told)
+        assert stored
+        assert set(found.values()) == {1}
+        assert len(found) == int(stored[1]) > 1_000
+
+
 def test_a_figure_that_differs_fails_the_drill(tmp_path: Path) -> None:
     fake = tmp_path / "callpulse"
     fake.touch(0o755)
@@ -181,6 +224,16 @@ def test_the_page_names_every_drill_and_no_other() -> None:
     for script in DRILLS.glob("*.sh"):
         if script.stem != "common":
             assert f"deploy/drills/{script.name}" in page
-            for variable in ("STOP", "START", "KILL", "DATA", "CHANGELOG", "DELETE_TOPIC", "PARTITIONS", "PREFIX"):
+            for variable in (
+                "STOP",
+                "START",
+                "KILL",
+                "DATA",
+                "CHANGELOG",
+                "DELETE_TOPIC",
+                "PARTITIONS",
+                "PREFIX",
+                *OF_A_GATEWAY,
+            ):
                 needed = f"${{{variable}:?}}" in script.read_text("utf-8")
                 assert not needed or f"{variable}=" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from agents.kafka import evidence
+from agents.kafka.catch_up import catch_up
 from streams.contract import events, topics
 from streams.settings.settings import Settings
 from tests.broker.in_process import PARTITIONS, Start, Worker, call_ended, send, wait_until
@@ -88,6 +90,21 @@ async def test_a_topic_that_ends_with_an_abort_has_no_lag(
     await send(settings, [1])
     await wait_until(lambda: worker.calls() == 1, "the next call is folded")
     assert worker.failures == []
+
+
+async def test_a_group_has_caught_up_with_topics_that_end_with_a_marker(
+    start: Start, settings: Settings, transactions: Transactions
+) -> None:
+    worker = await start(settings)
+    await transactions.write(range(3))
+    await transactions.producer.commit_transaction()
+    await transactions.write([3])
+    await transactions.producer.abort_transaction()
+    await transactions.write(range(4, 6), [b"m003"])
+    await transactions.producer.commit_transaction()
+    async with asyncio.timeout(30):
+        assert await catch_up(settings.kafka, lambda: None) >= 5
+    assert worker.calls() == 5
 
 
 async def test_an_open_transaction_holds_back_what_is_behind_it_and_is_no_lag(

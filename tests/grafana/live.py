@@ -204,30 +204,25 @@ def running(folder: Path) -> Iterator[Live]:
     """Run both over a worker; everything is stopped and every port closed afterwards."""
     worker, pager = Worker(), Pager()
     ports = free_port(), free_port()
-    prometheus, alertmanager = (f"http://127.0.0.1:{port}" for port in ports)
-    (folder / "rules").mkdir()
-    for path in RULES:
-        (folder / "rules" / path.name).write_text(hastened(path.read_text("utf-8")), "utf-8")
-    config = parsed((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
-    config["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"}
-    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]
-    config["scrape_configs"] = [{"job_name": "callpulse", "static_configs": [{"targets": [worker.address]}]}]
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    watching = _watching(folder, ports[0], {"callpulse": worker.address}, alertmanager=f"127.0.0.1:{ports[1]}")
     routes = parsed((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(paging(routes, pager.address)), "utf-8")
-    watching = [
-        tool("prometheus"),
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{ports[0]}",
-        "--rules.alert.resend-delay=1s",
-    ]
     try:
-        with _started(folder, {prometheus: watching, alertmanager: _alertmanager(folder, ports[1])}):
-            yield Live(worker, pager, prometheus, alertmanager)
+        with _started(folder, {addresses[0]: watching, addresses[1]: _alertmanager(folder, ports[1])}):
+            yield Live(worker, pager, *addresses)
     finally:
         worker.stop()
         pager.stop()
+
+
+@contextmanager
+def prometheus(folder: Path, jobs: Mapping[str, str]) -> Iterator[str]:
+    """Run Prometheus alone, with the hastened rules, over the address of each job. Give its own address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with _started(folder, {address: _watching(folder, port, jobs)}):
+        yield address
 
 
 @contextmanager
@@ -241,6 +236,27 @@ def alerting(folder: Path, config: Any) -> Iterator[tuple[str, Pager]]:
             yield address, pager
     finally:
         pager.stop()
+
+
+def _watching(folder: Path, port: int, jobs: Mapping[str, str], alertmanager: str = "") -> list[str]:
+    """Write the hastened rules and the settings of Prometheus; return its command."""
+    (folder / "rules").mkdir()
+    for path in RULES:
+        (folder / "rules" / path.name).write_text(hastened(path.read_text("utf-8")), "utf-8")
+    config = parsed((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    config["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"}
+    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager] if alertmanager else []}]}]
+    config["scrape_configs"] = [
+        {"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in jobs.items()
+    ]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    return [
+        tool("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--rules.alert.resend-delay=1s",
+    ]
 
 
 def _alertmanager(folder: Path, port: int) -> list[str]:
