@@ -16,7 +16,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from msgspec.structs import replace
 
-from grafana import translation
+from grafana import nothing, translation, widths
 from grafana.boards import coaching, conversion, leads, manager, operations, sources, team_now, wall
 from grafana.config import Config, load
 from grafana.fill import expand, fill, select
@@ -122,7 +122,9 @@ def _made(folder: Path) -> list[Path]:
 def _board(name: str, config: Config, words: Mapping[str, str], said: Translation) -> str:
     plain = json.loads(json.dumps(BOARDS[name](config).build(), cls=JSONEncoder))
     plain = translation.board(plain, name.removesuffix(".json"), said)
-    return json.dumps(_filled(plain, config, words), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    made = _filled(plain, config, words)
+    made["panels"] = [nothing.greyed(widths.fitted(panel)) for panel in made["panels"]]
+    return json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _filled(value: Any, config: Config, words: Mapping[str, str], key: str = "") -> Any:

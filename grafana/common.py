@@ -30,6 +30,9 @@ UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
 """The texts of a number, and of another panel, without exported values. Some panels have a text of their own."""
 
+THINNEST, THICKEST = 16, 48
+"""How high a bar and its name are, in pixels: a few bars do not fill a panel for many."""
+
 Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 AnyPanel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 Steps = Sequence[tuple[float | None, str]]
@@ -117,8 +120,11 @@ def bars(
         .reduce_options(last)
         .orientation(options.VizOrientation.HORIZONTAL)
         .display_mode(options.BarGaugeDisplayMode.BASIC)
+        .sizing(options.BarGaugeSizing.MANUAL)
+        .min_viz_height(THINNEST)
+        .max_viz_height(THICKEST)
         .min(0)
-        .text(shared.VizTextDisplayOptions().title_size(12).value_size(14))
+        .text(shared.VizTextDisplayOptions().value_size(14))
         .no_value(empty)
     )
 

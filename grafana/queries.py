@@ -134,6 +134,12 @@ def expected(window: str) -> str:
     return f"sum by (manager, team) ({recorded('manager:callpulse_expected_calls:shrunk', window=window)})"
 
 
+def silent() -> str:
+    """Return the query of how long those managers have been silent who are, as in the state `silent`."""
+    on_break = f"{manager('presence', state='paused')} == 1"
+    return f"({manager('idle_seconds')} > {SILENT}) unless on (manager, team) ({on_break})"
+
+
 # The states of a manager, the most urgent first.
 STATE_SILENT, STATE_NO_FEED, STATE_PAUSED, STATE_READY, STATE_TALKING, STATE_OFF = 5, 4, 3, 2, 1, 0
 

@@ -22,7 +22,7 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"name": 130, "team_name": 100, "lead": 240, "alertname": 160, "instance": 150}
+WIDE: Final = {"name": 130, "team_name": 110, "lead": 250, "alertname": 160, "instance": 150}
 """How wide the columns of labels with long values are at least, in pixels; others 80."""
 
 HIDDEN: Final = "Id"
@@ -111,7 +111,7 @@ def of_columns(
             unit=column.unit,
             custom_cellOptions=column.cell,
             custom_align="right",
-            custom_minWidth=width_of(column.head),
+            custom_minWidth=width_of(column.head, column.unit),
         )
         if column.thresholds:
             properties += common.override(thresholds=common.steps(column.thresholds).build())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import bargauge, stat, table
+from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
@@ -200,7 +201,7 @@ def reasons() -> bargauge.Panel:
         "selected teams.",
         "none",
         [instant(f"sort_desc(topk(12, {some} > 0))", "{{reason}}, {{stage}}")],
-    )
+    ).text(shared.VizTextDisplayOptions().title_size(11).value_size(14))  # Grafana cuts long names in its own size
 
 
 def main_reasons() -> table.Panel:

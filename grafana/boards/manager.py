@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
-from grafana.boards import team_now
+from grafana.boards import team_now, team_now_table
 from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import calls, manager, recorded
@@ -37,9 +37,11 @@ def since() -> stat.Panel:
     """Return the time since the state began."""
     return number(
         "For",
-        "How long the call in progress has lasted, or how long no event has arrived.",
+        "How long the call in progress has lasted, or how long no event has arrived; orange from an hour on, because "
+        "the end of the call may be lost.",
         "s",
         f"{manager('longest_call_in_progress_seconds')} > 0 or {manager('idle_seconds')}",
+        ((None, BLUE), (team_now_table.LONG_S, ORANGE)),
     ).decimals(0)
 
 
@@ -404,9 +406,9 @@ def board(config: Config) -> dashboards.Dashboard:
             *((3 * column, 16, 3, 4, panel) for column, panel in enumerate(norms)),
             (0, 20, 24, 1, dashboards.Row("What the calls consist of")),
             (0, 21, 6, 10, conversions()),
-            (6, 21, 5, 4, kinds()),
-            (6, 25, 5, 6, ends()),
-            (11, 21, 5, 10, presentations()),
+            (6, 21, 5, 5, kinds()),
+            (6, 26, 5, 5, presentations()),
+            (11, 21, 5, 10, ends()),
             (16, 21, 8, 7, coaching_ratios()),
             (16, 28, 5, 3, signature()),
             (21, 28, 3, 3, attempts(config)),

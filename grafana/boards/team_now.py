@@ -66,12 +66,13 @@ def talking() -> stat.Panel:
 
 def silent() -> stat.Panel:
     """Return the number of silent managers, while the feed is up."""
+    nobody = f"count({manager('idle_seconds')}) * 0"
     return number(
         "Silent on shift",
-        "Managers on shift without any telephony event for more than <<silence.text>>. The panel shows unknown while "
-        "the feed is silent.",
+        "Managers on shift, not paused, without any telephony event for more than <<silence.text>>. The panel shows "
+        "unknown while the feed is silent.",
         "none",
-        f"sum({manager('idle_seconds')} > bool {queries.SILENT}) unless on () callpulse:feed_quiet == 1",
+        f"(count({queries.silent()}) or on () {nobody}) unless on () callpulse:feed_quiet == 1",
         ((None, GREEN), (1, RED)),
     ).no_value("unknown")
 
@@ -113,7 +114,7 @@ def meaningful(config: Config) -> stat.Panel:
     """Return the mean of the meaningful calls of today, against the target."""
     at_work = f"({manager('on_shift')} == 1 or {manager('answered_calls', window='today')} > 0)"
     return number(
-        "Meaningful each",
+        "<<meaningful>> + each",
         "Answered calls of <<meaningful>> or more today: the mean over all managers who are on shift or have talked "
         "today. The target for a whole day is <<meaningful_target>> per manager.",
         "none",
@@ -229,7 +230,7 @@ def repeats() -> bargauge.Panel:
         "Open leads by the number of calls in the last 30 days. A long last bar means that the same people are called "
         "again and again.",
         "none",
-        [instant(f"sum by (calls) ({manager('open_leads_by_calls', 'calls')})", "{{calls}} calls")],
+        [instant(f"sum by (calls) ({manager('open_leads_by_calls', 'calls')})", "calls: {{calls}}")],
     )
 
 

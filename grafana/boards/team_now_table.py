@@ -104,6 +104,7 @@ def workload(config: Config) -> table.Panel:
             ),
         ),
         "No break",
+        then="Consult",
     )
 
 
@@ -138,6 +139,7 @@ def results() -> table.Panel:
             Column("Fair index", recorded("manager:callpulse_mix_adjusted_index:90d"), more={"decimals": 2}),
         ),
         "Pattern",
+        then="Calls",
     )
 
 

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, stat
-from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries
-from grafana.boards import leads, team_now
-from grafana.common import BLUE, RED, bars, instant, number
+from grafana.boards import leads, team_now, team_now_table
+from grafana.common import BLUE, GREY, ORANGE, RED, instant, number
 from grafana.config import Config
 from grafana.queries import manager
 
 TILES: Final = 6
-"""How many managers a panel of tiles shows: more would be too small to read."""
+"""How many managers or teams a panel of tiles shows: more would be too small to read."""
 
 
-def _tiles(title: str, description: str, expr: str, colour: str) -> stat.Panel:
-    """Return a tile for each manager: the name and a time, in large type, the longest first."""
-    found = f"sort_desc(topk({TILES}, {queries.with_name(expr)}))"
+def _tiles(title: str, description: str, named: str, colours: common.Steps, unit: str = "s") -> stat.Panel:
+    """Return a tile for each series: its label `name` and the value, in large type, the greatest first."""
+    found = f"sort_desc(topk({TILES}, {named}))"
     return (
-        number(title, description, "s", found, ((None, colour),))
+        number(title, description, unit, found, colours)
         .targets([instant(found, "{{name}}")])
         .text_mode(options.BigValueTextMode.VALUE_AND_NAME)
         .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
@@ -38,10 +37,10 @@ def silent() -> stat.Panel:
     """Return the managers who are silent on shift, while the feed is up."""
     return _tiles(
         "Who is silent",
-        "Managers on shift without any telephony event for more than <<silence.text>>, and for how long: ask what "
-        "keeps them. At most six, the longest first. Nobody is named while the feed is silent.",
-        f"({manager('idle_seconds')} > {queries.SILENT}) unless on () callpulse:feed_quiet == 1",
-        RED,
+        "Managers on shift, not paused, without any telephony event for more than <<silence.text>>, and for how "
+        "long: ask what keeps them. At most six, the longest first. Nobody is named while the feed is silent.",
+        queries.with_name(f"({queries.silent()}) unless on () callpulse:feed_quiet == 1"),
+        ((None, RED),),
     ).no_value("Nobody. While Data is not Live, nobody is known.")
 
 
@@ -49,22 +48,22 @@ def talking() -> stat.Panel:
     """Return the managers with the longest calls in progress."""
     return _tiles(
         "Longest calls now",
-        "Calls in progress, and for how long: at most six, the longest first. Of more than an hour the end may be "
-        "lost.",
-        f"{manager('longest_call_in_progress_seconds')} > 0",
-        BLUE,
+        "Calls in progress, and for how long: at most six, the longest first. Orange from an hour on, because the end "
+        "of the call may be lost.",
+        queries.with_name(f"{manager('longest_call_in_progress_seconds')} > 0"),
+        ((None, BLUE), (team_now_table.LONG_S, ORANGE)),
     ).no_value("Nobody is on a call. While Data is not Live, nobody is known.")
 
 
-def won() -> bargauge.Panel:
+def won() -> stat.Panel:
     """Return the deals won in a month, by team."""
-    deals = queries.with_team_name(f"sum by (team) ({manager('won_deals', window='30d')})")
-    return bars(
+    return _tiles(
         "Deals won in 30 days, by team",
-        "What the calls turn into: deals won in the last 30 days, of the eight teams with the most.",
+        "What the calls turn into: deals won in the last 30 days, of the six teams with the most.",
+        queries.with_team_name(f"sum by (team) ({manager('won_deals', window='30d')})"),
+        ((None, GREY),),
         "none",
-        [instant(f"sort_desc(topk(8, {deals}))", "{{name}}")],
-    ).text(shared.VizTextDisplayOptions().title_size(20).value_size(24))
+    ).no_value(common.NO_FIGURES)
 
 
 def board(config: Config) -> dashboards.Dashboard:

@@ -71,15 +71,15 @@ def _moved(body: Any, by: int) -> Any:
 
 def pictures(address: str, at: int, chosen: Mapping[str, Path], command: Path, manager: str) -> None:
     """Let `command` take pictures of boards at the moment; `chosen`: the file of each picture, by that of its board."""
-    with shifted(address, at) as now:
-        for file, out in chosen.items():
-            out.parent.mkdir(parents=True, exist_ok=True)
-            board = Path(file).stem
-            span = ("--range", str(HOURS.get(board, 24) * 3600))
-            picked = ("--var", f"manager={manager}") if board == "manager" else ()
+    for file, out in chosen.items():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        board = Path(file).stem
+        span = ("--range", str(HOURS.get(board, 24) * 3600))
+        picked = ("--var", f"manager={manager}") if board == "manager" else ()
+        with shifted(address, at) as now:  # anew for each: a minute later, there would be no scrape
             asked = (command, build.FOLDER / file, out, "--prometheus", now, *span, *picked)
             subprocess.run(list(map(str, asked)), check=True, stdout=subprocess.DEVNULL)
-            print(out, flush=True)
+        print(out, flush=True)
 
 
 def main() -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from grafana import build
+from grafana.common import GREY
 from grafana.config import Config
 from grafana.widths import width_of
 from streams.metrics.reconciliation import RECONCILIATION_METRICS
 from streams.metrics.wording import Language
 from tests.grafana.promql import Named, named
-from tests.grafana.tooling import metrics, only, rules
+from tests.grafana.tooling import metrics, only, rules, run
 
 BOARDS = {
     name.removeprefix("dashboards/"): json.loads(text)
@@ -80,12 +81,17 @@ def test_a_panel_says_what_it_shows_in_which_unit(panel: Any) -> None:
     assert panel["fieldConfig"]["defaults"]["unit"]
 
 
+def breadth(title: str) -> float:
+    """Return how wide a title is, in letters of usual width of the font of Grafana."""
+    return sum(0.6 if letter in " .,:-filtjr" else 1.45 if letter in "MWmwЖМШЩЫЮжмшщыю" else 1 for letter in title)
+
+
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_titles_and_heads_of_columns_fit_on_a_screen_of_1400_pixels(language: Language) -> None:
     cut: list[tuple[str, ...]] = []
     for name, text in build.rendered(Config(language=language)).items():
         for panel in panels(json.loads(text)) if "dashboards/" in name else ():
-            if panel["type"] != "row" and len(panel["title"]) > 5.4 * panel["gridPos"]["w"]:
+            if panel["type"] != "row" and breadth(panel["title"]) > 4.85 * panel["gridPos"]["w"]:
                 cut.append((name, panel["title"]))
             for column in panel.get("fieldConfig", {}).get("overrides", []) if panel["type"] == "table" else ():
                 widths = [
@@ -96,11 +102,47 @@ def test_titles_and_heads_of_columns_fit_on_a_screen_of_1400_pixels(language: La
     assert cut == []
 
 
+def shown_widths(panel: Any, room: float) -> dict[str, float]:
+    """Return how wide Grafana 12 draws each column of a table, by its head, where the table has so many pixels."""
+    (arranged,) = (one["options"] for one in panel["transformations"] if one["id"] == "organize")
+    heads = {head for name, head in arranged["renameByName"].items() if not arranged["excludeByName"].get(name)}
+    custom: dict[str, dict[str, Any]] = dict.fromkeys(heads, panel["fieldConfig"]["defaults"]["custom"])
+    for override in panel["fieldConfig"]["overrides"]:
+        head = override["matcher"]["options"]
+        own = {one["id"].removeprefix("custom."): one.get("value") for one in override["properties"]}
+        custom[head] = custom.get(head, {}) | own
+    shown = {head: custom[head] for head in heads if not custom[head].get("hidden")}
+    given = [one["width"] for one in shown.values() if "width" in one]
+    share = (room - sum(given)) / max(1, len(shown) - len(given))
+    return {head: one.get("width") or max(one.get("minWidth", 150), share) for head, one in shown.items()}
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_all_columns_of_a_table_are_in_sight_on_a_screen_of_1400_pixels(language: Language) -> None:
+    out_of_sight = []
+    for name, text in build.rendered(Config(language=language)).items():
+        for panel in panels(json.loads(text)) if "dashboards/" in name else ():
+            if panel["type"] == "table":
+                room = 1400 * panel["gridPos"]["w"] / 24 - 20  # the frame, and a bar to scroll
+                widths = shown_widths(panel, room)
+                if sum(widths.values()) > room + 1:
+                    out_of_sight.append((name, panel["title"], widths))
+    assert out_of_sight == []
+
+
 @pytest.mark.parametrize("panel", EACH_DRAWN)
 def test_a_panel_says_in_words_that_there_is_nothing_to_show(panel: Any) -> None:
     said = panel["fieldConfig"]["defaults"].get("noValue", "")
     assert re.search(r"\w{2}", said)
     assert panel["gridPos"]["w"] > 4 or len(said) < 16, "it does not fit into a narrow panel"
+
+
+@pytest.mark.parametrize("panel", [param for param in EACH_DRAWN if only(param)["type"] == "stat"])
+def test_a_number_that_is_not_there_has_no_colour_of_a_threshold(panel: Any) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    missing = [one["options"] for one in defaults["mappings"] if one["type"] == "special"]
+    assert [(one["match"], one["result"]["text"]) for one in missing] == [("null+nan", defaults["noValue"])]
+    assert missing[0]["result"]["color"] == GREY
 
 
 @pytest.mark.parametrize("panel", EACH_DRAWN)
@@ -243,3 +285,35 @@ def test_a_metric_of_a_team_is_taken_once_a_partition_and_only_of_the_teams_pick
 )
 def test_the_reader_of_expressions_finds_what_they_name(expr: str, names: Any) -> None:
     assert named(expr) == names
+
+
+@pytest.mark.parametrize("board", ["team-now", "wall"])
+def test_who_is_paused_is_not_counted_as_silent(board: str, tmp_path: Path) -> None:
+    (expr,) = (
+        re.sub(r"\$\w+", ".*", panel["targets"][0]["expr"])
+        for panel in panels(BOARDS[f"{board}.json"])
+        if panel["title"] == "Silent on shift"
+    )
+    states = {"anna": (1800, 0), "jonas": (1800, 1), "sophie": (60, 0)}
+    series = [
+        {"series": f'{metric}{{manager="{name}", team="berlin"{more}}}', "values": f"{value}"}
+        for name, (idle_s, paused) in states.items()
+        for metric, more, value in (
+            ("callpulse_idle_seconds", "", idle_s),
+            ("callpulse_presence", ', state="paused"', paused),
+        )
+    ]
+    nobody = [one | {"values": "0"} if "idle" in one["series"] else one for one in series]
+    cases = [
+        {
+            "interval": "1m",
+            "input_series": given,
+            "promql_expr_test": [
+                {"expr": expr, "eval_time": "0m", "exp_samples": [{"labels": "{}", "value": value}]},
+            ],
+        }
+        for given, value in ((series, 1), (nobody, 0))
+    ]
+    (tmp_path / "case.yaml").write_text(json.dumps({"tests": cases}), "utf-8")
+    done = run("promtool", "test", "rules", tmp_path / "case.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr

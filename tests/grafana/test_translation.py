@@ -31,6 +31,7 @@ OF_MACHINES = {
         "align",
         "pattern",
         "alignValue",
+        "match",
         "calcs",
         "cellHeight",
         "colorMode",
