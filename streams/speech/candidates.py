@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from streams.speech.marks import HIT_KINDS, HitKind
-from streams.speech.matching import Found
 from streams.speech.patterns import Contexts
 from streams.speech.words import ENDS, PAUSES
 
@@ -16,15 +15,30 @@ FEW: Final = 12
 
 
 class Phrase:
-    """A phrase with the conditions under which it counts. `veto`: it is no hit, and hides shorter ones of its kind."""
+    """A phrase with the conditions under which it counts. `veto`: it is no hit, and hides shorter ones of its kind.
 
-    __slots__ = ("end_span_ms", "group", "kind", "kind_number", "start_span_ms", "text", "unless", "veto", "when")
+    `number` is its place among the phrases of the lexicon.
+    """
 
-    def __init__(self, kind: HitKind, group: str, text: str, *, veto: bool) -> None:
+    __slots__ = (
+        "end_span_ms",
+        "group",
+        "kind",
+        "kind_number",
+        "number",
+        "start_span_ms",
+        "text",
+        "unless",
+        "veto",
+        "when",
+    )
+
+    def __init__(self, kind: HitKind, group: str, text: str, *, number: int, veto: bool) -> None:
         self.kind: HitKind = kind
         self.kind_number: int = HIT_KINDS.index(kind)
         self.group: str = group
         self.text: str = text
+        self.number: int = number
         self.veto: bool = veto
         self.unless: Contexts | None = None
         self.when: Contexts | None = None
@@ -33,36 +47,19 @@ class Phrase:
 
 
 class Candidate:
-    """A found phrase: tokens `[first, end)`. `number` is its place among the phrases of the side.
+    """A found phrase: tokens `[first, end)`."""
 
-    `kind` counts the kinds in the order in which they were found.
-    """
+    __slots__ = ("end", "first", "kind", "phrase")
 
-    __slots__ = ("end", "first", "kind", "number", "phrase")
-
-    def __init__(self, phrase: Phrase, number: int, first: int, end: int, kind: int = 0) -> None:
+    def __init__(self, phrase: Phrase, first: int, end: int) -> None:
         self.phrase: Phrase = phrase
-        self.number: int = number
         self.first: int = first
         self.end: int = end
-        self.kind: int = kind
+        self.kind: int = phrase.kind_number
 
 
-def counted(found: list[Found], phrases: list[Phrase], forms: list[str], start_ms: int) -> list[Candidate]:
-    """Return the found phrases that count, in order."""
-    if len(found) == 1:
-        only = found[0]
-        alone = Candidate(phrases[only.phrase], only.phrase, only.first, only.end)
-        return [alone] if _counts(alone, forms, start_ms) and not alone.phrase.veto else []
-    candidates: list[Candidate] = []
-    order = [0] * len(HIT_KINDS)
-    kinds = 0
-    for one in found:
-        phrase = phrases[one.phrase]
-        if not order[phrase.kind_number]:
-            kinds += 1
-            order[phrase.kind_number] = kinds
-        candidates.append(Candidate(phrase, one.phrase, one.first, one.end, order[phrase.kind_number]))
+def counted(candidates: list[Candidate], forms: list[str], start_ms: int) -> list[Candidate]:
+    """Return those of the found phrases that count, in order. It sorts `candidates`."""
     if len(candidates) > FEW:
         candidates.sort(key=_rank)
     else:
@@ -105,7 +102,7 @@ def _longest(candidates: list[Candidate], forms: list[str], start_ms: int, match
 
 def _rank(candidate: Candidate) -> tuple[int, bool, int, int]:
     """Return the sort key: the longest first, of equally long ones the veto, which hides a hit, then the earlier."""
-    return (candidate.first - candidate.end, not candidate.phrase.veto, candidate.first, candidate.number)
+    return (candidate.first - candidate.end, not candidate.phrase.veto, candidate.first, candidate.phrase.number)
 
 
 def _ranks_before(one: Candidate, other: Candidate) -> bool:
@@ -117,7 +114,7 @@ def _ranks_before(one: Candidate, other: Candidate) -> bool:
         return one.phrase.veto
     if one.first != other.first:
         return one.first < other.first
-    return one.number < other.number
+    return one.phrase.number < other.phrase.number
 
 
 def _sort_few_by_rank(candidates: list[Candidate]) -> None:

@@ -69,16 +69,12 @@ class Lexicon:
         _Loader(groups, self._phrases, terms, sides).load()
         if groups.problems:
             raise LexiconError(groups.problems)
-        self._sides: dict[Role, tuple[Automaton, list[Phrase]]] = {}
-        self._telling: dict[Role, tuple[Automaton, list[Phrase]]] = {}
+        self._sides: dict[Role, Automaton] = {}
+        self._telling: dict[Role, Automaton] = {}
         for role, numbers in sides.items():
-            phrases = [self._phrases[number] for number in numbers]
             telling = [number for number in numbers if self._phrases[number].kind in TELLING]
-            self._sides[role] = Automaton([terms[number] for number in numbers]), phrases
-            self._telling[role] = (
-                Automaton([terms[number] for number in telling]),
-                [self._phrases[number] for number in telling],
-            )
+            self._sides[role] = self._automaton(numbers, terms)
+            self._telling[role] = self._automaton(telling, terms)
         self._forms: Forms = Forms(terms)
         self._vocabulary: Vocabulary = self._new_vocabulary()
         self.groups: tuple[tuple[str, str], ...] = tuple(groups.blocks)
@@ -112,25 +108,26 @@ class Lexicon:
 
     def _counted(
         self,
-        sides: Mapping[Role, tuple[Automaton, list[Phrase]]],
+        sides: Mapping[Role, Automaton],
         words: Words,
         side: Role,
         start_ms: int,
         *,
         telling: bool,
     ) -> list[Candidate]:
-        automaton, phrases = sides[side]
+        automaton = sides[side]
         if automaton.full():
             automaton.renew()
             self._vocabulary = self._new_vocabulary()
         found = automaton.find(words, self._vocabulary, is_manager=side == "manager", telling=telling)
-        return counted(found, phrases, words.forms, start_ms) if found else []
+        return counted(found, words.forms, start_ms) if found else []
+
+    def _automaton(self, numbers: list[int], terms: list[tuple[Term, ...]]) -> Automaton:
+        return Automaton([self._phrases[number] for number in numbers], [terms[number] for number in numbers])
 
     def _new_vocabulary(self) -> Vocabulary:
         sides, telling = self._sides, self._telling
-        return Vocabulary(
-            sides["manager"][0], sides["customer"][0], telling["manager"][0], telling["customer"][0], self._forms
-        )
+        return Vocabulary(sides["manager"], sides["customer"], telling["manager"], telling["customer"], self._forms)
 
 
 class _Loader:
@@ -169,7 +166,7 @@ class _Loader:
                 veto = key == "never"
                 start = block.span_ms if block.within == "start" else 0
                 end = block.span_ms if block.within == "end" else 0
-                phrase = Phrase(kind, name, text, veto=veto)
+                phrase = Phrase(kind, name, text, number=len(self._phrases), veto=veto)
                 phrase.start_span_ms = start
                 if not veto:
                     phrase.unless, phrase.when, phrase.end_span_ms = unless, when, end

@@ -7,13 +7,18 @@ the time for a text depends on the phrases found in it, and not on the number of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, cast
 
+from streams.speech.candidates import Candidate, Phrase
 from streams.speech.forms import TOLERANT_LETTERS, one_letter_apart, without_neighbour
 from streams.speech.patterns import Term
 from streams.speech.words import PAUSES, Token, Words
 
 MAX_NODES: Final = 400_000
+
+MASK_BITS: Final = 61
+"""The number of bits of a node's mask: as many as compiled code keeps in one machine word."""
 
 _PAUSE: Final = 0
 _MARK: Final = 1
@@ -28,26 +33,16 @@ phrase.
 """
 
 
-class Found:
-    """A found phrase: its number and its tokens `[first, end)`."""
-
-    __slots__ = ("end", "first", "phrase")
-
-    def __init__(self, phrase: int, first: int, end: int) -> None:
-        self.phrase: int = phrase
-        self.first: int = first
-        self.end: int = end
-
-
 class Node:
     """A state of the automaton after some words.
 
     `done` are the phrases that end here; `made` is true once the edges exist.
 
-    `rare`: a number, a slip or any word may lead on without an edge. `goes_on`: a next word is possible.
+    `rare`: a number, a slip or any word may lead on without an edge. `goes_on`: a next word is possible. `mask` has the
+    bit of each word with an edge (`bit_of`).
     """
 
-    __slots__ = ("any_word", "digits", "done", "edges", "goes_on", "made", "places", "rare", "tolerant")
+    __slots__ = ("any_word", "digits", "done", "edges", "goes_on", "made", "mask", "places", "rare", "tolerant")
 
     def __init__(self, places: frozenset[int]) -> None:
         self.places = places
@@ -55,19 +50,21 @@ class Node:
         self.edges: dict[str, Node] = {}
         self.digits: Node | None = None
         self.any_word: Node | None = None
-        self.done: tuple[int, ...] = ()
+        self.done: list[Phrase] = []
         self.tolerant: dict[str, tuple[str, ...]] = {}
         self.rare: bool = False
         self.goes_on: bool = False
+        self.mask: int = 0
 
 
 class Note:
-    """A note on a token by a `Vocabulary`: the node to which it leads in each automaton, and its kind."""
+    """A note on a token by a `Vocabulary`: the node to which it leads in each automaton, its kind, and its bit."""
 
-    __slots__ = ("customer", "kind", "manager", "of", "telling_customer", "telling_manager")
+    __slots__ = ("bit", "customer", "kind", "manager", "of", "telling_customer", "telling_manager")
 
-    def __init__(self, of: Vocabulary, kind: int) -> None:
+    def __init__(self, of: Vocabulary, kind: int, bit: int) -> None:
         self.of: Vocabulary = of
+        self.bit: int = bit
         self.manager: Node | None = None
         self.customer: Node | None = None
         self.telling_manager: Node | None = None
@@ -104,7 +101,7 @@ class Vocabulary:
             if known.of is self:
                 return known
         form = token.form
-        made = Note(self, self._kind(form))
+        made = Note(self, self._kind(form), bit_of(form))
         made.manager = self._manager.first(form)
         made.customer = self._customer.first(form)
         made.telling_manager = self._telling_manager.first(form)
@@ -126,15 +123,15 @@ class Vocabulary:
 
 
 class Automaton:
-    """Finds phrases, given by their terms. The number of a phrase is its place in `phrases`.
+    """Finds phrases. `terms` are the terms of each of the `phrases`.
 
     Nodes are made when a text first leads to them, so a lexicon loads fast, and unused phrases take no time.
     """
 
     __slots__ = ("_builder", "_root")
 
-    def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
-        self._builder = _Builder(phrases)
+    def __init__(self, phrases: Sequence[Phrase], terms: Sequence[tuple[Term, ...]]) -> None:
+        self._builder = _Builder(phrases, terms)
         self._root: Node = self._builder.root()
 
     def first(self, form: str) -> Node | None:
@@ -150,13 +147,13 @@ class Automaton:
         """Drop all nodes and make a new first one. Earlier `Note`s are invalid then."""
         self._root = self._builder.root()
 
-    def find(self, words: Words, known: Vocabulary, *, is_manager: bool, telling: bool) -> list[Found]:
+    def find(self, words: Words, known: Vocabulary, *, is_manager: bool, telling: bool) -> list[Candidate]:
         """Return every place at which a phrase stands, in order of the first word; overlaps among them.
 
         `known` is the vocabulary of which this automaton is the one of the manager, or of the customer; `telling`: the
         one of the phrases that tell sides.
         """
-        found: list[Found] = []
+        found: list[Candidate] = []
         notes = [known.note(token) for token in words.tokens]
         for first, note in enumerate(notes):
             if telling:
@@ -167,44 +164,63 @@ class Automaton:
                 self._follow(node, words.forms, notes, first, found)
         return found
 
-    def _follow(self, node: Node, forms: list[str], notes: list[Note], first: int, found: list[Found]) -> None:
+    def _follow(self, node: Node, forms: list[str], notes: list[Note], first: int, found: list[Candidate]) -> None:
         """Add the phrases that begin at `first`, whose word led to `node`."""
         at = first + 1
+        tokens = len(notes)
         while True:
             if not node.made:
                 self._builder.make(node)
-            if node.done:
-                found += [Found(phrase, first, at) for phrase in node.done]
-            if not node.goes_on:
+            for phrase in node.done:
+                found.append(Candidate(phrase, first, at))  # noqa: PERF401 - compiled, a loop is faster than a list more
+            if not node.goes_on or at == tokens:
                 return
-            while at < len(forms) and notes[at].kind == _PAUSE:
+            note = notes[at]
+            while note.kind == _PAUSE:
                 at += 1
-            if at == len(forms):
-                return
-            kind = notes[at].kind
-            after = node.edges.get(forms[at]) if kind != _STRANGER else None
+                if at == tokens:
+                    return
+                note = notes[at]
+            after = _after(node, forms[at], note)
             if after is None:
-                if not node.rare:
-                    return
-                after = _rarer(node, forms[at], kind)
-                if after is None:
-                    return
+                return
             at += 1
             node = after
 
 
-def _rarer(node: Node, word: str, kind: int) -> Node | None:
-    """Return the node to which a token without an edge leads: a number, a recogniser's slip, or any word."""
-    if kind == _NUMBER:
-        return node.digits if node.digits is not None else node.any_word
-    if kind == _MARK:
+def bit_of(word: str) -> int:
+    """Return the bit of a word in the masks of nodes.
+
+    A node without the bit has no edge for the word. The mask is read with the node; a look-up in vain reads more of the
+    memory, which takes the most time of a search. Different words may have the same bit, so a mask denies but never
+    confirms.
+    """
+    return 1 << (hash(word) % MASK_BITS)
+
+
+def _after(node: Node, word: str, note: Note) -> Node | None:
+    """Return the node to which a token leads; None if no phrase goes on with it."""
+    kind = note.kind
+    if kind != _STRANGER and node.mask & note.bit:
+        after = node.edges.get(word)
+        if after is not None:
+            return after
+    if not node.rare or kind == _MARK:
         return None
+    if kind == _NUMBER and node.digits is not None:
+        return node.digits
     if kind == _SLIP and node.tolerant:
-        # A slip in one letter leaves the first three letters unchanged, or the last three.
-        for part in (word[:3], "-" + word[-3:]):
-            for form in node.tolerant.get(part, ()):
-                if one_letter_apart(word, form) and without_neighbour(form):
-                    return node.edges[form]
+        return _slipped(node, word)
+    return node.any_word
+
+
+def _slipped(node: Node, word: str) -> Node | None:
+    """Return the node to which a word leads that may be a slip in one letter of a form, or any word."""
+    # A slip in one letter leaves the first three letters unchanged, or the last three.
+    for part in (word[:3], "-" + word[-3:]):
+        for form in node.tolerant.get(part, ()):
+            if one_letter_apart(word, form) and without_neighbour(form):
+                return node.edges[form]
     return node.any_word
 
 
@@ -246,15 +262,15 @@ class Forms:
 class _Builder:
     """Makes the nodes. A place is the number of a phrase and of its next term, in one number."""
 
-    def __init__(self, phrases: Sequence[tuple[Term, ...]]) -> None:
+    def __init__(self, phrases: Sequence[Phrase], terms: Sequence[tuple[Term, ...]]) -> None:
         self._terms: list[Term | None] = []
-        self._phrase_at: list[int] = []
+        self._phrase_at: list[Phrase] = []
         self._nodes: dict[frozenset[int], Node] = {}
         starts: list[int] = []
-        for number, terms in enumerate(phrases):
+        for phrase, places in zip(phrases, terms, strict=True):
             starts.append(len(self._terms))
-            self._terms += [*terms, None]
-            self._phrase_at += [number] * (len(terms) + 1)
+            self._terms += [*places, None]
+            self._phrase_at += [phrase] * (len(places) + 1)
         self._starts = frozenset(place for start in starts for place in self._reached(start))
 
     def full(self) -> bool:
@@ -273,7 +289,7 @@ class _Builder:
         by_form: dict[str, set[int]] = {}
         digits: set[int] = set()
         any_word: set[int] = set()
-        done: list[int] = []
+        done: list[Phrase] = []
         tolerant: set[str] = set()
         for place in node.places:
             term = self._terms[place]
@@ -288,7 +304,7 @@ class _Builder:
             if term.any_word:
                 any_word.update(after)
             tolerant.update(term.tolerant)
-        node.done = tuple(sorted(done))
+        node.done = sorted(set(done), key=attrgetter("number"))
         for form in sorted(tolerant):
             for part in (form[:3], "-" + form[-3:]):
                 node.tolerant[part] = (*node.tolerant.get(part, ()), form)
@@ -298,6 +314,10 @@ class _Builder:
         node.any_word = self._node(any_word) if any_word else None
         node.rare = bool(node.tolerant) or node.digits is not None or node.any_word is not None
         node.goes_on = node.rare or bool(node.edges)
+        mask = 0
+        for form in node.edges:
+            mask |= bit_of(form)
+        node.mask = mask
         node.made = True
 
     def _reached(self, place: int) -> list[int]:

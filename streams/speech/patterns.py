@@ -87,14 +87,15 @@ class Contexts:
 
     def hold(self, forms: list[str], first: int, end: int) -> bool:
         """Return whether one of the contexts holds around the tokens `[first, end)`."""
-        if self._before and first > 0 and _one_holds(self._before, forms[first - 1], forms, first, end):
-            return True
-        if self._after and end < len(forms) and _one_holds(self._after, forms[end], forms, first, end):
-            return True
-        for context in self._any:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
-            if holds(context, forms, first, end):
+        if self._before and first > 0:
+            noted = self._before.get(forms[first - 1])
+            if noted is not None and _one_holds(noted, forms, first, end):
                 return True
-        return False
+        if self._after and end < len(forms):
+            noted = self._after.get(forms[end])
+            if noted is not None and _one_holds(noted, forms, first, end):
+                return True
+        return _one_holds(self._any, forms, first, end)
 
 
 class Notation:
@@ -229,35 +230,25 @@ def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:
 
 
 def _note(by_word: dict[str, list[Context]], words: frozenset[str], context: Context) -> None:
-    """Note a context by each of the words that may stand next to the phrase; by "" for a pause mark instead."""
-    for word in ("", *words):
+    """Note a context by each of the words that may stand next to the phrase, and by each mark that hides the word."""
+    for word in (*PAUSES, *words):
         by_word.setdefault(word, []).append(context)
 
 
-def _one_holds(by_word: dict[str, list[Context]], word: str, forms: list[str], first: int, end: int) -> bool:
-    """Return whether one of the contexts that begin with `word` holds.
-
-    A pause mark hides the deciding word, so all contexts are tried.
-    """
-    contexts = by_word.get("" if word in PAUSES else word)
-    if contexts is not None:
-        for context in contexts:
-            if holds(context, forms, first, end):
-                return True
+def _one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -> bool:
+    """Return whether one of the contexts holds."""
+    for context in contexts:  # noqa: SIM110 - `any` makes a generator, which takes longer than the loop
+        if holds(context, forms, first, end):
+            return True
     return False
 
 
 def holds(context: Context, forms: list[str], first: int, end: int) -> bool:
     """Return whether the tokens before `first` and from `end` on fulfil a context."""
-    if context.next_before is not None:
-        word = forms[first - 1] if first else ""
-        if word not in context.next_before and word not in PAUSES:
-            return False
-    if context.next_after is not None:
-        word = forms[end] if end < len(forms) else ""
-        if word not in context.next_after and word not in PAUSES:
-            return False
-    return _follows(context.before, 0, forms, first - 1, -1) and _follows(context.after, 0, forms, end, 1)
+    before, after = context.before, context.after
+    if before and not _follows(before, 0, forms, first - 1, -1):
+        return False
+    return not after or _follows(after, 0, forms, end, 1)
 
 
 def _follows(terms: list[Term], number: int, forms: list[str], at: int, step: int) -> bool:

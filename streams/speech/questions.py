@@ -8,7 +8,7 @@ question then reads like a statement, and is not found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from streams.speech import english_questions, russian_questions
 from streams.speech.marks import QuestionType
@@ -45,13 +45,16 @@ GUESS_WORDS: Final = 2
 """The most words of a guess with "?"."""
 
 
-class Asked(NamedTuple):
+class Asked:
     """A question; `word` is the place of its first word among the words of the utterance."""
 
-    type: QuestionType
-    clarifying: bool
-    marked: bool
-    word: int
+    __slots__ = ("clarifying", "marked", "type", "word")
+
+    def __init__(self, of_type: QuestionType, word: int, *, clarifying: bool, marked: bool) -> None:
+        self.type: QuestionType = of_type
+        self.clarifying: bool = clarifying
+        self.marked: bool = marked
+        self.word: int = word
 
     def token(self, forms: list[str]) -> int:
         """Return the place of its first word among the tokens."""
@@ -239,13 +242,15 @@ def _of_sentence(sentence: Sentence, found: list[Asked]) -> None:
     if "?" in sentence.mark:
         if not sentence.is_all(NO_QUESTION):
             kind = _type(sentence)
-            found.append(Asked(kind, kind != "rhetorical" and sentence.has(CLARIFYING, first, end), True, first))
+            clarifying = kind != "rhetorical" and sentence.has(CLARIFYING, first, end)
+            found.append(Asked(kind, first, clarifying=clarifying, marked=True))
         return
     unmarked = russian_questions.unmarked(sentence) if russian else english_questions.unmarked(sentence)
     for number, (kind, at) in enumerate(unmarked):
         until = unmarked[number + 1][1] if number + 1 < len(unmarked) else end
         begin = first if kind == "tag" else at
-        found.append(Asked(kind, kind != "rhetorical" and sentence.has(CLARIFYING, begin, until), False, at))
+        clarifying = kind != "rhetorical" and sentence.has(CLARIFYING, begin, until)
+        found.append(Asked(kind, at, clarifying=clarifying, marked=False))
 
 
 def _type(sentence: Sentence) -> QuestionType:

@@ -87,7 +87,11 @@ class _Piece:
 
     def __init__(self, text: str) -> None:
         lowered = _lowered(text)
-        plain = _SPECIAL.search(lowered) is None and _MIXED.search(lowered) is None
+        plain = (
+            _SPECIAL.search(lowered) is None
+            and _MIXED.search(lowered) is None
+            and unicodedata.is_normalized("NFC", lowered)
+        )
         forms = _PLAIN.findall(lowered) if plain else [form for form, _ in _scan(text, lowered)]
         self.text: str = text
         self.tokens: list[Token] = [Token(form) for form in forms]

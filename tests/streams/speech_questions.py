@@ -29,6 +29,11 @@ def asked(text: str) -> list[Asked]:
     return questions().find(Words(text))
 
 
+def of_each(text: str) -> list[tuple[str, bool, bool, int]]:
+    """Return type, clarifying, marked and place of each question."""
+    return [(question.type, question.clarifying, question.marked, question.word) for question in asked(text)]
+
+
 def types(text: str) -> list[str]:
     return [question.type for question in asked(text)]
 
