@@ -69,21 +69,33 @@ class Context:
 
 
 class Contexts:
-    """Alternative contexts, by a word that must stand next to the phrase, before it or else after it. One must hold."""
+    """Alternative contexts of a phrase. One must hold.
 
-    __slots__ = ("_after", "_any", "_before")
+    Most begin with a word next to the phrase, before it or else after it, and are noted by that word. Of those that
+    are one word within some words of the phrase, the word has its greatest distance. All others are tried in turn.
+    """
+
+    __slots__ = ("_after", "_any", "_before", "_far_after", "_far_before", "_within_after", "_within_before")
 
     def __init__(self, contexts: Sequence[Context]) -> None:
         self._before: dict[str, list[Context]] = {}
         self._after: dict[str, list[Context]] = {}
+        self._within_before: dict[str, int] = {}
+        self._within_after: dict[str, int] = {}
         self._any: list[Context] = []
         for context in contexts:
             if context.next_before is not None:
                 _note(self._before, context.next_before, context)
             elif context.next_after is not None:
                 _note(self._after, context.next_after, context)
+            elif not context.after and _is_within(context.before):
+                _note_within(self._within_before, context.before)
+            elif not context.before and _is_within(context.after):
+                _note_within(self._within_after, context.after)
             else:
                 self._any.append(context)
+        self._far_before: int = max(self._within_before.values(), default=0)
+        self._far_after: int = max(self._within_after.values(), default=0)
 
     def hold(self, forms: list[str], first: int, end: int) -> bool:
         """Return whether one of the contexts holds around the tokens `[first, end)`."""
@@ -95,6 +107,10 @@ class Contexts:
             noted = self._after.get(forms[end])
             if noted is not None and _one_holds(noted, forms, first, end):
                 return True
+        if self._far_before and _stands_within(self._within_before, self._far_before, forms, first - 1, -1):
+            return True
+        if self._far_after and _stands_within(self._within_after, self._far_after, forms, end, 1):
+            return True
         return _one_holds(self._any, forms, first, end)
 
 
@@ -233,6 +249,38 @@ def _note(by_word: dict[str, list[Context]], words: frozenset[str], context: Con
     """Note a context by each of the words that may stand next to the phrase, and by each mark that hides the word."""
     for word in (*PAUSES, *words):
         by_word.setdefault(word, []).append(context)
+
+
+def _is_within(terms: list[Term]) -> bool:
+    """Return whether the terms are one word behind a number of any words."""
+    if not terms:
+        return False
+    last = terms[-1]
+    if last.mark or last.any_word or last.digits or last.optional:
+        return False
+    return all(term.any_word and term.optional for term in terms[:-1])
+
+
+def _note_within(by_word: dict[str, int], terms: list[Term]) -> None:
+    """Note the greatest distance of each of the words."""
+    for word in terms[-1].forms:
+        by_word[word] = max(len(terms), by_word.get(word, 0))
+
+
+def _stands_within(by_word: dict[str, int], far: int, forms: list[str], at: int, step: int) -> bool:
+    """Return whether one of the words stands within its distance from `at` on, in the same sentence."""
+    distance = 0
+    while 0 <= at < len(forms):
+        here = forms[at]
+        at += step
+        if here in PAUSES:
+            continue
+        distance += 1
+        if distance > far or here[0] in ENDS:
+            return False
+        if distance <= by_word.get(here, 0):
+            return True
+    return False
 
 
 def _one_holds(contexts: list[Context], forms: list[str], first: int, end: int) -> bool:
