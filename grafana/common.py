@@ -19,8 +19,9 @@ from grafana.config import Config
 from grafana.queries import NAMES, NO_QUEUE, TEAM_NAMES
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
-GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e8c81c", "#d97f00", "#d2382c", "#3d8fdd", "#6e7078"
+GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e89b00", "#c87300", "#d2382c", "#3d8fdd", "#6e7078"
 # The colours also differ in lightness, and the green is bluish, for readers who cannot distinguish red and green.
+# None is so light that it is not seen on a white board.
 
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
@@ -29,6 +30,9 @@ TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
 UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
 """The texts of a number, and of another panel, without exported values. Some panels have a text of their own."""
+
+MOST_LINES: Final = 8
+"""How many lines of people or teams a panel has: more have like colours, and no room for their names."""
 
 THINNEST, THICKEST = 16, 48
 """How high a bar and its name are, in pixels: a few bars do not fill a panel for many."""

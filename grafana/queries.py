@@ -41,6 +41,11 @@ def manager(metric: str, *by: str, **labels: str) -> str:
     return current(f"callpulse_{metric}{{{PICKED}, {NO_QUEUE}{_equal(labels)}}}", ", ".join((*MANAGER, *by)))
 
 
+def at_end(metric: str, **labels: str) -> str:
+    """Return the query of a metric per manager at the end of the span of a panel, to choose whose line is drawn."""
+    return current(f"callpulse_{metric}{{{PICKED}, {NO_QUEUE}{_equal(labels)}}} @ end()", ", ".join(MANAGER))
+
+
 def queue(metric: str, *by: str, **labels: str) -> str:
     """Return the query of a metric per queue: of its unanswered calls. Queues belong to no team."""
     chosen = f'manager=~"{QUEUE_PREFIX}.*"{_equal(labels)}'

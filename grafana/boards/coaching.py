@@ -203,13 +203,21 @@ def movement() -> table.Panel:
 
 def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:
     """Return a habit of each selected manager over time, beside the mean of all that are selected."""
+    most = f"topk({common.MOST_LINES}, {queries.at_end('heard_calls', window='30d')})"
+    each = f"{manager(metric, window='30d')} and on (manager, team) {most}"
     panel = lines(
         title,
-        f"{text} Each point is of the 30 days before it. Dashed: the mean of the selected managers.",
+        f"{text} Each point is of the 30 days before it. The eight selected managers of whom most calls were heard; "
+        "dashed: the mean of all that are selected.",
         unit,
-        [query(queries.with_name(manager(metric, window="30d")), "{{name}}"), query(_mean(metric), "mean", "B")],
+        [query(queries.with_name(each), "{{name}}"), query(_mean(metric), "mean", "B")],
+        least=None,
     )
-    return panel.override_by_name("mean", common.dashed()).no_value("No call was heard: coaching needs transcripts")
+    return (
+        panel.fill_opacity(0)
+        .override_by_name("mean", common.dashed())
+        .no_value("No call was heard: coaching needs transcripts")
+    )
 
 
 def board(config: Config) -> dashboards.Dashboard:

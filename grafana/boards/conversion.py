@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
-from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.common import BLUE, GREEN, GREY, MOST_LINES, ORANGE, RED, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import manager, of_teams, recorded
 from grafana.tables import Column, share
@@ -312,12 +312,15 @@ def managers() -> table.Panel:
 
 def course() -> timeseries.Panel:
     """Return the course of the conversion of the teams."""
+    each = of_teams("team:callpulse_conversion_ratio:90d")
+    lowest = f"{each} and on (team) bottomk({MOST_LINES}, {each} @ end())"
     return lines(
         "Conversion of the teams",
-        "Won deals ÷ calls in which a proposal was discussed in the 90 days before, of the selected teams.",
+        "Won deals ÷ calls in which a proposal was discussed in the 90 days before: the eight selected teams with the "
+        "lowest conversion now.",
         "percentunit",
-        [query(queries.with_team_name(of_teams("team:callpulse_conversion_ratio:90d")), "{{name}}")],
-    )
+        [query(queries.with_team_name(lowest), "{{name}}")],
+    ).fill_opacity(0)
 
 
 def board(config: Config) -> dashboards.Dashboard:

@@ -31,7 +31,7 @@ def crm_status() -> stat.Panel:
             "or on () vector(0)",
         )
         .mappings(common.words(states))
-        .color_mode(options.BigValueColorMode.BACKGROUND)
+        .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
     )
 
 

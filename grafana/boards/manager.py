@@ -29,7 +29,7 @@ def doing() -> stat.Panel:
             queries.state(),
         )
         .mappings(common.words(team_now.STATES))
-        .color_mode(options.BigValueColorMode.BACKGROUND)
+        .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
     )
 
 

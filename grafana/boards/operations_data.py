@@ -125,7 +125,7 @@ def ages() -> timeseries.Panel:
         "Since when does nothing arrive, and in which topic? A line that climbs is a feed that is silent. Telephony "
         "climbs at night, CRM and transcripts in breaks, too.",
         "s",
-        [query("time() - max by (topic) (callpulse_newest_event_timestamp_seconds)", "{{topic}}")],
+        [query("time() - (max by (topic) (callpulse_newest_event_timestamp_seconds) > 0)", "{{topic}}")],
     ).no_value("No worker has taken an event in")
 
 

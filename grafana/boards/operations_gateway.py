@@ -34,7 +34,7 @@ def way_in() -> stat.Panel:
             "or on () vector(4)",
         )
         .mappings(common.words(states))
-        .color_mode(options.BigValueColorMode.BACKGROUND)
+        .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
     )
 
 

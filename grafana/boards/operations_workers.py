@@ -113,7 +113,7 @@ def records() -> table.Panel:
         _dotted(
             (
                 Column("Read", _of_topic("records"), "short"),
-                Column("Per batch", f"{_of_topic('records')} / {_of_topic('batches')}", more={"decimals": 0}),
+                Column("Per batch", f"{_of_topic('records')} / ({_of_topic('batches')} > 0)", more={"decimals": 0}),
                 Column("Counted", _of_topic("events_applied"), "short"),
                 Column("Repeats", _of_topic("duplicates"), "short", more={"mappings": quiet()}),
                 Column("Late", _of_topic("late"), "short", more={"mappings": quiet()}),

@@ -40,7 +40,9 @@ def data_status() -> stat.Panel:
         "or on () callpulse:worker_behind",
     )
     states = {0: ("Live", GREEN), 1: ("Feed silent", RED), 2: ("Catching up", ORANGE), 3: ("Worker down", RED)}
-    return panel.mappings(common.words(states)).color_mode(options.BigValueColorMode.BACKGROUND).no_value("No rules")
+    return (
+        panel.mappings(common.words(states)).color_mode(options.BigValueColorMode.BACKGROUND_SOLID).no_value("No rules")
+    )
 
 
 def on_shift() -> stat.Panel:

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries
 from grafana.boards import leads, team_now, team_now_table
-from grafana.common import BLUE, GREY, ORANGE, RED, instant, number
+from grafana.common import BLUE, GREY, RED, instant, number
 from grafana.config import Config
 from grafana.queries import manager
 
@@ -48,10 +48,10 @@ def talking() -> stat.Panel:
     """Return the managers with the longest calls in progress."""
     return _tiles(
         "Longest calls now",
-        "Calls in progress, and for how long: at most six, the longest first. Orange from an hour on, because the end "
-        "of the call may be lost.",
-        queries.with_name(f"{manager('longest_call_in_progress_seconds')} > 0"),
-        ((None, BLUE), (team_now_table.LONG_S, ORANGE)),
+        "Calls in progress, and for how long: at most six, the longest first. A call of more than an hour is left out: "
+        "its end may be lost; the board Team now shows it.",
+        queries.with_name(f"{manager('longest_call_in_progress_seconds')} > 0 < {team_now_table.LONG_S}"),
+        ((None, BLUE),),
     ).no_value("Nobody is on a call. While Data is not Live, nobody is known.")
 
 

@@ -105,13 +105,17 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
 
 
 @contextmanager
-def prometheus(folder: Path, data: Path, port: int) -> Iterator[str]:
-    """Run a Prometheus over a data folder with the configuration of `folder`; yield its address once it answers."""
+def prometheus(folder: Path, data: Path, port: int, *options: str) -> Iterator[str]:
+    """Run a Prometheus over a data folder with the configuration of `folder`; yield its address once it answers.
+
+    `options` are further ones of its command.
+    """
     address = f"http://127.0.0.1:{port}"
     command = (
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={data}",
         "--storage.tsdb.retention.time=10y",
+        *options,
     )
     process = subprocess.Popen(
         [tool("prometheus"), *command, f"--web.listen-address=127.0.0.1:{port}"],

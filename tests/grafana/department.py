@@ -18,15 +18,16 @@ from prometheus_client import generate_latest
 from agents.delivery.transport import Fetched
 from agents.gateway.metrics import GatewayMetrics
 from streams.contract.events import Event
-from streams.simulator import Department, Record, simulate
+from streams.simulator import Department, Record, SpeechOptions, simulate
 from streams.simulator.people import stories
 from streams.units import DAY_MS, HOUR_MS, SECOND_MS
 from tests.agents.stand_in import StandIn
+from tests.grafana.heard import Heard
 from tests.streams.folded import Folded
 
 SMALL: Final = ("harbour", "bridge")
 """The teams of the department of eight: of those of the stories."""
-TABLES: Final = ("managers", "outcomes", "leads")
+TABLES: Final = ("managers", "outcomes", "leads", "coaching")
 _TOPICS: Final = ("calls", "crm")
 
 
@@ -49,18 +50,22 @@ def people(managers: int, days: int, seed: int = 7) -> Department:
 class Running:
     """The department since `start_ms`. `until` lets time pass, `scrape` returns the metrics of a worker then.
 
-    While `cut` is true, no events arrive; they arrive together when it is false again.
+    While `cut` is true, no events arrive; they arrive together when it is false again. A share `speech` of the answered
+    calls has a transcript.
     """
 
-    def __init__(self, department: Department, start_ms: int, end_ms: int) -> None:
+    def __init__(self, department: Department, start_ms: int, end_ms: int, speech: float = 0) -> None:
         self.now_ms = start_ms
         self.cut = False
         self.worker = StandIn(department.settings)
-        self._records = simulate(department, start_ms, end_ms, crm=True)
+        spoken = SpeechOptions(share=speech) if speech else None
+        self._records = simulate(department, start_ms, end_ms, crm=True, speech=spoken)
         self._next: Record | None = next(self._records, None)
         self._held: list[Record] = []
         self._shown = dict.fromkeys(TABLES, 0)
         self._folded = Folded(department.settings, (), start_ms)
+        self._heard = Heard(department.settings)
+        self._folded.on_leg = self._heard.leg if speech else None
         self._loop = asyncio.new_event_loop()
         self.gateway = GatewayMetrics(lambda: self.now_ms / SECOND_MS)
         self.gateway.announce("pbx")
@@ -69,7 +74,7 @@ class Running:
             self.gateway.gauge(name).set(value)
         self.worker.own(*range(department.settings.kafka.partitions))
         self.worker.app.rebalancing_count = 1
-        for topic in _TOPICS:
+        for topic in (*_TOPICS, "speech") if speech else _TOPICS:
             self.worker.metrics.announce(topic, contract=True)
             for partition in range(department.settings.kafka.partitions):
                 self.worker.tracker.open({TP(topic, partition): 0})
@@ -90,6 +95,7 @@ class Running:
                 self._take(record)
         self.now_ms = now_ms
         self._folded.time_out(now_ms)
+        self._heard.settle(now_ms)
         self._show()
 
     def scrape(self) -> str:
@@ -112,8 +118,8 @@ class Running:
     def _take(self, record: Record) -> None:
         self.now_ms = max(self.now_ms, record.due_ms)
         metrics, topic = self.worker.metrics, record.topic
-        source = "crm" if topic == "crm" else "pbx"
-        event = self._folded.take(record)
+        source = {"crm": "crm", "speech": "recogniser"}.get(topic, "pbx")
+        event = self._heard.take(record) if topic == "speech" else self._folded.take(record)
         metrics.counter("records_total", topic).inc()
         metrics.counter("batches_total", topic).inc()
         if event is None:
@@ -131,7 +137,11 @@ class Running:
 
     def _show(self) -> None:
         """Put new rows into the tables of the worker."""
-        found: tuple[dict[str, Any], ...] = (self._folded.managers, self._folded.outcome_rows, self._folded.leads)
+        folded = self._folded
+        found: tuple[dict[str, Any], ...] = (
+            *(folded.managers, folded.outcome_rows, folded.leads),
+            self._heard.coaching,
+        )
         for table, rows in zip(TABLES, found, strict=True):
             fresh = list(islice(rows.items(), self._shown[table], None))
             self._shown[table] = len(rows)

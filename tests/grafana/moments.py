@@ -34,6 +34,8 @@ from tests.yaml_text import parsed
 
 MONDAY_MS: Final = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 BLOCK_S: Final = 7200
+BRIDGED_H: Final = 6
+"""Hours between the scrapes of the days before the last one."""
 PATIENT_S: Final = 120  # a query of a day on a busy machine
 WORKER: Final = 'job="callpulse",instance="worker-1:8787"'
 GATEWAY: Final = 'job="callpulse-gateway",instance="gateway:8791"'
@@ -62,7 +64,9 @@ WORKER_DOWN: Final = (16.0, 16.5)
 class History(NamedTuple):
     """The last day is a Tuesday, `days` after a Monday. Before each moment, the last `minutes` are scraped each minute.
 
-    With `whole`, the last day is scraped every four minutes besides, for boards that show its course.
+    With `whole`, the last day is scraped every four minutes besides, for boards that show its course. With `course`,
+    the days before it are scraped every six hours, and a query over time bridges the hours between. A share `speech` of
+    the answered calls has a transcript.
     """
 
     managers: int = 8
@@ -70,6 +74,8 @@ class History(NamedTuple):
     minutes: int = 31
     whole: bool = False
     seed: int = 7
+    course: bool = False
+    speech: float = 0
 
     def at(self, moment: Moment) -> int:
         """Return the moment in seconds since epoch."""
@@ -81,6 +87,9 @@ class History(NamedTuple):
         times = {self.at(moment) - minute * 60 for moment in MOMENTS.values() for minute in range(self.minutes, -1, -1)}
         if self.whole:
             times.update(range(self.at(Moment(8.0)), self.at(Moment(23.5)), 240))
+        if self.course:
+            begin = self.at(Moment(6.5, first=True))
+            times.update(range(begin, self.at(Moment(8.0)), BRIDGED_H * 3600))
         return sorted(times)
 
 
@@ -100,7 +109,7 @@ def _lines(text: str, target: str, at: int) -> Iterator[str]:
 def exported(history: History) -> Iterator[tuple[int, list[str]]]:
     """Yield the moment of each scrape and its lines, as OpenMetrics with timestamps."""
     department = people(history.managers, history.days, history.seed)
-    running = Running(department, MONDAY_MS, MONDAY_MS + (history.days + 1) * DAY_MS)
+    running = Running(department, MONDAY_MS, MONDAY_MS + (history.days + 1) * DAY_MS, history.speech)
     try:
         for at in history.scraped():
             running.cut = _within(history, at, FEED_DOWN)
@@ -222,7 +231,8 @@ def known(folder: Path, history: History, port: int = 0) -> Iterator[str]:
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": {}}), "utf-8")
     store(folder, exported(history))
     record(folder, history)
-    with prometheus(folder, folder / "data", port or free_port()) as address:
+    bridge = (f"--query.lookback-delta={BRIDGED_H}h",) if history.course else ()
+    with prometheus(folder, folder / "data", port or free_port(), *bridge) as address:
         yield address
 
 

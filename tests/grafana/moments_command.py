@@ -20,7 +20,7 @@ from tests.grafana.live import get
 from tests.grafana.moments import MOMENTS, PATIENT_S, History, ask, known, queries
 from tests.grafana.silent_queries import reasons
 
-HOURS = {"team-now": 9, "manager": 9, "operations": 9, "sources": 9}
+HOURS = {"team-now": 9, "manager": 9, "operations": 9, "sources": 9, "conversion": 720, "coaching": 720}
 
 
 @contextmanager
@@ -88,6 +88,8 @@ def main() -> None:
     asked.add_argument("--managers", type=int, default=8, help="8 and 25 are the stories, others are invented")
     asked.add_argument("--days", type=int, default=36, help="days of history before the last one")
     asked.add_argument("--whole", action="store_true", help="scrape the whole last day, for charts of it")
+    asked.add_argument("--course", action="store_true", help="scrape the days before, too, for charts of weeks")
+    asked.add_argument("--speech", type=float, default=0, help="share of the answered calls with a transcript")
     asked.add_argument("--manager", default="clara.still", help="whom the board Manager is about")
     asked.add_argument("--at", action="append", choices=MOMENTS, help="the moments; all of them without it")
     asked.add_argument("--serve", type=int, metavar="PORT", help="answer as if the first of the moments were now")
@@ -96,7 +98,9 @@ def main() -> None:
     asked.add_argument("--language", choices=("en", "ru"), default="en", help="the language of the pictures")
     given = asked.parse_args()
     boards = "ru/dashboards" if given.language == "ru" else "dashboards"
-    history = History(managers=given.managers, days=given.days, whole=given.whole)
+    history = History(
+        managers=given.managers, days=given.days, whole=given.whole, course=given.course, speech=given.speech
+    )
     chosen = given.at or list(MOMENTS)
     with tempfile.TemporaryDirectory() as folder, known(Path(folder), history) as address:
         for name in chosen:

@@ -59,3 +59,17 @@ def test_every_colour_is_told_from_every_other(who: str) -> None:
 
 def test_plain_red_and_green_are_not_told_apart_by_everybody() -> None:
     assert distance("#73bf69", "#ff9830", "no red") < 2 * APART < distance("#73bf69", "#ff9830", "everything")
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it, from 1 to 21."""
+    parts = (0.2126, 0.7152, 0.0722)
+    dark, light = sorted(sum(a * b for a, b in zip(parts, _linear(each), strict=True)) for each in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("board", "least"), [("#181b1f", 3), ("#ffffff", 2.3)], ids=["dark", "light"])
+def test_every_colour_is_seen_on_a_dark_and_on_a_light_board(board: str, least: float) -> None:
+    faint = {name: contrast(colour, board) for name, colour in COLOURS.items() if contrast(colour, board) < least}
+    assert faint == {}
+    assert contrast("#e8c81c", "#ffffff") < 2  # a yellow as on traffic lights

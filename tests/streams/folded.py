@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from streams.calendars import LocalTime, local_time, shift_bounds
@@ -34,7 +34,7 @@ class Folded:
 
     `outcomes` counts the results of the events of topic `calls`, `crm` those of the other: applied, rejected by reason,
     and the fields that were folded. With `hasty`, legs also time out after this number of records, as where a worker
-    reads a history within seconds.
+    reads a history within seconds. `on_leg` is called for each leg that a row emits.
     """
 
     def __init__(self, settings: Settings, records: Iterable[Record], now_ms: int, hasty: int | None = None) -> None:
@@ -44,6 +44,7 @@ class Folded:
         self.outcome_rows: dict[str, OutcomeRow] = {}
         self.outcomes: Counter[str] = Counter()
         self.crm: Counter[str] = Counter()
+        self.on_leg: Callable[[ManagerRow, LegChange], None] | None = None
         self._fold = ManagerFold(settings.thresholds)
         self.lead_fold = LeadFold(settings.results, settings.thresholds, settings.economics, self._local)
         self._seq = 0
@@ -93,6 +94,8 @@ class Folded:
         row = self.row(event.manager)
         effect = self._fold.fold(row, event, self._next())
         for emitted in effect.emitted:
+            if isinstance(emitted, LegChange) and self.on_leg is not None:
+                self.on_leg(row, emitted)
             if isinstance(emitted, LegChange) and emitted.finished.lead is None:
                 continue  # for its transcript alone
             if isinstance(emitted, LegChange):
