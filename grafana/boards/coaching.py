@@ -233,12 +233,12 @@ def board(config: Config) -> dashboards.Dashboard:
             (0, 4, 8, 7, talking(config)),
             (8, 4, 16, 7, flags()),
             (0, 11, 24, 10, habits()),
-            (0, 21, 24, 9, movement()),
-            (0, 30, 8, 8, course("talk_share_ratio", "Talk share", "The manager's part of the talk.", "percentunit")),
-            (8, 30, 8, 8, course("questions_per_call", "Questions per call", "Questions of the manager.", "none")),
+            (0, 21, 24, 10, movement()),
+            (0, 31, 8, 8, course("talk_share_ratio", "Talk share", "The manager's part of the talk.", "percentunit")),
+            (8, 31, 8, 8, course("questions_per_call", "Questions per call", "Questions of the manager.", "none")),
             (
                 16,
-                30,
+                31,
                 8,
                 8,
                 course(
