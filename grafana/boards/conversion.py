@@ -212,16 +212,6 @@ def _channel(series: str, channel: str) -> str:
     return f"sum({of_teams(series, channel=channel)})"
 
 
-def deals() -> bargauge.Panel:
-    """Return the deals by channel."""
-    return _by_channel(
-        "Deals by channel, 90 days",
-        "Won deals by the channel that the CRM names for them.",
-        "none",
-        [_channel("team_channel:callpulse_won_deals_90d:sum", channel) for channel in CHANNELS],
-    )
-
-
 def cost_per_deal_by_channel() -> bargauge.Panel:
     """Return the cost per deal by channel."""
     cost, won_ = "team_channel:callpulse_cost_90d:sum", "team_channel:callpulse_won_deals_90d:sum"
@@ -349,9 +339,8 @@ def board(config: Config) -> dashboards.Dashboard:
             (12, 26, 12, 7, by("client_type", "By type of client", "Client")),
             (0, 33, 12, 7, by("channel", "By channel of the deal", "Channel")),
             (12, 33, 12, 7, by("first_kind", "By kind of the first call", "First call")),
-            (0, 40, 8, 7, deals()),
-            (8, 40, 8, 7, cost_per_deal_by_channel()),
-            (16, 40, 8, 7, return_by_channel()),
+            (0, 40, 12, 7, cost_per_deal_by_channel()),
+            (12, 40, 12, 7, return_by_channel()),
             (
                 0,
                 47,

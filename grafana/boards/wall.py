@@ -52,7 +52,7 @@ def talking() -> stat.Panel:
         "its end may be lost; the board Team now shows it.",
         queries.with_name(f"{manager('longest_call_in_progress_seconds')} > 0 < {team_now_table.LONG_S}"),
         ((None, BLUE),),
-    ).no_value("Nobody is on a call. While Data is not Live, nobody is known.")
+    ).no_value("No call of less than an hour. While Data is not Live, none is known.")
 
 
 def won() -> stat.Panel:

@@ -36,9 +36,9 @@ HERE: Final = {
         "operations: Events taken in per second A",
         "operations: Time until stored ?",
     ),
+    "all records were read before the first scrape": ("operations: What became of the records B",),
     "the history ends now, and may end between two calls": ("wall: Longest calls now A",),
     "four managers win few deals in eight days, and maybe none by email, messenger or meeting": (
-        "conversion: Deals by channel, 90 days [B-D]",
         "conversion: * by channel [B-D]",
     ),
 }

@@ -13,7 +13,6 @@ from tests.grafana.moments import MOMENTS, Query
 
 ALWAYS: Final = frozenset(MOMENTS)
 FIRST: Final = frozenset({"first day"})
-NIGHT: Final = frozenset({"night"})
 
 
 class Silent(NamedTuple):
@@ -56,7 +55,6 @@ SILENT: Final = (
             "conversion: Return A",
             "conversion: Where leads are lost, 90 days *",
             "conversion: Norms and fair comparison, 90 days [ABCFHK]",
-            "conversion: Deals by channel, 90 days *",
             "conversion: * by channel *",
         ),
     ),
@@ -70,7 +68,11 @@ SILENT: Final = (
     Silent("all is well", ALWAYS, ("*: Active alerts A", "*: Why * rejected A")),
     Silent("what the feed does not say is not known", frozenset({"feed down"}), ("*: Silent on shift A",)),
     Silent("nobody is silent", ALWAYS, ("wall: Who is silent A",)),
-    Silent("nobody is on a call", NIGHT, ("wall: Longest calls now A",)),
+    Silent(
+        "nobody is on a call, or the end of the only ones was lost",
+        frozenset({"lunch", "feed down", "night"}),
+        ("wall: Longest calls now A",),
+    ),
     Silent("no call has a transcript in this department", ALWAYS, ("coaching: *",)),
     Silent(
         "no value could not be read, no lead was linked twice, and there are no transcripts",
