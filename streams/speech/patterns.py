@@ -119,6 +119,11 @@ class Notation:
 
     def __init__(self, sets: Mapping[str, Sequence[str]]) -> None:
         self._sets = sets
+        # A lexicon has the same words and groups in many phrases, so each is read once.
+        self._groups: dict[tuple[str, bool], list[tuple[Term, ...]]] = {}
+        self._places: dict[tuple[str, bool], tuple[Term, ...]] = {}
+        self._tolerant: dict[Term, Term] = {}
+        self._words: dict[str, list[str]] = {}
 
     def phrase(self, text: str, *, all_forms: bool, gap: int) -> list[tuple[Term, ...]]:
         """Return the variants of a phrase, each as its terms."""
@@ -126,7 +131,10 @@ class Notation:
         if any(all(term.optional or term.any_word for term in terms) for terms in ways):
             raise ValueError(f'"{text}" has no word that must be said')
         return [
-            tuple(map(_tolerant, terms)) if sum(not term.optional for term in terms) > 1 else terms for terms in ways
+            tuple([self._tolerating(term) for term in terms])
+            if sum([not term.optional for term in terms]) > 1
+            else terms
+            for terms in ways
         ]
 
     def context(self, text: str, *, all_forms: bool, gap: int) -> list[Context]:
@@ -142,6 +150,14 @@ class Notation:
         if any(side and all(term.optional for term in side) for side in (*before, *after)):
             raise ValueError(f'"{text}" has a side on which every word may be left out')
         return [Context(one[::-1], other) for one in before for other in after]
+
+    def _tolerating(self, term: Term) -> Term:
+        """Return the term with its forms that may tolerate a slip: `without_neighbour` decides this later."""
+        made = self._tolerant.get(term)
+        if made is None:
+            made = self._tolerant[term] = term.copy(optional=term.optional)
+            made.tolerant = tuple(sorted([form for form in term.forms if len(form) >= TOLERANT_LETTERS]))
+        return made
 
     def _terms(self, text: str, *, all_forms: bool, gap: int, marks: bool) -> list[tuple[Term, ...]]:
         ways: list[tuple[Term, ...]] = [()]
@@ -166,6 +182,12 @@ class Notation:
 
     def _group(self, piece: str, *, all_forms: bool) -> list[tuple[Term, ...]]:
         """Return the alternatives of a group `(a|b c)`. One is empty or optional if the group may be left out."""
+        ways = self._groups.get((piece, all_forms))
+        if ways is None:
+            ways = self._groups[piece, all_forms] = self._new_group(piece, all_forms=all_forms)
+        return ways
+
+    def _new_group(self, piece: str, *, all_forms: bool) -> list[tuple[Term, ...]]:
         inner = piece.rstrip("?")[1:-1]
         if not piece.rstrip("?").endswith(")"):
             raise ValueError(f'"{piece}" has no closing bracket')
@@ -173,7 +195,7 @@ class Notation:
         several: list[list[str]] = []
         for option in inner.split("|"):
             words = option.split()
-            if len(words) == 1 and len(normal(words[0])) <= 1:
+            if len(words) == 1 and len(self._normal(words[0])) <= 1:
                 single += words
             else:
                 several.append(words)
@@ -186,6 +208,12 @@ class Notation:
 
     def _place(self, piece: str, *, all_forms: bool) -> tuple[Term, ...]:
         """Return the terms of one piece: one, or several where a single word has a hyphen in it."""
+        terms = self._places.get((piece, all_forms))
+        if terms is None:
+            terms = self._places[piece, all_forms] = self._new_place(piece, all_forms=all_forms)
+        return terms
+
+    def _new_place(self, piece: str, *, all_forms: bool) -> tuple[Term, ...]:
         options = piece.split("|")
         if piece == "*":
             return (Term(any_word=True),)
@@ -206,10 +234,16 @@ class Notation:
             forms |= forms_of(words[0]) if every else {words[0]}
         return (Term(frozenset(forms), digits=digits),)
 
+    def _normal(self, word: str) -> list[str]:
+        words = self._words.get(word)
+        if words is None:
+            words = self._words[word] = normal(word)
+        return words
+
     def _word(self, option: str, piece: str, *, all_forms: bool) -> tuple[list[str], bool]:
         every = option.startswith("~") or (all_forms and not option.startswith("="))
         word = option[1:] if option[:1] in ("~", "=") else option
-        words = normal(word)
+        words = self._normal(word)
         if not words or re.search(r"[~=#*(){}|?!^$\"]", word):
             raise ValueError(f'"{piece}" is no word')
         return words, every
@@ -229,13 +263,6 @@ class Notation:
                 raise ValueError(f'"{option}" in the set {{{name}}} is several words')
             forms |= forms_of(words[0]) if every else {words[0]}
         return forms
-
-
-def _tolerant(term: Term) -> Term:
-    """Return the term with its forms that may tolerate a slip: `without_neighbour` decides this later."""
-    made = term.copy(optional=term.optional)
-    made.tolerant = tuple(sorted([form for form in term.forms if len(form) >= TOLERANT_LETTERS]))
-    return made
 
 
 def _next_to(terms: tuple[Term, ...]) -> frozenset[str] | None:

@@ -16,15 +16,14 @@ from streams.contract.events import SpeechEnded, SpeechUtterance
 from streams.contract.features import HEADER, SpokenLeg, features_decoder
 from streams.settings.settings import Settings
 from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
 from streams.tables.transcript.fold import KEPT_MS, TranscriptFold
 from streams.tables.transcript.row import TranscriptRecords, row_key
 from tests.agents.stand_in import StandIn, stand_in
+from tests.lexicons import lexicon
 
 AT = 1_795_435_200_000
 WORDS = "zanzibar elephants"
 KEY = row_key("anna", "c")
-LEXICON = lexicon()
 
 
 class Record(NamedTuple):
@@ -73,7 +72,7 @@ class Parts:
             key_rule="the key is the manager",
             maker=maker,
         )
-        fold = TranscriptFold(Reader(LEXICON, settings.speech), settings.speech, LEXICON.version)
+        fold = TranscriptFold(Reader(lexicon(), settings.speech), settings.speech, lexicon().version)
         self.agent = SpeechAgent(
             settings,
             self.table,
@@ -136,7 +135,8 @@ def test_a_call_that_is_over_sends_its_features_once() -> None:
     (fact,) = parts.sent
     assert (fact.topic, fact.partition, fact.key) == ("features", parts.home, b"anna")
     found = features_decoder.decode(fact.value or b"")
-    assert (found.src, found.call, found.before, found.lexicon) == (f"speech/{parts.home}", "c", None, LEXICON.version)
+    assert (found.src, found.call, found.before) == (f"speech/{parts.home}", "c", None)
+    assert found.lexicon == lexicon().version
     assert found.now is not None
     assert found.now.features.words is not None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,11 @@ def test_the_cases_of_the_rules_hold(cases: Any) -> None:
 def test_the_cases_notice_when_a_safeguard_is_missing(without: Any, tmp_path: Path) -> None:
     copy_rules(tmp_path)
     (tmp_path / without["file"]).write_text(taken_out(without), "utf-8")
-    each = alone(without["cases"], tmp_path)
-    assert without["case"] in each, "the cases have changed; so must safeguards.yaml"
-    if run("promtool", "test", "rules", each[without["case"]]).returncode == 0:
-        others = [name for name, case in each.items() if run("promtool", "test", "rules", case).returncode]
+    assert without["case"] in cases_of(without["cases"]), "the cases have changed; so must safeguards.yaml"
+    (case,) = alone(without["cases"], tmp_path, without["case"]).values()
+    if run("promtool", "test", "rules", case).returncode == 0:
+        each = alone(without["cases"], tmp_path, *cases_of(without["cases"]))
+        others = [name for name, other in each.items() if run("promtool", "test", "rules", other).returncode]
         pytest.fail(f"the case does not notice; those that do: {others}")
 
 
@@ -96,15 +98,21 @@ def copy_rules(folder: Path) -> None:
         (folder / path.name).write_text(path.read_text("utf-8"), "utf-8")
 
 
-def alone(cases: str, folder: Path) -> dict[str, Path]:
-    """Write each case of a file to a file of its own; return these by the name of the case."""
+@cache
+def cases_of(cases: str) -> dict[str, str]:
+    """Return each case of a file as the text of a file of its own, by the name of the case."""
     whole = (ROOT / "grafana/rules/tests" / cases).read_text("utf-8")
     head, *each = re.split(r"^(?=  - name:)", whole, flags=re.MULTILINE)
     names = [test["name"] for test in parsed(whole)["tests"]]
     assert len(each) == len(set(names)) == len(names)
+    return {name: head + case for name, case in zip(names, each, strict=True)}
+
+
+def alone(cases: str, folder: Path, *names: str) -> dict[str, Path]:
+    """Write cases of a file to a file for each; return these by the name of the case."""
     files = {name: folder / "tests" / f"{number}-{cases}" for number, name in enumerate(names)}
-    for name, case in zip(names, each, strict=True):
-        files[name].write_text(head + case, "utf-8")
+    for name, path in files.items():
+        path.write_text(cases_of(cases)[name], "utf-8")
     return files
 
 
@@ -112,7 +120,7 @@ def alone(cases: str, folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 def test_every_case_holds_alone(cases: Any, tmp_path: Path) -> None:
     copy_rules(tmp_path)
-    done = run("promtool", "test", "rules", *alone(cases.name, tmp_path).values())
+    done = run("promtool", "test", "rules", *alone(cases.name, tmp_path, *cases_of(cases.name)).values())
     assert done.returncode == 0, done.stdout + done.stderr
 
 

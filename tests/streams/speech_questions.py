@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from streams.speech.lexicon import Lexicon
 from streams.speech.questions import Asked, Questions
-from streams.speech.shipped import lexicon
 from streams.speech.words import Words
+from tests.lexicons import lexicon
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures/speech"
 MARKS: Final = re.compile(r"[.,?!…:;«»“”\"()—–]+|(?<!\S)-(?!\S)")
 
 
-@cache
-def shipped_lexicon() -> Lexicon:
-    return lexicon()
-
-
 def questions() -> Questions:
-    return shipped_lexicon().questions
+    return lexicon().questions
 
 
 def asked(text: str) -> list[Asked]:

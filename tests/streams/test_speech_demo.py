@@ -16,7 +16,7 @@ from streams.settings.speech import Speech
 from streams.sources.frame import Translation
 from streams.speech.features import call_features
 from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
+from tests.lexicons import lexicon
 from tests.streams.transcripts import FIXTURES, capabilities, read, utterances
 
 SPEECH: Final = Speech()

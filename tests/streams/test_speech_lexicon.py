@@ -11,8 +11,8 @@ from streams.speech import candidates
 from streams.speech.forms import forms_of, one_letter_apart, without_neighbour
 from streams.speech.groups import LexiconError
 from streams.speech.lexicon import File, Lexicon, Match
-from streams.speech.shipped import lexicon as shipped_lexicon
 from streams.speech.words import Words
+from tests.lexicons import lexicon as shipped_lexicon
 
 
 def lexicon(*texts: str, shipped: int = 1) -> Lexicon:

@@ -15,11 +15,9 @@ import pytest
 from msgspec import Struct
 
 from streams.contract.events import Role
-from streams.settings.speech import Speech
 from streams.speech.conversation import Conversation, conversation
 from streams.speech.labels import Dialogue, Labels, Utterance, events
-from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
+from tests.lexicons import reader
 
 FILE = Path(__file__).parents[1] / "fixtures" / "speech" / "phrases_en.ndjson"
 Turn = tuple[Role, str]
@@ -60,14 +58,13 @@ def phrases(part: str, half: str) -> tuple[Phrase, ...]:
     return tuple(phrase for phrase in read if (phrase.part, phrase.half) == (part, half))
 
 
-READER: Final = Reader(lexicon(), Speech())
-
-
 def talk(turns: Sequence[Turn]) -> Conversation:
     said = tuple(
         Utterance(f"u{at}", role, at * 4_000, at * 4_000 + 3_000, text) for at, (role, text) in enumerate(turns)
     )
-    return conversation({event.utterance: READER.read(event) for event in events(Dialogue("d", "en", said, Labels()))})
+    return conversation(
+        {event.utterance: reader().read(event) for event in events(Dialogue("d", "en", said, Labels()))}
+    )
 
 
 def heard(phrase: Phrase) -> str:
@@ -82,7 +79,7 @@ def heard(phrase: Phrase) -> str:
         found = talk(turns).objections
         return "objection" if any(one.utterance == f"u{len(OPENED) + 1}" for one in found) else ""
     (event,) = events(Dialogue("d", "en", (Utterance("u", "manager", 0, 3_000, phrase.text),), Labels()))
-    hits = [hit for hit in READER.read(event).hits if hit.kind == "filler"]
+    hits = [hit for hit in reader().read(event).hits if hit.kind == "filler"]
     at_word = [hit.group for hit in hits if hit.word == phrase.word]
     return (at_word or [""])[0] if phrase.part == "filler" else "".join(hit.group for hit in hits)
 

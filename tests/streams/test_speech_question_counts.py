@@ -16,8 +16,9 @@ from streams.speech.marks import Question, QuestionType, UtteranceMarks
 from streams.speech.question_counts import question_counts
 from streams.speech.reading import Reader
 from streams.speech.score_questions import NoQuestion, QuestionLabel, QuestionScore, empty_score, score_questions
+from tests.lexicons import lexicon
 from tests.streams.speech_cases import dialogues, utterance
-from tests.streams.speech_questions import bare, shipped_lexicon
+from tests.streams.speech_questions import bare
 
 Said = tuple[Role, str]
 ENGLISH: list[Said] = [
@@ -32,7 +33,7 @@ ENGLISH: list[Said] = [
 
 
 def read(said: list[Said], *, language: str | None = None) -> dict[str, UtteranceMarks]:
-    reader = Reader(shipped_lexicon(), Speech())
+    reader = Reader(lexicon(), Speech())
     events = [utterance(str(at), role, at * 5_000, at * 5_000 + 4_000, text) for at, (role, text) in enumerate(said)]
     return {each.utterance: reader.read(msgspec.structs.replace(each, language=language)) for each in events}
 
@@ -128,7 +129,7 @@ def test_english_questions_are_counted_by_the_order_of_words(language: str | Non
 def measured(half: int, language: str, *, without_marks: bool) -> QuestionScore:
     """Return the score of every other dialogue of a language."""
     score = empty_score()
-    reader = Reader(shipped_lexicon(), Speech())
+    reader = Reader(lexicon(), Speech())
     of_language = [dialogue for dialogue in dialogues() if dialogue["language"] == language]
     for dialogue in of_language[half::2]:
         texts = {each["id"]: bare(each["text"]) if without_marks else each["text"] for each in dialogue["utterances"]}

@@ -21,8 +21,8 @@ from streams.speech.labels import (
 from streams.speech.lexicon import File, Lexicon
 from streams.speech.reading import Reader
 from streams.speech.score import Score, score
-from streams.speech.shipped import lexicon
 from streams.speech.words import Words
+from tests.lexicons import lexicon, reader
 
 DIALOGUES = Path(__file__).parents[1] / "fixtures" / "speech" / "dialogues"
 
@@ -30,7 +30,7 @@ DIALOGUES = Path(__file__).parents[1] / "fixtures" / "speech" / "dialogues"
 @cache
 def shipped(language: str) -> Score:
     text = (DIALOGUES / f"{language}.ndjson").read_text(encoding="utf-8")
-    return score(read_dialogues(text), Reader(lexicon(), Speech()))
+    return score(read_dialogues(text), reader())
 
 
 @pytest.mark.parametrize(

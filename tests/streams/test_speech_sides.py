@@ -8,15 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from streams.contract.events import Role
-from streams.settings.speech import Speech
 from streams.speech.labels import Dialogue, events, read_dialogues
 from streams.speech.marks import Hit, UtteranceMarks
-from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
 from streams.speech.sides import LOOKED_AT_MS, MARGIN, look_swapped
+from tests.lexicons import reader
 from tests.streams.speech_cases import FIXTURES
 
-READER = Reader(lexicon(), Speech())
 OTHER: dict[Role, Role] = {"manager": "customer", "customer": "manager"}
 DIALOGUES = [
     dialogue
@@ -27,7 +24,7 @@ DIALOGUES = [
 
 def read(dialogue: Dialogue, *, swapped: bool) -> dict[str, UtteranceMarks]:
     return {
-        said.utterance: READER.read(replace(said, role=OTHER[said.role]) if swapped else said)
+        said.utterance: reader().read(replace(said, role=OTHER[said.role]) if swapped else said)
         for said in events(dialogue)
     }
 
@@ -66,7 +63,7 @@ def test_the_reading_that_finds_more_is_the_right_one(utterances: list[Utterance
 def test_only_the_first_minute_is_read_as_the_other_side_s_and_only_what_is_final() -> None:
     said = next(events(DIALOGUES[0]))
     swapped = replace(said, role=OTHER[said.role])
-    assert READER.read(swapped).as_other > 0
-    assert READER.read(replace(swapped, final=False)).as_other == 0
+    assert reader().read(swapped).as_other > 0
+    assert reader().read(replace(swapped, final=False)).as_other == 0
     later = replace(swapped, start_ms=LOOKED_AT_MS, end_ms=LOOKED_AT_MS + 4_000)
-    assert READER.read(later).as_other == 0
+    assert reader().read(later).as_other == 0

@@ -22,9 +22,9 @@ from streams.settings.speech import Speech
 from streams.speech.intervals import common, total, union
 from streams.speech.marks import UtteranceMarks
 from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
 from streams.speech.timing import Timing, timing
 from tests.examples import examples
+from tests.lexicons import lexicon
 from tests.streams.speech_cases import (
     FIXTURES,
     RECORDINGS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -14,15 +15,12 @@ from msgspec.structs import replace
 from streams.contract.events import Capabilities, SpeechEnded, SpeechUtterance
 from streams.contract.features import SpokenLeg
 from streams.settings.speech import Speech
-from streams.speech.reading import Reader
-from streams.speech.shipped import lexicon
 from streams.tables.changelog import LayoutError
 from streams.tables.transcript.fold import KEPT_MS, NOTHING, Sent, TranscriptFold, is_due, live_marks
 from streams.tables.transcript.row import TranscriptRecords, TranscriptRow, row_key
+from tests.lexicons import lexicon, reader
 
 AT: Final = 1_795_435_200_000
-LEXICON: Final = lexicon()
-FOLD: Final = TranscriptFold(Reader(LEXICON, Speech()), Speech(), LEXICON.version)
 LINES: Final = (
     "Добрый день, меня зовут Анна. На самом деле мы уже говорили.",
     "Как у вас устроены закупки? Правильно понимаю, что раз в месяц?",
@@ -50,6 +48,11 @@ UTTERANCES = st.builds(
 )
 
 
+@cache
+def folding() -> TranscriptFold:
+    return TranscriptFold(reader(), Speech(), lexicon().version)
+
+
 def ended(**more: object) -> SpeechEnded:
     return SpeechEnded(v=1, id="e", at=AT, source="stt", call="c", manager="anna", **more)  # type: ignore[arg-type]  # by name
 
@@ -68,11 +71,11 @@ def row_of(*records: SpeechUtterance | SpeechEnded | SpokenLeg) -> tuple[Transcr
     row, sent = TranscriptRow(), []
     for record in records:
         if isinstance(record, SpeechUtterance):
-            FOLD.utterance(row, record)
+            folding().utterance(row, record)
         elif isinstance(record, SpeechEnded):
-            sent.append(FOLD.ended(row, record))
+            sent.append(folding().ended(row, record))
         else:
-            sent.append(FOLD.leg(row, record) or NOTHING)
+            sent.append(folding().leg(row, record) or NOTHING)
         if len(sent) % 2:  # as after a restart
             ((_, value),) = TranscriptRecords().changelog(b"k", row)
             row = TranscriptRow(value)
@@ -86,7 +89,7 @@ def test_order_repetition_and_restarts_change_no_feature(some: list[SpeechUttera
     again = data.draw(st.permutations([*records, *data.draw(st.lists(st.sampled_from(records), max_size=4))]))
     second, sent = row_of(*again, ended())
     assert second.state.marks == first.state.marks
-    assert FOLD.heard(second.state) == FOLD.heard(first.state) == second.state.sent == first.state.sent
+    assert folding().heard(second.state) == folding().heard(first.state) == second.state.sent == first.state.sent
     assert (sent[-1].now if sent else None) == second.state.sent
 
 
@@ -156,8 +159,8 @@ def utterance(name: str = "u1", **more: Any) -> SpeechUtterance:
 )
 def test_which_of_two_events_about_an_utterance_stays(known: dict[str, Any], new: dict[str, Any], wins: bool) -> None:
     row = TranscriptRow()
-    assert FOLD.utterance(row, utterance(text="one", **known)) == "applied"
-    assert FOLD.utterance(row, utterance(text="one two three", **new)) == ("applied" if wins else "duplicate")
+    assert folding().utterance(row, utterance(text="one", **known)) == "applied"
+    assert folding().utterance(row, utterance(text="one two three", **new)) == ("applied" if wins else "duplicate")
     assert row.state.marks["u1"].words == (3 if wins else 1)
 
 
@@ -184,9 +187,9 @@ def test_callpulse_ends_a_transcript_when_nothing_comes_any_more() -> None:
     row.state.heard_at = AT
     assert not is_due(row.state, AT + 299_999, 300_000)
     assert is_due(row.state, AT + 300_000, 300_000)
-    FOLD.ended(row, ended())
+    folding().ended(row, ended())
     assert not is_due(row.state, AT + KEPT_MS, 300_000)
-    FOLD.utterance(row, utterance("u2"))
+    folding().utterance(row, utterance("u2"))
     assert not is_due(row.state, AT + 4_999, 300_000)
     assert is_due(row.state, AT + 5_000, 300_000)  # utterances after the end are sent soon
 
@@ -202,9 +205,9 @@ def test_a_call_is_in_progress_until_its_leg_or_its_transcript_is_over() -> None
 def test_a_leg_has_so_many_utterances_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.tables.transcript.fold.MOST_UTTERANCES", 2)
     row = TranscriptRow()
-    told = [FOLD.utterance(row, utterance(f"u{number}")) for number in range(3)]
+    told = [folding().utterance(row, utterance(f"u{number}")) for number in range(3)]
     assert told == ["applied", "applied", "too_many"]
-    assert FOLD.utterance(row, utterance("u1", revision=1, text="other")) == "applied"
+    assert folding().utterance(row, utterance("u1", revision=1, text="other")) == "applied"
 
 
 def test_rows_are_read_back_and_the_newer_of_two_stays() -> None:
