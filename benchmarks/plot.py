@@ -23,6 +23,10 @@ LEFT: Final = 62
 TOP: Final = 40
 BOTTOM: Final = 34
 GAP: Final = 14
+LETTER: Final = 7
+"""Pixels of a letter of a label: more than the mean of a common font."""
+APART: Final = 8
+"""Fewest pixels between labels."""
 STYLE: Final = """\
 svg { background: #ffffff; font-family: sans-serif; font-size: 12px; }
 text { fill: #24292f; } .title { font-weight: bold; } .soft { fill: #57606a; }
@@ -138,6 +142,38 @@ def ticks(least: float, most: float, *, log: bool) -> list[float]:
     return [step * number for number in range(math.ceil(most / step - 1e-9) + 1)]
 
 
+def spread(labels: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the middle of each of the labels that stand side by side, as near to its own place as the others let it.
+
+    `labels` are the place and the width of each, in the order of their places. Raises ValueError if the panel is too
+    narrow for all of them.
+    """
+    if sum(width + APART for _, width in labels) - APART > WIDTH:
+        raise ValueError(f"{len(labels)} labels do not fit side by side into {WIDTH} pixels")
+    # Labels that would touch are a block, whose middle is the mean of what its labels wish. A block takes in the one
+    # before it for as long as it touches that.
+    blocks: list[tuple[float, float, int]] = []  # left end, width, number of labels
+    for at, width in labels:
+        begin, count = _inside(at - width / 2, width), 1
+        while blocks and blocks[-1][0] + blocks[-1][1] + APART > begin:
+            before, wide, many = blocks.pop()
+            whole = wide + APART + width
+            begin = _inside((before * many + (begin - wide - APART) * count) / (many + count), whole)
+            width, count = whole, count + many  # noqa: PLW2901 - the block takes the place of the label
+        blocks.append((begin, width, count))
+    middles: list[float] = []
+    for begin, _, count in blocks:
+        at = begin
+        for _, width in labels[len(middles) : len(middles) + count]:
+            middles.append(at + width / 2)
+            at += width + APART
+    return middles
+
+
+def _inside(begin: float, width: float) -> float:
+    return min(max(begin, 0.0), WIDTH - width)
+
+
 def _panel(panel: Panel) -> list[str]:
     points = [point for line in panel.lines.values() for point in line]
     parts = [f'<text class="title" x="0" y="14">{escape(panel.title)}</text>']
@@ -172,10 +208,11 @@ def _panel(panel: Panel) -> list[str]:
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     centre = (LEFT + right) / 2
     parts.append(f'<text class="soft" x="{centre}" y="{bottom + 29}" text-anchor="middle">{escape(panel.x)}</text>')
-    for at, name in panel.marks:
+    names = spread([(across(at), len(name) * LETTER) for at, name in panel.marks])
+    for (at, name), middle in zip(panel.marks, names, strict=True):
         parts.append(
             f'<line class="mark" x1="{across(at):.1f}" x2="{across(at):.1f}" y1="{TOP - 2}" y2="{bottom}"/>'
-            f'<text class="soft" x="{across(at):.1f}" y="{TOP - 6}" text-anchor="middle">{escape(name)}</text>'
+            f'<text class="soft" x="{middle:.1f}" y="{TOP - 6}" text-anchor="middle">{escape(name)}</text>'
         )
     for colour, (name, line) in zip(("one", "two"), panel.lines.items(), strict=False):
         parts += _line(colour, name, [(across(x), up(y), y) for x, y in line], valued=panel.axis != "time")

@@ -3,12 +3,15 @@
 import xml.etree.ElementTree as ET
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from benchmarks import department, growth, plot, progress_worker, rebuild_quarter, scaling
 from benchmarks.progress_worker import Step
@@ -233,6 +236,23 @@ def test_a_rebuild_in_which_an_event_of_more_days_takes_longer_misses_its_target
 )
 def test_ticks_are_round_and_enclose_the_values(least: float, most: float, *, log: bool, expected: list[float]) -> None:
     assert plot.ticks(least, most, log=log) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.floats(0, plot.WIDTH), st.integers(1, 10).map(lambda n: n * plot.LETTER)), max_size=5))
+def test_labels_never_overlap_nor_leave_the_panel(labels: list[tuple[float, float]]) -> None:
+    labels.sort()
+    assume(sum(width + plot.APART for _, width in labels) - plot.APART <= plot.WIDTH)
+    middles = plot.spread(labels)
+    spans = [(middle - width / 2, middle + width / 2) for middle, (_, width) in zip(middles, labels, strict=True)]
+    assert all(begin > -0.001 and end < plot.WIDTH + 0.001 for begin, end in spans)
+    assert all(after - end > plot.APART - 0.001 for (_, end), (after, _) in pairwise(spans))
+
+
+def test_a_label_with_room_stands_at_its_place_and_two_that_would_touch_move_by_the_same() -> None:
+    assert plot.spread([(90, 60), (200, 60)]) == [90, 200]
+    assert plot.spread([(90, 60), (140, 60)]) == [81, 149]
+    with pytest.raises(ValueError, match="do not fit"):
+        plot.spread([(100, 200), (200, 200)])
 
 
 def test_the_plots_hold_every_value_and_no_text_of_a_page_breaks_them(tmp_path: Path) -> None:
