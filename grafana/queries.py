@@ -131,7 +131,8 @@ def usual() -> str:
 
     The manager's own expectation, leaning on the team's where history is thin; without any the own last four days.
     """
-    return f"{expected('1h')} or on (manager, team) {recorded('manager:callpulse_calls_full_hour:avg4d')}"
+    own = f"{expected('1h')} or on (manager, team) {recorded('manager:callpulse_calls_full_hour:avg4d')}"
+    return f"max by (manager, team) ({own})"  # one series where one takes over from the other
 
 
 def expected(window: str) -> str:

@@ -162,7 +162,7 @@ def habits() -> table.Panel:
         _OF,
         [
             whole("Heard", of("heard_calls")),
-            share("Of all", of("heard_call_ratio")),
+            share("Of all", f"{of('heard_call_ratio')} > 0"),  # else 300 lines of dots where nothing is heard
             share("Talk", of("talk_share_ratio")),
             Column("Asks", of("questions_per_call"), more={"decimals": 1}),
             share("Clarify", of("clarifying_question_ratio")),

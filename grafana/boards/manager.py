@@ -259,7 +259,7 @@ def conversions() -> bargauge.Panel:
         "It is wide with few calls.",
         "percentunit",
         [instant(expr, name, chr(ord("A") + index)) for index, (name, expr) in enumerate(series)],
-        empty="No proposal was discussed yet",
+        empty="No proposal was discussed yet. While Data is not Live, none is known.",
     ).decimals(1)
 
 
@@ -272,7 +272,7 @@ def ends() -> bargauge.Panel:
         "or failed: look at the telephone line.",
         "none",
         [instant(f"sort_desc({found} > 0)", "{{disposition}}")],
-    ).no_value("No call has ended today")
+    ).no_value("No call has ended today. While Data is not Live, none is known.")
 
 
 def kinds() -> bargauge.Panel:

@@ -201,7 +201,7 @@ async def run(command: Path, picture: Path, minutes: float, language: str) -> No
         gateway, address = await started(stack, folder, config)
         begun_s, department = time.time(), Department.from_settings(settings, 7, always=True)
         feeding = [
-            asyncio.create_task(send_crm(gateway, tokens["crm"], department, begun_s + minutes * 30)),
+            asyncio.create_task(send_crm(gateway, tokens["crm"], department, begun_s + minutes * 12)),
             asyncio.create_task(send_shop(gateway, tokens["shop"])),
         ]
         await stack.enter_async_context(portal.working(gateway))
