@@ -31,6 +31,9 @@ UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
 """The texts of a number, and of another panel, without exported values. Some panels have a text of their own."""
 
+NOT_LIVE: Final = -(10**12)
+"""The value that stands for UNKNOWN while no worker answers: a number's own text would be wrong then."""
+
 MOST_LINES: Final = 8
 """How many lines of people or teams a panel has: more have like colours, and no room for their names."""
 
@@ -98,12 +101,22 @@ def number(
     thresholds: Steps = ((None, BLUE),),
     *,
     empty: str = UNKNOWN,
+    says: Mapping[int, tuple[str, str]] | None = None,
+    of_worker: bool = True,
 ) -> stat.Panel:
-    """Return one big number; `empty` is the text without one."""
+    """Return one big number; `empty` is the text without one, `says` has the words and colours of values.
+
+    While no worker answers, the text of a figure `of_worker` is UNKNOWN: nobody knows then whether there is none.
+    """
     last = shared.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+    mapped = dict(says or {})
+    if of_worker and empty != UNKNOWN:
+        expr = f'({expr})\nor on () absent(max_over_time(up{{job="<<job>>"}}[1m]) == 1) * {NOT_LIVE}'
+        mapped[NOT_LIVE] = (UNKNOWN, GREY)
     return (
         described(stat.Panel(), title, description, unit)
         .with_target(instant(expr))
+        .mappings(words(mapped) if mapped else [])
         .thresholds(steps(thresholds))
         .reduce_options(last)
         .graph_mode(options.BigValueGraphMode.NONE)

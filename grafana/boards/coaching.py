@@ -19,6 +19,7 @@ from streams.speech.flags import FLAGS
 _ABSENT: Final = (
     "A dot: fewer than <<min_calls>> calls with a transcript in 30 days, or a source that cannot give the figure."
 )
+_NOTHING: Final = "No call was heard: coaching needs transcripts. While Data is not Live, none is known."
 _OF: Final = {"name": "Manager", "manager": tables.HIDDEN}
 _FLAG_WORDS: Final = {
     "fillers": "one filler phrase again and again",
@@ -125,7 +126,7 @@ def talking(config: Config) -> table.Panel:
         tables.MANAGER,
         [Column("For", f"{manager('talking_seconds')} >= {limit:g}", "s", ((None, YELLOW),), more={"decimals": 0})],
         "For",
-    ).no_value("Nobody")
+    ).no_value("Nobody. While Data is not Live, none is known.")
 
 
 def flags() -> bargauge.Panel:
@@ -141,7 +142,7 @@ def flags() -> bargauge.Panel:
             )
             for place, flag in enumerate(FLAGS)
         ],
-    ).no_value("No transcript yet")
+    ).no_value("No transcript yet. While Data is not Live, none is known.")
 
 
 def habits() -> table.Panel:
@@ -177,7 +178,7 @@ def habits() -> table.Panel:
             Column("Fillers", of("fillers_per_ten_minutes"), more={"decimals": 1}),
         ],
         "Heard",
-    ).no_value("No call was heard: coaching needs transcripts")
+    ).no_value(_NOTHING)
 
 
 def movement() -> table.Panel:
@@ -198,7 +199,7 @@ def movement() -> table.Panel:
         _OF,
         columns,
         f"{KINDS[0]}: moves",
-    ).no_value("No call was heard: coaching needs transcripts")
+    ).no_value(_NOTHING)
 
 
 def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:
@@ -213,11 +214,7 @@ def course(metric: str, title: str, text: str, unit: str) -> timeseries.Panel:
         [query(queries.with_name(each), "{{name}}"), query(_mean(metric), "mean", "B")],
         least=None,
     )
-    return (
-        panel.fill_opacity(0)
-        .override_by_name("mean", common.dashed())
-        .no_value("No call was heard: coaching needs transcripts")
-    )
+    return panel.fill_opacity(0).override_by_name("mean", common.dashed()).no_value(_NOTHING)
 
 
 def board(config: Config) -> dashboards.Dashboard:

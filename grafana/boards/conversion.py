@@ -204,7 +204,7 @@ def _by_channel(title: str, text: str, unit: str, exprs: Sequence[str]) -> barga
             instant(expr, channel, chr(ord("A") + index))
             for index, (channel, expr) in enumerate(zip(CHANNELS, exprs, strict=True))
         ],
-        empty="No deal yet",
+        empty="No deal yet. While Data is not Live, none is known.",
     )
 
 
@@ -248,7 +248,7 @@ def weekdays(title: str, text: str, part: str, whole: str, *, per: int, decimals
             instant(f"{of_day(part, day)} / ({of_day(whole, day)} > 0) / {per}", day, chr(ord("A") + index))
             for index, day in enumerate(WEEKDAYS)
         ],
-        empty="After the first whole day",
+        empty="After the first whole day. While Data is not Live, none is known.",
     ).decimals(decimals)
 
 

@@ -144,7 +144,8 @@ def before_today() -> stat.Panel:
         manager("provisional_days"),
         ((None, GREEN), (1, YELLOW)),
         empty="not compared",
-    ).mappings(common.words({0: ("Final", GREEN), 1: ("1 provisional", YELLOW), **_COUNTED}))
+        says={0: ("Final", GREEN), 1: ("1 provisional", YELLOW), **_COUNTED},
+    )
 
 
 def won() -> stat.Panel:
@@ -326,7 +327,8 @@ def signature() -> stat.Panel:
         "none",
         recorded("manager:callpulse_skill_signature"),
         empty="too few deals",
-    ).mappings(common.words(said))
+        says=said,
+    )
 
 
 def attempts(config: Config) -> stat.Panel:

@@ -46,6 +46,7 @@ def links_down() -> stat.Panel:
         f"count({CONNECTED} == 0) or on () count({CONNECTED}) * 0",
         ((None, GREEN), (1, RED)),
         empty="no link",
+        of_worker=False,
     )
 
 

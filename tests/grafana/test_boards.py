@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from grafana import build
-from grafana.common import GREY
+from grafana.common import GREY, NOT_LIVE
 from grafana.config import Config
 from grafana.widths import width_of
 from streams.metrics.reconciliation import RECONCILIATION_METRICS
@@ -313,6 +313,31 @@ def test_who_is_paused_is_not_counted_as_silent(board: str, tmp_path: Path) -> N
             ],
         }
         for given, value in ((series, 1), (nobody, 0))
+    ]
+    (tmp_path / "case.yaml").write_text(json.dumps({"tests": cases}), "utf-8")
+    done = run("promtool", "test", "rules", tmp_path / "case.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_number_has_a_text_of_its_own_only_while_a_worker_answers(tmp_path: Path) -> None:
+    (panel,) = (panel for panel in panels(BOARDS["manager.json"]) if panel["title"] == "Calls per deal")
+    defaults = panel["fieldConfig"]["defaults"]
+    (words,) = (one["options"] for one in defaults["mappings"] if one["type"] == "value")
+    assert (defaults["noValue"], words[str(NOT_LIVE)]["text"]) == ("no deal yet", "unknown")
+    expr = re.sub(r"\$\w+", ".*", panel["targets"][0]["expr"])
+    figure = {"series": 'callpulse_calls_per_won_deal{manager="anna", team="berlin", window="90d"}', "values": "120x2"}
+    labels = '{manager="anna", team="berlin"}'
+    cases = [
+        {
+            "interval": "15s",
+            "input_series": [{"series": 'up{job="callpulse"}', "values": f"{up}x2"}, *given],
+            "promql_expr_test": [{"expr": expr, "eval_time": "30s", "exp_samples": said}],
+        }
+        for up, given, said in (
+            (1, [figure], [{"labels": labels, "value": 120}]),
+            (1, [], []),
+            (0, [], [{"labels": "{}", "value": NOT_LIVE}]),
+        )
     ]
     (tmp_path / "case.yaml").write_text(json.dumps({"tests": cases}), "utf-8")
     done = run("promtool", "test", "rules", tmp_path / "case.yaml")
