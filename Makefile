@@ -32,10 +32,6 @@ FAST = $(PYTEST_PYTHON) -m pytest -q -p no:schemathesis -m "not broker and not s
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-options --upgrade
 
-IMPORT_ALL = import importlib, pkgutil, agents, streams; \
-	[importlib.import_module(each.name) for package in (agents, streams) \
-	for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
-
 .PHONY: help install demo demo-speech test check pythons fast fuzz thorough outage bench sizing native lock sbom boards docs tools voices clean
 
 help: ## list the commands
@@ -51,6 +47,7 @@ demo-speech: $(INSTALLED) $(SPEECH_INSTALLED) voices ## speak two calls, recogni
 
 test: $(INSTALLED) tools ## run every test, three files at a time, and list what they leave out (ARGS="-k word": some, without the list)
 	@rm -rf build/coverage; mkdir -p build/coverage
+	$(if $(ARGS),,@$(PYTEST_PYTHON) -m coverage run -m tests.imports)
 	$(PYTEST_PYTHON) $(if $(ARGS),,-m coverage run) -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(if $(ARGS),,@$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet -o build/coverage/report.json && \
 		$(BIN)/python -m tests.coverage_report build/coverage/report.json)
@@ -72,7 +69,7 @@ pythons: ## import everything and run the fast tests on Python 3.12 and 3.13, wh
 	done
 
 fast: $(INSTALLED) ## import everything and run the fast tests: one Python of `make pythons`
-	$(BIN)/python -W error::SyntaxWarning -c '$(IMPORT_ALL)'
+	$(BIN)/python -W error::SyntaxWarning -m tests.imports
 	$(FAST) -n 2 $(ARGS)
 
 thorough: $(INSTALLED) ## try every property with ten times the examples; takes an hour or more

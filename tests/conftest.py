@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,6 +47,22 @@ settings.load_profile("beside others")
 gc.set_threshold(50_000, 20, 50)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Pause the measuring of coverage while tests are collected, which takes twice as long with it.
+
+    Each process collects all tests, so that counts. `tests/imports.py` measures the import of the modules once.
+    """
+    measured = _measured()
+    if measured is None:
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
+
+
 def pytest_collection_finish() -> None:
     """Exclude the objects from before the first test from garbage collection: they stay to the end."""
     gc.collect()
@@ -81,8 +97,7 @@ def _turns(items: Iterable[pytest.Item]) -> dict[Path, float]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Pause the measuring of coverage (`make test`) for a test that does not count, and for its processes."""
-    coverage = sys.modules.get("coverage")
-    measured = coverage and coverage.Coverage.current()
+    measured = _measured()
     if measured is None or _counts(item):
         return (yield)
     processes = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
@@ -93,6 +108,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         measured.start()
         if processes is not None:
             os.environ["COVERAGE_PROCESS_CONFIG"] = processes
+
+
+def _measured() -> Any:
+    """Return the running measurement of coverage, or None."""
+    coverage = sys.modules.get("coverage")
+    return coverage and coverage.Coverage.current()
 
 
 def _counts(item: pytest.Item) -> bool:
