@@ -188,7 +188,8 @@ def polls(config: Config) -> table.Panel:
                 Column("Waited", _of_source("poll_wait_seconds", "1h"), "s"),
             )
         ],
-        "Behind",
+        "Failed",
+        then="Behind",
     ).no_value("No source is polled: the settings of a source say how to ask it")
 
 
