@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.grafana.moments import MOMENTS, History, Query, ask, known, levels, queries
+from tests.grafana.moments import BRIDGED_H, MOMENTS, History, Query, ask, exported, known, levels, queries
 from tests.grafana.silent_queries import SILENT, reasons
 from tests.grafana.tooling import rules
 
@@ -34,6 +35,16 @@ def test_rules_are_recorded_after_those_that_they_read() -> None:
         assert all(rule["record"] not in recorded or "callpulse" in rule["record"] for rule in level)
         recorded |= {rule["record"] for rule in level}
     assert recorded == {rule["record"] for rule in rules() if "record" in rule}
+
+
+@pytest.mark.slow
+def test_a_department_with_transcripts_and_a_course_is_heard_and_scraped_between_the_moments() -> None:
+    history = History(days=2, minutes=0, course=True, speech=0.7)
+    scraped = list(exported(history))
+    times = [at for at, _ in scraped if at < history.at(MOMENTS["tuesday"])]
+    assert max(later - at for at, later in pairwise(times)) <= BRIDGED_H * 3600
+    heard = [line for line in scraped[-1][1] if line.startswith("callpulse_heard_calls{") and 'window="30d"' in line]
+    assert sum(float(line.split()[-2]) > 0 for line in heard) > 4
 
 
 @pytest.mark.slow
