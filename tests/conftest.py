@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,8 @@ gc.set_threshold(50_000, 20, 50)
 def pytest_collection() -> Iterator[None]:
     """Pause the measuring of coverage while tests are collected, which takes twice as long with it.
 
-    Each process collects all tests, so that counts. `tests/imports.py` measures the import of the modules once.
+    Each process collects all tests, so that counts. `tests/imports.py` measures the import of the modules once. Results
+    that are kept are forgotten, or the tests would not run the lines that made them.
     """
     measured = _measured()
     if measured is None:
@@ -60,6 +62,12 @@ def pytest_collection() -> Iterator[None]:
     try:
         return (yield)
     finally:
+        for name, module in list(sys.modules.items()):
+            # Forms of settings stay: settings are only equal if their classes are the same.
+            if name.startswith(("streams.", "agents.")) and not name.startswith("streams.settings."):
+                for value in vars(module).values():
+                    if isinstance(value, _lru_cache_wrapper):
+                        value.cache_clear()
         measured.start()
 
 
