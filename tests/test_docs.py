@@ -30,7 +30,7 @@ from tests.yaml_text import parsed
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "grafana/runbook.md"])
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
-PATH = re.compile(r"[\w.-]*(?:/[\w.*-]*)*\.(?:py|md|toml|ya?ml|sql|lock|json)|[a-z]+/(?:[a-z_]+/?)*")
+PATH = re.compile(r"[\w.-]*(?:/[\w.*-]*)*\.(?:py|md|toml|ya?ml|sql|lock|json)|[a-z]+/(?:[a-z_]+/)*[a-z_]*")
 DOTTED = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
 FOREIGN = {
     "compression.type": "a setting of Kafka",

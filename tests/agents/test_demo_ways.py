@@ -145,13 +145,14 @@ class TestWays:
         kafka, gateway = Taken(), Taken()
         ways = Ways(kafka, gateway)  # type: ignore[arg-type]  # they only take records
         await ways.add("calls", b"anna", b"{}")
-        await ways.add("crm", b"crm-1", touch(1))
+        touched = touch(1)
+        await ways.add("crm", b"crm-1", touched)
         for key in (None, b"nobody.at.all"):
-            await ways.add("crm", key, touch(1))
+            await ways.add("crm", key, touched)
         await ways.add("crm", b"crm-1", b"no json")
         await ways.flush()
         assert [record[0] for record in kafka.got] == ["calls", "crm", "crm"]
-        assert gateway.got == [(touch(1),), (b"no json",)]
+        assert gateway.got == [(touched,), (b"no json",)]
         assert ways.direct == {"calls": 1, "crm": 2}
 
 

@@ -13,6 +13,7 @@ from streams.speech.lexicon import File, Lexicon
 from streams.speech.marks import UtteranceMarks
 from streams.speech.reading import Reader
 from streams.speech.shipped import lexicon, shipped
+from tests.lexicons import lexicon as shipped_lexicon
 
 SMALL = Lexicon.load(
     [
@@ -117,7 +118,7 @@ def test_any_text_can_be_read(text: str, role: Role) -> None:
 
 
 def test_the_shipped_lexicon_loads() -> None:
-    loaded = lexicon()
+    loaded = shipped_lexicon()
     assert {file.name for file in shipped()} >= {"ru.toml", "en.toml"}
     assert len(loaded) > 0
     assert lexicon([File("mine.toml", '[filler."x"]\nphrases = ["x"]')]).version != loaded.version
