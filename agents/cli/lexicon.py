@@ -21,6 +21,7 @@ from agents.cli.common import (
     print_json,
     read_settings,
 )
+from agents.lexicons import loaded
 from streams.contract.events import Role
 from streams.speech.groups import LexiconError
 from streams.speech.labels import Dialogue, read_dialogues
@@ -28,7 +29,6 @@ from streams.speech.lexicon import File, Lexicon
 from streams.speech.reading import Reader
 from streams.speech.score import Score, percent, score, table
 from streams.speech.score_questions import Measure, QuestionScore
-from streams.speech.shipped import lexicon as load_lexicon
 from streams.speech.words import Words
 
 app = typer.Typer(no_args_is_help=True, help="Check, try and score the phrases that are looked for in transcripts.")
@@ -208,7 +208,7 @@ def _usable(files: list[Path] | None, config: Path | None) -> Lexicon:
 def _lexicon(files: list[Path] | None, config: Path | None) -> Lexicon:
     """Return the shipped lexicon with the files of the command line or, without these, with those of the settings."""
     paths = files or [Path(name) for name in read_settings(config).speech.lexicons]
-    return load_lexicon(File(str(path), _text(path)) for path in paths)
+    return loaded(tuple(File(str(path), _text(path)) for path in paths))
 
 
 def _dialogues(path: Path) -> list[Dialogue]:

@@ -13,10 +13,12 @@ DIALOGUES = Path(__file__).parents[1] / "fixtures" / "speech" / "dialogues"
 OURS = '[objection.price]\nadd = ["кусается"]\n[argument.green_roof]\nphrases = ["зеленая крыша"]\n'
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "settings.toml"
-    ours = tmp_path / "ours.toml"
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings with a lexicon file of ours: the same for all tests, so that it is loaded once."""
+    folder = tmp_path_factory.mktemp("lexicon")
+    path = folder / "settings.toml"
+    ours = folder / "ours.toml"
     ours.write_text(OURS, encoding="utf-8")
     path.write_text(f'[speech]\nlexicons = ["{ours}"]\n', encoding="utf-8")
     return path

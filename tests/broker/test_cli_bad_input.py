@@ -22,7 +22,8 @@ from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
 from tests.streams.test_contract import BAD, ENDED
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.no_cover]  # other tests run all of its lines
+# Other tests run all lines of these.
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.no_cover]
 
 CALLS = [(b"anna", value, reason) for _, topic, value, reason in BAD if topic == "calls"]
 OF_THE_RECORD = [
