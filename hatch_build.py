@@ -73,6 +73,7 @@ COMPILED = (
     "agents/speech.py",
     "agents/leads.py",
     "agents/delivery/intake.py",
+    "agents/delivery/outbox.py",
     "agents/kafka/batch_sender.py",
     "agents/state/in_memory.py",
     "agents/state/rows.py",

@@ -193,8 +193,11 @@ def _declare(worker: Worker) -> None:
         agent.__name__ = f"{source.name}_agent"
         app.agent(channel, name=f"callpulse.{source.name}", concurrency=1)(agent)
 
+    async def send() -> None:
+        await worker.outbox.run()  # Faust looks at the signature, which a compiled method does not have
+
     lost = LostRecords(worker.tracker, lambda: worker.consumer, worker.metrics)
-    for work in (worker.outbox.run, loop.watch_delivery, lost.watch, *_background(worker)):
+    for work in (send, loop.watch_delivery, lost.watch, *_background(worker)):
         app.task(work)
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from faust.types import TP
 
 from agents.delivery.intake import FUTURE, Intake, heard
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import RecordQueue
 from agents.state.tables import RowTable
 from streams.calendars import manager_time
 from streams.contract import events, facts
@@ -35,7 +35,7 @@ class CallsAgent:
         settings: Settings,
         table: RowTable[ManagerRow],
         intake: Intake,
-        outbox: Outbox,
+        outbox: RecordQueue,
         partition_for: Callable[[bytes], int],
         contacts: str,
         speech: str,

@@ -14,7 +14,7 @@ from typing import Any
 from faust.types import TP
 
 from agents.delivery.intake import FUTURE, Intake, heard
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import RecordQueue
 from streams.contract import facts
 from streams.contract.decoding import Decoder
 from streams.contract.events import CrmEvents, DealDeleted, DealStageChanged, Rejection
@@ -33,7 +33,7 @@ class CrmAgent:
         self,
         settings: Settings,
         intake: Intake,
-        outbox: Outbox,
+        outbox: RecordQueue,
         partition_for: Callable[[bytes], int],
         contacts: str,
         *,

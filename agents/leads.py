@@ -8,7 +8,7 @@ from typing import Any
 from faust.types import TP
 
 from agents.delivery.intake import Intake
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import RecordQueue
 from agents.state.tables import RowTable
 from streams.contract import facts
 from streams.contract.facts import Contact, Forgotten, Forwarded
@@ -29,7 +29,7 @@ class LeadsAgent:
         table: RowTable[LeadRow],
         fold: LeadFold,
         intake: Intake,
-        outbox: Outbox,
+        outbox: RecordQueue,
         partition_for: Callable[[bytes], int],
         outcomes: str,
     ) -> None:

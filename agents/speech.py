@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from faust.types import TP
 
 from agents.delivery.intake import FUTURE, Intake
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import RecordQueue
 from agents.state.expiry import Emptied
 from agents.state.tables import RowTable
 from streams.contract import events, facts
@@ -43,7 +43,7 @@ class SpeechAgent:
         table: RowTable[TranscriptRow],
         fold: TranscriptFold,
         intake: Intake,
-        outbox: Outbox,
+        outbox: RecordQueue,
         partition_for: Callable[[bytes], int],
         features: str,
     ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from faust.types import TP
 from prometheus_client import Counter
 
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import RecordQueue
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.kafka.dead_letter import DeadLetter, dead_letter, without_content
 from streams.contract.events import Rejection
@@ -49,7 +49,7 @@ class Intake:
         self,
         topic: str,
         *,
-        outbox: Outbox,
+        outbox: RecordQueue,
         metrics: WorkerMetrics,
         partition_for: Callable[[bytes], int],
         rejected: str,

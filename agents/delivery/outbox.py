@@ -7,16 +7,26 @@ ends the worker before it can commit, and the source records are folded again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from agents.kafka.batch_sender import BatchSender, Headers, Record
 
 _HIGH_WATER: Final = 20_000
+_SPACING_S: Final = 0.02
+"""The least time between two rounds of sending. Under load a round then has several fold steps in one request."""
 
 
-class SendError(RuntimeError):
+class RecordQueue(Protocol):
+    """The interface of the outbox to the agents."""
+
+    def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = None) -> None:
+        """Put a record in the queue of its partition."""
+
+
+class SendError(Exception):
     """Kafka did not take a record that was emitted."""
 
 
@@ -37,6 +47,7 @@ class Outbox:
         self._sender = BatchSender(self._current_producer, on_stored=self._stored, on_failed=self._fail)
         self._waiting: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         self._count = 0
+        self._sent_at = 0.0
         self._sending = asyncio.Lock()
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
@@ -82,11 +93,15 @@ class Outbox:
             await self._sent.wait()
 
     async def run(self) -> None:
-        """Send what is added, for as long as the worker lives."""
+        """Send what is added, for as long as the worker lives: at once after a pause, else in rounds."""
         while True:
             await self._wake.wait()
+            soon_s = self._sent_at + _SPACING_S - time.monotonic()
+            if soon_s > 0:
+                await asyncio.sleep(soon_s)
             self._wake.clear()
             await self._send_waiting()
+            self._sent_at = time.monotonic()
 
     async def drain(self) -> None:
         """Wait until all that was added before is in Kafka. Raise SendError if some of it is not."""

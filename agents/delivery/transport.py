@@ -15,6 +15,7 @@ Changes to Faust's consumer, with their reasons:
 - `perform_seek` opens the offset tracker at the committed offsets, or at the earliest ones there are.
 - `force_commit` runs a checkpoint (`agents/state/checkpoint.py`) and commits the offsets of the tracker, not of
   acknowledged messages.
+- Checkpoints that take long run less often than `kafka.commit_interval`.
 - Revocation runs a checkpoint and closes the tracker before the partitions can go to another worker.
 """
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -30,6 +32,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode import Service
 
 from agents.delivery.fetch_thread import BatchConsumerThread, Gap
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
@@ -40,6 +43,9 @@ log = logging.getLogger("callpulse")
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
 _NO_OFFSET: Final = -1
+_PAUSE_TIMES: Final = 5
+"""The least pause between two checkpoints, as a multiple of the time that the last one took."""
+_LONGEST_PAUSE_S: Final = 10.0
 
 
 class _Identity(codecs.Codec):
@@ -103,6 +109,16 @@ class Fetched(NamedTuple):
 
     position: int | None = None
     end: int | None = None
+
+
+def checkpoint_pause_s(interval_s: float, took_s: float) -> float:
+    """Return the pause after a checkpoint that took `took_s`, in seconds.
+
+    Checkpoints begin every `interval_s`. A checkpoint writes all rows that changed since the last one. With thousands
+    of managers that takes long, and most of these rows change again before the next one. So the pause is at least
+    `_PAUSE_TIMES` as long as the checkpoint: all of them together take a sixth of the time at most.
+    """
+    return max(interval_s - took_s, min(_PAUSE_TIMES * took_s, _LONGEST_PAUSE_S), 0.0)
 
 
 class BatchConsumer(driver.Consumer):
@@ -290,6 +306,16 @@ class BatchConsumer(driver.Consumer):
         return committed
 
     # -- committing
+
+    @Service.task
+    async def _commit_handler(self) -> None:
+        """Run checkpoints for as long as the worker lives."""
+        pause_s = self.commit_interval
+        while not self.should_stop:
+            await self.sleep(pause_s)
+            begun = time.monotonic()
+            await self.commit()
+            pause_s = checkpoint_pause_s(self.commit_interval, time.monotonic() - begun)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002 - Faust's signature
         """Run a checkpoint, which commits the offsets of the tracker."""

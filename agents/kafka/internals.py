@@ -70,7 +70,16 @@ USED: Final = (
     Internals(
         "faust-streaming",
         driver.Consumer,
-        ("_commit", "_committed_offset", "_getmany", "_new_consumer_thread", "_read_offset", "_thread", "_to_message"),
+        (
+            "_commit",
+            "_commit_handler",
+            "_committed_offset",
+            "_getmany",
+            "_new_consumer_thread",
+            "_read_offset",
+            "_thread",
+            "_to_message",
+        ),
     ),
     Internals("faust-streaming", driver.Producer, ("_producer", "_settings_extra")),
 )

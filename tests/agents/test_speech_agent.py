@@ -9,6 +9,7 @@ from faust.types import TP
 from msgspec.structs import replace
 
 from agents.delivery.intake import PrivateIntake
+from agents.kafka.batch_sender import Headers
 from agents.speech import SpeechAgent
 from agents.state.in_memory import MemoryPartition
 from streams.contract import events, facts
@@ -49,8 +50,8 @@ class Sent(NamedTuple):
 class Outbox(list[Sent]):
     """Takes the records that an agent sends."""
 
-    def add(self, *record: Any) -> None:
-        self.append(Sent(*record))
+    def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = None) -> None:
+        self.append(Sent(topic, partition, key, value, headers or ()))
 
 
 class Parts:
@@ -65,7 +66,7 @@ class Parts:
             self.table.parts[partition] = MemoryPartition(TranscriptRecords())
         intake = PrivateIntake(
             "speech",
-            outbox=self.sent,  # type: ignore[arg-type]  # stands in
+            outbox=self.sent,
             metrics=self.worker.metrics,
             partition_for=self.worker.partition_for,
             rejected="rejected",
@@ -78,7 +79,7 @@ class Parts:
             self.table,
             fold,
             intake,
-            self.sent,  # type: ignore[arg-type]  # stands in
+            self.sent,
             self.worker.partition_for,
             "features",
         )

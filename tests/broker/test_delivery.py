@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,6 +80,24 @@ def losing(monkeypatch: pytest.MonkeyPatch, every: int) -> list[Batch]:
 
     monkeypatch.setattr(BatchConsumer, "_getmany", getmany)
     return lost
+
+
+async def test_slow_checkpoints_run_less_often(start: Start, settings: Settings) -> None:
+    worker = await start(settings)
+    checkpoint = worker.parts.state.checkpoint
+    run, begun = checkpoint.run, list[float]()
+
+    async def slow(offsets: dict[TP, int] | None = None) -> bool:
+        begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.4)
+        return await run(offsets)
+
+    checkpoint.run = slow  # type: ignore[method-assign]  # a slow broker
+    await wait_until(lambda: len(begun) >= 3, "three checkpoints")
+    pauses = [later - earlier - 0.4 for earlier, later in pairwise(begun[:3])]
+    assert min(pauses) > 4 * 0.4, (
+        "the commit interval is 200 ms, and a checkpoint waits five times as long as one takes"
+    )
 
 
 async def test_batches_that_vanish_in_delivery_are_fetched_again(

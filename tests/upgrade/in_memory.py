@@ -139,7 +139,7 @@ class Installation:
     def _intake(self, topic: topics.Topic, key_rule: str | None = None) -> Intake:
         return Intake(
             self._name(topic),
-            outbox=self.topics,  # type: ignore[arg-type]  # stands in
+            outbox=self.topics,
             metrics=self._metrics,
             partition_for=self._partition_for,
             rejected=self._name(topics.REJECTED),
@@ -161,11 +161,11 @@ class Installation:
         of_leads = self._intake(topics.CONTACTS)
         of_outcomes = self._intake(topics.OUTCOMES)
         speech = self._name(topics.SPEECH)
-        self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts, speech)  # type: ignore[arg-type]  # stands in
+        self._calls = CallsAgent(settings, tables["managers"], calls, sent, partition_for, contacts, speech)
         return {
             self._name(topics.CALLS): self._calls,
-            self._name(topics.CRM): CrmAgent(settings, crm, sent, partition_for, contacts, deal_rows=self._deal_rows),  # type: ignore[arg-type]  # stands in
-            contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, partition_for, outcomes),  # type: ignore[arg-type]  # stands in
+            self._name(topics.CRM): CrmAgent(settings, crm, sent, partition_for, contacts, deal_rows=self._deal_rows),
+            contacts: LeadsAgent(tables["leads"], fold, of_leads, sent, partition_for, outcomes),
             outcomes: OutcomesAgent(tables["outcomes"], of_outcomes),
         }
 
