@@ -95,9 +95,7 @@ async def test_slow_checkpoints_run_less_often(start: Start, settings: Settings)
     checkpoint.run = slow  # type: ignore[method-assign]  # a slow broker
     await wait_until(lambda: len(begun) >= 3, "three checkpoints")
     pauses = [later - earlier - 0.4 for earlier, later in pairwise(begun[:3])]
-    assert min(pauses) > 4 * 0.4, (
-        "the commit interval is 200 ms, and a checkpoint waits five times as long as one takes"
-    )
+    assert min(pauses) > 2.5 * 0.4, "three times as long as the one before took; the commit interval is 200 ms"
 
 
 async def test_batches_that_vanish_in_delivery_are_fetched_again(
