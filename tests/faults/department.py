@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ SEED: Final = int(os.environ.get("CALLPULSE_TEST_SEED", "0"))
 GROWING: Final = frozenset({"callpulse_longest_call_in_progress_seconds", "callpulse_work_block_seconds"})
 """Metrics that grow with the clock: a scrape has their value of some moment between its beginning and its end."""
 SOURCES: Final = (topics.CALLS, topics.CRM, topics.CONTACTS, topics.OUTCOMES)
+WITH_TABLES: Final = (topics.CALLS, topics.CONTACTS, topics.OUTCOMES)
+"""Those of the sources that rows are made of. Workers share the other's partitions, too, and export none of it."""
 
 # In a week that arrives within seconds, a second leg whose start is lost cannot be derived from the transfer in time.
 WEEK: Final = FaultRates(
@@ -292,14 +295,17 @@ data_dir = "{folder / "data"}"
         return False
 
     def scrapes(self) -> list[Scrape]:
-        """Return a scrape of every worker, once all answer within one minute of the clock."""
+        """Return a scrape of every worker, once all answer within one minute of the clock and own all partitions.
+
+        The group takes the partitions from a worker that was killed only when its session has timed out.
+        """
 
         def look() -> list[Scrape] | None:
             if not all(worker.ready for worker in self.alive):
                 return None
             scrapes = [worker.scrape() for worker in self.alive]
             found = [scrape for scrape in scrapes if scrape is not None]
-            if len(found) < len(scrapes):
+            if len(found) < len(scrapes) or self._owned(found) != len(WITH_TABLES) * self.settings.kafka.partitions:
                 return None
             minutes = {moment // MINUTE_MS for scrape in found for moment in (scrape.began_ms, scrape.ended_ms)}
             return found if len(minutes) == 1 else None
@@ -308,6 +314,12 @@ data_dir = "{folder / "data"}"
         scrapes = eventually(look, within_s=SETTLE_S, every_s=0.2, what="every worker answers, within one minute")
         assert scrapes is not None
         return scrapes
+
+    def _owned(self, scrapes: list[Scrape]) -> int:
+        """Return the number of partitions that the workers own of the topics with tables."""
+        names = "|".join(re.escape(self.topic(topic)) for topic in WITH_TABLES)
+        owned = re.compile(rf'^callpulse_partitions_owned{{topic="(?:{names})"}} (\d+)', re.MULTILINE)
+        return sum(int(float(number)) for scrape in scrapes for number in owned.findall(scrape.text))
 
     def differences(self, scrapes: list[Scrape], raw: list[Raw]) -> list[str]:
         """Return a line for every figure that differs from the oracle's answer for `raw`."""
