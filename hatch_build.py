@@ -22,6 +22,8 @@ COMPILED = (
     "streams/windows.py",
     "streams/speech/words.py",
     "streams/speech/forms.py",
+    "streams/speech/terms.py",
+    "streams/speech/contexts.py",
     "streams/speech/patterns.py",
     "streams/speech/matching.py",
     "streams/speech/candidates.py",

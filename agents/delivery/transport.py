@@ -36,6 +36,7 @@ from mode import Service
 
 from agents.delivery.fetch_thread import BatchConsumerThread, Gap
 from agents.delivery.offsets import MAX_AHEAD_RECORDS, Batch, OffsetTracker
+from agents.delivery.pace import checkpoint_pause_s
 from agents.delivery.session import Session
 
 log = logging.getLogger("callpulse")
@@ -43,9 +44,6 @@ log = logging.getLogger("callpulse")
 CODEC: Final = "callpulse_batch"
 POLL_S: Final = 0.25
 _NO_OFFSET: Final = -1
-_PAUSE_TIMES: Final = 3
-"""The least pause between two checkpoints, as a multiple of the time that the last one took."""
-_LONGEST_PAUSE_S: Final = 3.0
 
 
 class _Identity(codecs.Codec):
@@ -109,16 +107,6 @@ class Fetched(NamedTuple):
 
     position: int | None = None
     end: int | None = None
-
-
-def checkpoint_pause_s(interval_s: float, took_s: float) -> float:
-    """Return the pause after a checkpoint that took `took_s`, in seconds.
-
-    Checkpoints begin every `interval_s`. A checkpoint writes all rows that changed since the last one. With thousands
-    of managers that takes long, and most of these rows change again before the next one. So the pause is at least
-    `_PAUSE_TIMES` as long as the checkpoint, up to `_LONGEST_PAUSE_S`: others wait for the offsets that it commits.
-    """
-    return max(interval_s - took_s, min(_PAUSE_TIMES * took_s, _LONGEST_PAUSE_S), 0.0)
 
 
 class BatchConsumer(driver.Consumer):

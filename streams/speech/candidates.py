@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.speech.contexts import Contexts
 from streams.speech.marks import HIT_KINDS, HitKind
-from streams.speech.patterns import Contexts
 from streams.speech.words import ENDS, PAUSES
 
 LOOP: Final = 3

@@ -13,13 +13,15 @@ import msgspec
 
 from streams.contract.events import Role
 from streams.speech.candidates import Candidate, Phrase, counted
+from streams.speech.contexts import Context, Contexts
 from streams.speech.forms import dictionaries
 from streams.speech.groups import Block, Groups, LexiconError, Origin
 from streams.speech.marks import HitKind
 from streams.speech.matching import Automaton, Forms, Vocabulary
-from streams.speech.patterns import Context, Contexts, Notation, Term
+from streams.speech.patterns import Notation
 from streams.speech.questions import Questions
 from streams.speech.sides import TELLING
+from streams.speech.terms import Term
 from streams.speech.words import Words
 
 ENGINE: Final = 1

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from streams.speech.candidates import Candidate, Phrase
 from streams.speech.forms import TOLERANT_LETTERS, one_letter_apart, without_neighbour
-from streams.speech.patterns import Term
+from streams.speech.terms import Term
 from streams.speech.words import PAUSES, Token, Words
 
 MAX_NODES: Final = 400_000
@@ -191,9 +191,8 @@ class Automaton:
 def bit_of(word: str) -> int:
     """Return the bit of a word in the masks of nodes.
 
-    A node without the bit has no edge for the word. The mask is read with the node; a look-up in vain reads more of the
-    memory, which takes the most time of a search. Different words may have the same bit, so a mask denies but never
-    confirms.
+    A node without the bit has no edge for the word. With it the node may have one: several words have the same bit. The
+    mask saves look-ups in vain. They read other parts of the memory, which takes most of the time of a search.
     """
     return 1 << (hash(word) % MASK_BITS)
 

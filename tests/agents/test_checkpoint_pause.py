@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.delivery.transport import checkpoint_pause_s
+from agents.delivery.pace import checkpoint_pause_s
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from agents.delivery.outbox import Outbox
 
 
@@ -46,4 +48,24 @@ async def test_rows_that_encode_to_no_record_send_no_batch() -> None:
     outbox.add_all("changelog", 1, iter([(b"a", b"1"), (b"b", b"2")]))
     await outbox.drain()
     assert producer.stored == [("changelog", 1, [(b"a", b"1"), (b"b", b"2")])]
+    assert errors == []
+
+
+@pytest.mark.source  # it replaces a constant
+async def test_the_first_records_are_sent_at_once_and_what_follows_in_one_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.delivery.outbox._SPACING_S", 0.5)
+    producer, errors = Producer(), list[BaseException]()
+    outbox = Outbox(lambda: producer, errors.append)
+    running = asyncio.ensure_future(outbox.run())
+    try:
+        for record in (b"a", b"b", b"c"):
+            outbox.add("contacts", 0, record, b"1")
+            await asyncio.sleep(0.02)
+        assert producer.stored == [("contacts", 0, [(b"a", b"1")])]
+        await asyncio.sleep(1)
+        assert producer.stored[1:] == [("contacts", 0, [(b"b", b"1"), (b"c", b"1")])]
+    finally:
+        running.cancel()
     assert errors == []

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.speech.patterns import Contexts, Notation, holds
+from streams.speech.contexts import Contexts, holds
+from streams.speech.patterns import Notation
 
 WORDS = ("due", "by", "the", "not", "for", "seven")
 TOKENS = (*WORDS, "other", "12", ",", "—", ".", "?")
