@@ -70,6 +70,7 @@ class Spool:
         self._appending = threading.Lock()
         self._reading: tuple[_Segment, int] | None = None
         self._read_to = 0
+        self._is_short = False  # a bundle was left out for want of room, and no segment was removed since
         folder.mkdir(parents=True, exist_ok=True)
         paths = sorted(folder.glob(f"*{_SUFFIX}"))
         for path in paths:
@@ -91,8 +92,8 @@ class Spool:
 
     @property
     def is_full(self) -> bool:
-        """True when the only room left is for bundles that are already on their way."""
-        return self.size + _RESERVE_BYTES >= self._max_bytes
+        """True when the only room left is for bundles that are already on their way, or was too little for one."""
+        return self._is_short or self.size + _RESERVE_BYTES >= self._max_bytes
 
     def oldest_after(self, committed: int) -> int | None:
         """Return about the first position behind `committed`; None if there is none."""
@@ -121,6 +122,8 @@ class Spool:
                     break
                 data += framed
                 taken += 1
+            # A bundle that is larger than the whole spool says nothing about the others.
+            self._is_short |= taken < len(bundles) and bool(taken or self._segments)
             if taken:
                 last = bundles[taken - 1].position
                 if segment is None:
@@ -184,6 +187,7 @@ class Spool:
             with contextlib.suppress(OSError):  # if it stays, the next start finds that it is committed
                 segment.path.unlink(missing_ok=True)
             self._segments.remove(segment)
+            self._is_short = False
             if self._reading is not None and self._reading[0] is segment:
                 self._reading = None
 

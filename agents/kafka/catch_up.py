@@ -39,13 +39,12 @@ async def catch_up(
     A group commits the offset behind the last record. Offsets without a record may follow: the gateway writes in
     transactions, and each of them ends with a marker. So offsets that stand still are read.
     """
-    of_group = {"group_id": kafka.group, "enable_auto_commit": False, "isolation_level": "read_committed"}
-    consumer = AIOKafkaConsumer(**client_options(kafka), **of_group)
-    reader = AIOKafkaConsumer(**client_options(kafka), **of_group | {"group_id": None, "auto_offset_reset": "earliest"})
-    async with connected(consumer, kafka), connected(reader, kafka):
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka), group_id=kafka.group, enable_auto_commit=False, isolation_level="read_committed"
+    )
+    async with connected(consumer, kafka):
         tps = _partitions(kafka, topics.TAKEN_IN)
         sources = _partitions(kafka, (topics.CALLS, topics.CRM))
-        consumer.assign(tps)
         begins = await consumer.beginning_offsets(sources)
         seen = 0
         for _ in range(_HOPS):
@@ -59,32 +58,41 @@ async def catch_up(
                 seen = done
                 behind = {tp: (folded[tp], end) for tp, end in ends.items() if folded[tp] < end}
                 still = {tp: span for tp, span in behind.items() if before.get(tp) == folded[tp]}
-                if len(still) == len(behind) and len(await _without_records(reader, still)) == len(behind):
+                if not behind or (len(still) == len(behind) and await _without_records(kafka, still)):
                     break
                 before = folded
                 await asyncio.sleep(_LOOK_S)
         return seen
 
 
-async def _without_records(
-    reader: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
-) -> set[TopicPartition]:
-    """Return the partitions that have no record from their first offset up to their second one, without that."""
-    empty: set[TopicPartition] = set()
-    left = {tp: end for tp, (_, end) in spans.items()}
-    reader.assign(list(left))
-    for tp, (begin, _) in spans.items():
-        reader.seek(tp, begin)
-    deadline = asyncio.get_running_loop().time() + _READ_S
-    while left and asyncio.get_running_loop().time() < deadline:
-        found = await reader.getmany(*left, timeout_ms=100)
-        for tp, end in list(left.items()):
-            records = found.get(tp)
-            if records or await reader.position(tp) >= end:
-                del left[tp]
-            if not records or records[0].offset >= end:
-                empty.add(tp)
-    return empty - left.keys()
+async def _without_records(kafka: Kafka, spans: Mapping[TopicPartition, tuple[int, int]]) -> bool:
+    """Return whether no partition has a record from its first offset up to its second one, without that.
+
+    False if that is not known within some seconds.
+    """
+    # A reader of its own each time: the stop of an aiokafka consumer whose assignment has just changed may hang.
+    reader = AIOKafkaConsumer(
+        **client_options(kafka),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    async with connected(reader, kafka):
+        left = {tp: end for tp, (_, end) in spans.items()}
+        reader.assign(list(left))
+        for tp, (begin, _) in spans.items():
+            reader.seek(tp, begin)
+        deadline = asyncio.get_running_loop().time() + _READ_S
+        while left and asyncio.get_running_loop().time() < deadline:
+            found = await reader.getmany(*left, timeout_ms=100)
+            for tp, end in list(left.items()):
+                records = found.get(tp)
+                if records and records[0].offset < end:
+                    return False
+                if records or await reader.position(tp) >= end:
+                    del left[tp]
+    return not left
 
 
 def _partitions(kafka: Kafka, some: Iterable[topics.Topic]) -> list[TopicPartition]:

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from agents.kafka import evidence
 from agents.kafka.catch_up import catch_up
+from agents.kafka.clients import KafkaUnusableError
 from streams.contract import events, topics
 from streams.settings.settings import Settings
 from tests.broker.in_process import PARTITIONS, Start, Worker, call_ended, send, wait_until
@@ -105,6 +106,24 @@ async def test_a_group_has_caught_up_with_topics_that_end_with_a_marker(
     async with asyncio.timeout(30):
         assert await catch_up(settings.kafka, lambda: None) >= 5
     assert worker.calls() == 5
+
+
+async def test_a_group_that_has_not_folded_the_records_before_a_marker_has_not_caught_up(
+    settings: Settings, transactions: Transactions
+) -> None:
+    await transactions.write(range(3))
+    await transactions.producer.commit_transaction()
+    looks = 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 6:
+            raise TimeoutError
+
+    with pytest.raises(KafkaUnusableError):
+        await catch_up(settings.kafka, check)
+    assert looks == 6
 
 
 async def test_an_open_transaction_holds_back_what_is_behind_it_and_is_no_lag(

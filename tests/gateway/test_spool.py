@@ -106,6 +106,32 @@ def test_a_spool_is_full_before_its_last_bytes_are_taken(tmp_path: Path) -> None
     assert not spool.is_full
 
 
+@pytest.mark.parametrize(("size", "is_taken"), [(200_000, True), (500_000, False)])
+def test_a_spool_is_full_from_the_first_bundle_that_it_leaves_out(tmp_path: Path, size: int, is_taken: bool) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    assert spool.append([bundle(1, 700_000)]) == 1
+    assert not spool.is_full
+    assert spool.append([bundle(2, size)]) == is_taken
+    assert spool.is_full is not is_taken
+
+
+def test_a_spool_is_not_full_any_more_once_a_segment_is_gone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    assert spool.append([bundle(1, 700_000), bundle(2, 500_000)]) == 1
+    assert spool.append([bundle(3, 1_000)]) == 1  # was on its way
+    assert spool.is_full
+    read_all(spool)
+    spool.release(3, active=True)
+    assert not spool.is_full
+
+
+def test_a_bundle_that_is_larger_than_the_spool_does_not_fill_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    assert spool.append([bundle(1, 2 << 20)]) == 0
+    assert not spool.is_full
+    assert spool.append([bundle(2, 1_000)]) == 1
+
+
 def test_a_full_spool_takes_what_fits_and_more_once_segments_are_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 4_000, segment_bytes=1_000)
     taken = spool.append([bundle(n, 500) for n in range(1, 20)])
