@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.examples import FUZZ, QUICK, THOROUGH, USUAL
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
+from tests.measuring import PAUSED_CONFIG, PROCESS_CONFIG
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
@@ -108,14 +109,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     measured = _measured()
     if measured is None or _counts(item):
         return (yield)
-    processes = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    processes = os.environ.pop(PROCESS_CONFIG, None)
+    if processes is not None:
+        os.environ[PAUSED_CONFIG] = processes
     measured.stop()
     try:
         return (yield)
     finally:
         measured.start()
         if processes is not None:
-            os.environ["COVERAGE_PROCESS_CONFIG"] = processes
+            os.environ[PROCESS_CONFIG] = os.environ.pop(PAUSED_CONFIG)
 
 
 def _measured() -> Any:

@@ -16,6 +16,8 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Final
 
+from tests.measuring import PAUSED_CONFIG, PROCESS_CONFIG
+
 ROOT: Final = Path(__file__).parents[2]
 _SERVER: Final = multiprocessing.get_context("forkserver")
 _IMPORTED: Final = [
@@ -33,10 +35,7 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
     Raises `subprocess.TimeoutExpired`, after it has ended the process.
     """
     words = ["callpulse", *map(str, arguments)]
-    measured = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    resource_tracker.ensure_running()  # a helper of the server that outlives it: it runs no code of callpulse
-    if measured is not None:
-        os.environ["COVERAGE_PROCESS_CONFIG"] = measured
+    _ensure_server()
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.NamedTemporaryFile("w+") as err:
         files = [out.name, err.name]
         process = _SERVER.Process(target=_command, args=(words, dict(environment), files), daemon=True)
@@ -57,6 +56,24 @@ def stop() -> None:
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # there is no public way
 
 
+def _ensure_server() -> None:
+    """Start the server where it does not run. It measures coverage where the tests do, also if this one does not count.
+
+    The commands of this test decide for themselves (`_command`): the server serves later tests, too.
+    """
+    measured = os.environ.pop(PROCESS_CONFIG, None)
+    try:
+        resource_tracker.ensure_running()  # a helper of the server that outlives it: it runs no code of callpulse
+        config = measured or os.environ.get(PAUSED_CONFIG)
+        if config is not None:
+            os.environ[PROCESS_CONFIG] = config
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop(PROCESS_CONFIG, None)
+        if measured is not None:
+            os.environ[PROCESS_CONFIG] = measured
+
+
 def _command(words: list[str], environment: dict[str, str], files: list[str]) -> None:
     """Be a process of `callpulse`, with its standard output and its standard error in `files`."""
     for number, path in enumerate(files, 1):
@@ -68,6 +85,10 @@ def _command(words: list[str], environment: dict[str, str], files: list[str]) ->
     os.environ.update(environment)
     os.chdir(ROOT)
     sys.argv = words
+    coverage = sys.modules.get("coverage")
+    measurement = coverage and coverage.Coverage.current()
+    if measurement is not None and PROCESS_CONFIG not in environment:
+        measurement.stop()
     from agents.cli import main  # noqa: PLC0415 - the server has imported it; the tests' own process need not
 
     main()

@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 import orjson
 import pytest
 
+from tests.measuring import PROCESS_CONFIG
+
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
 STOP_S: Final = 45.0
@@ -25,7 +27,7 @@ NOT_ONE_OF_OURS: Final = "CALLPULSE_"
 
 def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which a process does not measure coverage."""
-    return {name: value for name, value in environment.items() if name != "COVERAGE_PROCESS_CONFIG"}
+    return {name: value for name, value in environment.items() if name != PROCESS_CONFIG}
 
 
 class Scrape(NamedTuple):
