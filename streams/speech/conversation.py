@@ -7,6 +7,7 @@ utterances arrive has no effect.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec import Struct
@@ -96,19 +97,20 @@ def _next_step(talk: list[Said]) -> NextStepHeard | None:
             break
         before = talk[max(0, said.number - LOOK_AHEAD) : said.number]
         after = talk[said.number + 1 : said.number + 1 + LOOK_AHEAD]
-        offered = said.steps(*_OFFERS, "customer_offer")
-        offered = offered or any(one.steps(*_OFFERS) for one in before)
+        offered = any(one.steps(*_OFFERS, "customer_offer") for one in (said, *before))
         refused = said.of("objection").keys() - {"timing"}
         if said.steps("named") and offered and not refused and _accepted(said, before, after):
             return NextStepHeard(said.name, said.of("next_step")["named"], agreed=True)
-        if refused:
+        if refused - {"authority"}:
             continue
         open_time = not said.steps("named") or said.steps("refusal")
         if vague is None and said.marks.role == "customer" and said.steps("customer_offer") and open_time:
             vague = NextStepHeard(said.name, said.of("cue")["customer_offer"], agreed=False)
-        if said.steps("vague_time") and said.marks.role == "customer" and vague is None:
+        offered = offered or any(one.steps(*_OFFERS, "left_open") or one.of("promise") for one in after)
+        if vague is None and said.marks.role == "customer" and said.steps("vague_time") and offered:
             vague = NextStepHeard(said.name, said.of("next_step")["vague_time"], agreed=False)
-        if left_open is None and said.steps("left_open") and said.number >= len(talk) - LEFT_OPEN_TURNS:
+        closing = said.number >= len(talk) - LEFT_OPEN_TURNS and not any(one.steps("refusal") for one in after)
+        if left_open is None and closing and said.steps("left_open"):
             at_ms = (said.of("next_step") | said.of("cue"))["left_open"]
             left_open = NextStepHeard(said.name, at_ms, agreed=False)
     return vague or left_open
@@ -122,11 +124,17 @@ def _accepted(said: Said, before: Sequence[Said], after: Sequence[Said]) -> bool
     others = [one for one in after if one.marks.role != role]
     if any(one.steps("refusal") or one.of("objection") for one in others):
         return False
-    if any(one.steps("agreement", "named", "customer_offer") for one in others):
+    if any(one.steps("agreement", "named") or _offers_now(one) for one in others):
         return True
     if role == "customer" and said.steps("agreement", "customer_offer"):
         return True
-    return role == "manager" and any(one.marks.role != role and one.steps("named", "agreement") for one in before)
+    confirms = role == "manager" and not said.marks.questions
+    return confirms and any(one.marks.role != role and one.steps("named", "agreement") for one in before)
+
+
+def _offers_now(said: Said) -> bool:
+    """Return whether the customer offers something and does not put it off."""
+    return said.steps("customer_offer") and not said.steps("vague_time")
 
 
 # -- stages
@@ -154,22 +162,25 @@ def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHe
     known: set[str] = set()
     taken_up: set[str] = set()
     step_begins = _step_begins(talk, step)
-    reminds = False
+    reminds = chats = False
     for said in talk:
         now = found[-1].stage if found else ""
         if now == "introduction" and "wrong_number" in said.of("cue"):
             break
         reminds = reminds or (now in ("", "introduction") and "reminder" in said.of("cue"))
+        chats = now in ("", "introduction") and (chats or "small_talk" in said.of("cue"))
         objection = objection_of(talk, said, now, has_next_step=step is not None)
         if objection is not None:
             objections.append(objection)
             if objection.reaction is not None:
                 taken_up.add(objection.reaction)
         late = said.number >= len(talk) // 2
-        if said.number == step_begins or (late and said.steps("appointment") and objection is None and now):
+        if said.number == step_begins or (late and _appoints(said) and objection is None and now):
             begun = [("next_step", said.marks.start_ms)]
         else:
-            begun = _stages_of(said, now, objection, answers=said.name in taken_up)
+            begun = _stages_of(said, now, objection, answers=said.name in taken_up) or _first_question(said, now, known)
+            if now and not said.of("stage") and (chats or (now == "objection" and "proposal" in known)):
+                begun = [one for one in begun if one[0] not in _NOT_REMINDING]
             if reminds and said.marks.role == "manager":
                 begun = [one for one in begun if one[0] not in _NOT_REMINDING]
         for stage, at_ms in begun:
@@ -177,6 +188,13 @@ def _stages(talk: list[Said], objections: list[ObjectionHeard], step: NextStepHe
                 found.append(StageHeard(stage, said.name, at_ms, stage in known))
                 known.add(stage)
     return tuple(found)
+
+
+def _appoints(said: Said) -> bool:
+    """Return whether a manager tries to make an appointment, agreed or not."""
+    if said.steps("appointment"):
+        return True
+    return said.steps("offer") and said.steps("named") and bool(said.marks.questions)
 
 
 def _step_begins(talk: Sequence[Said], step: NextStepHeard | None) -> int:
@@ -187,7 +205,8 @@ def _step_begins(talk: Sequence[Said], step: NextStepHeard | None) -> int:
     for said in talk[max(1, end - LOOK_AHEAD) : end]:
         if said.marks.role != "manager":
             continue
-        if (said.steps(*_OFFERS) and said.steps("named")) or (not step.agreed and said.steps("left_open")):
+        asks = said.steps(*_OFFERS) and (said.steps("named") or said.marks.questions)
+        if asks or (not step.agreed and said.steps("left_open")):
             return said.number
     return end
 
@@ -218,6 +237,13 @@ def _stages_of(
     return begun
 
 
+def _first_question(said: Said, now: str, known: AbstractSet[str]) -> list[tuple[str, int]]:
+    """Return need discovery for the manager's first open question, if the call began with an objection."""
+    if now != "objection" or said.marks.role != "manager" or known & {"need_discovery", "presentation"}:
+        return []
+    return [("need_discovery", one.at_ms) for one in said.marks.questions if one.type in _OPEN_QUESTIONS][:1]
+
+
 def _named(said: Said, now: str) -> list[tuple[str, int]]:
     """Return the stages by the phrases of an utterance. Of several, a presentation before its price counts."""
     absorbed = _PASSING.get(now, ("introduction",))
@@ -227,6 +253,8 @@ def _named(said: Said, now: str) -> list[tuple[str, int]]:
             return [("need_discovery", named["proposal"])]
         if now != "introduction":
             named.pop("need_discovery", None)
+        if any(question.marked for question in said.marks.questions):
+            named.pop("pain", None)
         return [_latest(named)] if named else []
     cues = said.of("cue")
     for stage in _not_begun(said, now):
@@ -279,7 +307,7 @@ def _unnamed(said: Said, now: str) -> tuple[str, int]:
         asked = list(said.marks.questions)
     if asked and now in ("introduction", "presentation"):
         return "need_discovery", asked[0].at_ms
-    if said.steps(*_OFFERS) and said.steps("named"):
+    if said.steps(*_OFFERS) and (said.steps("named") or now == "objection"):
         return "", 0
     telling = (now in _TELLING_AFTER or now == "objection") and "farewell" not in said.of("cue")
     if telling and not said.marks.questions and said.marks.words >= TELLING_WORDS:

@@ -11,7 +11,7 @@ from streams.speech.turns import Said
 
 _REACTING: Final = ("acknowledge", "ask_back", "option")
 """Reactions that take an objection up. An argument alone may be the script that goes on."""
-_ALSO_ANSWERS: Final = frozenset({"need", "competitor", "timing", "authority"})
+_ALSO_ANSWERS: Final = frozenset({"price", "need", "competitor", "timing", "authority"})
 """Kinds of objections whose words also describe a situation."""
 _TOLD_STAGES: Final = ("presentation", "proposal")
 _ANSWERED_STAGES: Final = (*_TOLD_STAGES, "objection")
@@ -23,10 +23,17 @@ RESISTING_WORDS: Final = 3
 SHORT_WORDS: Final = 4
 """The most words of a customer's utterance after which the next one still answers the manager."""
 ANSWERING_WORDS: Final = 6
-"""The fewest words of a manager's utterance that counts as a statement."""
+"""The fewest words of a manager's utterance that counts as a statement; of a customer's, after an echo of a price."""
+CALLING_WORDS: Final = 8
+"""The fewest words in which a manager who calls tells from where. One who is called says less."""
+REFUSAL_WORDS: Final = 10
+"""The most words of a refusal without a reason that ends the call."""
 FAREWELL_WORDS: Final = 6
-"""The most words of a refusal without a reason that ends the call, and of each utterance after it."""
+"""The most words of each utterance after it."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
+_ASKED_STAGES: Final = (*_ASKING_STAGES, "objection")
+"""Stages in which the answer to a question is no new objection: about the situation, or about an objection."""
+_OPEN_QUESTIONS: Final = ("open", "wh")
 
 
 class ObjectionHeard(Struct, frozen=True, array_like=True, gc=False):
@@ -55,15 +62,19 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
         return None
     kinds = said.of("objection")
     before = talk[said.number - 1] if said.number else None
+    if before is not None and now in _ASKED_STAGES and _content(said, before):
+        kinds = {"need": said.of("answer")["content"]} | kinds
     if not kinds and before is not None:
         kinds = _unnamed_objection(said, _replied_to(talk, said), now) or _taken_up(talk, said, before, now)
     if not kinds:
         return None
     last = said.number == len(talk) - 1
-    bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number :])
+    bare = all(one.marks.words <= FAREWELL_WORDS for one in talk[said.number + 1 :])
+    bare = bare and said.marks.words <= REFUSAL_WORDS
     if (said.steps("refusal") and (last or bare)) or (last and has_next_step and now == "next_step"):
         return None
-    if before is not None and before.marks.role == "manager" and _only_answers(said, before, now, kinds):
+    asked = _replied_to(talk, said) if said.number else said
+    if asked.marks.role == "manager" and _only_answers(said, asked, now, kinds):
         return None
     if before is not None and now in _ANSWERED_STAGES and kinds.keys() == {"need"}:
         kinds = kinds | _about(said)
@@ -75,30 +86,59 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
 
 
 def _only_answers(said: Said, before: Said, now: str, kinds: Mapping[str, int]) -> bool:
-    """Return whether the words of an objection only answer a question about the situation, or for a time."""
+    """Return whether the words of an objection only answer a question, or name another time.
+
+    A price that is told when the manager asks is a fact, unless somebody who decides finds it too high.
+    """
     if kinds.keys() == {"timing"} and before.steps("offer", "appointment") and before.steps("named"):
         return said.steps("named")
-    if not before.marks.questions or now not in _ASKING_STAGES or "contrast" in said.of("cue"):
+    about_situation = before.marks.questions and now in _ASKED_STAGES and "opinion" not in before.of("cue")
+    if not about_situation or _content(said, before):
         return False
-    return not kinds.keys() - _ALSO_ANSWERS - ({"trust"} if said.of("stage") else set())
+    if said.steps("refusal"):
+        return False
+    if now == "objection":
+        return _only_explains(said, before, kinds)
+    if kinds.keys() == {"price"} and "authority" not in said.of("answer"):
+        return "proposal" not in before.of("stage") and "sum" not in before.of("cue")
+    also = _ALSO_ANSWERS | {"trust"} if said.of("stage") else _ALSO_ANSWERS
+    return "contrast" not in said.of("cue") and not kinds.keys() - also
+
+
+def _only_explains(said: Said, before: Said, kinds: Mapping[str, int]) -> bool:
+    """Return whether the answer to a question about an objection explains it, and is no further one.
+
+    Turning down an option is a further one, and so is what others decide, and what is set against the question.
+    """
+    if "option" in before.of("reaction") or before.steps("appointment") or "contrast" in said.of("cue"):
+        return False
+    asked_back = any(question.type in _OPEN_QUESTIONS for question in before.marks.questions)
+    return "authority" not in kinds and (asked_back or not kinds.keys() - _ALSO_ANSWERS)
+
+
+def _content(said: Said, before: Said) -> bool:
+    """Return whether the answer to a question about the situation is that all is well as it is."""
+    return "content" in said.of("answer") and before.marks.role == "manager" and bool(before.marks.questions)
 
 
 def _unnamed_objection(said: Said, before: Said, now: str) -> dict[str, int]:
     """Return the kinds and the moments of an objection without a phrase of any kind, nothing if there is none.
 
-    The manager described the product or its price and asked nothing. A customer's statement that does not accept this
-    is an objection then. Its `answer` groups give the kind.
+    The manager described the product or its price and asked nothing. A customer's statement that sets something
+    against it is an objection then. Its `answer` groups give the kind. A time in reply to a time is none.
     """
-    if before.marks.role != "manager" or _accepts(said):
+    if before.marks.role != "manager" or _accepts(said) or (before.steps("named") and said.steps("named")):
         return {}
-    if "exclaims" in said.of("answer") and _priced(before, now):
-        if "proposal" in before.of("stage") or not before.marks.questions:
-            return {"price": said.of("answer")["exclaims"]}
-        return {}
+    exclaims = said.of("answer").get("exclaims")
+    if exclaims is not None and _priced(before, now):
+        return {"price": exclaims} if "proposal" in before.of("stage") or not before.marks.questions else {}
     about = _about(said)
     if "proposal" in said.of("stage") or (said.steps("refusal") and not about):
         return {}
-    if before.marks.questions or said.marks.questions:
+    if "opinion" in before.of("cue") and not said.marks.questions:
+        return _reply_to_statement(said, before, now if now in _ANSWERED_STAGES else _TOLD_STAGES[0], about)
+    echoes = now == "introduction" and all(question.type == "declarative" for question in said.marks.questions)
+    if before.marks.questions or (said.marks.questions and not echoes):
         return _among_questions(said, before, now, about)
     return _reply_to_statement(said, before, now, about)
 
@@ -116,9 +156,15 @@ def _about(said: Said) -> dict[str, int]:
 def _among_questions(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
     """Return the kinds of an objection if the manager asked a question, or the customer asks one.
 
-    After an offer that ends with a question, an objection needs a word of contrast. A customer's question with a
-    question mark is an objection only if it expresses doubt.
+    A price that is repeated as a question, and another one held against it, are an objection. To the question whether
+    there is time, a no is an objection. After an offer that ends with a question, an objection needs a word of
+    contrast. A customer's question with a question mark is an objection only if it expresses doubt.
     """
+    echoes = said.marks.words >= ANSWERING_WORDS and "sum" in said.of("cue") and not before.marks.questions
+    if echoes and "price" in about and _priced(before, now):
+        return {"price": about["price"]}
+    if now == "introduction" and "permission" in before.of("cue"):
+        return _no_time(said, about)
     if now not in _TOLD_STAGES or said.steps("agreement", "named", "customer_offer"):
         return {}
     if before.marks.questions and not ("proposal" in before.of("stage") and "contrast" in said.of("cue")):
@@ -128,30 +174,47 @@ def _among_questions(said: Said, before: Said, now: str, about: dict[str, int]) 
     return about
 
 
+def _no_time(said: Said, about: dict[str, int]) -> dict[str, int]:
+    """Return the kind and the moment of the answer that there is no time. "I'm busy, but go on" is none."""
+    if "declines" in said.of("cue") and "assent" not in said.of("answer"):
+        return {"timing": said.of("cue")["declines"]}
+    return {} if "but" in said.of("answer") else {kind: at_ms for kind, at_ms in about.items() if kind == "timing"}
+
+
 def _reply_to_statement(said: Said, before: Said, now: str, about: dict[str, int]) -> dict[str, int]:
     """Return the kinds of an objection to a statement of the manager.
 
-    A sum in reply to a price is an objection to the price. Without any `answer` group, the kind is the price if one was
-    named, else the need. A problem supports the offer, so it is no objection. In reply to the manager's answer to an
-    objection, an `answer` group is required. At the beginning of a call, two replies are objections: a description of
-    the customer's present solution, and a bad time for the call.
+    An objection with a sum, in reply to a price, is one to the price. Without any `answer` group of a kind, a word that
+    resists is required, and the kind is the price if one was named, else the need: most remarks on an offer set nothing
+    against it. A problem supports the offer, so it is no objection. In reply to the manager's answer to an objection,
+    a kind and a word of contrast are required.
     """
-    cues, words = said.of("cue"), said.marks.words
-    priced = _priced(before, now)
-    if words < RESISTING_WORDS or (priced and "sum" in cues):
-        return {"price": cues["sum"]} | about if priced and "sum" in cues else {}
-    if now in _TOLD_STAGES:
-        problem = "pain" in said.of("stage") and not priced and not about.keys() & {"timing", "trust"}
-        other = {} if problem else {"price" if priced else "need": said.marks.start_ms}
-        return other and (about or other)
-    told = before.marks.words >= ANSWERING_WORDS
-    if now == "objection" and told and words > RESISTING_WORDS:
-        return about
-    if now != "introduction" or said.of("stage"):
+    words, cues = said.marks.words, said.of("cue")
+    answer = said.of("answer")
+    priced, resists = _priced(before, now), "resists" in answer or answer.keys() >= {"assent", "but"}
+    if priced and "sum" in cues and (about or resists):
+        return {"price": cues["sum"]} | about
+    if words < RESISTING_WORDS:
         return {}
-    if "own_case" in cues:
-        return about or {"need": cues["own_case"]}
-    return {kind: at_ms for kind, at_ms in about.items() if told and kind == "timing"}
+    if now in _TOLD_STAGES:
+        if "pain" in said.of("stage") and not priced and not about.keys() & {"timing", "trust"}:
+            return {}
+        return about or ({"price" if priced else "need": said.marks.start_ms} if resists else {})
+    if now == "objection" and before.marks.words >= ANSWERING_WORDS and words > RESISTING_WORDS:
+        return about if "contrast" in cues else {}
+    return _reply_to_opening(said, before, about) if now == "introduction" and not said.of("stage") else {}
+
+
+def _reply_to_opening(said: Said, before: Said, about: dict[str, int]) -> dict[str, int]:
+    """Return the kinds of an objection to the manager's first words.
+
+    Two replies are objections: a description of the customer's present solution, if the manager made the call, and a
+    bad time for it. After a "but" every kind counts: "I am, but there's a queue".
+    """
+    if "own_case" in said.of("cue") and before.marks.words >= CALLING_WORDS:
+        return about or {"need": said.of("cue")["own_case"]}
+    told = before.marks.words >= ANSWERING_WORDS
+    return {kind: at_ms for kind, at_ms in about.items() if told and (kind == "timing" or "but" in said.of("answer"))}
 
 
 def _priced(before: Said, now: str) -> bool:

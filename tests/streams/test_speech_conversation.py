@@ -46,6 +46,7 @@ def _kind(kind: str) -> HitKind:
         "stage": "stage",
         "objection": "objection",
         "reaction": "reaction",
+        "promise": "promise",
         "next": "next_step",
         "cue": "cue",
         "answer": "answer",
@@ -129,7 +130,9 @@ def test_an_objection_has_the_reaction_of_the_manager(answer: str, reaction: str
     [
         ("objection.need", 0),
         ("objection.need cue.contrast", 1),
-        ("objection.price", 1),
+        ("objection.price", 0),
+        ("objection.price cue.contrast", 0),
+        ("answer.content", 1),
         ("objection.trust", 1),
     ],
 )
@@ -150,7 +153,11 @@ def test_a_last_refusal_and_the_words_of_a_manager_are_no_objections() -> None:
         ((("m", "next.named cue.offer"), ("c", "objection.timing")), None),
         ((("m", "next.named cue.offer"), ("c", "cue.refusal")), None),
         ((("c", "cue.customer_offer"), ("m", "")), ("u04", False)),
-        ((("c", "next.vague_time"), ("m", "")), ("u04", False)),
+        ((("c", "next.vague_time"), ("m", "promise.call")), ("u04", False)),
+        ((("m", "cue.offer"), ("c", "next.vague_time")), ("u05", False)),
+        ((("c", "next.vague_time"), ("m", "")), None),
+        ((("m", "cue.left_open"), ("c", "cue.refusal")), None),
+        ((("c", "next.named"), ("m", "next.named cue.offer ?")), None),
         ((("m", "cue.left_open"), ("c", "")), ("u04", False)),
         ((("m", "next.named"), ("c", "cue.agreement")), None),
         ((("m", ""), ("c", "")), None),
@@ -186,25 +193,90 @@ def test_nothing_is_heard_in_nothing() -> None:
     assert conversation({}) == Conversation()
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "objections"),
+    [
+        ("?", "objection.trust", 1),
+        ("?", "objection.trust cue.contrast", 2),
+        ("? next.appointment", "objection.trust", 2),
+        ("?", "answer.content", 2),
+        ("", "objection.trust", 2),
+        ("? cue.opinion", "objection.trust", 2),
+    ],
+)
+def test_an_answer_about_an_objection_is_no_further_one(question: str, answer: str, objections: int) -> None:
+    opening = (("m", ""), ("c", ""), ("m", "stage.presentation"), ("c", "objection.need"))
+    heard = conversation(call(*opening, ("m", question), ("c", answer), ("m", ""), ("c", "words=9"), ("m", "")))
+    assert len(heard.objections) == objections
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        ("words=6", []),
+        ("words=6 answer.resists", ["need"]),
+        ("words=6 answer.timing", ["timing"]),
+        ("words=6 answer.timing answer.assent", []),
+        ("words=6 answer.timing ?", []),
+    ],
+)
+def test_an_opinion_that_was_asked_for_may_be_an_objection(answer: str, kinds: list[str]) -> None:
+    heard = conversation(call(("m", ""), ("c", ""), ("m", "cue.opinion ?"), ("c", answer), ("m", ""), ("c", "words=9")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        ("cue.declines words=2", ["timing"]),
+        ("cue.declines answer.but answer.assent", []),
+        ("answer.timing", ["timing"]),
+        ("answer.timing answer.but", []),
+        ("answer.price", []),
+        ("words=9", []),
+    ],
+)
+def test_no_time_for_the_call_is_an_objection(answer: str, kinds: list[str]) -> None:
+    talk = call(("m", "stage.introduction cue.permission ?"), ("c", answer), ("m", ""), ("c", "words=9"), ("m", ""))
+    assert [one.kind for one in conversation(talk).objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("question", "begun"),
+    [
+        ("?", ["u02 objection", "u04 need_discovery"]),
+        ("", ["u02 objection"]),
+    ],
+)
+def test_the_first_open_question_after_an_early_objection_is_need_discovery(question: str, begun: list[str]) -> None:
+    talk = call(
+        ("m", ""), ("c", ""), ("c", "objection.timing"), ("m", ""), ("m", question), ("c", "words=9"), ("m", "")
+    )
+    assert stages(conversation(talk))[1:] == begun
+
+
+ASKED = "stage.need_discovery ?"
 OPENING: tuple[Said, ...] = (("m", ""), ("c", ""), ("m", "stage.presentation stage.proposal cue.sum"))
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ("cue.sum", ["price"]),
-        ("cue.sum words=2", ["price"]),
+        ("cue.sum", []),
+        ("cue.sum answer.resists", ["price"]),
+        ("cue.sum answer.price words=2", ["price"]),
         ("cue.sum ?", []),
         ("cue.sum answer.assent", []),
-        ("words=5", ["price"]),
-        ("words=2", []),
+        ("words=5", []),
+        ("words=5 answer.resists", ["price"]),
+        ("words=2 answer.resists", []),
         ("words=2 answer.exclaims", ["price"]),
         ("words=2 answer.exclaims answer.assent", []),
         ("answer.authority", ["authority"]),
         ("answer.assent", []),
         ("answer.assent answer.but", ["price"]),
         ("answer.settled answer.but", []),
-        ("stage.pain", ["price"]),
+        ("stage.pain answer.resists", ["price"]),
         ("stage.proposal", []),
         ("cue.refusal", []),
         ("cue.refusal answer.competitor", ["competitor"]),
@@ -220,8 +292,9 @@ def test_what_is_set_against_a_price_is_an_objection(answer: str, kind: list[str
 @pytest.mark.parametrize(
     ("answer", "kinds"),
     [
-        ("words=5", ["need"]),
-        ("words=2", []),
+        ("words=5", []),
+        ("words=5 answer.resists", ["need"]),
+        ("words=2 answer.resists", []),
         ("answer.timing", ["timing"]),
         ("answer.price answer.trust", ["price"]),
         ("stage.pain", []),
@@ -274,10 +347,11 @@ def test_a_customer_who_says_a_word_and_then_more_still_answers(first: str, seco
 @pytest.mark.parametrize(
     ("manager", "answer", "kinds"),
     [
-        ("words=9", "answer.authority", ["price", "authority"]),
+        ("words=9", "answer.authority cue.contrast", ["price", "authority"]),
+        ("words=9", "answer.authority", ["price"]),
         ("words=9", "words=5", ["price"]),
-        ("words=9", "answer.authority words=3", ["price"]),
-        ("words=4", "answer.authority", ["price"]),
+        ("words=9", "answer.authority cue.contrast words=3", ["price"]),
+        ("words=4", "answer.authority cue.contrast", ["price"]),
     ],
 )
 def test_against_an_answer_to_an_objection_only_what_is_about_something_is_another(
@@ -285,6 +359,51 @@ def test_against_an_answer_to_an_objection_only_what_is_about_something_is_anoth
 ) -> None:
     first = (*OPENING, ("c", "objection.price"), ("m", f"{manager} reaction.option"))
     heard = conversation(call(*first, ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(("opening", "number"), [("cue.small_talk", 6), ("", 2)])
+def test_small_talk_begins_no_stage_until_the_manager_comes_to_business(opening: str, number: int) -> None:
+    talk = call(OPENED, ("c", ""), ("m", f"{opening} ?"), ("c", ""), ("m", "words=12"), ("c", ""), ("m", ASKED))
+    assert stages(conversation(talk))[1].startswith(f"u{number:02} ")
+
+
+def test_a_manager_who_answers_an_objection_to_the_price_does_not_present() -> None:
+    priced = call(*OPENING, ("c", "objection.price"), ("m", "words=12"), ("c", ""))
+    told = call(*OPENING[:2], ("m", "stage.presentation"), ("c", "objection.need"), ("m", "words=12"), ("c", ""))
+    assert stages(conversation(priced))[-1] == "u03 objection"
+    assert stages(conversation(told))[-1] == "u04 presentation back"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        ("cue.sum answer.price words=6 ?", ["price"]),
+        ("cue.sum answer.price words=4 ?", []),
+        ("cue.sum ?", []),
+        ("answer.price ?", []),
+    ],
+)
+def test_another_price_after_an_echo_of_the_price_is_an_objection(answer: str, kinds: list[str]) -> None:
+    heard = conversation(call(*OPENING, ("c", answer), ("m", ""), ("c", "")))
+    assert [one.kind for one in heard.objections] == kinds
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kinds"),
+    [
+        ("?", "objection.need", ["price"]),
+        ("?", "objection.need cue.contrast", ["price", "need"]),
+        ("?", "objection.need cue.refusal", ["price", "need"]),
+        ("?", "objection.authority", ["price", "authority"]),
+        ("? reaction.option", "objection.need", ["price", "need"]),
+    ],
+)
+def test_the_answer_to_a_question_about_an_objection_is_no_further_one(
+    question: str, answer: str, kinds: list[str]
+) -> None:
+    first = (*OPENING, ("c", "objection.price"), ("m", question))
+    heard = conversation(call(*first, ("c", answer), ("m", "words=9"), ("c", "words=12")))
     assert [one.kind for one in heard.objections] == kinds
 
 
@@ -298,8 +417,9 @@ def test_who_names_another_time_for_an_appointment_does_not_object(answer: str, 
 @pytest.mark.parametrize(
     ("opening", "answer", "kind"),
     [
-        ("", "cue.own_case", ["need"]),
-        ("", "cue.own_case answer.competitor", ["competitor"]),
+        ("words=8", "cue.own_case", ["need"]),
+        ("words=8", "cue.own_case answer.competitor", ["competitor"]),
+        ("words=5", "cue.own_case", []),
         ("?", "cue.own_case", []),
         ("", "cue.own_case stage.need_discovery", []),
         ("words=8", "answer.timing", ["timing"]),
@@ -389,7 +509,7 @@ def test_what_the_manager_takes_up_is_an_objection(said: str, answer: str, kinds
 
 @pytest.mark.parametrize(("problem", "kinds"), [("", ["need"]), (" stage.pain", [])])
 def test_who_tells_of_a_problem_sets_nothing_against_the_product(problem: str, kinds: list[str]) -> None:
-    answer = ("c", f"words=6{problem}")
+    answer = ("c", f"words=6 answer.resists{problem}")
     heard = conversation(call(OPENED, ("c", ""), ("m", "stage.presentation"), answer, ("m", ""), ("c", "")))
     assert [one.kind for one in heard.objections] == kinds
 

@@ -78,6 +78,8 @@ side = "customer"
 phrases = ["дорого"]
 [next_step.vague_time]
 phrases = ["потом"]
+[cue.offer]
+phrases = ["созвонимся"]
 [stage.pain]
 side = "manager"
 phrases = ["теряете"]
@@ -143,7 +145,7 @@ def test_another_kind_that_is_as_right_counts(kind: str, also: tuple[str, ...], 
 )
 def test_a_next_step_may_be_near(utterance: str, agreed: bool, expected: tuple[int, int, int]) -> None:
     labels = Labels(next_step=Step(utterance, agreed))
-    assert counts(labels, "next_steps", "ну", "- ну", "ну", "- потом") == expected
+    assert counts(labels, "next_steps", "ну", "- ну", "созвонимся", "- потом") == expected
 
 
 @pytest.mark.parametrize(("utterance", "expected"), [("u1", 1), ("u3", 1), ("u0", 0)])
