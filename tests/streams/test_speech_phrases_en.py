@@ -97,9 +97,9 @@ FLOORS: Final = [
     ("read", "filler", 0.90),
     ("read", "no_filler", 0.93),
     ("unread", "objection", 0.90),
-    ("unread", "no_objection", 0.55),
-    ("unread", "stage", 0.68),
-    ("unread", "next_step", 0.75),
+    ("unread", "no_objection", 0.75),
+    ("unread", "stage", 0.85),
+    ("unread", "next_step", 0.80),
     ("unread", "filler", 0.95),
     ("unread", "no_filler", 0.85),
 ]
