@@ -15,7 +15,7 @@ from tests.broker.leads_fixture import all_folded, assert_exact, send_events
 from tests.broker.test_store_restore import folded_and_stopped, halves
 from tests.kafka_fixture import consume
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 COPIED = ("managers", "outcomes")
 

@@ -31,7 +31,7 @@ from tests.broker.in_process import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 N = 3000
 

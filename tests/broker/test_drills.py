@@ -24,7 +24,7 @@ from tests.faults.workers import unmeasured
 from tests.grafana.live import prometheus
 from tests.kafka_fixture import consume, eventually, produce
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DRILLS = ROOT / "deploy/drills"
 OF_A_GATEWAY = ("GATEWAY", "STATUS", "TOKEN", "STOP_KAFKA", "START_KAFKA")

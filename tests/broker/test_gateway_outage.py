@@ -17,7 +17,7 @@ from tests.broker import outage
 from tests.broker.gateway_process import event
 from tests.broker.gateway_sender import check, in_topic, make_topics, sender_of, settings_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow]
 
 
 def test_kafka_is_away_under_load_and_the_gateway_is_killed_meanwhile(own_kafka: EmbeddedKafka, tmp_path: Path) -> None:

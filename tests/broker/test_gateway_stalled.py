@@ -17,7 +17,7 @@ from agents.gateway.sink import NotStoredError
 from tests.broker.gateway_process import event
 from tests.broker.gateway_sender import check, in_topic, make_topics, sender_of, settings_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("pause_s", [2, 8], ids=["the transaction goes on", "the transaction is given up"])

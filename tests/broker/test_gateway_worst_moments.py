@@ -16,7 +16,7 @@ from tests.broker import gateway_process as process
 from tests.broker.gateway_process import Prepare
 from tests.broker.gateway_sender import check, in_topic, sender_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from tests.broker.leads_fixture import (
 )
 from tests.kafka_fixture import consume
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 
 async def test_calls_and_what_the_crm_says_meet_in_the_lead_and_reach_its_manager(

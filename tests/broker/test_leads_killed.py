@@ -19,7 +19,7 @@ from tests.broker.leads_fixture import all_folded, assert_exact, send_events, st
 from tests.faults.workers import ROOT, WorkerProcess
 from tests.kafka_fixture import committed_offsets, eventually, unique
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow, pytest.mark.timeout(600)]
 
 KILLS = 6
 

@@ -28,7 +28,7 @@ from tests.streams.files_cases import ROSTER, STORY
 from tests.streams.test_files_bad import TABLES
 
 FIXTURES = ROOT / "tests/fixtures"
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow, pytest.mark.timeout(900)]
 
 AT_DEBUG = """
 import logging, runpy

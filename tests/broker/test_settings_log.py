@@ -23,7 +23,7 @@ from tests.broker.in_process import Start, send, settings_for, wait_until
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from streams.units import DAY_MS, HOUR_MS
 from tests.broker.in_process import PARTITIONS, Start, Worker, wait_until
 from tests.broker.leads_fixture import all_folded
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.slow, pytest.mark.timeout(600)]
 START_MS: Final = 1_790_553_600_000  # a Monday
 IN_PIECES: Final = Recognition(
     crumbled=0.3, interims=0.3, revised=0.3, late=0.2, repeated=0.2, dropped=0, replaced=0, afterwards=0.2

@@ -21,7 +21,7 @@ from tests.broker.in_process import PARTITIONS, START_MS, Start, Worker, setting
 from tests.broker.leads_fixture import all_folded, assert_exact, legs_by_lead, rows_of, send_events, story
 from tests.kafka_fixture import consume, produce
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 LEADS = 400
 

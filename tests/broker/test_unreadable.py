@@ -15,7 +15,7 @@ from streams.settings.settings import Settings, load
 from tests.broker.in_process import PARTITIONS, call_ended, make_topics, settings_text
 from tests.kafka_fixture import unique
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_CRAMJAM = "import sys; sys.modules['cramjam'] = None; from agents.cli import main; main()"

@@ -13,7 +13,7 @@ from tests.broker.in_process import make_topics, settings_text
 from tests.faults.workers import WorkerProcess
 from tests.kafka_fixture import unique
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.no_cover, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 0.8])
