@@ -29,7 +29,7 @@ CALLING_WORDS: Final = 8
 REFUSAL_WORDS: Final = 10
 """The most words of a refusal without a reason that ends the call."""
 FAREWELL_WORDS: Final = 6
-"""The most words of each utterance after it."""
+"""The most words of each utterance after a refusal that ends the call."""
 _ASKING_STAGES: Final = ("need_discovery", "pain")
 _ASKED_STAGES: Final = (*_ASKING_STAGES, "objection")
 """Stages in which the answer to a question is no new objection: about the situation, or about an objection."""
