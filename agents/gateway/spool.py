@@ -70,7 +70,7 @@ class Spool:
         self._appending = threading.Lock()
         self._reading: tuple[_Segment, int] | None = None
         self._read_to = 0
-        self._is_short = False  # a bundle was left out for want of room, and no segment was removed since
+        self._reserve = _RESERVE_BYTES  # what the largest bundle needed that was left out, if that is more
         folder.mkdir(parents=True, exist_ok=True)
         paths = sorted(folder.glob(f"*{_SUFFIX}"))
         for path in paths:
@@ -92,8 +92,8 @@ class Spool:
 
     @property
     def is_full(self) -> bool:
-        """True when the only room left is for bundles that are already on their way, or was too little for one."""
-        return self._is_short or self.size + _RESERVE_BYTES >= self._max_bytes
+        """True when the only room left is for bundles that are already on their way, or too little for a bundle."""
+        return self.size + self._reserve >= self._max_bytes
 
     def oldest_after(self, committed: int) -> int | None:
         """Return about the first position behind `committed`; None if there is none."""
@@ -119,11 +119,10 @@ class Spool:
             for bundle in bundles:
                 framed = segments.frame(mark, bundle)
                 if len(data) + len(framed) > room:
+                    self._reserve_for(len(framed))
                     break
                 data += framed
                 taken += 1
-            # A bundle that is larger than the whole spool says nothing about the others.
-            self._is_short |= taken < len(bundles) and bool(taken or self._segments)
             if taken:
                 last = bundles[taken - 1].position
                 if segment is None:
@@ -187,7 +186,6 @@ class Spool:
             with contextlib.suppress(OSError):  # if it stays, the next start finds that it is committed
                 segment.path.unlink(missing_ok=True)
             self._segments.remove(segment)
-            self._is_short = False
             if self._reading is not None and self._reading[0] is segment:
                 self._reading = None
 
@@ -202,6 +200,11 @@ class Spool:
         """Close the files. The bundles in the spool stay."""
         with self._appending:
             self._seal()
+
+    def _reserve_for(self, frame_bytes: int) -> None:
+        """Be full from now on where a bundle of this size has no room. Much larger ones than others do not count."""
+        if frame_bytes <= self._max_bytes // 2:
+            self._reserve = max(self._reserve, segments.HEADER_BYTES + frame_bytes)
 
     def _next_place(self) -> tuple[_Segment, int] | None:
         held = list(self._segments)

@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from agents.kafka.clients import client_options, connected, full_name
+from agents.kafka.clients import client_options, connected, full_name, reading_options
 from streams.contract import topics
 from streams.settings.settings import Kafka
 
@@ -71,13 +71,7 @@ async def _without_records(kafka: Kafka, spans: Mapping[TopicPartition, tuple[in
     False if that is not known within some seconds.
     """
     # A reader of its own each time: the stop of an aiokafka consumer whose assignment has just changed may hang.
-    reader = AIOKafkaConsumer(
-        **client_options(kafka),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
+    reader = AIOKafkaConsumer(**reading_options(kafka))
     async with connected(reader, kafka):
         left = {tp: end for tp, (_, end) in spans.items()}
         reader.assign(list(left))

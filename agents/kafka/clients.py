@@ -109,6 +109,19 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
     return options
 
 
+def reading_options(kafka: Kafka) -> dict[str, Any]:
+    """Return the options of an aiokafka consumer that reads a topic from its start, without a group.
+
+    It leaves out records of transactions that were aborted or are open. Raises KafkaUnusableError as `client_options`.
+    """
+    return client_options(kafka) | {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+    }
+
+
 @asynccontextmanager
 async def connected(client: Client, kafka: Kafka) -> AsyncIterator[Client]:
     """Start an aiokafka client and stop it at the end. Raises KafkaUnusableError for all its errors."""

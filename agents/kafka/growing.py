@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from agents.kafka import admin
-from agents.kafka.clients import client_options, connected, full_name
+from agents.kafka.clients import connected, full_name, reading_options
 from agents.kafka.producer import BatchProducer
 from agents.kafka.reading import records_to_end
 from agents.kafka.unreadable import locating_errors
@@ -192,14 +192,7 @@ def _push(
 
 
 def _consumer(kafka: Kafka) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **client_options(kafka),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=_FETCH_BYTES,
-    )
+    return AIOKafkaConsumer(**reading_options(kafka), max_partition_fetch_bytes=_FETCH_BYTES)
 
 
 def _header(topic: str, record: Any) -> tuple[str, bytes]:

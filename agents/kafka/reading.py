@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from agents.kafka.clients import KafkaUnusableError, client_options, connected
+from agents.kafka.clients import KafkaUnusableError, connected, reading_options
 from agents.kafka.unreadable import locating_errors
 from streams.settings.settings import Kafka
 
@@ -33,11 +33,7 @@ async def records_to_end(
     """
     consumer = AIOKafkaConsumer(
         *([topic] if partitions is None else []),  # without a group, all its partitions are assigned
-        **client_options(kafka),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        **reading_options(kafka),
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
     async with connected(consumer, kafka):

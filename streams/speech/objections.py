@@ -25,14 +25,13 @@ SHORT_WORDS: Final = 4
 ANSWERING_WORDS: Final = 6
 """The fewest words of a manager's utterance that counts as a statement; of a customer's, after an echo of a price."""
 CALLING_WORDS: Final = 8
-"""The fewest words in which a manager who calls tells from where. One who is called says less."""
+"""The fewest words in which a manager who calls says for which company. One who is called says less."""
 REFUSAL_WORDS: Final = 10
 """The most words of a refusal without a reason that ends the call."""
 FAREWELL_WORDS: Final = 6
 """The most words of each utterance after a refusal that ends the call."""
-_ASKING_STAGES: Final = ("need_discovery", "pain")
-_ASKED_STAGES: Final = (*_ASKING_STAGES, "objection")
-"""Stages in which the answer to a question is no new objection: about the situation, or about an objection."""
+_ASKED_STAGES: Final = ("need_discovery", "pain", "objection")
+"""Stages in which the answer to a question about the situation, or about an objection, is no new objection."""
 _OPEN_QUESTIONS: Final = ("open", "wh")
 
 
@@ -56,7 +55,7 @@ def objection_of(talk: Sequence[Said], said: Said, now: str, *, has_next_step: b
 
     `now` is the stage of the talk before it, `has_next_step` is true if a next step is heard in the call. A last
     refusal is an end, not an objection. An answer to the manager's question about the customer's situation is no
-    objection, unless it has a word of contrast: «двадцать, но нам хватает».
+    objection, unless it has a word of contrast («двадцать, но нам хватает») or says that all is well as it is.
     """
     if said.marks.role != "customer":
         return None

@@ -115,7 +115,7 @@ def test_a_spool_is_full_from_the_first_bundle_that_it_leaves_out(tmp_path: Path
     assert spool.is_full is not is_taken
 
 
-def test_a_spool_is_not_full_any_more_once_a_segment_is_gone(tmp_path: Path) -> None:
+def test_a_spool_is_not_full_any_more_once_its_segments_are_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1 << 20)
     assert spool.append([bundle(1, 700_000), bundle(2, 500_000)]) == 1
     assert spool.append([bundle(3, 1_000)]) == 1  # was on its way

@@ -1,6 +1,6 @@
 """Calls and phrases that were written before their author read the lexicon: floors under its hits in them.
 
-Those whose half is "unread" were only counted, never looked at while the lexicon was changed.
+Of those whose half is "unread" only the sums were seen while the lexicon was changed.
 """
 
 from __future__ import annotations
