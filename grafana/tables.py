@@ -22,7 +22,7 @@ FILLED: Final = {"type": "color-background", "mode": "basic"}
 GAUGE: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 COLOURED: Final = options.TableColorTextCellOptions()
 
-WIDE: Final = {"name": 130, "team_name": 125, "lead": 250, "alertname": 160, "instance": 150}
+WIDE: Final = {"name": 130, "team_name": 125, "lead": 250, "alertname": 160, "instance": 200}
 """How wide the columns of labels with long values are at least, in pixels; others 80."""
 
 HIDDEN: Final = "Id"

@@ -158,5 +158,5 @@ def delays() -> timeseries.Panel:
         "Since when are events late? By topic: from the event's own time until counted, median of the last 10 min. "
         "Transcripts are late by nature.",
         "s",
-        [query("topic:callpulse_event_delay_seconds:median10m", "{{topic}}")],
+        [query("topic:callpulse_event_delay_seconds:median10m >= 0", "{{topic}}")],
     ).no_value("No event was counted lately")

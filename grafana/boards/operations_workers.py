@@ -28,8 +28,8 @@ def _of_topic(counter: str) -> str:
 
 
 def _slowest(histogram: str, span: str = "5m") -> str:
-    """Return the query of the 99th percentile of a duration, by instance."""
-    return f"histogram_quantile(0.99, sum by (instance, le) (rate(callpulse_{histogram}_bucket[{span}])))"
+    """Return the query of the 99th percentile of a duration, by instance; nothing where none was measured (NaN)."""
+    return f"histogram_quantile(0.99, sum by (instance, le) (rate(callpulse_{histogram}_bucket[{span}]))) >= 0"
 
 
 def _dotted(columns: Sequence[Column]) -> list[Column]:
@@ -132,13 +132,15 @@ def records() -> table.Panel:
 def reasons() -> bargauge.Panel:
     """Return the reasons of rejected records."""
     each = "round(sum by (topic, reason) (increase(callpulse_rejected_total[24h])))"
-    return bars(
+    panel = bars(
         "Why records were rejected",
         "Records of the last 24 hours that were no events, by topic and reason: the eight most frequent. callpulse "
         "rejected list --reason REASON shows them.",
         "none",
         [instant(f"sort_desc(topk(8, {each} > 0))", "{{topic}}: {{reason}}")],
-    ).no_value("Nothing was rejected")
+    )
+    # Beside the bars, the names of most reasons would be cut.
+    return panel.name_placement(options.BarGaugeNamePlacement.TOP).no_value("Nothing was rejected")
 
 
 def of_tables() -> table.Panel:

@@ -69,6 +69,11 @@ SILENT: Final = (
     Silent("what the feed does not say is not known", frozenset({"feed down"}), ("*: Silent on shift A",)),
     Silent("nobody is silent", ALWAYS, ("wall: Who is silent A",)),
     Silent(
+        "no event was delivered or counted for ten minutes",
+        frozenset({"feed down"}),
+        ("operations: Late, by topic A", "operations: Time until stored [AB]"),
+    ),
+    Silent(
         "nobody is on a call, or the end of the only ones was lost",
         frozenset({"lunch", "feed down", "night"}),
         ("wall: Longest calls now A",),
