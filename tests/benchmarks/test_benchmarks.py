@@ -42,11 +42,13 @@ def test_there_is_a_module_for_every_benchmark() -> None:
         assert callable(command.module(name).measure)
 
 
+@pytest.mark.slow
 def test_the_workload_is_the_same_every_time(work: Any) -> None:
     assert workload.make(EVENTS) == work
     assert len(work.records) == EVENTS
 
 
+@pytest.mark.slow
 def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work: Any) -> None:
     larger = {value: place for place, (*_, value) in enumerate(work.records)}
     places = [larger.get(value) for *_, value in workload.make(EVENTS // 2).records]
@@ -56,6 +58,7 @@ def test_a_smaller_workload_is_a_prefix_but_for_calls_cut_off_at_its_end(work: A
     assert len(kept) > 0.95 * len(places)
 
 
+@pytest.mark.slow
 def test_the_fold_of_callpulse_comes_to_the_known_totals(work: Any) -> None:
     decode, manager_fold = decoder().decode, rows.manager_fold().fold
     table: dict[bytes, ManagerRow] = {}
@@ -67,6 +70,7 @@ def test_the_fold_of_callpulse_comes_to_the_known_totals(work: Any) -> None:
     assert rows.totals(table.values()) == work.totals
 
 
+@pytest.mark.slow
 def test_the_plain_fold_comes_to_the_known_totals(work: Any) -> None:
     table: dict[bytes, dict[str, Any]] = {}
     for _, key, value in work.records:
@@ -75,6 +79,7 @@ def test_the_plain_fold_comes_to_the_known_totals(work: Any) -> None:
     assert plain.totals(day for row in table.values() for day in row["days"].values()) == work.totals
 
 
+@pytest.mark.slow
 def test_totals_that_miss_one_call_are_not_the_known_ones(work: Any) -> None:
     ends = [
         event for event in map(decoder().decode, (value for *_, value in work.records)) if isinstance(event, CallEnded)

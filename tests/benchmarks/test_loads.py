@@ -36,6 +36,7 @@ def plain_sums(topics: list[list[plain_leads.Fact]], rng: random.Random) -> dict
     return sums
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_plain_leads_come_to_the_known_sums_in_any_order_of_topics(seed: Any) -> None:
     known = mix.make(EVENTS)

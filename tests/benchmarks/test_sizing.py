@@ -48,6 +48,7 @@ def some_hours() -> list[department.Hour]:
     return list(department.hours(MANAGERS, 1, department.start_of(1, NOW_MS)))
 
 
+@pytest.mark.slow
 def test_both_halves_of_a_department_speak_of_their_own_managers_calls_and_deals(some_hours: Any) -> None:
     managers = [f"manager-{number:04d}" for number in range(MANAGERS)]
     calls = [record for hour in some_hours for record in hour.calls]
@@ -64,6 +65,7 @@ def test_both_halves_of_a_department_speak_of_their_own_managers_calls_and_deals
     assert len({event["id"] for event in deals}) == len(deals) > 0
 
 
+@pytest.mark.slow
 def test_hours_come_in_order_and_hold_an_hour_each(some_hours: Any) -> None:
     decode = Decoder[CallsEvent]("calls").decode
     for hour in some_hours:
@@ -72,6 +74,7 @@ def test_hours_come_in_order_and_hold_an_hour_each(some_hours: Any) -> None:
     assert max(due) - min(due) > 8 * HOUR_MS
 
 
+@pytest.mark.slow
 def test_what_is_moved_to_a_later_day_is_said_anew_of_the_same_lead(some_hours: Any) -> None:
     calls = [record for hour in some_hours for record in hour.calls]
     moved = list(department.later(calls, 7))

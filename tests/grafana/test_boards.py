@@ -55,6 +55,7 @@ def test_the_files_are_what_the_code_makes() -> None:
     assert build.stale() == [], "run `python -m grafana.build` and commit"
 
 
+@pytest.mark.slow
 def test_a_file_that_was_edited_or_is_made_by_nothing_is_not_current(tmp_path: Path) -> None:
     for config in build.EVERY:
         build.write(tmp_path, config)

@@ -5,11 +5,14 @@ The tables of a day and a week are compared in `test_adapters.py`.
 
 from __future__ import annotations
 
+import pytest
+
 from streams.contract.events import CallAnswered, CallEnded, CallStarted
 from tests.history.adapters import of_event_socket
 from tests.history.departments import made
 
 
+@pytest.mark.slow
 def test_starts_and_answers_say_what_the_ends_say() -> None:
     """Also of unanswered calls to short external numbers: without a bridge they cannot be told from extensions."""
     events = of_event_socket(made())
