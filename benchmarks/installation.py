@@ -136,6 +136,35 @@ class Installation:
         return "\n".join(text)
 
 
+class Port:
+    """An HTTP port of this machine. One connection is kept for all requests."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._connection: http.client.HTTPConnection | None = None
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Return status and body unchanged. Status 0 without an answer."""
+        is_new = self._connection is None
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._number, timeout=ANSWER_DEADLINE_S)
+        try:
+            self._connection.request("GET", path, headers=headers or {})
+            answer = self._connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            self._connection = None
+        # A worker closes a connection over which no request comes for a while (`agents/telemetry/connections.py`).
+        return (0, b"") if is_new else self.get(path, headers)
+
+    def close(self) -> None:
+        """Close the connection; the next request makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 class Worker:
     """A process of `callpulse worker`, and the answers of its port."""
 
@@ -146,9 +175,8 @@ class Worker:
         self.log = installation.folder / f"worker-{number}.log"
         self.told = installation.folder / f"worker-{number}.json"
         self.started_at = time.time()
-        self._port = port
+        self._port = Port(port)
         self._calls = installation.calls
-        self._connection: http.client.HTTPConnection | None = None
         compiled = native.is_built()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -174,16 +202,7 @@ class Worker:
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """Return status and body unchanged. Status 0 without an answer."""
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_DEADLINE_S)
-        try:
-            self._connection.request("GET", path, headers=headers or {})
-            answer = self._connection.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            self._connection = None
-            return 0, b""
+        return self._port.get(path, headers)
 
     def metrics(self) -> Metrics:
         """Return the present samples of /metrics; none while it does not answer."""
@@ -248,9 +267,7 @@ class Worker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._port.close()
 
     def restored(self) -> Restored:
         """End the worker in good order and return its last restore."""

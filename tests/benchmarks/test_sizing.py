@@ -1,8 +1,10 @@
 """Scaling, growth and the rebuild of a quarter: their loads, and the figures calculated from measurements."""
 
+import threading
 import xml.etree.ElementTree as ET
 from collections import Counter
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from benchmarks import department, growth, plot, progress_worker, rebuild_quarter, scaling
+from benchmarks.installation import Port
 from benchmarks.progress_worker import Step
 from benchmarks.rebuild_quarter import Rebuilt
 from benchmarks.scaling import Pause
@@ -282,3 +285,25 @@ def test_the_plots_hold_every_value_and_no_text_of_a_page_breaks_them(tmp_path: 
     )
     assert all(text in grown for text in ("31.5", "22", "10k", "400", "days of history"))
     assert plot.write({"delay": {}}, tmp_path) == []
+
+
+def test_a_connection_that_the_worker_closed_meanwhile_is_made_anew() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # the answer promises to keep the connection
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"up")
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = Port(server.server_port)
+        assert [port.get("/metrics") for _ in range(3)] == [(200, b"up")] * 3
+        server.shutdown()
+    assert port.get("/metrics") == (0, b"")
