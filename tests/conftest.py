@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.examples import FUZZ, QUICK, THOROUGH, USUAL
 from tests.kafka_fixture import bootstrap, kafka, own_kafka
-from tests.measuring import PAUSED_CONFIG, PROCESS_CONFIG
+from tests.measuring import PAUSED_CONFIG, PROCESS_CONFIG, paused
 
 __all__ = ["bootstrap", "kafka", "own_kafka"]
 
@@ -59,17 +59,16 @@ def pytest_collection() -> Iterator[None]:
     measured = _measured()
     if measured is None:
         return (yield)
-    measured.stop()
-    try:
-        return (yield)
-    finally:
-        for name, module in list(sys.modules.items()):
-            # Forms of settings stay: settings are only equal if their classes are the same.
-            if name.startswith(("streams.", "agents.")) and not name.startswith("streams.settings."):
-                for value in vars(module).values():
-                    if isinstance(value, _lru_cache_wrapper):
-                        value.cache_clear()
-        measured.start()
+    with paused(measured):
+        try:
+            return (yield)
+        finally:
+            for name, module in list(sys.modules.items()):
+                # Forms of settings stay: settings are only equal if their classes are the same.
+                if name.startswith(("streams.", "agents.")) and not name.startswith("streams.settings."):
+                    for value in vars(module).values():
+                        if isinstance(value, _lru_cache_wrapper):
+                            value.cache_clear()
 
 
 def pytest_collection_finish() -> None:
@@ -112,11 +111,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     processes = os.environ.pop(PROCESS_CONFIG, None)
     if processes is not None:
         os.environ[PAUSED_CONFIG] = processes
-    measured.stop()
     try:
-        return (yield)
+        with paused(measured):
+            return (yield)
     finally:
-        measured.start()
         if processes is not None:
             os.environ[PROCESS_CONFIG] = os.environ.pop(PAUSED_CONFIG)
 

@@ -36,7 +36,10 @@ HERE: Final = {
         "operations: Events taken in per second A",
         "operations: Time until stored ?",
     ),
-    "all records were read before the first scrape": ("operations: What became of the records B",),
+    "all records were read before the first scrape": (
+        "operations: What became of the records B",
+        "operations: Late, by topic A",
+    ),
     "the history ends now, and may end between two calls": ("wall: Longest calls now A",),
     "four managers win few deals in eight days, and maybe none by email, messenger or meeting": (
         "conversion: * by channel [B-D]",
