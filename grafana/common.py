@@ -125,6 +125,14 @@ def number(
     )
 
 
+def measured(quantile: str) -> str:
+    """Return the query of a quantile without NaN, which Prometheus answers where nothing was measured.
+
+    In a table, NaN would stand in place of the text for no value.
+    """
+    return f"{quantile} >= 0"
+
+
 def bars(
     title: str, description: str, unit: str, targets: Sequence[Dataquery], *, empty: str = NO_FIGURES
 ) -> bargauge.Panel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, timeseries
 
-from grafana.common import GREEN, RED, YELLOW, lines, number, query
+from grafana.common import GREEN, RED, YELLOW, lines, measured, number, query
 from grafana.config import Config
 
 
@@ -158,5 +158,5 @@ def delays() -> timeseries.Panel:
         "Since when are events late? By topic: from the event's own time until counted, median of the last 10 min. "
         "Transcripts are late by nature.",
         "s",
-        [query("topic:callpulse_event_delay_seconds:median10m >= 0", "{{topic}}")],
+        [query(measured("topic:callpulse_event_delay_seconds:median10m"), "{{topic}}")],
     ).no_value("No event was counted lately")

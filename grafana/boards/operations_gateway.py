@@ -93,8 +93,8 @@ def answers() -> timeseries.Panel:
         "about timeouts.",
         "s",
         [
-            query(f"histogram_quantile(0.5, {rate}) >= 0", "half"),
-            query(f"histogram_quantile(0.99, {rate}) >= 0", "99 of 100", "B"),
+            query(common.measured(f"histogram_quantile(0.5, {rate})"), "half"),
+            query(common.measured(f"histogram_quantile(0.99, {rate})"), "99 of 100", "B"),
         ],
     ).no_value("Nothing was delivered lately")
 

@@ -28,8 +28,9 @@ def _of_topic(counter: str) -> str:
 
 
 def _slowest(histogram: str, span: str = "5m") -> str:
-    """Return the query of the 99th percentile of a duration, by instance; nothing where none was measured (NaN)."""
-    return f"histogram_quantile(0.99, sum by (instance, le) (rate(callpulse_{histogram}_bucket[{span}]))) >= 0"
+    """Return the query of the 99th percentile of a duration, by instance."""
+    rate = f"sum by (instance, le) (rate(callpulse_{histogram}_bucket[{span}]))"
+    return common.measured(f"histogram_quantile(0.99, {rate})")
 
 
 def _dotted(columns: Sequence[Column]) -> list[Column]:

@@ -256,7 +256,7 @@ data_dir = "{folder / "data"}"
         """
         letters = {record.key: dict(record.headers) for record in consume(self.bootstrap, self.topic(topics.REJECTED))}
         counted = {self.topic(topic).encode() for topic in (topics.CALLS, topics.CRM)}
-        return Counter(letter["reason"].decode() for letter in letters.values() if letter["topic"] in counted)
+        return Counter(letter["reason"].decode() for letter in letters.values() if letter.get("topic") in counted)
 
     def answers(self, raw: list[Raw], moments_ms: tuple[int, int]) -> tuple[Answers, Answers]:
         """Return the expected value of every metric at two moments of one minute."""
