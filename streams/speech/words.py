@@ -42,7 +42,8 @@ _LATIN: Final = re.compile("[a-z]")
 _CYRILLIC: Final = re.compile("[а-я]")
 _OF_CYRILLIC_SCRIPT: Final = re.compile("[\u0400-\u04ff]")
 _ORDINAL: Final = re.compile(r"([0-9]+(?:[.,:][0-9]+)*)-?[^\W0-9_]+")
-_HIDDEN: Final = re.compile(r"\[(?:[A-Z]+[-_ ]?)+[0-9]*\]")
+# Between two repeats stands a separator, so there is one way to read a text: with several, the time doubles a letter.
+_HIDDEN: Final = re.compile(r"\[[A-Z]+(?:[-_ ][A-Z]+)*[-_ ]?[0-9]*\]")
 
 _ASKING_WORDS: Final = (
     "кто кого кому кем ком что чего чему чем где куда откуда когда как какой какая какое какие какого какую каком "

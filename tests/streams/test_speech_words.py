@@ -26,12 +26,20 @@ TEXTS = st.text(st.sampled_from(LETTERS), max_size=60) | st.text(max_size=60)
         ("цeна и co", ["цена", "и", "co"]),
         ("IP-телефония", ["ip", "телефония"]),
         ("мой номер [PII] [PHONE_NUMBER-1] [noise] <unk> да", ["мой", "номер", "[pii]", "[pii]", "да"]),
+        ("[PHONE NUMBER_2] [A-B-] [UNIT 7 B] [A--B] [-A] [A1B] []", ["[pii]"] * 2),
         ("", []),
         ("... — !", []),
     ],
 )
 def test_words_have_a_normal_form(text: str, words: list[str]) -> None:
     assert normal(text) == words
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("inside", ["INDISTINCT BACKGROUND CONVERSATION.", "A" * 9_000 + "!", "A " * 9_000 + "!"])
+def test_the_time_for_a_text_in_brackets_grows_with_its_length_and_no_faster(inside: str) -> None:
+    # A few steps more for each letter are no time at all; twice the steps for each would never end.
+    assert normal(f"[{inside}]") == []
 
 
 def test_marks_are_tokens_that_are_no_words() -> None:
