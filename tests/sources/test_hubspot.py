@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from aiohttp import web
@@ -175,6 +176,21 @@ async def test_polls_of_a_day_tell_the_story(polls: int) -> None:
             assert await made.poller.once() == "done", made.poller.trouble
     assert differences(sink.events, but=UNSEEN if polls == 1 else ("nothing",)) == []
     assert sink.refused == []
+
+
+@pytest.mark.parametrize("kind", ["deals", "contacts"])
+@pytest.mark.parametrize(
+    ("before", "at_once"), [(0, 99), (0, 100), (0, 101), (0, 200), (50, 100), (100, 100), (1, 250)]
+)
+async def test_a_change_of_many_at_one_moment_is_read_to_its_end(kind: str, before: int, at_once: int) -> None:
+    moments = [*range(EVENING - before, EVENING), *[EVENING] * at_once]
+    rows = [(at, str(number)) for number, at in enumerate(moments, 1)]
+    async with asked(Time(EVENING)) as (made, account, api):
+        with mock.patch.object(account, "modified", lambda asked_kind: rows if asked_kind == kind else []):
+            assert await made.poller.once() == "done", made.poller.trouble
+    read = [json.loads(body) for path, _, body in api.requests if path == f"/crm/v3/objects/{kind}/batch/read"]
+    assert {one["id"] for part in read for one in part["inputs"]} == {number for _, number in rows}
+    assert made.value("polled_until_timestamp_seconds") == EVENING / 1000
 
 
 async def test_a_poll_that_is_repeated_makes_the_same_events() -> None:

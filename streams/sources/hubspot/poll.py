@@ -170,9 +170,11 @@ class HubspotPoll:
             if len(page.results) < _PAGE:
                 return list(found)
             last_ms = max((_moment(row.properties.get(name)) for row in read), default=0)
-            # Rows that were modified in one moment, by an import, are paged by number.
-            from_ms, after = (last_ms, "") if last_ms > from_ms else (from_ms, page.after)
-            if from_ms != last_ms and not after:
+            if last_ms > from_ms:
+                from_ms, after = last_ms, ""
+            elif page.after:  # rows that were modified in one moment, by an import, are paged by number
+                after = page.after
+            else:
                 return list(found)
         raise PollError(f"more than {_MOST_PAGES * _PAGE} {kind} were modified: set a shorter `since`")
 
