@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
+import pytest
 from aiohttp import web
 
 from streams.contract.events import CallStarted, Event
@@ -62,10 +63,11 @@ def calls_of(deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
 
 
 class Account:
-    """The API of an account: pages of the list, by two, or the calls in progress."""
+    """The API of an account: pages of the list, by two, or the calls in progress. `last` is the last page's next."""
 
-    def __init__(self, calls: list[dict[str, Any]]) -> None:
+    def __init__(self, calls: list[dict[str, Any]], last: str | None = None) -> None:
         self.calls = calls
+        self.last = last
 
     def __call__(self, request: web.Request) -> web.Response:
         assert request.path == f"/2010-04-01/Accounts/{KEYS['account_sid']}/Calls.json"
@@ -77,7 +79,7 @@ class Account:
         place = [call["sid"] for call in self.calls].index(after) + 1 if after else 0
         page = self.calls[place : place + 2]
         is_last = place + 2 >= len(self.calls)
-        following = f"{request.path}?PageSize=2&PageToken={page[-1]['sid']}" if page and not is_last else None
+        following = f"{request.path}?PageSize=2&PageToken={page[-1]['sid']}" if page and not is_last else self.last
         return answer({"calls": page, "next_page_uri": following})
 
 
@@ -117,8 +119,9 @@ def pushed(deliveries: Sequence[Delivery]) -> list[Any]:
     ]
 
 
-async def test_the_list_alone_gives_every_leg() -> None:
-    sink, _ = await polled(Account(calls_of(STORY.deliveries)))
+@pytest.mark.parametrize("last", [None, ""])
+async def test_the_list_alone_gives_every_leg(last: str | None) -> None:
+    sink, _ = await polled(Account(calls_of(STORY.deliveries), last))
     assert whole(joined(sink.statements)) == []
     assert sink.refused == []
 

@@ -85,7 +85,7 @@ class TwilioPoll:
             page = (yield from ask(Ask(path=self._path, query=query))).json(_Page)
             new = [call for call in page.calls if _ended(call) >= until_ms - OVERLAP_MS]
             yield Found(translation=self._translation(new), cursor=kept, until_ms=until_ms)
-            if page.next_page_uri is None or all(_began(call) < since_ms for call in page.calls):
+            if not page.next_page_uri or all(_began(call) < since_ms for call in page.calls):
                 break
             query = dict(parse_qsl(page.next_page_uri.partition("?")[2]))
         else:
