@@ -15,6 +15,7 @@ from agents.gateway.sink import StatementSink, Stored, until_stored
 from streams.contract.events import Event
 from streams.sources.directory import Known, encoded, matched
 from streams.sources.http.acceptance import Acceptance
+from streams.sources.poll_clocks import by_slower_clock
 from streams.sources.polls import DeniedError, Directory, Found, Polled, PollError
 from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
 
@@ -119,7 +120,7 @@ class Poller:
             await self._read_people()
             cursor = self._cursors.get(cursor_key(self.name)) or b""
             self._is_first = not cursor
-            await self._client.conduct(self._source.poll(cursor, self._now_ms()), self._store)
+            await self._client.conduct(by_slower_clock(self._source, cursor, self._now_ms()), self._store)
         except DeniedError as error:
             result, trouble = "unauthenticated", str(error)
         except PollError as error:

@@ -38,11 +38,16 @@ def retry_after_s(response: Response) -> float | None:
     written = response.headers.get("retry-after", "").strip()
     if written.isascii() and written.isdigit():
         return min(float(written[:9]), LONGEST_WAIT_S)
+    at_s = date_s(written)
+    return None if at_s is None else min(max(0.0, at_s - response.at_ms / SECOND_MS), LONGEST_WAIT_S)
+
+
+def date_s(written: str) -> float | None:
+    """Return the seconds since epoch of a date as HTTP writes it; None where it cannot be read."""
     try:
-        at_s = parsedate_to_datetime(written).timestamp()
+        return parsedate_to_datetime(written).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None
-    return min(max(0.0, at_s - response.at_ms / SECOND_MS), LONGEST_WAIT_S)
 
 
 class Bucket:

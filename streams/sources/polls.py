@@ -170,7 +170,11 @@ class Polled(Protocol):
         ...
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
-        """Read the changes since `cursor`; b"" is the first poll of all. May raise PollError."""
+        """Read the changes since `cursor`; b"" is the first poll of all. May raise PollError.
+
+        `now_ms` is the present by this machine's clock, or by the system's if that is behind. A cursor may be later: of
+        a clock that was ahead until then.
+        """
         ...
 
     def verdict(self, response: Response) -> Verdict | None:
@@ -230,9 +234,10 @@ class Renewing(Protocol):
 def spans(cursor: bytes, now_ms: int) -> Iterator[tuple[int, int]]:
     """Yield the spans of time that a poll by time reads one after the other, each as two moments in milliseconds.
 
-    They lead from the cursor, the text of a moment, to `now_ms`; without a cursor they begin a day ago.
+    They lead from the cursor, the text of a moment, to `now_ms`; without a cursor they begin a day ago. A cursor of a
+    clock that was ahead goes back to now.
     """
-    since_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
+    since_ms = min(int(cursor), now_ms - 1) if cursor.isdigit() else now_ms - DAY_MS
     while since_ms < now_ms:
         until_ms = min(now_ms, since_ms + _LONGEST_MS)
         yield since_ms, until_ms

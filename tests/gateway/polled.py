@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -70,11 +71,13 @@ class MemoryCursors:
 class Api:
     """A server on the loopback. `handler` answers; `answers` come before it, one for each request.
 
-    A handler finds the body of the request in `request[BODY]`.
+    A handler finds the body of the request in `request[BODY]`. Answers have the moment of `clock` as their Date.
+    Without it they have none, because the clock of the machine is not that of the test.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, clock: Callable[[], int] | None = None) -> None:
         self.handler = handler
+        self.clock = clock
         self.answers: list[Handler | web.Response] = []
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.url = ""
@@ -83,10 +86,10 @@ class Api:
         request[BODY] = await request.read()
         self.requests.append((request.path_qs, dict(request.headers), request[BODY]))
         said = self.answers.pop(0) if self.answers else self.handler
-        if isinstance(said, web.Response):
-            return said
-        made = said(request)
-        return made if isinstance(made, web.Response) else await made
+        made = said if isinstance(said, web.Response) else said(request)
+        sent = made if isinstance(made, web.Response) else await made
+        sent.headers.setdefault("Date", "" if self.clock is None else formatdate(self.clock() / 1000, usegmt=True))
+        return sent
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Api]:

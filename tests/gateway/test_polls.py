@@ -18,8 +18,23 @@ from agents.gateway.sink import NotStoredError
 from streams.contract.events import Event
 from streams.settings.polls import GatewayPolls
 from streams.settings.settings import load
-from streams.sources.polls import DENIED, Ask, Asking, Limits, Pause, Response, Verdict, ask
+from streams.sources.frame import Translation
+from streams.sources.polls import (
+    DENIED,
+    OVERLAP_MS,
+    Ask,
+    Asking,
+    Found,
+    Limits,
+    Pause,
+    Poll,
+    Response,
+    Verdict,
+    ask,
+    spans,
+)
 from streams.sources.registry import SOURCES
+from streams.units import HOUR_MS, MINUTE_MS
 from tests.gateway.dialit import DIALIT
 from tests.gateway.polled import Api, Polling, Time, answer, polling
 from tests.gateway.served import MemorySink
@@ -314,3 +329,67 @@ async def test_an_access_that_ended_is_renewed_once_and_the_request_repeated() -
         async with polling("renews", Renews(api.url, steps), Time(NOW_MS)) as made:
             assert await made.poller.once() == "done"
         assert [path for path, _, _ in api.requests] == ["/calls", "/token", "/calls"]
+
+
+class ByTime(Odd):
+    """A source with a cursor of time: its poll reads the numbers of the rows that were added since."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, self.rows)
+        self.seen: set[int] = set()
+
+    def rows(self, cursor: bytes, now_ms: int) -> Poll:
+        for since_ms, until_ms in spans(cursor, now_ms):
+            query = {"since": str(since_ms - OVERLAP_MS)}
+            self.seen |= {*(yield from ask(Ask(path="rows", query=query))).json(list[int])}
+            yield Found(translation=Translation(), cursor=str(until_ms).encode(), until_ms=until_ms)
+
+
+@pytest.mark.parametrize("ahead_ms", [-HOUR_MS, 0, 30_000, 6 * MINUTE_MS, 11 * MINUTE_MS, 3 * HOUR_MS], ids=str)
+async def test_a_clock_that_is_ahead_of_the_system_loses_no_row(ahead_ms: int) -> None:
+    time = Time(NOW_MS)
+
+    def clock() -> int:
+        return time.now_ms - ahead_ms
+
+    rows: list[int] = []
+
+    def added(request: web.Request) -> web.Response:
+        return answer([at for at in rows if at >= int(request.query["since"])])
+
+    async with Api(added, clock).serving() as api:
+        made = ByTime(api.url)
+        async with polling("by_time", made, time) as by_time:
+            for _ in range(60):
+                rows.append(clock())
+                time.now_ms += MINUTE_MS
+                assert await by_time.poller.once() == "done", by_time.poller.trouble
+    assert made.seen == {*rows}
+    until_ms = (by_time.value("polled_until_timestamp_seconds") or 0) * 1000
+    assert min(clock(), time.now_ms) - 1000 <= until_ms <= min(clock() + MINUTE_MS, time.now_ms)
+
+
+async def test_after_the_clock_went_back_the_poll_goes_back_with_it() -> None:
+    time = Time(NOW_MS + 3 * HOUR_MS)
+    async with Api(lambda request: answer([NOW_MS] if int(request.query["since"]) <= NOW_MS else [])).serving() as api:
+        made = ByTime(api.url)
+        async with polling("by_time", made, time) as by_time:
+            assert await by_time.poller.once() == "done"
+            made.seen.clear()
+            time.now_ms = NOW_MS + MINUTE_MS
+            assert await by_time.poller.once() == "done"
+    assert (made.seen, by_time.cursor) == ({NOW_MS}, str(time.now_ms).encode())
+
+
+@pytest.mark.parametrize(
+    ("date", "why"), [("Thu, 01 Jan 1970 00:00:00 GMT", "more than a day ahead"), ("yesterday", ""), ("", "")]
+)
+async def test_a_clock_that_is_days_ahead_fails_the_poll_and_a_date_that_is_none_changes_nothing(
+    date: str, why: str
+) -> None:
+    async with Api(lambda _: answer([1], Date=date)).serving() as api:
+        made = ByTime(api.url)
+        async with polling("by_time", made, Time(NOW_MS)) as by_time:
+            assert await by_time.poller.once() == ("failed" if why else "done")
+    assert why in by_time.poller.trouble
+    assert by_time.cursor == (None if why else str(NOW_MS).encode())

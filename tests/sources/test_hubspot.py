@@ -21,6 +21,7 @@ from streams.sources.frame import Request
 from streams.sources.hubspot.hook import HubspotHook
 from streams.sources.hubspot.poll import HubspotPoll, hubspot_poll
 from streams.sources.registry import SOURCES
+from streams.units import MINUTE_MS
 from tests.gateway.polled import Api, MemoryCursors, Polling, Time, answer, polling
 from tests.gateway.served import MemorySink
 from tests.sources.bad import answered, index_of
@@ -191,6 +192,20 @@ async def test_a_change_of_many_at_one_moment_is_read_to_its_end(kind: str, befo
     read = [json.loads(body) for path, _, body in api.requests if path == f"/crm/v3/objects/{kind}/batch/read"]
     assert {one["id"] for part in read for one in part["inputs"]} == {number for _, number in rows}
     assert made.value("polled_until_timestamp_seconds") == EVENING / 1000
+
+
+async def test_a_clock_that_is_ahead_of_the_account_loses_no_deal() -> None:
+    time, rows, read = Time(DAY), list[tuple[int, str]](), set[str]()
+    async with asked(time) as (made, account, api):
+        api.clock = lambda: time.now_ms - 6 * MINUTE_MS
+        with mock.patch.object(account, "modified", lambda kind: rows if kind == "deals" else []):
+            for number in range(60):
+                rows.append((api.clock(), f"7{number:02}"))
+                time.now_ms += MINUTE_MS
+                assert await made.poller.once() == "done", made.poller.trouble
+        for path, _, body in api.requests:
+            read |= {one["id"] for one in json.loads(body)["inputs"]} if path.endswith("deals/batch/read") else set()
+    assert read == {number for _, number in rows}
 
 
 async def test_a_poll_that_is_repeated_makes_the_same_events() -> None:

@@ -154,3 +154,5 @@ async def test_a_poll_within_five_minutes_asks_only_for_calls_in_progress() -> N
     sink, third = await polled(account, now_ms=EVENING + 300_000, cursors=cursors)
     assert sink.statements == [], "what ended long before is not stored again"
     assert len(third.requests) < len(first.requests)
+    _, again = await polled(account, now_ms=EVENING - HOUR_MS, cursors=cursors)
+    assert len(again.requests) > 1, "the clock was ahead"

@@ -91,7 +91,7 @@ class AircallPoll:
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
-        until_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
+        until_ms = min(int(cursor), now_ms) if cursor.isdigit() else now_ms - DAY_MS
         kept = str(until_ms).encode()
         since_ms = until_ms - OVERLAP_MS
         # A long call that ended just now began much earlier.

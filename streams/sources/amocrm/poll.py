@@ -101,7 +101,7 @@ class AmocrmPoll:
         at = _read(cursor, now_ms - self._own.since_ms)
         if not at.currency:
             at.currency = ((yield from ask(Ask(path="api/v4/account"))).json(Account)).currency
-        since = str((at.until - _OVERLAP_MS) // SECOND_MS)
+        since = str((min(at.until, now_ms) - _OVERLAP_MS) // SECOND_MS)
         made = Translation()
         parameters = {"filter[type]": ",".join(TYPES), "filter[created_at][from]": since}
         by_deal: defaultdict[int, list[Change]] = defaultdict(list)

@@ -115,6 +115,7 @@ class HubspotPoll:
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the changes since the cursor."""
         at = _read(cursor, now_ms - self._own.since_ms)
+        at.until, at.swept = min(at.until, now_ms), min(at.swept, now_ms)
         if now_ms - at.staged >= DAY_MS:
             known = yield from self.stages()
             at.semantics = {one.key: "won" if one.is_won else "lost" for one in known if one.is_won or one.is_lost}

@@ -110,6 +110,8 @@ class PipedrivePoll:
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the changes since the cursor."""
         at = _read(cursor, now_ms - self._own.since_ms)
+        at.until, at.page = min(at.until, now_ms), min(at.page, now_ms)
+        at.persons, at.swept = min(at.persons, now_ms), min(at.swept, now_ms)
         linked = yield from self._persons(at, now_ms)
         yield from self._updated(at, linked, now_ms)
         if now_ms - at.swept >= self._own.sweep_ms:

@@ -127,7 +127,7 @@ class RingCentralPoll:
 
     def poll(self, cursor: bytes, now_ms: int) -> Poll:
         """Read the calls that ended since the cursor, a moment in milliseconds; the first time, those of a day."""
-        until_ms = int(cursor) if cursor.isdigit() else now_ms - DAY_MS
+        until_ms = min(int(cursor), now_ms) if cursor.isdigit() else now_ms - DAY_MS
         since_ms, kept = until_ms - OVERLAP_MS, str(until_ms).encode()
         # A long call that ended just now began much earlier.
         from_ms, to_ms, page = since_ms - self._max_call_ms, now_ms, 1
