@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -179,6 +182,27 @@ def test_a_call_over_the_hour_that_exists_twice(
     assert isinstance(row, CdrRow), row
     assert row.answer is not None
     assert (row.end - row.answer, row.talk_ms) == (minutes * 60_000, talk_s * 1000)
+
+
+NIGHT: tuple[tuple[str, str, str, int, int], ...] = (
+    ("02:05:10", "", "02:06:00", 0, 50),
+    ("02:50:00", "", "02:05:30", 0, 930),  # the clock goes back while the telephone rings
+    ("02:50:00", "02:50:10", "02:05:30", 920, 930),
+    ("02:59:50", "02:00:10", "03:10:10", 4200, 4220),
+)
+
+
+@pytest.mark.parametrize("fold", ["first", "second"])
+@pytest.mark.parametrize("calls", [*permutations(NIGHT, 2), *((one,) for one in NIGHT)])
+def test_without_an_id_the_time_of_a_call_depends_on_no_other_row(calls: Sequence[Any], fold: Any) -> None:
+    reader = CdrReader(CdrSettings(timezone="Europe/Berlin", fold=fold), "UTC")
+    for start, answer, end, talk_s, lasts_s in calls:
+        moments = ",".join(f'"2026-10-25 {clock}"' if clock else '""' for clock in (start, answer, end))
+        line = f'"","201","84950000101","internal","","PJSIP/201-1","PJSIP/trunk-msk-2","Dial","",{moments}'
+        line += f',{lasts_s},{talk_s},"{"ANSWERED" if answer else "NO ANSWER"}",""'
+        (row,) = reader.take(line.encode())
+        assert isinstance(row, CdrRow), row
+        assert (row.end - row.start, row.talk_ms) == (lasts_s * 1000, talk_s * 1000)
 
 
 def test_a_header_names_the_columns() -> None:

@@ -90,6 +90,7 @@ class CallRows:
                 events.append(CallAnswered(id=f"{name}:answered", at=started + wait, **common))
             return events
         times = self._times(row, started, disposition)
+        started = times.started
         _check_future(times.ended, latest_ms)
         events = []
         if cells.text(row, "team") or cells.text(row, "queue"):
@@ -139,6 +140,19 @@ class CallRows:
         return _Way(cast("Direction", direction), internal=False, manager=manager, other=other)
 
     def _times(self, row: Sequence[str], started: int, disposition: str | None) -> _Times:
+        """Return the moments of a call. Raises RowError.
+
+        Of a start that exists twice, the settings decide which one is meant, unless only the first one can be.
+        """
+        try:
+            return self._times_from(row, started, disposition)
+        except RowError:
+            first = self._cells.moment_near(row, "started", 0)
+            if first is None or first == started:
+                raise
+            return self._times_from(row, first, disposition)
+
+    def _times_from(self, row: Sequence[str], started: int, disposition: str | None) -> _Times:
         cells = self._cells
         wait, talk, duration = (cells.span(row, name) for name in ("wait", "talk", "duration"))
         answered = cells.moment_near(row, "answered", started + (wait or 0))

@@ -185,15 +185,24 @@ class CdrReader:
         """Return start, answer and end. Raises TimeError.
 
         In the hour that exists twice, the id of the channel decides the start, and the start and the talk decide the
-        rest.
+        rest. Without an id the settings decide the start, but where the call would be over before: it began before the
+        clock went back.
         """
         start, answer, end = self._clock.known(begun), self._clock.known(answered), self._clock.known(ended)
         if start is not None and end is not None and (answer is not None or not answered):
             return start, answer, end
         created = _CREATED.search(uniqueid)
         start = self._clock.read(begun, None if created is None else int(created[1]) * 1000)
+        answer, end = self._after(start, answered, ended, talk_ms)
+        if created is None and min(end, end if answer is None else answer) < start:
+            start = self._clock.first(begun)
+            answer, end = self._after(start, answered, ended, talk_ms)
+        return start, answer, end
+
+    def _after(self, start: int, answered: str, ended: str, talk_ms: int) -> tuple[int | None, int]:
+        """Return answer and end of a call with this start. Raises TimeError."""
         answer = self._clock.read(answered, start) if answered else None
-        return start, answer, self._clock.read(ended, start if answer is None else answer + talk_ms)
+        return answer, self._clock.read(ended, start if answer is None else answer + talk_ms)
 
 
 def _span(text: str) -> int | None:

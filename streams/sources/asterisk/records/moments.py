@@ -19,7 +19,7 @@ _EPOCH: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
 class Moments:
-    """Reads times of one form in one zone. It caches minutes, because rows come in the order of time.
+    """Reads times of one form in one zone. It caches minutes that exist once, because rows come in the order of time.
 
     Raises:
         ValueError: the form or the zone cannot be used.
@@ -49,12 +49,16 @@ class Moments:
             found = self._minutes.get(minute)
             if found is None:
                 found = self._moment(f"{minute}00", near_ms)
-                if near_ms is None or self._is_certain(minute):
+                if self._is_certain(minute):
                     if len(self._minutes) >= _MOST_KEPT:
                         self._minutes.clear()
                     self._minutes[minute] = found
             return found + int(text[_TO_THE_MINUTE:]) * SECOND_MS
         return self._moment(text, near_ms)
+
+    def first(self, text: str) -> int:
+        """Return the moment in ms, of a local time that exists twice the first one. Raises TimeError."""
+        return self._both[0].moment(text)
 
     def _is_certain(self, minute: str) -> bool:
         """Return whether a minute exists once."""
