@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -311,6 +312,48 @@ def test_values_may_be_escaped_or_not() -> None:
     assert record(**escaped).events == record().events
     plain = ended(channel_name="sofia/internal/201@x", sip_to_user="+74950000101")
     assert plain.lead == ended(sip_to_user="84950000101").lead
+
+
+FORM, BASE64 = "application/x-www-form-urlencoded", "application/x-www-form-base64-encoded"
+KINDS: dict[str, Callable[[bytes], bytes]] = {
+    "application/json": lambda body: body,
+    FORM: lambda body: b"cdr=" + quote(body).encode(),
+    f"{FORM}; charset=latin-1": lambda body: b"cdr=" + body,
+    BASE64: lambda body: b"cdr=" + base64.b64encode(body),
+}
+
+
+def in_latin_1(kind: str, **variables: str) -> Translation:
+    """Return the translation of a sound record that is not written in UTF-8."""
+    document = BASE | {"variables": BASE["variables"] | {"effective_caller_id_name": "Jörg Müller"} | variables}
+    body = json.dumps(document, ensure_ascii=False).encode("latin-1")
+    return translated(Legs(parties()), KINDS[kind](body), kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_may_be_written_in_any_encoding(kind: str) -> None:
+    found = in_latin_1(kind)
+    assert found.refused == []
+    assert found.events == record().events
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("uuid", "Jörg-1", "not_utf8"),
+        ("call_uuid", "Jörg-1", "not_utf8"),
+        ("direction", "öutbound", "unknown_type"),
+        ("start_uepoch", "1794999900ö00000", "invalid_time"),
+    ],
+)
+def test_what_figures_depend_on_may_not(kind: str, name: str, value: str, reason: str) -> None:
+    assert [one.reason for one in in_latin_1(kind, **{name: value}).refused] == [reason]
+
+
+def test_a_number_in_another_encoding_is_no_number() -> None:
+    found = in_latin_1("application/json", channel_name=TRUNK, sip_from_user="849500ö0101", sip_to_user="201")
+    assert all(getattr(event, "lead", None) is None for event in found.events)
 
 
 def test_two_blind_transfers_of_one_caller() -> None:

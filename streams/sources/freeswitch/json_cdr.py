@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Final, Never, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
@@ -34,12 +34,11 @@ def read_body(body: bytes, content_type: str = "") -> Record:
     if kind == _BASE64:
         return read_document(_base64(_cdr(body)))
     if kind == _FORM:
-        field = _cdr(body)
-        return read_document(unquote_plus(field.decode("utf-8", "surrogateescape"), errors="surrogateescape"))
+        return read_document(unquote_to_bytes(_cdr(body).replace(b"+", b" ")))
     return read_document(body)
 
 
-def read_document(document: bytes | str) -> Record:
+def read_document(document: bytes) -> Record:
     """Return the record of a JSON document. Raises UnreadableError."""
     found = _decoded(document)
     if not isinstance(found, dict):
@@ -75,20 +74,19 @@ def _text(name: str, held: _Json) -> str | None:
     return None
 
 
-def _decoded(document: bytes | str) -> _Json:
-    if isinstance(document, bytes):
-        document = document.removeprefix(_BOM)
-        try:
-            document = document.decode()
-        except UnicodeDecodeError:
-            raise UnreadableError("not_utf8", "a byte of the record is not UTF-8") from None
+def _decoded(document: bytes) -> _Json:
+    document = document.removeprefix(_BOM)
+    # A display name comes as the telephone of a stranger wrote it, and no figure depends on it.
+    text = document.decode("utf-8", "replace")
     try:
-        if document.count('"callflow"') > 1:  # older releases write the key once for each caller profile
-            return json.loads(document, object_pairs_hook=_repeated, parse_constant=_refuse_constant)
-        return msgspec.json.decode(document)
+        if text.count('"callflow"') > 1:  # older releases write the key once for each caller profile
+            return json.loads(text, object_pairs_hook=_repeated, parse_constant=_refuse_constant)
+        return msgspec.json.decode(text)
     except RecursionError:
         raise UnreadableError("too_deep", "the record is nested too deep") from None
     except (msgspec.MsgspecError, ValueError):
+        if text.encode() != document:
+            raise UnreadableError("not_utf8", "the record is not UTF-8, and not JSON") from None
         raise UnreadableError("not_json", "the record is not one JSON document") from None
 
 

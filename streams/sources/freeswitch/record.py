@@ -16,6 +16,8 @@ from streams.contract.events import EARLIEST_MS, LATEST_MS, LONGEST_MS
 from streams.sources.frame import UnreadableError
 
 LONGEST_ID: Final = 64
+_UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"
+"""What a byte becomes that is not UTF-8."""
 _DIGITS: Final = re.compile(r"\d{1,20}", re.ASCII)
 _MOST_LISTED: Final = 200
 _DIRECTIONS: Final = frozenset(("inbound", "outbound"))
@@ -163,6 +165,8 @@ def _needed(variables: Mapping[str, str], name: str) -> str:
 def _id(text: str) -> str:
     if len(text) > LONGEST_ID or not text.isprintable():
         raise UnreadableError("invalid_field", "an id is too long, or has control characters")
+    if _UNKNOWN in text:  # two ids could become one
+        raise UnreadableError("not_utf8", "a byte of an id is not UTF-8")
     return text
 
 
