@@ -9,16 +9,18 @@ from typing import Final
 
 from streams.settings.settings import Settings
 from streams.sources.forms import MOST_FIELDS, FormError, fields
-from streams.sources.frame import Answers, Request
+from streams.sources.frame import Answers, Request, UnreadableError
 from streams.sources.gathering import GatheringHook
 from streams.sources.mango.pieces import Piece, PieceReader
 from streams.sources.mango.settings import MangoSettings
 
 _PATH: Final = "/events/"
+_IGNORED: Final = frozenset(("dtmf", "recognized", "record", "recording", "sms"))
+"""The first parts of the paths of events that concern no figure, such as `/events/record/added`."""
 
 
 class MangoHook(GatheringHook[Piece]):
-    """Reads `/events/call` and `/events/summary` below the URL of the hook. Other events are ignored."""
+    """Reads `/events/call` and `/events/summary` below the URL of the hook. Other known events are ignored."""
 
     answers = Answers(done=200, refused=200, unauthenticated=401, unavailable=503)
     most_fields = MOST_FIELDS
@@ -51,10 +53,13 @@ class MangoHook(GatheringHook[Piece]):
     def pieces(self, request: Request) -> Sequence[tuple[str, Piece]]:
         """Return the pieces of a request, by the end of its path. Raises UnreadableError."""
         body = self.shown(request)
-        _, found, kind = request.url.partition(_PATH)
-        if found and kind not in {"call", "summary"}:
+        _, found, more = f"{request.url}/".rpartition(_PATH)
+        kind = more.strip("/") if found else ""
+        if kind.partition("/")[0] in _IGNORED:
             return []
-        if kind == "summary" or (not found and b'"create_time"' in body):
+        if kind not in {"", "call", "summary"}:
+            raise UnreadableError("unknown_type", "the URL ends with no event that is known")
+        if kind == "summary" or (not kind and b'"create_time"' in body):
             summary = self._reader.summary(body, request.received_at_ms)
             return [] if summary is None else [(summary.entry, summary)]
         state = self._reader.state(body, request.received_at_ms)
