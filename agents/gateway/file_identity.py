@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import os
 import stat
+import zlib
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,6 +16,8 @@ from msgspec import Struct
 
 HEAD_BYTES: Final = 1024
 PACKED: Final = ".gz"
+DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile)
+"""The errors of a packed file that is cut, damaged, or not complete yet."""
 
 
 class Identity(Struct, frozen=True):
@@ -53,7 +57,7 @@ def is_long(stream: BinaryIO, offset: int) -> bool:
     return reached
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Open a regular file. Raise OSError for anything else: opening a pipe would wait for its writer."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "is no regular file", path.name)

@@ -6,15 +6,17 @@ The directory is listed once a second: this works on NFS and CIFS too, where the
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-import zlib
+import time
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from agents.gateway.file_identity import HEAD_BYTES, PACKED, Identity, identify, is_long, matches, opened
+from agents.gateway.file_identity import DAMAGED, HEAD_BYTES, PACKED, Identity, identify, is_long, matches, opened
 from agents.gateway.rotated import siblings
 
 _log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 CHUNK: Final = 256 * 1024
 LONGEST_LINE: Final = 1024 * 1024
 _ROTATED: Final = 2  # polls at the end of a file that has been renamed, before the next file is read
+_PACKING_S: Final = 60.0  # since its last change, in which a packed file may still be written
 
 
 class Position(Struct, frozen=True):
@@ -55,7 +58,7 @@ class GrowingFile:
         self.rotations = 0
         self.gaps = 0
         """Number of times that a part of the file was gone before it was read."""
-        self._stream: BinaryIO | None = None
+        self._stream: BufferedReader | None = None
         self._identity: Identity | None = None
         self._segments: list[_Segment] = []
         self._place = 0  # of the next byte that is read
@@ -66,6 +69,7 @@ class GrowingFile:
         self._is_packed = False
         self._resume = position
         self._is_interrupted = False
+        self._given_up: set[tuple[int, int]] = set()
 
     @property
     def is_torn(self) -> bool:
@@ -94,13 +98,13 @@ class GrowingFile:
         if self._open(self.path, 0) and self._stream is not None:
             size = self._stream.seek(0, os.SEEK_END)
             self._offset = size
-            self._begin_segment()
+            self._begin_segment(identify(self._stream))
 
     def poll(self) -> list[Line]:
         """Return the next complete lines, at most about `CHUNK` bytes of them; none if there is nothing new.
 
         Raises:
-            OSError: the file is there and cannot be read.
+            OSError: the file is there and cannot be read, or is packed and not complete yet.
         """
         if self._stream is None and not self._open_next():
             return []
@@ -146,7 +150,13 @@ class GrowingFile:
 
     def _read(self) -> list[Line]:
         assert self._stream is not None  # noqa: S101 - its callers have looked
-        data = self._stream.read(CHUNK)
+        try:
+            # `read1` returns what can be unpacked before the place of a damage; `read` would lose it.
+            data = self._stream.read1(CHUNK) if self._is_packed else self._stream.read(CHUNK)
+        except DAMAGED:
+            self._give_up(self._stream)
+            self._rest, self._skipping = b"", False  # the end of the line is lost
+            return self._move_on()
         if not data:
             return []
         self._at_end = 0
@@ -181,18 +191,35 @@ class GrowingFile:
             stream = opened(path)
         except FileNotFoundError:
             return False
-        stream.seek(offset)
+        is_packed = path.suffix == PACKED
+        try:
+            if is_packed and not os.fstat(stream.fileno()).st_size:
+                raise EOFError  # gzip would read it as the whole of an empty file
+            stream.seek(offset)
+            identity = identify(stream)
+        except DAMAGED:
+            with stream:
+                self._give_up(stream)
+            return False
         self._stream = stream
-        self._is_packed = path.suffix == PACKED
+        self._is_packed = is_packed
         self._offset = offset
         self._at_end = 0
-        self._begin_segment()
+        self._begin_segment(identity)
         return True
 
-    def _begin_segment(self) -> None:
-        assert self._stream is not None  # noqa: S101 - its callers have opened it
-        self._identity = identify(self._stream)
-        self._segments.append(_Segment(self._place, self._offset, self._identity))
+    def _begin_segment(self, identity: Identity) -> None:
+        self._identity = identity
+        self._segments.append(_Segment(self._place, self._offset, identity))
+
+    def _give_up(self, stream: BufferedReader) -> None:
+        """Leave out the rest of a packed file that is damaged. Raise OSError while it may still be written."""
+        status = os.fstat(stream.fileno())
+        if time.time() - status.st_mtime < _PACKING_S:
+            raise OSError(errno.EIO, "a packed predecessor is not complete")
+        self._given_up.add(_stamp(status))
+        self.gaps += 1
+        _log.warning("a packed predecessor of %s is damaged; reading goes on with the next file", self.path.name)
 
     def _remember_head(self) -> None:
         """Take more of the head into the identity, while it grows."""
@@ -267,7 +294,7 @@ class GrowingFile:
                     same_inode = path.stat().st_ino == known.inode
                     if (known.length or same_inode) and matches(stream, known) and is_long(stream, offset):
                         return path
-            except (OSError, EOFError, zlib.error):
+            except (OSError, *DAMAGED):
                 continue
         return None
 
@@ -279,4 +306,9 @@ class GrowingFile:
     def _later_than(self, found: Path) -> list[Path]:
         beside = siblings(self.path)
         later = beside[: beside.index(found)] if found in beside else []
-        return later[::-1]
+        return [path for path in reversed(later) if _stamp(path.stat()) not in self._given_up]
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """Return what stays with a file that is renamed. An inode alone may be that of a later file."""
+    return status.st_ino, status.st_mtime_ns

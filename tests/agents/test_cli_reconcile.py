@@ -126,6 +126,15 @@ def test_rotated_and_packed_files_say_what_the_whole_file_says(
     assert said(tmp_path / "Master.csv", with_rotated=False) < want
 
 
+def test_a_packed_file_that_is_damaged_is_named(settings: Settings, tmp_path: Path) -> None:
+    packed = gzip.compress(CEL.read_bytes())
+    for data in (packed[: len(packed) // 2], b"no gzip", packed[:-8] + b"\0" * 8):
+        path = tmp_path / "Master.csv.1.gz"
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"Master.csv.1.gz cannot be read: it is packed, and cut or damaged\."):
+            read(RecordFiles(kind="cel", paths=(path,)), settings, [DAY], 0, 2000, lambda _: None)
+
+
 def test_an_exported_file_is_a_source_of_records_by_its_mapping(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(

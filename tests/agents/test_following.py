@@ -6,7 +6,8 @@ import gzip
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,81 @@ def test_a_file_that_could_not_be_read_goes_on_where_it_was(path: Path, follow: 
     drain(growing)
     append(path, b"two\n")
     growing.reopen()
+    assert drain(growing) == [b"two"]
+
+
+def cut(packed: bytes) -> bytes:
+    return packed[: len(packed) // 2]
+
+
+def with_a_bad_header(packed: bytes) -> bytes:
+    return b"no gzip" + packed
+
+
+def with_a_bad_middle(packed: bytes) -> bytes:
+    middle = len(packed) // 2
+    return packed[:middle] + b"\xff" * 64 + packed[middle:]
+
+
+def with_a_bad_checksum(packed: bytes) -> bytes:
+    return packed[:-8] + b"\0" * 8
+
+
+LINES = [b"%d|%d" % (number, number**9) for number in range(30_000)]
+
+
+@pytest.mark.parametrize("damage", [cut, with_a_bad_header, with_a_bad_middle, with_a_bad_checksum])
+def test_a_packed_file_that_is_damaged_is_left_out_from_its_damage_on(
+    path: Path, follow: Opener, damage: Callable[[bytes], bytes]
+) -> None:
+    growing = follow(path)
+    append(path, b"one\n")
+    drain(growing)
+    path.rename(path.with_name("Master.csv.2"))
+    packed = path.with_name("Master.csv.1.gz")
+    packed.write_bytes(damage(gzip.compress(b"\n".join(LINES))))
+    old = time.time() - 3_600
+    for file, age_s in ((path.with_name("Master.csv.2"), 2), (packed, 1)):
+        os.utime(file, (old - age_s, old - age_s))
+    append(path, b"three\n")
+    *found, last = drain(follow(path, growing.position(None)))
+    assert last == b"three"
+    assert found[:10_000] == LINES[: len(found)][:10_000]  # behind a damage, unpacked bytes may be wrong
+    assert bool(found) == (damage is not with_a_bad_header)
+    assert follow.opened[-1].gaps == 1
+
+
+def read_on(growing: GrowingFile, found: list[bytes]) -> None:
+    while True:
+        found += [line.data for line in growing.poll()]
+
+
+def test_a_packed_file_that_is_still_written_is_waited_for(path: Path, follow: Opener) -> None:
+    growing = follow(path)
+    append(path, b"one\n")
+    drain(growing)
+    path.rename(path.with_name("Master.csv.2"))
+    data = gzip.compress(b"\n".join(LINES))
+    packed = path.with_name("Master.csv.1.gz")
+    found: list[bytes] = []
+    for end in (0, 5, len(data) // 2):
+        packed.write_bytes(data[:end])
+        with pytest.raises(OSError, match="a packed predecessor is not complete"):
+            read_on(growing, found)
+        growing.reopen()
+    packed.write_bytes(data)
+    append(path, b"three\n")
+    assert found + drain(growing) == [*LINES, b"three"]
+    assert growing.gaps == 0
+
+
+def test_a_file_that_is_being_packed_is_read_once(path: Path, follow: Opener) -> None:
+    growing = follow(path)
+    append(path, b"one\n")
+    drain(growing)
+    path.rename(path.with_name("Master.csv.1"))
+    path.with_name("Master.csv.1.gz").write_bytes(cut(gzip.compress(b"one\n")))
+    append(path, b"two\n")
     assert drain(growing) == [b"two"]
 
 

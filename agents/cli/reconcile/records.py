@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -13,7 +14,7 @@ from agents.cli.common import INFRASTRUCTURE, USAGE, UserError
 from agents.cli.import_files import mapping_of
 from agents.cli.service import lead_secret
 from agents.gateway import rotated
-from agents.gateway.file_identity import opened
+from agents.gateway.file_identity import DAMAGED, opened
 from streams.calendars import manager_time
 from streams.settings.settings import Settings
 from streams.sources.asterisk.mapping import AsteriskMapping
@@ -115,10 +116,13 @@ def unreadable(error: OSError) -> UserError:
 
 def _lines(series: Iterable[Path], advance: Advance) -> Iterator[bytes]:
     for path in series:
-        with opened(path) as stream:
-            for line in stream:
-                advance(len(line))
-                yield line
+        try:
+            with opened(path) as stream:
+                for line in stream:
+                    advance(len(line))
+                    yield line
+        except DAMAGED:
+            raise OSError(errno.EIO, "it is packed, and cut or damaged", str(path)) from None
 
 
 def _day(settings: Settings, manager: str, at_ms: int) -> int:
