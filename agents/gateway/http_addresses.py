@@ -19,6 +19,7 @@ Kind: TypeAlias = Literal["x-forwarded", "forwarded"]
 
 _MOST_HOPS: Final = 16
 _LONGEST: Final = 4096
+_CLIENT_BITS: Final = 64
 _PAIR: Final = re.compile(r'\s*([A-Za-z]+)=("[^"\\]*"|[^\s";,]*)\s*')
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _SCHEMES: Final = ("http", "https")
@@ -73,6 +74,16 @@ def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
 def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     """Return whether an address is in one of the networks."""
     return address is not None and any(address in network for network in networks)
+
+
+def client_of(address: Address | None) -> str:
+    """Return what tells clients apart that are not known: the address, or the network of 64 bits of an IPv6 address.
+
+    A client of IPv6 mostly has such a network to itself, with as many addresses as it likes.
+    """
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, _CLIENT_BITS), strict=False))
+    return "unknown" if address is None else str(address)
 
 
 @lru_cache(maxsize=4096)  # a sender sends many requests

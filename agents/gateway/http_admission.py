@@ -65,8 +65,10 @@ class Admission:
         in_flight = self._sources.get(key)
         if in_flight is None:
             in_flight = _InFlight()
-            if not known and self.requests >= self._most_requests:
-                raise self._overloaded()
+            if not known:
+                if self.requests >= self._most_requests:
+                    raise self._overloaded()
+                self.check_bytes(in_flight, announced)
             self._sources[key] = in_flight
         else:
             if in_flight.requests >= max(1, self._most_requests // (len(self._sources) + 1)):

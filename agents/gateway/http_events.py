@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from agents.gateway.http_addresses import client_of
 from agents.gateway.http_problems import ProblemError
 from agents.gateway.http_receiver import Receiver, certificate_names, lowered, not_stored
 from agents.gateway.http_senders import Senders
@@ -47,7 +48,7 @@ class EventsEndpoint:
             sender = self._senders.identified(headers, origin.address, certificate)
             known = "" if sender is None else sender.name
             form = _form(headers)
-            key = known or f"address {origin.address}"
+            key = known or f"address {client_of(origin.address)}"
             with receiver.admitted(request, key, known=bool(known)) as ticket:
                 body = await receiver.body(request, ticket)
                 at_ms = receiver.clock()

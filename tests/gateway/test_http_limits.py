@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
+from agents.gateway.http_addresses import address_of, client_of
 from agents.gateway.http_admission import Admission
 from agents.gateway.http_problems import ProblemError
 from agents.telemetry import connections
@@ -96,6 +98,35 @@ def test_bytes_have_shares_as_well() -> None:
             third.take(900)
         assert full.value.slug == "overloaded"
     assert admission.bytes == 0
+
+
+def test_strangers_are_held_to_the_bytes_of_all() -> None:
+    admission, refused = Admission(512, 64 << 20), []
+    with ExitStack() as held:
+        for number in range(512):
+            try:
+                held.enter_context(admission.admitted(f"address {number}", 1 << 20, known=False))
+            except ProblemError as problem:
+                refused.append(problem.slug)
+        assert (admission.bytes, admission.requests) == (64 << 20, 64)
+        with admission.admitted("a source of the settings", 1 << 20, known=True):
+            pass
+    assert refused == ["overloaded"] * 448
+    with admission.admitted("address 1", 1 << 20, known=False):
+        assert admission.requests == 1  # nothing is left of those that were refused
+
+
+def test_addresses_that_one_client_may_have_are_one_stranger() -> None:
+    texts = ("192.0.2.1", "192.0.2.2", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8:0:0:ffff::2", "2001:db8:0:1::1", "")
+    assert [client_of(address_of(text)) for text in texts] == [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.1",
+        "2001:db8::/64",
+        "2001:db8::/64",
+        "2001:db8:0:1::/64",
+        "unknown",
+    ]
 
 
 @pytest.mark.parametrize(
