@@ -37,9 +37,9 @@ class WatchedFile:
         self._setting = setting
         self._clock = clock
         self._looked = clock()
+        self._named: tuple[str, ...] = ()
         self._stamps = self._now()
         self._loaded = self._read()
-        self._stamps = self._now()
         self.has_tls = self._loaded.tls is not None
 
     def current(self) -> Loaded:
@@ -67,17 +67,19 @@ class WatchedFile:
             log.error("%s begins or ends TLS, which takes a restart; what it said before holds", self._setting)
             return
         self._loaded = loaded
-        self._stamps = self._now()  # it may name other files now
         log.info("%s has changed and is read again", self._setting)
 
     def _read(self) -> Loaded:
-        return loaded(self._path, self._setting)
+        web = read(self._path, self._setting, web_file)
+        # It may name other files now. Those that are not there yet are looked for, too.
+        tls = web.tls_server_config
+        names = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
+        self._named = tuple(name for name in names if name)
+        self._stamps = (self._stamps[0], *self._now()[1:])
+        return _with_tls(web, self._path, self._setting)
 
     def _now(self) -> Stamps:
-        held: Loaded | None = getattr(self, "_loaded", None)
-        tls = None if held is None else held.web.tls_server_config
-        names = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
-        return tuple(map(_stamp, (self._path, *(self._path.parent / name for name in names if name))))
+        return tuple(map(_stamp, (self._path, *(self._path.parent / name for name in self._named))))
 
 
 class _Current(ssl.SSLContext):
@@ -98,7 +100,10 @@ class _Current(ssl.SSLContext):
 
 def loaded(path: Path, setting: str) -> Loaded:
     """Return a web file with its TLS. Raise OSError, with the setting, for a file that cannot be used."""
-    web = read(path, setting, web_file)
+    return _with_tls(read(path, setting, web_file), path, setting)
+
+
+def _with_tls(web: WebFile, path: Path, setting: str) -> Loaded:
     tls = web.tls_server_config
     return Loaded(web, None if tls is None else _context(tls, path, setting))
 

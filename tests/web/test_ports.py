@@ -240,6 +240,27 @@ class TestChangesOfTheFile:
             with pytest.raises(aiohttp.ClientError):
                 await statuses(server.url, NOTHING, trusting(certificates))
 
+    def test_a_certificate_may_come_after_the_file_that_names_it(
+        self, tmp_path: Path, certificates: Certificates
+    ) -> None:
+        def put(name: str) -> None:
+            for ending in ("pem", "key"):
+                (tmp_path / f"{name}.{ending}").write_bytes(certificates.path(f"broker.{ending}").read_bytes())
+
+        def name(pair: str) -> Path:
+            return written(tmp_path, tls_server_config={"cert_file": f"{pair}.pem", "key_file": f"{pair}.key"})
+
+        def held() -> str | None:
+            tls = watched.current().web.tls_server_config
+            return None if tls is None else tls.cert_file
+
+        put("old")
+        watched = files.WatchedFile(str(name("old")), "worker.web_config")
+        name("new")
+        assert held() == "old.pem"
+        put("new")
+        assert held() == "new.pem"
+
     @pytest.mark.parametrize("then", ["broken: [", None, "tls_server_config: {cert_file: gone, key_file: gone}"])
     async def test_a_file_that_becomes_bad_changes_nothing_and_is_told_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, then: str | None
