@@ -27,7 +27,8 @@ PATHS: Final = (INDEX, METRICS, ATTENTION, HEALTHY, READY, OPENAPI)
 """The paths that rules can name. `/` is the index, and every path without a rule of its own."""
 _DEAREST: Final = 16
 VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_HASH: Final = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+# Of the last character of a salt, bcrypt uses two bits, and refuses each that has more.
+_HASH: Final = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -195,17 +196,20 @@ class WebFileError(ValueError):
 
 def mapping(text: str) -> Mapping[str, Any]:
     """Return the table that is written in YAML. Raise WebFileError where there is none, without a quote of the text."""
-    import yaml  # noqa: PLC0415 - most installations have no such file
+    from agents.web import yaml_tables  # noqa: PLC0415 - most installations have no such file
 
     try:
-        held = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        held = yaml_tables.load(text)
+    except RecursionError:
+        raise WebFileError([Problem("", "the file is nested too deeply")]) from None
+    except Exception as error:  # noqa: BLE001 - PyYAML has no class of its own for a value that cannot be converted
+        said = str(error) if isinstance(error, yaml_tables.KeyProblemError) else "the file is not YAML"
         mark = getattr(error, "problem_mark", None)
         place = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-        raise WebFileError([Problem("", f"the file is not YAML{place}")]) from None
+        raise WebFileError([Problem("", f"{said}{place}")]) from None
     if held is None:
         return {}
-    if not isinstance(held, dict) or not all(isinstance(name, str) for name in held):
+    if not isinstance(held, dict):
         raise WebFileError([Problem("", f"a table was expected, not {kind_of(held)}")])
     return held
 

@@ -120,6 +120,8 @@ def test_who_may_read_a_path(rules: Any, path: str, readers: set[str] | None) ->
         ({"basic_auth_users": {"anyone": HASH}}, 'or be "anyone"'),
         ({"basic_auth_users": {"alice": HASH.replace("$04$", "$20$")}}, "would take seconds"),
         ({"basic_auth_users": {"alice": 4711}}, "is no bcrypt hash"),
+        ({"basic_auth_users": {"alice": "$2y$10$" + 53 * "9"}}, "is no bcrypt hash"),
+        ({"basic_auth_users": {"alice": HASH.replace("$04$", "$\u0661\u0660$")}}, "is no bcrypt hash"),
         ({"callpulse": {"access": {"/metrics": "alice"}}}, "has no effect"),
         ({**BOTH, "callpulse": {"access": {"/metrics": "alise"}}}, "did you mean alice?"),
         ({**BOTH, "callpulse": {"access": {"/metric": "alice"}}}, "did you mean /metrics?"),
@@ -140,6 +142,41 @@ def test_what_is_no_table_is_refused_and_not_quoted(text: str) -> None:
     with pytest.raises(WebFileError) as refused:
         web_file(text)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\na: 2", 'the key "a" stands twice (line 2, column 1)'),
+        ('callpulse: {access: {/: []}, "access": {}}', 'the key "access" stands twice (line 1, column 30)'),
+        ("basic_auth_users: {123: x}", 'the key "123" is no text: write it in quotes (line 1, column 20)'),
+        ("basic_auth_users: {yes: x}", 'the key "yes" is no text: write it in quotes'),
+        ("basic_auth_users: {? [a] : x}", "a key is no text (line 1, column 22)"),
+        ("callpulse: {bearer_tokens: {crm: 2026-13-01}}", "callpulse.bearer_tokens.crm"),
+        ("rate_limit: {2026-13-01: x}", "rate_limit: callpulse does not take it"),
+        ("a: 0x_", "the file is not YAML"),
+        ("a: !!int secret", "the file is not YAML"),
+        ("a: !!bool secret", "the file is not YAML"),
+        ("a: !!timestamp secret", "the file is not YAML"),
+        ("a: " + 5_000 * "9", "the file is not YAML"),
+        ("[" * 5_000, "the file is nested too deeply"),
+        ("{a: " * 5_000 + "}" * 5_000, "the file is nested too deeply"),
+    ],
+)
+def test_what_yaml_would_take_or_stumble_over_is_refused(text: str, said: str) -> None:
+    with pytest.raises(WebFileError) as refused:
+        web_file(text)
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_keys_that_are_merged_do_not_stand_twice() -> None:
+    text = """
+    basic_auth_users: &users {alice: HASH, bob: HASH}
+    callpulse: {access: {<<: {/: alice, /metrics: bob}, /metrics: [alice]}}
+    """
+    found = web_file(text.replace("HASH", f'"{HASH}"'))
+    assert found.callpulse.access == {"/": ("alice",), "/metrics": ("alice",)}
 
 
 @pytest.mark.parametrize(

@@ -313,6 +313,7 @@ async def test_no_secret_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixt
         ("tls_server_config: {cert_file: a.pem, key_file: a.key}", "a.pem and key_file"),
         ("tls_server_config: {cert_file: web.yml, key_file: web.yml}", "no certificate and key in PEM"),
         ("basic_auth_users: {alice: secret-4711}", "basic_auth_users.alice: is no bcrypt hash"),
+        ('tls_server_config: {cert_file: "\\ud800", key_file: a}', "the file is not YAML (line 1, column 32)"),
         (b"\xff\xfe", "is not a text file in UTF-8"),
     ],
 )
