@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
 from agents.web.form import VERSIONS, Versions, WebFileError, mapping, read, web_file
@@ -79,15 +80,26 @@ class Addressed(NamedTuple):
 
 
 class WebClient:
-    """Opens sessions that log in. Without a file, a URL may hold a name and a password."""
+    """Opens sessions that log in. Without a file, a URL may hold a name and a password.
 
-    def __init__(self, authorization: str = "", tls: ssl.SSLContext | None = None) -> None:
+    `probe_tls` shows the same certificate as `tls`, and verifies none.
+    """
+
+    def __init__(
+        self, authorization: str = "", tls: ssl.SSLContext | None = None, probe_tls: ssl.SSLContext | None = None
+    ) -> None:
         self._authorization = authorization
         self._tls = tls
+        self._probe_tls = probe_tls
 
     def session(self, timeout_s: float) -> aiohttp.ClientSession:
         """Return a session; an answer takes `timeout_s` at most."""
         connector = aiohttp.TCPConnector() if self._tls is None else aiohttp.TCPConnector(ssl=self._tls)
+        return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
+
+    def probe_session(self, timeout_s: float) -> aiohttp.ClientSession:
+        """Return a session for servers of this machine that get no data: their certificates may be for other names."""
+        connector = aiohttp.TCPConnector(ssl=self._probe_tls or False)
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
     def addressed(self, url: str) -> Addressed:
@@ -109,7 +121,9 @@ def web_client(path: str | None, setting: str = "worker.web_client") -> WebClien
         return NOBODY
     file = Path(path)
     found = read(file, setting, _client_file)
-    return WebClient(_authorization(found, file, setting), _context(found.tls_config, file, setting))
+    tls = found.tls_config
+    contexts = (_context(one, file, setting) for one in (tls, replace(tls, insecure_skip_verify=True)))
+    return WebClient(_authorization(found, file, setting), *contexts)
 
 
 def own_url(host: str, port: int, web_config: str | None) -> str:

@@ -10,6 +10,7 @@ import pytest
 from agents.cli import leads
 from agents.cli.common import UserError
 from agents.cli.ports import status_metrics, worker_metrics
+from agents.cli.up.supervisor import is_up
 from agents.telemetry.attention import Query
 from agents.telemetry.http import Server
 from agents.telemetry.scrape import fetch_all, metrics_url
@@ -192,3 +193,31 @@ def test_top_and_leads_log_in(callpulse: Runner, tmp_path: Path) -> None:
     done = callpulse("leads", CALLPULSE_WORKER__WEB_CLIENT=str(tmp_path / "gone.yml"))
     assert done.code == 2
     assert "worker.web_client" in done.err
+
+
+@pytest.mark.parametrize("version", ["TLS12", "TLS13"])
+async def test_up_asks_a_port_for_its_readiness_that_wants_a_certificate(
+    tmp_path: Path, certificates: Certificates, version: str
+) -> None:
+    required = {
+        "client_ca_file": str(certificates.path("ca.pem")),
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "max_version": version,
+    }
+    pair = {"cert_file": str(certificates.path("broker.pem")), "key_file": str(certificates.path("broker.key"))}
+    shows = web_client(str(login(tmp_path, tls_config=pair)))
+    one = stand_in(f'[worker]\nhttp_port = 0\nweb_config = "{written(tmp_path, **tls(certificates, **required))}"\n')
+    server = await one.serve()
+    found = []
+    for is_ready in (False, True):
+        if is_ready:
+            one.own(0, 1, 2, 3)
+        for client in (shows, NOBODY):
+            async with client.probe_session(10) as session:
+                found.append(await is_up(session, f"{server.url}/-/ready"))
+    url = server.url
+    await server.close()
+    async with NOBODY.probe_session(10) as session:
+        found.append(await is_up(session, f"{url}/-/ready"))
+    # Without a certificate it is only known that somebody listens.
+    assert found == [False, True, True, True, False]

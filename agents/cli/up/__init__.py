@@ -25,11 +25,13 @@ from agents.cli.common import (
     run,
     say,
 )
+from agents.cli.ports import client_of
 from agents.cli.up.plan import Part, Plan, Ports, planned
 from agents.cli.up.programs import Monitoring, monitoring_parts
 from agents.cli.up.screen import Screen
 from agents.cli.up.service import SYSTEM, install
 from agents.cli.up.supervisor import READY, Supervised, Supervisor
+from agents.web.client import WebClient
 from streams.settings.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.5
@@ -75,6 +77,7 @@ def up(
         for line in install(settings, config, service_folder, workers):
             typer.echo(line)
         return
+    client = client_of(settings)
     folder = data_dir.absolute()
     with _locked(folder) as held:
         ports = Ports()
@@ -83,12 +86,20 @@ def up(
         more = Monitoring((), ())
         if monitoring:
             more = monitoring_parts(settings, plan.parts, environ, folder=folder, ports=ports)
-        run(_Up(settings, plan, more, folder, held, as_json=as_json).run())
+        run(_Up(settings, plan, more, folder, held, client, as_json=as_json).run())
 
 
 class _Up:
     def __init__(
-        self, settings: Settings, plan: Plan, more: Monitoring, folder: Path, held: int, *, as_json: bool
+        self,
+        settings: Settings,
+        plan: Plan,
+        more: Monitoring,
+        folder: Path,
+        held: int,
+        client: WebClient,
+        *,
+        as_json: bool,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -98,7 +109,7 @@ class _Up:
         self._as_json = as_json
         notes = (*more.missing, f"Data and logs are in {folder}. Ctrl-C stops everything.")
         self._screen = Screen(notes, is_silent=as_json)
-        self._supervisor = Supervisor(self._screen.changed)
+        self._supervisor = Supervisor(self._screen.changed, client)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:

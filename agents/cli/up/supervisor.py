@@ -16,6 +16,7 @@ from agents.cli.common import USAGE, UserError
 from agents.cli.up.plan import Part
 from agents.embedded.ports import kafka_serves
 from agents.processes import TERMINATE, GuardedProcess, ProcessError
+from agents.web.client import NOBODY, WebClient
 
 STARTING, READY, NOT_READY, WAITING, FAILED, STOPPED = (
     "starting",
@@ -121,9 +122,13 @@ class Supervised:
 
 
 class Supervisor:
-    """Runs parts until `stop`. `on_change` is called with a part whose state has changed."""
+    """Runs parts until `stop`. `on_change` is called with a part whose state has changed.
 
-    def __init__(self, on_change: Callable[[Supervised], None] = lambda _: None) -> None:
+    Probes show the certificate of `client`, where it has one.
+    """
+
+    def __init__(self, on_change: Callable[[Supervised], None] = lambda _: None, client: WebClient = NOBODY) -> None:
+        self._client = client
         self.supervised: list[Supervised] = []
         self._on_change = on_change
         self._seen: dict[str, str] = {}
@@ -157,11 +162,9 @@ class Supervisor:
         for one in self.supervised:
             one.watch()
         running = [one for one in self.supervised if one.pid is not None]
-        # The server is on this machine and gets no data: its certificate may be for another name.
-        connector = aiohttp.TCPConnector(ssl=False)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=_PROBE_S)) as session:
+        async with self._client.probe_session(_PROBE_S) as session:
             for one, is_ready in zip(
-                running, await asyncio.gather(*(_is_ready(session, one.part.probe) for one in running)), strict=True
+                running, await asyncio.gather(*(is_up(session, one.part.probe) for one in running)), strict=True
             ):
                 one.note_readiness(is_ready=is_ready)
         self._notice()
@@ -180,15 +183,24 @@ class Supervisor:
                 self._on_change(one)
 
 
-async def _is_ready(session: aiohttp.ClientSession, probe: str | int) -> bool:
+async def is_up(session: aiohttp.ClientSession, probe: str | int) -> bool:
+    """Return whether a part answers as ready, or answers only those with a password or a certificate."""
     if isinstance(probe, int):
         return await asyncio.to_thread(kafka_serves, probe)
     try:
         async with session.get(probe, allow_redirects=False) as answer:
-            # A port that requires a password or a certificate is up.
             return answer.status in (200, 401, 403)
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return probe.startswith("https:") and _is_broken_off(error)
+
+
+def _is_broken_off(error: Exception) -> bool:
+    """Return whether the server ended the connection: asyncio's TLS does where a certificate is missing.
+
+    No alert says why: up to TLS 1.2 the handshake breaks, later the first request.
+    """
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return isinstance(cause, (aiohttp.ServerDisconnectedError, ConnectionResetError))
 
 
 def _shorten(log: Path) -> None:
