@@ -78,6 +78,16 @@ async def test_a_decimal_comma_is_no_separator_of_thousands(served: Served) -> N
     assert str(event.amount) == "135500.75"
 
 
+@pytest.mark.parametrize("name", ["ce-id", "ce-source", "ce-type", "ce-specversion", "ce-time"])
+async def test_an_attribute_in_a_header_that_is_not_utf8_is_refused(served: Served, name: str) -> None:
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "crm", "ce-type": "callpulse.lead.linked"}
+    lines = "".join(f"{key}: {value}\r\n" for key, value in attributes.items() if key != name).encode()
+    head = HEAD.replace("cloudevents+json", "json").encode() + lines + name.encode() + b": callpulse.\xff\xfe"
+    body = b'{"lead":"a","old_key":"b"}'
+    answer = await exchange(served.url, head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert (answer.status, reason_of(answer)) == (422, "invalid_time" if name == "ce-time" else "invalid_field")
+
+
 def test_there_are_cases_of_all_kinds() -> None:
     assert len(CASES) >= 70
     assert DIFFERS.keys() <= CASES.keys()

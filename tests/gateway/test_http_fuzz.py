@@ -83,7 +83,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     return joined
 
 
-VALUES = ("1.0", "callpulse.call.ended", "application/json; charset=utf-8", "%ff%zz", "")
+VALUES = ("1.0", "callpulse.call.ended", "application/json; charset=utf-8", "%ff%zz", "\udcff", "")
 PIECES = ("for=1.2.3.4", 'for="[::1]:9"', ";", ",", "proto=https", '"', "=", "for=_x")
 HEADERS = st.dictionaries(
     st.sampled_from(

@@ -29,6 +29,8 @@ _REQUIRED: Final = ("specversion", "id", "source", "type")
 _LONGEST: Final = 2048
 _LONGEST_ID: Final = 128
 _HASH_DIGITS: Final = 32
+_BYTES: Final = re.compile(r"[\ud800-\udfff]")
+"""Bytes of a header that are not UTF-8, as a server hands them over: no JSON and no hash can hold them."""
 _JSON: Final = re.compile(r"[a-z]+/(?:[a-z0-9.-]+\+)?json(?:\s*;.*)?", re.IGNORECASE)
 _NO_DATA: Final = msgspec.Raw()
 
@@ -106,7 +108,7 @@ def _wrong(envelope: Envelope, data: bytes) -> Rejection | None:
         value = getattr(envelope, name)
         if value is None:
             return Rejection("missing_field", f"the CloudEvent has no `{name}`")
-        if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+        if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or _BYTES.search(value):
             return Rejection("invalid_field", f"`{name}` of the CloudEvent is not a text of 1 to {_LONGEST} characters")
     if envelope.specversion != SPECVERSION:
         return Rejection("unknown_version", f"CloudEvents {SPECVERSION} is understood")
