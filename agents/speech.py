@@ -160,6 +160,7 @@ class SpeechAgent:
         Rows that changed since the start are looked at each time, the others in rounds. Where transcripts are not read,
         no agent would fold the ends: rows are removed only.
         """
+        self._forget_silent(now_ms)
         now = time.monotonic()
         self._asked = {key: at for key, at in self._asked.items() if at + _ASK_AGAIN_S > now}
         owned = self._table.owned
@@ -208,6 +209,15 @@ class SpeechAgent:
             if open_now is not None:
                 longest = max(longest, open_now[1] - open_now[0])
         return longest
+
+    def _forget_silent(self, now_ms: int) -> None:
+        """Forget calls in progress that nobody ended, so that a recogniser that never says so does not fill memory."""
+        for manager, rows in list(self._live.items()):
+            for key, row in list(rows.items()):
+                if row.state.heard_at < now_ms - _LIVE_MS:
+                    del rows[key]
+            if not rows:
+                del self._live[manager]
 
     def _note(self, manager: bytes, key: bytes, row: TranscriptRow, waiting: dict[bytes, TranscriptRow]) -> None:
         state = row.state

@@ -306,3 +306,19 @@ def test_a_monologue_in_a_call_in_progress_is_seen_until_the_call_is_over() -> N
     assert parts.agent.talking_ms(b"anna", AT) > 0
     parts.take(LEG)
     assert parts.agent.talking_ms(b"anna", AT) == 0
+
+
+def test_calls_in_progress_that_never_end_are_not_kept() -> None:
+    parts = Parts()
+    parts.agent.sweep(AT, set(range(4)))  # it knows its partitions now
+    for number in range(50):
+        event = replace(said(), id=f"s{number}", manager=f"m{number}", call=f"c{number}")
+        parts.take(event, partition=parts.worker.partition_for(event.manager.encode()))
+    parts.take(said(), LEG)  # a call that is over
+    parts.agent.sweep(AT + 600_000, set(range(4)))
+    assert len(parts.agent._live) == 50
+    parts.agent.sweep(AT + 600_001, set(range(4)))
+    assert parts.agent._live == {}
+    parts.take(replace(said(2), call="d"))
+    parts.agent.sweep(AT, set())
+    assert list(parts.agent._live) == [b"anna"]
