@@ -15,7 +15,7 @@ from agents.gateway.http_senders import Tokens
 from agents.gateway.sink import NotStoredError
 from streams.settings.access import Access
 from streams.sources.forms import has_more
-from streams.sources.frame import Hook, Refused, Reply, Request, Translation, shape
+from streams.sources.frame import Hook, Refused, Reply, Request, Translation
 
 log = logging.getLogger("callpulse")
 
@@ -125,7 +125,8 @@ def _read(source: _Source, received: Request) -> Translation | Reply | None:
     except Exception as error:  # noqa: BLE001 - a defect may raise anything
         log.error("source %s: a defect of its adapter: %s", source.name, type(error).__name__)  # noqa: TRY400 - a traceback may quote values
         detail = f"a defect of the adapter: {type(error).__name__}"
-        return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=shape(received.body))])
+        masked = source.hook.shape(received.body)
+        return Translation(refused=[Refused(reason="invalid_field", detail=detail, shape=masked)])
 
 
 def _replied(source: _Source, reply: Reply) -> web.Response:

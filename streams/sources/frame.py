@@ -154,6 +154,10 @@ class Hook(Protocol):
         """Return the events of an authentic request."""
         ...
 
+    def shape(self, body: bytes) -> bytes:
+        """Return the part of a body that a dead letter may hold."""
+        return shape(body)
+
 
 class KeptStatement(NamedTuple):
     """The body of a statement, and the moment at which Kafka received it, in milliseconds since epoch."""

@@ -121,6 +121,20 @@ def traces(served: Served, answer: Answer, caplog: pytest.LogCaptureFixture) -> 
     return f"{letters} {answer.body.decode()} {dict(answer.headers)} {caplog.text}".lower()
 
 
+async def test_a_defect_of_the_adapter_leaves_no_word_either(
+    served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: TranscriptsHook, request: Request) -> None:
+        raise KeyError(request.body)
+
+    monkeypatch.setattr(TranscriptsHook, "translate", broken)
+    body = json.dumps({WORD: WORD}).encode()
+    answer = await push(served, "whisper", body)
+    assert answer.status == 400
+    assert [(one.reason, one.shape) for one in served.sink.refused] == [("invalid_field", b"%d bytes" % len(body))]
+    assert WORD not in traces(served, answer, caplog)
+
+
 async def test_a_token_decides_who_may_push(served: Served) -> None:
     answer = await push(served, "bitrix24", bodies("bitrix24")[0], token="another-one")  # noqa: S106 - the wrong one
     assert answer.status == 404
