@@ -183,6 +183,21 @@ class TestMonitoring:
         self.monitoring(tmp_path)
         assert own.read_text(encoding="utf-8") == "mine"
 
+    def test_the_template_of_the_examples_is_beside_the_receivers_and_renewed(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stand_in(path, "alertmanager")
+        self.monitoring(tmp_path)
+        template = tmp_path / "alertmanager" / programs.TEMPLATE.name
+        examples = [file.read_text(encoding="utf-8") for file in programs.ALERTMANAGER.parent.glob("examples/*.yml")]
+        assert any(f"templates: [{template.name}]" in example for example in examples)
+        template.write_text("that of an earlier release", encoding="utf-8")
+        self.monitoring(tmp_path)
+        assert template.read_bytes() == programs.TEMPLATE.read_bytes()
+        monkeypatch.setattr(programs, "TEMPLATE", tmp_path / "not in the package.tmpl")
+        self.monitoring(tmp_path)
+        assert template.is_file()
+
     @pytest.mark.slow
     def test_prometheus_takes_the_configuration_and_logs_in(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").touch()

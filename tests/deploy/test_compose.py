@@ -59,6 +59,13 @@ class TestForm:
         assert problems({**SINGLE, "services": {name: one for name, one in SINGLE["services"].items() if one}}) == []
 
 
+def test_the_template_that_the_examples_of_receivers_name_is_beside_the_configuration() -> None:
+    mounts = dict(volume.split(":")[:2] for volume in SERVICES["alertmanager"]["volumes"])
+    for name in ("alertmanager.yml", "callpulse.tmpl"):
+        assert (ROOT / "deploy" / "alertmanager" / name).is_file()
+        assert mounts[f"./alertmanager/{name}"] == f"/etc/alertmanager/{name}"
+
+
 class TestRights:
     @EACH
     def test_no_container_may_gain_rights(self, name: str) -> None:
