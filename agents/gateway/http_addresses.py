@@ -9,17 +9,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-Address: TypeAlias = IPv4Address | IPv6Address
+from agents.web.addresses import Address, address_of
+
 Network: TypeAlias = IPv4Network | IPv6Network
 Kind: TypeAlias = Literal["x-forwarded", "forwarded"]
 
 _MOST_HOPS: Final = 16
 _LONGEST: Final = 4096
-_CLIENT_BITS: Final = 64
 _PAIR: Final = re.compile(r'\s*([A-Za-z]+)=("[^"\\]*"|[^\s";,]*)\s*')
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _SCHEMES: Final = ("http", "https")
@@ -74,31 +73,6 @@ def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
 def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     """Return whether an address is in one of the networks."""
     return address is not None and any(address in network for network in networks)
-
-
-def client_of(address: Address | None) -> str:
-    """Return what tells clients apart that are not known: the address, or the network of 64 bits of an IPv6 address.
-
-    A client of IPv6 mostly has such a network to itself, with as many addresses as it likes.
-    """
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, _CLIENT_BITS), strict=False))
-    return "unknown" if address is None else str(address)
-
-
-@lru_cache(maxsize=4096)  # a sender sends many requests
-def address_of(text: str) -> Address | None:
-    """Return an address, with or without a port and brackets. An IPv4 address within IPv6 is the IPv4 address."""
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _x_forwarded(headers: Mapping[str, str]) -> list[_Hop]:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from agents.gateway.http_addresses import client_of
 from agents.gateway.http_problems import ProblemError
 from agents.gateway.http_receiver import Receiver, certificate_names, lowered, not_stored
 from agents.gateway.http_senders import Senders
 from agents.gateway.sink import NotStoredError
+from agents.web.addresses import client_of
 from streams.contract.events import Event
 from streams.sources.http.batch import (
     FORMS,

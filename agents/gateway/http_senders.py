@@ -6,8 +6,9 @@ import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from agents.gateway.http_addresses import Address, Network, is_within, networks_of
+from agents.gateway.http_addresses import Network, is_within, networks_of
 from agents.gateway.http_problems import ProblemError
+from agents.web.addresses import Address
 from streams.settings.access import Access, hashed
 from streams.settings.fields import Secret
 from streams.sources.http import signatures

@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Final
 
+from agents.web.addresses import address_of, client_of
+
 MOST_WAITING: Final = 16
 """Most checks that may wait for their turn."""
 MOST_OF_AN_ADDRESS: Final = 4
-"""Most of these that may be of one address, so that an attacker's guesses do not keep other clients out."""
+"""Most of these that may be of one address, or one network of IPv6: an attacker's guesses keep no other clients out."""
 _WRONG_KEPT: Final = 256
 _LONGEST: Final = 72
 """Number of bytes of a password that bcrypt reads."""
@@ -55,21 +57,22 @@ class Passwords:
 
         Raise BusyError where too many of this address, or of all, wait.
         """
+        client = client_of(address_of(address))
         hashed = hashes.get(name)
         digest = self._digest(name, hashed or "", password)
         found = self._known(name, digest)
         if found is not None:
             return found
-        if self._waiting[address] >= MOST_OF_AN_ADDRESS or self._waiting.total() >= MOST_WAITING:
+        if self._waiting[client] >= MOST_OF_AN_ADDRESS or self._waiting.total() >= MOST_WAITING:
             raise BusyError
         self._threads = self._threads or ThreadPoolExecutor(1, thread_name_prefix="passwords")
-        self._waiting[address] += 1
+        self._waiting[client] += 1
         try:
             right = await asyncio.get_running_loop().run_in_executor(
                 self._threads, self._look, name, digest, password, hashed or _nobodys(hashes)
             )
         finally:
-            self._waiting[address] -= 1
+            self._waiting[client] -= 1
             self._waiting += Counter()  # forgets addresses of which none waits
         right = right and hashed is not None
         self._remember(name, digest, right=right)

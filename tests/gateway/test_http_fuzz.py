@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.gateway.http_addresses import Kind, Proxies, address_of
+from agents.gateway.http_addresses import Kind, Proxies
 from agents.gateway.http_bodies import BodyReader
 from agents.gateway.http_problems import ProblemError
+from agents.web.addresses import address_of
 from streams.contract.decoding import Decoder
 from streams.contract.events import REASONS, TOPIC_EVENTS, Event, Rejection
 from streams.settings.fields import Secret

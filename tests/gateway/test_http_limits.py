@@ -9,10 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from agents.gateway.http_addresses import address_of, client_of
 from agents.gateway.http_admission import Admission
 from agents.gateway.http_problems import ProblemError
 from agents.telemetry import connections
+from agents.web.addresses import address_of, client_of
 from tests.gateway.raw_http import answer_of, opened
 from tests.gateway.served import OTHER_TOKEN, SETTINGS, TOKEN, Served, encoded, ended, serving
 

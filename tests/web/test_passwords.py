@@ -86,10 +86,13 @@ async def test_checks_run_one_at_a_time_and_the_loop_goes_on(slow: Slow) -> None
     held.close()
 
 
-async def test_who_guesses_keeps_nobody_else_out(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("network", ["192.0.2.7", "2001:db8::{}"])
+async def test_who_guesses_keeps_nobody_else_out(slow: Slow, monkeypatch: pytest.MonkeyPatch, network: str) -> None:
     monkeypatch.setattr(passwords, "MOST_WAITING", 6)
     held = Passwords(slow)
-    guesses = [asyncio.create_task(held.is_right(HASHES, "alice", f"guess-{each}", HERE)) for each in range(9)]
+    guesses = [
+        asyncio.create_task(held.is_right(HASHES, "alice", f"guess-{each}", network.format(each))) for each in range(9)
+    ]
     await asyncio.sleep(0)
     right = asyncio.create_task(held.is_right(HASHES, "alice", PASSWORD, "10.0.0.2"))
     others = [asyncio.create_task(held.is_right(HASHES, "alice", "x", f"10.0.1.{each}")) for each in range(3)]
@@ -100,7 +103,9 @@ async def test_who_guesses_keeps_nobody_else_out(slow: Slow, monkeypatch: pytest
     assert await right
     late = [isinstance(one, BusyError) for one in await asyncio.gather(*others, return_exceptions=True)]
     assert late == [False, True, True], "six in all"
-    assert not await held.is_right(HASHES, "alice", "one more", HERE), "the place of those that are done is free"
+    assert not await held.is_right(HASHES, "alice", "one more", network.format(9)), (
+        "the place of those that are done is free"
+    )
     held.close()
 
 
