@@ -1,5 +1,5 @@
 #!/bin/sh
-# The disk of a worker is lost. DATA: its worker.data_dir; STOP, START: the commands that stop and start it.
+# The disk of a worker is lost. DATA: its folder, worker.data_dir/worker.id; STOP, START: the commands that stop and start it.
 . "$(dirname "$0")/common.sh"
 : "${DATA:?}" "${STOP:?}" "${START:?}"
 step "stop the worker"
