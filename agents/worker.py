@@ -117,7 +117,7 @@ def create_server(worker: Worker, ledger: Ledger | None = None) -> Server:
     managers = Managers(
         settings, state.tables, worker.partition_for, lambda: worker.session.is_over, _talking_ms(worker)
     )
-    gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers)
+    gauges = Gauges(worker.metrics, state, worker.lag, worker.recovery, managers, worker.session)
     return Server(
         settings.worker,
         exposition=Exposition(

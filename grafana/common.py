@@ -20,12 +20,16 @@ from grafana.queries import NAMES, NO_QUEUE, TEAM_NAMES
 
 DATASOURCE: Final = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "#20b98f", "#e89b00", "#c87300", "#d2382c", "#3d8fdd", "#6e7078"
+VIOLET: Final = "#6c3cfc"
 # The colours also differ in lightness, and the green is bluish, for readers who cannot distinguish red and green.
 # None is so light that it is not seen on a white board.
 
 NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
 """Of a series of names: the id is the value of the variable, the name is its text for the reader."""
+
+WHILE_CURRENT: Final = "unless on () callpulse:feed_quiet == 1 unless on () callpulse:worker_behind == 1"
+"""Behind a query: no result while nobody can tell whether a manager is silent."""
 
 UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."

@@ -41,6 +41,12 @@ NAME: Final = (
 )
 """In the text of an alert: the name of its manager, or else the id."""
 
+TEAM_NAME: Final = (
+    '{{ with printf "team:callpulse_team_info:name{team=%q}" $labels.team | query }}'
+    '{{ . | first | label "name" }}{{ else }}{{ $labels.team }}{{ end }}'
+)
+"""In the text of an alert: the name of its team, or else the id."""
+
 EXTERNAL_GRAFANA: Final = "{{ with $externalLabels.grafana }}{{ . }}{{ end }}"
 """The address of Grafana that Prometheus' external label `grafana` gives."""
 _SHELL: Final = (
@@ -87,13 +93,14 @@ Ratio: TypeAlias = Annotated[Number, Meta(ge=0, le=1)]
 class Prometheus(Struct, frozen=True, kw_only=True):
     """The jobs and labels of callpulse in Prometheus, the intervals of rules, and addresses in alerts.
 
-    `job` is that of the workers. Processes that take events in have jobs whose names begin with `gateway_job`, one job
-    for each kind of process. `selector` are matchers of labels that every query of a metric gets. A scrape that was
-    missed is bridged for `missed_scrapes_ms`. `runbook` is the address of the runbook; the name of the alert follows
-    after a `#`. `grafana` is the address before that of each board.
+    `job` is that of the workers, of which `workers` should answer. Processes that take events in have jobs whose names
+    begin with `gateway_job`, one job for each kind of process. `selector` are matchers of labels that every query of a
+    metric gets. A scrape that was missed is bridged for `missed_scrapes_ms`. `runbook` is the address of the runbook;
+    the name of the alert follows after a `#`. `grafana` is the address before that of each board.
     """
 
     job: Annotated[str, Parse(_name)] = "callpulse"
+    workers: Count = 1
     gateway_job: Annotated[str, Parse(_name)] = "callpulse-gateway"
     selector: Annotated[str, Parse(_selector)] = ""
     interval_ms: Annotated[Span, Meta(ge=SECOND_MS)] = 30 * SECOND_MS
@@ -205,6 +212,7 @@ class Config(Struct, frozen=True, kw_only=True):
         settings, language = self.settings, self.language
         known = dict(wording.words(settings, language))
         known["name"] = NAME
+        known["team_name"] = TEAM_NAME
         known["of_team"] = _OF_TEAM
         for label in ("manager", "team", "source", "reason"):
             known[f"shell.{label}"] = _SHELL.replace("LABEL", label)

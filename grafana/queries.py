@@ -142,8 +142,12 @@ def expected(window: str) -> str:
 
 def silent() -> str:
     """Return the query of how long those managers have been silent who are, as in the state `silent`."""
-    on_break = f"{manager('presence', state='paused')} == 1"
-    return f"({manager('idle_seconds')} > {SILENT}) unless on (manager, team) ({on_break})"
+    return f"({manager('idle_seconds')} > {SILENT}) unless on (manager, team) ({_on_break()})"
+
+
+def _on_break() -> str:
+    """Return the query of the managers on a break, as the rules end it: after some time its end may be lost."""
+    return f"{manager('presence', state='paused')} == 1 and on (manager, team) {manager('idle_seconds')} <= <<break.s>>"
 
 
 # The states of a manager, the most urgent first.
@@ -159,7 +163,7 @@ def state() -> str:
     rules = (
         (STATE_TALKING, f"{manager('calls_in_progress')} > 0"),
         (STATE_NO_FEED, f"({idle}) and on () callpulse:feed_quiet == 1"),
-        (STATE_PAUSED, f"{manager('presence', state='paused')} == 1 and on (manager, team) {manager('on_shift')} == 1"),
+        (STATE_PAUSED, f"{_on_break()} and on (manager, team) {manager('on_shift')} == 1"),
         (STATE_SILENT, idle),
         (STATE_READY, f"{manager('on_shift')} == 1"),
         (STATE_OFF, f"{manager('on_shift')} == 0"),

@@ -260,7 +260,7 @@ def _annotation(name: str, value: str, audience: str, translation: Translation) 
     said = translation.say("alerts", value)
     for function, more in _RUSSIAN.items():
         said = re.sub(rf"\b({function})(?= *\}}\}})", rf"\1{more}{_COMMA}", said)
-    return said
+    return re.sub(r'\bprintf "%[.][1-9]f"(?= *\}\})', rf"\g<0>{_COMMA}", said)
 
 
 def _toml(text: str) -> str:

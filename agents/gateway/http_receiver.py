@@ -23,10 +23,14 @@ _HTTPS = "https"
 
 
 class Meters(Protocol):
-    """Counts requests that are refused. The sink counts events that are stored or rejected."""
+    """Counts requests that are refused, and events that are not stored. The sink counts those stored or rejected."""
 
     def unauthenticated(self, source: str = ...) -> None:
         """Note a request that may not send. Without a source: the request names no sender of the settings."""
+        ...
+
+    def not_stored(self, source: str, count: int) -> None:
+        """Count events whose sender got the answer that they are not stored."""
         ...
 
 
@@ -97,9 +101,17 @@ class Receiver:
         Raises:
             NotStoredError: they are not stored, or it is not known.
         """
-        results = await self.sink.store(source, events) if events else []
-        if statements:
-            await self.sink.keep(source, statements)
+        waiting = len(events) + len(statements)
+        results: list[Stored] = []
+        try:
+            if events:
+                results = await self.sink.store(source, events)
+                waiting -= len(events)
+            if statements:
+                await self.sink.keep(source, statements)
+        except NotStoredError:
+            self.meters.not_stored(source, waiting)
+            raise
         if refused:
             await self.sink.refuse(source, refused)
         return results

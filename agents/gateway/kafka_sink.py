@@ -92,11 +92,7 @@ class KafkaSink:
     async def store(self, source: str, events: Sequence[Event]) -> list[Stored]:
         """Store events; see `Sink.store`."""
         begun = time.perf_counter()
-        try:
-            results = await self._store(source, events)
-        except NotStoredError:
-            self.metrics.not_stored(source, len(events))
-            raise
+        results = await self._store(source, events)
         self.metrics.acknowledgement.observe(time.perf_counter() - begun)
         self.metrics.stored(source, events, results)
         return results
@@ -127,13 +123,9 @@ class KafkaSink:
 
     async def keep(self, source: str, statements: Sequence[Statement]) -> None:
         """Keep statements; see `StatementSink.keep`. A repeat is kept again: it does not change a join."""
-        try:
-            entry = self.pipeline.submit(source, [statement_record(source, one) for one in statements], ())
-            await asyncio.wait([entry.stored])
-            entry.stored.result()
-        except NotStoredError:
-            self.metrics.not_stored(source, len(statements))
-            raise
+        entry = self.pipeline.submit(source, [statement_record(source, one) for one in statements], ())
+        await asyncio.wait([entry.stored])
+        entry.stored.result()
         self.metrics.heard(source)
 
     async def refuse(self, source: str, refused: Sequence[Refused]) -> None:

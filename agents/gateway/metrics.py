@@ -26,6 +26,7 @@ _OF_SOURCES: Final = (
     *("received_total", "accepted_total", "duplicates_total", "unauthenticated_total"),
     *("not_stored_total", "dead_letters_lost_total"),
 )
+_OF_EVERY_PROCESS: Final = ("build_info", "kafka_reachable")
 
 
 class GatewayMetrics:
@@ -42,8 +43,8 @@ class GatewayMetrics:
         self._of_sources: dict[tuple[str, str], Counter] = {}
         self._last_heard: dict[str, Gauge] = {}
         self._skews: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
-        build_info = next(metric for metric in OPERATIONS_METRICS if metric.name == "build_info")
-        for metric in (build_info, *GATEWAY_METRICS):
+        common = (metric for metric in OPERATIONS_METRICS if metric.name in _OF_EVERY_PROCESS)
+        for metric in (*common, *GATEWAY_METRICS):
             if metric.type == "counter":
                 name = metric.full_name.removesuffix("_total")
                 self._counters[metric.name] = Counter(name, metric.help, metric.labels, registry=self.registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents.delivery.session import Session
 from agents.delivery.worker_metrics import WorkerMetrics
 from agents.state.recovery import Recovery
 from agents.state.worker_state import WorkerState
@@ -13,9 +14,16 @@ class Gauges:
     """Brings the worker metrics up to date. `refresh` is called at every scrape."""
 
     def __init__(
-        self, metrics: WorkerMetrics, state: WorkerState, lag: Lag, recovery: Recovery, managers: Managers
+        self,
+        metrics: WorkerMetrics,
+        state: WorkerState,
+        lag: Lag,
+        recovery: Recovery,
+        managers: Managers,
+        session: Session,
     ) -> None:
         self._metrics = metrics
+        self._session = session
         self._state = state
         self._lag = lag
         self._recovery = recovery
@@ -27,6 +35,7 @@ class Gauges:
         """Look all gauges up. Does not wait for anything."""
         self._drain()
         metrics = self._metrics
+        metrics.gauge("kafka_reachable").set(not self._session.is_silent)
         metrics.gauge("group_generation").set(self._recovery.generation)
         metrics.clear("lag_records")
         for tp, lag in self._lag.now().items():

@@ -47,15 +47,14 @@ def consultations() -> stat.Panel:
     )
 
 
-def stuck(config: Config) -> stat.Panel:
-    """Return the number of stuck leads."""
+def stuck() -> stat.Panel:
+    """Return the number of stuck leads. It has one colour: a large department has more of them than a small one."""
     return number(
         "Stuck",
         "Leads with <<stuck_after>> conversations or more in a row without progress: hand over, change the offer, or "
-        "close.",
+        "close. The board Leads and follow-ups shows whose they are.",
         "none",
         f"sum({manager('leads_stuck')})",
-        ((None, GREEN), (1, ORANGE), (2 * config.alerts.stuck_leads, RED)),
     )
 
 
@@ -128,17 +127,19 @@ def managers(config: Config) -> table.Panel:
         return manager("open_leads_by_conversations", conversations=conversations)
 
     fair, good = config.boards.kept_ratio
-    warned = ((None, GREY), (1, YELLOW), (5, ORANGE))
+    many = config.alerts.stuck_leads
+    warned = ((None, GREY), (1, YELLOW), (many, ORANGE))
+    long = {str(count) for count in range(config.settings.results.mentor_after, 5)} | {"5+"}
     return tables.of_columns(
         "Leads without progress, per manager",
         "Stuck and Consult: as in the list above. 1x to 5+x: open leads by conversations in a row without progress. "
         "Agreed: next steps agreed ÷ conversations. Kept: next steps kept ÷ due, 30 days. Per lead: calls per lead.",
         {"name": "Manager", "manager": tables.HIDDEN},
         (
-            Column("Stuck", manager("leads_stuck"), thresholds=((None, GREY), (1, ORANGE), (5, RED))),
+            Column("Stuck", manager("leads_stuck"), thresholds=((None, GREY), (1, ORANGE), (many, RED))),
             Column("Consult", manager("leads_consultation_due"), thresholds=((None, GREY), (1, YELLOW))),
             *(
-                Column(f"{count}x", some(count), thresholds=warned if count in ("3", "4", "5+") else ())
+                Column(f"{count}x", some(count), thresholds=warned if count in long else ())
                 for count in ("1", "2", "3", "4", "5+")
             ),
             share("Agreed", manager("next_step_ratio", window="30d")),
@@ -231,7 +232,7 @@ def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
     top = (
         crm_status(),
-        stuck(config),
+        stuck(),
         consultations(),
         open_leads(),
         next_steps_agreed(config),

@@ -12,10 +12,10 @@ def panels(config: Config) -> tuple[stat.Panel, ...]:
     """Return the panels from left to right."""
     return (
         freshness(config),
-        workers(),
+        workers(config),
         unowned(),
         restored(),
-        waiting(),
+        waiting(config),
         delay(config),
         rejected(),
         lost(),
@@ -35,15 +35,17 @@ def freshness(config: Config) -> stat.Panel:
     ).decimals(0)
 
 
-def workers() -> stat.Panel:
+def workers(config: Config) -> stat.Panel:
     """Return the number of workers that answer."""
     return number(
         "Workers up",
-        "Workers of callpulse that answer Prometheus. When one stops, the others take over its managers: start it "
-        "again, runbook WorkerDown.",
+        "Workers of callpulse that answer Prometheus; <<workers>> should. When one stops, the others take over its "
+        "managers: start it again, runbook WorkerDown.",
         "none",
         'sum(max_over_time(up{job="<<job>>"}[1m])) or vector(0)',
-        ((None, RED), (1, GREEN)),
+        ((None, RED), (1, YELLOW), (max(2, config.prometheus.workers), GREEN))
+        if config.prometheus.workers > 1
+        else ((None, RED), (1, GREEN)),
     )
 
 
@@ -59,15 +61,18 @@ def unowned() -> stat.Panel:
     )
 
 
-def waiting() -> stat.Panel:
-    """Return the number of records that wait in Kafka."""
+def waiting(config: Config) -> stat.Panel:
+    """Return the time that the workers need for the records that wait in Kafka."""
+    limit = config.alerts.lag_ms / 1000
+    lag = 'sum(topic:callpulse_lag_records:sum{topic=~".*calls"})'
     return number(
-        "Records waiting",
-        "Telephony records in Kafka that no worker has processed yet. If they grow, add a worker, runbook WorkerLag.",
-        "short",
-        'topic:callpulse_lag_records:sum{topic=~".*calls"}',
-        ((None, GREEN), (1000, YELLOW), (100000, RED)),
-    )
+        "To catch up",
+        "How long the workers need for the telephony records that wait in Kafka, at their present pace. "
+        "If it grows, add a worker: runbook WorkerLag.",
+        "s",
+        f'{lag} / clamp_min(sum(topic:callpulse_records:rate5m{{topic=~".*calls"}}), 0.01)',
+        ((None, GREEN), (limit / 6, YELLOW), (limit, RED)),
+    ).decimals(0)
 
 
 def delay(config: Config) -> stat.Panel:

@@ -73,6 +73,18 @@ def wrong_tokens(config: Config) -> stat.Panel:
     )
 
 
+def without_end(config: Config) -> stat.Panel:
+    """Return the number of today's calls whose end event never came."""
+    return number(
+        "No end today",
+        "Calls of today whose end event never came: callpulse closed them, and their talk time is unknown. Many after "
+        "a gap of a link. callpulse explain MANAGER calls_timed_out lists those of a manager.",
+        "none",
+        "sum(team:callpulse_calls_timed_out_today:sum)",
+        ((None, GREEN), (config.alerts.call_ends_lost, ORANGE)),
+    )
+
+
 def sources(config: Config) -> table.Panel:
     """Return the table of sources."""
     silence_s = config.alerts.source_silence_ms / SECOND_MS
@@ -218,14 +230,14 @@ def lost() -> timeseries.Panel:
 
 def board(config: Config) -> dashboards.Dashboard:
     """Return the board."""
-    top = (quiet_sources(), links_down(), rejected(), wrong_tokens(config))
+    top = (quiet_sources(), links_down(), rejected(), wrong_tokens(config), without_end(config))
     return common.assemble(
         config,
         "sources",
         "Sources",
         "What comes in, from whom, and whether it is understood. For those who run callpulse.",
         [
-            *((6 * column, 0, 6, 4, panel) for column, panel in enumerate(top)),
+            *((5 * column, 0, min(5, 24 - 5 * column), 4, panel) for column, panel in enumerate(top)),
             (0, 4, 24, 9, sources(config)),
             (0, 13, 12, 9, course()),
             (12, 13, 12, 9, reasons()),

@@ -12,13 +12,13 @@ from grafana_foundation_sdk.models import common as options
 
 from grafana import common, queries, tables
 from grafana.boards import team_now_table
-from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, bars, instant, lines, number, query
+from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, VIOLET, YELLOW, bars, instant, lines, number, query
 from grafana.config import Config
 from grafana.queries import calls, manager, mean, recorded
 
 STATES: Final = {
     queries.STATE_SILENT: ("silent", RED),
-    queries.STATE_NO_FEED: ("no feed", ORANGE),
+    queries.STATE_NO_FEED: ("no feed", VIOLET),
     queries.STATE_PAUSED: ("paused", YELLOW),
     queries.STATE_READY: ("ready", BLUE),
     queries.STATE_TALKING: ("on a call", GREEN),
@@ -72,9 +72,9 @@ def silent() -> stat.Panel:
     return number(
         "Silent on shift",
         "Managers on shift, not paused, without any telephony event for more than <<silence.text>>. The panel shows "
-        "unknown while the feed is silent.",
+        "unknown while the feed is silent or the workers catch up.",
         "none",
-        f"(count({queries.silent()}) or on () {nobody}) unless on () callpulse:feed_quiet == 1",
+        f"(count({queries.silent()}) or on () {nobody}) {common.WHILE_CURRENT}",
         ((None, GREEN), (1, RED)),
     ).no_value("unknown")
 
@@ -131,7 +131,7 @@ def day() -> statetimeline.Panel:
         common.described(
             statetimeline.Panel(),
             "The day, manager by manager",
-            "One line per manager: on a call, ready, paused, silent for more than <<silence.text>>, off shift. Orange: "
+            "One line per manager: on a call, ready, paused, silent for more than <<silence.text>>, off shift. Violet: "
             "the feed was silent, so the state is unknown.",
             "none",
         )
@@ -172,7 +172,7 @@ def pace() -> timeseries.Panel:
 
 def presence() -> timeseries.Panel:
     """Return the number of managers per state over the day."""
-    colour = {"on a call": GREEN, "ready": BLUE, "paused": YELLOW, "silent": RED, "no feed": ORANGE}
+    colour = {"on a call": GREEN, "ready": BLUE, "paused": YELLOW, "silent": RED, "no feed": VIOLET}
     code = {text: value for value, (text, _) in STATES.items()}
     targets = [
         query(

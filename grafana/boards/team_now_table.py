@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from grafana_foundation_sdk.builders import table
 
@@ -11,6 +12,10 @@ from grafana.common import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 from grafana.config import Config
 from grafana.queries import calls, manager, recorded
 from grafana.tables import Column, quiet, share, whole
+
+OF_TRENDS: Final = 'alertname=~"PromisesBroken|NormDrift|ActivityDrift"'
+TRENDS_SPAN: Final = "35m"
+"""Alerts of weeks have a sample every 30 min (`grafana/templates/trends.yaml`), and a query looks back for 5 min."""
 
 LONG_S = 3600
 """A call, or a time without an event, of so many seconds is worth a look: the end of the call may be lost."""
@@ -155,7 +160,9 @@ def alerts() -> table.Panel:
 
     def firing(*matchers: str) -> str:
         picked = ('alertstate="firing"', 'manager=~"$manager|"', 'team=~"$team|"', *matchers)
-        return f"count by (alertname, manager, team, severity) (ALERTS{{{', '.join(picked)}}})"
+        found = f"ALERTS{{{', '.join(picked)}}}"
+        seldom = f"last_over_time(ALERTS{{{', '.join((*picked, OF_TRENDS))}}}[{TRENDS_SPAN}])"
+        return f"count by (alertname, manager, team, severity) ({found} or {seldom})"
 
     of_managers = queries.with_name(firing('manager!=""'))
     named = queries.with_team_name(firing('manager=""', 'team!=""'))
@@ -191,14 +198,8 @@ def queues() -> table.Panel:
         "Inbound calls that ended in a queue before anybody answered. They belong to no manager.",
         {"manager": "Queue"},
         (
-            whole(
-                "1 hour",
-                queries.without_prefix(f"sum by (manager) ({queries.queue('calls', 'direction', window='1h')})"),
-            ),
-            whole(
-                "Today",
-                queries.without_prefix(f"sum by (manager) ({queries.queue('calls', 'direction', window='today')})"),
-            ),
+            whole("1 hour", unanswered("1h")),
+            whole("Today", unanswered("today")),
         ),
         "Today",
     ).no_value("No calls in queues. While Data is not Live, none is known.")

@@ -38,8 +38,9 @@ def silent() -> stat.Panel:
     return _tiles(
         "Who is silent",
         "Managers on shift, not paused, without any telephony event for more than <<silence.text>>, and for how "
-        "long: ask what keeps them. At most six, the longest first. Nobody is named while the feed is silent.",
-        queries.with_name(f"({queries.silent()}) unless on () callpulse:feed_quiet == 1"),
+        "long: ask what keeps them. At most six, the longest first. Nobody is named while the feed is "
+        "silent or the workers catch up.",
+        queries.with_name(f"({queries.silent()}) {common.WHILE_CURRENT}"),
         ((None, RED),),
     ).no_value("Nobody. While Data is not Live, nobody is known.")
 
@@ -76,7 +77,7 @@ def board(config: Config) -> dashboards.Dashboard:
         team_now.connect_ratio(),
         team_now.short_calls(config),
         team_now.meaningful(config),
-        leads.stuck(config),
+        leads.stuck(),
     )
     return common.assemble(
         config,

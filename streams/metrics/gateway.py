@@ -233,5 +233,4 @@ GATEWAY_METRICS: Final = (
         unit="seconds",
     ),
     Metric(name="spool_failures_total", type="counter", help="Writes to the spool that the disk refused."),
-    Metric(name="kafka_reachable", type="gauge", help="1 while this process can store events in Kafka."),
 )

@@ -11,6 +11,7 @@ _PARTITION: Final = ("topic", "partition")
 
 OPERATIONS_METRICS: Final = (
     Metric(name="build_info", type="gauge", help="1, with the version that runs.", labels=("version", "python")),
+    Metric(name="kafka_reachable", type="gauge", help="1 while Kafka answers this process."),
     Metric(name="records_total", type="counter", help="Records taken from the topic.", labels=_TOPIC),
     Metric(name="batches_total", type="counter", help="Batches of records taken from the topic.", labels=_TOPIC),
     Metric(

@@ -78,6 +78,10 @@ class Counts:
 
     def __init__(self) -> None:
         self.strangers: list[str] = []
+        self.lost: list[tuple[str, int]] = []
+
+    def not_stored(self, source: str, count: int) -> None:
+        self.lost.append((source, count))
 
     def unauthenticated(self, source: str = "") -> None:
         self.strangers.append(source)

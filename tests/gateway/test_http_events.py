@@ -320,6 +320,7 @@ async def test_events_that_are_not_stored_are_answered_so(served: Served) -> Non
     assert (answer.status, answer.problem) == (503, "not-stored")
     assert 9 <= int(answer.headers["Retry-After"]) <= 12
     assert served.sink.refused == []  # the sender will send them again
+    assert [count for _, count in served.counts.lost] == [1]
 
 
 async def test_after_the_deadline_the_events_may_be_there(served: Served) -> None:

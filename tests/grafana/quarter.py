@@ -49,10 +49,10 @@ PATIENT_S: Final = 120
 TARGET: Final = 'job="callpulse",instance="worker-1:8787"'
 MINUTELY: Final = frozenset({"FeedDown", "SilenceOnShift"})
 SELF: Final = re.compile(
-    r"(manager:callpulse_on_shift:\w+\)?) == 1\s+or on \((?:manager, )?team\) "
-    r"(?:last_over_time\()?ALERTS\{[^}]*\}(?:\[\w+\]\))?"
+    r"(manager:callpulse_on_shift:\w+\)?) == 1\b(?:(?!ALERTS)[\s\S])*?or on \((?:manager, )?team\) "
+    r"last_over_time\(ALERTS\{[^}]*\}\[\w+\]\)"
 )
-"""How an alert says that it begins on shift, and goes on until its cause has ended."""
+"""How an alert says that it begins on shift and while data are current, and goes on until its cause has ended."""
 
 
 class Span(NamedTuple):

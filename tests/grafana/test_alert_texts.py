@@ -107,9 +107,7 @@ def test_the_board_of_an_alert_exists_and_has_what_is_picked(rule: Any) -> None:
     variables = {variable["name"] for variable in board["templating"]["list"]}
     wanted = {part.split("=")[0].removeprefix("var-") for part in picked.split("&") if part}
     assert wanted <= variables
-    assert ("manager" in wanted) == (
-        "<<name>>" in rule["annotations"]["summary"] or 'label "name"' in rule["annotations"]["summary"]
-    )
+    assert ("manager" in wanted) == ("manager:callpulse_manager_info:name" in rule["annotations"]["summary"])
 
 
 def test_an_id_that_a_shell_would_read_is_quoted_in_the_command_and_in_the_address(tmp_path: Path) -> None:

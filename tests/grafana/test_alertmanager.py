@@ -21,7 +21,7 @@ CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
 ALERTS = [rule for rule in rules() if "alert" in rule]
 FOLDER = CONFIG.parent
 EXAMPLES = sorted(FOLDER.glob("examples/*.yml"))
-OUTAGES = [("FeedDown", "critical"), ("WorkerDown", "critical"), ("PartitionsUnowned", "critical")]
+OUTAGES = [(name, "critical") for name in ("FeedDown", "WorkerDown", "PartitionsUnowned", "KafkaUnreachable")]
 
 
 def test_the_configuration_is_sound() -> None:
@@ -115,6 +115,17 @@ def _quiet_where_it_is_now(config: Any, location: str) -> None:
                 part["weekdays"] = [(now + timedelta(days=3)).strftime("%A").lower()]
 
 
+def _fire(address: str, labels: list[dict[str, str]]) -> None:
+    """Give Alertmanager an alert with each of these labels, as Prometheus does."""
+    began = datetime.now(UTC).isoformat()
+    body = json.dumps([{"labels": each, "startsAt": began} for each in labels]).encode()
+    asked = urllib.request.Request(  # noqa: S310 - our own process on the loopback
+        f"{address}/api/v2/alerts", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 - as above
+        assert answer.status == 200
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("location", "muted"), [("Asia/Yekaterinburg", {"ural", "siberia"}), ("Europe/Berlin", {"berlin"})]
@@ -129,13 +140,7 @@ def test_in_quiet_hours_nothing_is_told_and_everything_else_is(location: str, mu
         for team in teams
     ]
     with alerting(tmp_path, config) as (address, pager):
-        began = datetime.now(UTC).isoformat()
-        body = json.dumps([{"labels": each, "startsAt": began} for each in labels]).encode()
-        asked = urllib.request.Request(  # noqa: S310 - our own process on the loopback
-            f"{address}/api/v2/alerts", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 - as above
-            assert answer.status == 200
+        _fire(address, labels)
         expected = {
             ("ops" if each["audience"] == "ops" else "supervisors", each["alertname"], each["team"], "firing")
             for each in labels
@@ -146,16 +151,36 @@ def test_in_quiet_hours_nothing_is_told_and_everything_else_is(location: str, mu
         assert {tuple(page) for page in pager.pages} == expected
 
 
-def test_a_message_has_the_text_since_when_the_command_the_board_and_the_runbook() -> None:
+@pytest.mark.slow
+def test_in_quiet_hours_an_outage_does_not_wake_supervisors(tmp_path: Path) -> None:
+    config = parsed(merged(FOLDER / "examples/quiet-hours.yml", tmp_path).read_text("utf-8"))
+    _quiet_where_it_is_now(config, "Europe/Berlin")
+    with alerting(tmp_path, config) as (address, pager):
+        _fire(address, [{"alertname": "FeedDown", "audience": "ops", "severity": "critical"}])
+        eventually(lambda: bool(pager.pages), "operators are told")
+        time.sleep(2)  # as above
+        assert {page[0] for page in pager.pages} == {"ops"}
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("callpulse.tmpl", ("Since 20", "Command: ", "Board: ", "Runbook: ")),
+        ("callpulse.ru.tmpl", ("С ", "Команда: ", "Доска: ", "Что делать: ")),
+    ],
+)
+def test_a_message_has_the_text_since_when_the_command_the_board_and_the_runbook(
+    template: str, words: tuple[str, ...]
+) -> None:
     done = run(
         "amtool",
         "template",
         "render",
-        f"--template.glob={FOLDER}/callpulse.tmpl",
+        f"--template.glob={FOLDER}/{template}",
         '--template.text={{ template "callpulse.title" . }}|{{ template "callpulse.text" . }}',
     )
     assert done.returncode == 0, done.stderr
-    for word in ("Since 20", "Command: ", "Board: ", "Runbook: "):
+    for word in words:
         assert word in done.stdout
 
 

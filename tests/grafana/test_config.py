@@ -65,6 +65,7 @@ OTHER = """
 settings = "callpulse.toml"
 [prometheus]
 job = "sales-monitor"
+workers = 3
 gateway_job = "sales-way-in"
 selector = 'environment="prod"'
 interval = "40s"
@@ -128,6 +129,8 @@ FIXED = {
         "they have for 15 min": "how long StrayRecords waits",
         "tries again within 30 s": "how often a listener tries to connect",
         "median of the last 10 min": "the window of the recorded median",
+        "They have for 5 min": "how long WorkersMissing waits",
+        "had an answer for 3 min": "how long KafkaUnreachable waits, and what it looks back",
     },
     "ru": {
         "Уже 5 мин на то": "how long WorkerLag waits",
@@ -137,6 +140,8 @@ FIXED = {
         "они идут уже 15 мин": "how long StrayRecords waits",
         "не реже чем раз в 30 с": "how often a listener tries to connect",
         "медиана за последние 10 мин": "the window of the recorded median",
+        "Так уже 5 мин": "how long WorkersMissing waits",
+        "не получают ответа уже 3 мин": "how long KafkaUnreachable waits, and what it looks back",
     },
 }
 """Texts with a number that no configuration changes, and its meaning."""
@@ -193,7 +198,7 @@ def test_the_other_configuration_differs_in_every_key(other: Config) -> None:
         assert mine != default, key
     same = [word for word, text in other.words().items() if text == Config().words()[word]]
     shell = ["shell.manager", "shell.team", "shell.source", "shell.reason"]
-    assert same == ["name", "of_team", *shell, "team_word", "length.0"]
+    assert same == ["name", "team_name", "of_team", *shell, "team_word", "length.0"]
 
 
 def texts(files: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -132,7 +132,7 @@ def test_every_alert_is_asserted_by_a_case_with_its_texts() -> None:
         for case in test.get("alert_rule_test", ())
         if case["exp_alerts"]
     }
-    assert asserted == set(NAMES)
+    assert asserted == set(NAMES) - {"WorkersMissing"}  # needs another configuration: test_workers_missing.py
 
 
 def test_every_series_recorded_of_results_and_trends_is_asserted_by_a_case() -> None:
@@ -176,7 +176,8 @@ def test_a_rule_reads_only_recorded_series_of_its_own_group_and_those_before_it(
     for group in parsed(path.read_text())["groups"]:
         ready: set[str] = set()
         for rule in group["rules"]:
-            assert {found.metric for found in named(rule["expr"])} & own <= ready, rule
+            read = {found.metric for found in named(rule["expr"])} - {rule.get("record")}  # its own, as it was before
+            assert read & own <= ready, rule
             ready |= {rule["record"]} if "record" in rule else set()
 
 
