@@ -188,15 +188,15 @@ class TestMonitoring:
     ) -> None:
         stand_in(path, "alertmanager")
         self.monitoring(tmp_path)
-        template = tmp_path / "alertmanager" / programs.TEMPLATE.name
+        english, russian = (tmp_path / "alertmanager" / template.name for template in programs.TEMPLATES)
         examples = [file.read_text(encoding="utf-8") for file in programs.ALERTMANAGER.parent.glob("examples/*.yml")]
-        assert any(f"templates: [{template.name}]" in example for example in examples)
-        template.write_text("that of an earlier release", encoding="utf-8")
+        assert any(f"templates: [{english.name}]" in example for example in examples)
+        english.write_text("that of an earlier release", encoding="utf-8")
         self.monitoring(tmp_path)
-        assert template.read_bytes() == programs.TEMPLATE.read_bytes()
-        monkeypatch.setattr(programs, "TEMPLATE", tmp_path / "not in the package.tmpl")
+        assert [english.read_bytes(), russian.read_bytes()] == [one.read_bytes() for one in programs.TEMPLATES]
+        monkeypatch.setattr(programs, "TEMPLATES", (tmp_path / "not in the package.tmpl",))
         self.monitoring(tmp_path)
-        assert template.is_file()
+        assert english.is_file()
 
     @pytest.mark.slow
     def test_prometheus_takes_the_configuration_and_logs_in(self, tmp_path: Path) -> None:

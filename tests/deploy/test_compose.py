@@ -61,7 +61,7 @@ class TestForm:
 
 def test_the_template_that_the_examples_of_receivers_name_is_beside_the_configuration() -> None:
     mounts = dict(volume.split(":")[:2] for volume in SERVICES["alertmanager"]["volumes"])
-    for name in ("alertmanager.yml", "callpulse.tmpl"):
+    for name in ("alertmanager.yml", "callpulse.tmpl", "callpulse.ru.tmpl"):
         assert (ROOT / "deploy" / "alertmanager" / name).is_file()
         assert mounts[f"./alertmanager/{name}"] == f"/etc/alertmanager/{name}"
 

@@ -22,8 +22,8 @@ DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
 FOLDERS: Final = {"callpulse": DASHBOARDS, "callpulse по-русски": ROOT / "grafana" / "ru" / "dashboards"}
 """The boards of each folder in Grafana, as in deploy/grafana."""
 ALERTMANAGER: Final = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
-TEMPLATE: Final = ALERTMANAGER.with_name("callpulse.tmpl")
-"""The texts of messages. The examples of receivers name it beside the configuration."""
+TEMPLATES: Final = tuple(ALERTMANAGER.with_name(name) for name in ("callpulse.tmpl", "callpulse.ru.tmpl"))
+"""The texts of messages, in English and Russian. The examples of receivers name one beside the configuration."""
 _HOMES: Final = (Path("/usr/share/grafana"), Path("/usr/local/share/grafana"))
 _RETENTION: Final = "120d"  # the longest window is 90 days
 _DEBIAN: Final = "sudo apt-get install {} && sudo systemctl disable --now {}"
@@ -149,8 +149,9 @@ def _prometheus(program: str, home: Path, url: str, environ: Mapping[str, str], 
 def _alertmanager(program: str, home: Path, url: str, environ: Mapping[str, str]) -> Part:
     own = home / "alertmanager.yml"
     home.mkdir(parents=True, exist_ok=True)
-    if TEMPLATE.is_file():
-        shutil.copyfile(TEMPLATE, home / TEMPLATE.name)
+    for template in TEMPLATES:
+        if template.is_file():
+            shutil.copyfile(template, home / template.name)
     if not own.exists():
         if ALERTMANAGER.is_file():
             shutil.copyfile(ALERTMANAGER, own)
