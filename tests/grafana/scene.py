@@ -112,6 +112,7 @@ class Scene:
         yield "breaks_missed", float(who.pace > 11 and at > self.begin + 3 * HOUR), _of("today")
         yield "leads_over_called", who.over_called, _of("today")
         yield "calls_off_hours", float(who.name == "jonas") * 3, _of("today")
+        yield "calls_timed_out", float(who.name == "jonas"), _of("today")
         yield from self._expected(who, at)
 
     def _expected(self, who: Person, at: float) -> Iterator[tuple[str, float, Labels]]:
