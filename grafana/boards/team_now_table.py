@@ -153,8 +153,8 @@ def alerts() -> table.Panel:
     panel = common.described(
         table.Panel(),
         "Active alerts",
-        "Alerts that fire now. FeedDown, WorkerDown and PartitionsUnowned mean that figures are not current: repair "
-        "these first.",
+        "Alerts that fire now. FeedDown, KafkaUnreachable, WorkerDown and PartitionsUnowned mean that figures are not "
+        "current: repair these first.",
         "none",
     )
 
