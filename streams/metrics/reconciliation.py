@@ -12,8 +12,8 @@ RECONCILED_LEGS: Final = Metric(
     name="reconciled_legs",
     type="gauge",
     help="Legs of the manager's newest day that was reconciled with records of the source, by result: both; missing "
-    "(recorded, not counted); lost_end (counted by a timeout); extra (counted, not recorded). Those of both with "
-    "other_talk or other_disposition count in both, too.",
+    "(recorded, not counted); lost_end (counted by a timeout); extra (counted, not recorded). Those with "
+    "lost_end, other_talk or other_disposition count in both, too.",
     labels=(*_SOURCE, "result"),
 )
 RECONCILED_TALK_DIFFERENCE: Final = Metric(
