@@ -45,12 +45,16 @@ def test_ready_falls_soon_the_log_stays_short_and_sigterm_ends_it_quickly(tmp_pa
         try:
             worker.await_url()
             until(lambda: worker.ready, "the worker is ready", 90)
+            scrape = worker.scrape()
+            assert scrape is not None
+            assert "callpulse_kafka_reachable 1.0" in scrape.text
             kafka.stop()
             before = len(worker.said().splitlines())
             took_s = until(lambda: not worker.ready, "it is not ready any more", 20)
             assert took_s < 15
             scrape = worker.scrape()
             assert scrape is not None
+            assert "callpulse_kafka_reachable 0.0" in scrape.text
             until(
                 lambda: "callpulse_calls{manager" not in (worker.scrape() or scrape).text, "no manager is exported", 20
             )
