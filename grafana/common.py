@@ -28,9 +28,6 @@ NAMED: Final = r'/manager="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
 TEAM_NAMED: Final = r'/name="(?<text>[^"]+)".*team="(?<value>[^"]+)"/'
 """Of a series of names: the id is the value of the variable, the name is its text for the reader."""
 
-WHILE_CURRENT: Final = "unless on () callpulse:feed_quiet == 1 unless on () callpulse:worker_behind == 1"
-"""Behind a query: no result while nobody can tell whether a manager is silent."""
-
 UNKNOWN: Final = "unknown"
 NO_FIGURES: Final = "No figures. Data on the board Team now says why."
 """The texts of a number, and of another panel, without exported values. Some panels have a text of their own."""

@@ -32,6 +32,9 @@ TEAM_NAMES: Final = (
 ).replace("team:managers", f"(max by (team) (callpulse_on_shift{{{NO_QUEUE}}}))")
 """The teams that have a manager, with their names on the roster; the id of a team that has none there."""
 
+WHILE_CURRENT: Final = "unless on () callpulse:feed_quiet == 1 unless on () callpulse:worker_behind == 1"
+"""Behind a query: no result while it is not known whether a manager is silent."""
+
 SILENT: Final = "<<silence.s>>"
 """Idle for more seconds means silent, as in the alert rule SilenceOnShift."""
 

@@ -37,15 +37,14 @@ def freshness(config: Config) -> stat.Panel:
 
 def workers(config: Config) -> stat.Panel:
     """Return the number of workers that answer."""
+    wanted = config.prometheus.workers
     return number(
         "Workers up",
         "Workers of callpulse that answer Prometheus; <<workers>> should. When one stops, the others take over its "
         "managers: start it again, runbook WorkerDown.",
         "none",
         'sum(max_over_time(up{job="<<job>>"}[1m])) or vector(0)',
-        ((None, RED), (1, YELLOW), (max(2, config.prometheus.workers), GREEN))
-        if config.prometheus.workers > 1
-        else ((None, RED), (1, GREEN)),
+        ((None, RED), (1, GREEN)) if wanted == 1 else ((None, RED), (1, YELLOW), (wanted, GREEN)),
     )
 
 

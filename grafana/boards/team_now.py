@@ -74,7 +74,7 @@ def silent() -> stat.Panel:
         "Managers on shift, not paused, without any telephony event for more than <<silence.text>>. The panel shows "
         "unknown while the feed is silent or the workers catch up.",
         "none",
-        f"(count({queries.silent()}) or on () {nobody}) {common.WHILE_CURRENT}",
+        f"(count({queries.silent()}) or on () {nobody}) {queries.WHILE_CURRENT}",
         ((None, GREEN), (1, RED)),
     ).no_value("unknown")
 

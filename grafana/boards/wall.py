@@ -40,7 +40,7 @@ def silent() -> stat.Panel:
         "Managers on shift, not paused, without any telephony event for more than <<silence.text>>, and for how "
         "long: ask what keeps them. At most six, the longest first. Nobody is named while the feed is "
         "silent or the workers catch up.",
-        queries.with_name(f"({queries.silent()}) {common.WHILE_CURRENT}"),
+        queries.with_name(f"({queries.silent()}) {queries.WHILE_CURRENT}"),
         ((None, RED),),
     ).no_value("Nobody. While Data is not Live, nobody is known.")
 

@@ -13,7 +13,7 @@ from streams.sources.polls import Poll, Polled, PollError, Response
 from streams.units import DAY_MS, MINUTE_MS, SECOND_MS
 
 _NEAR_MS: Final = MINUTE_MS
-"""A difference that polls bear: they go back further before their cursors, and an answer takes a while."""
+"""A difference that does no harm: polls go back further before their cursors, and an answer takes a while."""
 
 
 def by_slower_clock(source: Polled, cursor: bytes, now_ms: int) -> Poll:

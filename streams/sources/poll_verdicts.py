@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -43,9 +44,10 @@ def retry_after_s(response: Response) -> float | None:
 
 
 def date_s(written: str) -> float | None:
-    """Return the seconds since epoch of a date as HTTP writes it; None where it cannot be read."""
+    """Return the seconds since epoch of a date as HTTP writes it, in UTC without a zone; None if it cannot be read."""
     try:
-        return parsedate_to_datetime(written).timestamp()
+        found = parsedate_to_datetime(written)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from streams.sources.aircall.poll import aircall_poll
 from streams.sources.amocrm.poll import amocrm_poll
 from streams.sources.hubspot.poll import hubspot_poll
 from streams.sources.pipedrive.poll import pipedrive_poll
+from streams.sources.poll_verdicts import date_s
 from streams.sources.registry import SOURCES
 from streams.sources.ringcentral.poll import ringcentral_poll
 from streams.units import DAY_MS, HOUR_MS
@@ -47,3 +49,14 @@ def test_the_first_request_is_that_of_a_cursor_of_now(make: Any, text: str, curs
     )
     assert first == ahead
     assert first != behind
+
+
+def test_a_date_without_a_zone_is_in_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Yekaterinburg")
+    time.tzset()
+    try:
+        dates = ("Tue, 17 Nov 2026 11:00:00 GMT", "Tue, 17 Nov 2026 11:00:00 -0000", "Tue, 17 Nov 2026 11:00:00")
+        assert {date_s(date) for date in dates} == {1_794_913_200.0}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
