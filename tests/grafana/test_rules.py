@@ -38,13 +38,16 @@ LONG = {
 }
 BRIEF = [path for path in CASES if path.stem not in LONG]
 
-# The series of other groups that the group of trends reads. It is evaluated twice an hour, so a minute does not matter.
+# The series that the group of trends reads from other groups, or they from it. It is evaluated twice an hour, so a minute
+# does not matter.
 OF_OTHER_GROUPS = {
     "callpulse:feed_quiet",
     "callpulse:results_trusted",
     "callpulse:worker_behind",
     "manager:callpulse_calls_full_hour",
     "manager:callpulse_on_shift:max",
+    "source:callpulse_source_heard_lately",
+    "source:callpulse_source_heard_lately:avg4d",
 }
 
 SAFEGUARDS = parsed((Path(__file__).parent / "safeguards.yaml").read_text("utf-8"))
