@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Final, Literal, Self, TypeAlias
 
 import msgspec
 
+from agents.embedded.ports import find_free
 from agents.kafka.catch_up import catch_up
 from benchmarks import broker, native
 from benchmarks.peers.catalogue import ROOT
@@ -71,7 +71,7 @@ class Installation:
         self.folder = Path(self._folder.name)
         self.data = self.folder / "data"
         self.config = self.folder / "callpulse.toml"
-        self.port = free_port()
+        self.port = find_free()
         self._workers: list[Worker] = []
         broker.create_installation(bootstrap, self.name, f"{self.name}.")
         self.config.write_text(self._settings(), encoding="utf-8")
@@ -324,13 +324,6 @@ class Metrics:
     def series(self) -> int:
         """The number of samples of the scrape."""
         return sum(1 for line in self.text.splitlines() if line and not line.startswith(b"#"))
-
-
-def free_port() -> int:
-    """Return a free port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment_note() -> str:

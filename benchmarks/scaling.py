@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from agents.embedded.ports import find_free
 from benchmarks import department, progress_worker
 from benchmarks.delay import PAUSE_S, delays_of
-from benchmarks.installation import Installation, Worker, environment_note, free_port
+from benchmarks.installation import Installation, Worker, environment_note
 from benchmarks.load import MARKED, Paced, marks_seen
 from benchmarks.measures import Result, Target, percentile
 from benchmarks.progress_worker import Step
@@ -127,7 +128,7 @@ def _fill(installation: Installation, size: Size) -> int:
 
 
 def _start(installation: Installation, number: int) -> Worker:
-    return installation.start(name=f"bench-{number + 1}", port=free_port(), module="benchmarks.progress_worker")
+    return installation.start(name=f"bench-{number + 1}", port=find_free(), module="benchmarks.progress_worker")
 
 
 def _wait_folding(workers: Sequence[Worker]) -> None:

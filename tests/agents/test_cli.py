@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import orjson
 import pytest
 
 from agents.cli.metrics import page
+from agents.embedded.ports import find_free
 from streams.contract.decoding import Decoder
 from streams.contract.events import CallsEvent, Rejection
 from streams.metrics.catalogue import CATALOGUE
@@ -47,14 +47,6 @@ COMMANDS = (
     ("topics", "grow"),
     ("rebuild",),
 )
-
-
-def closed_port() -> int:
-    """A port of this machine without a server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -273,7 +265,7 @@ class TestKafkaOutOfReach:
     def test_every_command_says_who_is_missing_and_what_to_do(
         self, callpulse: Runner, command: tuple[str, ...]
     ) -> None:
-        port = closed_port()
+        port = find_free()
         done = callpulse(*command, "--bootstrap", f"127.0.0.1:{port}", **SECRET)
         assert done.code == 70
         assert f"Kafka at 127.0.0.1:{port}: nobody answers there" in done.err

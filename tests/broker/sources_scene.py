@@ -32,6 +32,7 @@ from agents.cli.demo.installation import RECORDINGS
 from agents.cli.demo.pbx import RecordedPbx, recordings
 from agents.cli.demo.portal import DemoPortal
 from agents.embedded import EmbeddedKafka
+from agents.embedded.ports import find_free
 from agents.kafka import admin
 from grafana import build
 from streams.settings.access import hashed
@@ -40,7 +41,6 @@ from streams.simulator import Department, FaultRates, simulate
 from streams.sources.registry import SOURCES
 from streams.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.grafana.backdrop import prometheus, rules_now
-from tests.grafana.live import free_port
 
 MANAGERS: Final = 12
 HISTORY_DAYS: Final = 2.5
@@ -177,7 +177,7 @@ async def started(stack: contextlib.AsyncExitStack, folder: Path, config: Path) 
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(made), "utf-8")
-    address = stack.enter_context(prometheus(folder, folder / "prometheus", free_port()))
+    address = stack.enter_context(prometheus(folder, folder / "prometheus", find_free()))
     return said_by["gateway"]["url"], address
 
 

@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 import tests.grafana.conftest  # noqa: F401 - imports the boards, whose library warns of itself
+from agents.embedded.ports import find_free
 from tests.broker.installation import Installation
 from tests.grafana.backdrop import prometheus, rules_now
-from tests.grafana.live import eventually, free_port
+from tests.grafana.live import eventually
 from tests.grafana.moments import Query, ask, queries
 from tests.grafana.silent_queries import SILENT
 
@@ -98,7 +99,7 @@ def test_every_query_finds_something_with_the_labels_that_its_panel_shows(bootst
         eventually(lambda: has_read_all(own.standing(url)), "the worker has read everything", 120)
         manager = max(own.standing(url)["lines"], key=lambda line: line["won"])["manager"]
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
-        with prometheus(tmp_path, tmp_path / "prometheus", free_port()) as address:
+        with prometheus(tmp_path, tmp_path / "prometheus", find_free()) as address:
 
             def unknown() -> list[tuple[str, ...]]:
                 empty = [query for query, told in found(address, manager).items() if not told]

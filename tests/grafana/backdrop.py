@@ -16,7 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.grafana.live import Worker, eventually, free_port, get
+from agents.embedded.ports import find_free
+from tests.grafana.live import Worker, eventually, get
 from tests.grafana.scene import Scene
 from tests.grafana.tooling import RULES, run, tool
 from tests.yaml_text import parsed
@@ -79,7 +80,7 @@ def running(folder: Path, scene: Scene, *, hours: float, passes: int = 0, port: 
     With `passes` the recorded series that boards draw over time have a past, too: each pass computes those that read
     the ones of the earlier pass.
     """
-    data, port, now = folder / "data", port or free_port(), time.time()
+    data, port, now = folder / "data", port or find_free(), time.time()
     worker = Worker()
     worker.says = lambda: _text(scene, time.time())
     _openmetrics(folder / "scene.txt", scene, now, hours, worker.address)

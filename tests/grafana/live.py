@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from agents.embedded.ports import find_free
 from tests.grafana.tooling import ROOT, RULES, tool
 from tests.yaml_text import parsed
 
@@ -191,19 +191,12 @@ def _sooner(key: str, value: Any) -> Any:
     return f"{int(value[:-1]) * unit * 1000 // SPEED}ms"
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[Live]:
     """Run both over a worker; everything is stopped and every port closed afterwards."""
     worker, pager = Worker(), Pager()
-    ports = free_port(), free_port()
+    first = find_free()
+    ports = first, find_free(besides=first)
     addresses = [f"http://127.0.0.1:{port}" for port in ports]
     watching = _watching(folder, ports[0], {"callpulse": worker.address}, alertmanager=f"127.0.0.1:{ports[1]}")
     routes = parsed((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
@@ -219,7 +212,7 @@ def running(folder: Path) -> Iterator[Live]:
 @contextmanager
 def prometheus(folder: Path, jobs: Mapping[str, str]) -> Iterator[str]:
     """Run Prometheus alone, with the hastened rules, over the address of each job. Give its own address."""
-    port = free_port()
+    port = find_free()
     address = f"http://127.0.0.1:{port}"
     with _started(folder, {address: _watching(folder, port, jobs)}):
         yield address
@@ -228,7 +221,7 @@ def prometheus(folder: Path, jobs: Mapping[str, str]) -> Iterator[str]:
 @contextmanager
 def alerting(folder: Path, config: Any) -> Iterator[tuple[str, Pager]]:
     """Run Alertmanager alone, with webhooks for its receivers. Give its address, and what takes its messages."""
-    pager, port = Pager(), free_port()
+    pager, port = Pager(), find_free()
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(paging(config, pager.address)), "utf-8")
     address = f"http://127.0.0.1:{port}"
     try:

@@ -21,12 +21,13 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from agents.embedded.ports import find_free
 from grafana import build
 from grafana.config import Config
 from streams.units import DAY_MS, HOUR_MS
 from tests.grafana.backdrop import prometheus
 from tests.grafana.department import Running, people
-from tests.grafana.live import free_port, get
+from tests.grafana.live import get
 from tests.grafana.promql import named
 from tests.grafana.test_boards import panels
 from tests.grafana.tooling import RULES, run
@@ -173,10 +174,10 @@ def record(folder: Path, history: History) -> None:
     rules = [rule for path in RULES for group in parsed(path.read_text("utf-8"))["groups"] for rule in group["rules"]]
     spans = list(windows(history.scraped()))
     for level in levels(rules):
-        with prometheus(folder, folder / "data", free_port()) as address:
+        with prometheus(folder, folder / "data", find_free()) as address:
             lines = [line for rule in level for span in spans for line in _recorded(address, rule, span)]
         store(folder, _by_moment(lines))
-    with prometheus(folder, folder / "data", free_port()) as address:
+    with prometheus(folder, folder / "data", find_free()) as address:
         alerts = [line for rule in rules if "alert" in rule for span in spans for line in _fired(address, rule, span)]
     store(folder, _by_moment(alerts))
 
@@ -232,7 +233,7 @@ def known(folder: Path, history: History, port: int = 0) -> Iterator[str]:
     store(folder, exported(history))
     record(folder, history)
     bridge = (f"--query.lookback-delta={BRIDGED_H}h",) if history.course else ()
-    with prometheus(folder, folder / "data", port or free_port(), *bridge) as address:
+    with prometheus(folder, folder / "data", port or find_free(), *bridge) as address:
         yield address
 
 

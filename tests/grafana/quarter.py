@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from agents.embedded.ports import find_free
 from streams.calendars import shift_bounds
 from streams.metrics.catalogue import MANAGER_METRICS
 from streams.settings.settings import Settings, load
@@ -31,7 +32,7 @@ from streams.tables.manager.series import ManagerSeries
 from streams.tables.manager.view import ManagerCache, ManagerReader, ManagerView, Roster
 from streams.units import DAY_MS, HOUR_MS, SECOND_MS
 from tests.grafana.backdrop import prometheus
-from tests.grafana.live import free_port, get
+from tests.grafana.live import get
 from tests.grafana.moments import MONDAY_MS, levels
 from tests.grafana.pages import Fired, Page, fired, seconds
 from tests.grafana.promql import named
@@ -329,7 +330,7 @@ def store(folder: Path, lines: Iterator[str]) -> None:
 def record(folder: Path, quarter: Quarter, wanted: Needed) -> None:
     """Record what the rules say, level by level."""
     for level in levels(wanted.rules):
-        with prometheus(folder, folder / "data", free_port()) as address:
+        with prometheus(folder, folder / "data", find_free()) as address:
             lines = [
                 line for rule in level for line in _recorded(address, quarter, rule, wanted.step_s[rule["record"]])
             ]
@@ -394,7 +395,7 @@ def alerts(folder: Path, quarter: Quarter) -> list[Fired]:
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": {}}), "utf-8")
     store(folder, scrapes(quarter, wanted))
     record(folder, quarter, wanted)
-    with prometheus(folder, folder / "data", free_port()) as address:
+    with prometheus(folder, folder / "data", find_free()) as address:
         return fired_in(address, quarter, settings, wanted)
 
 
