@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from agents.delivery.outbox import Outbox
+from agents.delivery.outbox import _SPACING_S, Outbox
+from tests.agents.stand_in import eventually
 
 
 class Batch(list[tuple[bytes, bytes]]):
@@ -51,20 +53,44 @@ async def test_rows_that_encode_to_no_record_send_no_batch() -> None:
     assert errors == []
 
 
-@pytest.mark.source  # it replaces a constant
+class Clock:
+    """The time of the outbox: it stands still until the outbox sleeps, and each sleep waits for the test."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.slept_s: list[float] = []
+        self.wake = asyncio.Event()
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        await self.wake.wait()
+        self.now_s += seconds
+
+
+@pytest.mark.source  # it replaces the clock
 async def test_the_first_records_are_sent_at_once_and_what_follows_in_one_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agents.delivery.outbox._SPACING_S", 0.5)
+    clock = Clock()
+    monkeypatch.setattr("agents.delivery.outbox.time", clock)
+    monkeypatch.setattr("agents.delivery.outbox.asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": clock.sleep}))
     producer, errors = Producer(), list[BaseException]()
     outbox = Outbox(lambda: producer, errors.append)
     running = asyncio.ensure_future(outbox.run())
     try:
-        for record in (b"a", b"b", b"c"):
-            outbox.add("contacts", 0, record, b"1")
-            await asyncio.sleep(0.02)
+        outbox.add("contacts", 0, b"a", b"1")
+        await eventually(lambda: bool(producer.stored))
+        clock.now_s += 0.25 * _SPACING_S
+        outbox.add("contacts", 0, b"b", b"1")
+        await eventually(lambda: bool(clock.slept_s))
+        outbox.add("contacts", 0, b"c", b"1")
         assert producer.stored == [("contacts", 0, [(b"a", b"1")])]
-        await asyncio.sleep(1)
+        assert clock.slept_s == [pytest.approx(0.75 * _SPACING_S)]
+        clock.wake.set()
+        await eventually(lambda: len(producer.stored) > 1)
         assert producer.stored[1:] == [("contacts", 0, [(b"b", b"1"), (b"c", b"1")])]
     finally:
         running.cancel()
