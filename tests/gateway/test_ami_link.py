@@ -22,7 +22,8 @@ from tests.gateway.ami_server import Account, AmiServer, rendered
 from tests.gateway.fake_sink import FakeSink
 from tests.streams.asterisk_pbx import Pbx, talking
 
-QUICK: dict[str, Any] = {"connect_timeout_ms": 400, "ping_interval_ms": 100, "ping_deadline_ms": 200}
+QUICK: dict[str, Any] = {"connect_timeout_ms": 400, "ping_interval_ms": 100, "ping_deadline_ms": 3000}
+"""Pings soon follow each other. An answer has more time than a busy machine stands still."""
 
 
 @pytest.fixture(autouse=True)
@@ -132,16 +133,16 @@ async def test_the_clock_of_the_pbx_dates_what_has_no_timestamp() -> None:
         listening(server, sink := FakeSink()) as listener,
     ):
         await server.until(lambda: listener.state.clock_ahead_ms is not None)
-        assert abs((listener.state.clock_ahead_ms or 0) - 3_600_000) < 1000
+        assert abs((listener.state.clock_ahead_ms or 0) - 3_600_000) < 60_000
         await server.send(pbx.events)
         await server.until(lambda: sink.events)
-        assert abs(sink.events[0].at - (time.time() + 3600) * 1000) < 5000
+        assert abs(sink.events[0].at - (time.time() + 3600) * 1000) < 60_000
 
 
 async def test_a_link_without_an_answer_to_a_ping_is_given_up() -> None:
     async with AmiServer() as server, listening(server, FakeSink(), **QUICK) as listener:
         await server.until(lambda: listener.state.listed)
-        await asyncio.sleep(0.4)
+        await server.until(lambda: [one["Action"] for one in server.up[0].heard].count("Ping") > 3)
         assert listener.state.gaps == 0  # pings that are answered keep it
         server.stalled = True
         await server.until(lambda: listener.state.gaps == 1)

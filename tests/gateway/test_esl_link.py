@@ -170,7 +170,7 @@ async def test_the_test_of_a_good_pbx_has_no_problem() -> None:
     stranger = stream(2).replace(b"internal/203", b"internal/277")
     report = await report_of(EslServer(), stream(1) + stranger)
     assert report.problems == []
-    assert (report.heard > report.events > 40, abs(report.clock_ahead_ms or 0) < 1000) == (True, True)
+    assert (report.heard > report.events > 40, abs(report.clock_ahead_ms or 0) < 60_000) == (True, True)
     assert [one.split()[0] for one in report.unmapped] == ["277"]
     assert not any(number in repr(report) for number in NUMBERS)
 
