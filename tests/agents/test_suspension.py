@@ -15,16 +15,20 @@ from tests.agents.stand_in import eventually
 
 # A worker whose event loop runs no timer: only the thread can detect the suspension.
 BUSY_PROCESS = """
-import os, time
+import os, threading, time
 from agents.suspension import SuspensionDetector
 
+announced = threading.Event()
+
 def leave(error):
+    announced.wait()  # a busy machine may suspend it before
     print(error, flush=True)
     os._exit(70)
 
 SuspensionDetector(0.5, leave).start()
 print("started", flush=True)
-until = time.monotonic() + 20
+announced.set()
+until = time.monotonic() + 50
 while time.monotonic() < until:
     pass
 """
@@ -70,7 +74,7 @@ class TestSuspensionDetector:
                 time.sleep(1.0)  # the time of the suspension itself: there is no condition to wait for
             finally:
                 os.kill(process.pid, signal.SIGCONT)
-            told, _ = process.communicate(timeout=10)
+            told, _ = process.communicate(timeout=60)
         assert process.returncode == 70
         assert told.startswith("the process stood still for ")
 
@@ -82,7 +86,7 @@ class TestSuspensionDetector:
         assert thread is not None
         assert thread.is_alive()
         detector.stop()
-        thread.join(timeout=5)
+        thread.join(timeout=30)
         assert not thread.is_alive()
 
     @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux tells the time spent asleep")
