@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from streams.settings.settings import load
+from streams.simulator import Department
+from tests.broker.clock import wait_out_midnight
 from tests.broker.installation import Installation
 from tests.kafka_fixture import consume, eventually
 
@@ -18,6 +20,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "tests/fixtures/ami/ab_success_a_hangup.json"
+ZONES = {team.timezone for team in Department.make(1, 2, 2).settings.teams.values()}
+"""The zones of the invented people."""
 
 
 @pytest.fixture
@@ -25,10 +29,12 @@ def callpulse(bootstrap: str, tmp_path: Path) -> Installation:
     return Installation(bootstrap, tmp_path)
 
 
+@pytest.mark.timeout(480)  # it may wait for midnight
 def test_a_simulated_history_is_on_the_board_with_the_figures_that_are_true(
     callpulse: Installation, tmp_path: Path
 ) -> None:
     assert callpulse("topics", "create").returncode == 0
+    wait_out_midnight(ZONES, 150)  # the answers of today are those of the moment of the simulation
     roster, answers = tmp_path / "roster.toml", tmp_path / "answers.json"
     options = ("--managers", 6, "--teams", 2, "--always", "--days", 0.5, "--seconds", 0, "--clean", "--json")
     simulated = callpulse("simulate", *options, "--roster", roster, "--answers", answers)

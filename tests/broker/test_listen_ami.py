@@ -25,6 +25,7 @@ from streams.sources.asterisk import Asterisk
 from streams.sources.asterisk.mapping import AsteriskMapping
 from streams.sources.asterisk.records.sources import read_until_key
 from tests.agents.test_follower import Memory, cel
+from tests.broker.clock import evening_zone
 from tests.broker.installation import ROOT, Installation
 from tests.gateway.ami_server import Account, AmiServer
 from tests.kafka_fixture import consume
@@ -114,6 +115,7 @@ def busy(now: float) -> Pbx:
 
 async def test_calls_that_a_pbx_sends_are_on_the_board(callpulse: Installation) -> None:
     pbx = busy(time.time() - 900)
+    callpulse.environment["CALLPULSE_TIMEZONE"] = evening_zone(time.time_ns() // 1_000_000)  # the calls are of today
     expected = replayed(pbx)
     with callpulse.worker() as (_, url):
         async with AmiServer() as server, listener(callpulse, server) as (process, own_url):

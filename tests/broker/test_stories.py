@@ -17,6 +17,7 @@ import pytest
 from agents.gateway.kafka_sink import KafkaSink
 from streams.settings.settings import load
 from streams.sources.registry import SOURCES
+from tests.broker.clock import evening_zone
 from tests.broker.installation import Installation
 from tests.broker.test_gateway_http import samples
 from tests.sources.departments import DEPARTMENTS, PLACE, TRUTH, manager_of, placed, truth
@@ -29,8 +30,6 @@ KNOWN: Final = "truth"
 MINUTE_MS: Final = 60_000
 SINCE_MS: Final = 16 * MINUTE_MS
 """Time since the end of the story: the leg whose end was lost has timed out by then."""
-EVENING_HOUR: Final = 20
-"""The managers' local hour at the reading of the figures: all of the story is on that day."""
 WITHIN_S: Final = 60
 PREFIX: Final = "callpulse_"
 NOT_COMPARED: Final = {"manager_info"}
@@ -140,14 +139,12 @@ TAKEN_BACK: Final = {"megafon": frozenset({"internal_calls"})}
 
 def settings_text(now_ms: int) -> str:
     """All managers of all departments, in a zone in which it is evening now."""
-    hours = EVENING_HOUR - now_ms // (60 * MINUTE_MS) % 24
-    hours += 24 * ((hours < -12) - (hours > 14))
     managers = [
         f'[[managers]]\nid = "{manager_of(name, manager)}"'
         for name in (KNOWN, *DEPARTMENTS)
         for manager in TRUTH["managers"]
     ]
-    return f"""timezone = "Etc/GMT{-hours:+}"
+    return f"""timezone = "{evening_zone(now_ms)}"
 [economics]
 currency = "RUB"
 currencies = ["RUB"]

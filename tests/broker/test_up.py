@@ -20,6 +20,7 @@ import pytest
 from agents.embedded.ports import find_free
 from agents.telemetry.scrape import samples
 from streams.settings.access import hashed
+from tests.broker.clock import evening_zone
 
 TOKEN = "a-token-of-this-test"  # noqa: S105 - it opens a gateway that lives for one test
 SETTINGS = f"""
@@ -105,8 +106,9 @@ def running(folder: Path, *more: str) -> Iterator[Up]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # it starts seven programs twice, which takes minutes on a busy machine
 def test_figures_survive_a_stop_and_a_worker_that_is_killed_comes_back(tmp_path: Path) -> None:
-    (tmp_path / "callpulse.toml").write_text(SETTINGS.format(port=find_free()), encoding="utf-8")
     now = int(time.time() * 1000)
+    text = f'timezone = "{evening_zone(now)}"\n' + SETTINGS.format(port=find_free())  # the calls are of today
+    (tmp_path / "callpulse.toml").write_text(text, encoding="utf-8")
     events = [
         {
             "v": 1,
