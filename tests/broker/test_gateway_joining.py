@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -57,10 +58,21 @@ async def settings(bootstrap: str, tmp_path: Path) -> Settings:
     return made
 
 
+class Committing(Joiner):
+    """Counts its rounds of commits. One that ends after an event was stored covers it: they take turns."""
+
+    rounds = 0
+
+    async def _commit(self, consumer: Any, now_ms: int) -> None:
+        await super()._commit(consumer, now_ms)
+        self.rounds += 1
+
+
 @contextlib.asynccontextmanager
-async def joining(settings: Settings, sink: FakeSink | KafkaSink) -> AsyncIterator[None]:
-    async with running(Joiner(settings, {"x": Halves()}, sink).run()):
-        yield
+async def joining(settings: Settings, sink: FakeSink | KafkaSink) -> AsyncIterator[Committing]:
+    joiner = Committing(settings, {"x": Halves()}, sink)
+    async with running(joiner.run()):
+        yield joiner
 
 
 @contextlib.asynccontextmanager
@@ -84,6 +96,14 @@ async def until(sink: FakeSink, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def committed(joiner: Committing) -> None:
+    """Wait until offsets are committed that cover all that was stored, and all that was joined before."""
+    before = joiner.rounds
+    async with asyncio.timeout(40):
+        while joiner.rounds == before or joiner._stored or not all(one.is_caught_up for one in joiner._mine.values()):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+
+
 async def test_statements_of_several_deliveries_become_an_event_in_kafka(settings: Settings) -> None:
     async with KafkaSink(settings) as sink, joining(settings, sink):
         await sink.keep("x", [half(1, 1), half(2, 1)])
@@ -98,9 +118,9 @@ async def test_a_restart_goes_on_with_the_calls_that_are_open_and_stores_nothing
     before, after = FakeSink(), FakeSink()
     async with KafkaSink(settings) as kafka:
         await kafka.keep("x", [half(1, 1), half(2, 1), half(2, 2), half(9, 1), half(9, 2)])
-        async with joining(settings, before):
+        async with joining(settings, before) as joiner:
             await until(before, 2)
-            await asyncio.sleep(1.5)  # until its offsets are committed
+            await committed(joiner)
         await kafka.keep("x", [half(1, 2), half(3, 1), half(3, 2)])
         async with joining(settings, after):
             await until(after, 2)
@@ -136,10 +156,13 @@ async def test_a_call_with_too_many_statements_is_counted_and_said_without_its_i
         for call, counts in enumerate((before, after)):
             sink, left_out = FakeSink(), partial(add, counts)
             await kafka.keep("x", [half(call, 1), half(call, 2)])
-            joining_ = Joiner(settings, {"x": Halves()}, sink, on_left_out=left_out).run()
-            async with running(joining_):
+            joiner = Committing(settings, {"x": Halves()}, sink, on_left_out=left_out)
+            async with running(joiner.run()):
                 await until(sink, 1)
-                await asyncio.sleep(1.5)  # until its offsets are committed
+                async with asyncio.timeout(40):
+                    while call == 0 and before["x"] < 5:  # noqa: ASYNC110 - as above
+                        await asyncio.sleep(0.02)
+                await committed(joiner)
     assert (before, after) == ({"x": 5}, {"x": 0})
     said = [record.message for record in caplog.records if "left out" in record.message]
     assert said == ["source x: 1 calls have more than 1000 statements each; what comes after them is left out"]
@@ -150,9 +173,9 @@ async def test_a_topic_that_was_made_anew_is_joined_from_its_start(settings: Set
     async with KafkaSink(settings) as kafka:
         for call in range(20):
             await kafka.keep("x", [half(call, 1), half(call, 2)])
-        async with joining(settings, before):
+        async with joining(settings, before) as joiner:
             await until(before, 20)
-            await asyncio.sleep(1.5)  # until its offsets are committed
+            await committed(joiner)
     await recreate_topics(settings, settings.kafka.topic_prefix + "statements")
     async with KafkaSink(settings) as kafka:
         await kafka.keep("x", [half(call, number) for call in range(100, 103) for number in (1, 2)])

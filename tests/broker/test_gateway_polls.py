@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -72,15 +73,17 @@ api_key = "a-key-that-nobody-must-see"
 
 
 async def test_one_polls_doorbells_reach_it_and_the_other_takes_over(
-    asked: Settings, api: Api, monkeypatch: pytest.MonkeyPatch
+    asked: Settings, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(poll_group, "_RING_APART_S", 0.05)
+    caplog.set_level(logging.INFO, "callpulse")
     async with contextlib.AsyncExitStack() as stack:
         gateways = [Gateway(asked), Gateway(asked)]
         for one in gateways:
             stack.push_async_callback(one.end)
         await until(lambda: sum(one.polls for one in gateways) == 1 and any(one.sink.events for one in gateways))
-        await asyncio.sleep(3)  # the second one has joined by now
+        # Once one of them is told that others poll, both are in the group, and who polls is settled.
+        await until(lambda: "no source; others do" in caplog.text and sum(one.polls for one in gateways) == 1)
         (mine,) = (one for one in gateways if one.polls)
         (other,) = (one for one in gateways if not one.polls)
 
