@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
@@ -172,7 +173,15 @@ async def test_a_gateway_that_stops_finishes_what_is_in_flight() -> None:
         await closing
 
 
-async def test_it_says_so_before_for_load_balancers() -> None:
+async def test_it_says_so_before_for_load_balancers(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, slept = asyncio.Event(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await over.wait()
+
+    # The delay lasts until the test has asked, however slow the machine is.
+    monkeypatch.setattr("agents.gateway.http_server.asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     async with serving(SETTINGS + '[gateway.http]\nstop_delay = "400ms"\n') as served:
         assert (await served.ask("GET", "/-/ready")).status == 200
         closing = asyncio.create_task(served.gateway.close())
@@ -180,6 +189,9 @@ async def test_it_says_so_before_for_load_balancers() -> None:
         assert (await served.ask("GET", "/-/ready")).status == 503
         assert (await served.ask("GET", "/-/healthy")).status == 200
         assert (await served.post(encoded(ended()))).status == 202
+        assert not closing.done()
+        assert slept == [0.4]
+        over.set()
         await closing
 
 
