@@ -18,6 +18,7 @@ from agents.cli.up import _locked
 from agents.cli.up.plan import Part
 from agents.cli.up.screen import board, line_of
 from agents.cli.up.supervisor import FAILED, READY, STOPPED, WAITING, Supervised, Supervisor
+from agents.embedded.ports import find_free
 from tests.agents.cli_runner import Runner
 from tests.agents.stand_in import eventually
 
@@ -123,9 +124,10 @@ async def test_parts_end_in_their_order_and_are_gone(tmp_path: Path, held: int) 
     assert not any(process.is_running() for process in processes)
 
 
-async def test_a_part_is_ready_once_it_answers(tmp_path: Path, held: int, unused_tcp_port: int) -> None:
-    server = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(unused_tcp_port))
-    url = f"http://127.0.0.1:{unused_tcp_port}/"
+async def test_a_part_is_ready_once_it_answers(tmp_path: Path, held: int) -> None:
+    port = find_free()
+    server = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
+    url = f"http://127.0.0.1:{port}/"
     supervisor = Supervisor()
     one = Supervised(part("p", *server)._replace(probe=url, url=url), tmp_path / "p.log", held)
     supervisor.add(one)
