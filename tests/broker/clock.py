@@ -23,7 +23,7 @@ def evening_zone(now_ms: int) -> str:
 def wait_out_midnight(zones: Iterable[str], for_s: float) -> None:
     """Wait until no midnight of these zones is within the next `for_s` seconds."""
     for zone in sorted(set(zones)):
-        now = datetime.now(ZoneInfo(zone))
+        now = datetime.fromtimestamp(time.time(), ZoneInfo(zone))
         if now.date() != (soon := now + timedelta(seconds=for_s)).date():
             midnight = soon.replace(hour=0, minute=0, second=0, microsecond=0)
             time.sleep((midnight - now).total_seconds() + 1)
