@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -99,6 +100,13 @@ class Sender:
         """Wait until everything has an answer."""
         deadline = time.monotonic() + within_s
         while self.unanswered and time.monotonic() < deadline and self._is_open():
+            self._receive(0.05)
+
+    def until(self, condition: Callable[[], bool], within_s: float) -> None:
+        """Take answers until the condition holds."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, "not in time"
             self._receive(0.05)
 
     def kill(self) -> None:
