@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agents.cli.common import cell
 from agents.cli.explain import _newest, _number
+from agents.embedded.ports import find_free
 from agents.kafka import evidence
 from streams.calendars import local_time
 from streams.contract.events import CallEnded
@@ -19,7 +20,6 @@ from streams.settings.settings import Thresholds
 from streams.tables.lead.contributions import Contribution
 from streams.tables.manager.row import ManagerRow
 from tests.agents.cli_runner import Runner
-from tests.agents.test_cli import closed_port
 
 
 class TestExplain:
@@ -59,7 +59,7 @@ class TestExplain:
         assert (done.code, done.err.strip()) == (2, f"callpulse: {told}")
 
     def test_without_a_broker_it_says_so(self, callpulse: Runner) -> None:
-        done = callpulse("explain", "anna", "--bootstrap", f"127.0.0.1:{closed_port()}")
+        done = callpulse("explain", "anna", "--bootstrap", f"127.0.0.1:{find_free()}")
         assert done.code == 70
         assert "nobody answers there" in done.err
 
@@ -184,14 +184,14 @@ class TestOneLead:
 
 class TestLeads:
     def test_a_worker_that_is_not_there_is_told(self, callpulse: Runner) -> None:
-        port = closed_port()
+        port = find_free()
         done = callpulse("leads", f"127.0.0.1:{port}")
         assert done.code == 70
         assert f"the worker at http://127.0.0.1:{port} cannot be asked" in done.err
         assert "Traceback" not in done.err
 
     def test_the_worker_of_the_settings_is_asked_under_the_url_it_advertises(self, callpulse: Runner) -> None:
-        url = f"http://127.0.0.1:{closed_port()}"
+        url = f"http://127.0.0.1:{find_free()}"
         done = callpulse("leads", CALLPULSE_WORKER__ADVERTISED_URL=url)
         assert done.code == 70
         assert f"the worker at {url} cannot be asked" in done.err

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "tests/fixtures/ami/ab_success_a_hangup.json"
-ZONES = {team.timezone for team in Department.make(1, 2, 2).settings.teams.values()}
+ZONES = {manager.timezone for manager in Department.make(1, 2, 2).settings.managers.values()}
 """The zones of the invented people."""
 
 
