@@ -57,7 +57,10 @@ PARTITIONS = 4
 def settings_text(
     bootstrap: str, data_dir: Path, *, group: str = "", worker: str = "w1", commit: str = "200ms", batch: int = 4_000
 ) -> str:
-    """Settings of an installation of the test's own, as in a file: its topics are named after its group."""
+    """Settings of an installation of the test's own, as in a file: its topics are named after its group.
+
+    The events of tests have fixed moments, and become old by the worker's clock. So leads expire as late as they can.
+    """
     group = group or unique("delivery")
     return f"""
         [kafka]
@@ -73,6 +76,8 @@ def settings_text(
         data_dir = "{data_dir}"
         http_port = 0
         batch_records = {batch}
+        [results]
+        lead_expiry = "3660d"
         """
 
 

@@ -81,10 +81,10 @@ def test_a_second_worker_of_the_same_name_ends_with_an_error_that_says_why(boots
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 60  # not after a deadline: at once, on a busy machine
         assert second.returncode == 70, second.stderr
         assert "no two workers may have the same worker.id" in " ".join(second.stderr.split())
         assert "Traceback" not in second.stderr
