@@ -16,6 +16,7 @@ import yaml
 
 import tests.grafana.conftest  # noqa: F401 - imports the boards, whose library warns of itself
 from agents.embedded.ports import find_free
+from tests.broker.clock import evening_zone
 from tests.broker.installation import Installation
 from tests.grafana.backdrop import prometheus, rules_now
 from tests.grafana.live import eventually
@@ -55,6 +56,9 @@ stuck_after = 2
 """
 """Settings with which every manager has leads that need help at each hour: four managers do not have one always."""
 
+ZONE: Final = 'timezone = "Europe/Berlin"'
+"""The zone of the invented people. With another one it is evening here: just after midnight nobody has called today."""
+
 
 def found(address: str, manager: str) -> dict[Query, list[dict[str, str]]]:
     """Return the labels of everything that each query finds now."""
@@ -86,7 +90,10 @@ def test_every_query_finds_something_with_the_labels_that_its_panel_shows(bootst
     ):
         said = own(*arguments)
         assert said.returncode == 0, said.stderr
-    planned = roster.read_text("utf-8").replace("[[teams]]", "[[teams]]\nplan_deals = 4")
+    invented = roster.read_text("utf-8")
+    assert ZONE in invented
+    here = f'timezone = "{evening_zone(int(time.time() * 1000))}"'
+    planned = invented.replace(ZONE, here).replace("[[teams]]", "[[teams]]\nplan_deals = 4")
     roster.write_text(f"{OFTEN_STUCK}\n{planned}", "utf-8")
     with own.worker("--config", roster) as (_, url):
         target = url.removeprefix("http://").rstrip("/")
