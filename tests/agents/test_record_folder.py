@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -56,9 +56,11 @@ def write(folder: Path, name: str, body: bytes, *, age_s: float = 60.0) -> None:
     os.utime(path, (changed, changed))
 
 
-def reading(folder: Path, memory: Kept) -> RecordFolder:
+def reading(folder: Path, memory: Kept, clock: Callable[[], float] = time.time) -> RecordFolder:
     legs = Legs(parties())
-    return RecordFolder(folder, lambda body: translated(legs, body), memory, memory, key="folder", source="freeswitch")
+    return RecordFolder(
+        folder, lambda body: translated(legs, body), memory, memory, key="folder", source="freeswitch", clock=clock
+    )
 
 
 async def read_all(reader: RecordFolder) -> None:
@@ -116,10 +118,10 @@ def test_what_is_no_record_is_a_dead_letter_and_harms_nothing(tmp_path: Path) ->
 
 
 def test_a_file_that_is_still_written_waits(tmp_path: Path) -> None:
-    memory = Kept()
+    memory, begun_s = Kept(), time.time()  # the time stands still, or a slow machine would make the file an old one
     name, body = next(iter(RECORDS.items()))
     write(tmp_path, name, body[:100], age_s=0)
-    asyncio.run(read_all(reader := reading(tmp_path, memory)))
+    asyncio.run(read_all(reader := reading(tmp_path, memory, lambda: begun_s)))
     assert reader.read == 0
     write(tmp_path, name, body)
     asyncio.run(read_all(reader))
