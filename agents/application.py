@@ -79,7 +79,9 @@ def faust_application(settings: Settings) -> Callpulse:
         topic_partitions=kafka.partitions,
         topic_replication_factor=kafka.replication,
         topic_disable_leader=True,
-        topic_allow_declare=True,
+        # `callpulse topics create` makes the topics. Faust would ask to create those that it does not know yet, and a
+        # worker has no right to.
+        topic_allow_declare=False,
         table_standby_replicas=0,
         stream_buffer_maxsize=64,
         stream_wait_empty=False,

@@ -17,6 +17,7 @@ from agents.app import Worker, create_worker
 from agents.exit import Fail, abort, leave
 from agents.gc_tuning import collect_in_short_steps
 from agents.kafka import reconciliations
+from agents.kafka.clients import DENIED, KafkaUnusableError, put_into_words
 from agents.kafka.internals import check_internals
 from agents.kafka.settings_log import agree
 from agents.kafka.topic_ids import watch_topics
@@ -30,7 +31,7 @@ from agents.telemetry.http import Server
 from agents.telemetry.managers import OUTCOMES, Managers
 from agents.telemetry.reconciliations import ReconciliationLines
 from agents.web.client import web_client
-from streams.settings.settings import Settings
+from streams.settings.settings import Kafka, Settings
 from streams.sources.reconciled import Ledger
 
 log = logging.getLogger("callpulse")
@@ -58,6 +59,7 @@ async def run(
     cannot be used, and for rows on disk that another worker uses.
     """
     check_internals()
+    fail = in_words(fail, settings.kafka)
     agreed = await agree(settings, accept=accept)
     sys.setswitchinterval(_SWITCH_S)
     _bound_arenas()
@@ -100,6 +102,15 @@ async def run(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.close()
+
+
+def in_words(fail: Fail, kafka: Kafka) -> Fail:
+    """Return `fail` for errors of which those about access rights are put into words, with the remedy."""
+
+    def fail_in_words(error: BaseException) -> None:
+        fail(KafkaUnusableError(put_into_words(error, kafka)) if isinstance(error, DENIED) else error)
+
+    return fail_in_words
 
 
 def _talking_ms(worker: Worker) -> Callable[[bytes, int], int]:

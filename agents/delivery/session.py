@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from aiokafka.errors import GroupAuthorizationFailedError
+
 from agents.exit import Fail
 
 log = logging.getLogger("callpulse")
@@ -19,6 +21,7 @@ _OK: Final = 0
 _ILLEGAL_GENERATION: Final = 22
 _UNKNOWN_MEMBER: Final = 25
 _REBALANCING: Final = 27
+_DENIED: Final = 30
 _FENCED: Final = 82
 _HEARTBEAT: Final = 12
 _SYNC_GROUP: Final = 14
@@ -89,9 +92,14 @@ class Session:
         coordinator._send_req = send_and_note  # noqa: SLF001 - see agents/kafka/internals.py
 
     def note(self, request: int, code: int | None, sent_at: float) -> None:
-        """Note the answer to a request with this API key. A worker whose place was taken ends."""
+        """Note the answer to a request with this API key.
+
+        A worker whose place was taken ends, and so does one that may not be in the group: Faust would wait for ever.
+        """
         if code == _FENCED:
             self._replaced()
+        elif code == _DENIED:
+            self._fail(GroupAuthorizationFailedError(self._group))
         elif request in {_HEARTBEAT, _SYNC_GROUP}:
             if code in {_OK, _REBALANCING}:
                 self.heard(sent_at)

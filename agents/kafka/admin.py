@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from agents.kafka.clients import KafkaUnusableError, client_options, connected, put_into_words
+from agents.kafka.clients import DENIED, KafkaUnusableError, client_options, connected, put_into_words
 from streams.contract import topics
 from streams.settings.settings import Kafka
 
@@ -201,6 +201,6 @@ def _refusal(name: str, code: int, message: str | None, kafka: Kafka) -> str:
     error = errors.for_code(code)
     if error is errors.InvalidReplicationFactorError:
         return f"topic {name} cannot be made with kafka.replication {kafka.replication}: the cluster has fewer brokers."
-    if issubclass(error, errors.KafkaError) and not message:
+    if issubclass(error, errors.KafkaError) and (not message or issubclass(error, DENIED)):
         return f"topic {name}: {put_into_words(error(), kafka)}"
     return f"topic {name} is refused by Kafka at {kafka.bootstrap}: {message or error.__name__} (error {code})."

@@ -26,10 +26,11 @@ _REFUSED: Final = (
     errors.UnsupportedSaslMechanismError,
     errors.IllegalSaslStateError,
 )
-_DENIED: Final = (
+DENIED: Final = (
     errors.TopicAuthorizationFailedError,
     errors.ClusterAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
+    errors.TransactionalIdAuthorizationFailed,
 )
 _WORDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     (
@@ -39,7 +40,13 @@ _WORDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
             "kafka.sasl_username and kafka.sasl_password."
         ),
     ),
-    (_DENIED, "{where} does not allow {user} to do this ({error}): ask for its access rights (ACL)."),
+    (
+        DENIED,
+        (
+            "{where} does not allow {user} to do this ({error}): give it the access rights (ACL) of its role, as "
+            "`callpulse topics rights` prints them."
+        ),
+    ),
     (
         (ssl.SSLCertVerificationError,),
         "{where} shows a certificate that is not trusted ({said}): check kafka.ssl_cafile.",
@@ -150,11 +157,18 @@ def put_into_words(error: BaseException, kafka: Kafka) -> str:
     return words.format(
         where=f"Kafka at {kafka.bootstrap}",
         said=said or type(error).__name__,
-        error=type(error).__name__,
+        error=_named(error),
         mechanism=kafka.sasl_mechanism,
         protocol=kafka.security_protocol,
         user=kafka.sasl_username or "this client",
     )
+
+
+def _named(error: BaseException) -> str:
+    """Return the error's name; with the name of the topic, group or transactional id of one about access rights."""
+    about = error.args[0] if isinstance(error, DENIED) and error.args else None
+    names = about if isinstance(about, str) else ", ".join(sorted(map(str, about or ())))
+    return f"{type(error).__name__}: {names}" if names else type(error).__name__
 
 
 def quiet() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from agents.kafka import admin
 from agents.kafka.clients import KafkaUnusableError, connected, reading_options
 from agents.kafka.unreadable import locating_errors
 from streams.settings.settings import Kafka
@@ -38,6 +39,7 @@ async def records_to_end(
     )
     async with connected(consumer, kafka):
         if topic not in await consumer.topics():  # asked for its end, aiokafka would wait until the topic is created
+            await admin.partitions(kafka, [topic])  # a topic that this client may not describe is not listed either
             raise KafkaUnusableError(
                 f"Kafka at {kafka.bootstrap} has no topic {topic}: `callpulse topics create` makes it."
             )

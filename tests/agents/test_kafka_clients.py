@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 import pytest
+from aiokafka import errors
 
-from agents.kafka.clients import KafkaUnusableError, connected
+from agents.kafka.clients import KafkaUnusableError, connected, put_into_words
 from streams.settings.sections import Kafka
 
 
@@ -50,3 +51,19 @@ async def test_the_log_of_the_client_is_as_before_whoever_of_several_connects_la
     assert caplog.text == "", "it is in the error, not in the log"
     log.warning("seen again")
     assert "seen again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (errors.TopicAuthorizationFailedError("calls"), "(TopicAuthorizationFailedError: calls)"),
+        (errors.TopicAuthorizationFailedError({"crm", "calls"}), "(TopicAuthorizationFailedError: calls, crm)"),
+        (errors.GroupAuthorizationFailedError("sales"), "(GroupAuthorizationFailedError: sales)"),
+        (errors.TransactionalIdAuthorizationFailed("x-1"), "(TransactionalIdAuthorizationFailed: x-1)"),
+        (errors.ClusterAuthorizationFailedError(), "(ClusterAuthorizationFailedError)"),
+    ],
+)
+def test_a_right_that_is_missing_is_named_with_the_command_that_prints_it(error: Exception, named: str) -> None:
+    said = put_into_words(error, Kafka(bootstrap="one:9092"))
+    assert said.startswith(f"Kafka at one:9092 does not allow this client to do this {named}: ")
+    assert "`callpulse topics rights` prints them" in said

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from agents.delivery.session import DuplicateWorkerError
 from tests.agents.stand_in import NOON_MS, StandIn, stand_in
 
-HEARTBEAT, SYNC_GROUP = 12, 14
+JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 11, 12, 14
 
 
 @pytest.fixture
@@ -77,6 +78,14 @@ def test_another_process_with_the_same_id_ends_the_worker_with_a_line(parts: Sta
     (error,) = parts.failures
     assert isinstance(error, DuplicateWorkerError)
     assert "worker.id worker-1: each worker needs a worker.id of its own" in str(error)
+
+
+@pytest.mark.parametrize("request_key", [JOIN_GROUP, SYNC_GROUP, HEARTBEAT])
+def test_a_worker_that_may_not_be_in_the_group_ends(parts: StandIn, request_key: int) -> None:
+    parts.session.note(request_key, 30, parts.now)
+    (error,) = parts.failures
+    assert isinstance(error, GroupAuthorizationFailedError)
+    assert error.args == ("callpulse",)
 
 
 def test_so_does_one_whose_place_is_taken_twice_within_a_minute(
