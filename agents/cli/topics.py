@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from agents.cli.common import (
     FAILED,
@@ -20,6 +21,7 @@ from agents.cli.common import (
     run,
     say,
 )
+from streams.contract.rights import Role
 
 app = typer.Typer(no_args_is_help=True, help="Make the topics in Kafka, or check them against their declaration.")
 
@@ -125,6 +127,52 @@ def grow(
             f"{topic.left_out:,} copies of misrouted records left out."
         )
     typer.echo(how_to_go_on(partitions, prefix, to))
+
+
+@app.command()
+def rights(
+    role: Annotated[Role, typer.Argument(help="The role of the process.")],
+    principal: Annotated[
+        str,
+        typer.Option(metavar="TYPE:NAME", help="The user as Kafka's authorizer names it, for example User:worker."),
+    ],
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    *,
+    command_config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The file by which kafka-acls.sh connects, passed on to it.", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the commands that give a user the access rights (ACL) of a role in Kafka. Kafka itself is not asked.
+
+    Names of topics and groups are those of the settings. Roles: worker, `callpulse worker`; gateway, all that store
+    events: `callpulse gateway`, `listen`, `import`, `replay`, `simulate`; reconcile, `callpulse reconcile`; operator,
+    `callpulse topics`, `rejected`, `forget`, and what a reader may; reader, `callpulse explain`, `coaching`, `unmapped`
+    and the lists of `rejected`.
+
+    For example:
+
+        callpulse topics rights worker --principal User:worker
+
+        callpulse topics rights gateway --principal User:gateway --command-config admin.properties | sh
+    """
+    from agents.kafka.acl_commands import add_commands, is_principal  # noqa: PLC0415 - kept beside its user
+    from streams.contract.rights import rights as rights_of  # noqa: PLC0415 - kept beside its user
+
+    if not is_principal(principal):
+        raise UserError(f"--principal {principal} has no type or no name: give both, for example User:worker.", USAGE)
+    kafka = read_settings(config, bootstrap).kafka
+    found = rights_of(role, kafka.group, kafka.topic_prefix)
+    commands = add_commands(found, bootstrap=kafka.bootstrap, principal=principal, command_config=command_config)
+    if as_json:
+        print_json({"role": role, "principal": principal, "rights": to_builtins(found), "commands": commands})
+        return
+    for command in commands:
+        typer.echo(command)
 
 
 def how_to_go_on(partitions: int, prefix: str, to: str | None = None) -> str:

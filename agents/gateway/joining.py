@@ -27,7 +27,7 @@ from agents.gateway.http_receiver import Clock, clock_ms
 from agents.gateway.sink import NotStoredError, Sink, until_stored
 from agents.kafka import admin
 from agents.kafka.clients import KafkaUnusableError, client_options, connected, full_name
-from streams.contract import topics
+from streams.contract import groups, topics
 from streams.settings.settings import Settings
 from streams.sources.frame import Join, KeptStatement, Refused, Translation
 from streams.sources.http.acceptance import Acceptance
@@ -109,8 +109,7 @@ class Joiner:
     ) -> None:
         self._kafka = settings.kafka
         self._topic = full_name(settings.kafka, topics.STATEMENTS)
-        # Not by `kafka.group`: a rebuild changes that, and a new group would join the statements of two days again.
-        self._group = f"{settings.kafka.topic_prefix}{topics.APP}-joins"
+        self._group = groups.joins(settings.kafka.topic_prefix)
         self._joins = joins
         self._sink = sink
         self._on_left_out = on_left_out

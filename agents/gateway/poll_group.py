@@ -22,7 +22,7 @@ from agents.gateway.poller import cursor_key
 from agents.kafka import admin
 from agents.kafka.clients import KafkaUnusableError, client_options, connected, full_name
 from agents.kafka.producer import BatchProducer
-from streams.contract import topics
+from streams.contract import groups, topics
 from streams.settings.settings import Kafka
 
 log = logging.getLogger("callpulse")
@@ -73,7 +73,7 @@ class PollGroup:
         where = {name: topics.partition_of(cursor_key(name).encode(), count) for name in self._sources}
         consumer = AIOKafkaConsumer(
             **client_options(self._kafka),
-            group_id=f"{self._kafka.group}-polls",
+            group_id=groups.polls(self._kafka.group),
             enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=self._kafka.session_timeout_ms,

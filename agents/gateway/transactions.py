@@ -21,7 +21,7 @@ from agents.kafka import admin
 from agents.kafka.batch_sender import BatchSender, Record
 from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, full_name, put_into_words
 from agents.kafka.producer import BATCH_BYTES
-from streams.contract import topics
+from streams.contract import groups, topics
 from streams.settings.settings import Kafka
 
 log = logging.getLogger("callpulse")
@@ -78,7 +78,7 @@ class Transactions:
         options = client_options(kafka) | {"request_timeout_ms": _REQUEST_TIMEOUT_MS}
         producer = AIOKafkaProducer(
             **options,
-            transactional_id=f"{kafka.topic_prefix}{topics.APP}-gateway-{identity}",
+            transactional_id=groups.transactional_id(identity, kafka.topic_prefix),
             transaction_timeout_ms=timeout_ms,
             max_batch_size=BATCH_BYTES,
             max_request_size=LARGEST_REQUEST,

@@ -45,6 +45,7 @@ COMMANDS = (
     ("topics", "create"),
     ("topics", "check"),
     ("topics", "grow"),
+    ("topics", "rights"),
     ("rebuild",),
 )
 
