@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.measuring import PAUSED_CONFIG, PROCESS_CONFIG
 
@@ -34,6 +36,49 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
 
     Raises `subprocess.TimeoutExpired`, after it has ended the process.
     """
+    with started(*arguments, environment=environment) as process:
+        status = process.wait(timeout_s)
+        words = ["callpulse", *map(str, arguments)]
+        if status is None:
+            raise subprocess.TimeoutExpired(words, timeout_s)
+        return subprocess.CompletedProcess(words, status, process.out(), process.err())
+
+
+class Started:
+    """A command that runs."""
+
+    def __init__(self, process: BaseProcess, out: IO[str], err: IO[str]) -> None:
+        self._process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def is_running(self) -> bool:
+        """True until the process ends."""
+        return self._process.exitcode is None
+
+    def out(self) -> str:
+        """Return the standard output so far."""
+        return _all(self._out)
+
+    def err(self) -> str:
+        """Return the standard error so far."""
+        return _all(self._err)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for the end of the process, and return its status; None if it still runs."""
+        self._process.join(timeout_s)
+        return self._process.exitcode
+
+    def end(self, timeout_s: float = 30) -> int | None:
+        """Tell the process to end, as a service manager does, and return its status; None if it still runs."""
+        self._process.terminate()
+        return self.wait(timeout_s)
+
+
+@contextmanager
+def started(*arguments: object, environment: Mapping[str, str]) -> Iterator[Started]:
+    """Start a command as `run` does, and kill it at last."""
     words = ["callpulse", *map(str, arguments)]
     _ensure_server()
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.NamedTemporaryFile("w+") as err:
@@ -41,14 +86,18 @@ def run(*arguments: object, environment: Mapping[str, str], timeout_s: float = 1
         process = _SERVER.Process(target=_command, args=(words, dict(environment), files), daemon=True)
         process.start()
         try:
-            process.join(timeout_s)
+            yield Started(process, out, err)
+        finally:
             if process.exitcode is None:
                 process.kill()
                 process.join()
-                raise subprocess.TimeoutExpired(words, timeout_s)
-            return subprocess.CompletedProcess(words, process.exitcode, out.read(), err.read())
-        finally:
             process.close()
+
+
+def _all(file: IO[str]) -> str:
+    """Return the text in a file that another process writes."""
+    file.seek(0)
+    return file.read()
 
 
 def stop() -> None:
