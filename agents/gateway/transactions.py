@@ -19,7 +19,14 @@ from agents.gateway import cursors
 from agents.gateway.entries import Outgoing
 from agents.kafka import admin
 from agents.kafka.batch_sender import BatchSender, Record
-from agents.kafka.clients import LARGEST_REQUEST, KafkaUnusableError, client_options, full_name, put_into_words
+from agents.kafka.clients import (
+    DENIED,
+    LARGEST_REQUEST,
+    KafkaUnusableError,
+    client_options,
+    full_name,
+    put_into_words,
+)
 from agents.kafka.producer import BATCH_BYTES
 from streams.contract import groups, topics
 from streams.settings.settings import Kafka
@@ -126,7 +133,9 @@ class Transactions:
         await _discard(self._producer)
 
     def _fail(self, error: BaseException) -> None:
-        self._failed = self._failed or error
+        # Without the right to write a topic the transaction fails in the others, too, and these may answer first.
+        if self._failed is None or isinstance(error, DENIED):
+            self._failed = error
 
 
 def _cursor_key(identity: str) -> bytes:

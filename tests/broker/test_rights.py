@@ -413,7 +413,6 @@ def last_line_of_worker(sales: Installation, user: str) -> tuple[str, list[str]]
     [
         Right("transactional-id", f"{PREFIX}callpulse-gateway-", "Write", "prefixed"),
         Right("topic", f"{PREFIX}calls", "Write"),
-        Right("topic", f"{PREFIX}cursors", "Read"),
     ],
     ids=lambda right: f"{right.operation} {right.name}",
 )
