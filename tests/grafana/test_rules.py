@@ -38,8 +38,8 @@ LONG = {
 }
 BRIEF = [path for path in CASES if path.stem not in LONG]
 
-# The series that the group of trends reads from other groups, or they from it. It is evaluated twice an hour, so a minute
-# does not matter.
+# The series that the group of trends reads from other groups, or they from it. It is evaluated twice an hour, so that a
+# minute does not matter.
 OF_OTHER_GROUPS = {
     "callpulse:feed_quiet",
     "callpulse:results_trusted",
