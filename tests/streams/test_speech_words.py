@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.speech.words import _MOST_KEPT, _PIECES, Words, _lowered, _Pieces, _scan, count_of, is_word, normal
@@ -15,6 +15,7 @@ TEXTS = st.text(st.sampled_from(LETTERS), max_size=60) | st.text(max_size=60)
     [
         ("Ещё раз: ВСЁ", ["еще", "раз", "все"]),
         ("е\u0308лка и и\u0306од", ["елка", "и", "йод"]),
+        ("ё\u0308\u0308лка е\u0308\u0306 Е\u0306\u0308", ["елка", "ӗ", "ӗ"]),
         ("На самом-то деле", ["на", "самом", "деле"]),
         ("скажите-ка, что-то, как-нибудь", ["скажите", "что-то", "как-нибудь"]),
         ("кто\u2011то, кое-что, по-моему, во-первых", ["кто-то", "кое-что", "по-моему", "во-первых"]),
@@ -71,6 +72,8 @@ def test_places_are_in_order_inside_the_text_and_one_a_token(text: str) -> None:
 
 
 @pytest.mark.fuzz
+@example("Ё\u0308\u0306")
+@example("\u0958 \u0958\u0301")
 @given(TEXTS)
 def test_the_normal_form_of_words_is_their_normal_form(text: str) -> None:
     once = normal(text)
