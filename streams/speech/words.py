@@ -35,8 +35,8 @@ _END: Final = re.compile("[.?!…](?![0-9])")
 _DIGIT: Final = re.compile(r"\d")
 _MOST_KEPT: Final = 32_768
 _LONGEST_KEPT: Final = 40
-_MARKED: Final = re.compile(r"\w[\u0300-\u036f]+")
-_LETTERS_AND_MARKS: Final = re.compile(r"[\w\u0300-\u036f]+")
+_MARKS_OF_E: Final = re.compile("е[\u0300-\u036f]+")
+_WORD_ALONE: Final = re.compile(_WORD)
 _HYPHEN: Final = re.compile("[\u2010\u2011-]")
 _LOOKALIKES: Final = str.maketrans("aceopxykmtbh", "асеорхукмтвн")
 _ONLY_LOOKALIKES: Final = re.compile("[aceopxykmtbhа-я]+")
@@ -90,7 +90,11 @@ class _Piece:
 
     def __init__(self, text: str) -> None:
         lowered = _lowered(text)
-        plain = _SPECIAL.search(lowered) is None and _MIXED.search(lowered) is None
+        plain = (
+            _SPECIAL.search(lowered) is None
+            and _MIXED.search(lowered) is None
+            and unicodedata.is_normalized("NFC", lowered)
+        )
         forms = _PLAIN.findall(lowered) if plain else [form for form, _ in _scan(text, lowered)]
         self.text: str = text
         self.tokens: list[Token] = [Token(form) for form in forms]
@@ -281,17 +285,20 @@ def _form(word: str) -> str:
     if word.isascii():
         return word
     word = word.replace("’", "'").replace("ʼ", "'")
-    word = _MARKED.sub(_composed, word)
+    if not unicodedata.is_normalized("NFC", word):
+        word = _composed(word)
     if _LATIN.search(word) and _CYRILLIC.search(word) and _ONLY_LOOKALIKES.fullmatch(word):
         return word.translate(_LOOKALIKES)
     return word
 
 
-def _composed(found: re.Match[str]) -> str:
-    """Return a letter and its marks as one letter where there is one. The dots of «ё» fall away."""
-    apart = unicodedata.normalize("NFD", found[0])
-    if apart[0] == "е":
-        apart = apart.replace("\u0308", "")
+def _composed(word: str) -> str:
+    """Return the word with each letter and its marks as one letter, where there is one. The dots of «ё» fall away."""
+    apart = _MARKS_OF_E.sub(_without_dots, unicodedata.normalize("NFD", word))
     composed = unicodedata.normalize("NFC", apart)
     # Some letters of other scripts are never composed, and their marks are no part of a word here.
-    return composed if _LETTERS_AND_MARKS.fullmatch(composed) else found[0]
+    return composed if _WORD_ALONE.fullmatch(composed) else word
+
+
+def _without_dots(found: re.Match[str]) -> str:
+    return found[0].replace("\u0308", "")
