@@ -79,8 +79,8 @@ def faust_application(settings: Settings) -> Callpulse:
         topic_partitions=kafka.partitions,
         topic_replication_factor=kafka.replication,
         topic_disable_leader=True,
-        # `callpulse topics create` makes the topics. Faust would ask to create those that it does not know yet, and a
-        # worker has no right to.
+        # `callpulse topics create` makes the topics. Faust would ask Kafka to create those that it does not know yet,
+        # and a worker may not create topics.
         topic_allow_declare=False,
         table_standby_replicas=0,
         stream_buffer_maxsize=64,

@@ -21,7 +21,7 @@ from agents.cli.common import (
     run,
     say,
 )
-from streams.contract.rights import Role
+from streams.contract.rights import PURPOSES, Role
 
 app = typer.Typer(no_args_is_help=True, help="Make the topics in Kafka, or check them against their declaration.")
 
@@ -131,7 +131,9 @@ def grow(
 
 @app.command()
 def rights(
-    role: Annotated[Role, typer.Argument(help="The role of the process.")],
+    role: Annotated[
+        Role, typer.Argument(help="; ".join(f"{role}: {commands}" for role, commands in PURPOSES.items()) + ".")
+    ],
     principal: Annotated[
         str,
         typer.Option(metavar="TYPE:NAME", help="The user as Kafka's authorizer names it, for example User:worker."),
@@ -149,10 +151,7 @@ def rights(
 ) -> None:
     """Print the commands that give a user the access rights (ACL) of a role in Kafka. Kafka itself is not asked.
 
-    Names of topics and groups are those of the settings. Roles: worker, `callpulse worker`; gateway, all that store
-    events: `callpulse gateway`, `listen`, `import`, `replay`, `simulate`; reconcile, `callpulse reconcile`; operator,
-    `callpulse topics`, `rejected`, `forget`, and what a reader may; reader, `callpulse explain`, `coaching`, `unmapped`
-    and the lists of `rejected`.
+    Names of topics and groups are those of the settings.
 
     For example:
 
@@ -160,8 +159,8 @@ def rights(
 
         callpulse topics rights gateway --principal User:gateway --command-config admin.properties | sh
     """
-    from agents.kafka.acl_commands import add_commands, is_principal  # noqa: PLC0415 - kept beside its user
-    from streams.contract.rights import rights as rights_of  # noqa: PLC0415 - kept beside its user
+    from agents.kafka.acl_commands import add_commands, is_principal  # noqa: PLC0415 - only this command needs it
+    from streams.contract.rights import rights as rights_of  # noqa: PLC0415 - the command has this name
 
     if not is_principal(principal):
         raise UserError(f"--principal {principal} has no type or no name: give both, for example User:worker.", USAGE)

@@ -39,7 +39,7 @@ class Right(Struct, frozen=True):
     pattern: Literal["literal", "prefixed"] = "literal"
 
 
-_Operations: TypeAlias = Mapping[str, tuple[Operation, ...]]
+_Operations: TypeAlias = tuple[Operation, ...]
 
 _FROM_OUTSIDE: Final = (topics.CALLS, topics.CRM, topics.SPEECH)
 _FACTS: Final = (topics.CONTACTS, topics.OUTCOMES, topics.FEATURES)
@@ -61,21 +61,22 @@ def rights(role: Role, group: str = topics.APP, prefix: str = "") -> tuple[Right
 def _of_topics(role: Role, group: str, prefix: str) -> Iterator[tuple[topics.Topic, Iterable[Operation]]]:
     """Yield the topics of an installation with the operations of a role, in the order of their declaration."""
     # A misrouted record is sent back to its topic, so workers also write to the topics that come from outside.
-    by_name: _Operations
+    by_name: dict[str, _Operations]
+    of_tables: dict[str, _Operations] = {}
+    of_settings: _Operations = ()
     if role == "worker":
         by_name = {
             **_each((*_FROM_OUTSIDE, *_FACTS), "Read", "Write", "DescribeConfigs"),
             topics.REJECTED.name: ("Write", "DescribeConfigs"),
             topics.RECONCILIATIONS.name: ("Read",),
         }
-        of_tables = dict.fromkeys(topics.TABLES, _operations("Read", "Write", "DescribeConfigs"))
-        of_settings = _operations("Read", "Write", "DescribeConfigs")
+        of_tables = dict.fromkeys(topics.TABLES, ("Read", "Write", "DescribeConfigs"))
+        of_settings = ("Read", "Write", "DescribeConfigs")
     elif role == "gateway":
         by_name = {
             **_each((*_FROM_OUTSIDE, topics.CURSORS, topics.STATEMENTS), "Read", "Write"),
             topics.REJECTED.name: ("Write",),
         }
-        of_tables, of_settings = {}, ()
     elif role == "reconcile":
         # With --every it is a process of the way in. It opens transactions, and writes nothing in them.
         by_name = {
@@ -84,7 +85,6 @@ def _of_topics(role: Role, group: str, prefix: str) -> Iterator[tuple[topics.Top
             topics.CALLS.name: ("Read", "Write"),
             topics.RECONCILIATIONS.name: ("Write",),
         }
-        of_tables, of_settings = {}, ()
     elif role == "operator":
         by_name = {
             # `callpulse topics grow` changes the settings of copies.
@@ -93,12 +93,12 @@ def _of_topics(role: Role, group: str, prefix: str) -> Iterator[tuple[topics.Top
             **_each((topics.CURSORS, topics.STATEMENTS), "Read", "Create", "DescribeConfigs"),
             topics.RECONCILIATIONS.name: ("Create", "Describe", "DescribeConfigs"),
         }
-        of_tables = dict.fromkeys(topics.TABLES, _operations("Create", "Describe", "DescribeConfigs"))
-        of_tables |= dict.fromkeys(_SEARCHED, _operations("Read", "Create", "DescribeConfigs"))
-        of_settings = _operations("Read", "Create", "DescribeConfigs")
+        of_tables = dict.fromkeys(topics.TABLES, ("Create", "Describe", "DescribeConfigs"))
+        of_tables |= dict.fromkeys(_SEARCHED, ("Read", "Create", "DescribeConfigs"))
+        of_settings = ("Read", "Create", "DescribeConfigs")
     else:
         by_name = _each((topics.CALLS, topics.CRM, topics.FEATURES, topics.REJECTED, topics.CURSORS), "Read")
-        of_tables, of_settings = dict.fromkeys(_EXPLAINED, _operations("Read")), ()
+        of_tables = dict.fromkeys(_EXPLAINED, ("Read",))
     operations = {prefix + name: allowed for name, allowed in by_name.items()}
     operations |= {topics.changelog(table, group).name: allowed for table, allowed in of_tables.items()}
     operations[topics.settings_log(group).name] = of_settings
@@ -119,9 +119,5 @@ def _of_groups(role: Role, group: str, prefix: str) -> Iterator[Right]:
         yield Right("transactional-id", groups.transactional_id("", prefix), "Write", "prefixed")
 
 
-def _each(some: Iterable[topics.Topic], *operations: Operation) -> dict[str, tuple[Operation, ...]]:
+def _each(some: Iterable[topics.Topic], *operations: Operation) -> dict[str, _Operations]:
     return {topic.name: operations for topic in some}
-
-
-def _operations(*operations: Operation) -> tuple[Operation, ...]:
-    return operations
